@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//! Access to a page that a hostile peer may change at any moment.
+
+/// A shared page, reached only by single loads and stores.
+///
+/// No method hands out a reference into the page, and none performs an atomic
+/// read-modify-write, which a peer could starve. Offsets are those of
+/// [`layout`](super::layout); an implementation may panic on one outside the
+/// page, as no caller computes an offset from the page's contents.
+pub trait RingMemory {
+    /// Loads one aligned, naturally atomic word (relaxed).
+    fn load_u32(&self, offset: usize) -> u32;
+    /// Stores one aligned, naturally atomic word (relaxed).
+    fn store_u32(&self, offset: usize, value: u32);
+    /// Loads one byte (relaxed).
+    fn load_u8(&self, offset: usize) -> u8;
+    /// Stores one byte (relaxed).
+    fn store_u8(&self, offset: usize, value: u8);
+    /// Orders every access before it against every access after it, as seen
+    /// by the other side (Xen `smp_mb`).
+    fn barrier(&self);
+}

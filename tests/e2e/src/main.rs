@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+//! e2e
+fn main() {}
