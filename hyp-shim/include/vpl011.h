@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PL011 device behind a C ABI: the whole contract between the hypervisor
+ * (C) and the device (Rust). Compared with the Rust side by machine
+ * (hyp-shim/tests/abi.rs).
+ *
+ * The device never calls out, but for vpl011_panic(). Every entry point
+ * returns at once and says in its outcome what is left to do. The caller
+ * serialises all calls on one state (Xen: the device's lock), drives the
+ * interrupt line before it drops the lock, and rings the doorbell after.
+ */
+#ifndef VPL011_ABI_H
+#define VPL011_ABI_H
+
+#ifndef __XEN__
+#include <stdint.h>
+#endif
+
+/* Bytes and alignment of the storage behind struct vpl011_state. */
+#define VPL011_STATE_SIZE  512
+#define VPL011_STATE_ALIGN 8
+
+/* Bytes of the shared ring page, and its alignment. */
+#define VPL011_RING_SIZE 4096
+
+/* outcome.flags: notify the backend once the lock is dropped. */
+#define VPL011_DOORBELL 0x01
+/* outcome.flags: outcome.output is a byte that the guest sent (no ring). */
+#define VPL011_OUTPUT   0x02
+/* outcome.flags: the access is one to abort (64 bits wide, or undecoded). */
+#define VPL011_ABORT    0x04
+
+/*
+ * One device. Opaque; owned by the caller, who may not move it while a ring
+ * page is attached, and who drops it by forgetting it.
+ */
+struct vpl011_state {
+    uint64_t opaque[VPL011_STATE_SIZE / sizeof(uint64_t)];
+};
+
+/* What the caller must do after an entry point returns. */
+struct vpl011_outcome {
+    uint32_t value;   /* the value read, zero-extended; 0 if not a read */
+    uint16_t pending; /* UARTMIS: the line is high while this is not 0 */
+    uint8_t flags;    /* VPL011_DOORBELL, VPL011_OUTPUT, VPL011_ABORT */
+    uint8_t output;   /* the byte sent, with VPL011_OUTPUT; else 0 */
+};
+
+/*
+ * Makes *state a device after reset, on the ring page (page-aligned, mapped
+ * until the state is last used), or with `ring` NULL on a backend without a
+ * ring: its bytes come by vpl011_receive() and leave by outcome.output.
+ */
+void vpl011_init(struct vpl011_state *state, void *ring);
+
+/*
+ * A guest's access at `offset` in the device's 4 KiB, as the data abort's
+ * syndrome `esr` (ESR_EL2) describes it: its size; ISV must be set.
+ * A write takes the bits of `value` that the access covers.
+ */
+struct vpl011_outcome vpl011_read(struct vpl011_state *state, uint64_t esr,
+                                  uint32_t offset);
+struct vpl011_outcome vpl011_write(struct vpl011_state *state, uint64_t esr,
+                                   uint32_t offset, uint64_t value);
+
+/* The backend has moved its end of the ring. */
+struct vpl011_outcome vpl011_ring_event(struct vpl011_state *state);
+
+/* A character for the guest, from a backend without a ring. */
+struct vpl011_outcome vpl011_receive(struct vpl011_state *state,
+                                     uint8_t character);
+
+/* A break on the line towards the guest. */
+struct vpl011_outcome vpl011_break(struct vpl011_state *state);
+
+#endif /* VPL011_ABI_H */
