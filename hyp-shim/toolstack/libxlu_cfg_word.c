@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Values without quotes in an xl configuration file: `pl011 = y`.
+ *
+ * The grammar knows strings, numbers and lists. A bare word is taken for the
+ * keys named here; for any other key it is the syntax error it always was.
+ */
+
+#include "libxlu_cfg_i.h"
+
+static bool takes_word(const char *name)
+{
+    return name && !strcmp(name, "pl011");
+}
+
+int xlu__cfg_store_word(CfgParseContext *ctx, char *name, char *word,
+                        YYLTYPE *loc)
+{
+    if (takes_word(name)) {
+        xlu__cfg_set_store(ctx, name, XLU_OP_ASSIGNMENT,
+                           xlu__cfg_string_mk(ctx, word, loc),
+                           loc->first_line);
+        return 0;
+    }
+
+    xlu__cfg_yyerror(loc, ctx, "syntax error, unexpected IDENT, "
+                     "expecting STRING or NUMBER or [");
+    free(name);
+    free(word);
+    return EINVAL;
+}
+
+/*
+ * Local variables:
+ * mode: C
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */
