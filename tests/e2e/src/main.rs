@@ -1,3 +1,77 @@
 // SPDX-License-Identifier: MIT
-//! e2e
-fn main() {}
+//! The end-to-end agent; the library says what it does and where.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Runs the end-to-end scenarios inside an emulated Xen")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Lists the scenarios.
+    List {
+        /// As JSON, with the machine each one needs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Runs scenarios in dom0 and reports on standard output.
+    Run {
+        /// Names, as `list` shows them.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Does something inside a Linux guest.
+    #[command(subcommand)]
+    Probe(Probe),
+    /// Runs one scenario for `run`, which starts this for each.
+    #[command(hide = true)]
+    Scenario { name: String },
+}
+
+#[derive(Subcommand)]
+enum Probe {
+    /// Writes bytes that show a loss.
+    Pattern {
+        /// Which bytes.
+        seed: u32,
+        /// How many.
+        len: usize,
+    },
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let pass = match Cli::parse().command {
+        Task::List { json: true } => {
+            println!("{}", serde_json::to_string_pretty(e2e::scenarios())?);
+            true
+        }
+        Task::List { json: false } => {
+            for scenario in e2e::scenarios() {
+                println!("{:<24} {}", scenario.name, scenario.about);
+            }
+            true
+        }
+        Task::Run { names } => e2e::runner::run(&names)?,
+        Task::Probe(Probe::Pattern { seed, len }) => {
+            e2e::probe::pattern(seed, len)?;
+            true
+        }
+        Task::Scenario { name } => {
+            e2e::runner::run_here(&name)?;
+            true
+        }
+    };
+    Ok(if pass {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

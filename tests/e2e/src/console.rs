@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MIT
+//! A console as a person has it: the client in a terminal of its own, what it
+//! showed so far, and waiting for something to be shown.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+use crate::command;
+
+/// What makes a client leave its console: ^].
+pub(crate) const LEAVE: u8 = 0x1d;
+
+/// Which console of a guest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Line {
+    /// The emulated UART, ttyAMA0.
+    Vuart,
+    /// The PV console, hvc0.
+    Pv,
+}
+
+impl Line {
+    pub(crate) const BOTH: [Self; 2] = [Self::Vuart, Self::Pv];
+
+    /// Its name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Vuart => "vuart",
+            Self::Pv => "pv",
+        }
+    }
+
+    /// Its name in a Linux guest.
+    pub(crate) fn tty(self) -> &'static str {
+        match self {
+            Self::Vuart => "ttyAMA0",
+            Self::Pv => "hvc0",
+        }
+    }
+}
+
+/// What was shown, and how far it has been looked at.
+#[derive(Debug, Default)]
+struct Screen {
+    shown: Vec<u8>,
+    seen: usize,
+    closed: bool,
+}
+
+impl Screen {
+    /// Finds the pattern that ends first in what was not looked at yet, and
+    /// looks at everything up to its end: its place in `patterns`, and the
+    /// bytes before it.
+    fn find(&mut self, patterns: &[&[u8]]) -> Option<(usize, Vec<u8>)> {
+        let fresh = &self.shown[self.seen..];
+        let (end, start, which) = patterns
+            .iter()
+            .enumerate()
+            .filter_map(|(which, pattern)| {
+                let start = fresh
+                    .windows(pattern.len())
+                    .position(|part| part == *pattern)?;
+                Some((start + pattern.len(), start, which))
+            })
+            .min()?;
+        let before = fresh[..start].to_vec();
+        self.seen += end;
+        Some((which, before))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    screen: Mutex<Screen>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An open client.
+#[derive(Debug)]
+pub(crate) struct Console {
+    client: Child,
+    terminal: File,
+    shared: Arc<Shared>,
+    title: String,
+}
+
+impl Console {
+    /// Opens `xl console` on a line of a guest, in a terminal in raw mode.
+    pub(crate) fn open(guest: &str, line: Line) -> Result<Self> {
+        let mut args = vec!["console"];
+        if line == Line::Vuart {
+            args.extend(["-t", "vuart"]);
+        }
+        args.push(guest);
+        Self::spawn("xl", &args)
+    }
+
+    /// Starts any program in a terminal.
+    pub(crate) fn spawn(program: &str, args: &[&str]) -> Result<Self> {
+        let title = format!("{program} {}", args.join(" "));
+        let (terminal, inside) = open_pty().context("opening a terminal")?;
+        let client = Command::new(program)
+            .args(args)
+            .stdin(Stdio::from(inside.try_clone()?))
+            .stdout(Stdio::from(inside.try_clone()?))
+            .stderr(Stdio::from(inside))
+            .spawn()
+            .with_context(|| format!("starting {title}"))?;
+        let shared = Arc::new(Shared::default());
+        let reader = (terminal.try_clone()?, Arc::clone(&shared));
+        thread::spawn(move || collect(reader.0, &reader.1));
+        Ok(Self {
+            client,
+            terminal,
+            shared,
+            title,
+        })
+    }
+
+    /// Waits until one of the patterns is shown, and gives its place in the
+    /// list and the text before it.
+    pub(crate) fn expect_any(
+        &mut self,
+        patterns: &[&str],
+        limit: Duration,
+    ) -> Result<(usize, Vec<u8>)> {
+        let bytes: Vec<&[u8]> = patterns.iter().map(|pattern| pattern.as_bytes()).collect();
+        let end = Instant::now() + limit;
+        let mut screen = self.shared.screen();
+        loop {
+            if let Some(found) = screen.find(&bytes) {
+                return Ok(found);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || screen.closed {
+                let why = if screen.closed {
+                    "the client ended"
+                } else {
+                    "timeout"
+                };
+                let tail = tail(&screen.shown[screen.seen..]);
+                bail!(
+                    "{}: {why} waiting for {patterns:?}; last shown: {tail:?}",
+                    self.title
+                );
+            }
+            let wait = self.shared.changed.wait_timeout(screen, left);
+            screen = wait.map_or_else(|poisoned| poisoned.into_inner().0, |(screen, _)| screen);
+        }
+    }
+
+    /// Waits for one pattern and gives the bytes before it.
+    pub(crate) fn expect(&mut self, pattern: &str, limit: Duration) -> Result<Vec<u8>> {
+        self.expect_any(&[pattern], limit).map(|(_, before)| before)
+    }
+
+    /// Waits until `len` further bytes are shown, and gives them.
+    pub(crate) fn expect_bytes(&mut self, len: usize, limit: Duration) -> Result<Vec<u8>> {
+        let complete = command::poll(limit, || {
+            let screen = self.shared.screen();
+            screen.shown.len() - screen.seen >= len
+        });
+        let mut screen = self.shared.screen();
+        let (seen, shown) = (screen.seen, screen.shown.len());
+        if !complete {
+            bail!(
+                "{}: {} of {len} bytes came within {limit:?}",
+                self.title,
+                shown - seen
+            );
+        }
+        screen.seen += len;
+        Ok(screen.shown[seen..seen + len].to_vec())
+    }
+
+    /// Types text.
+    pub(crate) fn send(&mut self, text: &str) -> Result<()> {
+        self.send_bytes(text.as_bytes(), Duration::from_secs(20))
+    }
+
+    /// Types bytes, as fast as the client takes them.
+    pub(crate) fn send_bytes(&mut self, mut bytes: &[u8], limit: Duration) -> Result<()> {
+        let end = Instant::now() + limit;
+        while !bytes.is_empty() {
+            match self.terminal.write(bytes) {
+                Ok(taken) => bytes = &bytes[taken..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let left = end.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        bail!(
+                            "{}: {} bytes were not taken within {limit:?}",
+                            self.title,
+                            bytes.len()
+                        );
+                    }
+                    await_terminal(&self.terminal, PollFlags::OUT, Some(left))?;
+                }
+                Err(error) => return Err(anyhow!(error).context(self.title.clone())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything shown since the client was opened.
+    pub(crate) fn transcript(&self) -> String {
+        String::from_utf8_lossy(&self.shared.screen().shown).into_owned()
+    }
+
+    /// Leaves the client as a person does; whether it then ended in time.
+    pub(crate) fn leave(mut self) -> Result<bool> {
+        self.send_bytes(&[LEAVE], Duration::from_secs(5))?;
+        Ok(command::wait(&mut self.client, Duration::from_secs(10))?.is_some())
+    }
+
+    /// Whether the client still runs.
+    pub(crate) fn is_open(&mut self) -> bool {
+        matches!(self.client.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.client.kill();
+        let _ = self.client.wait();
+    }
+}
+
+/// The outer end of a new terminal, not blocking, and its inner end, raw.
+fn open_pty() -> Result<(File, OwnedFd)> {
+    let outer = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&outer)?;
+    unlockpt(&outer)?;
+    let name = ptsname(&outer, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let inner = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
+    let mut mode = tcgetattr(&inner)?;
+    mode.make_raw();
+    tcsetattr(&inner, OptionalActions::Now, &mode)?;
+    fcntl_setfl(&outer, fcntl_getfl(&outer)? | OFlags::NONBLOCK)?;
+    Ok((File::from(outer), inner))
+}
+
+/// Moves what the client shows to the screen until the client is gone.
+fn collect(mut terminal: File, shared: &Shared) {
+    let mut buffer = [0; 4096];
+    loop {
+        let read = match terminal.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if await_terminal(&terminal, PollFlags::IN, None).is_ok() {
+                    continue;
+                }
+                0
+            }
+            // An error is how a terminal ends: nothing holds its inner end.
+            other => other.unwrap_or(0),
+        };
+        let mut screen = shared.screen();
+        screen.shown.extend_from_slice(&buffer[..read]);
+        screen.closed = read == 0;
+        shared.changed.notify_all();
+        if screen.closed {
+            return;
+        }
+    }
+}
+
+fn await_terminal(terminal: &impl AsFd, flags: PollFlags, limit: Option<Duration>) -> Result<()> {
+    let limit = limit.map(Timespec::try_from).transpose()?;
+    match poll(&mut [PollFd::new(terminal, flags)], limit.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn tail(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(300)..]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn the_pattern_that_ends_first_wins_and_what_follows_is_kept() {
+        let mut screen = Screen::default();
+        assert_eq!(screen.find(&[b"# "]), None);
+        screen.shown.extend(b"Debian\r\nlogi");
+        assert_eq!(screen.find(&[b"# ", b"login: "]), None);
+        screen.shown.extend(b"n: # x");
+        assert_eq!(
+            screen.find(&[b"# ", b"login: "]),
+            Some((1, b"Debian\r\n".to_vec()))
+        );
+        assert_eq!(screen.find(&[b"# ", b"login: "]), Some((0, b"".to_vec())));
+        assert_eq!(screen.find(&[b"login: "]), None);
+        assert_eq!(screen.find(&[b"x"]), Some((0, b"".to_vec())));
+    }
+
+    #[test]
+    fn a_program_is_driven_through_its_terminal() {
+        let mut console = Console::spawn("sh", &["-c", "read a; echo got:$a; read b"]).unwrap();
+        console.send("word\n").unwrap();
+        console.expect("got:word", LIMIT).unwrap();
+        assert!(console.is_open());
+        console.send("\n").unwrap();
+        let error = console.expect("never", LIMIT).unwrap_err().to_string();
+        assert!(error.contains("the client ended"), "{error}");
+        assert!(console.transcript().contains("got:word"));
+    }
+
+    #[test]
+    fn bytes_pass_unchanged_both_ways() {
+        let mut console = Console::spawn("head", &["-c", "65536"]).unwrap();
+        let sent = crate::pattern::bytes(7, crate::pattern::LEN);
+        console.send_bytes(&sent, LIMIT).unwrap();
+        assert_eq!(console.expect_bytes(sent.len(), LIMIT).unwrap(), sent);
+    }
+
+    #[test]
+    fn waiting_ends_at_its_limit() {
+        let mut console = Console::spawn("sleep", &["60"]).unwrap();
+        let error = console
+            .expect("x", Duration::from_millis(100))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("timeout"), "{error}");
+        let flood = vec![b'x'; 1 << 20];
+        assert!(
+            console
+                .send_bytes(&flood, Duration::from_millis(100))
+                .is_err()
+        );
+    }
+}

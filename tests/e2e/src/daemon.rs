@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//! The console daemon, seen from outside: its control socket, its process,
+//! its logs.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+
+use crate::command;
+use crate::console::Line;
+
+const SOCKET: &str = "/run/vconsoled/control.sock";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The answer to `status`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) pid: u32,
+    pub(crate) consoles: Vec<Served>,
+}
+
+/// One console that is served.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Served {
+    pub(crate) domid: u16,
+    pub(crate) kind: String,
+    pub(crate) from_guest: u64,
+    pub(crate) to_guest: u64,
+    pub(crate) doorbells_in: u64,
+    pub(crate) doorbells_out: u64,
+}
+
+impl Status {
+    /// The console of a guest on a line.
+    pub(crate) fn console(&self, domid: u16, line: Line) -> Result<&Served> {
+        self.consoles
+            .iter()
+            .find(|console| console.domid == domid && (console.kind == "pv") == (line == Line::Pv))
+            .with_context(|| format!("the daemon serves no {} of domain {domid}", line.name()))
+    }
+}
+
+/// Asks the daemon what it serves.
+pub(crate) fn status() -> Result<Status> {
+    let mut socket =
+        UnixStream::connect(SOCKET).with_context(|| format!("connecting to {SOCKET}"))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.write_all(b"status\n")?;
+    let mut line = String::new();
+    BufReader::new(socket)
+        .read_line(&mut line)
+        .context("reading the daemon's status")?;
+    serde_json::from_str(&line).with_context(|| format!("the daemon's status is {line:?}"))
+}
+
+/// The daemon as it was started, to start another like it.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    pid: u32,
+    command: Vec<String>,
+}
+
+impl Daemon {
+    /// The one that answers now.
+    pub(crate) fn running() -> Result<Self> {
+        let pid = status()?.pid;
+        let path = format!("/proc/{pid}/cmdline");
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let command: Vec<String> = text.split_terminator('\0').map(str::to_owned).collect();
+        if command.is_empty() {
+            bail!("process {pid} has no command line");
+        }
+        Ok(Self { pid, command })
+    }
+
+    /// Sends a signal and waits until the process is gone.
+    pub(crate) fn end(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("pid")?;
+        kill_process(pid, signal)?;
+        let gone = command::poll(PATIENCE, || !is_running(self.pid));
+        if !gone {
+            bail!(
+                "process {} is still there {PATIENCE:?} after {signal:?}",
+                self.pid
+            );
+        }
+        Ok(())
+    }
+
+    /// Starts another one like it and waits until it answers.
+    pub(crate) fn start_again(&self) -> Result<Self> {
+        // In a process group of its own: it outlives the scenario.
+        Command::new(&self.command[0])
+            .args(&self.command[1..])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {}", self.command.join(" ")))?;
+        if !command::poll(PATIENCE, || status().is_ok()) {
+            bail!("the daemon that was started does not answer");
+        }
+        Self::running()
+    }
+}
+
+/// Whether a process runs; one that only waits for its parent does not.
+fn is_running(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('Z'))
+    })
+}
+
+/// The log of a guest's line.
+pub(crate) fn log(guest: &str, line: Line) -> Result<String> {
+    let suffix = if line == Line::Vuart { "-vuart0" } else { "" };
+    let path = format!("/var/log/xen/console/guest-{guest}{suffix}.log");
+    let bytes = fs::read(&path).with_context(|| format!("reading {path}"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_line_is_understood() {
+        let line = r#"{"version":1,"pid":7,"consoles":[
+            {"domid":1,"name":"g","console":"vuart0","kind":"vuart-private","tty":"/dev/pts/3",
+             "from_guest":10,"to_guest":2,"doorbells_in":3,"doorbells_out":4,"resyncs":0,
+             "dropped":0,"state":"connected"},
+            {"domid":1,"name":"g","console":"pv0","kind":"pv","tty":"/dev/pts/4",
+             "from_guest":20,"to_guest":0,"doorbells_in":0,"doorbells_out":0,"resyncs":0,
+             "dropped":0,"state":"connected"}]}"#;
+        let status: Status = serde_json::from_str(line).unwrap();
+        assert_eq!(status.console(1, Line::Vuart).unwrap().from_guest, 10);
+        assert_eq!(status.console(1, Line::Pv).unwrap().from_guest, 20);
+        assert!(status.console(2, Line::Pv).is_err());
+    }
+
+    #[test]
+    fn a_process_is_seen_running_and_gone() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(is_running(child.id()));
+        child.kill().unwrap();
+        assert!(
+            command::poll(PATIENCE, || !is_running(child.id())),
+            "a zombie counts as running"
+        );
+        child.wait().unwrap();
+        assert!(!is_running(child.id()));
+    }
+}

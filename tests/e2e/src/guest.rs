@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+//! Guests, made and ended with `xl` as a user does it.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::command::{self, Finished};
+
+/// Any command of `xl`, `create` with its image building included.
+const XL: Duration = Duration::from_secs(60);
+/// How long a destroyed domain may take to leave.
+pub(crate) const GONE: Duration = Duration::from_secs(15);
+
+/// A guest's configuration file.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    name: String,
+    lines: Vec<String>,
+}
+
+impl Config {
+    /// The Debian guest, without any UART.
+    pub(crate) fn linux(name: &str) -> Self {
+        Self::new(
+            name,
+            &[
+                "kernel = \"/guest/Image\"",
+                "ramdisk = \"/guest/guest.cpio.gz\"",
+                "memory = 192",
+            ],
+        )
+    }
+
+    /// The bare-metal guest that does what it is told over its UART.
+    pub(crate) fn monitor(name: &str) -> Self {
+        Self::new(name, &["kernel = \"/guest/monitor.bin\"", "memory = 32"])
+    }
+
+    fn new(name: &str, lines: &[&str]) -> Self {
+        let config = Self {
+            name: name.to_owned(),
+            lines: Vec::new(),
+        };
+        lines
+            .iter()
+            .fold(config, |config, line| config.with(line))
+            .with("on_crash = \"destroy\"")
+    }
+
+    /// With the full PL011.
+    pub(crate) fn pl011(self) -> Self {
+        self.with("pl011 = 1")
+    }
+
+    /// With the stock, SBSA, UART.
+    pub(crate) fn sbsa(self) -> Self {
+        self.with("vuart = \"sbsa_uart\"")
+    }
+
+    /// With a kernel command line.
+    pub(crate) fn bootargs(self, bootargs: &str) -> Self {
+        self.with(&format!("extra = \"{bootargs}\""))
+    }
+
+    /// With one more line.
+    pub(crate) fn with(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
+        self
+    }
+
+    /// The text of the file.
+    fn text(&self) -> String {
+        format!("name = \"{}\"\n{}\n", self.name, self.lines.join("\n"))
+    }
+
+    /// Runs `xl create` with `options` on it, whatever comes of it.
+    pub(crate) fn xl_create(&self, options: &[&str]) -> Result<Finished> {
+        let path = format!("/tmp/{}.cfg", self.name);
+        fs::write(&path, self.text()).with_context(|| format!("writing {path}"))?;
+        command::run("xl", &[&["create"], options, &[&path]].concat(), XL)
+    }
+
+    /// Makes the guest and lets it run.
+    pub(crate) fn create(&self) -> Result<Guest> {
+        self.xl_create(&[])?
+            .ok()
+            .with_context(|| format!("xl create {}", self.name))?;
+        self.created()
+    }
+
+    /// Makes the guest and leaves it paused: a domain under construction.
+    pub(crate) fn create_paused(&self) -> Result<Guest> {
+        self.xl_create(&["-p"])?
+            .ok()
+            .with_context(|| format!("xl create -p {}", self.name))?;
+        self.created()
+    }
+
+    fn created(&self) -> Result<Guest> {
+        Ok(Guest {
+            name: self.name.clone(),
+            domid: domid(&self.name)?,
+        })
+    }
+}
+
+/// A guest that runs; it is destroyed when dropped.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) name: String,
+    pub(crate) domid: u16,
+}
+
+impl Guest {
+    /// Destroys it at once.
+    pub(crate) fn destroy(self) -> Result<()> {
+        xl(&["destroy", &self.domid.to_string()]).map(drop)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // It may have been destroyed, or have ended by itself.
+        let _ = xl(&["destroy", &self.name]);
+    }
+}
+
+/// Runs `xl`, which must succeed, and gives its output.
+pub(crate) fn xl(args: &[&str]) -> Result<String> {
+    command::run("xl", args, XL)?
+        .ok()
+        .with_context(|| format!("xl {}", args.join(" ")))
+}
+
+/// The number of a domain.
+pub(crate) fn domid(name: &str) -> Result<u16> {
+    let text = xl(&["domid", name])?;
+    text.trim()
+        .parse()
+        .with_context(|| format!("xl domid {name} said {text:?}"))
+}
+
+/// The numbers of all domains but dom0, dying ones included.
+pub(crate) fn domids() -> Result<Vec<u16>> {
+    Ok(parse_domids(&xl(&["list"])?))
+}
+
+fn parse_domids(list: &str) -> Vec<u16> {
+    // Name, ID, Mem, VCPUs, State, Time; a name may hold blanks.
+    list.lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().rev().nth(4)?.parse().ok())
+        .filter(|&domid| domid != 0)
+        .collect()
+}
+
+/// Free memory of the machine, in MiB.
+pub(crate) fn free_memory() -> Result<u64> {
+    let info = xl(&["info"])?;
+    info.lines()
+        .find_map(|line| {
+            line.strip_prefix("free_memory")?
+                .split(':')
+                .nth(1)?
+                .trim()
+                .parse()
+                .ok()
+        })
+        .context("xl info has no free_memory")
+}
+
+/// Destroys every guest and waits until none is left, dying ones included.
+pub(crate) fn clear() -> Result<bool> {
+    for domid in domids()? {
+        // A dying one cannot be destroyed twice.
+        let _ = xl(&["destroy", &domid.to_string()]);
+    }
+    Ok(all_gone())
+}
+
+/// Waits until no guest is left; `false` if one stays.
+pub(crate) fn all_gone() -> bool {
+    command::poll(GONE, || domids().is_ok_and(|domids| domids.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_is_what_a_user_would_write() {
+        let config = Config::linux("a").pl011().bootargs("console=hvc0");
+        assert_eq!(
+            config.text(),
+            "name = \"a\"\nkernel = \"/guest/Image\"\nramdisk = \"/guest/guest.cpio.gz\"\n\
+             memory = 192\non_crash = \"destroy\"\npl011 = 1\nextra = \"console=hvc0\"\n"
+        );
+    }
+
+    #[test]
+    fn dying_domains_are_listed_too() {
+        let list = "Name                                        ID   Mem VCPUs\tState\tTime(s)\n\
+                    Domain-0                                     0  1024     2     r-----      10.6\n\
+                    (null)                                       3     0     1     --psrd       0.1\n\
+                    two words                                    4   192     1     -b----       0.4\n";
+        assert_eq!(parse_domids(list), [3, 4]);
+    }
+}

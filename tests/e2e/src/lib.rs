@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+//! The end-to-end scenarios of the project, each from the user's side.
+//!
+//! One static binary does all of it. In dom0, `e2e run NAME…` drives `xl` and
+//! the consoles as a person would, and prints what it saw as JSON lines on
+//! dom0's own console, where `cargo xtask e2e` reads them ([`report`]).
+//! Inside a Linux guest the same binary is the probe ([`probe`]) that asks
+//! the hypervisor for what a guest must not have. On the build host only
+//! [`scenarios`] is used, to know which machine each one wants.
+//!
+//! # What the images hold
+//!
+//! dom0: `/usr/bin/e2e`, `xl`, `vconsoled` running, `/guest/Image`,
+//! `/guest/guest.cpio.gz` and `/guest/monitor.bin` (the bare-metal guest of
+//! `tests/guests`).
+//!
+//! The Linux guest: a shell, or a getty where `root` needs no password, on
+//! ttyAMA0 and on hvc0; `stty`, `sha256sum`, `reboot` and the like of
+//! busybox; `/usr/bin/e2e`; and the modules named in [`GUEST_MODULES`],
+//! loaded.
+
+#![forbid(unsafe_code)]
+
+mod command;
+mod console;
+mod daemon;
+mod guest;
+mod pattern;
+pub mod probe;
+pub mod report;
+pub mod runner;
+mod scenarios;
+mod shell;
+
+use serde::Serialize;
+
+use report::Report;
+
+/// Kernel modules that the guest's init loads so that the probe can speak to
+/// the hypervisor and find its event channels.
+pub const GUEST_MODULES: &[&str] = &["xen-privcmd", "xen-evtchn", "xenfs"];
+
+/// One scenario: a name, what it shows, and the machine it wants.
+#[derive(Debug, Serialize)]
+pub struct Scenario {
+    /// The name on the command line; unique.
+    pub name: &'static str,
+    /// What it shows, on one line.
+    pub about: &'static str,
+    /// The machine that dom0 must be booted on.
+    pub needs: Machine,
+    /// Longest run, in seconds, after which it counts as failed.
+    pub limit: u64,
+    #[serde(skip)]
+    run: fn(&mut Report) -> anyhow::Result<()>,
+}
+
+/// The emulated machine of a scenario.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Machine {
+    /// Version of the interrupt controller: 2 or 3.
+    pub gic: u8,
+    /// Number of physical CPUs.
+    pub cpus: u8,
+    /// Which hypervisor is booted.
+    pub hypervisor: Hypervisor,
+}
+
+/// The hypervisor a scenario is about.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hypervisor {
+    /// With this project's PL011 and hooks.
+    Ours,
+    /// As Xen's own source builds it.
+    Stock,
+}
+
+impl Machine {
+    /// What nearly every scenario runs on.
+    pub const DEFAULT: Self = Self {
+        gic: 3,
+        cpus: 2,
+        hypervisor: Hypervisor::Ours,
+    };
+}
+
+/// Every scenario, in the order in which a whole run takes them.
+#[must_use]
+pub fn scenarios() -> &'static [Scenario] {
+    scenarios::ALL
+}
+
+/// The scenario called `name`.
+#[must_use]
+pub fn scenario(name: &str) -> Option<&'static Scenario> {
+    scenarios().iter().find(|scenario| scenario.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_fit_for_a_command_line() {
+        let mut seen = std::collections::BTreeSet::new();
+        for scenario in scenarios() {
+            assert!(seen.insert(scenario.name), "{} stands twice", scenario.name);
+            assert!(
+                scenario
+                    .name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+                "{}",
+                scenario.name
+            );
+            assert!(!scenario.about.contains('\n') && scenario.about.len() <= 100);
+        }
+    }
+
+    #[test]
+    fn the_list_is_json_that_names_the_machine() {
+        let json = serde_json::to_value(scenario("demo").unwrap()).unwrap();
+        assert_eq!(
+            json["needs"],
+            serde_json::json!({"gic": 3, "cpus": 2, "hypervisor": "ours"})
+        );
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+//! Bytes that show a loss: both ends can make them, no two stretches of them
+//! are alike, and every byte value occurs.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+/// How much a transfer carries: 64 KiB.
+pub(crate) const LEN: usize = 64 * 1024;
+
+/// `len` bytes of a xorshift sequence that `seed` starts.
+#[must_use]
+pub(crate) fn bytes(seed: u32, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()[2]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// The same with each byte that ends a console client (^]) made another.
+#[must_use]
+pub(crate) fn typeable(seed: u32, len: usize) -> Vec<u8> {
+    let mut bytes = bytes(seed, len);
+    for byte in &mut bytes {
+        if *byte == crate::console::LEAVE {
+            *byte = b'!';
+        }
+    }
+    bytes
+}
+
+/// The SHA-256 sum in hexadecimal, as `sha256sum` prints it.
+#[must_use]
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// Says how two byte strings differ, or that they are alike.
+pub(crate) fn difference(seen: &[u8], wanted: &[u8]) -> String {
+    match seen.iter().zip(wanted).position(|(a, b)| a != b) {
+        Some(at) => format!("{} bytes, differs at {at}", seen.len()),
+        None if seen.len() == wanted.len() => {
+            format!("{} bytes, sha256 {}", seen.len(), sha256(seen))
+        }
+        None => format!("{} bytes, wanted {}", seen.len(), wanted.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_value_occurs_and_seeds_differ() {
+        let a = bytes(1, LEN);
+        assert_eq!(
+            a.iter().collect::<std::collections::BTreeSet<_>>().len(),
+            256
+        );
+        assert_ne!(a, bytes(2, LEN));
+        assert_eq!(a, bytes(1, LEN));
+    }
+
+    #[test]
+    fn what_is_typed_never_leaves_the_client() {
+        assert!(!typeable(1, LEN).contains(&0x1d));
+        assert_eq!(typeable(1, LEN).len(), LEN);
+    }
+
+    #[test]
+    fn the_sum_is_sha256() {
+        assert_eq!(
+            sha256(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn a_difference_is_named() {
+        assert_eq!(difference(b"abc", b"abd"), "3 bytes, differs at 2");
+        assert_eq!(difference(b"ab", b"abd"), "2 bytes, wanted 3");
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//! Runs scenarios, each as a process of its own: one that panics, aborts or
+//! hangs is a failed result, and the next one starts clean.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Map;
+
+use crate::report::{Check, Event, Message, Outcome, Report};
+use crate::{Scenario, command, daemon, guest, scenario};
+
+/// How long dom0's tools may take until they answer.
+const START: Duration = Duration::from_secs(30);
+
+/// Runs the named scenarios in order and reports each on standard output;
+/// whether all passed. The names must be known.
+pub fn run(names: &[String]) -> Result<bool> {
+    let chosen: Vec<&Scenario> = names
+        .iter()
+        .map(|name| scenario(name).with_context(|| format!("no scenario is called `{name}`")))
+        .collect::<Result<_>>()?;
+    if !command::poll(START, || guest::domids().is_ok()) {
+        guest::xl(&["list"]).context("dom0 is not ready")?;
+    }
+    say(&Event::Ready);
+    let mut pass = true;
+    for scenario in chosen {
+        say(&Event::Start {
+            scenario: scenario.name.to_owned(),
+        });
+        let outcome = run_apart(scenario);
+        pass &= outcome.pass;
+        say(&Event::Result(outcome));
+    }
+    say(&Event::Done);
+    Ok(pass)
+}
+
+/// What the process of one scenario does: it runs it and tells its parent.
+pub fn run_here(name: &str) -> Result<()> {
+    let Some(scenario) = scenario(name) else {
+        bail!("no scenario is called `{name}`")
+    };
+    let mut report = Report::to_stdout();
+    if let Err(error) = (scenario.run)(&mut report) {
+        report.check("runs to its end", false, format_args!("{error:#}"));
+    }
+    report.end();
+    Ok(())
+}
+
+/// Runs a scenario in a process of its own and puts dom0 in order after it.
+fn run_apart(scenario: &Scenario) -> Outcome {
+    let start = Instant::now();
+    let mut checks = Vec::new();
+    let mut data = Map::new();
+    let limit = Duration::from_secs(scenario.limit);
+    let failed = |id: &str, error: &anyhow::Error| Check {
+        id: id.to_owned(),
+        pass: false,
+        detail: format!("{error:#}"),
+    };
+    let daemon = daemon::Daemon::running();
+    let run = follow(scenario.name, start + limit, |message| match message {
+        Message::Check(check) => checks.push(check),
+        Message::Data(name, value) => drop(data.insert(name, value)),
+        Message::End => {}
+    });
+    if let Err(error) = run {
+        checks.push(failed("runs to its end", &error));
+    }
+    match guest::clear() {
+        Ok(true) => {}
+        Ok(false) => checks.push(failed(
+            "leaves no domain",
+            &anyhow::anyhow!("{:?}", guest::domids()),
+        )),
+        Err(error) => checks.push(failed("leaves no domain", &error)),
+    }
+    if let (Ok(daemon), Err(_)) = (daemon, daemon::status())
+        && let Err(error) = daemon.start_again()
+    {
+        checks.push(failed("leaves the daemon running", &error));
+    }
+    Outcome::new(scenario.name, start.elapsed().as_secs_f64(), checks, data)
+}
+
+/// Starts the scenario's process and hands on what it tells, until its end.
+fn follow(name: &str, end: Instant, mut tell: impl FnMut(Message)) -> Result<()> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["scenario", name])
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting the scenario's process")?;
+    let lines = BufReader::new(child.stdout.take().context("the scenario's output")?).lines();
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        for message in lines
+            .map_while(io::Result::ok)
+            .filter_map(|line| serde_json::from_str(&line).ok())
+        {
+            if send.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    let ended = loop {
+        match receive.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(Message::End) => break Ok(()),
+            Ok(message) => tell(message),
+            Err(RecvTimeoutError::Timeout) => break Err(anyhow::anyhow!("it took too long")),
+            Err(RecvTimeoutError::Disconnected) => {
+                break Err(anyhow::anyhow!("its process ended early"));
+            }
+        }
+    };
+    // Clients and commands that it left are in its process group.
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    child.wait()?;
+    ended
+}
+
+/// One write a line, so that nothing of the kernel's comes between.
+fn say(event: &Event) {
+    let line = format!("{}\n", event.to_line());
+    let mut out = io::stdout().lock();
+    // With nobody to read it there is nothing better to do than to go on.
+    let _ = out.write_all(line.as_bytes());
+    let _ = out.flush();
+}

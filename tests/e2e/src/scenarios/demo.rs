@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+//! What `cargo xtask demo` shows.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::console::Line;
+use crate::daemon;
+use crate::guest::Config;
+use crate::report::Report;
+use crate::scenarios::boot::{BOTH_LINES, report_driver};
+use crate::shell::{PROMPT, SHORT, Shell};
+
+const ASK_SYSTEM: &str = "uname -a";
+const ASK_INTERRUPTS: &str = "cat /proc/interrupts | grep -i uart";
+
+/// A different command on each console, both open at once, and the figures.
+pub(crate) fn demo(report: &mut Report) -> Result<()> {
+    let guest = Config::linux("guest")
+        .pl011()
+        .bootargs(BOTH_LINES)
+        .create()?;
+    let mut vuart = Shell::open(&guest.name, Line::Vuart)?;
+    report.check("prompt on ttyAMA0", true, "by xl console -t vuart");
+    let mut pv = Shell::open(&guest.name, Line::Pv)?;
+    report.check("prompt on hvc0", true, "by xl console");
+    let driver = report_driver(report, &mut vuart, "PL011 rev3")?;
+
+    let system = type_command(&mut vuart, ASK_SYSTEM)?;
+    report.check(
+        "ttyAMA0 answers",
+        system.contains("Linux") && system.contains("aarch64"),
+        answer(&system),
+    );
+    let interrupts = type_command(&mut pv, ASK_INTERRUPTS)?;
+    let count = count_interrupts(&interrupts);
+    report.check(
+        "the PL011 interrupted the guest",
+        interrupts.contains("uart-pl011") && count > 0,
+        answer(&interrupts),
+    );
+
+    let status = daemon::status()?;
+    let lines = [("vuart", Line::Vuart), ("pv", Line::Pv)];
+    let served = |line| status.console(guest.domid, line).cloned();
+    for (name, line) in lines {
+        let console = served(line)?;
+        report.check(
+            format_args!("bytes went both ways on {name}"),
+            console.from_guest > 0 && console.to_guest > 0,
+            format_args!(
+                "{} from the guest, {} to it",
+                console.from_guest, console.to_guest
+            ),
+        );
+    }
+    let (serial, hvc) = (served(Line::Vuart)?, served(Line::Pv)?);
+    report.check(
+        "the ring is private",
+        serial.kind == "vuart-private",
+        &serial.kind,
+    );
+    let exe =
+        std::fs::read_link(format!("/proc/{}/exe", status.pid)).context("the daemon's program")?;
+    report.check(
+        "vconsoled serves both",
+        exe.ends_with("vconsoled"),
+        exe.display(),
+    );
+
+    report.data("transcripts", json!({"vuart": system, "pv": interrupts}));
+    let bytes = |c: &daemon::Served| json!({"from_guest": c.from_guest, "to_guest": c.to_guest});
+    report.data("bytes", json!({"vuart": bytes(&serial), "pv": bytes(&hvc)}));
+    let bells = |c: &daemon::Served| json!({"in": c.doorbells_in, "out": c.doorbells_out});
+    report.data(
+        "doorbells",
+        json!({"vuart": bells(&serial), "pv": bells(&hvc)}),
+    );
+    report.data("guest_interrupts", count);
+    report.data("driver", driver);
+    report.data("served_by", format!("vconsoled pid {}", status.pid));
+    Ok(())
+}
+
+/// Types a command as a person does; everything shown from the prompt on.
+fn type_command(shell: &mut Shell, command: &str) -> Result<String> {
+    shell.console.expect(PROMPT, SHORT)?;
+    shell.console.send(&format!("{command}\r"))?;
+    let shown = shell.console.expect(PROMPT, SHORT)?;
+    Ok(format!(
+        "{PROMPT}{}",
+        String::from_utf8_lossy(&shown).replace("\r\n", "\n")
+    ))
+}
+
+/// The command's output: the second line of what was shown.
+fn answer(shown: &str) -> &str {
+    shown.lines().nth(1).unwrap_or_default().trim()
+}
+
+/// Adds up the counts of all CPUs in a line of /proc/interrupts.
+fn count_interrupts(shown: &str) -> u64 {
+    let line = shown
+        .lines()
+        .find(|line| line.contains("uart-pl011"))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .skip(1)
+        .map_while(|field| field.parse::<u64>().ok())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interrupts_of_all_cpus_are_added() {
+        let shown = "# cat /proc/interrupts | grep -i uart\n \
+                     13:         40          2     GICv2  32 Level     uart-pl011\n/ ";
+        assert_eq!(count_interrupts(shown), 42);
+        assert_eq!(count_interrupts("nothing"), 0);
+    }
+}
