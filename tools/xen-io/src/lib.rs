@@ -1,2 +1,26 @@
 // SPDX-License-Identifier: MIT
-//! xen-io
+//! Xen's interfaces to a privileged user program: hypercalls, mappings of
+//! other domains' pages, event channels and xenstore, with a whole Xen host
+//! inside the process ([`fake`]) behind the same front.
+//!
+//! Written from Xen's public headers (`xen/include/public`) and the kernel's
+//! `include/uapi/xen`. Nothing depends on the version of the domctl or sysctl
+//! interface: whether a domain lives is asked of xenstore.
+//!
+//! This crate holds the only unsafe code of the host side.
+
+pub mod evtchn;
+pub mod fake;
+pub mod gntdev;
+pub mod host;
+pub mod interface;
+mod ioctl;
+pub mod page;
+pub mod privcmd;
+pub mod types;
+pub mod xenstore;
+
+pub use interface::{EventChannels, Hypervisor, Platform};
+pub use page::Page;
+pub use privcmd::Privcmd;
+pub use types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource};

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+//! A mapped page that somebody else writes to as well.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{self, AtomicU8, AtomicU32, Ordering};
+
+use rustix::mm::{MapFlags, ProtFlags};
+use vpl011::ring::memory::RingMemory;
+
+/// Xen's page size, whatever the kernel's is.
+pub const XEN_PAGE_SIZE: usize = 4096;
+
+/// A page shared with another domain, unmapped when dropped.
+///
+/// The page is reached by single atomic loads and stores alone; no reference
+/// into it is ever made.
+pub struct Page {
+    base: NonNull<u8>,
+    length: usize,
+    /// What keeps the page alive beyond the mapping; dropped after it.
+    _backing: Box<dyn Any + Send + Sync>,
+}
+
+impl Page {
+    /// Maps one page of `fd` at `offset`, shared, for reading and writing.
+    pub(crate) fn map(
+        fd: BorrowedFd<'_>,
+        offset: u64,
+        backing: impl Any + Send + Sync,
+    ) -> io::Result<Self> {
+        // A kernel with larger pages maps a whole one of its own.
+        let length = XEN_PAGE_SIZE.max(rustix::param::page_size());
+        // SAFETY: with a null hint and no MAP_FIXED the kernel picks a range
+        // that nothing of this process uses.
+        let base = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                length,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                fd,
+                offset,
+            )?
+        };
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self {
+            base,
+            length,
+            _backing: Box::new(backing),
+        })
+    }
+
+    /// Where the kernel put it.
+    pub(crate) fn address(&self) -> u64 {
+        self.base.as_ptr().addr() as u64
+    }
+
+    /// Copies bytes in, starting at `offset`.
+    pub fn write_bytes(&self, offset: usize, bytes: &[u8]) {
+        for (at, byte) in (offset..).zip(bytes) {
+            self.store_u8(at, *byte);
+        }
+    }
+
+    /// Copies bytes out, starting at `offset`.
+    pub fn read_bytes(&self, offset: usize, bytes: &mut [u8]) {
+        for (at, byte) in (offset..).zip(bytes) {
+            *byte = self.load_u8(at);
+        }
+    }
+
+    fn at<T>(&self, offset: usize) -> *mut T {
+        assert!(
+            offset.is_multiple_of(align_of::<T>()) && offset <= XEN_PAGE_SIZE - size_of::<T>(),
+            "offset {offset} is not that of a word in the page"
+        );
+        // SAFETY: the assertion keeps the word within the mapping, which is
+        // at least XEN_PAGE_SIZE long.
+        unsafe { self.base.as_ptr().add(offset) }.cast()
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU32 {
+        // SAFETY: `at` gives an aligned address in a mapping that lives as
+        // long as `self`, and nothing in this process reaches it but by
+        // atomics.
+        unsafe { AtomicU32::from_ptr(self.at(offset)) }
+    }
+
+    fn byte(&self, offset: usize) -> &AtomicU8 {
+        // SAFETY: as for `word`.
+        unsafe { AtomicU8::from_ptr(self.at(offset)) }
+    }
+}
+
+impl RingMemory for Page {
+    fn load_u32(&self, offset: usize) -> u32 {
+        self.word(offset).load(Ordering::Relaxed)
+    }
+
+    fn store_u32(&self, offset: usize, value: u32) {
+        self.word(offset).store(value, Ordering::Relaxed);
+    }
+
+    fn load_u8(&self, offset: usize) -> u8 {
+        self.byte(offset).load(Ordering::Relaxed)
+    }
+
+    fn store_u8(&self, offset: usize, value: u8) {
+        self.byte(offset).store(value, Ordering::Relaxed);
+    }
+
+    fn barrier(&self) {
+        atomic::fence(Ordering::SeqCst);
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let base = self.base.as_ptr().cast::<c_void>();
+        // SAFETY: `map` made this mapping with this length, and every borrow
+        // of it ended with the last borrow of `self`.
+        let unmapped = unsafe { rustix::mm::munmap(base, self.length) };
+        debug_assert!(
+            unmapped.is_ok(),
+            "munmap refused a mapping of ours: {unmapped:?}"
+        );
+    }
+}
+
+// SAFETY: the mapping belongs to the process rather than to a thread.
+unsafe impl Send for Page {}
+// SAFETY: every access through `&Page` is atomic.
+unsafe impl Sync for Page {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    fn page() -> Page {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4096).unwrap();
+        Page::map(file.as_fd(), 0, ()).unwrap()
+    }
+
+    #[test]
+    fn words_and_bytes_share_the_page() {
+        let page = page();
+        page.store_u32(3084, 0x0403_0201);
+        let mut bytes = [0; 4];
+        page.read_bytes(3084, &mut bytes);
+        assert_eq!(u32::from_ne_bytes(bytes), 0x0403_0201);
+        page.write_bytes(4092, &[9, 8, 7, 6]);
+        assert_eq!(page.load_u32(4092), u32::from_ne_bytes([9, 8, 7, 6]));
+    }
+
+    #[test]
+    #[should_panic(expected = "not that of a word")]
+    fn a_word_beyond_the_page_is_a_bug() {
+        page().load_u32(4096);
+    }
+
+    #[test]
+    #[should_panic(expected = "not that of a word")]
+    fn a_word_across_a_boundary_is_a_bug() {
+        page().load_u32(2);
+    }
+}

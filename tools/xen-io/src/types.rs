@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+//! The numbers that name things in Xen, each a type of its own so that a port
+//! cannot be passed where a domain is meant.
+
+use std::fmt;
+
+/// A domain's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DomId(pub u16);
+
+impl DomId {
+    /// The control domain.
+    pub const DOM0: Self = Self(0);
+    /// The caller's own domain, in a hypercall (Xen `DOMID_SELF`).
+    pub const SELF: Self = Self(0x7ff0);
+    /// The first number that no domain can have (Xen `DOMID_FIRST_RESERVED`).
+    pub const FIRST_RESERVED: u16 = 0x7ff0;
+}
+
+impl fmt::Display for DomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An event-channel port, in the number space of one domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port(pub u32);
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A guest frame number: a guest-physical address in units of 4 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Gfn(pub u64);
+
+/// An entry of a domain's grant table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantRef(pub u32);
+
+impl GrantRef {
+    /// The entry that a toolstack reserves for the console's ring
+    /// (Xen `GNTTAB_RESERVED_CONSOLE`).
+    pub const CONSOLE: Self = Self(0);
+}
+
+/// A parameter of a domain (Xen `public/hvm/params.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HvmParam(pub u32);
+
+impl HvmParam {
+    /// The gfn of the PV console's ring.
+    pub const CONSOLE_PFN: Self = Self(17);
+    /// The domain's port of the PV console.
+    pub const CONSOLE_EVTCHN: Self = Self(18);
+    /// The gfn that the private vuart ring was made from. The page has left
+    /// the guest's address space: map [`Resource::VUART`] instead.
+    pub const VUART_PFN: Self = Self(39);
+    /// The port of the private vuart ring, held by the hypervisor.
+    pub const VUART_EVTCHN: Self = Self(40);
+}
+
+/// One frame of a domain's memory that is named by its purpose rather than by
+/// an address (`XENMEM_acquire_resource`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource {
+    /// What it is. The hypervisor's field is 16 bits wide, and the kernel's,
+    /// which is wider, is cut down to it without a word.
+    pub kind: u16,
+    /// Which one of that kind.
+    pub id: u32,
+    /// Which frame of it.
+    pub frame: u32,
+}
+
+impl Resource {
+    /// The page of the private vuart ring.
+    pub const VUART: Self = Self {
+        kind: 0x7675,
+        id: 0,
+        frame: 0,
+    };
+}

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+//! The client: requests wait for their answer, watch events queue up.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::wire::{self, Message, kind};
+use super::{Permission, WatchEvent};
+use crate::types::DomId;
+
+/// Sockets of xenstored, the usual one first.
+const SOCKETS: [&str; 2] = ["/run/xenstored/socket", "/var/run/xenstored/socket"];
+/// The kernel's way to a xenstored in another domain.
+const DEVICE: &str = "/dev/xen/xenbus";
+
+/// How long an answer may take. Xenstored answers at once unless it is gone.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a transaction is tried again when another one came in between.
+const ATTEMPTS: usize = 64;
+
+/// How many events may wait. A watcher who leaves that many lying is lost.
+const EVENTS_MAX: usize = 1 << 16;
+
+/// A connection to xenstore.
+///
+/// The descriptor is non-blocking and readable when a watch has fired. Events
+/// that arrive while a request waits for its answer are queued, so call
+/// [`next_event`](Self::next_event) until it gives nothing before waiting for
+/// the descriptor.
+pub struct Client {
+    file: File,
+    inbox: Vec<u8>,
+    events: VecDeque<WatchEvent>,
+    last_request: u32,
+    /// The transaction that requests belong to; 0 for none.
+    transaction: u32,
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Client {
+    /// Connects to the xenstore of this host: the socket that
+    /// `XENSTORED_PATH` names, else the usual ones, else the kernel's device.
+    pub fn open() -> io::Result<Self> {
+        if let Some(path) = std::env::var_os("XENSTORED_PATH") {
+            return Self::connect(Path::new(&path));
+        }
+        for socket in SOCKETS {
+            if let Ok(client) = Self::connect(Path::new(socket)) {
+                return Ok(client);
+            }
+        }
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let device = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(flags)
+            .open(DEVICE)
+            .map_err(|error| {
+                let what = format!("xenstore: neither {} nor {DEVICE}: {error}", SOCKETS[0]);
+                io::Error::new(error.kind(), what)
+            })?;
+        Ok(Self::new(device))
+    }
+
+    /// Connects to the xenstored that listens at `socket`.
+    pub fn connect(socket: &Path) -> io::Result<Self> {
+        Self::from_stream(UnixStream::connect(socket)?)
+    }
+
+    /// Speaks to the xenstored at the other end of `stream`.
+    pub fn from_stream(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self::new(OwnedFd::from(stream).into()))
+    }
+
+    fn new(file: File) -> Self {
+        Self {
+            file,
+            inbox: Vec::new(),
+            events: VecDeque::new(),
+            last_request: 0,
+            transaction: 0,
+        }
+    }
+
+    /// Reads a node; `None` when there is none.
+    pub fn read(&mut self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        optional(self.on_path(kind::READ, path, &[]))
+    }
+
+    /// Writes a node, and makes it and its parents when they are missing.
+    pub fn write(&mut self, path: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
+        self.on_path(kind::WRITE, path, value.as_ref()).map(drop)
+    }
+
+    /// Makes an empty node if it is missing.
+    pub fn mkdir(&mut self, path: &str) -> io::Result<()> {
+        self.on_path(kind::MKDIR, path, &[]).map(drop)
+    }
+
+    /// Removes a node and what is below it; no error when there is none.
+    pub fn remove(&mut self, path: &str) -> io::Result<()> {
+        optional(self.on_path(kind::RM, path, &[])).map(drop)
+    }
+
+    /// Names of the nodes below one; `None` when there is no such node.
+    pub fn directory(&mut self, path: &str) -> io::Result<Option<Vec<String>>> {
+        match self.on_path(kind::DIRECTORY, path, &[]) {
+            // The list does not fit in one message.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::TOOBIG) => {
+                optional(self.long_directory(path))
+            }
+            answer => optional(answer),
+        }?
+        .map(|payload| wire::strings(&payload).map(wire::text).collect())
+        .transpose()
+    }
+
+    /// A node's permissions.
+    pub fn permissions(&mut self, path: &str) -> io::Result<Vec<Permission>> {
+        let payload = self.on_path(kind::GET_PERMS, path, &[])?;
+        wire::decode_permissions(wire::strings(&payload))
+    }
+
+    /// Replaces a node's permissions; the first entry names the owner.
+    pub fn set_permissions(&mut self, path: &str, permissions: &[Permission]) -> io::Result<()> {
+        self.on_path(
+            kind::SET_PERMS,
+            path,
+            &wire::encode_permissions(permissions),
+        )
+        .map(drop)
+    }
+
+    /// Asks for an event, marked with `token`, now and whenever something at
+    /// `path` or below it changes.
+    pub fn watch(&mut self, path: &str, token: &str) -> io::Result<()> {
+        self.outside_transaction(kind::WATCH, &watch_payload(path, token)?)
+    }
+
+    /// Takes a watch back. Events that were already sent may still come.
+    pub fn unwatch(&mut self, path: &str, token: &str) -> io::Result<()> {
+        self.outside_transaction(kind::UNWATCH, &watch_payload(path, token)?)
+    }
+
+    /// Whether xenstored knows the domain, which it does from the moment the
+    /// toolstack introduces it until it starts to die.
+    pub fn is_introduced(&mut self, domid: DomId) -> io::Result<bool> {
+        let payload = self.request(
+            kind::IS_DOMAIN_INTRODUCED,
+            0,
+            format!("{domid}\0").into_bytes(),
+        )?;
+        Ok(payload.first() == Some(&b'T'))
+    }
+
+    /// Runs `body` so that its requests take effect all together or, when it
+    /// gives an error, not at all. It runs again when another client came in
+    /// between.
+    pub fn transaction<T>(
+        &mut self,
+        mut body: impl FnMut(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.transaction != 0 {
+            return Err(Errno::BUSY.into());
+        }
+        for _ in 0..ATTEMPTS {
+            let id = self.request(kind::TRANSACTION_START, 0, vec![0])?;
+            let id = wire::text(wire::strings(&id).next().unwrap_or_default())?
+                .parse()
+                .map_err(|_| wire::invalid("a transaction without a number"))?;
+            self.transaction = id;
+            let result = body(self);
+            self.transaction = 0;
+            let verdict = if result.is_ok() { b"T\0" } else { b"F\0" };
+            match self.request(kind::TRANSACTION_END, id, verdict.to_vec()) {
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::AGAIN) => {}
+                Err(error) if result.is_ok() => return Err(error),
+                _ => return result,
+            }
+        }
+        Err(Errno::AGAIN.into())
+    }
+
+    /// The next event, without blocking.
+    pub fn next_event(&mut self) -> io::Result<Option<WatchEvent>> {
+        loop {
+            // An answer here is one that came after its request gave up.
+            while self.take_message()?.is_some() {}
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            if !self.receive()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads in parts a list that is too long for one message.
+    fn long_directory(&mut self, path: &str) -> io::Result<Vec<u8>> {
+        let mut generation = Vec::new();
+        let mut list = Vec::new();
+        loop {
+            let offset = format!("{}\0", list.len());
+            let part = self.on_path(kind::DIRECTORY_PART, path, offset.as_bytes())?;
+            let end = part.iter().position(|byte| *byte == 0);
+            let (now, names) = part.split_at(end.ok_or(wire::invalid("an endless number"))? + 1);
+            if now != generation {
+                // The first part, or the list changed: from the start.
+                let restart = !list.is_empty();
+                generation = now.to_vec();
+                list.clear();
+                if restart {
+                    continue;
+                }
+            }
+            // The last part ends in an empty name.
+            match names.strip_suffix(b"\0") {
+                Some(names) if names.is_empty() || names.ends_with(b"\0") => {
+                    list.extend_from_slice(names);
+                    return Ok(list);
+                }
+                Some(_) => list.extend_from_slice(names),
+                None => return Err(wire::invalid("a list that does not end")),
+            }
+        }
+    }
+
+    fn on_path(&mut self, kind: u32, path: &str, rest: &[u8]) -> io::Result<Vec<u8>> {
+        let mut payload = path_payload(path)?;
+        payload.extend_from_slice(rest);
+        self.request(kind, self.transaction, payload)
+    }
+
+    fn outside_transaction(&mut self, kind: u32, payload: &[u8]) -> io::Result<()> {
+        self.request(kind, 0, payload.to_vec()).map(drop)
+    }
+
+    /// Sends a request and waits for its answer.
+    fn request(&mut self, kind: u32, transaction: u32, payload: Vec<u8>) -> io::Result<Vec<u8>> {
+        let deadline = Instant::now() + PATIENCE;
+        self.last_request = self.last_request.wrapping_add(1);
+        let request = self.last_request;
+        self.send(
+            &Message {
+                kind,
+                request,
+                transaction,
+                payload,
+            }
+            .encode()?,
+            deadline,
+        )?;
+        loop {
+            while let Some(answer) = self.take_message()? {
+                if answer.request != request {
+                    continue;
+                }
+                return match answer.kind {
+                    kind::ERROR => Err(wire::error_from_name(&answer.payload)),
+                    same if same == kind => Ok(answer.payload),
+                    _ => Err(wire::invalid("an answer to something else")),
+                };
+            }
+            self.wait(PollFlags::IN, deadline)?;
+            self.receive()?;
+        }
+    }
+
+    fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(length) => bytes = &bytes[length..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(PollFlags::OUT, deadline)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in some of what has arrived; `false` when there was nothing.
+    fn receive(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; wire::HEADER + wire::PAYLOAD_MAX];
+        loop {
+            match self.file.read(&mut bytes) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => {
+                    self.inbox.extend_from_slice(&bytes[..length]);
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The next answer that has arrived whole; events on the way are queued.
+    fn take_message(&mut self) -> io::Result<Option<Message>> {
+        while let Some(message) = Message::decode(&mut self.inbox)? {
+            if message.kind != kind::WATCH_EVENT {
+                return Ok(Some(message));
+            }
+            if self.events.len() >= EVENTS_MAX {
+                return Err(wire::invalid("more events than anyone could want"));
+            }
+            self.events.push_back(message.watch_event()?);
+        }
+        Ok(None)
+    }
+
+    fn wait(&self, flags: PollFlags, deadline: Instant) -> io::Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let mut fds = [PollFd::new(&self.file, flags)];
+        match rustix::event::poll(&mut fds, Some(&timeout)) {
+            Ok(0) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "xenstore does not answer",
+            )),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+/// A path as it starts a payload. It comes from this program or from names
+/// that a guest may have chosen.
+fn path_payload(path: &str) -> io::Result<Vec<u8>> {
+    if path.is_empty() || path.len() > wire::PATH_MAX || path.contains('\0') {
+        return Err(Errno::INVAL.into());
+    }
+    let mut payload = Vec::with_capacity(path.len() + 1);
+    payload.extend_from_slice(path.as_bytes());
+    payload.push(0);
+    Ok(payload)
+}
+
+fn watch_payload(path: &str, token: &str) -> io::Result<Vec<u8>> {
+    let mut payload = path_payload(path)?;
+    payload.extend(path_payload(token)?);
+    Ok(payload)
+}
+
+fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if super::is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
