@@ -72,7 +72,7 @@ pub(super) fn to_guest(
     let guests = String::from_utf8_lossy(&sum).into_owned();
     report.check_eq(
         format_args!("64 KiB to the guest on {}", line.name()),
-        &seen,
+        &guests,
         &wanted,
     );
     Ok(())
