@@ -142,14 +142,19 @@ static int set_params(libxl__gc *gc, const struct xc_dom_image *dom)
 {
     const uint32_t domid = dom->guest_domid;
     xc_evtchn_port_or_error_t port;
+    uint64_t unset;
+
+    /* Only a hypervisor that knows the parameter answers. */
+    if (xc_hvm_param_get(CTX->xch, domid, HVM_PARAM_VUART_PFN, &unset)) {
+        LOGED(ERROR, domid, "this hypervisor has no vPL011 support for "
+              "pl011=y: it refuses HVM_PARAM_VUART_PFN");
+        return ERROR_FAIL;
+    }
 
     if (xc_hvm_param_set(CTX->xch, domid, HVM_PARAM_VUART_PFN,
                          dom->vuart_gfn)) {
-        if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)
-            LOGED(ERROR, domid, "this hypervisor has no vPL011 support for "
-                  "pl011=y: it refuses HVM_PARAM_VUART_PFN");
-        else
-            LOGED(ERROR, domid, "cannot hand over the PL011's ring page");
+        LOGED(ERROR, domid, "the hypervisor does not take the PL011's ring "
+              "page, gfn %#"PRI_xen_pfn, dom->vuart_gfn);
         return ERROR_FAIL;
     }
 
@@ -160,8 +165,8 @@ static int set_params(libxl__gc *gc, const struct xc_dom_image *dom)
     }
 
     if (xc_hvm_param_set(CTX->xch, domid, HVM_PARAM_VUART_EVTCHN, port)) {
-        LOGED(ERROR, domid, "the hypervisor cannot set up the PL011: "
-              "it refuses HVM_PARAM_VUART_EVTCHN = %d", port);
+        LOGED(ERROR, domid, "the hypervisor does not take the PL011's "
+              "event channel, port %d", port);
         return ERROR_FAIL;
     }
 

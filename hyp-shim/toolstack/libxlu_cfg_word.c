@@ -10,13 +10,14 @@
 
 static bool takes_word(const char *name)
 {
-    return name && !strcmp(name, "pl011");
+    return !strcmp(name, "pl011");
 }
 
 int xlu__cfg_store_word(CfgParseContext *ctx, char *name, char *word,
                         YYLTYPE *loc)
 {
-    if (takes_word(name)) {
+    /* After an error names are no longer kept, and nothing is stored. */
+    if (ctx->err || takes_word(name)) {
         xlu__cfg_set_store(ctx, name, XLU_OP_ASSIGNMENT,
                            xlu__cfg_string_mk(ctx, word, loc),
                            loc->first_line);
