@@ -1,2 +1,16 @@
 // SPDX-License-Identifier: MIT
-//! A Xen host inside the process.
+//! A Xen host inside the process: domains with their pages and ports behind
+//! [`Hypervisor`](crate::Hypervisor) and [`EventChannels`](crate::EventChannels),
+//! and a xenstored that speaks the real protocol over sockets.
+//!
+//! Pages are memory files, so that a mapping is a real mapping; the events'
+//! descriptor is an eventfd, so that an event loop waits on it as on the real
+//! one. What a guest does is left to the caller, who holds its ends.
+
+mod events;
+mod machine;
+mod store;
+
+pub use events::Line;
+pub use machine::{Console, Machine};
+pub use store::Store;

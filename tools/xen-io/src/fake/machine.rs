@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT
+//! Domains of the fake host, and what a toolstack does to them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::MemfdFlags;
+use rustix::io::Errno;
+
+use super::events::{Events, Line, Switch};
+use super::store::Store;
+use crate::interface::{Hypervisor, Platform};
+use crate::page::{Page, XEN_PAGE_SIZE};
+use crate::types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource};
+use crate::xenstore::{Access, Client, Permission, domain_path};
+
+/// Where a toolstack puts the pages of its rings.
+const CONSOLE_GFN: Gfn = Gfn(0x39000);
+const VUART_GFN: Gfn = Gfn(0x39003);
+
+/// Stock libxl's `limit`, in bytes.
+const LIMIT: &str = "1048576";
+
+/// A Xen host. Clones are the same one.
+#[derive(Clone)]
+pub struct Machine(Arc<Shared>);
+
+struct Shared {
+    domains: Mutex<BTreeMap<DomId, Domain>>,
+    last_domid: Mutex<u16>,
+    switch: Arc<Switch>,
+    store: Store,
+}
+
+#[derive(Default)]
+struct Domain {
+    params: BTreeMap<HvmParam, u64>,
+    grants: BTreeMap<GrantRef, Arc<Frame>>,
+    gfns: BTreeMap<Gfn, Arc<Frame>>,
+    resources: BTreeMap<Resource, Arc<Frame>>,
+    dying: bool,
+}
+
+impl Domain {
+    fn mapped(&self) -> usize {
+        let frames = self
+            .grants
+            .values()
+            .chain(self.gfns.values())
+            .chain(self.resources.values());
+        frames
+            .map(|frame| frame.foreign_maps.load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+/// A page of a domain.
+struct Frame {
+    memory: OwnedFd,
+    /// Mappings by the control domain, which keep a dead domain's memory.
+    foreign_maps: AtomicUsize,
+}
+
+impl Frame {
+    fn new() -> io::Result<Arc<Self>> {
+        let memory = rustix::fs::memfd_create("fake-xen-page", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&memory, XEN_PAGE_SIZE as u64)?;
+        Ok(Arc::new(Self {
+            memory,
+            foreign_maps: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The page as the domain itself or its hypervisor sees it.
+    fn own(self: &Arc<Self>) -> io::Result<Page> {
+        Page::map(self.memory.as_fd(), 0, Arc::clone(self))
+    }
+
+    /// The page as the control domain sees it.
+    fn foreign(self: &Arc<Self>) -> io::Result<Page> {
+        self.foreign_maps.fetch_add(1, Ordering::Relaxed);
+        Page::map(self.memory.as_fd(), 0, ForeignMap(Arc::clone(self)))
+    }
+}
+
+/// The domain's ends of a console: the guest's of a PV console, the
+/// hypervisor's of a vuart.
+pub struct Console {
+    /// The ring.
+    pub page: Page,
+    /// The event channel.
+    pub line: Line,
+}
+
+struct ForeignMap(Arc<Frame>);
+
+impl Drop for ForeignMap {
+    fn drop(&mut self) {
+        self.0.foreign_maps.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Machine {
+    /// A host without guests.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Shared {
+            domains: Mutex::default(),
+            last_domid: Mutex::default(),
+            switch: Arc::default(),
+            store: Store::default(),
+        }))
+    }
+
+    /// What a program in the control domain gets.
+    pub fn platform(&self) -> io::Result<Platform> {
+        Ok(Platform {
+            hypervisor: Box::new(self.clone()),
+            events: Box::new(Events::open(&self.0.switch)?),
+            store: self.0.store.client(DomId::DOM0)?,
+        })
+    }
+
+    /// The host's xenstored.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Makes a domain that nobody has been told of yet.
+    pub fn create_domain(&self, name: &str) -> io::Result<DomId> {
+        let domid = {
+            let mut last = self
+                .0
+                .last_domid
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *last += 1;
+            DomId(*last)
+        };
+        self.domains().insert(domid, Domain::default());
+        let path = domain_path(domid);
+        let mut store = self.toolstack()?;
+        store.write(&path, "")?;
+        let visible = Permission {
+            domid,
+            access: Access::Read,
+        };
+        store.set_permissions(&path, &[Permission::DOM0_ONLY, visible])?;
+        store.write(&format!("{path}/name"), name)?;
+        Ok(domid)
+    }
+
+    /// Gives the domain a PV console.
+    pub fn add_pv_console(&self, domid: DomId) -> io::Result<Console> {
+        let (frame, port) = (Frame::new()?, self.0.switch.allocate(domid));
+        self.with(domid, |domain| {
+            domain.grants.insert(GrantRef::CONSOLE, Arc::clone(&frame));
+            domain.gfns.insert(CONSOLE_GFN, Arc::clone(&frame));
+        })?;
+        let path = format!("{}/console", domain_path(domid));
+        self.describe(
+            &path,
+            &[
+                ("limit", LIMIT),
+                ("type", "xenconsoled"),
+                ("output", "pty"),
+                ("tty", ""),
+                ("port", &port.to_string()),
+                ("ring-ref", &CONSOLE_GFN.0.to_string()),
+            ],
+        )?;
+        self.console(domid, port, &frame)
+    }
+
+    /// Gives the domain a vuart whose ring the backend maps by its address.
+    pub fn add_stock_vuart(&self, domid: DomId) -> io::Result<Console> {
+        let (frame, port) = (Frame::new()?, self.0.switch.allocate(domid));
+        self.with(domid, |domain| {
+            domain.gfns.insert(VUART_GFN, Arc::clone(&frame))
+        })?;
+        let path = format!("{}/vuart/0", domain_path(domid));
+        self.describe(
+            &path,
+            &[
+                ("port", &port.to_string()),
+                ("ring-ref", &VUART_GFN.0.to_string()),
+                ("limit", LIMIT),
+                ("type", "xenconsoled"),
+            ],
+        )?;
+        self.console(domid, port, &frame)
+    }
+
+    /// Gives the domain a vuart whose ring is out of the guest's reach.
+    pub fn add_private_vuart(&self, domid: DomId) -> io::Result<Console> {
+        let (frame, port) = (Frame::new()?, self.0.switch.allocate(domid));
+        self.with(domid, |domain| {
+            domain.resources.insert(Resource::VUART, Arc::clone(&frame));
+            domain.params.insert(HvmParam::VUART_PFN, VUART_GFN.0);
+            domain.params.insert(HvmParam::VUART_EVTCHN, port.0.into());
+        })?;
+        let path = format!("{}/vuart/0", domain_path(domid));
+        let mut store = self.toolstack()?;
+        store.mkdir(&path)?;
+        store.set_permissions(&path, &[Permission::DOM0_ONLY])?;
+        self.describe(&path, &[("limit", LIMIT), ("type", "pl011")])?;
+        self.console(domid, port, &frame)
+    }
+
+    /// Tells the control domain of the domain.
+    pub fn introduce(&self, domid: DomId) {
+        self.0.store.introduce(domid);
+    }
+
+    /// Destroys the domain the way a toolstack does: its nodes go first.
+    pub fn destroy(&self, domid: DomId) -> io::Result<()> {
+        self.toolstack()?.remove(&domain_path(domid))?;
+        self.kill(domid);
+        Ok(())
+    }
+
+    /// The hypervisor ends the domain by itself: its nodes stay.
+    pub fn kill(&self, domid: DomId) {
+        if let Some(domain) = self.domains().get_mut(&domid) {
+            domain.dying = true;
+        }
+        self.0.switch.close(domid);
+        self.0.store.release(domid);
+    }
+
+    /// Whether the domain is dead but some of its memory is still mapped.
+    #[must_use]
+    pub fn is_zombie(&self, domid: DomId) -> bool {
+        self.domains()
+            .get(&domid)
+            .is_some_and(|domain| domain.dying && domain.mapped() > 0)
+    }
+
+    /// How many of the domain's pages the control domain has mapped.
+    #[must_use]
+    pub fn mapped_pages(&self, domid: DomId) -> usize {
+        self.domains().get(&domid).map_or(0, Domain::mapped)
+    }
+
+    /// A toolstack's connection to xenstore.
+    pub fn toolstack(&self) -> io::Result<Client> {
+        self.0.store.client(DomId::DOM0)
+    }
+
+    fn domains(&self) -> MutexGuard<'_, BTreeMap<DomId, Domain>> {
+        self.0
+            .domains
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, domid: DomId, act: impl FnOnce(&mut Domain) -> T) -> io::Result<T> {
+        match self.domains().get_mut(&domid) {
+            Some(domain) if !domain.dying => Ok(act(domain)),
+            _ => Err(Errno::SRCH.into()),
+        }
+    }
+
+    fn describe(&self, path: &str, nodes: &[(&str, &str)]) -> io::Result<()> {
+        self.toolstack()?.transaction(|store| {
+            nodes
+                .iter()
+                .try_for_each(|(name, value)| store.write(&format!("{path}/{name}"), value))
+        })
+    }
+
+    fn console(&self, domid: DomId, port: Port, frame: &Arc<Frame>) -> io::Result<Console> {
+        Ok(Console {
+            page: frame.own()?,
+            line: Line::new(&self.0.switch, domid, port),
+        })
+    }
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hypervisor for Machine {
+    fn hvm_param(&self, domid: DomId, param: HvmParam) -> io::Result<u64> {
+        self.with(domid, |domain| domain.params.get(&param).copied())?
+            .ok_or_else(|| Errno::INVAL.into())
+    }
+
+    fn set_hvm_param(&self, domid: DomId, param: HvmParam, value: u64) -> io::Result<()> {
+        self.with(domid, |domain| {
+            domain.params.insert(param, value);
+        })
+    }
+
+    fn map_resource(&self, domid: DomId, resource: Resource) -> io::Result<Page> {
+        self.with(domid, |domain| domain.resources.get(&resource).cloned())?
+            .ok_or(Errno::INVAL)?
+            .foreign()
+    }
+
+    fn map_grant(&self, domid: DomId, grant: GrantRef) -> io::Result<Page> {
+        self.with(domid, |domain| domain.grants.get(&grant).cloned())?
+            .ok_or(Errno::INVAL)?
+            .foreign()
+    }
+
+    fn map_gfn(&self, domid: DomId, gfn: Gfn) -> io::Result<Page> {
+        self.with(domid, |domain| domain.gfns.get(&gfn).cloned())?
+            .ok_or(Errno::INVAL)?
+            .foreign()
+    }
+}

@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: MIT
+//! An in-memory xenstored: nodes with permissions, watches and transactions,
+//! served over sockets with one reader and one writer thread a connection.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use rustix::io::Errno;
+
+use crate::types::DomId;
+use crate::xenstore::wire::{self, Message, kind};
+use crate::xenstore::{Access, Client, Permission, domain_path};
+
+const INTRODUCE: &str = "@introduceDomain";
+const RELEASE: &str = "@releaseDomain";
+
+/// A xenstored. Clones are the same one.
+#[derive(Clone, Default)]
+pub struct Store(Arc<Mutex<State>>);
+
+#[derive(Clone)]
+struct Node {
+    value: Vec<u8>,
+    permissions: Vec<Permission>,
+}
+
+type Nodes = BTreeMap<String, Node>;
+
+struct Watch {
+    connection: u64,
+    path: String,
+    token: String,
+    /// The path was relative to the domain's own; events are as well.
+    prefix: usize,
+}
+
+struct Transaction {
+    connection: u64,
+    nodes: Nodes,
+    changed: Vec<String>,
+    generation: u64,
+}
+
+struct State {
+    nodes: Nodes,
+    /// Counts changes, so that a transaction sees whether one came between.
+    generation: u64,
+    watches: Vec<Watch>,
+    transactions: BTreeMap<u32, Transaction>,
+    last_transaction: u32,
+    connections: BTreeMap<u64, Sender<Message>>,
+    last_connection: u64,
+    introduced: Vec<DomId>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let root = Node {
+            value: Vec::new(),
+            permissions: vec![Permission::DOM0_ONLY],
+        };
+        Self {
+            nodes: BTreeMap::from([("/".to_owned(), root)]),
+            generation: 0,
+            watches: Vec::new(),
+            transactions: BTreeMap::new(),
+            last_transaction: 0,
+            connections: BTreeMap::new(),
+            last_connection: 0,
+            introduced: Vec::new(),
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy)]
+struct Caller {
+    connection: u64,
+    domid: DomId,
+}
+
+type Answer = Result<Vec<u8>, Errno>;
+
+impl Store {
+    /// A client that `domid` would have.
+    pub fn client(&self, domid: DomId) -> io::Result<Client> {
+        let (ours, theirs) = UnixStream::pair()?;
+        self.serve(ours, domid)?;
+        Client::from_stream(theirs)
+    }
+
+    /// Serves everyone who connects to `socket` as the control domain.
+    pub fn listen(&self, socket: &Path) -> io::Result<()> {
+        let listener = UnixListener::bind(socket)?;
+        let store = self.clone();
+        thread::Builder::new()
+            .name("fake-xenstored".into())
+            .spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    // A client that cannot be served sees its connection close.
+                    let _refused = store.serve(stream, DomId::DOM0);
+                }
+            })?;
+        Ok(())
+    }
+
+    /// Makes the domain known, as the toolstack does.
+    pub fn introduce(&self, domid: DomId) {
+        let mut state = self.state();
+        state.introduced.push(domid);
+        state.fire(INTRODUCE, false);
+    }
+
+    /// Forgets the domain, as xenstored does when it starts to die.
+    pub fn release(&self, domid: DomId) {
+        let mut state = self.state();
+        state.introduced.retain(|known| *known != domid);
+        state.fire(RELEASE, false);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, stream: UnixStream, domid: DomId) -> io::Result<()> {
+        let (outbox, messages) = mpsc::channel::<Message>();
+        let caller = {
+            let mut state = self.state();
+            state.last_connection += 1;
+            let connection = state.last_connection;
+            state.connections.insert(connection, outbox);
+            Caller { connection, domid }
+        };
+        let mut writer = stream.try_clone()?;
+        thread::Builder::new()
+            .name("fake-xenstored-out".into())
+            .spawn(move || {
+                for message in messages {
+                    let Ok(bytes) = message.encode() else {
+                        continue;
+                    };
+                    if writer.write_all(&bytes).is_err() {
+                        break;
+                    }
+                }
+            })?;
+        let store = self.clone();
+        thread::Builder::new()
+            .name("fake-xenstored-in".into())
+            .spawn(move || {
+                // However the connection ends, what belongs to it goes.
+                let _end = store.converse(stream, caller);
+                store.state().forget(caller.connection);
+            })?;
+        Ok(())
+    }
+
+    fn converse(&self, mut stream: UnixStream, caller: Caller) -> io::Result<()> {
+        let mut inbox = Vec::new();
+        let mut bytes = [0; wire::HEADER + wire::PAYLOAD_MAX];
+        loop {
+            let length = stream.read(&mut bytes)?;
+            if length == 0 {
+                return Ok(());
+            }
+            inbox.extend_from_slice(&bytes[..length]);
+            while let Some(request) = Message::decode(&mut inbox)? {
+                self.state().answer(caller, &request);
+            }
+        }
+    }
+}
+
+impl State {
+    fn forget(&mut self, connection: u64) {
+        self.connections.remove(&connection);
+        self.watches.retain(|watch| watch.connection != connection);
+        self.transactions
+            .retain(|_, transaction| transaction.connection != connection);
+    }
+
+    fn answer(&mut self, caller: Caller, request: &Message) {
+        let result = self.perform(caller, request).and_then(|payload| {
+            if payload.len() > wire::PAYLOAD_MAX {
+                Err(Errno::TOOBIG)
+            } else {
+                Ok(payload)
+            }
+        });
+        let (kind, payload) = match result {
+            Ok(payload) => (request.kind, payload),
+            Err(errno) => (
+                kind::ERROR,
+                format!("{}\0", wire::error_name(errno)).into_bytes(),
+            ),
+        };
+        let message = Message {
+            kind,
+            payload,
+            ..request.clone()
+        };
+        self.send(caller.connection, message);
+        // Xenstored acknowledges a watch before it fires it for the first
+        // time.
+        if request.kind == kind::WATCH && kind == kind::WATCH {
+            self.fire_last_watch();
+        }
+    }
+
+    fn send(&self, connection: u64, message: Message) {
+        if let Some(outbox) = self.connections.get(&connection) {
+            // A receiver that is gone is about to be forgotten.
+            let _gone = outbox.send(message);
+        }
+    }
+
+    fn perform(&mut self, caller: Caller, request: &Message) -> Answer {
+        let mut fields = wire::strings(&request.payload);
+        let first = fields.next().unwrap_or_default();
+        let tx = request.transaction;
+        match request.kind {
+            kind::TRANSACTION_START => Ok(self.begin(caller)),
+            kind::TRANSACTION_END => self.end(caller, tx, first == b"T"),
+            kind::IS_DOMAIN_INTRODUCED => {
+                let domid = number(first)?;
+                let known = self.introduced.contains(&DomId(domid));
+                Ok(if known {
+                    b"T\0".to_vec()
+                } else {
+                    b"F\0".to_vec()
+                })
+            }
+            kind::WATCH | kind::UNWATCH => {
+                let (path, prefix) = absolute(caller, first, true)?;
+                let token = wire::text(fields.next().ok_or(Errno::INVAL)?);
+                let token = token.map_err(|_| Errno::INVAL)?;
+                self.set_watch(caller, request.kind == kind::WATCH, path, token, prefix)
+            }
+            _ => {
+                let (path, _) = absolute(caller, first, false)?;
+                let rest = request.payload.get(first.len() + 1..).unwrap_or_default();
+                self.on_node(caller, request.kind, tx, &path, rest)
+            }
+        }
+    }
+
+    fn set_watch(
+        &mut self,
+        caller: Caller,
+        set: bool,
+        path: String,
+        token: String,
+        prefix: usize,
+    ) -> Answer {
+        let connection = caller.connection;
+        let known = self.watches.iter().position(|watch| {
+            watch.connection == connection && watch.path == path && watch.token == token
+        });
+        match (set, known) {
+            (true, None) => self.watches.push(Watch {
+                connection,
+                path,
+                token,
+                prefix,
+            }),
+            (true, Some(_)) => return Err(Errno::EXIST),
+            (false, Some(at)) => drop(self.watches.remove(at)),
+            (false, None) => return Err(Errno::NOENT),
+        }
+        Ok(b"OK\0".to_vec())
+    }
+
+    fn on_node(
+        &mut self,
+        caller: Caller,
+        request: u32,
+        tx: u32,
+        path: &str,
+        rest: &[u8],
+    ) -> Answer {
+        let nodes = match tx {
+            0 => &mut self.nodes,
+            _ => match self.transactions.get_mut(&tx) {
+                Some(one) if one.connection == caller.connection => &mut one.nodes,
+                _ => return Err(Errno::NOENT),
+            },
+        };
+        let domid = caller.domid;
+        let payload = match request {
+            kind::READ => return readable(nodes, domid, path).map(|node| node.value.clone()),
+            kind::GET_PERMS => {
+                return readable(nodes, domid, path)
+                    .map(|node| wire::encode_permissions(&node.permissions));
+            }
+            kind::DIRECTORY => {
+                readable(nodes, domid, path)?;
+                return Ok(children(nodes, path));
+            }
+            kind::DIRECTORY_PART => {
+                readable(nodes, domid, path)?;
+                let offset: usize = number(wire::strings(rest).next().unwrap_or_default())?;
+                return part(&children(nodes, path), offset, self.generation);
+            }
+            kind::WRITE => {
+                create(nodes, domid, path)?;
+                writable(nodes, domid, path)?.value = rest.to_vec();
+                b"OK\0".to_vec()
+            }
+            kind::MKDIR => {
+                create(nodes, domid, path)?;
+                b"OK\0".to_vec()
+            }
+            kind::RM => {
+                writable(nodes, domid, path)?;
+                let below = format!("{path}/");
+                nodes.retain(|name, _| name != path && !name.starts_with(&below));
+                b"OK\0".to_vec()
+            }
+            kind::SET_PERMS => {
+                let permissions = wire::decode_permissions(wire::strings(rest))
+                    .map_err(|_| Errno::INVAL)
+                    .and_then(|list| {
+                        if list.is_empty() {
+                            Err(Errno::INVAL)
+                        } else {
+                            Ok(list)
+                        }
+                    })?;
+                let node = writable(nodes, domid, path)?;
+                let owner = node.permissions.first().map(|entry| entry.domid);
+                if domid != DomId::DOM0 && owner != Some(domid) {
+                    return Err(Errno::ACCESS);
+                }
+                node.permissions = permissions;
+                b"OK\0".to_vec()
+            }
+            _ => return Err(Errno::NOSYS),
+        };
+        if let Some(transaction) = self.transactions.get_mut(&tx) {
+            transaction.changed.push(path.to_owned());
+        } else {
+            self.generation += 1;
+            self.fire(path, request == kind::RM);
+        }
+        Ok(payload)
+    }
+
+    fn begin(&mut self, caller: Caller) -> Vec<u8> {
+        self.last_transaction += 1;
+        let transaction = Transaction {
+            connection: caller.connection,
+            nodes: self.nodes.clone(),
+            changed: Vec::new(),
+            generation: self.generation,
+        };
+        self.transactions.insert(self.last_transaction, transaction);
+        format!("{}\0", self.last_transaction).into_bytes()
+    }
+
+    fn end(&mut self, caller: Caller, tx: u32, commit: bool) -> Answer {
+        let Entry::Occupied(entry) = self.transactions.entry(tx) else {
+            return Err(Errno::NOENT);
+        };
+        if entry.get().connection != caller.connection {
+            return Err(Errno::NOENT);
+        }
+        let transaction = entry.remove();
+        if commit && !transaction.changed.is_empty() {
+            if transaction.generation != self.generation {
+                return Err(Errno::AGAIN);
+            }
+            self.generation += 1;
+            self.nodes = transaction.nodes;
+            for path in transaction.changed {
+                let removed = !self.nodes.contains_key(&path);
+                self.fire(&path, removed);
+            }
+        }
+        Ok(b"OK\0".to_vec())
+    }
+
+    /// Sends events to those who watch `path` or what is above it, and, for
+    /// what was removed, what was below it.
+    fn fire(&self, path: &str, removed: bool) {
+        let below = format!("{path}/");
+        for watch in &self.watches {
+            let above = watch.path == path
+                || (path.starts_with(&watch.path)
+                    && (watch.path == "/" || path[watch.path.len()..].starts_with('/')));
+            if above {
+                self.fire_watch(watch, path);
+            } else if removed && watch.path.starts_with(&below) {
+                self.fire_watch(watch, &watch.path);
+            }
+        }
+    }
+
+    fn fire_last_watch(&self) {
+        if let Some(watch) = self.watches.last() {
+            self.fire_watch(watch, &watch.path);
+        }
+    }
+
+    fn fire_watch(&self, watch: &Watch, path: &str) {
+        let shown = path.get(watch.prefix..).unwrap_or(path);
+        let payload = format!("{shown}\0{}\0", watch.token).into_bytes();
+        self.send(
+            watch.connection,
+            Message {
+                kind: kind::WATCH_EVENT,
+                request: 0,
+                transaction: 0,
+                payload,
+            },
+        );
+    }
+}
+
+/// The absolute path meant, and how much of it was implied.
+fn absolute(caller: Caller, path: &[u8], special: bool) -> Result<(String, usize), Errno> {
+    let path = wire::text(path).map_err(|_| Errno::INVAL)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-/_@".contains(&byte);
+    if path.is_empty() || path.len() > wire::PATH_MAX || !path.bytes().all(plain) {
+        return Err(Errno::INVAL);
+    }
+    if path.starts_with('@') {
+        return if special {
+            Ok((path, 0))
+        } else {
+            Err(Errno::INVAL)
+        };
+    }
+    if path == "/" {
+        return Ok((path, 0));
+    }
+    if path.ends_with('/') || path.contains("//") {
+        return Err(Errno::INVAL);
+    }
+    if path.starts_with('/') {
+        return Ok((path, 0));
+    }
+    let prefix = format!("{}/", domain_path(caller.domid));
+    Ok((format!("{prefix}{path}"), prefix.len()))
+}
+
+fn allowed(node: &Node, domid: DomId, wanted: fn(Access) -> bool) -> bool {
+    if domid == DomId::DOM0
+        || node
+            .permissions
+            .first()
+            .is_some_and(|owner| owner.domid == domid)
+    {
+        return true;
+    }
+    let listed = node
+        .permissions
+        .iter()
+        .skip(1)
+        .find(|entry| entry.domid == domid);
+    listed
+        .or(node.permissions.first())
+        .is_some_and(|entry| wanted(entry.access))
+}
+
+fn readable<'a>(nodes: &'a Nodes, domid: DomId, path: &str) -> Result<&'a Node, Errno> {
+    let node = nodes.get(path).ok_or(Errno::NOENT)?;
+    if allowed(node, domid, |access| {
+        matches!(access, Access::Read | Access::Both)
+    }) {
+        Ok(node)
+    } else {
+        Err(Errno::ACCESS)
+    }
+}
+
+fn writable<'a>(nodes: &'a mut Nodes, domid: DomId, path: &str) -> Result<&'a mut Node, Errno> {
+    let node = nodes.get_mut(path).ok_or(Errno::NOENT)?;
+    if allowed(node, domid, |access| {
+        matches!(access, Access::Write | Access::Both)
+    }) {
+        Ok(node)
+    } else {
+        Err(Errno::ACCESS)
+    }
+}
+
+/// Makes a node and its parents. A new one has its parent's permissions, but
+/// belongs to the domain that made it.
+fn create(nodes: &mut Nodes, domid: DomId, path: &str) -> Result<(), Errno> {
+    if nodes.contains_key(path) {
+        return Ok(());
+    }
+    let parent = match path.rsplit_once('/') {
+        Some(("", _)) => "/",
+        Some((parent, _)) => parent,
+        None => return Err(Errno::INVAL),
+    };
+    create(nodes, domid, parent)?;
+    let mut permissions = writable(nodes, domid, parent)?.permissions.clone();
+    if let Some(owner) = permissions.first_mut().filter(|_| domid != DomId::DOM0) {
+        owner.domid = domid;
+    }
+    nodes.insert(
+        path.to_owned(),
+        Node {
+            value: Vec::new(),
+            permissions,
+        },
+    );
+    Ok(())
+}
+
+/// Names of the nodes right below `path`, each with its NUL.
+fn children(nodes: &Nodes, path: &str) -> Vec<u8> {
+    let below = if path == "/" {
+        path.to_owned()
+    } else {
+        format!("{path}/")
+    };
+    let mut list = Vec::new();
+    for name in nodes
+        .range(below.clone()..)
+        .map_while(|(name, _)| name.strip_prefix(&below))
+    {
+        if !name.is_empty() && !name.contains('/') {
+            list.extend_from_slice(name.as_bytes());
+            list.push(0);
+        }
+    }
+    list
+}
+
+/// A piece of a long list of children: as many whole names as fit.
+fn part(list: &[u8], offset: usize, generation: u64) -> Answer {
+    let rest = list.get(offset..).ok_or(Errno::INVAL)?;
+    let mut payload = format!("{generation}\0").into_bytes();
+    let room = wire::PAYLOAD_MAX - payload.len() - 1;
+    if rest.len() <= room {
+        payload.extend_from_slice(rest);
+        payload.push(0);
+    } else {
+        let end = rest[..room]
+            .iter()
+            .rposition(|byte| *byte == 0)
+            .ok_or(Errno::TOOBIG)?
+            + 1;
+        payload.extend_from_slice(&rest[..end]);
+    }
+    Ok(payload)
+}
+
+fn number<T: std::str::FromStr>(field: &[u8]) -> Result<T, Errno> {
+    std::str::from_utf8(field)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(Errno::INVAL)
+}
