@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The emulated PL011 of an Arm guest (`pl011 = y`).
+ * The emulated PL011 of an Arm guest: LIBXL_VUART_TYPE_PL011, which is
+ * `pl011 = y` in its configuration file.
  *
- * Unlike `vuart = "sbsa_uart"` the guest sees the whole device, and neither
+ * Unlike with LIBXL_VUART_TYPE_SBSA_UART the guest sees the whole device, and neither
  * it nor a daemon that maps by frame number ever sees the console ring: page
  * and port go to the hypervisor in two hvm_params, the hypervisor takes the
  * page out of the guest's address space, and xenstore holds no ring-ref and
@@ -29,7 +30,7 @@
 
 static bool wanted(const libxl_domain_build_info *info)
 {
-    return libxl_defbool_val(info->arch_arm.pl011);
+    return info->arch_arm.vuart == LIBXL_VUART_TYPE_PL011;
 }
 
 static const char *node_name(libxl__gc *gc)
@@ -40,21 +41,6 @@ static const char *node_name(libxl__gc *gc)
 static const char *node_path(libxl__gc *gc)
 {
     return GCSPRINTF("/%s", node_name(gc));
-}
-
-int libxl__pl011_setdefault(libxl__gc *gc, libxl_domain_build_info *info)
-{
-    libxl_defbool_setdefault(&info->arch_arm.pl011, false);
-
-    if (wanted(info) && info->arch_arm.vuart != LIBXL_VUART_TYPE_UNKNOWN) {
-        LOG(ERROR, "pl011 and vuart=\"%s\" exclude each other: "
-            "both are the UART at %#llx",
-            libxl_vuart_type_to_string(info->arch_arm.vuart),
-            GUEST_PL011_BASE);
-        return ERROR_INVAL;
-    }
-
-    return 0;
 }
 
 int libxl__pl011_make_stdout(libxl__gc *gc, void *fdt,

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The emulated PL011 of an Arm guest (`pl011 = y`): what libxl_arm.c calls.
- * Every function does nothing for a guest without one.
+ * The emulated PL011 of an Arm guest (LIBXL_VUART_TYPE_PL011): what
+ * libxl_arm.c calls. Every function does nothing for a guest without one.
  */
 
 #ifndef LIBXL_PL011_H
 #define LIBXL_PL011_H
 
 #include "libxl_internal.h"
-
-/*
- * Off unless asked for. ERROR_INVAL if `vuart` is asked for as well: both
- * are the one UART at GUEST_PL011_BASE.
- */
-_hidden int libxl__pl011_setdefault(libxl__gc *gc,
-                                    libxl_domain_build_info *info);
 
 /* Adds /chosen/stdout-path; to be called inside /chosen. A libfdt error. */
 _hidden int libxl__pl011_make_stdout(libxl__gc *gc, void *fdt,

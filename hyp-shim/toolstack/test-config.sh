@@ -36,7 +36,7 @@ taken() {
     else pass; fi
 }
 
-# absent WHAT LINES: accepted, and the configuration does not name pl011.
+# absent WHAT LINES: accepted, and the configuration does not hold pl011.
 absent() {
     try "$1" "$2"
     if [ $status -ne 0 ]; then fail "refused"
@@ -56,16 +56,17 @@ refused() {
     else pass; fi
 }
 
+on='"vuart": "pl011"'
 for word in y yes true '"y"' '"yes"' '"true"' "'y'" 1 '"1"'; do
-    taken "pl011=$word" "pl011=$word\n" '"pl011": "True"'
+    taken "pl011=$word" "pl011=$word\n" "$on"
 done
 for word in n no false '"n"' '"no"' '"false"' "'n'" 0 '"0"'; do
-    taken "pl011=$word" "pl011=$word\n" '"pl011": "False"'
+    absent "pl011=$word" "pl011=$word\n"
 done
-taken 'spaces and a comment' 'pl011  =  y  # a UART\n' '"pl011": "True"'
-taken 'a statement behind it' 'pl011 = y; vcpus = 2\n' '"pl011": "True"'
-taken 'no newline at the end' 'pl011 = y' '"pl011": "True"'
-taken 'the last of two counts' 'pl011 = y\npl011 = n\n' '"pl011": "False"'
+taken 'spaces and a comment' 'pl011  =  y  # a UART\n' "$on"
+taken 'a statement behind it' 'pl011 = y; vcpus = 2\n' "$on"
+taken 'no newline at the end' 'pl011 = y' "$on"
+absent 'the last of two counts' 'pl011 = y\npl011 = n\n'
 absent 'no pl011' ''
 
 for word in maybe '"maybe"' '""' 2 -1 '"Y"' '"1 "' yy; do
@@ -85,6 +86,8 @@ refused 'pl011+=y' 'pl011+=y\n' 'config parsing error'
 both='"pl011" and "vuart" exclude each other'
 refused 'pl011, then vuart' 'pl011=y\nvuart="sbsa_uart"\n' "$both"
 refused 'vuart, then pl011' 'vuart="sbsa_uart"\npl011=1\n' "$both"
+refused 'pl011=n against vuart="pl011"' 'pl011=n\nvuart="pl011"\n' "$both"
+taken 'vuart="pl011", the same in libxl'"'s words" 'vuart="pl011"\n' "$on"
 taken 'pl011=n with vuart' 'pl011=n\nvuart="sbsa_uart"\n' '"vuart": "sbsa_uart"'
 absent 'vuart alone' 'vuart="sbsa_uart"\n'
 

@@ -51,13 +51,15 @@ void parse_pl011(const XLU_Config *config, libxl_domain_build_info *b_info)
         exit(EXIT_FAILURE);
     }
 
-    if (value && b_info->arch_arm.vuart != LIBXL_VUART_TYPE_UNKNOWN) {
+    if (b_info->arch_arm.vuart == LIBXL_VUART_TYPE_PL011 ||
+        (value && b_info->arch_arm.vuart != LIBXL_VUART_TYPE_UNKNOWN)) {
         fprintf(stderr, "ERROR: \"pl011\" and \"vuart\" exclude each other: "
                 "both are the guest's one UART; remove one of them\n");
         exit(EXIT_FAILURE);
     }
 
-    libxl_defbool_set(&b_info->arch_arm.pl011, value);
+    if (value)
+        b_info->arch_arm.vuart = LIBXL_VUART_TYPE_PL011;
 }
 
 /*
