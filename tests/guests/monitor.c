@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest that tries what it is told to over its UART, and says what came of
+ * it. One command a line, numbers in hexadecimal, one line of answer:
+ *
+ *   = VALUE            it went well, or it is the result of a hypercall
+ *   abort ESR FAR      the access met an exception
+ *   ? TEXT             no such command
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine.h"
+#include "uart.h"
+#include "xen.h"
+
+volatile struct abort abort_seen;
+
+static bool same(const char *a, const char *b)
+{
+    while ( *a && *a == *b )
+        a++, b++;
+    return *a == *b;
+}
+
+/* Ends the word at `*at` with a NUL and moves `*at` behind it. */
+static char *word(char **at)
+{
+    char *start = *at;
+
+    while ( **at && **at != ' ' )
+        ++*at;
+    if ( **at )
+        *(*at)++ = '\0';
+    return start;
+}
+
+static uint64_t number(char **at)
+{
+    const char *digits = word(at);
+    uint64_t value = 0;
+
+    for ( ; *digits; digits++ )
+        value = value << 4 | (uint64_t)(*digits <= '9' ? *digits - '0'
+                                                       : *digits - 'a' + 10);
+    return value;
+}
+
+static void answer(int64_t value)
+{
+    print("= ");
+    if ( value < 0 )
+    {
+        print("-");
+        value = -value;
+    }
+    print_hex((uint64_t)value);
+    print("\r\n");
+}
+
+/* What an access to memory gave, unless it aborted. */
+static void answer_access(uint32_t value)
+{
+    if ( !abort_seen.esr )
+    {
+        answer(value);
+        return;
+    }
+    print("abort ");
+    print_hex(abort_seen.esr);
+    print(" ");
+    print_hex(abort_seen.far);
+    print("\r\n");
+}
+
+/* Prints numbered lines for ever. */
+static void __attribute__((noreturn)) flood(void)
+{
+    for ( uint64_t n = 0; ; n++ )
+    {
+        print("flood ");
+        print_hex(n);
+        print("\r\n");
+    }
+}
+
+static void obey(char *line)
+{
+    const char *command = word(&line);
+    uint64_t a = number(&line), b = number(&line);
+
+    abort_seen.esr = 0;
+    if ( same(command, "read") )
+        answer_access(load32(a));
+    else if ( same(command, "write") )
+    {
+        store32(a, (uint32_t)b);
+        answer_access(0);
+    }
+    else if ( same(command, "get") )
+    {
+        uint64_t value;
+        int64_t rc = hvm_get_param((uint32_t)a, &value);
+
+        answer(rc ? rc : (int64_t)value);
+    }
+    else if ( same(command, "set") )
+        answer(hvm_set_param((uint32_t)a, b));
+    else if ( same(command, "close") )
+        answer(evtchn_close((uint32_t)a));
+    else if ( same(command, "send") )
+        answer(evtchn_send((uint32_t)a));
+    else if ( same(command, "release") )
+        answer(decrease_reservation(a));
+    else if ( same(command, "resource") )
+        answer(acquire_resource((uint16_t)a));
+    else if ( same(command, "flood") )
+        flood();
+    else
+    {
+        print("? ");
+        print(command);
+        print("\r\n");
+    }
+}
+
+void guest_main(void);
+
+void guest_main(void)
+{
+    char line[64];
+
+    print("monitor\r\n");
+    for ( ; ; )
+    {
+        read_line(line, sizeof(line));
+        obey(line);
+    }
+}

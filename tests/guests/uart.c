@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "uart.h"
+
+#include "machine.h"
+
+#define UART    0x22000000UL
+#define DR      0x00
+#define FR      0x18
+#define FR_RXFE 0x10
+#define FR_TXFF 0x20
+
+static void put(char c)
+{
+    while ( load32(UART + FR) & FR_TXFF )
+        ;
+    store32(UART + DR, (uint8_t)c);
+}
+
+static char get(void)
+{
+    while ( load32(UART + FR) & FR_RXFE )
+        ;
+    return (char)load32(UART + DR);
+}
+
+void print(const char *text)
+{
+    while ( *text )
+        put(*text++);
+}
+
+void print_hex(uint64_t value)
+{
+    int shift = 60;
+
+    while ( shift > 0 && !(value >> shift) )
+        shift -= 4;
+    print("0x");
+    for ( ; shift >= 0; shift -= 4 )
+    {
+        unsigned int digit = (value >> shift) & 0xf;
+
+        put((char)(digit < 10 ? '0' + digit : 'a' + digit - 10));
+    }
+}
+
+void read_line(char *line, unsigned int size)
+{
+    unsigned int length = 0;
+    char c;
+
+    while ( (c = get()) != '\r' && c != '\n' )
+        if ( length + 1 < size )
+            line[length++] = c;
+    line[length] = '\0';
+}
