@@ -1,11 +1,34 @@
 // SPDX-License-Identifier: MIT
 //! Arm's PL011 UART as an emulated device for hypervisors.
+//!
+//! The device is the `PrimeCell` UART (PL011) r1p5 of Arm DDI 0183G, called "the
+//! TRM" throughout. This crate holds no lock, does no I/O and knows no
+//! hypervisor. Each layer uses only those above it in this list:
+//!
+//! - [`trap`]: a trapped guest access, decoded
+//! - [`interrupt`], [`registers`], `fifo`: the parts
+//! - `receiver`, `transmitter`: the two directions
+//! - [`device`]: the register file; knows no line
+//! - [`backend`], [`ring`]: what the line is made of
+//! - [`outcome`]: what a caller has to do next
+//! - [`uart`]: the device on its line, the front door
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod backend;
-pub mod ring {
-    //! The console ring.
-    pub mod layout;
-    pub mod memory;
-}
+pub mod device;
+mod fifo;
+pub mod interrupt;
+pub mod outcome;
+mod receiver;
+pub mod registers;
+pub mod ring;
+mod transmitter;
+pub mod trap;
+pub mod uart;
+
+pub use backend::Backend;
+pub use interrupt::Interrupts;
+pub use outcome::Outcome;
+pub use trap::Access;
+pub use uart::Uart;

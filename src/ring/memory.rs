@@ -20,3 +20,25 @@ pub trait RingMemory {
     /// by the other side (Xen `smp_mb`).
     fn barrier(&self);
 }
+
+impl<T: RingMemory + ?Sized> RingMemory for &T {
+    fn load_u32(&self, offset: usize) -> u32 {
+        (**self).load_u32(offset)
+    }
+
+    fn store_u32(&self, offset: usize, value: u32) {
+        (**self).store_u32(offset, value);
+    }
+
+    fn load_u8(&self, offset: usize) -> u8 {
+        (**self).load_u8(offset)
+    }
+
+    fn store_u8(&self, offset: usize, value: u8) {
+        (**self).store_u8(offset, value);
+    }
+
+    fn barrier(&self) {
+        (**self).barrier();
+    }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+//! The backend's end of the ring, for every console that has one: the UART's
+//! and the ordinary PV console's, whose far end is a guest.
+//!
+//! # When the far end is told
+//!
+//! A far end that does not know the event index is told of every call that
+//! moved bytes, and once after [`RingPeer::new`]. One that does
+//! ([`RingPeer::enable_event_index`]; our own [`port`](super::port) only) is
+//! told when it may be waiting: of room, when it can have found `out` full; of
+//! input, when it can have found `in` empty.
+
+use super::index::{filled, position};
+use super::layout::{
+    CONNECTION, EVENT_INDEX, EVENT_INDEX_MAGIC, IN, IN_CONS, IN_EVENT, IN_PROD, IN_SIZE, OUT,
+    OUT_CONS, OUT_EVENT, OUT_PROD, OUT_SIZE,
+};
+use super::memory::RingMemory;
+
+/// Result of [`RingPeer::take_out`].
+#[must_use = "the far end may be waiting for a notification"]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes written to the start of the caller's buffer.
+    pub bytes: usize,
+    /// The far end must be notified.
+    pub notify: bool,
+}
+
+/// Result of [`RingPeer::put_in`].
+#[must_use = "the far end may be waiting for a notification"]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Put {
+    /// Bytes taken from the start of the caller's buffer.
+    pub bytes: usize,
+    /// The far end must be notified.
+    pub notify: bool,
+}
+
+/// The backend's end of a ring in `M`.
+#[derive(Debug)]
+pub struct RingPeer<M> {
+    memory: M,
+    /// Owned, and always equal to what was published.
+    out_cons: u32,
+    /// Owned, and always equal to what was published.
+    in_prod: u32,
+    event_index: bool,
+    resyncs: u64,
+}
+
+impl<M: RingMemory> RingPeer<M> {
+    /// Attaches to a ring, going on where the last backend stopped, and marks
+    /// it connected. The caller then takes what is in `out` and notifies the
+    /// far end once, whether there was anything or not: the last backend may
+    /// have died between publishing an index and notifying.
+    pub fn new(memory: M) -> Self {
+        let out_cons = memory.load_u32(OUT_CONS);
+        let in_prod = memory.load_u32(IN_PROD);
+        let mut peer = Self {
+            memory,
+            out_cons,
+            in_prod,
+            event_index: false,
+            resyncs: 0,
+        };
+        peer.memory.store_u32(EVENT_INDEX, 0);
+        peer.memory.store_u8(CONNECTION, 0);
+        let _ = peer.look_out();
+        let _ = peer.look_in();
+        peer
+    }
+
+    /// The page.
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Moves bytes from the guest into `buffer`, as many as there are and fit.
+    /// When fewer than fit were moved, none was left at the last look.
+    pub fn take_out(&mut self, buffer: &mut [u8]) -> Taken {
+        let mut taken = Taken::default();
+        loop {
+            let Ok(waiting) = self.look_out() else {
+                taken.notify = true;
+                return taken;
+            };
+            let chunk = buffer.iter_mut().skip(taken.bytes).take(waiting);
+            let first = self.out_cons;
+            for byte in chunk {
+                *byte = self.memory.load_u8(position(OUT, OUT_SIZE, self.out_cons));
+                self.out_cons = self.out_cons.wrapping_add(1);
+            }
+            if self.out_cons == first {
+                return taken;
+            }
+            taken.bytes += self.out_cons.wrapping_sub(first) as usize;
+            // The bytes are read before their room is given away, and what
+            // the far end did meanwhile is looked at afterwards.
+            self.memory.barrier();
+            self.memory.store_u32(OUT_CONS, self.out_cons);
+            self.memory.barrier();
+            let reached = self.memory.load_u32(OUT_PROD).wrapping_sub(first);
+            let was_full = reached as usize >= OUT_SIZE;
+            taken.notify |= was_full || !self.event_index;
+        }
+    }
+
+    /// Moves bytes towards the guest, as many as there is room for. When fewer
+    /// were moved than offered, there was no room at the last look.
+    pub fn put_in(&mut self, bytes: &[u8]) -> Put {
+        let mut put = Put::default();
+        loop {
+            let Ok(room) = self.look_in() else {
+                put.notify = true;
+                return put;
+            };
+            let chunk = bytes.iter().skip(put.bytes).take(room);
+            let first = self.in_prod;
+            for byte in chunk {
+                self.memory
+                    .store_u8(position(IN, IN_SIZE, self.in_prod), *byte);
+                self.in_prod = self.in_prod.wrapping_add(1);
+            }
+            if self.in_prod == first {
+                return put;
+            }
+            put.bytes += self.in_prod.wrapping_sub(first) as usize;
+            // The bytes are written before the index that covers them, and
+            // how far the far end got is looked at afterwards.
+            self.memory.barrier();
+            self.memory.store_u32(IN_PROD, self.in_prod);
+            self.memory.barrier();
+            let was_empty = self.memory.load_u32(IN_CONS) == first;
+            put.notify |= was_empty || !self.event_index;
+        }
+    }
+
+    /// Bytes from the guest that wait in the ring; 0 if its indices make no
+    /// sense.
+    pub fn out_len(&self) -> usize {
+        let prod = self.memory.load_u32(OUT_PROD);
+        filled(prod, self.out_cons, OUT_SIZE).unwrap_or(0)
+    }
+
+    /// Bytes that [`put_in`](Self::put_in) would take; 0 if the indices make no
+    /// sense.
+    pub fn in_space(&self) -> usize {
+        let cons = self.memory.load_u32(IN_CONS);
+        filled(self.in_prod, cons, IN_SIZE).map_or(0, |bytes| IN_SIZE - bytes)
+    }
+
+    /// Times the far end's indices made no sense and were resynchronised.
+    pub fn resyncs(&self) -> u64 {
+        self.resyncs
+    }
+
+    /// Announces the event index, with thresholds that stay silent until
+    /// [`arm_out`](Self::arm_out) and [`arm_in`](Self::arm_in) set them. The
+    /// far end must be notified, and `out` taken from again.
+    pub fn enable_event_index(&mut self) {
+        self.event_index = true;
+        self.memory
+            .store_u32(OUT_EVENT, self.out_cons.wrapping_sub(1));
+        self.memory
+            .store_u32(IN_EVENT, self.memory.load_u32(IN_CONS).wrapping_sub(1));
+        self.memory.barrier();
+        self.memory.store_u32(EVENT_INDEX, EVENT_INDEX_MAGIC);
+    }
+
+    /// Withdraws the event index. The far end must be notified.
+    pub fn disable_event_index(&mut self) {
+        self.event_index = false;
+        self.memory.store_u32(EVENT_INDEX, 0);
+    }
+
+    /// Asks for a doorbell at the next byte in `out`. Returns whether there
+    /// are bytes already, for which no doorbell need come.
+    pub fn arm_out(&mut self) -> bool {
+        self.memory.store_u32(OUT_EVENT, self.out_cons);
+        self.memory.barrier();
+        self.memory.load_u32(OUT_PROD) != self.out_cons
+    }
+
+    /// Asks for a doorbell when `in` has room for `bytes` (1 to 1024, clamped).
+    /// Returns whether it has already, for which no doorbell need come.
+    pub fn arm_in(&mut self, bytes: usize) -> bool {
+        let bytes = bytes.clamp(1, IN_SIZE);
+        // `in_cons` gives that room when it has moved past this.
+        let left = u32::try_from(IN_SIZE - bytes).unwrap_or(0);
+        let event = self.in_prod.wrapping_sub(left).wrapping_sub(1);
+        self.memory.store_u32(IN_EVENT, event);
+        self.memory.barrier();
+        self.in_space() >= bytes
+    }
+
+    /// Bytes in `out` at a fresh look, with the order that reading them needs.
+    fn look_out(&mut self) -> Result<usize, Resynchronised> {
+        let prod = self.memory.load_u32(OUT_PROD);
+        self.memory.barrier();
+        filled(prod, self.out_cons, OUT_SIZE).ok_or_else(|| {
+            self.resyncs += 1;
+            self.out_cons = prod;
+            self.memory.store_u32(OUT_CONS, prod);
+            Resynchronised
+        })
+    }
+
+    /// Room in `in` at a fresh look, with the order that writing to it needs.
+    fn look_in(&mut self) -> Result<usize, Resynchronised> {
+        let cons = self.memory.load_u32(IN_CONS);
+        self.memory.barrier();
+        let bytes = filled(self.in_prod, cons, IN_SIZE).ok_or_else(|| {
+            self.resyncs += 1;
+            self.in_prod = cons;
+            self.memory.store_u32(IN_PROD, cons);
+            Resynchronised
+        })?;
+        Ok(IN_SIZE - bytes)
+    }
+}
+
+/// The far end's index made no sense; ours was set to it.
+struct Resynchronised;

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+//! The guest's end of the ring: a [`Backend`] for the UART.
+//!
+//! The port keeps private copies of the indices it owns (`out_prod`,
+//! `in_cons`) and of the last values it accepted of the backend's
+//! (`out_cons`, `in_prod`). While the copies show room, a byte sent touches the
+//! page twice: the byte and `out_prod`.
+//!
+//! # When the backend is told
+//!
+//! - Of output, when `out` goes from empty to non-empty as far as the port
+//!   knows. A backend signals each time it has published `out_cons`, and once
+//!   when it attaches; [`event`](Backend::event) then looks afresh and tells it
+//!   again if bytes remain. So bytes that the backend did not see are always
+//!   followed by a doorbell, and a backend that never looks again after
+//!   publishing loses none.
+//! - Of room in `in`, when the backend found it full and half of it is free
+//!   again.
+//! - A backend that publishes the [event index](super::layout::EVENT_INDEX) is
+//!   told when an index moves past its threshold, and at no other time.
+
+use super::index::{filled, passed, position};
+use super::layout::{
+    EVENT_INDEX, EVENT_INDEX_MAGIC, IN, IN_CONS, IN_EVENT, IN_PROD, IN_SIZE, OUT, OUT_CONS,
+    OUT_EVENT, OUT_PROD, OUT_SIZE,
+};
+use super::memory::RingMemory;
+use crate::backend::{Backend, Sent, Traffic};
+
+/// The guest's end of a ring in `M`.
+#[derive(Debug)]
+pub struct RingPort<M> {
+    memory: M,
+    /// Owned, and always equal to what was published.
+    out_prod: u32,
+    /// The backend's, as last accepted.
+    out_cons: u32,
+    /// Owned: the next byte to take. Published by `acknowledge`.
+    in_cons: u32,
+    in_cons_published: u32,
+    /// The backend's, as last accepted.
+    in_prod: u32,
+    /// The backend found `in` full and was not told of room since.
+    in_blocked: bool,
+    /// The backend announced the event index when last asked.
+    event_index: bool,
+    /// `out_prod` up to which `traffic.bytes_out` has counted.
+    out_counted: u32,
+    traffic: Traffic,
+}
+
+impl<M: RingMemory> RingPort<M> {
+    /// Takes the guest's end of a ring that no guest has used: the indices
+    /// this end owns start at 0.
+    pub fn new(memory: M) -> Self {
+        memory.store_u32(OUT_PROD, 0);
+        memory.store_u32(IN_CONS, 0);
+        Self {
+            memory,
+            out_prod: 0,
+            out_cons: 0,
+            in_cons: 0,
+            in_cons_published: 0,
+            in_prod: 0,
+            in_blocked: false,
+            event_index: false,
+            out_counted: 0,
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// The page.
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Looks afresh at `out_cons`; whether there is room in `out`.
+    #[cold]
+    #[inline(never)]
+    fn look_out(&mut self) -> bool {
+        self.traffic.bytes_out += u64::from(self.out_prod.wrapping_sub(self.out_counted));
+        self.out_counted = self.out_prod;
+        // The backend signals when it makes room in a ring it saw full: it
+        // must see every byte before this end concludes that it is full.
+        self.memory.barrier();
+        self.out_cons = self.memory.load_u32(OUT_CONS);
+        if let Some(bytes) = filled(self.out_prod, self.out_cons, OUT_SIZE) {
+            return bytes < OUT_SIZE;
+        }
+        self.traffic.resyncs += 1;
+        self.out_prod = self.out_cons;
+        self.out_counted = self.out_cons;
+        self.memory.store_u32(OUT_PROD, self.out_prod);
+        true
+    }
+
+    /// Looks afresh at `in_prod`.
+    fn look_in(&mut self) {
+        self.in_prod = self.memory.load_u32(IN_PROD);
+        // The bytes are read after the index that covers them.
+        self.memory.barrier();
+        if filled(self.in_prod, self.in_cons, IN_SIZE).is_none() {
+            self.traffic.resyncs += 1;
+            self.in_cons = self.in_prod;
+            self.in_cons_published = self.in_prod;
+            self.memory.store_u32(IN_CONS, self.in_cons);
+        }
+    }
+
+    /// Whether the backend still publishes the event index.
+    fn check_event_index(&mut self) -> bool {
+        self.event_index = self.memory.load_u32(EVENT_INDEX) == EVENT_INDEX_MAGIC;
+        self.event_index
+    }
+
+    /// Whether publishing `new` after `old` moved past the threshold at
+    /// `event`; also when the thresholds are gone, as no one says what the
+    /// backend saw last.
+    #[cold]
+    #[inline(never)]
+    fn past_threshold(&mut self, event: usize, old: u32, new: u32) -> bool {
+        // The index is published before the threshold is read, as the backend
+        // publishes the threshold before it reads the index.
+        self.memory.barrier();
+        !self.check_event_index() || passed(self.memory.load_u32(event), old, new)
+    }
+}
+
+impl<M: RingMemory> Backend for RingPort<M> {
+    #[inline]
+    fn try_send(&mut self, byte: u8) -> Sent {
+        if self.out_prod.wrapping_sub(self.out_cons) as usize >= OUT_SIZE && !self.look_out() {
+            return Sent::Full;
+        }
+        let old = self.out_prod;
+        let new = old.wrapping_add(1);
+        self.memory.store_u8(position(OUT, OUT_SIZE, old), byte);
+        self.memory.barrier();
+        self.memory.store_u32(OUT_PROD, new);
+        self.out_prod = new;
+        let ring = if self.event_index {
+            self.past_threshold(OUT_EVENT, old, new)
+        } else {
+            old == self.out_cons
+        };
+        if ring { Sent::Ring } else { Sent::Quiet }
+    }
+
+    fn try_recv(&mut self) -> Option<u8> {
+        if !self.has_input() {
+            self.look_in();
+            if !self.has_input() {
+                return None;
+            }
+        }
+        let byte = self.memory.load_u8(position(IN, IN_SIZE, self.in_cons));
+        self.in_cons = self.in_cons.wrapping_add(1);
+        Some(byte)
+    }
+
+    fn acknowledge(&mut self) -> bool {
+        let (old, new) = (self.in_cons_published, self.in_cons);
+        if old == new {
+            return false;
+        }
+        self.traffic.bytes_in += u64::from(new.wrapping_sub(old));
+        // The bytes are read before their room is given away.
+        self.memory.barrier();
+        self.memory.store_u32(IN_CONS, new);
+        self.in_cons_published = new;
+        // Either the backend's last look at `in_cons` saw `new`, or this look
+        // at `in_prod` sees how far the backend went with `old`.
+        self.memory.barrier();
+        self.look_in();
+        if self.event_index {
+            return self.past_threshold(IN_EVENT, old, new);
+        }
+        self.in_blocked |= self.in_prod.wrapping_sub(old) as usize >= IN_SIZE;
+        let half_free = self.in_prod.wrapping_sub(self.in_cons) as usize <= IN_SIZE / 2;
+        let ring = self.in_blocked && half_free;
+        self.in_blocked &= !ring;
+        ring
+    }
+
+    #[inline]
+    fn has_input(&self) -> bool {
+        self.in_cons != self.in_prod
+    }
+
+    fn event(&mut self) -> bool {
+        let knew_index = self.event_index;
+        let knows_index = self.check_event_index();
+        self.look_out();
+        // With the event index it is the backend that looks again; but one
+        // that has just announced it may have done so before the last byte.
+        !(knew_index && knows_index) && self.out_prod != self.out_cons
+    }
+
+    fn traffic(&self) -> Traffic {
+        let uncounted = self.out_prod.wrapping_sub(self.out_counted);
+        Traffic {
+            bytes_out: self.traffic.bytes_out + u64::from(uncounted),
+            ..self.traffic
+        }
+    }
+}

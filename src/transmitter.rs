@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+//! The transmit side: what waits for room on the line, and UARTTXINTR
+//! (TRM 2.8.3).
+//!
+//! A character leaves at once while the line takes it; only then the FIFO
+//! comes in. To drivers that means: the FIFO is empty, as if the line were
+//! infinitely fast, until the far side stops taking.
+
+use crate::fifo::Fifo;
+use crate::interrupt::{InterruptRegisters, Interrupts};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Transmitter {
+    pub(crate) fifo: Fifo<u8>,
+    /// Level at or below which TXRIS may be 1.
+    pub(crate) trigger: u8,
+    /// A character was written, and the guest has neither read TXRIS as 1 nor
+    /// cleared it since.
+    pub(crate) unseen: bool,
+    /// Characters written while even the FIFO's storage was full.
+    pub(crate) dropped: u64,
+}
+
+impl Transmitter {
+    pub(crate) const fn new() -> Self {
+        Self {
+            fifo: Fifo::new(),
+            trigger: 0,
+            unseen: false,
+            dropped: 0,
+        }
+    }
+
+    fn at_trigger(&self) -> bool {
+        self.fifo.len() <= usize::from(self.trigger)
+    }
+
+    /// A character went straight to the line, none waiting before it.
+    #[inline]
+    pub(crate) fn sent(&mut self, interrupts: &mut InterruptRegisters) {
+        self.unseen = true;
+        interrupts.raise(Interrupts::TX);
+    }
+
+    /// A character went round to the receiver, past any that wait.
+    pub(crate) fn looped(&mut self, interrupts: &mut InterruptRegisters) {
+        self.unseen = true;
+        interrupts.follow(Interrupts::TX, self.at_trigger());
+    }
+
+    /// A character that the line did not take.
+    pub(crate) fn queue(&mut self, byte: u8, interrupts: &mut InterruptRegisters) {
+        if !self.fifo.push(byte) {
+            self.dropped += 1;
+        }
+        self.unseen = true;
+        interrupts.follow(Interrupts::TX, self.at_trigger());
+    }
+
+    /// The line took the oldest queued character.
+    pub(crate) fn drained(&mut self, interrupts: &mut InterruptRegisters) {
+        self.fifo.pop();
+        if self.at_trigger() {
+            interrupts.raise(Interrupts::TX);
+        }
+    }
+
+    /// FEN or IFLS changed. A level now above the trigger lowers the
+    /// interrupt; one now below it raises nothing, as nothing drained.
+    pub(crate) fn set_trigger(&mut self, trigger: u8, interrupts: &mut InterruptRegisters) {
+        self.trigger = trigger;
+        if !self.at_trigger() {
+            interrupts.lower(Interrupts::TX);
+        }
+    }
+
+    /// The guest read RIS or MIS and got `status`.
+    pub(crate) fn seen(&mut self, status: Interrupts) {
+        self.unseen &= !status.contains(Interrupts::TX);
+    }
+
+    /// The guest cleared UARTTXINTR. On hardware the characters written just
+    /// before are still on their way out and raise it again when they are
+    /// gone; RTEMS clears after writing and waits for that.
+    pub(crate) fn clear(&mut self, interrupts: &mut InterruptRegisters) {
+        interrupts.follow(Interrupts::TX, self.unseen && self.at_trigger());
+        self.unseen = false;
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+//! From the syndrome of a trapped guest access to what it asks of the device.
+//!
+//! The syndrome is `ESR_EL2` of a data abort from a lower exception level (Arm
+//! ARM D24.2.40, "ISS encoding for an exception from a Data Abort"). Fetching
+//! and sign-extending the guest's register is the caller's, who owns it.
+
+use core::fmt;
+
+use aarch64_cpu::registers::ESR_EL2;
+use tock_registers::{LocalRegisterCopy, register_bitfields};
+
+register_bitfields! { u64,
+    ISS [
+        WNR OFFSET(6) NUMBITS(1) [],
+        SAS OFFSET(22) NUMBITS(2) [
+            Byte = 0,
+            Halfword = 1,
+            Word = 2,
+            Doubleword = 3
+        ],
+        ISV OFFSET(24) NUMBITS(1) []
+    ]
+}
+
+/// How many bytes an access covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Width {
+    /// 8 bits.
+    Byte,
+    /// 16 bits.
+    Half,
+    /// 32 bits.
+    Word,
+}
+
+impl Width {
+    /// `value` reduced to the bits that an access of this width carries.
+    #[inline]
+    #[must_use]
+    pub const fn truncate(self, value: u32) -> u32 {
+        match self {
+            Self::Byte => value & 0xFF,
+            Self::Half => value & 0xFFFF,
+            Self::Word => value,
+        }
+    }
+
+    /// A 16-bit register after a write of this width at its lowest byte.
+    #[inline]
+    pub(crate) const fn merge(self, old: u16, value: u32) -> u16 {
+        let low = (value & 0xFFFF) as u16;
+        match self {
+            Self::Byte => (old & 0xFF00) | (low & 0x00FF),
+            Self::Half | Self::Word => low,
+        }
+    }
+}
+
+/// Which way an access moves data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The guest loads.
+    Read,
+    /// The guest stores.
+    Write,
+}
+
+/// Where in the frame an access lands, and how wide it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Bytes from the start of the 4 KiB frame.
+    pub offset: u16,
+    /// Bytes covered.
+    pub width: Width,
+}
+
+/// Why a trap is not an access that the device can serve. The guest gets a
+/// data abort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadTrap {
+    /// The exception is not a data abort from a lower exception level.
+    NotDataAbort,
+    /// The syndrome does not describe the access (ISV is 0), as for pairs,
+    /// write-back forms and cache maintenance.
+    NoSyndrome,
+    /// A 64-bit access; the device has none.
+    TooWide,
+}
+
+impl fmt::Display for BadTrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotDataAbort => "not a data abort from a lower exception level",
+            Self::NoSyndrome => "the syndrome does not describe the access",
+            Self::TooWide => "a 64-bit access to a device of 32-bit registers",
+        })
+    }
+}
+
+impl core::error::Error for BadTrap {}
+
+impl Access {
+    /// An access of `width` at `offset` bytes into the frame.
+    #[must_use]
+    pub const fn new(offset: u16, width: Width) -> Self {
+        Self { offset, width }
+    }
+
+    /// Decodes `ESR_EL2` and the faulting address, of which the frame's 12
+    /// bits count.
+    #[inline]
+    pub fn from_esr(esr: u64, address: u64) -> Result<(Direction, Self), BadTrap> {
+        let syndrome = LocalRegisterCopy::<u64, ESR_EL2::Register>::new(esr);
+        if !syndrome.matches_all(ESR_EL2::EC::DataAbortLowerEL) {
+            return Err(BadTrap::NotDataAbort);
+        }
+        let iss = LocalRegisterCopy::<u64, ISS::Register>::new(syndrome.read(ESR_EL2::ISS));
+        if !iss.is_set(ISS::ISV) {
+            return Err(BadTrap::NoSyndrome);
+        }
+        let width = match iss.read_as_enum(ISS::SAS) {
+            Some(ISS::SAS::Value::Byte) => Width::Byte,
+            Some(ISS::SAS::Value::Halfword) => Width::Half,
+            Some(ISS::SAS::Value::Word) => Width::Word,
+            Some(ISS::SAS::Value::Doubleword) | None => return Err(BadTrap::TooWide),
+        };
+        let direction = if iss.is_set(ISS::WNR) {
+            Direction::Write
+        } else {
+            Direction::Read
+        };
+        Ok((direction, Self::new((address & 0xFFF) as u16, width)))
+    }
+}
