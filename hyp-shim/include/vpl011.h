@@ -13,6 +13,7 @@
 #define VPL011_ABI_H
 
 #ifndef __XEN__
+#include <stddef.h>
 #include <stdint.h>
 #endif
 
@@ -27,7 +28,10 @@
 #define VPL011_DOORBELL 0x01
 /* outcome.flags: outcome.output is a byte that the guest sent (no ring). */
 #define VPL011_OUTPUT   0x02
-/* outcome.flags: the access is one to abort (64 bits wide, or undecoded). */
+/*
+ * outcome.flags: the access is one to abort (64 bits wide, or undecoded).
+ * Nothing has happened, the line included; the other fields are 0.
+ */
 #define VPL011_ABORT    0x04
 
 /*
@@ -54,14 +58,12 @@ struct vpl011_outcome {
 void vpl011_init(struct vpl011_state *state, void *ring);
 
 /*
- * A guest's access at `offset` in the device's 4 KiB, as the data abort's
- * syndrome `esr` (ESR_EL2) describes it: its size; ISV must be set.
- * A write takes the bits of `value` that the access covers.
+ * A guest's access at `offset` bytes into the device's 4 KiB, as the syndrome
+ * `esr` (ESR_EL2) of the data abort describes it: direction and width; ISV
+ * must be set. Of `value`, what is to be written, the bits covered count.
  */
-struct vpl011_outcome vpl011_read(struct vpl011_state *state, uint64_t esr,
-                                  uint32_t offset);
-struct vpl011_outcome vpl011_write(struct vpl011_state *state, uint64_t esr,
-                                   uint32_t offset, uint64_t value);
+struct vpl011_outcome vpl011_access(struct vpl011_state *state, uint64_t esr,
+                                    uint64_t offset, uint64_t value);
 
 /* The backend has moved its end of the ring. */
 struct vpl011_outcome vpl011_ring_event(struct vpl011_state *state);
@@ -72,5 +74,22 @@ struct vpl011_outcome vpl011_receive(struct vpl011_state *state,
 
 /* A break on the line towards the guest. */
 struct vpl011_outcome vpl011_break(struct vpl011_state *state);
+
+/* What was counted since vpl011_init(). */
+struct vpl011_counters {
+    uint64_t bytes_out; /* taken from the guest by the backend */
+    uint64_t bytes_in;  /* given to the guest by the backend */
+    uint64_t doorbells; /* asked for */
+    uint64_t resyncs;   /* hostile indices met */
+    uint64_t dropped;   /* bytes the guest wrote past all storage */
+    uint64_t overruns;  /* characters that overran the receive FIFO */
+};
+struct vpl011_counters vpl011_counters(struct vpl011_state *state);
+
+/*
+ * Called by the device, and provided by the caller: a defect of the device at
+ * `file`, of `length` bytes and without a terminator. Does not return.
+ */
+void vpl011_panic(const char *file, size_t length, uint32_t line);
 
 #endif /* VPL011_ABI_H */

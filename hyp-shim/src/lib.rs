@@ -1,3 +1,15 @@
 // SPDX-License-Identifier: MIT
-//! The device behind a C ABI.
+//! The device behind a C ABI, for a hypervisor written in C.
+//!
+//! `include/vpl011.h` is the contract; this crate is its Rust side, and all
+//! the unsafe code of it: [`abi`] holds the C types, [`entry`] the functions,
+//! [`memory`] the shared page, [`line`] what the UART's line is made of. No
+//! allocation, no lock, no state outside what the caller owns.
 #![cfg_attr(target_os = "none", no_std)]
+
+pub mod abi;
+pub mod entry;
+pub mod line;
+pub mod memory;
+#[cfg(target_os = "none")]
+mod panic;

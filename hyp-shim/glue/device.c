@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The running device: a guest's access, the backend's event and Xen's console
+ * go to the core under the device's lock. What the core then asks for is done
+ * in this order: the interrupt line, with the lock held; the doorbell, with
+ * the lock dropped.
+ */
+#include "glue.h"
+
+bool vpl011_line_is_high(const struct domain *d, unsigned int virq)
+{
+    const struct vpl011 *vpl011 = &d->arch.vpl011;
+
+    return virq == vpl011->virq && read_atomic(&vpl011->shadow_uartmis);
+}
+
+#ifdef CONFIG_NEW_VGIC
+static void vpl011_drive_line(struct domain *d, uint32_t pending)
+{
+    struct vpl011 *vpl011 = &d->arch.vpl011;
+    bool was_high = vpl011->shadow_uartmis;
+
+    ASSERT(spin_is_locked(&vpl011->lock));
+
+    write_atomic(&vpl011->shadow_uartmis, pending);
+
+    if ( was_high != !!pending )
+        vgic_inject_irq(d, NULL, vpl011->virq, pending);
+}
+#else
+/*
+ * This vGIC knows no levels. It takes an injection as an edge, and it asks
+ * vpl011_line_is_high() when the guest has ended the interrupt, so that a
+ * line left high is pending again. An injection at a vCPU that is offline is
+ * dropped: it is repeated as soon as the device is touched.
+ */
+static void vpl011_drive_line(struct domain *d, uint32_t pending)
+{
+    struct vpl011 *vpl011 = &d->arch.vpl011;
+    bool was_high = vpl011->shadow_uartmis;
+
+    ASSERT(spin_is_locked(&vpl011->lock));
+
+    write_atomic(&vpl011->shadow_uartmis, pending);
+
+    if ( pending &&
+         (!was_high || list_empty(&spi_to_pending(d, vpl011->virq)->inflight)) )
+        vgic_inject_irq(d, NULL, vpl011->virq, true);
+}
+#endif
+
+/* What an outcome asks for under the lock. */
+static void vpl011_settle(struct domain *d, struct vpl011_outcome outcome)
+{
+    if ( outcome.flags & VPL011_ABORT )
+        return;
+
+    vpl011_drive_line(d, outcome.pending);
+
+    if ( outcome.flags & VPL011_OUTPUT )
+        vpl011_console_output(d, outcome.output);
+}
+
+/* What an outcome asks for once the lock is dropped. */
+static void vpl011_notify(struct domain *d, struct vpl011_outcome outcome)
+{
+    if ( outcome.flags & VPL011_DOORBELL )
+        notify_via_xen_event_channel(d, d->arch.vpl011.evtchn);
+}
+
+/* Returns whether the access is one the device has an answer to. */
+static bool vpl011_access_by(struct domain *d, const mmio_info_t *info,
+                             register_t *r)
+{
+    struct vpl011 *vpl011 = &d->arch.vpl011;
+    const union hsr hsr = { .dabt = info->dabt };
+    struct vpl011_outcome outcome = { };
+    unsigned long flags;
+
+    VPL011_LOCK(d, flags);
+
+    if ( vpl011->state )
+    {
+        outcome = vpl011_access(vpl011->state, (uint32_t)hsr.bits,
+                                info->gpa - vpl011->base_addr, *r);
+        vpl011_settle(d, outcome);
+    }
+
+    VPL011_UNLOCK(d, flags);
+
+    vpl011_notify(d, outcome);
+    *r = outcome.value;
+
+    return !(outcome.flags & VPL011_ABORT);
+}
+
+static int vpl011_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
+                            void *priv)
+{
+    return vpl011_access_by(v->domain, info, r);
+}
+
+static int vpl011_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
+                             void *priv)
+{
+    return vpl011_access_by(v->domain, info, &r);
+}
+
+const struct mmio_handler_ops vpl011_mmio_ops = {
+    .read = vpl011_mmio_read,
+    .write = vpl011_mmio_write,
+};
+
+/*
+ * evtchn_send() has dropped its locks by now: the device may be gone, and
+ * with it the ring.
+ */
+void vpl011_event(struct vcpu *v, unsigned int port)
+{
+    struct domain *d = v->domain;
+    struct vpl011 *vpl011 = &d->arch.vpl011;
+    struct vpl011_outcome outcome = { };
+    unsigned long flags;
+
+    VPL011_LOCK(d, flags);
+
+    if ( vpl011->state )
+    {
+        outcome = vpl011_ring_event(vpl011->state);
+        vpl011_settle(d, outcome);
+    }
+
+    VPL011_UNLOCK(d, flags);
+
+    vpl011_notify(d, outcome);
+}
+
+/*
+ * A character typed at Xen's console, for a domain without a ring. It is
+ * lost when the receive FIFO is full, as on a wire.
+ */
+void vpl011_rx_char_xen(struct domain *d, char c)
+{
+    struct vpl011 *vpl011 = &d->arch.vpl011;
+    unsigned long flags;
+
+    ASSERT(!vpl011->backend_in_domain);
+
+    VPL011_LOCK(d, flags);
+
+    if ( vpl011->state )
+        vpl011_settle(d, vpl011_receive(vpl011->state, c));
+
+    VPL011_UNLOCK(d, flags);
+}
+
+/* The core's only call out. It is a defect in the core to get here. */
+void vpl011_panic(const char *file, size_t length, uint32_t line)
+{
+    panic("vpl011: panic at %.*s:%u\n", (int)length, file, line);
+}
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */

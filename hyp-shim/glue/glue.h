@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of arch/arm/vpl011/ share. Built on the host, outside Xen,
+ * the same files see the Xen of hyp-shim/tests/glue/emul.h.
+ */
+#ifndef __VPL011_GLUE_H__
+#define __VPL011_GLUE_H__
+
+#ifdef __XEN__
+#include <xen/console.h>
+#include <xen/errno.h>
+#include <xen/event.h>
+#include <xen/lib.h>
+#include <xen/mm.h>
+#include <xen/sched.h>
+#include <xen/serial.h>
+#include <xen/spinlock.h>
+#include <xsm/xsm.h>
+#include <asm/mmio.h>
+#include <asm/vgic.h>
+#include <asm/vpl011.h>
+#else
+#include "emul.h"
+#endif
+
+#include "vpl011.h"
+
+/* device.c: the backend's event, for the port of a ring. */
+void vpl011_event(struct vcpu *v, unsigned int port);
+extern const struct mmio_handler_ops vpl011_mmio_ops;
+
+/*
+ * lifecycle.c: the device of a domain, in three steps, so that the one step
+ * that differs between backends - the port - stands between the last that
+ * can be undone and the first that cannot. The domain's lock is held.
+ */
+
+/* Makes the device, on @ring or without one, and takes its interrupt. */
+int vpl011_create(struct domain *d, void *ring);
+/* Undoes vpl011_create(). */
+void vpl011_discard(struct domain *d);
+/* Puts the device on the guest's bus; cannot fail after vpl011_create(). */
+void vpl011_publish(struct domain *d);
+
+/* console.c: a byte from the guest for Xen's own console. */
+void vpl011_console_output(struct domain *d, char c);
+
+#endif /* __VPL011_GLUE_H__ */
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//! The C types and constants of `include/vpl011.h`, under the same names.
+
+use vpl011::uart::Counters;
+use vpl011::{Outcome, Uart};
+
+use crate::line::Line;
+
+/// Bytes behind [`vpl011_state`].
+pub const VPL011_STATE_SIZE: usize = 512;
+/// Alignment of [`vpl011_state`].
+pub const VPL011_STATE_ALIGN: usize = 8;
+/// Bytes of the shared ring page.
+pub const VPL011_RING_SIZE: usize = vpl011::ring::layout::PAGE_SIZE;
+
+/// Flag: the backend must be notified.
+pub const VPL011_DOORBELL: u8 = 0x01;
+/// Flag: `output` is a byte that the guest sent.
+pub const VPL011_OUTPUT: u8 = 0x02;
+/// Flag: the access is one to abort.
+pub const VPL011_ABORT: u8 = 0x04;
+
+/// What C's storage holds. It owns nothing outside itself, so C may drop it by
+/// forgetting it.
+pub(crate) type Device = Uart<Line>;
+
+/// C's storage for one device.
+#[repr(C)]
+#[derive(Debug)]
+pub struct vpl011_state {
+    opaque: [u64; VPL011_STATE_SIZE / size_of::<u64>()],
+}
+
+const _: () = {
+    assert!(size_of::<vpl011_state>() == VPL011_STATE_SIZE);
+    assert!(align_of::<vpl011_state>() == VPL011_STATE_ALIGN);
+    assert!(size_of::<Device>() <= VPL011_STATE_SIZE);
+    assert!(align_of::<Device>() <= VPL011_STATE_ALIGN);
+};
+
+/// [`Outcome`], as C sees it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct vpl011_outcome {
+    /// The value read, zero-extended; 0 if not a read.
+    pub value: u32,
+    /// UARTMIS.
+    pub pending: u16,
+    /// `VPL011_DOORBELL`, `VPL011_OUTPUT`, `VPL011_ABORT`.
+    pub flags: u8,
+    /// The byte sent, with `VPL011_OUTPUT`.
+    pub output: u8,
+}
+
+impl vpl011_outcome {
+    /// `outcome`, with the byte that a line without a ring has taken.
+    pub(crate) fn new(outcome: Outcome, output: Option<u8>) -> Self {
+        let doorbell = if outcome.doorbell { VPL011_DOORBELL } else { 0 };
+        let sent = if output.is_some() { VPL011_OUTPUT } else { 0 };
+        Self {
+            value: outcome.value,
+            pending: outcome.pending.bits(),
+            flags: doorbell | sent,
+            output: output.unwrap_or(0),
+        }
+    }
+}
+
+/// [`Counters`], as C sees them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct vpl011_counters {
+    /// Bytes that the backend took from the guest.
+    pub bytes_out: u64,
+    /// Bytes that the backend gave to the guest.
+    pub bytes_in: u64,
+    /// Doorbells asked for.
+    pub doorbells: u64,
+    /// Times the backend's indices made no sense and were resynchronised.
+    pub resyncs: u64,
+    /// Bytes the guest wrote past all storage.
+    pub dropped: u64,
+    /// Characters that overran the receive FIFO.
+    pub overruns: u64,
+}
+
+impl From<Counters> for vpl011_counters {
+    fn from(counters: Counters) -> Self {
+        let Counters { bytes_out, bytes_in, doorbells, resyncs, dropped, overruns } = counters;
+        Self { bytes_out, bytes_in, doorbells, resyncs, dropped, overruns }
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+//! The functions of `include/vpl011.h`.
+//!
+//! All but [`vpl011_init`] share their callers' obligation: `state` was
+//! initialised by it, has not moved since, its ring page is still mapped, and
+//! no other call on the same state runs at the same time.
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+
+use vpl011::ring::port::RingPort;
+use vpl011::trap::{Access, Direction};
+use vpl011::{Outcome, Uart};
+
+use crate::abi::{Device, VPL011_ABORT, vpl011_counters, vpl011_outcome, vpl011_state};
+use crate::line::{Console, Line};
+use crate::memory::Page;
+
+/// Makes `*state` a device after reset, on a ring page or without one.
+///
+/// # Safety
+///
+/// `state` points at storage of that type, of any contents. `ring` is null,
+/// or as [`Page::new`] demands for as long as the state is used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vpl011_init(state: *mut vpl011_state, ring: *mut c_void) {
+    let line = match NonNull::new(ring.cast()) {
+        None => Line::Console(Console::default()),
+        Some(base) => {
+            // SAFETY: the caller vouches for a page at `ring` that is not null.
+            let page = unsafe { Page::new(base) };
+            Line::Ring(RingPort::new(page))
+        }
+    };
+    // SAFETY: the storage is as large and aligned as a device needs, which
+    // `abi` asserts; what it held before is forgotten.
+    unsafe { state.cast::<Device>().write(Uart::new(line)) };
+}
+
+/// A guest's access, as the syndrome of its data abort describes it.
+///
+/// # Safety
+///
+/// See the [module](self).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vpl011_access(
+    state: *mut vpl011_state,
+    esr: u64,
+    offset: u64,
+    value: u64,
+) -> vpl011_outcome {
+    // SAFETY: the caller's obligation, passed on.
+    let device = unsafe { device(state) };
+    let Ok((direction, access)) = Access::from_esr(esr, offset) else {
+        return vpl011_outcome { flags: VPL011_ABORT, ..vpl011_outcome::default() };
+    };
+    let outcome = match direction {
+        Direction::Read => device.read(access),
+        Direction::Write => device.write(access, (value & 0xFFFF_FFFF) as u32),
+    };
+    finish(device, outcome)
+}
+
+/// The backend has moved its end of the ring.
+///
+/// # Safety
+///
+/// See the [module](self).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vpl011_ring_event(state: *mut vpl011_state) -> vpl011_outcome {
+    // SAFETY: the caller's obligation, passed on.
+    let device = unsafe { device(state) };
+    let outcome = device.backend_event();
+    finish(device, outcome)
+}
+
+/// A character for the guest, from a backend without a ring.
+///
+/// # Safety
+///
+/// See the [module](self).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vpl011_receive(
+    state: *mut vpl011_state,
+    character: u8,
+) -> vpl011_outcome {
+    // SAFETY: the caller's obligation, passed on.
+    let device = unsafe { device(state) };
+    let outcome = device.receive(character);
+    finish(device, outcome)
+}
+
+/// A break on the line towards the guest.
+///
+/// # Safety
+///
+/// See the [module](self).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vpl011_break(state: *mut vpl011_state) -> vpl011_outcome {
+    // SAFETY: the caller's obligation, passed on.
+    let device = unsafe { device(state) };
+    let outcome = device.receive_break();
+    finish(device, outcome)
+}
+
+/// What was counted since `vpl011_init`.
+///
+/// # Safety
+///
+/// See the [module](self).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vpl011_counters(state: *mut vpl011_state) -> vpl011_counters {
+    // SAFETY: the caller's obligation, passed on.
+    let device = unsafe { device(state) };
+    device.counters().into()
+}
+
+/// The device in C's storage.
+///
+/// # Safety
+///
+/// As for the entry points; the reference is dropped before the entry returns.
+unsafe fn device<'a>(state: *mut vpl011_state) -> &'a mut Device {
+    // SAFETY: `vpl011_init` has put a device there, and the caller's lock
+    // keeps every other reference to it away.
+    unsafe { &mut *state.cast::<Device>() }
+}
+
+fn finish(device: &mut Device, outcome: Outcome) -> vpl011_outcome {
+    let output = device.backend_mut().take_output();
+    vpl011_outcome::new(outcome, output)
+}
