@@ -24,7 +24,9 @@
 mod command;
 mod console;
 mod daemon;
+mod errno;
 mod guest;
+mod monitor;
 mod pattern;
 pub mod probe;
 pub mod report;

@@ -45,6 +45,13 @@ enum Probe {
         /// How many.
         len: usize,
     },
+    /// Tries what a guest must not do.
+    Intrude {
+        /// The guest's own number.
+        domid: u16,
+        /// The port of its private ring.
+        port: u32,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -62,6 +69,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Run { names } => e2e::runner::run(&names)?,
         Task::Probe(Probe::Pattern { seed, len }) => {
             e2e::probe::pattern(seed, len)?;
+            true
+        }
+        Task::Probe(Probe::Intrude { domid, port }) => {
+            e2e::probe::intrude(domid, port)?;
             true
         }
         Task::Scenario { name } => {

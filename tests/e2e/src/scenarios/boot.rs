@@ -4,6 +4,7 @@
 use anyhow::Result;
 
 use crate::console::Line;
+use crate::daemon;
 use crate::guest::{self, Config};
 use crate::report::Report;
 use crate::shell::{SHORT, Shell};
@@ -50,6 +51,49 @@ pub(crate) fn sbsa(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// The kernel's first words, by earlycon, then by the driver.
+pub(crate) fn earlycon(report: &mut Report) -> Result<()> {
+    let bootargs = "earlycon=pl011,0x22000000 console=ttyAMA0 ignore_loglevel";
+    let guest = Config::linux("earlycon")
+        .pl011()
+        .bootargs(bootargs)
+        .create()?;
+    let mut shell = Shell::open(&guest.name, Line::Pv)?;
+    let messages = shell.run("dmesg", SHORT)?;
+    let log = daemon::log(&guest.name, Line::Vuart)?;
+    let first = log.lines().next().unwrap_or_default().trim_end();
+    report.check(
+        "the first line",
+        first.contains("Booting Linux on physical CPU"),
+        first,
+    );
+    // Later ones mix with what the init prints.
+    let kernels = messages
+        .lines()
+        .take_while(|line| !line.contains("Run /init"));
+    let (count, missing) = in_order(kernels, &log);
+    report.check("kernel lines before the first process", count > 100, count);
+    report.check(
+        "every one is on ttyAMA0, in order",
+        missing.is_none(),
+        missing.unwrap_or("none missing"),
+    );
+    Ok(())
+}
+
+/// How many lines `text` holds in order, and the first that it does not.
+fn in_order<'a>(lines: impl Iterator<Item = &'a str>, mut text: &str) -> (usize, Option<&'a str>) {
+    let mut count = 0;
+    for line in lines {
+        let Some(at) = text.find(line) else {
+            return (count, Some(line));
+        };
+        text = &text[at + line.len()..];
+        count += 1;
+    }
+    (count, None)
+}
+
 /// Our tools and daemon on a hypervisor that knows nothing of them.
 pub(crate) fn stock_hypervisor(report: &mut Report) -> Result<()> {
     let refused = Config::linux("refused").pl011().xl_create(&[])?;
@@ -90,4 +134,23 @@ pub(super) fn report_driver(
 
 fn tty_path(line: Line) -> String {
     format!("/dev/{}", line.tty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_line_is_named() {
+        let log = "[0] a\r\n[1] b\r\n[2] c\r\n";
+        assert_eq!(in_order(["[0] a", "[2] c"].into_iter(), log), (2, None));
+        assert_eq!(
+            in_order(["[0] a", "[3] d"].into_iter(), log),
+            (1, Some("[3] d"))
+        );
+        assert_eq!(
+            in_order(["[2] c", "[1] b"].into_iter(), log),
+            (1, Some("[1] b"))
+        );
+    }
 }

@@ -2,7 +2,12 @@
 //! The scenarios, by subject.
 
 mod boot;
+mod config;
 mod demo;
+mod life;
+mod params;
+mod private;
+mod restart;
 mod transfer;
 
 use crate::{Hypervisor, Machine, Scenario};
@@ -24,11 +29,123 @@ pub(crate) const ALL: &[Scenario] = &[
         run: boot::boot,
     },
     Scenario {
+        name: "earlycon",
+        about: "earlycon and then the driver show every line of the kernel, from the first",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: boot::earlycon,
+    },
+    Scenario {
+        name: "both-clients",
+        about: "both clients open at once: echo on each, output on both together",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: transfer::both,
+    },
+    Scenario {
         name: "transfer",
         about: "64 KiB each way on each console, compared by checksum",
         needs: Machine::DEFAULT,
         limit: 180,
         run: transfer::transfer,
+    },
+    Scenario {
+        name: "guest-params",
+        about: "the guest's own get and set of hvm_param 39 and 40 are refused",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: private::params,
+    },
+    Scenario {
+        name: "guest-page",
+        about: "the ring's page is out of the guest's reach, and within it on the stock path",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: private::page,
+    },
+    Scenario {
+        name: "guest-port",
+        about: "close and send on the private port are refused to the guest",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: private::port,
+    },
+    Scenario {
+        name: "guest-root",
+        about: "the same attempts, and mapping the ring, by root in a Linux guest",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: private::linux,
+    },
+    Scenario {
+        name: "reboot",
+        about: "a guest that reboots keeps both consoles",
+        needs: Machine::DEFAULT,
+        limit: 180,
+        run: life::reboot,
+    },
+    Scenario {
+        name: "destroy",
+        about: "guests destroyed while they write leave no domain and no page behind",
+        needs: Machine::DEFAULT,
+        limit: 240,
+        run: life::destroy,
+    },
+    Scenario {
+        name: "daemon-term",
+        about: "the daemon ends in order and comes back: both consoles work, nothing is lost",
+        needs: Machine::DEFAULT,
+        limit: 180,
+        run: restart::term,
+    },
+    Scenario {
+        name: "daemon-kill",
+        about: "the daemon is killed and comes back: both consoles work, nothing is lost",
+        needs: Machine::DEFAULT,
+        limit: 180,
+        run: restart::kill,
+    },
+    Scenario {
+        name: "pv-only",
+        about: "a guest without pl011 has only the PV console",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: life::pv_only,
+    },
+    Scenario {
+        name: "sbsa",
+        about: "vuart=\"sbsa_uart\" still gives the SBSA UART, served by the same daemon",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: boot::sbsa,
+    },
+    Scenario {
+        name: "two-guests",
+        about: "two guests with a PL011 each, all four consoles open",
+        needs: Machine::DEFAULT,
+        limit: 180,
+        run: life::two_guests,
+    },
+    Scenario {
+        name: "two-vcpus",
+        about: "two vCPUs write to one UART",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: life::two_vcpus,
+    },
+    Scenario {
+        name: "bad-config",
+        about: "configurations that xl refuses in words, making nothing",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: config::bad,
+    },
+    Scenario {
+        name: "bad-params",
+        about: "wrong pages and ports are refused, nothing half set, and right ones then work",
+        needs: Machine::DEFAULT,
+        limit: 120,
+        run: params::params,
     },
     Scenario {
         name: "gicv2",
@@ -39,13 +156,6 @@ pub(crate) const ALL: &[Scenario] = &[
         },
         limit: 120,
         run: boot::boot,
-    },
-    Scenario {
-        name: "sbsa",
-        about: "vuart=\"sbsa_uart\" still gives the SBSA UART, served by the same daemon",
-        needs: Machine::DEFAULT,
-        limit: 120,
-        run: boot::sbsa,
     },
     Scenario {
         name: "stock-hypervisor",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::console::Line;
 use crate::guest::Config;
@@ -27,6 +27,71 @@ pub(crate) fn transfer(report: &mut Report) -> Result<()> {
         to_guest(report, &mut shell, line, seed + 10)?;
     }
     Ok(())
+}
+
+/// Both clients at once: what is typed shows on its own console alone, and
+/// both lines carry output at the same time.
+pub(crate) fn both(report: &mut Report) -> Result<()> {
+    let guest = Config::linux("both")
+        .pl011()
+        .bootargs(BOTH_LINES)
+        .create()?;
+    let mut vuart = Shell::open(&guest.name, Line::Vuart)?;
+    let mut pv = Shell::open(&guest.name, Line::Pv)?;
+    for (line, shell) in [(Line::Vuart, &mut vuart), (Line::Pv, &mut pv)] {
+        let word = format!("typed-on-{}", line.name());
+        shell.console.send(&format!("cat\r{word}\r"))?;
+        // Once as the terminal's echo, once from cat.
+        for from in ["the terminal", "the program"] {
+            let seen = shell.console.expect(&word, SHORT);
+            report.check_ok(format_args!("echo by {from} on {}", line.name()), seen);
+        }
+        shell.console.send("\x04")?;
+        shell.run("true", SHORT)?;
+    }
+    for (other, shell) in [("pv", &vuart), ("vuart", &pv)] {
+        let strays = shell
+            .console
+            .transcript()
+            .matches(&format!("typed-on-{other}"))
+            .count();
+        report.check_eq(
+            format_args!("words of {other} on the other console"),
+            &strays,
+            &0,
+        );
+    }
+    std::thread::scope(|scope| {
+        let pv = scope.spawn(|| print_lines(&mut pv));
+        let vuart = scope.spawn(|| print_lines(&mut vuart));
+        for (name, printed) in [("vuart", vuart.join()), ("pv", pv.join())] {
+            let printed = printed.unwrap_or_else(|_| Err(anyhow!("the reader panicked")));
+            if let Some(seen) = report.check_ok(format_args!("output on {name}"), printed) {
+                let wanted = (1..=LINES)
+                    .map(|n| format!("{n}\n"))
+                    .collect::<Vec<_>>()
+                    .concat();
+                report.check(
+                    format_args!("the lines on {name}"),
+                    seen == wanted,
+                    pattern::difference(seen.as_bytes(), wanted.as_bytes()),
+                );
+            }
+        }
+    });
+    report.check(
+        "each client leaves on ^]",
+        vuart.console.leave()? && pv.console.leave()?,
+        "both",
+    );
+    Ok(())
+}
+
+/// How many numbers each console prints while the other one does.
+const LINES: u32 = 2000;
+
+fn print_lines(shell: &mut Shell) -> Result<String> {
+    shell.run(&format!("seq {LINES}"), TRANSFER)
 }
 
 /// The guest prints every byte value, unchanged by its terminal.

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+//! Guests that come and go: reboot, destruction, several at once.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::command;
+use crate::console::{Console, Line};
+use crate::daemon;
+use crate::guest::{self, Config};
+use crate::monitor::Monitor;
+use crate::report::Report;
+use crate::scenarios::boot::{BOTH_LINES, report_driver};
+use crate::shell::{BOOT, SHORT, Shell};
+
+/// Both consoles after the guest has rebooted itself.
+pub(crate) fn reboot(report: &mut Report) -> Result<()> {
+    let guest = Config::linux("reboot")
+        .pl011()
+        .bootargs(BOTH_LINES)
+        .create()?;
+    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    shell.console.send("reboot -f\r")?;
+    let again = command::poll(BOOT, || {
+        guest::domid(&guest.name).is_ok_and(|id| id != guest.domid)
+    });
+    report.check(
+        "it is a new domain",
+        again,
+        format_args!("{:?}", guest::domid(&guest.name)),
+    );
+    drop(shell);
+    for line in Line::BOTH {
+        let shell = Shell::open(&guest.name, line);
+        let shell = report.check_ok(format_args!("shell on {} again", line.name()), shell);
+        if let (Some(mut shell), Line::Vuart) = (shell, line) {
+            report_driver(report, &mut shell, "PL011 rev3")?;
+        }
+    }
+    report.check_eq("domains", &guest::domids()?.len(), &1);
+    Ok(())
+}
+
+/// Destruction in the middle of output, with and without a client.
+pub(crate) fn destroy(report: &mut Report) -> Result<()> {
+    // The first guest makes what Xen and dom0 then keep.
+    Config::monitor("first").pl011().create()?.destroy()?;
+    report.check(
+        "the first guest is gone",
+        guest::all_gone(),
+        format_args!("{:?}", guest::domids()?),
+    );
+    let before = guest::free_memory()?;
+    for round in 0..4 {
+        let guest = Config::monitor("flood").pl011().create()?;
+        let mut monitor = Monitor::open(&guest.name)?;
+        monitor.flood()?;
+        let watched = round % 2 == 0;
+        let kept = watched.then_some(monitor);
+        guest.destroy()?;
+        let how = if watched { "watched" } else { "unwatched" };
+        let gone = guest::all_gone();
+        report.check(
+            format_args!("round {round}, {how}: it is gone"),
+            gone,
+            format_args!("{:?}", guest::domids()?),
+        );
+        if let Some(mut monitor) = kept {
+            report.check(
+                format_args!("round {round}: the client ends"),
+                monitor.console_ends(Duration::from_secs(10)),
+                "after its domain",
+            );
+        }
+    }
+    let guest = Config::linux("writer")
+        .pl011()
+        .bootargs(BOTH_LINES)
+        .create()?;
+    let mut shell = Shell::open(&guest.name, Line::Pv)?;
+    shell.console.send("yes >/dev/ttyAMA0 & yes\r")?;
+    shell.console.expect("y\r\ny\r\ny\r\n", SHORT)?;
+    guest.destroy()?;
+    report.check(
+        "Linux writing on both is gone",
+        guest::all_gone(),
+        format_args!("{:?}", guest::domids()?),
+    );
+    report.check_eq("free memory in MiB", &guest::free_memory()?, &before);
+    report.check_eq(
+        "consoles still served",
+        &daemon::status()?.consoles.len(),
+        &0,
+    );
+    Ok(())
+}
+
+/// A guest without the key has one console.
+pub(crate) fn pv_only(report: &mut Report) -> Result<()> {
+    let guest = Config::linux("plain").bootargs("console=hvc0").create()?;
+    let mut shell = Shell::open(&guest.name, Line::Pv)?;
+    report.check("shell on hvc0", true, "by xl console");
+    let uart = shell.run(
+        "ls /dev/ttyAMA0 /proc/device-tree/serial@22000000 2>/dev/null; true",
+        SHORT,
+    )?;
+    report.check_eq("what the guest has of a UART", &uart.as_str(), &"");
+    let served: Vec<String> = daemon::status()?
+        .consoles
+        .into_iter()
+        .map(|console| console.kind)
+        .collect();
+    report.check_eq("what the daemon serves", &served, &vec!["pv".to_owned()]);
+    let mut client = Console::open(&guest.name, Line::Vuart)?;
+    let ended = command::poll(Duration::from_secs(15), || !client.is_open());
+    report.check(
+        "xl console -t vuart gives up",
+        ended,
+        client.transcript().trim(),
+    );
+    Ok(())
+}
+
+/// Two guests, each with both consoles, at the same time.
+pub(crate) fn two_guests(report: &mut Report) -> Result<()> {
+    let configs = ["one", "two"].map(|name| Config::linux(name).pl011().bootargs(BOTH_LINES));
+    let guests = [configs[0].create()?, configs[1].create()?];
+    let mut shells = Vec::new();
+    for guest in &guests {
+        for line in Line::BOTH {
+            shells.push((guest.name.clone(), line, Shell::open(&guest.name, line)?));
+        }
+    }
+    // Every shell is open before the first one is spoken to.
+    for (name, line, shell) in &mut shells {
+        shell.run(&format!("echo {name} > /tmp/{}", line.name()), SHORT)?;
+    }
+    for (name, line, shell) in &mut shells {
+        let seen = shell.run("cat /tmp/vuart /tmp/pv; tty", SHORT)?;
+        let wanted = format!("{name}\n{name}\n/dev/{}\n", line.tty());
+        report.check_eq(format_args!("{name}, {}", line.name()), &seen, &wanted);
+    }
+    Ok(())
+}
+
+/// A guest of two vCPUs that write to the same UART at once.
+pub(crate) fn two_vcpus(report: &mut Report) -> Result<()> {
+    let guest = Config::linux("smp")
+        .with("vcpus = 2")
+        .pl011()
+        .bootargs(BOTH_LINES)
+        .create()?;
+    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    report.check_eq("vCPUs", &shell.run("nproc", SHORT)?.trim(), &"2");
+    report_driver(report, &mut shell, "PL011 rev3")?;
+    let seen = shell.run(
+        "(yes aaaaaaaaaaaaaaa | head -n 500) & (yes bbbbbbbbbbbbbbb | head -n 500); wait",
+        Duration::from_secs(40),
+    )?;
+    for letter in ["a", "b"] {
+        let count = seen.matches(letter).count();
+        report.check_eq(format_args!("letters `{letter}`"), &count, &(500 * 15));
+    }
+    Ok(())
+}

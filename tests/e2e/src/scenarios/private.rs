@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+//! The private ring and port, as a guest meets them.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use xen_io::{DomId, HvmParam, Privcmd, Resource, xenstore};
+
+use crate::console::Line;
+use crate::guest::{Config, Guest};
+use crate::monitor::Monitor;
+use crate::report::Report;
+use crate::scenarios::boot::BOTH_LINES;
+use crate::shell::{SHORT, Shell};
+
+/// Bytes of a Xen page.
+const PAGE: u64 = 4096;
+/// Where the ring's `out` bytes begin.
+const OUT: u64 = 1024;
+
+/// The guest's own get and set of the two parameters.
+pub(crate) fn params(report: &mut Report) -> Result<()> {
+    let guest = Config::monitor("params").pl011().create()?;
+    let mut monitor = Monitor::open(&guest.name)?;
+    let before = private_params(&guest)?;
+    // Without this a guest whose hypercalls all fail would pass.
+    report.check_eq(
+        "get 17, which a guest may",
+        &monitor.ask("get 11")?.word().as_str(),
+        &"ok",
+    );
+    for command in ["get 27", "get 28", "set 27 39003", "set 28 1"] {
+        report.check_eq(
+            in_decimal(command),
+            &monitor.ask(command)?.word().as_str(),
+            &"EPERM",
+        );
+    }
+    report.check_eq("both are unchanged", &private_params(&guest)?, &before);
+    Ok(())
+}
+
+/// The ring's page: gone from the private guest's memory, and in reach of the
+/// stock one's.
+pub(crate) fn page(report: &mut Report) -> Result<()> {
+    let guest = Config::monitor("page").pl011().create()?;
+    let mut monitor = Monitor::open(&guest.name)?;
+    let (gfn, _) = private_params(&guest)?;
+    let page = gfn * PAGE;
+    let mut try_access = |command: String, address: u64| -> Result<()> {
+        let answer = monitor.ask(&command)?;
+        report.check(&command, answer.is_data_abort(address), answer.word());
+        Ok(())
+    };
+    try_access(format!("read {page:x}"), page)?;
+    try_access(format!("read {:x}", page + OUT), page + OUT)?;
+    try_access(format!("write {page:x} 5a5a5a5a"), page)?;
+    let released = monitor.ask(&format!("release {gfn:x}"))?;
+    report.check_eq(
+        "frames that Xen takes from it",
+        &released.word(),
+        &"ok".to_owned(),
+    );
+    let resource = monitor.ask("resource 7675")?;
+    report.check(
+        "mapping it as a resource",
+        ["EPERM", "ESRCH"].contains(&&*resource.word()),
+        resource.word(),
+    );
+    report.check(
+        "the UART still works",
+        monitor.ask("get 11")?.word() == "ok",
+        "it answered",
+    );
+    drop(guest);
+
+    let guest = Config::monitor("stockpage").sbsa().create()?;
+    let mut monitor = Monitor::open(&guest.name)?;
+    let node = format!("/local/domain/{}/vuart/0/ring-ref", guest.domid);
+    let gfn = xenstore::Client::open()?
+        .read(&node)?
+        .with_context(|| format!("no {node}"))?;
+    let gfn: u64 = std::str::from_utf8(&gfn)?.parse()?;
+    // The first thing it printed: "monitor".
+    let read = monitor.ask(&format!("read {:x}", gfn * PAGE + OUT))?;
+    report.check(
+        "the stock ring is in reach",
+        read == crate::monitor::Answer::Value(i64::from(u32::from_le_bytes(*b"moni"))),
+        format_args!("{read:x?}"),
+    );
+    Ok(())
+}
+
+/// Close and send on the port that the hypervisor keeps.
+pub(crate) fn port(report: &mut Report) -> Result<()> {
+    let guest = Config::monitor("port").pl011().create()?;
+    let mut monitor = Monitor::open(&guest.name)?;
+    let (_, port) = private_params(&guest)?;
+    let xen = Privcmd::open()?;
+    let console = xen.hvm_param(DomId(guest.domid), HvmParam::CONSOLE_EVTCHN)?;
+    let sent = monitor.ask(&format!("send {console:x}"))?;
+    report.check_eq(
+        "send on the PV console's port, which a guest may",
+        &sent.word().as_str(),
+        &"ok",
+    );
+    for command in ["send", "close"] {
+        let answer = monitor.ask(&format!("{command} {port:x}"))?;
+        report.check_eq(
+            format_args!("{command} on the private port"),
+            &answer.word().as_str(),
+            &"EINVAL",
+        );
+    }
+    report.check(
+        "the UART still works",
+        monitor.ask("get 11")?.word() == "ok",
+        "it answered",
+    );
+    Ok(())
+}
+
+/// The same attempts by root in a Linux guest, through its own privcmd.
+pub(crate) fn linux(report: &mut Report) -> Result<()> {
+    let guest = Config::linux("intruder")
+        .pl011()
+        .bootargs(BOTH_LINES)
+        .create()?;
+    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    let (_, port) = private_params(&guest)?;
+    let answer = shell.run(&format!("e2e probe intrude {} {port}", guest.domid), SHORT)?;
+    let attempts: BTreeMap<String, String> = serde_json::from_str(answer.trim())
+        .with_context(|| format!("the probe said {answer:?}"))?;
+    for (attempt, result) in &attempts {
+        let wanted: &[&str] = match attempt {
+            a if a.starts_with("get 17") => &["ok"],
+            a if a.starts_with("map") => &["EPERM", "ESRCH"],
+            a if a.ends_with("port") => &["EINVAL"],
+            _ => &["EPERM"],
+        };
+        report.check(attempt, wanted.contains(&result.as_str()), result);
+    }
+    report.check_eq("attempts", &attempts.len(), &14);
+    report.check_ok("the UART still works", shell.run("true", SHORT));
+    let mapped = Privcmd::open()?.map_resource(DomId(guest.domid), Resource::VUART);
+    report.check(
+        "the ring stands",
+        mapped.is_ok(),
+        crate::errno::word(&mapped),
+    );
+    Ok(())
+}
+
+/// Gfn and port as dom0 reads them.
+pub(super) fn private_params(guest: &Guest) -> Result<(u64, u64)> {
+    let xen = Privcmd::open()?;
+    let domid = DomId(guest.domid);
+    Ok((
+        xen.hvm_param(domid, HvmParam::VUART_PFN)?,
+        xen.hvm_param(domid, HvmParam::VUART_EVTCHN)?,
+    ))
+}
+
+/// The parameter's number as the documentation writes it.
+fn in_decimal(command: &str) -> String {
+    command.replacen(" 27", " 39", 1).replacen(" 28", " 40", 1)
+}

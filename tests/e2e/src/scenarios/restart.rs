@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+//! The daemon ends and comes back while a guest talks.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use crate::command;
+use crate::console::Line;
+use crate::daemon::{self, Daemon};
+use crate::guest::Config;
+use crate::report::Report;
+use crate::scenarios::boot::BOTH_LINES;
+use crate::shell::{SHORT, Shell};
+
+/// Lines that the guest prints meanwhile: more than ring and terminal hold.
+const LINES: usize = 3000;
+
+/// An orderly end.
+pub(crate) fn term(report: &mut Report) -> Result<()> {
+    restart(report, "term", Signal::TERM)
+}
+
+/// An end without any warning.
+pub(crate) fn kill(report: &mut Report) -> Result<()> {
+    restart(report, "kill", Signal::KILL)
+}
+
+fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
+    let guest = Config::linux(name).pl011().bootargs(BOTH_LINES).create()?;
+    let mut shells = Vec::new();
+    for line in Line::BOTH {
+        shells.push((line, Shell::open(name, line)?));
+    }
+    for (_, shell) in &mut shells {
+        shell.console.send(&format!(
+            "seq -f 'count %.0f.' {LINES}; echo all \"\"counted\r"
+        ))?;
+    }
+    for (_, shell) in &mut shells {
+        shell.console.expect("count 50.", SHORT)?;
+    }
+    let daemon = Daemon::running()?;
+    report.check_ok("the daemon ends", daemon.end(signal));
+    if signal == Signal::TERM {
+        let mut store = xen_io::xenstore::Client::open()?;
+        for node in ["console/tty", "vuart/0/tty"] {
+            let tty = store.read(&format!("/local/domain/{}/{node}", guest.domid))?;
+            report.check(
+                format_args!("{node} is removed"),
+                tty.is_none(),
+                format_args!("{tty:?}"),
+            );
+        }
+    }
+    // Long enough for both rings to fill.
+    std::thread::sleep(Duration::from_secs(1));
+    let again = daemon.start_again();
+    report.check_ok("another daemon serves", again);
+    for (line, shell) in shells {
+        drop(shell);
+        let complete = command::poll(Duration::from_secs(40), || {
+            daemon::log(name, line).is_ok_and(|log| log.contains("all counted"))
+        });
+        let log = daemon::log(name, line)?;
+        let (good, detail) = counted(&log);
+        report.check(
+            format_args!("nothing lost on {}", line.name()),
+            complete && good,
+            detail,
+        );
+        let shell = Shell::open(name, line).and_then(|mut shell| shell.run("true", SHORT));
+        report.check_ok(format_args!("{} works again", line.name()), shell);
+    }
+    Ok(())
+}
+
+/// Whether a log holds every line once and in order, and what it holds.
+fn counted(log: &str) -> (bool, String) {
+    let seen: Vec<usize> = log
+        .lines()
+        .filter_map(|line| {
+            line.trim_end()
+                .strip_prefix("count ")?
+                .strip_suffix('.')?
+                .parse()
+                .ok()
+        })
+        .collect();
+    let wrong = seen
+        .iter()
+        .copied()
+        .zip(1..)
+        .find(|(seen, wanted)| seen != wanted);
+    let detail = match wrong {
+        Some((seen, wanted)) => format!("line {wanted} is `count {seen}.`"),
+        None => format!("{} of {LINES} lines", seen.len()),
+    };
+    (wrong.is_none() && seen.len() == LINES, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(numbers: impl Iterator<Item = usize>) -> String {
+        numbers
+            .map(|n| format!("count {n}.\r\n"))
+            .collect::<Vec<_>>()
+            .concat()
+    }
+
+    #[test]
+    fn only_a_whole_log_counts() {
+        assert!(counted(&log(1..=LINES)).0);
+        assert!(!counted(&log(1..LINES)).0);
+        assert!(!counted(&log((1..=LINES).filter(|&n| n != 70))).0);
+        assert!(!counted(&log((1..=70).chain(70..=LINES))).0);
+    }
+}
