@@ -135,10 +135,7 @@ void vpl011_event(struct vcpu *v, unsigned int port)
     vpl011_notify(d, outcome);
 }
 
-/*
- * A character typed at Xen's console, for a domain without a ring. It is
- * lost when the receive FIFO is full, as on a wire.
- */
+/* A character typed at Xen's console, for a domain without a ring. */
 void vpl011_rx_char_xen(struct domain *d, char c)
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;

@@ -68,7 +68,10 @@ struct vpl011_outcome vpl011_access(struct vpl011_state *state, uint64_t esr,
 /* The backend has moved its end of the ring. */
 struct vpl011_outcome vpl011_ring_event(struct vpl011_state *state);
 
-/* A character for the guest, from a backend without a ring. */
+/*
+ * A character for the guest, from a backend without a ring. It is lost when
+ * 32 wait already.
+ */
 struct vpl011_outcome vpl011_receive(struct vpl011_state *state,
                                      uint8_t character);
 

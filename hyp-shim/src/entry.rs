@@ -86,7 +86,8 @@ pub unsafe extern "C" fn vpl011_receive(
 ) -> vpl011_outcome {
     // SAFETY: the caller's obligation, passed on.
     let device = unsafe { device(state) };
-    let outcome = device.receive(character);
+    device.backend_mut().type_ahead(character);
+    let outcome = device.backend_event();
     finish(device, outcome)
 }
 

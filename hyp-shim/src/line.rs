@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! What the UART's line is made of inside the hypervisor.
 
+use heapless::Deque;
 use vpl011::backend::{Backend, Sent, Traffic};
 use vpl011::ring::port::RingPort;
 
 use crate::memory::Page;
+
+/// Characters typed ahead of a guest on the hypervisor's console.
+const TYPED_AHEAD: usize = 32;
 
 /// A ring shared with a backend, or the hypervisor's own console.
 #[derive(Debug)]
@@ -12,15 +16,16 @@ pub enum Line {
     /// A backend in another domain.
     Ring(RingPort<Page>),
     /// The hypervisor, which takes each byte from the outcome of the access
-    /// that sent it, and gives bytes to the device itself.
+    /// that sent it.
     Console(Console),
 }
 
-/// Room for the one byte that an access can send.
+/// Room for the one byte that an access can send, and for what was typed.
 #[derive(Debug, Default)]
 pub struct Console {
     sent: Option<u8>,
-    bytes_out: u64,
+    typed: Deque<u8, TYPED_AHEAD>,
+    traffic: Traffic,
 }
 
 impl Line {
@@ -29,6 +34,16 @@ impl Line {
         match self {
             Self::Ring(_) => None,
             Self::Console(console) => console.sent.take(),
+        }
+    }
+
+    /// A character typed at the hypervisor's console; lost when there is no
+    /// room, or on a line with a ring.
+    pub(crate) fn type_ahead(&mut self, character: u8) {
+        if let Self::Console(console) = self {
+            // On a full queue it is the new character that is lost, as in the
+            // receive FIFO.
+            let _ = console.typed.push_back(character);
         }
     }
 }
@@ -43,7 +58,7 @@ impl Backend for Line {
                     return Sent::Full;
                 }
                 console.sent = Some(byte);
-                console.bytes_out += 1;
+                console.traffic.bytes_out += 1;
                 Sent::Quiet
             }
         }
@@ -53,7 +68,11 @@ impl Backend for Line {
     fn try_recv(&mut self) -> Option<u8> {
         match self {
             Self::Ring(ring) => ring.try_recv(),
-            Self::Console(_) => None,
+            Self::Console(console) => {
+                let typed = console.typed.pop_front()?;
+                console.traffic.bytes_in += 1;
+                Some(typed)
+            }
         }
     }
 
@@ -69,7 +88,7 @@ impl Backend for Line {
     fn has_input(&self) -> bool {
         match self {
             Self::Ring(ring) => ring.has_input(),
-            Self::Console(_) => false,
+            Self::Console(console) => !console.typed.is_empty(),
         }
     }
 
@@ -83,9 +102,7 @@ impl Backend for Line {
     fn traffic(&self) -> Traffic {
         match self {
             Self::Ring(ring) => ring.traffic(),
-            Self::Console(console) => {
-                Traffic { bytes_out: console.bytes_out, ..Traffic::default() }
-            }
+            Self::Console(console) => console.traffic,
         }
     }
 }

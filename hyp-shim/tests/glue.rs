@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//! Runs the cases of `tests/glue/cases.c`: the C glue with the real device
+//! behind it, on the host.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// The runner, built once.
+static RUNNER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let shim = support::shim();
+    let runner = support::scratch().join("glue-cases");
+    let glue = ["console.c", "device.c", "lifecycle.c", "private.c"].map(|f| shim.join("glue").join(f));
+    let emulated = ["emul.c", "cases.c"].map(|f| shim.join("tests/glue").join(f));
+    support::run(
+        Command::new("cc")
+            .args(["-std=gnu99", "-g", "-O1", "-fsanitize=address,undefined"])
+            .args(["-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Wno-unused-parameter"])
+            .args(["-Wstrict-prototypes", "-Wredundant-decls", "-Wvla", "-Werror"])
+            .arg("-Wdeclaration-after-statement")
+            .arg("-I")
+            .arg(shim.join("include"))
+            .arg("-I")
+            .arg(shim.join("tests/glue"))
+            .arg("-o")
+            .arg(&runner)
+            .args(glue)
+            .args(emulated)
+            .arg(support::staticlib(None)),
+    );
+    runner
+});
+
+fn run(case: &str) {
+    support::run(Command::new(&*RUNNER).arg(case));
+}
+
+macro_rules! cases {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            run(stringify!($name));
+        })*
+
+        #[test]
+        fn every_case_is_run() {
+            let listed = support::run(&mut Command::new(&*RUNNER));
+            assert_eq!(listed.lines().collect::<Vec<_>>(), [$(stringify!($name)),*]);
+        }
+    };
+}
+
+cases! {
+    ring_lives_and_dies
+    ring_failures_unwind
+    xen_lives_and_dies
+    xen_failures_unwind
+    private_lives_and_dies
+    private_failures_unwind
+    private_page_without_port_is_released
+    private_order_and_repetition
+    private_denied
+    private_bad_values
+    second_device_is_refused
+    init_is_refused_to_odd_domains
+    direct_mapped_takes_the_hosts_place
+    output_reaches_the_ring
+    input_interrupts_and_is_read
+    line_is_injected_once_until_lost
+    mask_lowers_the_line
+    stragglers_after_deinit_are_harmless
+    widths_and_odd_offsets
+    xen_prints_lines
+    xen_prints_bare_with_focus
+    xen_console_input
+    resource_is_the_hidden_page
+    hostile_ring_is_survived
+}

@@ -1,0 +1,687 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The glue, case by case, with the real device behind it and the Xen of
+ * emul.h around it. `cases NAME` runs one; hyp-shim/tests/glue.rs runs all.
+ */
+#include "emul.h"
+
+/* TRM 3.2, and the ring of Xen's public/io/console.h. */
+#define DR    0x000
+#define FR    0x018
+#define IMSC  0x038
+#define MIS   0x040
+#define FR_RXFE 0x10
+#define INT_RX  0x10
+#define INT_TX  0x20
+#define INT_RT  0x40
+#define RING_OUT      1024
+#define RING_IN_PROD  3076
+#define RING_OUT_CONS 3080
+#define RING_OUT_PROD 3084
+#define UART_BASE 0x22000000UL
+#define UART_SPI  32
+
+#define CHECK(condition) EMUL_CHECK(condition)
+
+enum { PFN = 39, EVTCHN = 40 };
+
+static uint32_t ring_word(unsigned int offset)
+{
+    uint32_t word;
+
+    memcpy(&word, emul.page + offset, sizeof(word));
+    return word;
+}
+
+static void set_ring_word(unsigned int offset, uint32_t word)
+{
+    memcpy(emul.page + offset, &word, sizeof(word));
+}
+
+/* A guest's access; `size` is the syndrome's SAS. Returns whether served. */
+static bool guest(bool write, unsigned int offset, unsigned int size,
+                  register_t *value)
+{
+    mmio_info_t info = {
+        .dabt = { .write = write, .size = size, .valid = 1, .ec = 0x24 },
+        .gpa = emul.mmio_base + offset,
+    };
+
+    CHECK(emul.ops);
+    return write ? emul.ops->write(&emul.vcpu, &info, *value, NULL)
+                 : emul.ops->read(&emul.vcpu, &info, value, NULL);
+}
+
+static void write32(unsigned int offset, register_t value)
+{
+    CHECK(guest(true, offset, 2, &value));
+}
+
+static uint32_t read32(unsigned int offset)
+{
+    register_t value = ~0UL;
+
+    CHECK(guest(false, offset, 2, &value));
+    CHECK(value <= UINT32_MAX);
+    return value;
+}
+
+static void guest_prints(const char *text)
+{
+    for ( ; *text; text++ )
+        write32(DR, (uint8_t)*text);
+}
+
+/* The backend puts one byte into `in` and sends an event. */
+static void backend_sends(uint8_t byte)
+{
+    uint32_t prod = ring_word(RING_IN_PROD);
+
+    emul.page[prod % 1024] = byte;
+    set_ring_word(RING_IN_PROD, prod + 1);
+    emul.consumer(&emul.vcpu, EMUL_PORT);
+}
+
+static int set_param(uint32_t index, uint64_t value)
+{
+    return vpl011_private_param(&emul.domain, true, index, &value);
+}
+
+static int get_param(uint32_t index, uint64_t *value)
+{
+    return vpl011_private_param(&emul.domain, false, index, value);
+}
+
+static int init_ring(void)
+{
+    struct vpl011_init_info info = {
+        .console_domid = 0, .gfn = _gfn(EMUL_GFN),
+    };
+    int rc;
+
+    memset(emul.page, 0, PAGE_SIZE); /* the toolstack has */
+    rc = domain_vpl011_init(&emul.domain, &info);
+    if ( !rc )
+        CHECK(info.evtchn == EMUL_PORT);
+    return rc;
+}
+
+static int init_xen(void)
+{
+    return domain_vpl011_init(&emul.domain, NULL);
+}
+
+static int init_private(void)
+{
+    int rc = set_param(PFN, EMUL_GFN);
+
+    return rc ?: set_param(EVTCHN, EMUL_PORT);
+}
+
+static void destroy(void)
+{
+    emul.domain.is_dying = true;
+    domain_vpl011_deinit(&emul.domain);
+}
+
+static void check_nothing_held(void)
+{
+    CHECK(!emul.allocations);
+    CHECK(!emul.page_references);
+    CHECK(!emul.ports);
+}
+
+/* What a step that fails must leave behind: the domain it found. */
+static void check_untouched(void)
+{
+    check_nothing_held();
+    CHECK(!emul.virqs);
+    CHECK(!emul.handlers);
+    CHECK(emul.page_in_p2m);
+    CHECK(!emul.domain.arch.vpl011.state);
+    CHECK(!emul.domain.arch.vpl011.backend.dom.ring_buf);
+    CHECK(!emul.domain.arch.vpl011.ring_hidden);
+    CHECK(!emul.domain.arch.vpl011.evtchn);
+    CHECK(!emul.domain.arch.hvm.params[PFN]);
+    CHECK(!emul.domain.arch.hvm.params[EVTCHN]);
+    CHECK(!emul.domain.domain_lock.held);
+}
+
+/*
+ * Lets the n-th call that can fail do so, for every n, and checks that
+ * nothing is left of it and that the same step then succeeds.
+ */
+static void fail_each(int (*init)(void), unsigned int at_least)
+{
+    unsigned int n;
+
+    for ( n = 1; ; n++ )
+    {
+        emul_reset();
+        emul.fail_at = n;
+        if ( !init() )
+            break;
+        CHECK(emul.failed);
+        check_untouched();
+        CHECK(!init());
+        destroy();
+        check_nothing_held();
+    }
+
+    CHECK(!emul.failed);
+    CHECK(n > at_least);
+    destroy();
+}
+
+static void ring_lives_and_dies(void)
+{
+    CHECK(!init_ring());
+    CHECK(emul.page_references == 1 && emul.ports == 1 && emul.virqs == 1);
+    CHECK(emul.handlers == 1 && emul.mmio_base == UART_BASE);
+    CHECK(emul.domain.arch.vpl011.virq == UART_SPI);
+    CHECK(emul.domain.arch.vpl011.backend_in_domain);
+    CHECK(emul.page_in_p2m);
+    destroy();
+    check_nothing_held();
+    domain_vpl011_deinit(&emul.domain);
+}
+
+static void ring_failures_unwind(void)
+{
+    fail_each(init_ring, 4);
+}
+
+static void xen_lives_and_dies(void)
+{
+    CHECK(!init_xen());
+    CHECK(emul.handlers == 1 && emul.virqs == 1 && !emul.ports);
+    CHECK(!emul.domain.arch.vpl011.backend_in_domain);
+    CHECK(emul.domain.arch.vpl011.backend.xen);
+    destroy();
+    check_nothing_held();
+    CHECK(!emul.domain.arch.vpl011.backend.xen);
+    domain_vpl011_deinit(&emul.domain);
+}
+
+static void xen_failures_unwind(void)
+{
+    fail_each(init_xen, 3);
+}
+
+static void private_lives_and_dies(void)
+{
+    uint64_t value = 1;
+    unsigned int i;
+
+    CHECK(!get_param(PFN, &value) && value == 0);
+    CHECK(!init_private());
+    CHECK(emul.page_references == 1 && emul.ports == 1 && emul.virqs == 1);
+    CHECK(emul.handlers == 1);
+    CHECK(!emul.page_in_p2m);
+    for ( i = 0; i < PAGE_SIZE; i++ )
+        CHECK(!emul.page[i]);
+    CHECK(!get_param(PFN, &value) && value == EMUL_GFN);
+    CHECK(!get_param(EVTCHN, &value) && value == EMUL_PORT);
+    destroy();
+    check_nothing_held();
+}
+
+static int private_pfn(void)
+{
+    return set_param(PFN, EMUL_GFN);
+}
+
+static int private_evtchn(void)
+{
+    return set_param(EVTCHN, EMUL_PORT);
+}
+
+static void private_failures_unwind(void)
+{
+    unsigned int n, i;
+
+    fail_each(private_pfn, 2);
+
+    /* The port's step leaves the page's as it found it. */
+    for ( n = 1; ; n++ )
+    {
+        emul_reset();
+        CHECK(!private_pfn());
+        emul.fail_at = n;
+        if ( !private_evtchn() )
+            break;
+        CHECK(emul.failed);
+        CHECK(!emul.allocations && !emul.ports && !emul.virqs);
+        CHECK(!emul.handlers && emul.page_references == 1);
+        CHECK(!emul.domain.arch.hvm.params[EVTCHN]);
+        CHECK(!emul.domain.arch.vpl011.evtchn);
+        CHECK(!private_evtchn());
+        destroy();
+        check_nothing_held();
+    }
+    CHECK(n > 3);
+    destroy();
+
+    /* A page that could not be taken keeps its contents. */
+    for ( n = 1; n <= 2; n++ )
+    {
+        emul_reset();
+        emul.fail_at = n;
+        CHECK(private_pfn());
+        for ( i = 0; i < PAGE_SIZE; i++ )
+            CHECK(emul.page[i] == 0xa5);
+    }
+}
+
+static void private_page_without_port_is_released(void)
+{
+    CHECK(!private_pfn());
+    CHECK(emul.page_references == 1);
+    destroy();
+    check_nothing_held();
+}
+
+static void private_order_and_repetition(void)
+{
+    CHECK(private_evtchn() == -EINVAL);
+    check_untouched();
+    CHECK(!private_pfn());
+    CHECK(private_pfn() == -EEXIST);
+    CHECK(!private_evtchn());
+    CHECK(private_pfn() == -EEXIST);
+    CHECK(private_evtchn() == -EEXIST);
+    CHECK(emul.page_references == 1 && emul.ports == 1 && emul.handlers == 1);
+}
+
+static void private_denied(void)
+{
+    uint64_t value = 5;
+
+    current = &emul.vcpu;
+    CHECK(private_pfn() == -EPERM);
+    CHECK(private_evtchn() == -EPERM);
+    CHECK(get_param(PFN, &value) == -EPERM);
+    CHECK(get_param(EVTCHN, &value) == -EPERM);
+
+    current = &emul.dom0_vcpu;
+    emul.denied_by_xsm = true;
+    CHECK(private_pfn() == -EPERM);
+    CHECK(get_param(PFN, &value) == -EPERM);
+
+    emul.denied_by_xsm = false;
+    emul.domain.creation_finished = true;
+    CHECK(private_pfn() == -EPERM);
+    CHECK(private_evtchn() == -EPERM);
+    CHECK(!get_param(PFN, &value) && value == 0);
+
+    emul.domain.creation_finished = false;
+    emul.domain.is_dying = true;
+    CHECK(private_pfn() == -EINVAL);
+    CHECK(private_evtchn() == -EINVAL);
+    check_untouched();
+}
+
+static void private_bad_values(void)
+{
+    static const uint64_t ports[] = {
+        0, EMUL_PORT + 1, UINT32_MAX, EMUL_PORT + (1UL << 32), UINT64_MAX,
+    };
+    unsigned int i;
+
+    CHECK(set_param(PFN, 0) == -EINVAL);
+    CHECK(set_param(PFN, EMUL_GFN + 1) == -EINVAL);
+    CHECK(set_param(PFN, UINT64_MAX) == -EINVAL);
+
+    emul.page_owner = &emul.other;
+    CHECK(private_pfn() == -EINVAL);
+    emul.page_owner = &emul.domain;
+    emul.page_of_xen = true;
+    CHECK(private_pfn() == -EINVAL);
+    emul.page_of_xen = false;
+    check_untouched();
+    CHECK(emul.page[0] == 0xa5);
+
+    CHECK(!private_pfn());
+    for ( i = 0; i < ARRAY_SIZE(ports); i++ )
+        CHECK(set_param(EVTCHN, ports[i]) == -EINVAL);
+    emul.domain.vcpu = NULL;
+    CHECK(private_evtchn() == -EINVAL);
+    emul.domain.vcpu = &emul.vcpu;
+    CHECK(!emul.virqs && !emul.ports && !emul.allocations);
+    CHECK(!private_evtchn());
+}
+
+static void second_device_is_refused(void)
+{
+    CHECK(!init_ring());
+    CHECK(init_ring() == -EINVAL);
+    CHECK(init_xen() == -EINVAL);
+    CHECK(private_pfn() == -EEXIST);
+    CHECK(private_evtchn() == -EEXIST);
+    CHECK(!vpl011_ring_frames(&emul.domain, 0));
+    destroy();
+
+    emul_reset();
+    CHECK(!init_xen());
+    CHECK(init_ring() == -EINVAL);
+    CHECK(init_xen() == -EINVAL);
+    CHECK(private_pfn() == -EEXIST);
+    destroy();
+
+    emul_reset();
+    CHECK(!private_pfn());
+    CHECK(init_ring() == -EINVAL);
+    CHECK(init_xen() == -EINVAL);
+    CHECK(!private_evtchn());
+    CHECK(init_ring() == -EINVAL);
+    CHECK(emul.handlers == 1 && emul.virqs == 1 && emul.ports == 1);
+}
+
+static void init_is_refused_to_odd_domains(void)
+{
+    emul.domain.arch.vmmio.num_entries = 2;
+    CHECK(init_ring() == -ENOSPC);
+    CHECK(init_xen() == -ENOSPC);
+    check_untouched();
+    emul.domain.arch.vmmio.num_entries = 0;
+
+    emul.domain.vcpu = NULL;
+    CHECK(init_ring() == -EINVAL);
+    emul.domain.vcpu = &emul.vcpu;
+
+    emul.domain.is_dying = true;
+    CHECK(init_ring() == -EINVAL);
+    CHECK(init_xen() == -EINVAL);
+    check_untouched();
+    domain_vpl011_deinit(&emul.domain);
+}
+
+static void direct_mapped_takes_the_hosts_place(void)
+{
+    static const struct vuart_info uart = { 0x9000000, 0x1000 };
+    static const struct vuart_info small = { 0x9000000, 0x400 };
+
+    emul.domain.direct_mapped = true;
+    CHECK(init_xen() == -EINVAL);
+
+    emul.host_uart = &small;
+    emul.host_irq = 33;
+    CHECK(init_xen() == -EINVAL);
+
+    emul.host_uart = &uart;
+    emul.host_irq = -1;
+    CHECK(init_xen() == -EINVAL);
+    check_untouched();
+
+    emul.host_irq = 33;
+    emul.printed[0] = '\0';
+    CHECK(!init_xen());
+    CHECK(emul.mmio_base == 0x9000000);
+    CHECK(emul.domain.arch.vpl011.virq == 33);
+    guest_prints("x\n");
+    CHECK(!strcmp(emul.printed, "DOM1: x\n"));
+}
+
+static void output_reaches_the_ring(void)
+{
+    CHECK(!init_private());
+    guest_prints("hello");
+    CHECK(ring_word(RING_OUT_PROD) == 5);
+    CHECK(!memcmp(emul.page + RING_OUT, "hello", 5));
+    CHECK(emul.doorbells == 1);
+
+    /* Told again only once it has caught up. */
+    set_ring_word(RING_OUT_CONS, 5);
+    emul.consumer(&emul.vcpu, EMUL_PORT);
+    CHECK(emul.doorbells == 1);
+    guest_prints("!");
+    CHECK(emul.doorbells == 2);
+}
+
+static void input_interrupts_and_is_read(void)
+{
+    CHECK(!init_private());
+    write32(IMSC, INT_RX | INT_RT);
+    CHECK(!emul.injections);
+    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI));
+
+    backend_sends('k');
+    CHECK(emul.injections == 1);
+    CHECK(vpl011_line_is_high(&emul.domain, UART_SPI));
+    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI + 1));
+    CHECK(read32(MIS));
+    CHECK(read32(DR) == 'k');
+    CHECK(!read32(MIS));
+    CHECK(read32(FR) & FR_RXFE);
+    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI));
+    CHECK(emul.injections == 1);
+}
+
+static void line_is_injected_once_until_lost(void)
+{
+    CHECK(!init_private());
+    write32(IMSC, INT_RX | INT_RT);
+    backend_sends('a');
+    backend_sends('b');
+    CHECK(read32(DR) == 'a');
+    CHECK(emul.injections == 1);
+
+    /* Falls and rises. */
+    CHECK(read32(DR) == 'b');
+    backend_sends('c');
+    CHECK(emul.injections == 2);
+
+    /* Dropped by the vGIC, as at an offline vCPU: repeated at a touch. */
+    CHECK(read32(DR) == 'c');
+    emul.inflight = false;
+    emul.offline = true;
+    backend_sends('d');
+    CHECK(emul.injections == 3 && !emul.inflight);
+    emul.offline = false;
+    read32(FR);
+    CHECK(emul.injections == 4 && emul.inflight);
+    read32(FR);
+    CHECK(emul.injections == 4);
+}
+
+static void mask_lowers_the_line(void)
+{
+    CHECK(!init_private());
+    write32(IMSC, INT_TX);
+    guest_prints("x");
+    CHECK(vpl011_line_is_high(&emul.domain, UART_SPI));
+    write32(IMSC, 0);
+    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI));
+}
+
+static void stragglers_after_deinit_are_harmless(void)
+{
+    CHECK(!init_private());
+    write32(IMSC, INT_RX | INT_RT);
+    destroy();
+    check_nothing_held();
+    emul.consumer(&emul.vcpu, EMUL_PORT);
+    guest_prints("late");
+    CHECK(!read32(FR));
+    CHECK(!emul.injections);
+
+    emul_reset();
+    CHECK(!init_xen());
+    destroy();
+    vpl011_rx_char_xen(&emul.domain, 'x');
+    guest_prints("late\n");
+    CHECK(!emul.printed[0]);
+    CHECK(!emul.injections);
+}
+
+static void widths_and_odd_offsets(void)
+{
+    register_t value = 0x1234567800000041UL;
+
+    CHECK(!init_private());
+    CHECK(guest(true, DR, 0, &value));
+    value = 0x42;
+    CHECK(guest(true, DR, 1, &value));
+    CHECK(!memcmp(emul.page + RING_OUT, "AB", 2));
+
+    value = 0x43;
+    CHECK(!guest(true, DR, 3, &value));
+    CHECK(!guest(false, FR, 3, &value));
+    CHECK(ring_word(RING_OUT_PROD) == 2);
+
+    value = ~0UL;
+    CHECK(guest(false, 0xf00, 2, &value) && value == 0);
+    CHECK(guest(true, 0xffc, 2, &value));
+    value = ~0UL;
+    CHECK(guest(false, FR + 1, 0, &value) && value == 0);
+}
+
+static void xen_prints_lines(void)
+{
+    unsigned int i, xs = 0, breaks = 0;
+
+    CHECK(!init_xen());
+    guest_prints("one");
+    CHECK(!emul.printed[0]);
+    guest_prints("\ntwo\n\n");
+    CHECK(!strcmp(emul.printed, "DOM1: one\nDOM1: two\nDOM1: \n"));
+
+    /* A NUL ends no line early. */
+    emul.printed[0] = '\0';
+    write32(DR, 'a');
+    write32(DR, 0);
+    write32(DR, 'b');
+    write32(DR, '\n');
+    CHECK(!strcmp(emul.printed, "DOM1: ab\n"));
+
+    /* A line without end is cut, and none of it is lost. */
+    emul.printed[0] = '\0';
+    for ( i = 0; i < 300; i++ )
+        write32(DR, 'x');
+    write32(DR, '\n');
+    for ( i = 0; emul.printed[i]; i++ )
+    {
+        xs += emul.printed[i] == 'x';
+        breaks += emul.printed[i] == '\n';
+    }
+    CHECK(xs == 300 && breaks == 3);
+    CHECK(!emul.doorbells);
+}
+
+static void xen_prints_bare_with_focus(void)
+{
+    CHECK(!init_xen());
+    guest_prints("par");
+    emul.focus = &emul.domain;
+    guest_prints("t ");
+    CHECK(!strcmp(emul.printed, "part "));
+    guest_prints("$");
+    CHECK(!strcmp(emul.printed, "part $"));
+    emul.focus = &emul.other;
+    guest_prints("x\n");
+    CHECK(!strcmp(emul.printed, "part $DOM1: x\n"));
+}
+
+static void xen_console_input(void)
+{
+    unsigned int i;
+
+    CHECK(!init_xen());
+    write32(IMSC, INT_RX | INT_RT);
+    vpl011_rx_char_xen(&emul.domain, 'q');
+    CHECK(emul.injections == 1);
+    CHECK(read32(DR) == 'q');
+
+    /* Typed ahead of a guest that has no FIFO: the first 32 stay, and more. */
+    for ( i = 0; i < 80; i++ )
+        vpl011_rx_char_xen(&emul.domain, '0' + i);
+    for ( i = 0; i < 33; i++ )
+        CHECK(read32(DR) == '0' + i);
+    CHECK(read32(FR) & FR_RXFE);
+    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI));
+}
+
+static void resource_is_the_hidden_page(void)
+{
+    xen_pfn_t mfn = 0;
+
+    CHECK(!vpl011_ring_frames(&emul.domain, 0));
+    CHECK(vpl011_acquire_ring(&emul.domain, 0, 0, 1, &mfn) == -EINVAL);
+    CHECK(!private_pfn());
+    CHECK(vpl011_ring_frames(&emul.domain, 0) == 1);
+    CHECK(!vpl011_ring_frames(&emul.domain, 1));
+    CHECK(vpl011_acquire_ring(&emul.domain, 1, 0, 1, &mfn) == -EINVAL);
+    CHECK(vpl011_acquire_ring(&emul.domain, 0, 1, 1, &mfn) == -EINVAL);
+    CHECK(vpl011_acquire_ring(&emul.domain, 0, 0, 2, &mfn) == -EINVAL);
+    CHECK(!mfn);
+    CHECK(vpl011_acquire_ring(&emul.domain, 0, 0, 1, &mfn) == 1);
+    CHECK(mfn == EMUL_MFN);
+    destroy();
+    CHECK(vpl011_acquire_ring(&emul.domain, 0, 0, 1, &mfn) == -EINVAL);
+}
+
+static void hostile_ring_is_survived(void)
+{
+    unsigned int i;
+
+    CHECK(!init_private());
+    write32(IMSC, 0x7ff);
+    for ( i = 0; i < 5000; i++ )
+    {
+        set_ring_word(RING_IN_PROD, 0xdeadbeef * i);
+        set_ring_word(RING_OUT_CONS, 0x12345679 * i);
+        emul.consumer(&emul.vcpu, EMUL_PORT);
+        write32(DR, 'x');
+        read32(DR);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} cases[] = {
+#define CASE(name) { #name, name }
+    CASE(ring_lives_and_dies),
+    CASE(ring_failures_unwind),
+    CASE(xen_lives_and_dies),
+    CASE(xen_failures_unwind),
+    CASE(private_lives_and_dies),
+    CASE(private_failures_unwind),
+    CASE(private_page_without_port_is_released),
+    CASE(private_order_and_repetition),
+    CASE(private_denied),
+    CASE(private_bad_values),
+    CASE(second_device_is_refused),
+    CASE(init_is_refused_to_odd_domains),
+    CASE(direct_mapped_takes_the_hosts_place),
+    CASE(output_reaches_the_ring),
+    CASE(input_interrupts_and_is_read),
+    CASE(line_is_injected_once_until_lost),
+    CASE(mask_lowers_the_line),
+    CASE(stragglers_after_deinit_are_harmless),
+    CASE(widths_and_odd_offsets),
+    CASE(xen_prints_lines),
+    CASE(xen_prints_bare_with_focus),
+    CASE(xen_console_input),
+    CASE(resource_is_the_hidden_page),
+    CASE(hostile_ring_is_survived),
+};
+
+int main(int argc, char **argv)
+{
+    unsigned int i;
+
+    for ( i = 0; i < ARRAY_SIZE(cases); i++ )
+    {
+        if ( argc < 2 )
+            puts(cases[i].name);
+        else if ( !strcmp(argv[1], cases[i].name) )
+        {
+            emul_reset();
+            cases[i].run();
+            return 0;
+        }
+    }
+
+    return argc < 2 ? 0 : 2;
+}

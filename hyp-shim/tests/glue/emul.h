@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * As much of Xen as hyp-shim/glue/ uses, on the host: one page of RAM, one
+ * bus, one event port, one console. It checks what it is told (locks held or
+ * not, references balanced) and aborts on a violation; it counts what is
+ * taken and given back; and it fails any call that can fail, on demand.
+ */
+#ifndef EMUL_H
+#define EMUL_H
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_SIZE 4096
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define BUILD_BUG_ON(condition) _Static_assert(!(condition), #condition)
+#define ASSERT(condition) EMUL_CHECK(condition)
+#define write_atomic(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
+#define read_atomic(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define XENLOG_ERR ""
+
+#define EMUL_CHECK(condition) ((condition) ? (void)0 : \
+    emul_fail(__FILE__, __LINE__, #condition))
+void emul_fail(const char *file, int line, const char *what)
+    __attribute__((noreturn));
+
+typedef uint64_t paddr_t, xen_pfn_t;
+/* The C library has one of its own, and it is signed. */
+#define register_t uint64_t
+typedef uint16_t domid_t;
+typedef uint32_t evtchn_port_t, XENCONS_RING_IDX;
+typedef struct { uint64_t gfn; } gfn_t;
+typedef struct { uint64_t mfn; } mfn_t;
+#define _gfn(n) ((gfn_t){ n })
+#define gfn_x(g) ((g).gfn)
+#define mfn_x(m) ((m).mfn)
+
+/* Locks: one thread, so taking a held one is a deadlock. */
+typedef struct { bool ready, held; } spinlock_t;
+void spin_lock_init(spinlock_t *lock);
+void emul_lock(spinlock_t *lock);
+void emul_unlock(spinlock_t *lock);
+#define spin_is_locked(lock) ((lock)->held)
+#define domain_lock(d) emul_lock(&(d)->domain_lock)
+#define domain_unlock(d) emul_unlock(&(d)->domain_lock)
+#define VPL011_LOCK(d, flags) \
+    ((flags) = 0, emul_lock(&(d)->arch.vpl011.lock))
+#define VPL011_UNLOCK(d, flags) \
+    ((void)(flags), emul_unlock(&(d)->arch.vpl011.lock))
+
+/* The domain, as far as the glue reads it. */
+struct vpl011_xen_backend {
+    char in[32];
+    char out[128];
+    XENCONS_RING_IDX in_cons, in_prod;
+    XENCONS_RING_IDX out_prod;
+};
+
+struct vpl011 {
+    bool backend_in_domain;
+    union {
+        struct {
+            void *ring_buf;
+            struct page_info *ring_page;
+        } dom;
+        struct vpl011_xen_backend *xen;
+    } backend;
+    uint32_t shadow_uartmis;
+    paddr_t base_addr;
+    unsigned int virq;
+    spinlock_t lock;
+    evtchn_port_t evtchn;
+    struct vpl011_state *state;
+    bool ring_hidden;
+};
+
+struct vpl011_init_info {
+    domid_t console_domid;
+    gfn_t gfn;
+    evtchn_port_t evtchn;
+};
+
+struct vmmio {
+    int num_entries, max_num_entries;
+};
+
+struct domain {
+    domid_t domain_id;
+    bool is_dying, creation_finished, direct_mapped;
+    spinlock_t domain_lock;
+    struct vcpu *vcpu;
+    struct {
+        struct vpl011 vpl011;
+        struct vmmio vmmio;
+        struct { uint64_t params[41]; } hvm;
+    } arch;
+};
+
+struct vcpu {
+    struct domain *domain;
+};
+
+struct vcpu *domain_vcpu(const struct domain *d, unsigned int id);
+extern struct vcpu *current;
+
+#define HVM_PARAM_VUART_PFN 39
+#define HVM_PARAM_VUART_EVTCHN 40
+
+/* The bus. */
+struct hsr_dabt {
+    unsigned long dfsc:6, write:1, s1ptw:1, cache:1, eat:1, fnv:1, sbzp0:3,
+                  ar:1, sf:1, reg:5, sign:1, size:2, valid:1, len:1, ec:6;
+};
+
+union hsr {
+    register_t bits;
+    struct hsr_dabt dabt;
+};
+
+typedef struct {
+    struct hsr_dabt dabt;
+    paddr_t gpa;
+} mmio_info_t;
+
+struct mmio_handler_ops {
+    int (*read)(struct vcpu *v, mmio_info_t *info, register_t *r, void *priv);
+    int (*write)(struct vcpu *v, mmio_info_t *info, register_t r, void *priv);
+};
+
+void register_mmio_handler(struct domain *d,
+                           const struct mmio_handler_ops *ops,
+                           paddr_t addr, paddr_t size, void *priv);
+
+#define GUEST_PL011_BASE 0x22000000UL
+#define GUEST_PL011_SIZE 0x1000UL
+#define GUEST_VPL011_SPI 32
+
+/* Xen's own UART. */
+struct vuart_info {
+    paddr_t base_addr;
+    unsigned long size;
+};
+#define SERHND_DTUART 0
+const struct vuart_info *serial_vuart_info(int handle);
+int serial_irq(int handle);
+#define is_domain_direct_mapped(d) ((d)->direct_mapped)
+
+/* Interrupts, as the vGIC that knows no levels. */
+struct list_head { struct list_head *next; };
+struct pending_irq { struct list_head inflight; };
+#define list_empty(head) ((head)->next == (head))
+struct pending_irq *spi_to_pending(struct domain *d, unsigned int irq);
+bool vgic_reserve_virq(struct domain *d, unsigned int virq);
+void vgic_free_virq(struct domain *d, unsigned int virq);
+void vgic_inject_irq(struct domain *d, struct vcpu *v, unsigned int virq,
+                     bool level);
+
+/* Memory. */
+void *emul_zalloc(size_t size);
+void xfree(void *p);
+#define xzalloc(type) ((type *)emul_zalloc(sizeof(type)))
+#define XFREE(p) (xfree(p), (p) = NULL)
+struct page_info;
+int prepare_ring_for_helper(struct domain *d, unsigned long gmfn,
+                            struct page_info **page, void **va);
+void destroy_ring_for_helper(void **va, struct page_info *page);
+struct domain *page_get_owner(const struct page_info *page);
+bool is_xen_heap_page(const struct page_info *page);
+mfn_t page_to_mfn(const struct page_info *page);
+int guest_physmap_remove_page(struct domain *d, gfn_t gfn, mfn_t mfn,
+                              unsigned int order);
+void clear_page(void *page);
+
+/* Events. */
+typedef void (*xen_event_channel_notification_t)(struct vcpu *v,
+                                                 unsigned int port);
+int alloc_unbound_xen_event_channel(struct domain *ld, unsigned int lvcpu,
+                                    domid_t remote,
+                                    xen_event_channel_notification_t fn);
+int adopt_unbound_xen_event_channel(struct domain *ld, evtchn_port_t port,
+                                    unsigned int lvcpu,
+                                    xen_event_channel_notification_t fn);
+void free_xen_event_channel(struct domain *d, int port);
+void notify_via_xen_event_channel(struct domain *ld, int lport);
+
+/* Permission and console. */
+#define XSM_DM_PRIV 2
+int xsm_domain_resource_map(int action, struct domain *d);
+struct domain *console_input_domain(void);
+void rcu_unlock_domain(struct domain *d);
+int printk(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void panic(const char *format, ...)
+    __attribute__((noreturn, format(printf, 1, 2)));
+
+/* What the glue offers to the rest of Xen. */
+int domain_vpl011_init(struct domain *d, struct vpl011_init_info *info);
+void domain_vpl011_deinit(struct domain *d);
+void vpl011_rx_char_xen(struct domain *d, char c);
+int vpl011_private_param(struct domain *d, bool set, uint32_t index,
+                         uint64_t *value);
+unsigned int vpl011_ring_frames(const struct domain *d, unsigned int id);
+int vpl011_acquire_ring(struct domain *d, unsigned int id, unsigned int frame,
+                        unsigned int nr_frames, xen_pfn_t mfn_list[]);
+bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
+
+/* What the cases set up and look at. */
+#define EMUL_GFN 0x39003UL  /* the one gfn that is RAM */
+#define EMUL_MFN 0x80123UL
+#define EMUL_PORT 7         /* the one port that is unbound */
+
+struct emul {
+    struct domain domain, dom0, other;
+    struct vcpu vcpu, dom0_vcpu;
+    /* Fails the n-th call from now that can fail; 0: none. */
+    unsigned int fail_at;
+    bool failed;
+
+    /* Held by the glue. */
+    unsigned int allocations, page_references, virqs, ports, handlers;
+
+    /* The page at EMUL_GFN. */
+    uint8_t *page;
+    struct domain *page_owner;
+    bool page_of_xen, page_in_p2m;
+
+    /* Done by the glue. */
+    unsigned int injections, doorbells;
+    bool inflight, offline;
+    xen_event_channel_notification_t consumer;
+    const struct mmio_handler_ops *ops;
+    paddr_t mmio_base;
+
+    /* The rest of the machine. */
+    bool denied_by_xsm;
+    struct domain *focus;
+    const struct vuart_info *host_uart;
+    int host_irq;
+    char printed[4096];
+};
+extern struct emul emul;
+
+void emul_reset(void);
+
+#endif /* EMUL_H */
