@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//! `vpl011-qtest` as a program: its protocol and its serial peer.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use self::common::Qtest;
+
+const BASE: u64 = 0x0900_0000;
+const DR: u64 = BASE;
+const FR: u64 = BASE + 0x18;
+const LCR_H: u64 = BASE + 0x2C;
+const IMSC: u64 = BASE + 0x38;
+const PERIPH_ID2: u64 = BASE + 0xFE8;
+const RXFE: u32 = 1 << 4;
+const TXFF: u32 = 1 << 5;
+const FEN: u32 = 1 << 4;
+/// RX and RT (bits 4 and 6).
+const RX_RT: u32 = 0x50;
+
+fn qtest(arguments: &[&str]) -> Qtest {
+    Qtest::start(Command::new(env!("CARGO_BIN_EXE_vpl011-qtest")).args(arguments))
+}
+
+fn peer(path: &Path) -> UnixStream {
+    let stream = UnixStream::connect(path).expect("the program listens");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    stream
+}
+
+/// A program with a peer's socket in a folder of its own.
+fn with_chardev() -> (Qtest, tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("serial");
+    let mut program = qtest(&["--chardev", path.to_str().unwrap()]);
+    // Answered only once the socket is there.
+    assert_eq!(program.command("clock_step"), "OK 0");
+    (program, dir, path)
+}
+
+#[test]
+fn registers_answer_at_every_width() {
+    let mut program = qtest(&[]);
+    for width in ['b', 'w', 'l'] {
+        assert_eq!(program.read(width, PERIPH_ID2), 0x34);
+    }
+    program.write('l', IMSC, 0x7FF);
+    program.write('b', IMSC, 0);
+    assert_eq!(program.read('w', IMSC), 0x700);
+    assert!(program.end());
+}
+
+#[test]
+fn the_base_is_the_callers() {
+    let mut program = qtest(&["--base", "0x22000000"]);
+    assert_eq!(program.read('l', 0x2200_0FE8), 0x34);
+    assert!(
+        program
+            .command("readl 0x9000000")
+            .starts_with("FAIL no device")
+    );
+}
+
+#[test]
+fn bad_lines_fail_and_the_next_one_works() {
+    let mut program = qtest(&[]);
+    for line in [
+        "",
+        "frobnicate",
+        "readl",
+        "readl zero",
+        "writel 0x9000000",
+        "readl 0x1ffffffffffffffff",
+    ] {
+        assert!(program.command(line).starts_with("FAIL "), "{line:?}");
+    }
+    assert!(program.command(&"x".repeat(100_000)).starts_with("FAIL "));
+    assert_eq!(program.read('l', PERIPH_ID2), 0x34);
+}
+
+#[test]
+fn output_waits_for_a_peer_and_is_all_there() {
+    let (mut program, _dir, path) = with_chardev();
+    program.write('l', LCR_H, FEN);
+    let mut sent = Vec::new();
+    while program.read('l', FR) & TXFF == 0 {
+        let byte = u8::try_from(sent.len() % 251).unwrap();
+        program.write('l', DR, byte.into());
+        sent.push(byte);
+    }
+    // `out` of the console ring and a FIFO of 32.
+    assert_eq!(sent.len(), 2048 + 32);
+    let mut stream = peer(&path);
+    let mut got = vec![0; sent.len()];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(got, sent);
+    assert_eq!(program.read('l', FR) & TXFF, 0);
+}
+
+#[test]
+fn input_interrupts_in_order_and_a_second_peer_is_served() {
+    let (mut program, _dir, path) = with_chardev();
+    assert_eq!(program.command("irq_intercept_in /machine/uart"), "OK");
+    program.write('l', IMSC, RX_RT);
+    for text in [b"first", b"again"] {
+        let mut stream = peer(&path);
+        stream.write_all(text).unwrap();
+        let mut got = Vec::new();
+        while got.len() < text.len() {
+            if program.read('l', FR) & RXFE == 0 {
+                got.push(u8::try_from(program.read('l', DR)).unwrap());
+            }
+        }
+        assert_eq!(got, text);
+    }
+    assert_eq!(program.irqs.first(), Some(&true));
+    assert_eq!(program.irqs.last(), Some(&false));
+    assert!(
+        program.irqs.windows(2).all(|pair| pair[0] != pair[1]),
+        "{:?}",
+        program.irqs
+    );
+}
+
+#[test]
+fn a_peer_that_writes_too_much_is_held_back_and_loses_nothing() {
+    let (mut program, _dir, path) = with_chardev();
+    let mut stream = peer(&path);
+    let text: Vec<u8> = (0..65_536_u32)
+        .map(|at| u8::try_from(at % 253).unwrap())
+        .collect();
+    let writer = std::thread::spawn({
+        let text = text.clone();
+        move || stream.write_all(&text).map(|()| stream)
+    });
+    let mut got = Vec::new();
+    while got.len() < text.len() {
+        if program.read('l', FR) & RXFE == 0 {
+            got.push(u8::try_from(program.read('l', DR)).unwrap());
+        }
+    }
+    assert!(got == text, "bytes lost or out of order");
+    writer.join().unwrap().unwrap();
+}
+
+#[test]
+fn the_socket_goes_with_the_program_and_is_never_taken_over() {
+    let (program, _dir, path) = with_chardev();
+    let second = Command::new(env!("CARGO_BIN_EXE_vpl011-qtest"))
+        .args(["--chardev", path.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    assert!(String::from_utf8_lossy(&second.stderr).contains("cannot listen on"));
+    assert!(path.exists());
+    assert!(program.end());
+    assert!(!path.exists());
+}
