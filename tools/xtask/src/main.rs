@@ -1,21 +1,67 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask`: the one front door for people.
+#![forbid(unsafe_code)]
 
+mod apt;
+mod boot;
+mod dirs;
+mod host;
+mod image;
+mod machine;
+mod packages;
+mod process;
+mod step;
 mod xen;
 
+use std::process::ExitCode;
+
+use anyhow::Result;
 use clap::Parser;
+
+use self::dirs::Dirs;
+use self::step::Steps;
 
 /// Build, run and test vpl011
 #[derive(Parser)]
 #[command(name = "cargo xtask", version)]
+struct Options {
+    /// Do every step again, even if nothing changed
+    #[arg(long, global = true)]
+    force: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
 enum Command {
+    Boot(boot::Boot),
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
     Xen(xen::Command),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Command::parse() {
-        Command::Xen(command) => command.run(),
+fn main() -> ExitCode {
+    let result = run(Options::parse());
+    // Nothing we started may outlive us, however we end.
+    process::end_children();
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(options: Options) -> Result<ExitCode> {
+    process::end_children_on_signals(boot::restore)?;
+    let steps = Steps {
+        dirs: Dirs::find()?,
+        force: options.force,
+    };
+    match options.command {
+        Command::Boot(boot) => boot.run(&steps)?,
+        Command::Xen(command) => command.run(&steps)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }

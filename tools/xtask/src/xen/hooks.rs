@@ -73,12 +73,20 @@ impl HookSet {
             tree.display(),
             known_versions(shim)?.join(", ")
         );
-        let mut set =
-            Self { version, shim: shim.to_owned(), hooks: Vec::new(), copies: Vec::new() };
-        let mut paths: Vec<_> =
-            fs::read_dir(&dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        let mut set = Self {
+            version,
+            shim: shim.to_owned(),
+            hooks: Vec::new(),
+            copies: Vec::new(),
+        };
+        let mut paths: Vec<_> = fs::read_dir(&dir)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?;
         paths.sort();
-        for path in paths.iter().filter(|path| path.extension().is_some_and(|e| e == "toml")) {
+        for path in paths
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        {
             let text = fs::read_to_string(path)?;
             let file: File =
                 toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
@@ -87,7 +95,11 @@ impl HookSet {
         }
         let mut names = std::collections::BTreeSet::new();
         for hook in &set.hooks {
-            ensure!(names.insert(&hook.name), "two hooks are named `{}`", hook.name);
+            ensure!(
+                names.insert(&hook.name),
+                "two hooks are named `{}`",
+                hook.name
+            );
         }
         Ok(set)
     }
@@ -102,7 +114,8 @@ impl HookSet {
         let mut changes = Changes::new();
         for copy in &self.copies {
             let from = self.shim.join(&copy.from);
-            let contents = fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
+            let contents =
+                fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
             let stands = tree.join(&copy.to);
             ensure!(
                 !stands.exists(),
@@ -116,11 +129,16 @@ impl HookSet {
             let text = match changes.get(&hook.file) {
                 Some(contents) => String::from_utf8(contents.clone())?,
                 None => fs::read_to_string(tree.join(&hook.file)).map_err(|error| {
-                    anyhow!("hook `{}`: cannot read {}: {error}", hook.name, hook.file.display())
+                    anyhow!(
+                        "hook `{}`: cannot read {}: {error}",
+                        hook.name,
+                        hook.file.display()
+                    )
                 })?,
             };
-            let text =
-                hook.insert_into(&text).with_context(|| format!("hook `{}`", hook.name))?;
+            let text = hook
+                .insert_into(&text)
+                .with_context(|| format!("hook `{}`", hook.name))?;
             changes.insert(hook.file.clone(), text.into_bytes());
         }
         Ok(changes)
@@ -162,14 +180,20 @@ impl Hook {
         };
         let at = if after { at + anchor.len() + 1 } else { at };
         let (head, tail) = text.split_at(at.min(text.len()));
-        Ok(format!("{head}{}\n{tail}", self.insert.trim_end_matches('\n')))
+        Ok(format!(
+            "{head}{}\n{tail}",
+            self.insert.trim_end_matches('\n')
+        ))
     }
 }
 
 /// Whether `text[at..at + len]` begins and ends at line breaks.
 fn whole_lines(text: &str, at: usize, len: usize) -> bool {
     let starts = at == 0 || text.as_bytes()[at - 1] == b'\n';
-    let ends = text.as_bytes().get(at + len).is_none_or(|&byte| byte == b'\n');
+    let ends = text
+        .as_bytes()
+        .get(at + len)
+        .is_none_or(|&byte| byte == b'\n');
     starts && ends
 }
 
@@ -186,7 +210,11 @@ fn tree_version(tree: &Path) -> Result<String> {
             .map(|(_, value)| value.trim().to_owned())
             .with_context(|| format!("{} does not state {name}", path.display()))
     };
-    Ok(format!("{}.{}", field("XEN_VERSION")?, field("XEN_SUBVERSION")?))
+    Ok(format!(
+        "{}.{}",
+        field("XEN_VERSION")?,
+        field("XEN_SUBVERSION")?
+    ))
 }
 
 fn known_versions(shim: &Path) -> Result<Vec<String>> {
@@ -214,8 +242,15 @@ mod tests {
 
     #[test]
     fn inserts_after_and_before_whole_lines() {
-        assert_eq!(hook("b").insert_into("a\nb\nc\n").unwrap(), "a\nb\nnew\nc\n");
-        let before = Hook { before: Some("b".into()), after: None, ..hook("") };
+        assert_eq!(
+            hook("b").insert_into("a\nb\nc\n").unwrap(),
+            "a\nb\nnew\nc\n"
+        );
+        let before = Hook {
+            before: Some("b".into()),
+            after: None,
+            ..hook("")
+        };
         assert_eq!(before.insert_into("a\nb\nc\n").unwrap(), "a\nnew\nb\nc\n");
     }
 
@@ -242,8 +277,13 @@ mod tests {
     fn another_version_is_refused_by_name() {
         let shim = tempfile::tempdir().unwrap();
         fs::create_dir_all(shim.path().join("hooks/xen-4.17")).unwrap();
-        let error = HookSet::for_tree(shim.path(), tree("9").path()).unwrap_err().to_string();
-        assert!(error.contains("Xen 4.9") && error.contains("4.17"), "{error}");
+        let error = HookSet::for_tree(shim.path(), tree("9").path())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("Xen 4.9") && error.contains("4.17"),
+            "{error}"
+        );
     }
 
     #[test]

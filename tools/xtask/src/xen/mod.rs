@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask xen`: somebody's Xen tree, and ours.
 
+mod fetch;
 mod hooks;
+mod hypervisor;
+pub(crate) mod sysroot;
+pub(crate) mod toolstack;
+mod tree;
 
 use std::path::PathBuf;
 
@@ -9,10 +14,23 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use self::hooks::HookSet;
+pub(crate) use self::tree::Flavour;
+use self::tree::Tree;
+use crate::host;
+use crate::packages::Packages;
+use crate::step::Steps;
 
 /// What to do with a Xen tree.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Fetch Xen's source, as packaged by Debian, to target/xen/src
+    Fetch,
+    /// Build hypervisor and toolstack for arm64
+    Build {
+        /// Without our hooks, to target/xen/4.17-stock
+        #[arg(long)]
+        stock: bool,
+    },
     /// Apply the hooks to a Xen source tree
     Apply {
         /// The tree: the folder that holds `xen/` and `tools/`
@@ -23,15 +41,61 @@ pub(crate) enum Command {
 
 impl Command {
     /// Runs the command.
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(self, steps: &Steps) -> Result<()> {
+        let packages = Packages::read();
         match self {
+            Self::Fetch => {
+                host::tools(steps, &packages)?;
+                fetch::source(steps, &packages)?;
+                println!("{}", steps.dirs.xen("src").display());
+            }
+            Self::Build { stock } => {
+                let flavour = if stock { Flavour::Stock } else { Flavour::Ours };
+                host::prepare(steps, &packages)?;
+                let built = build(steps, &packages, flavour)?;
+                println!("{}", built.hypervisor.display());
+            }
             Self::Apply { tree } => {
-                let shim = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../hyp-shim"));
-                let set = HookSet::for_tree(&shim, &tree)?;
+                let set = HookSet::for_tree(&steps.dirs.shim(), &tree)?;
                 let (hooks, files) = set.apply(&tree)?;
-                println!("Xen {}: {hooks} hooks applied, {files} files put in", set.version());
-                Ok(())
+                println!(
+                    "Xen {}: {hooks} hooks applied, {files} files put in",
+                    set.version()
+                );
             }
         }
+        Ok(())
     }
+}
+
+/// A hypervisor and a toolstack.
+pub(crate) struct Built {
+    /// The hypervisor's image, as a boot loader wants it.
+    pub(crate) hypervisor: PathBuf,
+    /// The tree in which the toolstack was built.
+    pub(crate) tree: PathBuf,
+    /// The toolstack's key.
+    pub(crate) toolstack: String,
+}
+
+/// Fetches and builds a flavour of Xen.
+pub(crate) fn build(steps: &Steps, packages: &Packages, flavour: Flavour) -> Result<Built> {
+    let source = fetch::source(steps, packages)?;
+    let sysroot = sysroot::make(steps, packages)?;
+    let tree = Tree::prepare(steps, &source, flavour)?;
+    let (hypervisor, _) = hypervisor::build(steps, &tree)?;
+    let toolstack = toolstack::build(steps, &tree, &sysroot)?;
+    Ok(Built {
+        hypervisor,
+        tree: tree.path,
+        toolstack,
+    })
+}
+
+/// make's `-j` for this machine.
+fn jobs() -> String {
+    format!(
+        "-j{}",
+        std::thread::available_parallelism().map_or(1, usize::from)
+    )
 }

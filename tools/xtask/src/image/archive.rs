@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+//! An initramfs: a cpio archive in "newc" form, uncompressed, because the
+//! emulated machine unpacks it with its own slow CPU.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// What stands at a path of the archive.
+enum Entry {
+    Folder,
+    File {
+        mode: u32,
+        contents: Vec<u8>,
+    },
+    Link(String),
+    /// A character device.
+    Device {
+        major: u32,
+        minor: u32,
+    },
+}
+
+/// An archive under construction; paths are absolute.
+#[derive(Default)]
+pub(crate) struct Archive {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Archive {
+    /// An archive with the folders that every system has, and the device that
+    /// the kernel opens for init.
+    pub(crate) fn new() -> Self {
+        let mut archive = Self::default();
+        for folder in [
+            "/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var/log",
+        ] {
+            archive.folder(folder);
+        }
+        archive.add("/dev/console", Entry::Device { major: 5, minor: 1 });
+        archive
+    }
+
+    /// Adds a folder and those above it.
+    pub(crate) fn folder(&mut self, path: &str) {
+        let mut at = 0;
+        while let Some(slash) = path[at + 1..].find('/') {
+            at += 1 + slash;
+            self.entries
+                .entry(path[..at].to_owned())
+                .or_insert(Entry::Folder);
+        }
+        self.entries.entry(path.to_owned()).or_insert(Entry::Folder);
+    }
+
+    /// Adds a text that is only read.
+    pub(crate) fn text(&mut self, path: &str, contents: &str) {
+        self.add(
+            path,
+            Entry::File {
+                mode: 0o644,
+                contents: contents.into(),
+            },
+        );
+    }
+
+    /// Adds a text that is run.
+    pub(crate) fn script(&mut self, path: &str, contents: &str) {
+        self.add(
+            path,
+            Entry::File {
+                mode: 0o755,
+                contents: contents.into(),
+            },
+        );
+    }
+
+    /// Adds a copy of a file of this machine, fit to be run.
+    pub(crate) fn file(&mut self, path: &str, from: &Path) -> Result<()> {
+        let contents = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+        self.add(
+            path,
+            Entry::File {
+                mode: 0o755,
+                contents,
+            },
+        );
+        Ok(())
+    }
+
+    /// Adds a symbolic link.
+    pub(crate) fn link(&mut self, path: &str, to: &str) {
+        self.add(path, Entry::Link(to.to_owned()));
+    }
+
+    /// The programs and libraries in the archive, for a look at what they need.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::File { contents, .. } => Some(contents.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// Writes the archive. Returns its size in bytes.
+    pub(crate) fn write(self, to: &Path) -> Result<u64> {
+        let mut out = BufWriter::new(File::create(to)?);
+        for (number, (path, entry)) in (1..).zip(self.entries) {
+            let (mode, contents, device) = match entry {
+                Entry::Folder => (0o040_755, Vec::new(), (0, 0)),
+                Entry::File { mode, contents } => (0o100_000 | mode, contents, (0, 0)),
+                Entry::Link(to) => (0o120_777, to.into_bytes(), (0, 0)),
+                Entry::Device { major, minor } => (0o020_600, Vec::new(), (major, minor)),
+            };
+            let mut writer = cpio::newc::Builder::new(path.trim_start_matches('/'))
+                .ino(number)
+                .mode(mode)
+                .rdev_major(device.0)
+                .rdev_minor(device.1)
+                .write(out, u32::try_from(contents.len())?);
+            writer.write_all(&contents)?;
+            out = writer.finish()?;
+        }
+        cpio::newc::trailer(out)?.flush()?;
+        Ok(fs::metadata(to)?.len())
+    }
+
+    fn add(&mut self, path: &str, entry: Entry) {
+        if let Some((folder, _)) = path.rsplit_once('/')
+            && !folder.is_empty()
+        {
+            self.folder(folder);
+        }
+        self.entries.insert(path.to_owned(), entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_holds_the_folders_above_each_file_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.cpio");
+        let mut archive = Archive::default();
+        archive.script("/usr/bin/x", "#!/bin/sh\n");
+        archive.link("/sbin/x", "/usr/bin/x");
+        archive.write(&path).unwrap();
+        let mut names = Vec::new();
+        let mut file = File::open(&path).unwrap();
+        loop {
+            let reader = cpio::newc::Reader::new(file).unwrap();
+            let entry = reader.entry();
+            if entry.is_trailer() {
+                break;
+            }
+            names.push((entry.name().to_owned(), entry.mode()));
+            file = reader.finish().unwrap();
+        }
+        assert_eq!(
+            names,
+            [
+                ("sbin".to_owned(), 0o040_755),
+                ("sbin/x".to_owned(), 0o120_777),
+                ("usr".to_owned(), 0o040_755),
+                ("usr/bin".to_owned(), 0o040_755),
+                ("usr/bin/x".to_owned(), 0o100_755),
+            ]
+        );
+    }
+}

@@ -1,0 +1,54 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: MIT
+# dom0's init. What it is to do stands on the kernel's command line:
+#   e2e=NAME,NAME…    run these scenarios, then power off
+#   attach=vuart|pv   start the guest, hand over that console, then power off
+#   neither           a shell; the machine ends with it
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=vt100
+/bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin
+/bin/busybox --install -s
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs run /run
+ln -sfn /run /var/run
+ln -sfn /run/lock /var/lock
+mkdir -p /run/xen /run/xenstored /run/lock /var/lib/xen /var/lib/xenstored /var/log/xen/console
+hostname -F /etc/hostname
+for module in xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs virtio_mmio virtio_console; do
+    insmod /lib/modules/$module.ko
+done
+mount -t xenfs xenfs /proc/xen
+
+xenstored --pid-file /run/xenstored.pid
+# Nothing may write domain 0's keys before this: it would take dom0 for set up.
+xen-init-dom0
+if [ -x /usr/sbin/vconsoled ]; then
+    mkdir -p /run/vconsoled
+    vconsoled >/var/log/vconsoled.log 2>&1 &
+else
+    xenconsoled --pid-file=/run/xenconsoled.pid --log=all --log-dir=/var/log/xen/console
+fi
+
+word() {
+    sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" /proc/cmdline
+}
+scenarios=$(word e2e)
+attach=$(word attach)
+
+if [ -n "$scenarios" ]; then
+    # Events go out by a port of their own, where no other output can break them.
+    e2e run $(echo "$scenarios" | tr , ' ') >/dev/vport0p1 2>/dev/console
+elif [ -n "$attach" ]; then
+    type=
+    if [ "$attach" = vuart ]; then
+        type="-t vuart"
+    fi
+    xl create /guest/guest.cfg &&
+        setsid -c xl console $type guest </dev/hvc0 >/dev/hvc0 2>&1
+else
+    PS1='\h:\w# ' setsid -c sh </dev/hvc0 >/dev/hvc0 2>&1
+fi
+poweroff -f

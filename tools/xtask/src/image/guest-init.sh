@@ -1,0 +1,27 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: MIT
+# The guest's init: a shell on ttyAMA0 and on hvc0, as far as they are there.
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+/bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin
+/bin/busybox --install -s
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
+mount -t tmpfs run /run
+hostname -F /etc/hostname
+for module in xen-privcmd xen-evtchn xenfs; do
+    insmod /lib/modules/$module.ko
+done
+mount -t xenfs xenfs /proc/xen
+
+: >/etc/inittab
+for tty in ttyAMA0 hvc0; do
+    if [ -c /dev/$tty ]; then
+        echo "$tty::respawn:-/bin/sh" >>/etc/inittab
+    fi
+done
+echo "::ctrlaltdel:/sbin/reboot" >>/etc/inittab
+export HOME=/root TERM=vt100 PS1='\h:\w# '
+exec /sbin/init

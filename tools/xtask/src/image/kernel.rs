@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//! Debian's arm64 kernel, unmodified: dom0's and the guest's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::archive::Archive;
+use crate::apt::Private;
+use crate::packages::Packages;
+use crate::step::{Key, Steps};
+
+/// What the guest's side of the demo rests on: options that must be built in.
+const NEEDED: [&str; 3] = [
+    "CONFIG_SERIAL_AMBA_PL011",
+    "CONFIG_SERIAL_AMBA_PL011_CONSOLE",
+    "CONFIG_HVC_XEN",
+];
+
+/// The kernel, unpacked.
+pub(crate) struct Kernel {
+    /// The image as a boot loader wants it.
+    pub(crate) image: PathBuf,
+    modules: PathBuf,
+    /// The step's key.
+    pub(crate) key: String,
+}
+
+impl Kernel {
+    /// Fetches and unpacks it.
+    pub(crate) fn fetch(steps: &Steps, packages: &Packages) -> Result<Self> {
+        let folder = steps.dirs.image("kernel");
+        let image = folder.join("Image");
+        let kernel = &packages.kernel;
+        let key = Key::default()
+            .text(&kernel.package)
+            .text(&kernel.version)
+            .text(&kernel.follow);
+        let key = steps.run("linux kernel", key, &[&image], |cx| {
+            let private = Private::open(cx, cx.dirs, &packages.debian.release)?;
+            let (deb, name) =
+                private.download_following(cx, &kernel.package, &kernel.version, &kernel.follow)?;
+            let unpacked = folder.join("package");
+            for stale in [&unpacked, &folder.join("modules")] {
+                if stale.exists() {
+                    fs::remove_dir_all(stale)?;
+                }
+            }
+            fs::create_dir_all(&unpacked)?;
+            // Only what is used of its hundreds of megabytes.
+            cx.run(
+                Command::new("sh")
+                    .args([
+                        "-ec",
+                        "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards \
+                           './boot/*' '*/drivers/xen/*' '*/virtio_mmio.ko' '*/virtio_console.ko'",
+                        "sh",
+                    ])
+                    .arg(&deb)
+                    .arg(&unpacked),
+            )?;
+            check_options(&unpacked)?;
+            fs::copy(only(&unpacked.join("boot"), "vmlinuz-")?, &image)?;
+            fs::rename(
+                only(&unpacked.join("lib/modules"), "")?,
+                folder.join("modules"),
+            )?;
+            fs::remove_dir_all(&unpacked)?;
+            Ok(format!("{name} fetched and unpacked"))
+        })?;
+        Ok(Self {
+            image,
+            modules: folder.join("modules"),
+            key,
+        })
+    }
+
+    /// Adds modules to `/lib/modules` of an archive, by name.
+    pub(crate) fn add_modules(&self, archive: &mut Archive, names: &[&str]) -> Result<()> {
+        for name in names {
+            let file = format!("{name}.ko");
+            let from = find(&self.modules, &file)?
+                .with_context(|| format!("Debian's kernel has no module {file}"))?;
+            archive.file(&format!("/lib/modules/{file}"), &from)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_options(unpacked: &Path) -> Result<()> {
+    let config = fs::read_to_string(only(&unpacked.join("boot"), "config-")?)?;
+    for option in NEEDED {
+        ensure!(
+            config
+                .lines()
+                .any(|line| line.strip_prefix(option) == Some("=y")),
+            "Debian's kernel was built without {option}"
+        );
+    }
+    Ok(())
+}
+
+/// The one entry of `folder` whose name begins with `prefix`.
+fn only(folder: &Path, prefix: &str) -> Result<PathBuf> {
+    let mut found = None;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(prefix.as_bytes())
+        {
+            ensure!(found.is_none(), "two of {prefix}* in {}", folder.display());
+            found = Some(entry.path());
+        }
+    }
+    found.with_context(|| format!("no {prefix}* in {}", folder.display()))
+}
+
+/// A file somewhere below `folder`.
+fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            if let Some(found) = find(&entry.path(), name)? {
+                return Ok(Some(found));
+            }
+        } else if entry.file_name() == name {
+            return Ok(Some(entry.path()));
+        }
+    }
+    Ok(None)
+}

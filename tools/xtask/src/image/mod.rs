@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+//! What is booted: dom0's initramfs, and in it the guest's.
+
+mod archive;
+mod dom0;
+mod guest;
+mod kernel;
+mod libraries;
+pub(crate) mod programs;
+
+pub(crate) use self::dom0::Dom0;
+pub(crate) use self::kernel::Kernel;

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+//! The emulated machine: QEMU with Xen, dom0 and two lines to the outside.
+//!
+//! The console (Xen's and dom0's) is QEMU's standard input and output. The
+//! test agent's events have a virtio port of their own, so that no console
+//! output can break into them; QEMU writes that port to its standard error,
+//! where its own complaints come too.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use e2e::report::Event;
+
+use crate::image::Dom0;
+use crate::process::Running;
+
+/// Where QEMU puts dom0's kernel and initramfs in the machine's memory.
+const KERNEL_AT: u64 = 0x5000_0000;
+const INITRD_AT: u64 = 0x5800_0000;
+
+/// Memory of the machine and of dom0, in MiB.
+const MEMORY: u32 = 3072;
+const DOM0_MEMORY: u32 = 1024;
+
+/// What to boot, and on what.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    /// Xen's image.
+    pub(crate) hypervisor: PathBuf,
+    /// Version of the interrupt controller, 2 or 3.
+    pub(crate) gic: u8,
+    /// CPUs.
+    pub(crate) cpus: u8,
+    /// dom0's task: words for its kernel's command line, read by its init.
+    pub(crate) task: String,
+}
+
+impl Spec {
+    /// QEMU's command line.
+    fn command(&self, dom0: &Dom0) -> Command {
+        // Should we be killed, the kernel ends QEMU.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "qemu-system-aarch64"]);
+        command
+            .arg("-machine")
+            .arg(format!("virt,virtualization=on,gic-version={}", self.gic));
+        command.args(["-cpu", "cortex-a57", "-smp", &self.cpus.to_string()]);
+        command.args(["-m", &MEMORY.to_string()]);
+        command.args([
+            "-display",
+            "none",
+            "-nic",
+            "none",
+            "-no-reboot",
+            "-monitor",
+            "none",
+        ]);
+        command.args(["-serial", "stdio"]);
+        command.args(["-chardev", "file,id=events,path=/dev/stderr"]);
+        command.args(["-device", "virtio-serial-device"]);
+        command.args(["-device", "virtserialport,nr=1,chardev=events,name=events"]);
+        command
+            .arg("-kernel")
+            .arg(&self.hypervisor)
+            .arg("-append")
+            .arg(format!(
+                "dom0_mem={DOM0_MEMORY}M console=dtuart dtuart=/pl011@9000000 \
+             loglvl=info guest_loglvl=all bootscrub=0"
+            ));
+        command.arg("-device").arg(loader(
+            "kernel",
+            KERNEL_AT,
+            &dom0.kernel,
+            Some(&self.bootargs()),
+        ));
+        command
+            .arg("-device")
+            .arg(loader("initrd", INITRD_AT, &dom0.initrd, None));
+        command
+    }
+
+    fn bootargs(&self) -> String {
+        format!("console=hvc0 rdinit=/init quiet {}", self.task)
+    }
+}
+
+fn loader(what: &str, at: u64, file: &Path, bootargs: Option<&str>) -> OsString {
+    let mut option = OsString::from(format!("guest-loader,addr={at:#x},{what}="));
+    // QEMU reads a doubled comma as one that is part of the value.
+    option.push(file.to_string_lossy().replace(',', ",,"));
+    if let Some(bootargs) = bootargs {
+        option.push(format!(",bootargs={}", bootargs.replace(',', ",,")));
+    }
+    option
+}
+
+/// What comes out of the machine.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Bytes of the console.
+    Console(Vec<u8>),
+    /// Something the agent says.
+    Event(Event),
+    /// Something that QEMU complains of.
+    Complaint(String),
+}
+
+/// A running machine. It ends when dropped.
+pub(crate) struct Machine {
+    running: Running,
+    output: Receiver<Output>,
+    /// The console's input.
+    input: Option<std::process::ChildStdin>,
+}
+
+impl Machine {
+    /// Switches it on. Everything from its console also goes to `log`.
+    pub(crate) fn start(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
+        let log = File::create(log).with_context(|| format!("writing {}", log.display()))?;
+        let mut command = spec.command(dom0);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut running = Running::start(&mut command)?;
+        let child = running.pipes();
+        let input = child.stdin.take();
+        let console = child.stdout.take().context("QEMU has no output")?;
+        let events = child.stderr.take().context("QEMU has no output")?;
+        let (sender, output) = mpsc::channel();
+        let to = sender.clone();
+        thread::spawn(move || read_console(console, log, &to));
+        thread::spawn(move || read_events(events, &sender));
+        Ok(Self {
+            running,
+            output,
+            input,
+        })
+    }
+
+    /// The console's input.
+    pub(crate) fn take_input(&mut self) -> Option<std::process::ChildStdin> {
+        self.input.take()
+    }
+
+    /// The next output, `None` once the machine is off. `limit` without any
+    /// is an error.
+    pub(crate) fn next(&mut self, limit: Duration) -> Result<Option<Output>> {
+        match self.output.recv_timeout(limit) {
+            Ok(output) => Ok(Some(output)),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => {
+                if self.running.poll()?.is_some() {
+                    return Ok(None);
+                }
+                bail!("the machine said nothing for {} s", limit.as_secs())
+            }
+        }
+    }
+}
+
+/// Copies the console to the log and to `to`. Both readers end with QEMU.
+fn read_console(mut console: impl Read, mut log: File, to: &Sender<Output>) {
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = console.read(&mut buffer) {
+        let bytes = &buffer[..length];
+        if log.write_all(bytes).is_err() || to.send(Output::Console(bytes.to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_events(events: impl Read, to: &Sender<Output>) {
+    for line in BufReader::new(events).lines().map_while(Result::ok) {
+        let output = match Event::from_line(&line) {
+            Some(event) => Output::Event(event),
+            None => Output::Complaint(line),
+        };
+        if to.send(output).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+//! What we take from Debian: `packages.toml`.
+
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Packages {
+    pub(crate) debian: Debian,
+    pub(crate) host: List,
+    pub(crate) xen: Source,
+    pub(crate) sysroot: List,
+    pub(crate) kernel: Kernel,
+}
+
+/// Whose packages.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Debian {
+    /// The codename, as the package mirror has it.
+    pub(crate) release: String,
+}
+
+/// Packages by name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct List {
+    pub(crate) packages: Vec<String>,
+}
+
+/// A source package at a version.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Source {
+    pub(crate) source: String,
+    pub(crate) version: String,
+}
+
+/// A kernel package at a version, and the package that names its successor.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kernel {
+    pub(crate) follow: String,
+    pub(crate) package: String,
+    pub(crate) version: String,
+}
+
+impl Packages {
+    /// The file's text: what steps that use it depend on.
+    pub(crate) const TEXT: &str = include_str!("../packages.toml");
+
+    /// Reads the file, which is part of this program.
+    pub(crate) fn read() -> Self {
+        toml::from_str(Self::TEXT).expect("packages.toml is well formed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_file_is_well_formed() {
+        assert_eq!(super::Packages::read().debian.release, "bookworm");
+    }
+}

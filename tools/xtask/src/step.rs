@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+//! The step engine.
+//!
+//! A step has a name, a key (a digest of everything its result depends on),
+//! outputs and work. Its stamp under `target/stamp/` holds the key it was last
+//! done for: with the same key and all outputs present the work is skipped.
+//! A step's key goes into the keys of the steps that build on it. Each step
+//! prints one line, and its commands' output goes to `target/log/STEP.log`.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+
+use crate::dirs::Dirs;
+use crate::process::Running;
+
+/// Lines of a log that are shown when a step fails.
+const TAIL: usize = 25;
+
+/// More than `TAIL` lines take.
+const TAIL_BYTES: usize = 16 << 10;
+
+/// How often a long step says that it is still at work, off a terminal.
+const STILL: Duration = Duration::from_secs(20);
+
+/// What a result depends on.
+#[derive(Clone, Default)]
+pub(crate) struct Key(Sha256);
+
+impl Key {
+    /// Adds a text, such as a version or another step's key.
+    pub(crate) fn text(mut self, text: impl AsRef<[u8]>) -> Self {
+        let text = text.as_ref();
+        // The length keeps two parts from reading as one.
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text);
+        self
+    }
+
+    /// Adds a file's contents.
+    pub(crate) fn file(self, path: &Path) -> Result<Self> {
+        let contents = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(self.text(contents))
+    }
+
+    /// The digest, in hexadecimal.
+    pub(crate) fn finish(self) -> String {
+        self.0
+            .finalize()
+            .iter()
+            .fold(String::new(), |mut hex, byte| {
+                write!(hex, "{byte:02x}").expect("a String takes any text");
+                hex
+            })
+    }
+}
+
+/// Runs steps.
+pub(crate) struct Steps {
+    pub(crate) dirs: Dirs,
+    /// Re-does steps whose key has not changed.
+    pub(crate) force: bool,
+}
+
+/// What a step's work is given.
+pub(crate) struct Cx<'a> {
+    pub(crate) dirs: &'a Dirs,
+    name: &'a str,
+    log: PathBuf,
+    show: Show,
+}
+
+/// A file or folder that a step makes.
+pub(crate) type Outputs<'a> = &'a [&'a Path];
+
+impl Steps {
+    /// Does the step unless it was done for `key`. `work` returns what it did,
+    /// in a few words. Returns the key's digest.
+    pub(crate) fn run(
+        &self,
+        name: &str,
+        key: Key,
+        outputs: Outputs,
+        work: impl FnOnce(&Cx) -> Result<String>,
+    ) -> Result<String> {
+        let key = key.text(name).finish();
+        let stamp = self.stamp(name);
+        let done = fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == key);
+        if done && !self.force && outputs.iter().all(|output| output.exists()) {
+            line(name, "unchanged", None);
+            return Ok(key);
+        }
+        // A step that is cut short must not be taken for done.
+        remove_if_there(&stamp)?;
+        self.perform(name, work)?;
+        for output in outputs {
+            if !output.exists() {
+                bail!("step `{name}` ended without making {}", output.display());
+            }
+        }
+        write(&stamp, &key)?;
+        Ok(key)
+    }
+
+    /// Does the step every time: its work knows by itself what changed.
+    pub(crate) fn always<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Cx) -> Result<(String, T)>,
+    ) -> Result<T> {
+        let mut result = None;
+        self.perform(name, |cx| {
+            let (said, value) = work(cx)?;
+            result = Some(value);
+            Ok(said)
+        })?;
+        result.ok_or_else(|| anyhow!("step `{name}` has no result"))
+    }
+
+    fn stamp(&self, name: &str) -> PathBuf {
+        self.dirs.target.join("stamp").join(file_name(name))
+    }
+
+    fn perform(&self, name: &str, work: impl FnOnce(&Cx) -> Result<String>) -> Result<()> {
+        let log = self.dirs.log(&file_name(name));
+        write(&log, "")?;
+        let cx = Cx {
+            dirs: &self.dirs,
+            name,
+            log,
+            show: Show::start(name),
+        };
+        let started = Instant::now();
+        let said = work(&cx);
+        cx.show.finish();
+        match said {
+            Ok(said) => {
+                line(name, &said, Some(started.elapsed()));
+                Ok(())
+            }
+            Err(error) => {
+                line(name, "FAILED", Some(started.elapsed()));
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Cx<'_> {
+    /// Runs `command` with its output in the step's log; the log's tail is
+    /// part of the error when it fails.
+    pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
+        let mut log = File::options().append(true).open(&self.log)?;
+        writeln!(log, "$ {command:?}")?;
+        let mut running = Running::start(
+            command
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log.try_clone()?),
+        )?;
+        let mut said = Instant::now();
+        let status = loop {
+            if let Some(status) = running.poll()? {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+            if said.elapsed() > Duration::from_millis(250) {
+                said = Instant::now();
+                self.show.at_work(self.name, &last_line(&self.log));
+            }
+        };
+        if !status.success() {
+            bail!(
+                "`{}` failed ({status}); the end of {}:\n{}",
+                command.get_program().display(),
+                self.log.display(),
+                tail(&self.log)
+            );
+        }
+        Ok(())
+    }
+
+    /// Runs `command` and returns its standard output.
+    pub(crate) fn output(&self, command: &mut Command) -> Result<String> {
+        let log = File::options().append(true).open(&self.log)?;
+        let output = command
+            .stdin(Stdio::null())
+            .stderr(log)
+            .output()
+            .with_context(|| format!("running {}", command.get_program().display()))?;
+        if !output.status.success() {
+            bail!(
+                "`{}` failed ({}):\n{}",
+                command.get_program().display(),
+                output.status,
+                tail(&self.log)
+            );
+        }
+        String::from_utf8(output.stdout).context("output that is not text")
+    }
+
+    /// The step's log.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+/// Progress of one step: a spinner on a terminal, plain lines elsewhere.
+enum Show {
+    Spinner(ProgressBar),
+    Plain(std::cell::Cell<Instant>, Instant),
+}
+
+impl Show {
+    fn start(name: &str) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self::Plain(Instant::now().into(), Instant::now());
+        }
+        let style = ProgressStyle::with_template("{spinner} {prefix:<27} {elapsed} {wide_msg}")
+            .expect("the template is well formed");
+        let bar = ProgressBar::new_spinner()
+            .with_style(style)
+            .with_prefix(name.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self::Spinner(bar)
+    }
+
+    fn at_work(&self, name: &str, on: &str) {
+        match self {
+            Self::Spinner(bar) => bar.set_message(on.to_owned()),
+            Self::Plain(said, started) => {
+                if said.get().elapsed() > STILL {
+                    said.set(Instant::now());
+                    println!("  ...  {name}: {} s, {on}", started.elapsed().as_secs());
+                }
+            }
+        }
+    }
+
+    fn finish(&self) {
+        if let Self::Spinner(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The one line of a step.
+fn line(name: &str, said: &str, took: Option<Duration>) {
+    let took = took
+        .map(|took| format!("{:.1} s", took.as_secs_f64()))
+        .unwrap_or_default();
+    println!("{name:<27} {said:<58} {took:>8}");
+}
+
+fn file_name(name: &str) -> String {
+    name.replace([' ', '/', ':'], "-")
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file and the folders above it.
+pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, contents).with_context(|| format!("writing {}", path.display()))
+}
+
+/// The last lines of a log.
+pub(crate) fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(TAIL_BYTES)..]);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}
+
+/// The end of the last line: where compilers name the file.
+fn last_line(log: &Path) -> String {
+    const SHOWN: usize = 48;
+    let tail = tail(log);
+    let line = tail.lines().last().unwrap_or_default().trim();
+    match line.char_indices().rev().nth(SHOWN) {
+        Some((at, _)) => format!("…{}", &line[at..]),
+        None => line.to_owned(),
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//! The hypervisor: the Rust object, and Xen around it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::jobs;
+use super::tree::{Flavour, Tree, update};
+use crate::dirs::cargo;
+use crate::step::{Key, Steps};
+
+/// Rust's target for code that runs in the hypervisor.
+const TARGET: &str = "aarch64-unknown-none-softfloat";
+
+/// Where the object goes in a tree; make knows a shipped object by its suffix.
+const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
+
+/// Builds `xen/xen` of the tree. Returns its path and the step's key.
+pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<(PathBuf, String)> {
+    let image = tree.path.join("xen/xen");
+    let mut key = tree.key(|path| path.starts_with("xen"));
+    if tree.flavour == Flavour::Ours {
+        let object = object(steps)?;
+        key = key.file(&object)?;
+        update(&tree.path.join(OBJECT), &fs::read(&object)?)?;
+    }
+    let key = steps.run(&tree.flavour.step("hypervisor"), key, &[&image], |cx| {
+        let make = || {
+            let mut make = Command::new("make");
+            make.arg("-C").arg(tree.path.join("xen")).arg(jobs());
+            make.args(["XEN_TARGET_ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
+            make
+        };
+        cx.run(make().arg("defconfig"))?;
+        cx.run(&mut make())?;
+        Ok(format!("built, {} KiB", fs::metadata(&image)?.len() >> 10))
+    })?;
+    Ok((image, key))
+}
+
+/// Builds the Rust library and links it to one object with folded sections.
+fn object(steps: &Steps) -> Result<PathBuf> {
+    let shim = steps.dirs.shim();
+    let library = steps
+        .dirs
+        .target
+        .join(TARGET)
+        .join("hypervisor/libhyp_shim.a");
+    let object = steps.dirs.xen("core.o");
+    steps.always("rust library", |cx| {
+        let before = digest(&library);
+        cx.run(
+            Command::new(cargo())
+                .args(["build", "--profile", "hypervisor", "--package", "hyp-shim"])
+                .args(["--target", TARGET])
+                .current_dir(&steps.dirs.root),
+        )?;
+        Ok((
+            if digest(&library) == before {
+                "unchanged"
+            } else {
+                "built"
+            }
+            .into(),
+            (),
+        ))
+    })?;
+    let script = shim.join("fold-sections.lds");
+    let key = Key::default().file(&library)?.file(&script)?;
+    steps.run("rust object", key, &[&object], |cx| {
+        cx.run(
+            Command::new("aarch64-linux-gnu-ld")
+                .args(["-r", "--gc-sections", "-T"])
+                .arg(&script)
+                .arg("-o")
+                .arg(&object)
+                .arg(&library),
+        )?;
+        Ok(format!(
+            "linked, {} KiB",
+            fs::metadata(&object)?.len() >> 10
+        ))
+    })?;
+    Ok(object)
+}
+
+fn digest(path: &Path) -> Option<String> {
+    Key::default().file(path).ok().map(Key::finish)
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+//! The toolstack: xl, its libraries and xenstored, compiled for arm64 against
+//! the unpacked packages of `target/sysroot`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::jobs;
+use super::tree::Tree;
+use crate::step::{Cx, Key, Steps};
+
+/// Folders of `tools/`, in the order in which they need each other.
+const PARTS: [&str; 6] = ["include", "libs", "xl", "helpers", "xenstore", "console"];
+
+/// What dom0 runs, in the tree.
+pub(crate) const XL: &str = "tools/xl/xl";
+pub(crate) const XENSTORED: &str = "tools/xenstore/xenstored";
+pub(crate) const XENSTORE: &str = "tools/xenstore/xenstore";
+pub(crate) const INIT_DOM0: &str = "tools/helpers/xen-init-dom0";
+pub(crate) const XENCONSOLED: &str = "tools/console/daemon/xenconsoled";
+pub(crate) const XENCONSOLE: &str = "tools/console/client/xenconsole";
+
+/// Switches of Xen's configure: nothing but what dom0 needs on arm64.
+const CONFIGURE: [&str; 16] = [
+    "--host=aarch64-linux-gnu",
+    "--prefix=/usr",
+    "--disable-docs",
+    "--disable-golang",
+    "--disable-ipxe",
+    "--disable-ocamltools",
+    "--disable-ovmf",
+    "--disable-pvshim",
+    "--disable-pygrub",
+    "--disable-seabios",
+    "--disable-stubdom",
+    "--disable-systemd",
+    "--disable-xsmpolicy",
+    "--disable-rombios",
+    "--disable-werror",
+    "--with-system-qemu=/usr/bin/qemu-system-i386",
+];
+
+/// Builds the tree's toolstack against the sysroot made under `sysroot_key`.
+/// Returns the step's key.
+pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<String> {
+    let sysroot = steps.dirs.sysroot();
+    let configured = tree.path.join("config/Tools.mk");
+    let key = tree
+        .key(|path| path.ends_with("configure.ac") || path.starts_with("config"))
+        .text(sysroot_key)
+        .text(CONFIGURE.join(" "));
+    let configure_key = steps.run(
+        &tree.flavour.step("toolstack configure"),
+        key,
+        &[&configured],
+        |cx| configure(cx, &tree.path, &sysroot),
+    )?;
+    let key = tree
+        .key(|path| path.starts_with("tools") || path.starts_with("xen/include/public"))
+        .text(configure_key);
+    let xl = tree.path.join(XL);
+    steps.run(&tree.flavour.step("toolstack"), key, &[&xl], |cx| {
+        for part in PARTS {
+            cx.run(
+                Command::new("make")
+                    .arg("-C")
+                    .arg(tree.path.join("tools").join(part))
+                    .arg(jobs())
+                    .args(["XEN_TARGET_ARCH=arm64", "XEN_COMPILE_ARCH=x86_64"])
+                    .arg("CROSS_COMPILE=aarch64-linux-gnu-")
+                    .arg(format!("CC={}", compiler(&sysroot))),
+            )?;
+        }
+        Ok("xl, libraries and xenstored built".into())
+    })
+}
+
+fn configure(cx: &Cx, tree: &Path, sysroot: &Path) -> Result<String> {
+    // Debian's source has left these out for autoreconf to put in.
+    for name in ["config.sub", "config.guess"] {
+        fs::copy(autotools_file(name)?, tree.join(name))?;
+    }
+    cx.run(Command::new("autoreconf").arg("-fi").current_dir(tree))?;
+    let packages = [
+        sysroot.join("usr/lib/aarch64-linux-gnu/pkgconfig"),
+        sysroot.join("usr/share/pkgconfig"),
+    ];
+    cx.run(
+        Command::new("./configure")
+            .arg(format!("--build={}-linux-gnu", std::env::consts::ARCH))
+            .args(CONFIGURE)
+            .env("PKG_CONFIG_LIBDIR", std::env::join_paths(packages)?)
+            .env("PKG_CONFIG_SYSROOT_DIR", sysroot)
+            .env("CC", compiler(sysroot))
+            .env("CPP", format!("{} -E", compiler(sysroot)))
+            .current_dir(tree),
+    )?;
+    Ok("configured for arm64".into())
+}
+
+fn compiler(sysroot: &Path) -> String {
+    format!("aarch64-linux-gnu-gcc --sysroot={}", sysroot.display())
+}
+
+/// A file that automake brings, wherever its version keeps it.
+fn autotools_file(name: &str) -> Result<PathBuf> {
+    let mut folders = vec![PathBuf::from("/usr/share/misc")];
+    for entry in fs::read_dir("/usr/share").context("reading /usr/share")? {
+        let path = entry?.path();
+        if path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"automake-"))
+        {
+            folders.push(path);
+        }
+    }
+    folders
+        .into_iter()
+        .map(|folder| folder.join(name))
+        .find(|path| path.exists())
+        .with_context(|| format!("no {name} on this machine: is automake installed?"))
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//! The Xen trees that we build: copies of the fetched source, one with our
+//! hooks and one without. A tree is brought up to date by writing only files
+//! that differ, so that make rebuilds only what they touch.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::hooks::{Changes, HookSet};
+use crate::step::{Key, Steps, write};
+
+/// Which hypervisor and toolstack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// With our hooks and the Rust object.
+    Ours,
+    /// As Debian has it.
+    Stock,
+}
+
+impl Flavour {
+    /// The tree's folder and the suffix of what is made of it.
+    pub(crate) fn tree(self) -> &'static str {
+        match self {
+            Self::Ours => "4.17",
+            Self::Stock => "4.17-stock",
+        }
+    }
+
+    /// A step's name for this flavour.
+    pub(crate) fn step(self, name: &str) -> String {
+        match self {
+            Self::Ours => name.to_owned(),
+            Self::Stock => format!("{name} (stock)"),
+        }
+    }
+}
+
+/// A tree, ready to be built.
+pub(crate) struct Tree {
+    pub(crate) flavour: Flavour,
+    pub(crate) path: PathBuf,
+    /// The key of the source it is a copy of.
+    source: String,
+    changes: Changes,
+}
+
+/// Lists, in a tree, the files that differ from the source.
+const CHANGED: &str = ".vpl011-changed";
+
+impl Tree {
+    /// Copies the source if need be and applies the hooks.
+    pub(crate) fn prepare(steps: &Steps, source: &str, flavour: Flavour) -> Result<Self> {
+        let pristine = steps.dirs.xen("src");
+        let path = steps.dirs.xen(flavour.tree());
+        steps.run(
+            &flavour.step("xen tree"),
+            Key::default().text(source),
+            &[&path],
+            |cx| {
+                if path.exists() {
+                    fs::remove_dir_all(&path)?;
+                }
+                cx.run(
+                    Command::new("cp")
+                        .args(["--archive", "--reflink=auto"])
+                        .arg(&pristine)
+                        .arg(&path),
+                )?;
+                Ok("copied from the source".into())
+            },
+        )?;
+        let changes = match flavour {
+            Flavour::Ours => HookSet::for_tree(&steps.dirs.shim(), &pristine)?.plan(&pristine)?,
+            Flavour::Stock => Changes::new(),
+        };
+        let tree = Self {
+            flavour,
+            path,
+            source: source.to_owned(),
+            changes,
+        };
+        if flavour == Flavour::Ours {
+            steps.always("xen hooks", |_| {
+                let written = tree.bring_up_to_date(&pristine)?;
+                let said = match written {
+                    0 => "unchanged".to_owned(),
+                    written => {
+                        format!("{written} of {} files written", tree.changes.len())
+                    }
+                };
+                Ok((said, ()))
+            })?;
+        }
+        Ok(tree)
+    }
+
+    /// Makes the tree equal to source plus changes. Returns the files written.
+    fn bring_up_to_date(&self, pristine: &Path) -> Result<usize> {
+        let list = self.path.join(CHANGED);
+        let before = fs::read_to_string(&list).unwrap_or_default();
+        let now: BTreeSet<&Path> = self.changes.keys().map(PathBuf::as_path).collect();
+        // The union, until all is written: a tree cut short is mended next time.
+        let names = |paths: &BTreeSet<&Path>| {
+            paths
+                .iter()
+                .map(|path| format!("{}\n", path.display()))
+                .collect::<String>()
+        };
+        let mut either = now.clone();
+        either.extend(before.lines().map(Path::new));
+        write(&list, names(&either))?;
+        let mut written = 0;
+        for path in either.difference(&now) {
+            let (from, to) = (pristine.join(path), self.path.join(path));
+            if from.exists() {
+                // Not fs::copy alone: make must see a new time.
+                fs::write(&to, fs::read(&from)?)?;
+            } else if to.exists() {
+                fs::remove_file(&to)?;
+            }
+            written += 1;
+        }
+        for (path, contents) in &self.changes {
+            written += usize::from(update(&self.path.join(path), contents)?);
+        }
+        write(&list, names(&now))?;
+        Ok(written)
+    }
+
+    /// The key of what is built from the changed files that `part` selects.
+    pub(crate) fn key(&self, part: impl Fn(&Path) -> bool) -> Key {
+        self.changes.iter().filter(|(path, _)| part(path)).fold(
+            Key::default().text(&self.source),
+            |key, (path, contents)| key.text(path.as_os_str().as_encoded_bytes()).text(contents),
+        )
+    }
+}
+
+/// Writes a file whose contents differ. Returns whether it did.
+pub(crate) fn update(path: &Path, contents: &[u8]) -> Result<bool> {
+    if fs::read(path).is_ok_and(|stands| stands == contents) {
+        return Ok(false);
+    }
+    write(path, contents).with_context(|| format!("updating {}", path.display()))?;
+    Ok(true)
+}
