@@ -1,3 +1,85 @@
 // SPDX-License-Identifier: MIT
-//! vconsoled
-fn main() {}
+//! The daemon's command line: that of xenconsoled, which it replaces.
+#![forbid(unsafe_code)]
+
+mod detach;
+mod messages;
+mod options;
+
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use rustix::process::Resource;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use vconsoled::{Handle, Server};
+use xen_io::Platform;
+
+use options::Options;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let result = if options.interactive {
+        serve(&options)
+    } else {
+        detach::spawn().context("starting in the background")
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vconsoled: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(options: &Options) -> anyhow::Result<()> {
+    let detached = detach::begin()?;
+    messages::start(options.verbose, detached.is_some());
+    raise_file_limit();
+    let pid_file = match (&options.pid_file, &detached) {
+        (Some(path), _) => Some(detach::PidFile::write(path)?),
+        (None, Some(_)) => Some(detach::PidFile::write(options::DEFAULT_PID_FILE.as_ref())?),
+        (None, None) => None,
+    };
+    options.prepare()?;
+    let platform = Platform::open().context("this does not look like a Xen control domain")?;
+    let server = Server::new(platform, options.config())?;
+    follow_signals(server.handle())?;
+    let ended = server.run(|| {
+        if let Some(detached) = detached {
+            detached.ready();
+        }
+        tracing::info!("serving");
+    });
+    drop(pid_file);
+    ended.context("cannot go on")
+}
+
+/// Turns signals into requests to the server.
+fn follow_signals(handle: Handle) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("signals")?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                match signal {
+                    SIGHUP => handle.reopen_logs(),
+                    _ => handle.stop(),
+                }
+            }
+        })?;
+    Ok(())
+}
+
+/// A console takes up to four descriptors; thousands of domains take what the
+/// system allows.
+fn raise_file_limit() {
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("the limit on open files stays as it is: {error}");
+    }
+}

@@ -46,12 +46,17 @@ struct Domain {
 }
 
 impl Domain {
+    /// Mappings of its pages by the control domain. A PV console's page can
+    /// be had both by grant and by address.
     fn mapped(&self) -> usize {
-        let frames = self
-            .grants
-            .values()
-            .chain(self.gfns.values())
-            .chain(self.resources.values());
+        let granted = self.grants.values();
+        let addressed = self.gfns.values().filter(|frame| {
+            !self
+                .grants
+                .values()
+                .any(|granted| Arc::ptr_eq(granted, frame))
+        });
+        let frames = granted.chain(addressed).chain(self.resources.values());
         frames
             .map(|frame| frame.foreign_maps.load(Ordering::Relaxed))
             .sum()

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+//! The control socket: a line asks, a line of JSON answers.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use mio::net::{UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+use serde::{Deserialize, Serialize};
+
+/// Longest request, in bytes.
+const REQUEST_MAX: usize = 256;
+/// Most clients at once; a further one closes the oldest.
+const CLIENTS_MAX: usize = 32;
+
+/// The answer to `status`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Status {
+    /// Version of this format.
+    pub version: u32,
+    /// The daemon's process.
+    pub pid: u32,
+    /// Every console, by domain.
+    pub consoles: Vec<ConsoleStatus>,
+}
+
+/// One console.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ConsoleStatus {
+    /// The domain.
+    pub domid: u16,
+    /// Its name.
+    pub name: String,
+    /// Which of its consoles: `pv0` or `vuart0`.
+    pub console: String,
+    /// The kind of ring: `pv`, `vuart` or `vuart-private`.
+    pub kind: String,
+    /// The pty.
+    pub tty: String,
+    /// How many have the pty open.
+    pub viewers: usize,
+    /// Bytes taken from the guest.
+    pub from_guest: u64,
+    /// Bytes given to the guest.
+    pub to_guest: u64,
+    /// Notifications received.
+    pub doorbells_in: u64,
+    /// Notifications sent.
+    pub doorbells_out: u64,
+    /// Times the ring's indices made no sense.
+    pub resyncs: u64,
+    /// Bytes that no viewer saw.
+    pub dropped: u64,
+    /// `connected`, or why not.
+    pub state: String,
+}
+
+/// The listening socket and its clients.
+pub(crate) struct Control {
+    path: PathBuf,
+    listener: UnixListener,
+    clients: BTreeMap<Token, Client>,
+}
+
+struct Client {
+    stream: UnixStream,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+    answered: bool,
+}
+
+impl Control {
+    /// Listens at `path`, which only root may use.
+    pub(crate) fn listen(path: &Path, registry: &Registry, token: Token) -> io::Result<Self> {
+        if let Some(parent) = path.parent() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(parent)?;
+        }
+        remove_stale(path)?;
+        let mut listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        registry.register(&mut listener, token, Interest::READABLE)?;
+        Ok(Self {
+            path: path.to_owned(),
+            listener,
+            clients: BTreeMap::new(),
+        })
+    }
+
+    /// Takes in everyone who has connected.
+    pub(crate) fn accept(&mut self, registry: &Registry, mut token: impl FnMut() -> Token) {
+        while let Ok((mut stream, _)) = self.listener.accept() {
+            let token = token();
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            if registry.register(&mut stream, token, interest).is_err() {
+                continue;
+            }
+            if self.clients.len() >= CLIENTS_MAX {
+                self.clients.pop_first();
+            }
+            let client = Client {
+                stream,
+                request: Vec::new(),
+                answer: Vec::new(),
+                answered: false,
+            };
+            self.clients.insert(token, client);
+        }
+    }
+
+    /// Goes on with the client of that token, if there is one. `status` is
+    /// asked when it is wanted.
+    pub(crate) fn serve(&mut self, token: Token, status: impl FnOnce() -> Status) {
+        let Some(client) = self.clients.get_mut(&token) else {
+            return;
+        };
+        if !client.advance(status) {
+            self.clients.remove(&token);
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // Whoever removed it already has done our work.
+        let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Client {
+    /// Reads, answers, writes; `false` when it is over.
+    fn advance(&mut self, status: impl FnOnce() -> Status) -> bool {
+        let mut buffer = [0; REQUEST_MAX];
+        while !self.answered {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(length) => self.request.extend_from_slice(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => return false,
+            }
+            if self.request.len() > REQUEST_MAX {
+                return false;
+            }
+            if let Some(end) = self.request.iter().position(|byte| *byte == b'\n') {
+                self.answer = answer(&self.request[..end], status);
+                self.answered = true;
+                break;
+            }
+        }
+        while !self.answer.is_empty() {
+            match self.stream.write(&self.answer) {
+                Ok(length) => drop(self.answer.drain(..length)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(_) => return false,
+            }
+        }
+        !self.answered
+    }
+}
+
+fn answer(request: &[u8], status: impl FnOnce() -> Status) -> Vec<u8> {
+    let answer = match request {
+        b"status" => serde_json::to_string(&status()),
+        _ => Ok(r#"{"error":"unknown request"}"#.to_owned()),
+    };
+    let mut line = answer.unwrap_or_else(|_| r#"{"error":"internal"}"#.to_owned());
+    line.push('\n');
+    line.into_bytes()
+}
+
+/// Removes the socket of a daemon that is gone. One that answers is not.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                let what = format!("another daemon answers at {}", path.display());
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+            }
+            std::fs::remove_file(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(_) => {
+            let what = format!("{} is in the way and no socket", path.display());
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+        }
+        Err(error) => Err(error),
+    }
+}

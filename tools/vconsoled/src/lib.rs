@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//! The console backend in the control domain: serves the rings of every
+//! domain's PV console and UART, each with a pty and a log file of its own.
+//!
+//! One thread runs the [`Server`]: it waits for xenstore, event channels and
+//! ptys at once and gives each console a bounded share of every turn.
+//! [`source`] says which consoles a domain has and how to reach their rings,
+//! [`console`] moves the bytes of one.
+#![forbid(unsafe_code)]
+
+mod backlog;
+pub mod console;
+mod control;
+pub mod log;
+mod pty;
+pub mod server;
+pub mod source;
+mod viewers;
+
+pub use control::{ConsoleStatus, Status};
+pub use server::{Config, Handle, Server};

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+//! Which consoles a domain has, by what xenstore says, and how to reach their
+//! rings.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use vpl011::ring::peer::RingPeer;
+use xen_io::xenstore::{Client, domain_path};
+use xen_io::{DomId, EventChannels, Gfn, GrantRef, HvmParam, Hypervisor, Page, Port, Resource};
+
+/// The `type` of a console that is ours to serve.
+const OURS: &str = "xenconsoled";
+/// The `type` of a UART whose ring is out of the guest's reach.
+const PRIVATE: &str = "pl011";
+
+/// Longest value of a node that means anything here.
+const VALUE_MAX: usize = 64;
+
+/// A place in a domain where a console can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    /// The PV console.
+    Pv,
+    /// The emulated UART.
+    Vuart,
+}
+
+impl Slot {
+    /// Every place there is.
+    pub const ALL: [Self; 2] = [Self::Pv, Self::Vuart];
+
+    /// Its directory in xenstore.
+    #[must_use]
+    pub fn path(self, domid: DomId) -> String {
+        let domain = domain_path(domid);
+        match self {
+            Self::Pv => format!("{domain}/console"),
+            Self::Vuart => format!("{domain}/vuart/0"),
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pv => "pv0",
+            Self::Vuart => "vuart0",
+        }
+    }
+
+    /// What its log's name ends in, before the dot.
+    #[must_use]
+    pub fn log_suffix(self) -> &'static str {
+        match self {
+            Self::Pv => "",
+            Self::Vuart => "-vuart0",
+        }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The kind of a console's ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The guest's own PV console.
+    Pv,
+    /// A UART's ring that the guest can reach as well.
+    Vuart,
+    /// A UART's ring that only the hypervisor and we can reach.
+    VuartPrivate,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pv => "pv",
+            Self::Vuart => "vuart",
+            Self::VuartPrivate => "vuart-private",
+        })
+    }
+}
+
+/// Where the toolstack put a console's ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ring {
+    /// Granted as the reserved entry, and at `gfn` for want of that.
+    Pv {
+        /// The page.
+        gfn: Gfn,
+        /// The guest's port.
+        port: Port,
+    },
+    /// At `gfn`.
+    Vuart {
+        /// The page.
+        gfn: Gfn,
+        /// The hypervisor's port.
+        port: Port,
+    },
+    /// A resource, and a port in a parameter.
+    VuartPrivate,
+}
+
+/// A console that we are to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Where its ring is.
+    pub ring: Ring,
+    /// How much output the toolstack lets wait for a slow viewer, in bytes.
+    pub limit: Option<usize>,
+}
+
+impl Source {
+    /// What kind of ring it has.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.ring {
+            Ring::Pv { .. } => Kind::Pv,
+            Ring::Vuart { .. } => Kind::Vuart,
+            Ring::VuartPrivate => Kind::VuartPrivate,
+        }
+    }
+
+    /// Looks up a domain's console; `None` when it has none, or one that
+    /// somebody else serves. An error is about this console only.
+    pub fn find(store: &mut Client, domid: DomId, slot: Slot) -> io::Result<Option<Self>> {
+        let path = slot.path(domid);
+        let kind = text(store, &format!("{path}/type"))?;
+        let ring = match (slot, kind.as_deref()) {
+            (Slot::Vuart, Some(PRIVATE)) => Ring::VuartPrivate,
+            (_, None | Some(OURS)) => {
+                let gfn = number(store, &format!("{path}/ring-ref"))?.map(Gfn);
+                let port = number(store, &format!("{path}/port"))?.map(Port);
+                match (slot, gfn, port) {
+                    (Slot::Pv, Some(gfn), Some(port)) => Ring::Pv { gfn, port },
+                    (Slot::Vuart, Some(gfn), Some(port)) => Ring::Vuart { gfn, port },
+                    // Not there, or not yet.
+                    _ => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
+        };
+        let limit = number(store, &format!("{path}/limit"))?;
+        Ok(Some(Self { ring, limit }))
+    }
+
+    /// Maps the ring and connects to its port.
+    pub fn connect(
+        &self,
+        domid: DomId,
+        hypervisor: &dyn Hypervisor,
+        events: &mut dyn EventChannels,
+    ) -> io::Result<(RingPeer<Page>, Port)> {
+        let (page, remote) = match self.ring {
+            Ring::Pv { gfn, port } => {
+                let page = hypervisor
+                    .map_grant(domid, GrantRef::CONSOLE)
+                    .or_else(|_| hypervisor.map_gfn(domid, gfn))
+                    .map_err(|error| about("its page cannot be mapped", &error))?;
+                (page, port)
+            }
+            Ring::Vuart { gfn, port } => {
+                let page = hypervisor
+                    .map_gfn(domid, gfn)
+                    .map_err(|error| about("its page cannot be mapped", &error))?;
+                (page, port)
+            }
+            Ring::VuartPrivate => {
+                let port = hypervisor
+                    .hvm_param(domid, HvmParam::VUART_EVTCHN)
+                    .map_err(|error| about("the hypervisor does not tell its port", &error))?;
+                let port = u32::try_from(port).map_err(|_| {
+                    io::Error::new(io::ErrorKind::InvalidData, format!("port {port} cannot be"))
+                })?;
+                let page = hypervisor
+                    .map_resource(domid, Resource::VUART)
+                    .map_err(|error| about("its page cannot be acquired", &error))?;
+                (page, Port(port))
+            }
+        };
+        let port = events
+            .bind_interdomain(domid, remote)
+            .map_err(|error| about(&format!("cannot connect to its port {remote}"), &error))?;
+        Ok((RingPeer::new(page), port))
+    }
+}
+
+fn about(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// A node that holds a short text.
+pub(crate) fn text(store: &mut Client, path: &str) -> io::Result<Option<String>> {
+    let Some(bytes) = store.read(path)? else {
+        return Ok(None);
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) if text.len() <= VALUE_MAX * 4 => Ok(Some(text)),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{path} holds no short text"),
+        )),
+    }
+}
+
+/// A node that holds a number; an empty one counts as missing.
+fn number<T: FromStr>(store: &mut Client, path: &str) -> io::Result<Option<T>> {
+    let Some(bytes) = store.read(path)? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(bytes.get(..VALUE_MAX).unwrap_or(&bytes));
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{path} is {text:?} and not a number"),
+        )),
+    }
+}

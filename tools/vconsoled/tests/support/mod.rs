@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+//! A daemon on the fake host, viewers of its ptys, and guests.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
+use vconsoled::{Config, Handle, Server, Status};
+use vpl011::ring::memory::RingMemory;
+use vpl011::ring::port::RingPort;
+use vpl011::trap::{Access, Width};
+use vpl011::{Outcome, Uart};
+use xen_io::DomId;
+use xen_io::fake::{Console, Line, Machine};
+use xen_io::page::Page;
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until `what` gives something.
+pub(crate) fn wait_for<T>(why: &str, mut what: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = what() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {why}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Bytes of which no two stretches are alike.
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    })
+    .take(length)
+    .collect()
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    pub(crate) handle: Handle,
+    thread: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Daemon {
+    pub(crate) fn start(machine: &Machine, config: Config) -> Self {
+        let server = Server::new(machine.platform().unwrap(), config).unwrap();
+        let handle = server.handle();
+        let (tell, ready) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || server.run(|| tell.send(()).unwrap()));
+        ready.recv_timeout(PATIENCE).expect("the daemon serves");
+        Self {
+            handle,
+            thread: Some(thread),
+        }
+    }
+
+    pub(crate) fn stop(mut self) -> std::io::Result<()> {
+        self.handle.stop();
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.handle.stop();
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            if !std::thread::panicking() {
+                ended.unwrap().unwrap();
+            }
+        }
+    }
+}
+
+pub(crate) fn tty_path(domid: DomId, console: &str) -> String {
+    format!("/local/domain/{domid}/{console}/tty")
+}
+
+/// The pty that xenstore tells of, if it does.
+pub(crate) fn tty(machine: &Machine, domid: DomId, console: &str) -> Option<String> {
+    let name = machine
+        .toolstack()
+        .unwrap()
+        .read(&tty_path(domid, console))
+        .unwrap()?;
+    let name = String::from_utf8(name).unwrap();
+    (!name.is_empty()).then_some(name)
+}
+
+pub(crate) fn status(socket: &Path) -> Status {
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    stream.write_all(b"status\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with('\n'));
+    serde_json::from_str(&answer).unwrap()
+}
+
+/// Somebody who has a pty open.
+pub(crate) struct Viewer(File);
+
+impl Viewer {
+    pub(crate) fn open(machine: &Machine, domid: DomId, console: &str) -> Self {
+        let name = wait_for("a tty", || tty(machine, domid, console));
+        let flags = i32::try_from((OFlags::NOCTTY | OFlags::NONBLOCK).bits()).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(flags)
+            .open(&name);
+        Self(file.unwrap_or_else(|error| panic!("{name}: {error}")))
+    }
+
+    fn ready(&self, flags: PollFlags, timeout: Duration) -> bool {
+        let timeout = Timespec::try_from(timeout).unwrap();
+        rustix::event::poll(&mut [PollFd::new(&self.0, flags)], Some(&timeout)).unwrap() > 0
+    }
+
+    /// What comes within `timeout`, at most.
+    pub(crate) fn some(&mut self, timeout: Duration) -> Vec<u8> {
+        if !self.ready(PollFlags::IN, timeout) {
+            return Vec::new();
+        }
+        let mut buffer = vec![0; 4096];
+        let length = self.0.read(&mut buffer).unwrap();
+        buffer.truncate(length);
+        buffer
+    }
+
+    /// Exactly so many bytes.
+    pub(crate) fn read(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            let part = self.some(PATIENCE);
+            assert!(!part.is_empty(), "{} of {length} bytes came", bytes.len());
+            bytes.extend(part);
+        }
+        bytes
+    }
+
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            assert!(
+                self.ready(PollFlags::OUT, PATIENCE),
+                "{} bytes are left",
+                bytes.len()
+            );
+            match self.0.write(bytes) {
+                Ok(length) => bytes = &bytes[length..],
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+        }
+    }
+}
+
+/// A guest's program on a serial line.
+pub(crate) trait Serial {
+    fn send(&mut self, bytes: &[u8]);
+    fn receive(&mut self, length: usize) -> Vec<u8>;
+}
+
+const DR: u16 = 0x000;
+const FR: u16 = 0x018;
+const FR_BUSY: u32 = 1 << 3;
+const FR_RXFE: u32 = 1 << 4;
+const FR_TXFF: u32 = 1 << 5;
+
+/// A polling driver of the PL011 on a private ring.
+pub(crate) struct UartDriver {
+    uart: Uart<RingPort<Page>>,
+    line: Line,
+}
+
+impl UartDriver {
+    pub(crate) fn new(console: Console) -> Self {
+        Self {
+            uart: Uart::new(RingPort::new(console.page)),
+            line: console.line,
+        }
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    fn done(&self, outcome: Outcome) -> u32 {
+        if outcome.doorbell {
+            self.line.notify();
+        }
+        outcome.value
+    }
+
+    fn load(&mut self, offset: u16) -> u32 {
+        let outcome = self.uart.read(Access::new(offset, Width::Word));
+        self.done(outcome)
+    }
+
+    fn store(&mut self, offset: u16, value: u32) {
+        let outcome = self.uart.write(Access::new(offset, Width::Word), value);
+        self.done(outcome);
+    }
+
+    /// Polls until `flag` is clear; between looks, what Xen does on an event.
+    fn until_clear(&mut self, flag: u32) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.load(FR) & flag != 0 {
+            assert!(Instant::now() < deadline, "FR stays {:#x}", self.load(FR));
+            if self.line.wait(Duration::from_millis(50)) {
+                let outcome = self.uart.backend_event();
+                self.done(outcome);
+            }
+        }
+    }
+}
+
+impl Serial for UartDriver {
+    fn send(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.until_clear(FR_TXFF);
+            self.store(DR, (*byte).into());
+        }
+        // What queued in the device leaves on events.
+        self.until_clear(FR_BUSY);
+    }
+
+    fn receive(&mut self, length: usize) -> Vec<u8> {
+        (0..length)
+            .map(|_| {
+                self.until_clear(FR_RXFE);
+                self.load(DR).to_le_bytes()[0]
+            })
+            .collect()
+    }
+}
+
+const IN_CONS: usize = 3072;
+const IN_PROD: usize = 3076;
+const OUT_CONS: usize = 3080;
+const OUT_PROD: usize = 3084;
+
+/// A PV console's driver: the ring by hand, a notification for every batch.
+pub(crate) struct PvDriver(pub(crate) Console);
+
+impl PvDriver {
+    pub(crate) fn index(&self, offset: usize) -> u32 {
+        self.0.page.load_u32(offset)
+    }
+}
+
+impl Serial for PvDriver {
+    fn send(&mut self, mut bytes: &[u8]) {
+        let page = &self.0.page;
+        let deadline = Instant::now() + PATIENCE;
+        while !bytes.is_empty() {
+            assert!(Instant::now() < deadline, "{} bytes are left", bytes.len());
+            let (cons, prod) = (page.load_u32(OUT_CONS), page.load_u32(OUT_PROD));
+            let room = 2048 - prod.wrapping_sub(cons) as usize;
+            page.barrier();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            for (at, byte) in (prod..).zip(now) {
+                page.store_u8(1024 + (at as usize & 2047), *byte);
+            }
+            page.barrier();
+            page.store_u32(
+                OUT_PROD,
+                prod.wrapping_add(u32::try_from(now.len()).unwrap()),
+            );
+            self.0.line.notify();
+            bytes = later;
+            if !bytes.is_empty() {
+                let _notified = self.0.line.wait(Duration::from_millis(50));
+            }
+        }
+    }
+
+    fn receive(&mut self, length: usize) -> Vec<u8> {
+        let page = &self.0.page;
+        let mut bytes = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while bytes.len() < length {
+            assert!(
+                Instant::now() < deadline,
+                "{} of {length} bytes came",
+                bytes.len()
+            );
+            let (mut cons, prod) = (page.load_u32(IN_CONS), page.load_u32(IN_PROD));
+            page.barrier();
+            if cons == prod {
+                let _notified = self.0.line.wait(Duration::from_millis(50));
+                continue;
+            }
+            while cons != prod && bytes.len() < length {
+                bytes.push(page.load_u8(cons as usize & 1023));
+                cons = cons.wrapping_add(1);
+            }
+            page.barrier();
+            page.store_u32(IN_CONS, cons);
+            self.0.line.notify();
+        }
+        bytes
+    }
+}
