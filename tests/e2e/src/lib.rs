@@ -33,6 +33,7 @@ pub mod report;
 pub mod runner;
 mod scenarios;
 mod shell;
+mod spare;
 
 use serde::Serialize;
 

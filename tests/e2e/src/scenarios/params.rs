@@ -11,6 +11,7 @@ use xen_io::{DomId, HvmParam, Port, Privcmd, Resource};
 
 use crate::guest::{Config, xl};
 use crate::report::Report;
+use crate::spare::SpareDisk;
 use crate::{command, errno};
 
 /// Of the RAM that a toolstack keeps for rings (Xen `GUEST_MAGIC_BASE`), the
@@ -21,11 +22,6 @@ const STORE_EVTCHN: HvmParam = HvmParam(2);
 /// Where the ring's `out` bytes begin.
 const OUT: usize = 1024;
 
-/// A disk that nobody serves: what it is for is the interrupt line that a
-/// domain only has if its configuration asks for a device with one.
-const SPARE_INTERRUPT: &str = "disk = [ \"format=raw,vdev=xvda,access=rw,backendtype=standalone,\
-                               specification=virtio,target=/dev/null\" ]";
-
 /// A domain under construction, and how its parameters take.
 struct Site<'a> {
     xen: Privcmd,
@@ -35,8 +31,9 @@ struct Site<'a> {
 
 /// Every wrong value, each leaving nothing half set, then the right ones.
 pub(crate) fn params(report: &mut Report) -> Result<()> {
+    let _disk = SpareDisk::new()?;
     let guest = Config::monitor("site")
-        .with(SPARE_INTERRUPT)
+        .with(SpareDisk::LINE)
         .create_paused()?;
     let mut site = Site {
         xen: Privcmd::open()?,
