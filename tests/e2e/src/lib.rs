@@ -10,9 +10,9 @@
 //!
 //! # What the images hold
 //!
-//! dom0: `/usr/bin/e2e`, `xl`, `vconsoled` running, `/guest/Image`,
-//! `/guest/guest.cpio.gz` and `/guest/monitor.bin` (the bare-metal guest of
-//! `tests/guests`).
+//! dom0, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
+//! --log=guest` running, `/guest/Image`, `/guest/guest.cpio.gz` and
+//! `/guest/monitor.bin` (the bare-metal guest: `make -C tests/guests`).
 //!
 //! The Linux guest: a shell, or a getty where `root` needs no password, on
 //! ttyAMA0 and on hvc0; `stty`, `sha256sum`, `reboot` and the like of

@@ -82,15 +82,21 @@ pub(crate) fn demo(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Types a command as a person does; everything shown from the prompt on.
+/// Types a command as a person does; what is shown from the prompt on, without
+/// the prompt that follows.
 fn type_command(shell: &mut Shell, command: &str) -> Result<String> {
-    shell.console.expect(PROMPT, SHORT)?;
+    let before = shell.console.expect(PROMPT, SHORT)?;
     shell.console.send(&format!("{command}\r"))?;
     let shown = shell.console.expect(PROMPT, SHORT)?;
-    Ok(format!(
-        "{PROMPT}{}",
-        String::from_utf8_lossy(&shown).replace("\r\n", "\n")
-    ))
+    Ok(from_prompt(&before, &shown))
+}
+
+fn from_prompt(before: &[u8], shown: &[u8]) -> String {
+    let lines = |bytes| String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+    let (before, shown) = (lines(before), lines(shown));
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let end = shown.rfind('\n').map_or(shown.len(), |at| at + 1);
+    format!("{}{PROMPT}{}", &before[start..], &shown[..end])
 }
 
 /// The command's output: the second line of what was shown.
@@ -113,6 +119,13 @@ fn count_interrupts(shown: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transcript_runs_from_prompt_to_prompt() {
+        let shown = from_prompt(b"0.\r\nguest:~", b"uname\r\nLinux\r\nguest:~");
+        assert_eq!(shown, "guest:~# uname\nLinux\n");
+        assert_eq!(answer(&shown), "Linux");
+    }
 
     #[test]
     fn interrupts_of_all_cpus_are_added() {
