@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT
+//! A client's life: waits for the pty, joins it to standard input and output,
+//! and follows it when the daemon is restarted.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::stdio::stdin;
+use rustix::termios::{self, OptionalActions};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use xen_io::xenstore::{Client, domain_path};
+
+use crate::lock::Lock;
+use crate::options::Session as Options;
+use crate::target::Target;
+use crate::terminal::Raw;
+
+/// How long the pty may take to appear.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the session ended.
+enum End {
+    /// The user left, or was sent away.
+    Left,
+    /// The domain is gone.
+    Gone,
+}
+
+/// Runs a session until the user leaves or the domain ends.
+pub(crate) fn run(mut store: Client, target: &Target, options: &Options) -> anyhow::Result<()> {
+    let _lock = Lock::take(target)?;
+    let stopped = stop_signals()?;
+    store.watch(&target.tty_path(), "tty")?;
+    let pty = wait_for_pty(&mut store, target, &stopped)?;
+    let raw = Raw::enter()?;
+    if let Some(fd) = options.start_notify_fd {
+        notify(fd).with_context(|| format!("telling descriptor {fd} of the start"))?;
+    }
+    let heed_escape = raw.is_some() || options.interactive;
+    let mut session = Session {
+        store,
+        target,
+        stopped,
+        escape: heed_escape.then_some(options.escape),
+        terminal: raw.is_some(),
+        pty: Some(pty),
+        input_open: true,
+        typed: Vec::new(),
+        leaving: false,
+    };
+    let end = session.join();
+    drop(raw);
+    match end? {
+        End::Left => {}
+        End::Gone => eprintln!("{target}: the domain is gone"),
+    }
+    Ok(())
+}
+
+struct Session<'a> {
+    store: Client,
+    target: &'a Target,
+    stopped: UnixStream,
+    escape: Option<u8>,
+    /// Standard input is a terminal.
+    terminal: bool,
+    pty: Option<File>,
+    /// Standard input has not ended.
+    input_open: bool,
+    /// Input that the pty has not taken yet.
+    typed: Vec<u8>,
+    /// The escape character came after what is in `typed`.
+    leaving: bool,
+}
+
+impl Session<'_> {
+    fn join(&mut self) -> anyhow::Result<End> {
+        loop {
+            let Ready {
+                stopped,
+                store,
+                pty_in,
+                pty_out,
+                input,
+            } = self.wait()?;
+            if stopped {
+                return Ok(End::Left);
+            }
+            // Output first: what came before the daemon went is still there.
+            if pty_in {
+                self.show()?;
+            }
+            if pty_out {
+                self.pass_on();
+            }
+            if input {
+                self.read_input()?;
+            }
+            if self.leaving && (self.typed.is_empty() || self.pty.is_none()) {
+                return Ok(End::Left);
+            }
+            if store && !self.follow()? {
+                return Ok(End::Gone);
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<Ready> {
+        let mut fds = vec![
+            PollFd::new(&self.stopped, PollFlags::IN),
+            PollFd::new(&self.store, PollFlags::IN),
+        ];
+        // Without a pty only the user at a terminal is heard, who may want to
+        // leave; a pipe's bytes stay in the pipe.
+        let input =
+            self.input_open && self.typed.is_empty() && (self.pty.is_some() || self.terminal);
+        let stdin = stdin();
+        let place = |fds: &mut Vec<PollFd<'_>>| fds.len() - 1;
+        let (mut at_input, mut at_pty) = (None, None);
+        if input {
+            fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::IN));
+            at_input = Some(place(&mut fds));
+        }
+        if let Some(pty) = &self.pty {
+            let out = if self.typed.is_empty() {
+                PollFlags::empty()
+            } else {
+                PollFlags::OUT
+            };
+            fds.push(PollFd::new(pty, PollFlags::IN | out));
+            at_pty = Some(place(&mut fds));
+        }
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let happened = |at: Option<usize>| at.map_or(PollFlags::empty(), |at| fds[at].revents());
+        let pty = happened(at_pty);
+        Ok(Ready {
+            stopped: !fds[0].revents().is_empty(),
+            store: !fds[1].revents().is_empty(),
+            pty_in: pty.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR),
+            pty_out: pty.contains(PollFlags::OUT),
+            input: !happened(at_input).is_empty(),
+        })
+    }
+
+    /// Output from the pty to standard output.
+    fn show(&mut self) -> anyhow::Result<()> {
+        let Some(pty) = &mut self.pty else {
+            return Ok(());
+        };
+        let mut buffer = [0; 4096];
+        match pty.read(&mut buffer) {
+            Ok(0) => self.lost(),
+            Ok(length) => {
+                let mut stdout = io::stdout().lock();
+                stdout
+                    .write_all(&buffer[..length])
+                    .and_then(|()| stdout.flush())
+                    .context("standard output")?;
+            }
+            Err(error) if is_transient(&error) => {}
+            Err(_) => self.lost(),
+        }
+        Ok(())
+    }
+
+    /// Input that waits, to the pty.
+    fn pass_on(&mut self) {
+        let Some(pty) = &mut self.pty else { return };
+        match pty.write(&self.typed) {
+            Ok(length) => drop(self.typed.drain(..length)),
+            Err(error) if is_transient(&error) => {}
+            Err(_) => self.lost(),
+        }
+    }
+
+    fn read_input(&mut self) -> anyhow::Result<()> {
+        let mut buffer = [0; 1024];
+        let length = match rustix::io::read(stdin(), &mut buffer) {
+            Ok(length) => length,
+            Err(Errno::INTR | Errno::AGAIN) => return Ok(()),
+            // A terminal that hung up.
+            Err(Errno::IO) => 0,
+            Err(errno) => return Err(errno).context("standard input"),
+        };
+        if length == 0 {
+            // Output goes on after a pipe's end; a terminal's end is ours.
+            self.input_open = false;
+            self.leaving = self.terminal;
+            return Ok(());
+        }
+        let bytes = &buffer[..length];
+        let end = self
+            .escape
+            .and_then(|escape| bytes.iter().position(|byte| *byte == escape));
+        self.leaving = end.is_some();
+        if self.pty.is_some() {
+            self.typed
+                .extend_from_slice(&bytes[..end.unwrap_or(length)]);
+            self.pass_on();
+        }
+        Ok(())
+    }
+
+    /// The daemon has closed the pty.
+    fn lost(&mut self) {
+        self.pty = None;
+        self.typed.clear();
+        self.remark("gone; waiting for it to come back");
+    }
+
+    /// Xenstore has something to say; `false` when the domain is gone. A pty
+    /// is opened only when its name was just told: the name of one that has
+    /// closed may be somebody else's by now.
+    fn follow(&mut self) -> anyhow::Result<bool> {
+        while self.store.next_event()?.is_some() {
+            if self.store.read(&domain_path(self.target.domid))?.is_none() {
+                return Ok(false);
+            }
+            match open_pty(&mut self.store, self.target) {
+                // Even one of the same name is another when its daemon is.
+                Ok(Some(pty)) => {
+                    if self.pty.replace(pty).is_none() {
+                        self.remark("back");
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => self.remark(&format!("not to be had: {error:#}")),
+            }
+        }
+        Ok(true)
+    }
+
+    fn remark(&self, what: &str) {
+        let end = if self.terminal { "\r\n" } else { "\n" };
+        eprint!("{end}[{}: {what}]{end}", self.target);
+    }
+}
+
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each thing that can be ready"
+)]
+struct Ready {
+    stopped: bool,
+    store: bool,
+    pty_in: bool,
+    pty_out: bool,
+    input: bool,
+}
+
+/// A stream that ends a wait when the program is told to stop.
+fn stop_signals() -> io::Result<UnixStream> {
+    let (stopped, sender) = UnixStream::pair()?;
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
+    }
+    Ok(stopped)
+}
+
+fn wait_for_pty(store: &mut Client, target: &Target, stopped: &UnixStream) -> anyhow::Result<File> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut why = None;
+    loop {
+        while store.next_event()?.is_some() {
+            match open_pty(store, target) {
+                Ok(Some(pty)) => return Ok(pty),
+                Ok(None) => {}
+                Err(error) => why = Some(error),
+            }
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut fds = [
+            PollFd::new(&*store, PollFlags::IN),
+            PollFd::new(stopped, PollFlags::IN),
+        ];
+        match rustix::event::poll(&mut fds, Some(&Timespec::try_from(left)?)) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if !fds[1].revents().is_empty() {
+            bail!("interrupted");
+        }
+    }
+    match why {
+        Some(error) => Err(error),
+        None if store.read(&domain_path(target.domid))?.is_none() => {
+            bail!("there is no domain {}", target.domid)
+        }
+        None => bail!(
+            "{target}: no daemon serves it (nothing at {})",
+            target.tty_path()
+        ),
+    }
+}
+
+/// Opens the pty that xenstore names; `None` while it names none.
+fn open_pty(store: &mut Client, target: &Target) -> anyhow::Result<Option<File>> {
+    let Some(name) = store
+        .read(&target.tty_path())?
+        .filter(|name| !name.is_empty())
+    else {
+        return Ok(None);
+    };
+    let name = String::from_utf8_lossy(&name).into_owned();
+    // Not everyone who may write the node may choose a file for root to open.
+    let number = name.strip_prefix("/dev/pts/").unwrap_or_default();
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        bail!("{} names {name:?}, which is no pty", target.tty_path());
+    }
+    let flags = OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let pty = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(&name)
+        .with_context(|| name.clone())?;
+    let mut modes = termios::tcgetattr(&pty).with_context(|| name.clone())?;
+    modes.make_raw();
+    termios::tcsetattr(&pty, OptionalActions::Now, &modes).with_context(|| name)?;
+    Ok(Some(pty))
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+/// Tells whoever started us that the console is open. The descriptor is
+/// inherited and not ours to close: its name under /proc opens it once more.
+fn notify(fd: u32) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/self/fd/{fd}"))?
+        .write_all(&[0])
+}
