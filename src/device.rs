@@ -235,7 +235,7 @@ impl Pl011 {
         let deep = self.stored.lcr_h().is_set(LCR_H::FEN);
         if deep != was_deep {
             self.transmitter.fifo.set_enabled(deep);
-            self.receiver.set_enabled(deep);
+            self.receiver.set_enabled(deep, &mut self.interrupts);
         }
         let levels = self.stored.ifls();
         let (tx, rx) = if deep {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Arm's PL011 UART as an emulated device for hypervisors.
 //!
-//! The device is the `PrimeCell` UART (PL011) r1p5 of Arm DDI 0183G, called "the
+//! The device is the PrimeCell UART (PL011) r1p5 of Arm DDI 0183G, called "the
 //! TRM" throughout. This crate holds no lock, does no I/O and knows no
 //! hypervisor. Each layer uses only those above it in this list:
 //!

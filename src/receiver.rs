@@ -125,9 +125,10 @@ impl Receiver {
     }
 
     /// FEN changed: what was received is gone.
-    pub(crate) fn set_enabled(&mut self, enabled: bool) {
+    pub(crate) fn set_enabled(&mut self, enabled: bool, interrupts: &mut InterruptRegisters) {
         self.fifo.clear();
         self.fifo.set_enabled(enabled);
+        interrupts.lower(Interrupts::RX);
     }
 
     /// FEN or IFLS changed.

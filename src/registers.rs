@@ -21,7 +21,7 @@ pub enum Register {
     /// Flags, 0x018.
     #[doc(alias = "UARTFR")]
     Flags,
-    /// `IrDA` low-power counter, 0x020.
+    /// IrDA low-power counter, 0x020.
     #[doc(alias = "UARTILPR")]
     LowPowerCounter,
     /// Integer baud rate divisor, 0x024.

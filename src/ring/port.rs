@@ -188,6 +188,10 @@ impl<M: RingMemory> Backend for RingPort<M> {
     }
 
     fn event(&mut self) -> bool {
+        // Should anyone have scribbled over the indices this end owns, no one
+        // waits on the nonsense for ever.
+        self.memory.store_u32(OUT_PROD, self.out_prod);
+        self.memory.store_u32(IN_CONS, self.in_cons_published);
         let knew_index = self.event_index;
         let knows_index = self.check_event_index();
         self.look_out();

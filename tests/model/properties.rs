@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+//! What holds after any sequence of accesses and events.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use vpl011::trap::Width;
+
+use crate::bench::{Bench, cr, fr, int, lcr_h, reg};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Read(u16, Width),
+    Write(u16, Width, u32),
+    Feed(Vec<u8>),
+    Room(usize),
+    Break,
+    Character(u8),
+}
+
+pub(crate) fn width() -> impl Strategy<Value = Width> {
+    prop_oneof![Just(Width::Byte), Just(Width::Half), Just(Width::Word)]
+}
+
+/// Registers mostly, and now and then any offset.
+pub(crate) fn offset() -> impl Strategy<Value = u16> {
+    prop_oneof![
+        12 => (0_u16..0x50 / 4).prop_map(|index| index * 4),
+        8 => Just(reg::DR),
+        1 => any::<u16>(),
+    ]
+}
+
+pub(crate) fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (offset(), width()).prop_map(|(offset, width)| Step::Read(offset, width)),
+        4 => (offset(), width(), any::<u32>())
+            .prop_map(|(offset, width, value)| Step::Write(offset, width, value)),
+        2 => vec(any::<u8>(), 0..50).prop_map(Step::Feed),
+        2 => (0_usize..50).prop_map(Step::Room),
+        1 => Just(Step::Break),
+        1 => any::<u8>().prop_map(Step::Character),
+    ]
+}
+
+/// Performs a step; what it returns is all the guest and the host can see of
+/// it.
+pub(crate) fn perform(uart: &mut Bench, step: &Step) -> u32 {
+    match step {
+        Step::Read(offset, width) => return uart.read_as(*offset, *width),
+        Step::Write(offset, width, value) => uart.write_as(*offset, *width, *value),
+        Step::Feed(bytes) => uart.feed(bytes),
+        Step::Room(bytes) => uart.give_room(*bytes),
+        Step::Break => {
+            let outcome = uart.uart.receive_break();
+            uart.observe(outcome);
+        }
+        Step::Character(byte) => {
+            let outcome = uart.uart.receive(*byte);
+            uart.observe(outcome);
+        }
+    }
+    0
+}
+
+fn level(select: u32) -> usize {
+    [4, 8, 16, 24, 28, 28, 28, 28][select as usize]
+}
+
+/// The FIFO levels, from what only the bench knows.
+struct Levels {
+    queued: usize,
+}
+
+fn check_invariants(uart: &mut Bench, levels: &Levels) -> Result<(), TestCaseError> {
+    let deep = uart.any(reg::LCR_H, lcr_h::FEN);
+    let flags = uart.read(reg::FR);
+    let raw = uart
+        .uart
+        .read(vpl011::Access::new(reg::RIS, Width::Word))
+        .value;
+    let mask = uart.read(reg::IMSC);
+    let ifls = uart.read(reg::IFLS);
+    prop_assert_eq!(uart.line, raw & mask != 0, "line = (RIS & IMSC) != 0");
+    prop_assert_eq!(
+        flags & fr::BUSY == 0,
+        flags & fr::TXFE != 0,
+        "BUSY = not TXFE"
+    );
+    prop_assert_eq!(
+        flags & fr::TXFE != 0,
+        levels.queued == 0,
+        "TXFE = nothing queued"
+    );
+    let depth = if deep { 32 } else { 1 };
+    prop_assert_eq!(
+        flags & fr::TXFF != 0,
+        levels.queued >= depth,
+        "TXFF = queued >= depth"
+    );
+    if raw & int::TX != 0 {
+        let trigger = if deep { level(ifls & 7) } else { 0 };
+        prop_assert!(
+            levels.queued <= trigger,
+            "TXRIS with {} queued",
+            levels.queued
+        );
+    }
+    if flags & fr::RXFE != 0 {
+        prop_assert_eq!(
+            raw & (int::RX | int::RT),
+            0,
+            "RX or RT with nothing received"
+        );
+        prop_assert_eq!(flags & fr::RXFF, 0, "full and empty");
+    }
+    if mask & int::RT == 0 {
+        prop_assert_eq!(raw & int::RT, 0, "RT without RTIM");
+    }
+    let input_waits = !uart.uart.backend().input.is_empty();
+    if input_waits && !uart.any(reg::CR, cr::LBE) {
+        prop_assert!(flags & fr::RXFF != 0, "input waits although there is room");
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Flags, interrupts and line agree with each other and with what is
+    /// queued, whatever happens.
+    #[test]
+    fn flags_and_interrupts_agree(steps in vec(step(), 1..120), room in 0_usize..40) {
+        let mut uart = Bench::with_room(room);
+        let mut written = 0_u64;
+        for step in &steps {
+            let looped = uart.any(reg::CR, cr::LBE);
+            perform(&mut uart, step);
+            if matches!(step, Step::Write(reg::DR, ..)) && !looped {
+                written += 1;
+            }
+            let counters = uart.uart.counters();
+            let queued = written - counters.bytes_out - counters.dropped;
+            check_invariants(&mut uart, &Levels { queued: queued as usize })?;
+        }
+    }
+
+    /// A driver that respects TXFF loses and reorders nothing, whatever else
+    /// is written to the other registers and however the far side takes.
+    #[test]
+    fn output_is_exact(steps in vec(step(), 1..200), room in 0_usize..40) {
+        let mut uart = Bench::with_room(room);
+        let mut sent = Vec::new();
+        for step in &steps {
+            match step {
+                Step::Write(reg::DR, width, value) => {
+                    let flags = uart.read(reg::FR);
+                    if flags & fr::TXFF == 0 {
+                        if !uart.any(reg::CR, cr::LBE) {
+                            sent.push(*value as u8);
+                        }
+                        uart.write_as(reg::DR, *width, *value);
+                    }
+                }
+                _ => { perform(&mut uart, step); }
+            }
+        }
+        uart.give_room(1000);
+        prop_assert_eq!(uart.output(), sent);
+        prop_assert_eq!(uart.uart.counters().dropped, 0);
+    }
+
+    /// All input arrives in order at a guest that leaves FEN and LBE alone.
+    #[test]
+    fn input_is_exact(steps in vec(step(), 1..200)) {
+        let mut uart = Bench::new().fifos();
+        let (mut fed, mut received) = (Vec::new(), Vec::new());
+        for step in &steps {
+            match step {
+                Step::Write(reg::LCR_H | reg::CR, ..) | Step::Break | Step::Character(_) => {}
+                Step::Read(reg::DR, _) if uart.any(reg::FR, fr::RXFE) => {
+                    prop_assert_eq!(perform(&mut uart, step), 0);
+                }
+                Step::Read(reg::DR, _) => received.push(perform(&mut uart, step) as u8),
+                Step::Feed(bytes) => {
+                    fed.extend(bytes);
+                    perform(&mut uart, step);
+                }
+                _ => { perform(&mut uart, step); }
+            }
+        }
+        received.extend(uart.receive_all());
+        prop_assert_eq!(received, fed);
+    }
+
+    /// A guest with RXIM and RTIM set is never left with unread input and a
+    /// line that stays low, once it reads until RXFE on each interrupt.
+    #[test]
+    fn input_always_interrupts(steps in vec(step(), 1..100), more in vec(any::<u8>(), 1..100)) {
+        let mut uart = Bench::with_room(0);
+        for step in &steps {
+            perform(&mut uart, step);
+        }
+        uart.write(reg::CR, cr::UARTEN | cr::TXE | cr::RXE);
+        uart.write(reg::IMSC, int::RX | int::RT);
+        uart.receive_all();
+        uart.feed(&more);
+        let mut received = Vec::new();
+        while uart.line {
+            received.extend(uart.receive_all());
+        }
+        prop_assert_eq!(received, more);
+    }
+}

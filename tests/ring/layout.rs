@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+//! The page, byte by byte (Xen `public/io/console.h`), as either end leaves it.
+
+use vpl011::ring::fake::AtomicPage;
+use vpl011::ring::memory::RingMemory;
+use vpl011::ring::peer::RingPeer;
+
+use crate::{attach, receive, send};
+
+#[test]
+fn output_lies_where_a_backend_looks() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    send(&mut guest, b"xy");
+    assert_eq!([page.load_u8(1024), page.load_u8(1025)], *b"xy");
+    assert_eq!(page.load_u32(3084), 2, "out_prod");
+    assert_eq!(page.load_u32(3080), 0, "out_cons");
+    assert_eq!(peer.take_out(&mut [0; 1]).bytes, 1);
+    assert_eq!(page.load_u32(3080), 1, "out_cons");
+}
+
+#[test]
+fn input_lies_where_a_guest_looks() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    assert_eq!(peer.put_in(b"xyz").bytes, 3);
+    assert_eq!([page.load_u8(0), page.load_u8(1), page.load_u8(2)], *b"xyz");
+    assert_eq!(page.load_u32(3076), 3, "in_prod");
+    assert_eq!(page.load_u32(3072), 0, "in_cons");
+    let _ = guest.backend_event();
+    assert_eq!(receive(&mut guest).0, b"xyz");
+    assert_eq!(page.load_u32(3072), 3, "in_cons");
+}
+
+#[test]
+fn buffers_end_where_the_indices_begin() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    send(&mut guest, &[0xAA; 2048]);
+    assert_eq!(peer.put_in(&[0xBB; 2000]).bytes, 1024);
+    for offset in 0..3072 {
+        assert_eq!(
+            page.load_u8(offset),
+            if offset < 1024 { 0xBB } else { 0xAA },
+            "at {offset}"
+        );
+    }
+    for offset in (3092..3584).step_by(4).chain((3596..4096).step_by(4)) {
+        assert_eq!(page.load_u32(offset), 0, "at {offset}");
+    }
+}
+
+/// Xen 4.21: 0 while a backend is connected.
+#[test]
+fn attaching_connects() {
+    let page = AtomicPage::new();
+    page.store_u8(3088, 1);
+    let _peer = RingPeer::new(&page);
+    assert_eq!(page.load_u8(3088), 0);
+}
+
+#[test]
+fn the_event_index_has_its_words() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    send(&mut guest, &[0; 5]);
+    assert_eq!(peer.take_out(&mut [0; 5]).bytes, 5);
+    peer.enable_event_index();
+    assert_eq!(page.load_u32(3584), 0x5645_4958);
+    assert!(!peer.arm_out());
+    assert_eq!(page.load_u32(3588), 5, "out_event: past the 5th byte");
+    assert!(peer.arm_in(1));
+    assert_eq!(page.load_u32(3592), 0_u32.wrapping_sub(1024), "in_event");
+    peer.disable_event_index();
+    assert_eq!(page.load_u32(3584), 0);
+}
+
+/// Words of the fake's buffers and bytes beyond them are the same memory.
+#[test]
+fn the_fake_is_one_memory() {
+    let page = AtomicPage::new();
+    page.store_u32(8, 0x0403_0201);
+    assert_eq!(
+        [8, 9, 10, 11].map(|offset| page.load_u8(offset)),
+        [1, 2, 3, 4]
+    );
+    assert_eq!(page.load_u32(8), 0x0403_0201);
+    page.store_u32(4092, 0x0807_0605);
+    assert_eq!(
+        [4092, 4093, 4094, 4095].map(|offset| page.load_u8(offset)),
+        [5, 6, 7, 8]
+    );
+    page.store_u8(4093, 0xFF);
+    assert_eq!(page.load_u32(4092), 0x0807_FF05);
+}

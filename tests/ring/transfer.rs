@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+//! Bytes across the ring, both ways, in order and whole.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use vpl011::ring::fake::AtomicPage;
+use vpl011::ring::memory::RingMemory;
+use vpl011::ring::peer::RingPeer;
+
+use crate::{FR, TXFF, attach, pattern, read, receive, send, take};
+
+/// 2048 in the ring and 32 in the FIFO, and only then TXFF (D3).
+#[test]
+fn output_fills_ring_and_fifo() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    let bytes = pattern(2080);
+    for &byte in &bytes {
+        assert_eq!(read(&mut guest, FR).value & TXFF, 0);
+        send(&mut guest, &[byte]);
+    }
+    assert_eq!(read(&mut guest, FR).value & TXFF, TXFF);
+    assert_eq!(peer.out_len(), 2048);
+    let (mut got, notify) = take(&mut peer);
+    assert!(notify);
+    assert!(guest.backend_event().doorbell, "32 more");
+    got.extend(take(&mut peer).0);
+    assert_eq!(got, bytes);
+}
+
+/// A guest without a far side sees the FIFO full and loses nothing (D11).
+#[test]
+fn output_waits_for_a_backend() {
+    let page = AtomicPage::new();
+    let mut guest = vpl011::Uart::new(vpl011::ring::port::RingPort::new(&page));
+    let bytes = pattern(2049);
+    send(&mut guest, &bytes);
+    assert_eq!(read(&mut guest, FR).value & TXFF, TXFF);
+    let mut peer = RingPeer::new(&page);
+    let (mut got, _) = take(&mut peer);
+    let _ = guest.backend_event();
+    got.extend(take(&mut peer).0);
+    assert_eq!(got, bytes);
+    assert_eq!(guest.counters().dropped, 0);
+}
+
+#[test]
+fn input_waits_in_the_ring() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    let bytes = pattern(1100);
+    assert_eq!(peer.put_in(&bytes).bytes, 1024);
+    assert_eq!(peer.in_space(), 0);
+    let _ = guest.backend_event();
+    assert_eq!(peer.in_space(), 32, "what the FIFO took");
+    assert_eq!(peer.put_in(&bytes[1024..]).bytes, 32);
+    let (got, _) = receive(&mut guest);
+    assert_eq!(got, bytes[..1056]);
+}
+
+/// A new backend goes on where the last one stopped.
+#[test]
+fn a_backend_may_be_replaced() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    send(&mut guest, b"one two");
+    assert_eq!(peer.take_out(&mut [0; 4]).bytes, 4);
+    assert_eq!(peer.put_in(b"three").bytes, 5);
+    let mut peer = RingPeer::new(&page);
+    assert_eq!(peer.resyncs(), 0);
+    assert_eq!(take(&mut peer).0, b"two");
+    assert_eq!(peer.put_in(b" four").bytes, 5);
+    let _ = guest.backend_event();
+    assert_eq!(receive(&mut guest).0, b"three four");
+}
+
+/// Indices run past 2^32 and positions with them.
+#[test]
+fn indices_wrap() {
+    let page = AtomicPage::new();
+    for index in [3072, 3076, 3080, 3084] {
+        page.store_u32(index, u32::MAX - 9);
+    }
+    let mut peer = RingPeer::new(&page);
+    assert_eq!((peer.out_len(), peer.in_space()), (0, 1024));
+    assert_eq!(peer.put_in(&pattern(30)).bytes, 30);
+    assert_eq!(page.load_u32(3076), 20);
+    for (i, byte) in pattern(30).into_iter().enumerate() {
+        assert_eq!(page.load_u8((1014 + i) % 1024), byte);
+        page.store_u8(1024 + (2038 + i) % 2048, byte);
+    }
+    page.store_u32(3084, 20);
+    assert_eq!(take(&mut peer).0, pattern(30));
+    assert_eq!(peer.resyncs(), 0);
+}
+
+#[test]
+fn counters_count() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    for _ in 0..3 {
+        send(&mut guest, &pattern(2000));
+        assert_eq!(take(&mut peer).0.len(), 2000);
+        let _ = guest.backend_event();
+        assert_eq!(peer.put_in(&pattern(10)).bytes, 10);
+        let _ = guest.backend_event();
+        receive(&mut guest);
+    }
+    let counters = guest.counters();
+    assert_eq!((counters.bytes_out, counters.bytes_in), (6000, 30));
+    assert_eq!(counters.doorbells, 3);
+    assert_eq!(
+        (counters.resyncs, counters.dropped, counters.overruns),
+        (0, 0, 0)
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is taken and given in whatever portions, both directions are
+    /// exact; every notification and doorbell that was asked for is delivered,
+    /// and none other.
+    #[test]
+    fn both_directions_are_exact(
+        portions in vec((0_usize..3000, 0_usize..3000, 0_usize..1500, any::<bool>()), 1..40),
+        event_index in any::<bool>(),
+    ) {
+        let page = AtomicPage::new();
+        let (mut guest, mut peer) = attach(&page);
+        if event_index {
+            peer.enable_event_index();
+            let _ = guest.backend_event();
+            prop_assert!(!peer.arm_out());
+        }
+        let (mut sent, mut taken) = (Vec::new(), Vec::new());
+        let (mut given, mut received) = (Vec::new(), Vec::new());
+        let mut rung = false;
+        for (outgoing, capacity, incoming, reads) in portions {
+            for byte in pattern(outgoing) {
+                let flags = read(&mut guest, FR);
+                rung |= flags.doorbell;
+                if flags.value & TXFF == 0 {
+                    sent.push(byte);
+                    rung |= send(&mut guest, &[byte]) > 0;
+                }
+            }
+            let input = pattern(incoming);
+            let put = peer.put_in(&input);
+            given.extend(&input[..put.bytes]);
+            let mut notify = put.notify;
+            if rung {
+                let mut buffer = vec![0; capacity];
+                let result = peer.take_out(&mut buffer);
+                taken.extend(&buffer[..result.bytes]);
+                notify |= result.notify;
+                rung = peer.arm_out();
+            }
+            if notify {
+                rung |= guest.backend_event().doorbell;
+            }
+            if reads {
+                received.extend(receive(&mut guest).0);
+            }
+        }
+        while rung {
+            let (bytes, notify) = take(&mut peer);
+            taken.extend(bytes);
+            rung = peer.arm_out();
+            if notify {
+                rung |= guest.backend_event().doorbell;
+            }
+        }
+        received.extend(receive(&mut guest).0);
+        prop_assert_eq!(taken, sent);
+        prop_assert_eq!(received, given);
+    }
+}
