@@ -3,11 +3,11 @@
  * The emulated PL011 of an Arm guest: LIBXL_VUART_TYPE_PL011, which is
  * `pl011 = y` in its configuration file.
  *
- * Unlike with LIBXL_VUART_TYPE_SBSA_UART the guest sees the whole device, and neither
- * it nor a daemon that maps by frame number ever sees the console ring: page
- * and port go to the hypervisor in two hvm_params, the hypervisor takes the
- * page out of the guest's address space, and xenstore holds no ring-ref and
- * no port.
+ * Unlike with LIBXL_VUART_TYPE_SBSA_UART the guest sees the whole device, and
+ * neither it nor a daemon that maps by frame number ever sees the console
+ * ring: page and port go to the hypervisor in two hvm_params, the hypervisor
+ * takes the page out of the guest's address space, and xenstore holds no
+ * ring-ref and no port.
  */
 
 #include "libxl_osdeps.h" /* must come before any other headers */
@@ -177,13 +177,15 @@ static int publish(libxl__gc *gc, const struct xc_dom_image *dom)
         NULL,
     };
     const char *dom_path = libxl__xs_get_dompath(gc, dom->guest_domid);
-    const char *dir = GCSPRINTF("%s/vuart", dom_path);
-    const char *instance = GCSPRINTF("%s/0", dir);
+    const char *dir, *instance;
     xs_transaction_t t = XBT_NULL;
     int rc;
 
     if (!dom_path)
         return ERROR_FAIL;
+
+    dir = GCSPRINTF("%s/vuart", dom_path);
+    instance = GCSPRINTF("%s/0", dir);
 
     for (;;) {
         rc = libxl__xs_transaction_start(gc, &t);
@@ -202,7 +204,7 @@ static int publish(libxl__gc *gc, const struct xc_dom_image *dom)
  out:
     libxl__xs_transaction_abort(gc, &t);
     if (rc)
-        LOGED(ERROR, dom->guest_domid, "cannot write %s", instance);
+        LOGD(ERROR, dom->guest_domid, "cannot write %s", instance);
     return rc;
 }
 
