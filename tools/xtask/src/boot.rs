@@ -5,7 +5,7 @@
 use std::io::{IsTerminal, Read, Write};
 use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -84,7 +84,7 @@ pub(crate) fn hand_over(mut machine: Machine) -> Result<()> {
 }
 
 fn show(machine: &mut Machine) -> Result<()> {
-    while let Some(output) = machine.next(PATIENCE)? {
+    while let Some(output) = machine.next(Instant::now() + PATIENCE)? {
         match output {
             Output::Console(bytes) => {
                 let mut out = std::io::stdout().lock();

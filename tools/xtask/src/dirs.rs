@@ -56,8 +56,8 @@ impl Dirs {
         self.target.join("xen").join(tree)
     }
 
-    /// Images and what goes into them.
-    pub(crate) fn image(&self, name: impl AsRef<Path>) -> PathBuf {
+    /// What the emulated machine is booted with.
+    pub(crate) fn machine(&self, name: impl AsRef<Path>) -> PathBuf {
         self.target.join("machine").join(name)
     }
 

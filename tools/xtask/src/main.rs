@@ -5,11 +5,14 @@
 mod apt;
 mod boot;
 mod dirs;
+
 mod host;
 mod image;
 mod machine;
 mod packages;
 mod process;
+mod progress;
+mod scenarios;
 mod step;
 mod xen;
 
@@ -35,17 +38,19 @@ struct Options {
 #[derive(clap::Subcommand)]
 enum Command {
     Boot(boot::Boot),
+    E2e(scenarios::Options),
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
     Xen(xen::Command),
 }
 
 fn main() -> ExitCode {
-    let result = run(Options::parse());
+    let result = run(&Options::parse());
     // Nothing we started may outlive us, however we end.
     process::end_children();
     match result {
-        Ok(code) => code,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -53,15 +58,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: Options) -> Result<ExitCode> {
+/// Whether all that was asked for holds.
+fn run(options: &Options) -> Result<bool> {
     process::end_children_on_signals(boot::restore)?;
     let steps = Steps {
         dirs: Dirs::find()?,
         force: options.force,
     };
-    match options.command {
-        Command::Boot(boot) => boot.run(&steps)?,
-        Command::Xen(command) => command.run(&steps)?,
+    match &options.command {
+        Command::Boot(boot) => boot.run(&steps).map(|()| true),
+        Command::E2e(options) => options.run(&steps),
+        Command::Xen(command) => command.run(&steps).map(|()| true),
     }
-    Ok(ExitCode::SUCCESS)
 }

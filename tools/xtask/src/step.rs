@@ -9,26 +9,23 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
 use crate::dirs::Dirs;
 use crate::process::Running;
+use crate::progress::{self, Progress};
 
 /// Lines of a log that are shown when a step fails.
 const TAIL: usize = 25;
 
 /// More than `TAIL` lines take.
 const TAIL_BYTES: usize = 16 << 10;
-
-/// How often a long step says that it is still at work, off a terminal.
-const STILL: Duration = Duration::from_secs(20);
 
 /// What a result depends on.
 #[derive(Clone, Default)]
@@ -72,9 +69,8 @@ pub(crate) struct Steps {
 /// What a step's work is given.
 pub(crate) struct Cx<'a> {
     pub(crate) dirs: &'a Dirs,
-    name: &'a str,
     log: PathBuf,
-    show: Show,
+    progress: &'a Progress,
 }
 
 /// A file or folder that a step makes.
@@ -94,7 +90,7 @@ impl Steps {
         let stamp = self.stamp(name);
         let done = fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == key);
         if done && !self.force && outputs.iter().all(|output| output.exists()) {
-            line(name, "unchanged", None);
+            progress::unchanged(name);
             return Ok(key);
         }
         // A step that is cut short must not be taken for done.
@@ -131,25 +127,14 @@ impl Steps {
     fn perform(&self, name: &str, work: impl FnOnce(&Cx) -> Result<String>) -> Result<()> {
         let log = self.dirs.log(&file_name(name));
         write(&log, "")?;
-        let cx = Cx {
+        let progress = Progress::start(name);
+        let said = work(&Cx {
             dirs: &self.dirs,
-            name,
             log,
-            show: Show::start(name),
-        };
-        let started = Instant::now();
-        let said = work(&cx);
-        cx.show.finish();
-        match said {
-            Ok(said) => {
-                line(name, &said, Some(started.elapsed()));
-                Ok(())
-            }
-            Err(error) => {
-                line(name, "FAILED", Some(started.elapsed()));
-                Err(error)
-            }
-        }
+            progress: &progress,
+        });
+        progress.finish(said.as_deref().unwrap_or("FAILED"));
+        said.map(drop)
     }
 }
 
@@ -173,7 +158,7 @@ impl Cx<'_> {
             std::thread::sleep(Duration::from_millis(20));
             if said.elapsed() > Duration::from_millis(250) {
                 said = Instant::now();
-                self.show.at_work(self.name, &last_line(&self.log));
+                self.progress.at(&last_line(&self.log));
             }
         };
         if !status.success() {
@@ -210,53 +195,6 @@ impl Cx<'_> {
     pub(crate) fn log(&self) -> &Path {
         &self.log
     }
-}
-
-/// Progress of one step: a spinner on a terminal, plain lines elsewhere.
-enum Show {
-    Spinner(ProgressBar),
-    Plain(std::cell::Cell<Instant>, Instant),
-}
-
-impl Show {
-    fn start(name: &str) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self::Plain(Instant::now().into(), Instant::now());
-        }
-        let style = ProgressStyle::with_template("{spinner} {prefix:<27} {elapsed} {wide_msg}")
-            .expect("the template is well formed");
-        let bar = ProgressBar::new_spinner()
-            .with_style(style)
-            .with_prefix(name.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self::Spinner(bar)
-    }
-
-    fn at_work(&self, name: &str, on: &str) {
-        match self {
-            Self::Spinner(bar) => bar.set_message(on.to_owned()),
-            Self::Plain(said, started) => {
-                if said.get().elapsed() > STILL {
-                    said.set(Instant::now());
-                    println!("  ...  {name}: {} s, {on}", started.elapsed().as_secs());
-                }
-            }
-        }
-    }
-
-    fn finish(&self) {
-        if let Self::Spinner(bar) = self {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// The one line of a step.
-fn line(name: &str, said: &str, took: Option<Duration>) {
-    let took = took
-        .map(|took| format!("{:.1} s", took.as_secs_f64()))
-        .unwrap_or_default();
-    println!("{name:<27} {said:<58} {took:>8}");
 }
 
 fn file_name(name: &str) -> String {

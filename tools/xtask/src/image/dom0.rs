@@ -4,7 +4,7 @@
 //! toolstack is the stock one.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -71,15 +71,19 @@ impl Dom0 {
             Flavour::Ours => programs::build(steps, &["vconsoled", "vconsole"])?,
             Flavour::Stock => String::new(),
         };
-        let initrd = steps.dirs.image(flavour.tree()).with_extension("cpio");
+        let (monitor, monitor_key) = guest::monitor(steps)?;
+        let initrd = steps.dirs.machine(flavour.tree()).with_extension("cpio");
         let key = Key::default()
             .text(&built.toolstack)
             .text(&programs)
             .text(guest_key)
+            .text(monitor_key)
             .text(INIT)
             .text(GUEST);
         steps.run(&flavour.step("dom0 image"), key, &[&initrd], |cx| {
-            let archive = compose(cx, &kernel, built, flavour, &guest)?;
+            let mut archive = compose(cx, &kernel, built, flavour)?;
+            archive.file("/guest/guest.cpio.gz", &guest)?;
+            archive.file("/guest/monitor.bin", &monitor)?;
             let size = archive.write(&initrd)?;
             Ok(format!("made, {} KiB", size >> 10))
         })?;
@@ -90,13 +94,7 @@ impl Dom0 {
     }
 }
 
-fn compose(
-    cx: &Cx,
-    kernel: &Kernel,
-    built: &Built,
-    flavour: Flavour,
-    guest: &Path,
-) -> Result<Archive> {
+fn compose(cx: &Cx, kernel: &Kernel, built: &Built, flavour: Flavour) -> Result<Archive> {
     let sysroot = cx.dirs.sysroot();
     let mut archive = Archive::new();
     archive.script("/init", INIT);
@@ -143,7 +141,6 @@ fn compose(
     libraries::add(&mut archive, &folders)?;
 
     archive.file("/guest/Image", &kernel.image)?;
-    archive.file("/guest/guest.cpio.gz", guest)?;
     let uart = match flavour {
         Flavour::Ours => "pl011 = 1\nextra = \"console=hvc0 console=ttyAMA0\"\n",
         Flavour::Stock => "vuart = \"sbsa_uart\"\nextra = \"console=hvc0 console=ttyAMA0\"\n",

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! The guest: Debian's kernel with busybox, a shell on each console it has.
+//! The guests: Debian's kernel with busybox and a shell on each console it has,
+//! and the bare-metal one that tries what a guest must not do.
 
+use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -14,7 +17,7 @@ const INIT: &str = include_str!("guest-init.sh");
 /// Makes the guest's initramfs. Returns its path and the step's key.
 pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(PathBuf, String)> {
     let agent = programs::build(steps, &["e2e"])?;
-    let path = steps.dirs.image("guest.cpio");
+    let path = steps.dirs.machine("guest.cpio");
     let key = Key::default()
         .text(&kernel.key)
         .text(sysroot)
@@ -31,4 +34,30 @@ pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(Pat
         Ok(format!("made, {} KiB", size >> 10))
     })?;
     Ok((path, key))
+}
+
+/// Compiles the bare-metal guest of `tests/guests`. Returns its path and the
+/// step's key.
+pub(crate) fn monitor(steps: &Steps) -> Result<(PathBuf, String)> {
+    let sources = steps.dirs.root.join("tests/guests");
+    let out = steps.dirs.machine("guests");
+    let image = out.join("monitor.bin");
+    let mut files: Vec<PathBuf> = fs::read_dir(&sources)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    files.sort();
+    let key = files
+        .iter()
+        .try_fold(Key::default(), |key, file| key.file(file))?;
+    let key = steps.run("bare-metal guest", key, &[&image], |cx| {
+        cx.run(
+            Command::new("make")
+                .arg("-C")
+                .arg(&sources)
+                .arg("CROSS_COMPILE=aarch64-linux-gnu-")
+                .arg(format!("OUT={}", out.display())),
+        )?;
+        Ok(format!("built, {} bytes", fs::metadata(&image)?.len()))
+    })?;
+    Ok((image, key))
 }

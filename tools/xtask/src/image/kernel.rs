@@ -31,7 +31,7 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Fetches and unpacks it.
     pub(crate) fn fetch(steps: &Steps, packages: &Packages) -> Result<Self> {
-        let folder = steps.dirs.image("kernel");
+        let folder = steps.dirs.machine("kernel");
         let image = folder.join("Image");
         let kernel = &packages.kernel;
         let key = Key::default()

@@ -18,8 +18,8 @@ const TARGET: &str = "aarch64-unknown-none-softfloat";
 /// Where the object goes in a tree; make knows a shipped object by its suffix.
 const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
 
-/// Builds `xen/xen` of the tree. Returns its path and the step's key.
-pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<(PathBuf, String)> {
+/// Builds `xen/xen` of the tree. Returns its path.
+pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
     let image = tree.path.join("xen/xen");
     let mut key = tree.key(|path| path.starts_with("xen"));
     if tree.flavour == Flavour::Ours {
@@ -27,7 +27,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<(PathBuf, String)> {
         key = key.file(&object)?;
         update(&tree.path.join(OBJECT), &fs::read(&object)?)?;
     }
-    let key = steps.run(&tree.flavour.step("hypervisor"), key, &[&image], |cx| {
+    steps.run(&tree.flavour.step("hypervisor"), key, &[&image], |cx| {
         let make = || {
             let mut make = Command::new("make");
             make.arg("-C").arg(tree.path.join("xen")).arg(jobs());
@@ -38,7 +38,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<(PathBuf, String)> {
         cx.run(&mut make())?;
         Ok(format!("built, {} KiB", fs::metadata(&image)?.len() >> 10))
     })?;
-    Ok((image, key))
+    Ok(image)
 }
 
 /// Builds the Rust library and links it to one object with folded sections.

@@ -41,7 +41,7 @@ pub(crate) enum Command {
 
 impl Command {
     /// Runs the command.
-    pub(crate) fn run(self, steps: &Steps) -> Result<()> {
+    pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
         let packages = Packages::read();
         match self {
             Self::Fetch => {
@@ -50,14 +50,18 @@ impl Command {
                 println!("{}", steps.dirs.xen("src").display());
             }
             Self::Build { stock } => {
-                let flavour = if stock { Flavour::Stock } else { Flavour::Ours };
+                let flavour = if *stock {
+                    Flavour::Stock
+                } else {
+                    Flavour::Ours
+                };
                 host::prepare(steps, &packages)?;
                 let built = build(steps, &packages, flavour)?;
                 println!("{}", built.hypervisor.display());
             }
             Self::Apply { tree } => {
-                let set = HookSet::for_tree(&steps.dirs.shim(), &tree)?;
-                let (hooks, files) = set.apply(&tree)?;
+                let set = HookSet::for_tree(&steps.dirs.shim(), tree)?;
+                let (hooks, files) = set.apply(tree)?;
                 println!(
                     "Xen {}: {hooks} hooks applied, {files} files put in",
                     set.version()
@@ -83,13 +87,20 @@ pub(crate) fn build(steps: &Steps, packages: &Packages, flavour: Flavour) -> Res
     let source = fetch::source(steps, packages)?;
     let sysroot = sysroot::make(steps, packages)?;
     let tree = Tree::prepare(steps, &source, flavour)?;
-    let (hypervisor, _) = hypervisor::build(steps, &tree)?;
+    let hypervisor = hypervisor::build(steps, &tree)?;
     let toolstack = toolstack::build(steps, &tree, &sysroot)?;
     Ok(Built {
         hypervisor,
         tree: tree.path,
         toolstack,
     })
+}
+
+/// Fetches and builds the hypervisor alone, without our hooks.
+pub(crate) fn stock_hypervisor(steps: &Steps, packages: &Packages) -> Result<PathBuf> {
+    let source = fetch::source(steps, packages)?;
+    let tree = Tree::prepare(steps, &source, Flavour::Stock)?;
+    hypervisor::build(steps, &tree)
 }
 
 /// make's `-j` for this machine.

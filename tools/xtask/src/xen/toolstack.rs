@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::jobs;
 use super::tree::Tree;
-use crate::step::{Cx, Key, Steps};
+use crate::step::{Cx, Steps};
 
 /// Folders of `tools/`, in the order in which they need each other.
 const PARTS: [&str; 6] = ["include", "libs", "xl", "helpers", "xenstore", "console"];

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//! What people see while we work: a spinner on a terminal, plain lines
+//! elsewhere, and one line for each thing that was done.
+
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often something long says that it is still at work, off a terminal.
+const STILL: Duration = Duration::from_secs(20);
+
+/// Progress of one thing.
+pub(crate) struct Progress {
+    name: String,
+    started: Instant,
+    show: Show,
+}
+
+enum Show {
+    Spinner(ProgressBar),
+    /// When it last said something.
+    Plain(Cell<Instant>),
+}
+
+impl Progress {
+    /// Begins to show that `name` is at work.
+    pub(crate) fn start(name: &str) -> Self {
+        let started = Instant::now();
+        let show = if std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{spinner} {prefix:<26} {elapsed} {wide_msg}")
+                .expect("the template is well formed");
+            let bar = ProgressBar::new_spinner()
+                .with_style(style)
+                .with_prefix(name.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            Show::Spinner(bar)
+        } else {
+            Show::Plain(started.into())
+        };
+        Self {
+            name: name.to_owned(),
+            started,
+            show,
+        }
+    }
+
+    /// Says what it is at work on.
+    pub(crate) fn at(&self, on: &str) {
+        match &self.show {
+            Show::Spinner(bar) => bar.set_message(on.to_owned()),
+            Show::Plain(said) => {
+                if said.get().elapsed() > STILL {
+                    said.set(Instant::now());
+                    println!(
+                        "  ...  {}: {} s, {on}",
+                        self.name,
+                        self.started.elapsed().as_secs()
+                    );
+                }
+            }
+        }
+    }
+
+    /// Ends with the line that says what was done and how long it took.
+    pub(crate) fn finish(self, said: &str) {
+        let took = format!("{:.1} s", self.started.elapsed().as_secs_f64());
+        let name = self.name.clone();
+        // The spinner goes before the line comes.
+        drop(self);
+        println!("{name:<27} {said:<60} {took:>8}");
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Show::Spinner(bar) = &self.show {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The line of something that needed no work.
+pub(crate) fn unchanged(name: &str) {
+    println!("{name:<27} unchanged");
+}

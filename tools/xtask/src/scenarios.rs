@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask e2e`: scenarios in emulated machines, one boot for all that
+//! want the same machine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use e2e::report::{Check, Event, Outcome};
+use e2e::{Hypervisor, Scenario};
+
+use crate::host;
+use crate::image::Dom0;
+use crate::machine::{Machine, Output, Spec};
+use crate::packages::Packages;
+use crate::progress::Progress;
+use crate::step::{Steps, tail};
+use crate::xen::{self, Flavour};
+
+/// From power-on to the agent's first word, on a busy machine.
+const BOOT: Duration = Duration::from_secs(180);
+
+/// What a scenario may take beyond its own limit: putting dom0 in order.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// Run end-to-end scenarios in emulated Xen
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Names; all if none is given
+    scenarios: Vec<String>,
+    /// Show the scenarios and run none
+    #[arg(long)]
+    list: bool,
+}
+
+impl Options {
+    /// Runs them. Whether all passed.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
+        if self.list {
+            for scenario in e2e::scenarios() {
+                println!("{:<18} {}", scenario.name, scenario.about);
+            }
+            return Ok(true);
+        }
+        let chosen = choose(&self.scenarios)?;
+        let outcomes = Bench::prepare(steps)?.run(&chosen)?;
+        let failed = outcomes.iter().filter(|outcome| !outcome.pass).count();
+        println!("{} passed, {failed} failed", outcomes.len() - failed);
+        Ok(failed == 0)
+    }
+}
+
+/// The scenarios of these names, in the order of a whole run; all if there
+/// are no names.
+fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
+    if let Some(name) = names.iter().find(|name| e2e::scenario(name).is_none()) {
+        bail!("there is no scenario `{name}`; `cargo xtask e2e --list` shows them");
+    }
+    let all = e2e::scenarios().iter();
+    Ok(all
+        .filter(|s| names.is_empty() || names.iter().any(|name| name == s.name))
+        .collect())
+}
+
+/// Everything that scenarios boot.
+pub(crate) struct Bench<'a> {
+    steps: &'a Steps,
+    packages: Packages,
+    dom0: Dom0,
+    hypervisor: PathBuf,
+}
+
+impl<'a> Bench<'a> {
+    /// Does every step up to the images.
+    pub(crate) fn prepare(steps: &'a Steps) -> Result<Self> {
+        let packages = Packages::read();
+        host::prepare(steps, &packages)?;
+        let built = xen::build(steps, &packages, Flavour::Ours)?;
+        let dom0 = Dom0::make(steps, &packages, &built, Flavour::Ours)?;
+        Ok(Self {
+            steps,
+            packages,
+            dom0,
+            hypervisor: built.hypervisor,
+        })
+    }
+
+    /// Switches on a machine for a task of dom0's (words on its kernel's
+    /// command line). Its console is logged under `name`.
+    pub(crate) fn start(
+        &self,
+        needs: e2e::Machine,
+        task: String,
+        name: &str,
+    ) -> Result<(Machine, PathBuf)> {
+        let hypervisor = match needs.hypervisor {
+            Hypervisor::Ours => self.hypervisor.clone(),
+            Hypervisor::Stock => xen::stock_hypervisor(self.steps, &self.packages)?,
+        };
+        let spec = Spec {
+            hypervisor,
+            gic: needs.gic,
+            cpus: needs.cpus,
+            task,
+        };
+        let log = self.steps.dirs.log(name);
+        Ok((Machine::start(&spec, &self.dom0, &log)?, log))
+    }
+
+    /// Runs scenarios and says a line on each.
+    pub(crate) fn run(&self, scenarios: &[&Scenario]) -> Result<Vec<Outcome>> {
+        let mut groups: BTreeMap<e2e::Machine, Vec<&Scenario>> = BTreeMap::new();
+        for scenario in scenarios {
+            groups.entry(scenario.needs).or_default().push(scenario);
+        }
+        let mut outcomes = Vec::new();
+        for (needs, mut left) in groups {
+            // A machine that dies takes one scenario with it, not the rest.
+            while !left.is_empty() {
+                let done = self.run_group(needs, &left)?;
+                left.drain(..done.len().min(left.len()));
+                outcomes.extend(done);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Boots once and runs scenarios until one ends the machine. Returns at
+    /// least one outcome.
+    fn run_group(&self, needs: e2e::Machine, scenarios: &[&Scenario]) -> Result<Vec<Outcome>> {
+        let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
+        let hypervisor = match needs.hypervisor {
+            Hypervisor::Ours => "ours",
+            Hypervisor::Stock => "stock",
+        };
+        let label = format!("boot GICv{} {hypervisor}", needs.gic);
+        let log = format!("machine-gicv{}-{hypervisor}-{}", needs.gic, names[0]);
+        let (mut machine, log) = self.start(needs, format!("e2e={}", names.join(",")), &log)?;
+        let mut complaints = String::new();
+        let mut outcomes = Vec::new();
+        let mut progress = Some(Progress::start(&label));
+        let mut deadline = Instant::now() + BOOT;
+        let why = loop {
+            let output = match machine.next(deadline) {
+                Ok(Some(output)) => output,
+                Ok(None) => break "the machine went off".to_owned(),
+                Err(error) => break error.to_string(),
+            };
+            match output {
+                Output::Console(_) => {}
+                Output::Complaint(line) => {
+                    complaints.push_str(&line);
+                    complaints.push('\n');
+                }
+                Output::Event(Event::Ready) => {
+                    if let Some(progress) = progress.take() {
+                        progress.finish(&format!("dom0 is ready, {} CPUs", needs.cpus));
+                    }
+                }
+                Output::Event(Event::Start { scenario }) => {
+                    let limit = e2e::scenario(&scenario).map_or(0, |scenario| scenario.limit);
+                    deadline = Instant::now() + Duration::from_secs(limit) + SLACK;
+                    progress = Some(Progress::start(&format!("e2e {scenario}")));
+                }
+                Output::Event(Event::Result(outcome)) => {
+                    if let Some(progress) = progress.take() {
+                        progress.finish(&summary(&outcome));
+                    }
+                    for check in outcome.checks.iter().filter(|check| !check.pass) {
+                        println!("    FAILED {}: {}", check.id, check.detail);
+                    }
+                    outcomes.push(outcome);
+                }
+                Output::Event(Event::Done) => return Ok(outcomes),
+            }
+        };
+        if let Some(progress) = progress.take() {
+            progress.finish("FAILED");
+        }
+        let detail = format!(
+            "{why}; the end of {}:\n{}\n{complaints}",
+            log.display(),
+            tail(&log)
+        );
+        println!("    FAILED {detail}");
+        if let Some(unfinished) = names.get(outcomes.len()) {
+            let check = Check {
+                id: "the machine runs".into(),
+                pass: false,
+                detail,
+            };
+            outcomes.push(Outcome::new(
+                unfinished,
+                0.0,
+                vec![check],
+                serde_json::Map::new(),
+            ));
+        }
+        Ok(outcomes)
+    }
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let passed = outcome.checks.iter().filter(|check| check.pass).count();
+    if outcome.pass {
+        format!("{passed} checks passed")
+    } else {
+        format!(
+            "FAILED: {} of {} checks passed",
+            passed,
+            outcome.checks.len()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_choose_in_the_order_of_a_whole_run() {
+        let names = ["gicv2".to_owned(), "demo".to_owned()];
+        let chosen: Vec<&str> = choose(&names).unwrap().iter().map(|s| s.name).collect();
+        assert_eq!(chosen, ["demo", "gicv2"]);
+        assert_eq!(choose(&[]).unwrap().len(), e2e::scenarios().len());
+        let error = choose(&["nonesuch".to_owned()]).unwrap_err().to_string();
+        assert!(
+            error.contains("nonesuch") && error.contains("--list"),
+            "{error}"
+        );
+    }
+}
