@@ -56,8 +56,7 @@ impl Pl011 {
             receiver: Receiver::new(),
             flags: Flags::new(0),
         };
-        device.flags.modify(device.modem_inputs());
-        device.settle_flags();
+        device.settle_derived();
         device
     }
 
@@ -237,15 +236,7 @@ impl Pl011 {
             self.transmitter.fifo.set_enabled(deep);
             self.receiver.set_enabled(deep, &mut self.interrupts);
         }
-        let levels = self.stored.ifls();
-        let (tx, rx) = if deep {
-            (
-                fifo::trigger(levels.read(IFLS::TXIFLSEL)),
-                fifo::trigger(levels.read(IFLS::RXIFLSEL)),
-            )
-        } else {
-            (0, 1)
-        };
+        let (tx, rx) = self.triggers();
         self.transmitter.set_trigger(tx, &mut self.interrupts);
         self.receiver.set_trigger(rx, &mut self.interrupts);
         if self.loops_break() && !sent_break {
@@ -253,6 +244,28 @@ impl Pl011 {
         }
         self.settle_modem();
         self.settle();
+    }
+
+    /// The levels that `LCR_H.FEN` and IFLS select for the two directions;
+    /// without FIFOs, the holding registers' (TRM 2.8.2, 2.8.3).
+    fn triggers(&self) -> (u8, u8) {
+        if !self.stored.lcr_h().is_set(LCR_H::FEN) {
+            return (0, 1);
+        }
+        let levels = self.stored.ifls();
+        let level = |field| fifo::trigger(levels.read(field));
+        (level(IFLS::TXIFLSEL), level(IFLS::RXIFLSEL))
+    }
+
+    /// Sets what follows from registers and FIFOs after reset or restore, which
+    /// is no event and raises nothing.
+    pub(crate) fn settle_derived(&mut self) {
+        let deep = self.stored.lcr_h().is_set(LCR_H::FEN);
+        self.transmitter.fifo.set_enabled(deep);
+        self.receiver.fifo.set_enabled(deep);
+        (self.transmitter.trigger, self.receiver.trigger) = self.triggers();
+        self.flags.modify(self.modem_inputs());
+        self.settle_flags();
     }
 
     /// The transmitted break of `LCR_H.BRK` reaches the receiver.

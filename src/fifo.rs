@@ -34,7 +34,12 @@ impl<T> Fifo<T> {
     /// Full as the guest sees it: it may hold more when FEN was cleared while
     /// entries were queued.
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= if self.enabled { DEPTH } else { 1 }
+        self.len() >= self.depth()
+    }
+
+    /// Entries it holds as the guest sees it.
+    pub(crate) fn depth(&self) -> usize {
+        if self.enabled { DEPTH } else { 1 }
     }
 
     /// FEN: decides the depth, keeps the entries.
@@ -54,6 +59,10 @@ impl<T> Fifo<T> {
 
     pub(crate) fn front(&self) -> Option<&T> {
         self.entries.front()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -12,6 +12,7 @@
 //! - [`backend`], [`ring`]: what the line is made of
 //! - [`outcome`]: what a caller has to do next
 //! - [`uart`]: the device on its line, the front door
+//! - [`snapshot`]: its state as bytes
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod outcome;
 mod receiver;
 pub mod registers;
 pub mod ring;
+pub mod snapshot;
 mod transmitter;
 pub mod trap;
 pub mod uart;

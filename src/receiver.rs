@@ -76,7 +76,7 @@ impl Receiver {
         }
     }
 
-    fn at_trigger(&self) -> bool {
+    pub(crate) fn at_trigger(&self) -> bool {
         self.fifo.len() >= usize::from(self.trigger)
     }
 

@@ -31,7 +31,7 @@ impl Transmitter {
         }
     }
 
-    fn at_trigger(&self) -> bool {
+    pub(crate) fn at_trigger(&self) -> bool {
         self.fifo.len() <= usize::from(self.trigger)
     }
 

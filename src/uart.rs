@@ -4,6 +4,7 @@
 
 use crate::backend::{Backend, Sent};
 use crate::device::{Effect, Pl011};
+use crate::interrupt::Interrupts;
 use crate::outcome::Outcome;
 use crate::registers::Register;
 use crate::trap::Access;
@@ -98,6 +99,11 @@ impl<B: Backend> Uart<B> {
     pub fn receive_break(&mut self) -> Outcome {
         self.device.receive_break();
         self.outcome(false)
+    }
+
+    /// UARTMIS, as the last entry left it.
+    pub fn pending(&self) -> Interrupts {
+        self.device.pending()
     }
 
     /// The line.

@@ -30,23 +30,23 @@ use crate::backend::{Backend, Sent, Traffic};
 /// The guest's end of a ring in `M`.
 #[derive(Debug)]
 pub struct RingPort<M> {
-    memory: M,
+    pub(crate) memory: M,
     /// Owned, and always equal to what was published.
-    out_prod: u32,
+    pub(crate) out_prod: u32,
     /// The backend's, as last accepted.
-    out_cons: u32,
+    pub(crate) out_cons: u32,
     /// Owned: the next byte to take. Published by `acknowledge`.
-    in_cons: u32,
-    in_cons_published: u32,
+    pub(crate) in_cons: u32,
+    pub(crate) in_cons_published: u32,
     /// The backend's, as last accepted.
-    in_prod: u32,
+    pub(crate) in_prod: u32,
     /// The backend found `in` full and was not told of room since.
-    in_blocked: bool,
+    pub(crate) in_blocked: bool,
     /// The backend announced the event index when last asked.
-    event_index: bool,
+    pub(crate) event_index: bool,
     /// `out_prod` up to which `traffic.bytes_out` has counted.
-    out_counted: u32,
-    traffic: Traffic,
+    pub(crate) out_counted: u32,
+    pub(crate) traffic: Traffic,
 }
 
 impl<M: RingMemory> RingPort<M> {

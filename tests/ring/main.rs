@@ -4,6 +4,7 @@
 mod doorbells;
 mod hostile;
 mod layout;
+mod snapshot;
 mod threads;
 mod transfer;
 
