@@ -86,7 +86,21 @@ pub struct vpl011_counters {
 
 impl From<Counters> for vpl011_counters {
     fn from(counters: Counters) -> Self {
-        let Counters { bytes_out, bytes_in, doorbells, resyncs, dropped, overruns } = counters;
-        Self { bytes_out, bytes_in, doorbells, resyncs, dropped, overruns }
+        let Counters {
+            bytes_out,
+            bytes_in,
+            doorbells,
+            resyncs,
+            dropped,
+            overruns,
+        } = counters;
+        Self {
+            bytes_out,
+            bytes_in,
+            doorbells,
+            resyncs,
+            dropped,
+            overruns,
+        }
     }
 }

@@ -52,7 +52,10 @@ pub unsafe extern "C" fn vpl011_access(
     // SAFETY: the caller's obligation, passed on.
     let device = unsafe { device(state) };
     let Ok((direction, access)) = Access::from_esr(esr, offset) else {
-        return vpl011_outcome { flags: VPL011_ABORT, ..vpl011_outcome::default() };
+        return vpl011_outcome {
+            flags: VPL011_ABORT,
+            ..vpl011_outcome::default()
+        };
     };
     let outcome = match direction {
         Direction::Read => device.read(access),
@@ -80,10 +83,7 @@ pub unsafe extern "C" fn vpl011_ring_event(state: *mut vpl011_state) -> vpl011_o
 ///
 /// See the [module](self).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vpl011_receive(
-    state: *mut vpl011_state,
-    character: u8,
-) -> vpl011_outcome {
+pub unsafe extern "C" fn vpl011_receive(state: *mut vpl011_state, character: u8) -> vpl011_outcome {
     // SAFETY: the caller's obligation, passed on.
     let device = unsafe { device(state) };
     device.backend_mut().type_ahead(character);

@@ -2,6 +2,8 @@
 //! Runs the cases of `tests/glue/cases.c`: the C glue with the real device
 //! behind it, on the host.
 
+#[path = "support/staticlib.rs"]
+mod staticlib;
 mod support;
 
 use std::path::PathBuf;
@@ -12,13 +14,24 @@ use std::sync::LazyLock;
 static RUNNER: LazyLock<PathBuf> = LazyLock::new(|| {
     let shim = support::shim();
     let runner = support::scratch().join("glue-cases");
-    let glue = ["console.c", "device.c", "lifecycle.c", "private.c"].map(|f| shim.join("glue").join(f));
+    let glue =
+        ["console.c", "device.c", "lifecycle.c", "private.c"].map(|f| shim.join("glue").join(f));
     let emulated = ["emul.c", "cases.c"].map(|f| shim.join("tests/glue").join(f));
     support::run(
         Command::new("cc")
             .args(["-std=gnu99", "-g", "-O1", "-fsanitize=address,undefined"])
-            .args(["-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Wno-unused-parameter"])
-            .args(["-Wstrict-prototypes", "-Wredundant-decls", "-Wvla", "-Werror"])
+            .args([
+                "-fno-sanitize-recover=all",
+                "-Wall",
+                "-Wextra",
+                "-Wno-unused-parameter",
+            ])
+            .args([
+                "-Wstrict-prototypes",
+                "-Wredundant-decls",
+                "-Wvla",
+                "-Werror",
+            ])
             .arg("-Wdeclaration-after-statement")
             .arg("-I")
             .arg(shim.join("include"))
@@ -28,7 +41,7 @@ static RUNNER: LazyLock<PathBuf> = LazyLock::new(|| {
             .arg(&runner)
             .args(glue)
             .args(emulated)
-            .arg(support::staticlib(None)),
+            .arg(staticlib::build(None)),
     );
     runner
 });

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+//! What the device costs a hypervisor: the object as it is linked into Xen,
+//! built and folded as `README.md` says.
+
+#[path = "support/staticlib.rs"]
+mod staticlib;
+mod support;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use hyp_shim::abi::vpl011_state;
+
+/// Bytes of code allowed in the hypervisor.
+const TEXT: u64 = 8 * 1024;
+/// Bytes of state allowed for a domain.
+const STATE: usize = 512;
+
+static OBJECT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let object = support::scratch().join("core.o");
+    support::run(
+        Command::new("aarch64-linux-gnu-ld")
+            .args(["-r", "--gc-sections", "-T"])
+            .arg(support::shim().join("fold-sections.lds"))
+            .arg("-o")
+            .arg(&object)
+            .arg(staticlib::build(Some("aarch64-unknown-none-softfloat"))),
+    );
+    object
+});
+
+/// Name and size of each section that takes memory.
+fn sections() -> Vec<(String, u64)> {
+    let listing = support::run(
+        Command::new("aarch64-linux-gnu-size")
+            .arg("-A")
+            .arg(&*OBJECT),
+    );
+    listing
+        .lines()
+        .filter(|line| line.starts_with('.'))
+        .map(|line| {
+            let mut columns = line.split_whitespace();
+            let name = columns.next().unwrap().to_owned();
+            (name, columns.next().unwrap().parse().unwrap())
+        })
+        .filter(|(_, size)| *size > 0)
+        .collect()
+}
+
+/// Symbols with their kind as `nm` names it.
+fn symbols() -> Vec<(char, String)> {
+    let listing = support::run(Command::new("aarch64-linux-gnu-nm").arg(&*OBJECT));
+    listing
+        .lines()
+        .map(|line| {
+            let mut columns = line.split_whitespace().rev();
+            let name = columns.next().unwrap().to_owned();
+            (columns.next().unwrap().chars().next().unwrap(), name)
+        })
+        .collect()
+}
+
+#[test]
+fn text_and_state_are_within_budget() {
+    let sections = sections();
+    let text = sections
+        .iter()
+        .find(|(name, _)| name == ".text")
+        .expect("a .text")
+        .1;
+    println!(
+        "text {text} of {TEXT}, state {} of {STATE}, {sections:?}",
+        size_of::<vpl011_state>()
+    );
+    assert!(text <= TEXT, "{text} bytes of text");
+    assert!(size_of::<vpl011_state>() <= STATE);
+}
+
+#[test]
+fn only_sections_that_xen_links_are_left() {
+    for (name, size) in sections() {
+        assert!(
+            [".text", ".rodata"].contains(&name.as_str()),
+            "{name} has {size} bytes"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_needed_but_the_panic_handler() {
+    let needed: Vec<_> = symbols()
+        .into_iter()
+        .filter(|(kind, _)| *kind == 'U')
+        .collect();
+    assert_eq!(needed, [('U', "vpl011_panic".to_owned())]);
+}
+
+#[test]
+fn memory_functions_give_way_to_the_hypervisors() {
+    for (kind, name) in symbols() {
+        if ["memcpy", "memmove", "memset", "memcmp", "bcmp"].contains(&name.as_str()) {
+            assert_eq!(kind, 'W', "{name} would clash with Xen's");
+        }
+    }
+}
+
+#[test]
+fn no_instruction_touches_floating_point() {
+    let code = support::run(
+        Command::new("aarch64-linux-gnu-objdump")
+            .args(["-d", "--no-show-raw-insn"])
+            .arg(&*OBJECT),
+    );
+    for line in code.lines() {
+        // Address, mnemonic, operands.
+        let operands = line.split('\t').nth(2).unwrap_or("");
+        assert!(!operands.split(',').any(is_vector_register), "{line}");
+    }
+}
+
+/// Whether an operand is a register of the vector file: v0.16b, q0, d0, ...
+fn is_vector_register(operand: &str) -> bool {
+    let name = operand
+        .trim_matches([' ', '{', '}', '[', ']'])
+        .split('.')
+        .next()
+        .unwrap();
+    name.split_at_checked(1).is_some_and(|(bank, number)| {
+        "vqdshb".contains(bank) && number.parse::<u8>().is_ok_and(|number| number < 32)
+    })
+}
+
+#[test]
+fn vector_registers_are_known_from_the_rest() {
+    for operand in ["v31.16b", " q0", "d2", "{v1.4s", "s9", "h0", "b7"] {
+        assert!(is_vector_register(operand), "{operand}");
+    }
+    for operand in ["x0", "w31", "d24 <f>", "[sp", "sp", "#16", "b", "", "v32"] {
+        assert!(!is_vector_register(operand), "{operand}");
+    }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//! The library under test, as C gets it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support;
+
+/// Builds the library, for the host or as the hypervisor has it.
+pub(crate) fn build(target: Option<&str>) -> PathBuf {
+    let target_dir = support::scratch().join("staticlib");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--package",
+        "hyp-shim",
+        "--lib",
+        "--target-dir",
+    ]);
+    cargo
+        .arg(&target_dir)
+        .current_dir(support::shim().parent().expect("the repository's root"));
+    let built = match target {
+        None => target_dir.join("debug"),
+        Some(target) => {
+            cargo.args(["--profile", "hypervisor", "--target", target]);
+            target_dir.join(target).join("hypervisor")
+        }
+    };
+    support::run(&mut cargo);
+    built.join("libhyp_shim.a")
+}
