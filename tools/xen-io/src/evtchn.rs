@@ -120,9 +120,8 @@ impl EventChannels for Evtchn {
                 Ok(length) => {
                     let (words, _) = bytes[..length].as_chunks::<4>();
                     ports.extend(words.iter().map(|word| Port(u32::from_ne_bytes(*word))));
-                    if length < bytes.len() {
-                        return Ok(());
-                    }
+                    // A short read is no end: the kernel wakes nobody for a
+                    // port that it adds while we read.
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
