@@ -120,6 +120,12 @@ impl Private {
         Ok(private)
     }
 
+    /// Loads the package lists.
+    pub(crate) fn update(&self, cx: &Cx) -> Result<()> {
+        cx.run(self.apt_get().arg("update"))
+            .map_err(|error| offline(cx).unwrap_or(error))
+    }
+
     /// Runs `work`; if that fails, loads the package lists and runs it again.
     fn with_lists<T>(&self, cx: &Cx, work: impl Fn() -> Result<T>) -> Result<T> {
         if let Ok(done) = work() {

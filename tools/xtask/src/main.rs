@@ -4,7 +4,9 @@
 
 mod apt;
 mod boot;
+mod demo;
 mod dirs;
+mod doctor;
 
 mod host;
 mod image;
@@ -14,6 +16,7 @@ mod process;
 mod progress;
 mod scenarios;
 mod step;
+mod test;
 mod xen;
 
 use std::process::ExitCode;
@@ -26,7 +29,7 @@ use self::step::Steps;
 
 /// Build, run and test vpl011
 #[derive(Parser)]
-#[command(name = "cargo xtask", version)]
+#[command(name = "xtask", bin_name = "cargo xtask", version)]
 struct Options {
     /// Do every step again, even if nothing changed
     #[arg(long, global = true)]
@@ -38,7 +41,10 @@ struct Options {
 #[derive(clap::Subcommand)]
 enum Command {
     Boot(boot::Boot),
+    Demo(demo::Options),
+    Test(test::Options),
     E2e(scenarios::Options),
+    Doctor(doctor::Options),
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
     Xen(xen::Command),
@@ -67,6 +73,9 @@ fn run(options: &Options) -> Result<bool> {
     };
     match &options.command {
         Command::Boot(boot) => boot.run(&steps).map(|()| true),
+        Command::Demo(options) => options.run(&steps),
+        Command::Doctor(options) => options.run(&steps),
+        Command::Test(options) => options.run(&steps),
         Command::E2e(options) => options.run(&steps),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }

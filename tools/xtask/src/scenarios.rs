@@ -201,7 +201,8 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn summary(outcome: &Outcome) -> String {
+/// What became of a scenario, in a few words.
+pub(crate) fn summary(outcome: &Outcome) -> String {
     let passed = outcome.checks.iter().filter(|check| check.pass).count();
     if outcome.pass {
         format!("{passed} checks passed")

@@ -120,6 +120,17 @@ impl Steps {
         result.ok_or_else(|| anyhow!("step `{name}` has no result"))
     }
 
+    /// Does something that is no step: without a line of its own.
+    pub(crate) fn quietly<T>(&self, name: &str, work: impl FnOnce(&Cx) -> Result<T>) -> Result<T> {
+        let log = self.dirs.log(&file_name(name));
+        write(&log, "")?;
+        work(&Cx {
+            dirs: &self.dirs,
+            log,
+            progress: &Progress::start(name),
+        })
+    }
+
     fn stamp(&self, name: &str) -> PathBuf {
         self.dirs.target.join("stamp").join(file_name(name))
     }

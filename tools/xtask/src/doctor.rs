@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask doctor`: what this machine lacks, and how to mend it.
+
+use std::fs;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::apt::{self, Private};
+use crate::dirs::Dirs;
+use crate::host;
+use crate::packages::Packages;
+use crate::step::Steps;
+
+/// Free space that a first run takes, in MiB.
+const DISK: u64 = 4096;
+
+/// Memory of the emulated machine and of what runs beside it, in MiB.
+const MEMORY: u64 = 3800;
+
+/// Say what this machine lacks
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    id: &'static str,
+    ok: bool,
+    detail: String,
+    /// How to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+impl Finding {
+    fn good(id: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            id,
+            ok: true,
+            detail: detail.into(),
+            fix: None,
+        }
+    }
+
+    fn bad(id: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            id,
+            ok: false,
+            detail: detail.into(),
+            fix: Some(fix.into()),
+        }
+    }
+}
+
+impl Options {
+    /// Looks at everything. Whether nothing is missing.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
+        let packages = Packages::read();
+        let findings = [
+            system(&packages),
+            rust_targets(),
+            tools(&packages)?,
+            disk(&steps.dirs),
+            memory(),
+            mirror(steps, &packages),
+        ];
+        let well = findings.iter().all(|finding| finding.ok);
+        if self.json {
+            let report = serde_json::json!({ "version": 1, "ok": well, "findings": findings });
+            println!("{report:#}");
+            return Ok(well);
+        }
+        for finding in &findings {
+            let mark = if finding.ok { "ok      " } else { "MISSING " };
+            println!("{mark} {:<14} {}", finding.id, finding.detail);
+            if let Some(fix) = &finding.fix {
+                println!("{:24}{fix}", "");
+            }
+        }
+        Ok(well)
+    }
+}
+
+fn system(packages: &Packages) -> Finding {
+    let release = &packages.debian.release;
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let codename = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .unwrap_or("a system of unknown name");
+    let arch = std::env::consts::ARCH;
+    let detail = format!("{codename} on {arch}");
+    if codename == release && arch == "x86_64" {
+        Finding::good("system", detail)
+    } else {
+        Finding::bad(
+            "system",
+            detail,
+            format!("use Debian {release} on x86_64, or a container of it"),
+        )
+    }
+}
+
+fn rust_targets() -> Finding {
+    let missing = host::missing_rust_targets();
+    if missing.is_empty() {
+        return Finding::good("rust targets", "installed");
+    }
+    let missing = missing.join(" ");
+    Finding::bad(
+        "rust targets",
+        &missing,
+        format!("rustup target add {missing}"),
+    )
+}
+
+fn tools(packages: &Packages) -> Result<Finding> {
+    let wanted = &packages.host.packages;
+    let missing = apt::missing_on_host(wanted)?;
+    if missing.is_empty() {
+        return Ok(Finding::good(
+            "tools",
+            format!("all {} packages are installed", wanted.len()),
+        ));
+    }
+    let by_hand = apt::install_by_hand(&missing);
+    let fix = if rustix::process::geteuid().is_root() {
+        format!("any other command installs them, or by hand: {by_hand}")
+    } else {
+        format!("installing needs root: {by_hand}")
+    };
+    Ok(Finding::bad("tools", missing.join(" "), fix))
+}
+
+fn disk(dirs: &Dirs) -> Finding {
+    let folder = dirs.target.ancestors().find(|folder| folder.exists());
+    let Some(Ok(space)) = folder.map(rustix::fs::statvfs) else {
+        return Finding::bad(
+            "disk",
+            "unknown",
+            format!("make {} writable", dirs.target.display()),
+        );
+    };
+    let free = space.f_bavail.saturating_mul(space.f_frsize) >> 20;
+    let detail = format!("{free} MiB free for {}", dirs.target.display());
+    if free >= DISK || dirs.xen("4.17").exists() {
+        Finding::good("disk", detail)
+    } else {
+        Finding::bad(
+            "disk",
+            detail,
+            format!("{DISK} MiB are needed; CARGO_TARGET_DIR moves the folder"),
+        )
+    }
+}
+
+fn memory() -> Finding {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .map_or(0, |kib| kib >> 10);
+    let detail = format!("{available} MiB available");
+    if available >= MEMORY {
+        Finding::good("memory", detail)
+    } else {
+        Finding::bad(
+            "memory",
+            detail,
+            format!("the emulated machine needs {MEMORY} MiB"),
+        )
+    }
+}
+
+fn mirror(steps: &Steps, packages: &Packages) -> Finding {
+    let asked = steps.quietly("doctor", |cx| {
+        Private::open(cx, &steps.dirs, &packages.debian.release)?.update(cx)
+    });
+    match asked {
+        Ok(()) => Finding::good("package mirror", "answers"),
+        // What is there already needs no mirror.
+        Err(_) if steps.dirs.machine("4.17.cpio").exists() => Finding::good(
+            "package mirror",
+            "does not answer, and all was fetched before",
+        ),
+        Err(error) => {
+            let error = format!("{error:#}");
+            let (what, fix) = error.split_once('\n').unwrap_or((&error, ""));
+            Finding::bad("package mirror", what, fix)
+        }
+    }
+}
