@@ -93,3 +93,9 @@ fn the_fake_is_one_memory() {
     page.store_u8(4093, 0xFF);
     assert_eq!(page.load_u32(4092), 0x0807_FF05);
 }
+
+/// What the hypervisor keeps for a domain, beside the page.
+#[test]
+fn the_state_fits_its_budget() {
+    assert!(size_of::<vpl011::Uart<vpl011::ring::port::RingPort<&AtomicPage>>>() <= 512);
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+//! The arrows of docs/architecture.md, the places where `unsafe` may stand, and
+//! the licence line of every file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use cargo_metadata::MetadataCommand;
+use proc_macro2::{Ident, TokenStream, TokenTree};
+
+/// Which modules of `src/` each may use. Every one stands below those it uses,
+/// so no chain of uses comes back.
+const LAYERS: [(&str, &[&str]); 17] = [
+    ("trap", &[]),
+    ("interrupt", &[]),
+    ("fifo", &[]),
+    ("registers", &["trap"]),
+    ("receiver", &["fifo", "interrupt"]),
+    ("transmitter", &["fifo", "interrupt"]),
+    (
+        "device",
+        &[
+            "fifo",
+            "interrupt",
+            "receiver",
+            "registers",
+            "transmitter",
+            "trap",
+        ],
+    ),
+    ("outcome", &["interrupt"]),
+    ("backend", &[]),
+    ("ring/layout", &[]),
+    ("ring/index", &[]),
+    ("ring/memory", &[]),
+    ("ring/fake", &["ring/layout", "ring/memory"]),
+    (
+        "ring/port",
+        &["backend", "ring/index", "ring/layout", "ring/memory"],
+    ),
+    ("ring/peer", &["ring/index", "ring/layout", "ring/memory"]),
+    (
+        "uart",
+        &[
+            "backend",
+            "device",
+            "interrupt",
+            "outcome",
+            "registers",
+            "trap",
+        ],
+    ),
+    (
+        "snapshot",
+        &[
+            "backend",
+            "device",
+            "fifo",
+            "interrupt",
+            "receiver",
+            "registers",
+            "ring/index",
+            "ring/layout",
+            "ring/memory",
+            "ring/port",
+            "trap",
+            "uart",
+        ],
+    ),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files under version control that are there, by name from the root.
+fn files() -> Vec<String> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z", "--cached"])
+        .current_dir(root())
+        .output()
+        .expect("git lists what is committed");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let names = String::from_utf8(output.stdout).expect("file names are UTF-8");
+    names
+        .split_terminator('\0')
+        .filter(|name| root().join(name).is_file())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn extension(name: &str) -> &str {
+    Path::new(name)
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default()
+}
+
+/// All tokens but delimiters, in order. Comments are none of them.
+fn tokens(source: &str) -> Vec<TokenTree> {
+    fn flatten(stream: TokenStream, into: &mut Vec<TokenTree>) {
+        for token in stream {
+            match token {
+                TokenTree::Group(group) => flatten(group.stream(), into),
+                other => into.push(other),
+            }
+        }
+    }
+    let mut flat = Vec::new();
+    flatten(source.parse().expect("Rust source"), &mut flat);
+    flat
+}
+
+fn ident(token: &TokenTree) -> Option<&Ident> {
+    if let TokenTree::Ident(ident) = token {
+        Some(ident)
+    } else {
+        None
+    }
+}
+
+/// The modules of `src/` that a file names by `crate::` or, in `ring/`, by
+/// `super::`.
+fn uses(name: &str) -> BTreeSet<String> {
+    let flat = tokens(&text(&format!("src/{name}.rs")));
+    let path: Vec<String> = flat.iter().map(ToString::to_string).collect();
+    let mut found = BTreeSet::new();
+    for (at, token) in path.iter().enumerate() {
+        let after = |steps: usize| path.get(at + 3 * steps).map_or("", String::as_str);
+        let follows = path.get(at + 1).is_some_and(|colon| colon == ":");
+        match token.as_str() {
+            "crate" if follows && after(1) == "ring" => found.insert(format!("ring/{}", after(2))),
+            "crate" if follows => found.insert(after(1).to_owned()),
+            "super" if follows && name.starts_with("ring/") => {
+                found.insert(format!("ring/{}", after(1)))
+            }
+            _ => false,
+        };
+    }
+    found
+}
+
+#[test]
+fn modules_use_only_what_is_below_them() {
+    let mut below = BTreeSet::new();
+    for (module, may_use) in LAYERS {
+        let may_use: BTreeSet<_> = may_use.iter().map(|&name| name.to_owned()).collect();
+        assert!(
+            may_use.is_subset(&below),
+            "the layers of {module} are out of order"
+        );
+        let used = uses(module);
+        assert_eq!(
+            used, may_use,
+            "what src/{module}.rs uses, and what LAYERS says"
+        );
+        below.insert(module.to_owned());
+    }
+}
+
+#[test]
+fn every_module_has_its_layer() {
+    let mut modules: BTreeSet<_> = files()
+        .iter()
+        .filter_map(|name| name.strip_prefix("src/")?.strip_suffix(".rs"))
+        .map(str::to_owned)
+        .collect();
+    for front_door in ["lib", "ring/mod"] {
+        assert!(
+            modules.remove(front_door),
+            "{front_door} only declares and re-exports"
+        );
+    }
+    assert_eq!(
+        modules,
+        LAYERS
+            .iter()
+            .map(|(module, _)| (*module).to_owned())
+            .collect()
+    );
+}
+
+/// The names of the workspace's crates that each depends on, for whatever
+/// purpose.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("the workspace's metadata");
+    let of = |package: &cargo_metadata::Package| {
+        let local = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.path.is_some());
+        local.map(|dependency| dependency.name.clone()).collect()
+    };
+    metadata
+        .packages
+        .iter()
+        .map(|package| (package.name.to_string(), of(package)))
+        .collect()
+}
+
+#[test]
+fn crates_depend_downwards() {
+    let crates = dependencies();
+    assert!(crates.len() > 5, "found only {crates:?}");
+    for (name, used) in crates {
+        let may_use: &[&str] = match name.as_str() {
+            "vpl011" => &[],
+            "hyp-shim" | "xen-io" => &["vpl011"],
+            "xtask" => &["vpl011", "xen-io", "e2e"],
+            _ => &["vpl011", "xen-io"],
+        };
+        for dependency in used {
+            assert!(
+                may_use.contains(&dependency.as_str()),
+                "{name} depends on {dependency}"
+            );
+        }
+    }
+}
+
+#[test]
+fn unsafe_stands_in_its_places_only() {
+    let places = ["hyp-shim/", "tools/xen-io/"];
+    for name in files() {
+        if extension(&name) != "rs" || places.iter().any(|place| name.starts_with(place)) {
+            continue;
+        }
+        let flat = tokens(&text(&name));
+        if let Some(token) = flat
+            .iter()
+            .filter_map(ident)
+            .find(|ident| *ident == "unsafe")
+        {
+            panic!("{name}:{}: unsafe", token.span().start().line);
+        }
+    }
+}
+
+/// A crate without unsafe says so, for the compiler to hold it to that.
+#[test]
+fn crates_without_unsafe_forbid_it() {
+    let crate_roots = ["src/lib.rs", "src/main.rs"];
+    let places = ["hyp-shim/", "tools/xen-io/"];
+    for name in files() {
+        let is_root = crate_roots.iter().any(|root| {
+            name.strip_suffix(root)
+                .is_some_and(|folder| folder.is_empty() || folder.ends_with('/'))
+        });
+        if is_root && !places.iter().any(|place| name.starts_with(place)) {
+            assert!(text(&name).contains("#![forbid(unsafe_code)]"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_source_file_names_its_licence() {
+    for name in files() {
+        let expected = match extension(&name) {
+            "rs" => "SPDX-License-Identifier: MIT",
+            "c" | "h" | "S" | "toml" | "sh" | "lds" => "SPDX-License-Identifier: ",
+            _ => continue,
+        };
+        let head: Vec<_> = text(&name).lines().take(2).map(str::to_owned).collect();
+        assert!(
+            head.iter().any(|line| line.contains(expected)),
+            "{name}: no `{expected}`"
+        );
+    }
+}
