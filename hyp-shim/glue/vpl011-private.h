@@ -7,6 +7,7 @@
 #ifndef __ASM_ARM_VPL011_PRIVATE_H__
 #define __ASM_ARM_VPL011_PRIVATE_H__
 
+#include <xen/errno.h>
 #include <xen/types.h>
 #include <public/hvm/params.h>
 
