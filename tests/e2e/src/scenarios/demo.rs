@@ -92,11 +92,23 @@ fn type_command(shell: &mut Shell, command: &str) -> Result<String> {
 }
 
 fn from_prompt(before: &[u8], shown: &[u8]) -> String {
-    let lines = |bytes| String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+    let lines = |bytes| without_escapes(&String::from_utf8_lossy(bytes)).replace("\r\n", "\n");
     let (before, shown) = (lines(before), lines(shown));
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let end = shown.rfind('\n').map_or(shown.len(), |at| at + 1);
     format!("{}{PROMPT}{}", &before[start..], &shown[..end])
+}
+
+/// Without what a shell says to the terminal itself: `ESC [ … letter`.
+fn without_escapes(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| {
+        kept + part
+            .trim_start_matches(|c: char| !c.is_alphabetic())
+            .get(1..)
+            .unwrap_or_default()
+    })
 }
 
 /// The command's output: the second line of what was shown.
@@ -122,7 +134,10 @@ mod tests {
 
     #[test]
     fn a_transcript_runs_from_prompt_to_prompt() {
-        let shown = from_prompt(b"0.\r\nguest:~", b"uname\r\nLinux\r\nguest:~");
+        let shown = from_prompt(
+            b"0.\r\n\x1b[0;1mguest:~",
+            b"\x1b[6nuname\r\nLinux\r\nguest:~",
+        );
         assert_eq!(shown, "guest:~# uname\nLinux\n");
         assert_eq!(answer(&shown), "Linux");
     }

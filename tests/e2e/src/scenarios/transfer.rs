@@ -40,7 +40,9 @@ pub(crate) fn both(report: &mut Report) -> Result<()> {
     let mut pv = Shell::open(&guest.name, Line::Pv)?;
     for (line, shell) in [(Line::Vuart, &mut vuart), (Line::Pv, &mut pv)] {
         let word = format!("typed-on-{}", line.name());
-        shell.console.send(&format!("cat\r{word}\r"))?;
+        shell.console.send("echo \"<\"c\">\"; cat\r")?;
+        shell.console.expect("<c>\r\n", SHORT)?;
+        shell.console.send(&format!("{word}\r"))?;
         // Once as the terminal's echo, once from cat.
         for from in ["the terminal", "the program"] {
             let seen = shell.console.expect(&word, SHORT);
