@@ -207,6 +207,7 @@ impl Pl011 {
         self.receiver.overruns
     }
 
+    #[inline]
     fn loops_back(&self) -> bool {
         self.stored.cr().is_set(CR::LBE)
     }

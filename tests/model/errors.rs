@@ -88,6 +88,13 @@ fn an_overrun_keeps_the_fifo() {
     }
     assert_eq!(uart.read(reg::DR), DR_OE | u32::from(b'z'));
     assert!(uart.any(reg::FR, fr::RXFE), "y found the FIFO full again");
+    uart.send(b"xw");
+    assert_eq!(uart.read(reg::DR), DR_OE | u32::from(b'x'));
+    assert_eq!(
+        uart.read(reg::DR),
+        u32::from(b'w'),
+        "one character carries it"
+    );
     assert_eq!(uart.uart.counters().overruns, 2);
 }
 

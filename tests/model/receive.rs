@@ -235,6 +235,11 @@ fn cleared_rt_stays_low_until_something_happens() {
         uart.read(quiet);
         assert!(!uart.line);
     }
+    uart.give_room(1);
+    assert!(!uart.line, "an event that brings nothing");
+    uart.write(reg::LCR_H, lcr_h::FEN | lcr_h::WLEN8);
+    uart.send(b"x");
+    assert!(!uart.line, "writes that receive nothing");
 }
 
 /// RTEMS and seL4 clear first and read afterwards, not always everything.

@@ -249,6 +249,17 @@ fn flag_and_data_reads_do_not_show_it() {
     assert!(uart.any(reg::RIS, int::TX));
 }
 
+/// The drain that is still to come raises it, not the clear.
+#[test]
+fn a_clear_above_the_level_raises_nothing() {
+    let mut uart = Bench::with_room(0).fifos();
+    uart.send(&pattern(32));
+    uart.write(reg::ICR, int::TX);
+    assert!(!uart.any(reg::RIS, int::TX));
+    uart.give_room(16);
+    assert!(uart.any(reg::RIS, int::TX));
+}
+
 /// Old OpenBSD clears what it reads on every interrupt: no storm.
 #[test]
 fn a_second_clear_lowers_it() {

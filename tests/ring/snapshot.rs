@@ -140,6 +140,16 @@ fn a_fifo_past_its_depth_is_refused() {
     );
 }
 
+/// Input waits on the line only while the FIFO is full.
+#[test]
+fn waiting_input_with_room_is_refused() {
+    let page = AtomicPage::new();
+    let mut bytes = attach(&page).0.save().0;
+    bytes[27] |= 0b1000;
+    let restored = Uart::<RingPort<_>>::restore(&page, &bytes);
+    assert_eq!(restored.err(), Some(Invalid::Field("device flags")));
+}
+
 /// The layout is a wire format: what one version wrote, it must read for ever.
 #[test]
 fn the_layout_is_pinned() {

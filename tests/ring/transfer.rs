@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 //! Bytes across the ring, both ways, in order and whole.
 
+use std::cell::{Cell, RefCell};
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::peer::RingPeer;
+use vpl011::ring::port::RingPort;
+use vpl011::trap::Width;
+use vpl011::{Access, Uart};
 
-use crate::{FR, TXFF, attach, pattern, read, receive, send, take};
+use crate::{FEN, FR, LCR_H, TXFF, attach, pattern, read, receive, send, take};
 
 /// 2048 in the ring and 32 in the FIFO, and only then TXFF (D3).
 #[test]
@@ -32,7 +37,7 @@ fn output_fills_ring_and_fifo() {
 #[test]
 fn output_waits_for_a_backend() {
     let page = AtomicPage::new();
-    let mut guest = vpl011::Uart::new(vpl011::ring::port::RingPort::new(&page));
+    let mut guest = Uart::new(RingPort::new(&page));
     let bytes = pattern(2049);
     send(&mut guest, &bytes);
     assert_eq!(read(&mut guest, FR).value & TXFF, TXFF);
@@ -56,6 +61,58 @@ fn input_waits_in_the_ring() {
     assert_eq!(peer.put_in(&bytes[1024..]).bytes, 32);
     let (got, _) = receive(&mut guest);
     assert_eq!(got, bytes[..1056]);
+}
+
+/// A page whose other end acts at one moment of this end's work.
+struct Meddled<'a> {
+    page: &'a AtomicPage,
+    /// Done once, when the first byte of `in` is read.
+    act: Cell<Option<&'a dyn Fn()>>,
+}
+
+impl RingMemory for Meddled<'_> {
+    fn load_u32(&self, offset: usize) -> u32 {
+        self.page.load_u32(offset)
+    }
+
+    fn store_u32(&self, offset: usize, value: u32) {
+        self.page.store_u32(offset, value);
+    }
+
+    fn load_u8(&self, offset: usize) -> u8 {
+        if offset == 0
+            && let Some(act) = self.act.take()
+        {
+            act();
+        }
+        self.page.load_u8(offset)
+    }
+
+    fn store_u8(&self, offset: usize, value: u8) {
+        self.page.store_u8(offset, value);
+    }
+
+    fn barrier(&self) {
+        self.page.barrier();
+    }
+}
+
+/// Put while the device reads `in`, and not worth a notification: it is found
+/// by the look after publishing `in_cons`.
+#[test]
+fn input_put_meanwhile_is_taken() {
+    let page = AtomicPage::new();
+    let peer = RefCell::new(RingPeer::new(&page));
+    let put = || assert_eq!(peer.borrow_mut().put_in(b" two").bytes, 4);
+    let memory = Meddled {
+        page: &page,
+        act: Cell::new(Some(&put)),
+    };
+    let mut guest = Uart::new(RingPort::new(memory));
+    let _ = guest.write(Access::new(LCR_H, Width::Word), FEN);
+    assert_eq!(peer.borrow_mut().put_in(b"one").bytes, 3);
+    let _ = guest.backend_event();
+    assert_eq!(page.load_u32(3072), 7, "in_cons");
 }
 
 /// A new backend goes on where the last one stopped.
