@@ -66,7 +66,7 @@ fn input_waits_in_the_ring() {
 /// A page whose other end acts at one moment of this end's work.
 struct Meddled<'a> {
     page: &'a AtomicPage,
-    /// Done once, when the first byte of `in` is read.
+    /// Done once, just before `in_cons` becomes 3.
     act: Cell<Option<&'a dyn Fn()>>,
 }
 
@@ -76,15 +76,15 @@ impl RingMemory for Meddled<'_> {
     }
 
     fn store_u32(&self, offset: usize, value: u32) {
-        self.page.store_u32(offset, value);
-    }
-
-    fn load_u8(&self, offset: usize) -> u8 {
-        if offset == 0
+        if (offset, value) == (3072, 3)
             && let Some(act) = self.act.take()
         {
             act();
         }
+        self.page.store_u32(offset, value);
+    }
+
+    fn load_u8(&self, offset: usize) -> u8 {
         self.page.load_u8(offset)
     }
 
@@ -97,8 +97,8 @@ impl RingMemory for Meddled<'_> {
     }
 }
 
-/// Put while the device reads `in`, and not worth a notification: it is found
-/// by the look after publishing `in_cons`.
+/// Put after the device found no more in `in` and before it said so, thus not
+/// worth a notification: it is found by the look after publishing `in_cons`.
 #[test]
 fn input_put_meanwhile_is_taken() {
     let page = AtomicPage::new();
