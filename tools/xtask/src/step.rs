@@ -247,3 +247,94 @@ fn last_line(log: &Path) -> String {
         None => line.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn steps(dir: &Path) -> Steps {
+        let dirs = Dirs {
+            root: dir.to_owned(),
+            target: dir.join("target"),
+        };
+        Steps { dirs, force: false }
+    }
+
+    /// Does a step that makes `output`. Whether it had to work.
+    fn make(steps: &Steps, key: &str, output: &Path) -> bool {
+        let worked = Cell::new(false);
+        let work = |_: &Cx| {
+            worked.set(true);
+            write(output, "made")?;
+            Ok("made".to_owned())
+        };
+        steps
+            .run("s", Key::default().text(key), &[output], work)
+            .unwrap();
+        worked.get()
+    }
+
+    #[test]
+    fn a_step_is_done_again_only_when_something_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path().join("o");
+        let mut steps = steps(dir.path());
+        assert!(make(&steps, "1", &output));
+        assert!(!make(&steps, "1", &output));
+        assert!(make(&steps, "2", &output));
+        fs::remove_file(&output).unwrap();
+        assert!(make(&steps, "2", &output));
+        assert!(!make(&steps, "2", &output));
+        steps.force = true;
+        assert!(make(&steps, "2", &output));
+    }
+
+    #[test]
+    fn a_step_that_failed_is_not_taken_for_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path().join("o");
+        let steps = steps(dir.path());
+        assert!(make(&steps, "1", &output));
+        let failed = steps.run("s", Key::default().text("2"), &[&output], |_| bail!("no"));
+        assert!(failed.is_err());
+        assert!(
+            make(&steps, "1", &output),
+            "a result half overwritten passes for the old one"
+        );
+    }
+
+    #[test]
+    fn a_step_must_make_what_it_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("o");
+        let ran = steps(dir.path()).run("s", Key::default(), &[&missing], |_| Ok("done".into()));
+        assert!(ran.unwrap_err().to_string().contains("without making"));
+    }
+
+    #[test]
+    fn a_failed_command_shows_the_end_of_its_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let steps = steps(dir.path());
+        let script = "for i in $(seq 1000); do echo line $i; done; exit 3";
+        let error = steps
+            .run("s", Key::default(), &[], |cx| {
+                cx.run(Command::new("sh").args(["-c", script]))?;
+                Ok(String::new())
+            })
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 1000") && !error.contains("line 900\n"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn parts_of_a_key_do_not_run_together() {
+        let key = |parts: &[&str]| parts.iter().fold(Key::default(), Key::text).finish();
+        assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        assert_eq!(key(&["ab", "c"]), key(&["ab", "c"]));
+    }
+}

@@ -9,18 +9,18 @@ mod driver;
 mod guest;
 mod user;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::thread;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
-use vconsoled::{Config, ConsoleStatus, Server, Status};
+use vconsoled::{Config, Handle, Server, Status};
 use xen_io::fake::Machine;
 
 use driver::{Pl011Driver, PvDriver};
@@ -55,101 +55,90 @@ fn main() -> Result<ExitCode> {
     })
 }
 
+/// A daemon that serves.
+struct Daemon {
+    handle: Handle,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Daemon {
+    fn start(machine: &Machine, control: &Path) -> Result<Self> {
+        let config = Config {
+            control: Some(control.to_owned()),
+            ..Config::default()
+        };
+        let server = Server::new(machine.platform()?, config)?;
+        let handle = server.handle();
+        let (tell, ready) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            server.run(|| {
+                // Nobody waits any more: then nobody need be told.
+                let _ = tell.send(());
+            })
+        });
+        ready
+            .recv_timeout(START)
+            .context("the daemon does not serve")?;
+        Ok(Self { handle, thread })
+    }
+
+    fn stop(self) -> Result<()> {
+        self.handle.stop();
+        self.thread
+            .join()
+            .map_err(|_| anyhow!("the daemon fell over"))??;
+        Ok(())
+    }
+}
+
 fn run(check: &mut dyn FnMut(&str, bool, String)) -> Result<Value> {
     let dir = tempfile::tempdir()?;
-    let socket = dir.path().join("control.sock");
+    let control = dir.path().join("control.sock");
     let machine = Machine::new();
     let domid = machine.create_domain("guest")?;
     let system = System {
         interrupts: <_>::default(),
         off: <_>::default(),
     };
-    let pv = PvDriver::new(machine.add_pv_console(domid)?);
-    let uart = Pl011Driver::probe(
+    let hvc = PvDriver::new(machine.add_pv_console(domid)?);
+    let vuart = Pl011Driver::probe(
         machine.add_private_vuart(domid)?,
-        std::sync::Arc::clone(&system.interrupts),
+        Arc::clone(&system.interrupts),
     )?;
-    let driver = uart.report.clone();
+    let driver = vuart.report.clone();
     check(
         "the driver finds a PL011 rev3",
         driver.ends_with("PL011 rev3"),
         driver.clone(),
     );
     machine.introduce(domid);
+    let daemon = Daemon::start(&machine, &control)?;
 
-    let config = Config {
-        control: Some(socket.clone()),
-        ..Config::default()
-    };
-    let server = Server::new(machine.platform()?, config)?;
-    let daemon = server.handle();
-    let (tell, ready) = mpsc::channel();
-    let served = thread::spawn(move || server.run(|| drop(tell.send(()))));
-    ready
-        .recv_timeout(START)
-        .context("the daemon does not serve")?;
-
-    let guests = [
-        thread::spawn({
-            let (system, greeting) = (system.clone(), driver.clone());
-            move || system.shell(uart, &greeting)
-        }),
-        thread::spawn({
-            let system = system.clone();
-            move || system.shell(pv, "hvc0: the PV console")
-        }),
+    let (on_vuart, on_hvc, greeting) = (system.clone(), system.clone(), driver.clone());
+    let guest = [
+        thread::spawn(move || on_vuart.shell(vuart, &greeting)),
+        thread::spawn(move || on_hvc.shell(hvc, "hvc0: the PV console")),
     ];
-    let mut vuart = Terminal::open(&machine, domid, "vuart/0")?;
-    let mut hvc = Terminal::open(&machine, domid, "console")?;
-    let answer = vuart.command(ASK_SYSTEM)?;
+    let answer = Terminal::open(&machine, domid, "vuart/0")?.command(ASK_SYSTEM)?;
     check(
         "ttyAMA0 answers",
         answer.contains("aarch64"),
         second_line(&answer),
     );
-    let interrupts = hvc.command(ASK_INTERRUPTS)?;
+    let interrupts = Terminal::open(&machine, domid, "console")?.command(ASK_INTERRUPTS)?;
     let count = system.interrupts.load(Ordering::Relaxed);
     check(
         "the PL011 interrupted the guest",
         count > 0 && interrupts.contains("uart-pl011"),
         second_line(&interrupts),
     );
-
-    let status = status(&socket)?;
-    let find = |name: &str| {
-        let console = status
-            .consoles
-            .iter()
-            .find(|console| console.console == name);
-        console
-            .cloned()
-            .with_context(|| format!("the daemon does not serve {name}"))
-    };
-    let (vuart, hvc) = (find("vuart0")?, find("pv0")?);
-    for (name, console) in [("vuart", &vuart), ("pv", &hvc)] {
-        check(
-            &format!("bytes went both ways on {name}"),
-            console.from_guest > 0 && console.to_guest > 0,
-            format!(
-                "{} from the guest, {} to it",
-                console.from_guest, console.to_guest
-            ),
-        );
-    }
-    check(
-        "the ring is private",
-        vuart.kind == "vuart-private",
-        vuart.kind.clone(),
-    );
+    let status = status(&control)?;
 
     system.off.store(true, Ordering::Relaxed);
-    for guest in guests {
-        guest.join().map_err(|_| anyhow!("the guest fell over"))?;
+    for shell in guest {
+        shell.join().map_err(|_| anyhow!("the guest fell over"))?;
     }
-    daemon.stop();
-    served
-        .join()
-        .map_err(|_| anyhow!("the daemon fell over"))??;
+    daemon.stop()?;
     let left = machine.mapped_pages(domid);
     check(
         "the daemon leaves nothing mapped",
@@ -157,20 +146,47 @@ fn run(check: &mut dyn FnMut(&str, bool, String)) -> Result<Value> {
         format!("{left} pages"),
     );
 
-    let bytes = |c: &ConsoleStatus| json!({ "from_guest": c.from_guest, "to_guest": c.to_guest });
-    let bells = |c: &ConsoleStatus| json!({ "in": c.doorbells_in, "out": c.doorbells_out });
-    Ok(json!({
-        "transcripts": { "vuart": answer, "pv": interrupts },
-        "bytes": { "vuart": bytes(&vuart), "pv": bytes(&hvc) },
-        "doorbells": { "vuart": bells(&vuart), "pv": bells(&hvc) },
-        "guest_interrupts": count,
-        "driver": driver,
-        "served_by": format!("vconsoled, a thread of pid {}", status.pid),
-    }))
+    let mut data = figures(&status, check)?;
+    data["transcripts"] = json!({ "vuart": answer, "pv": interrupts });
+    data["guest_interrupts"] = count.into();
+    data["driver"] = driver.into();
+    data["served_by"] = format!("vconsoled, a thread of pid {}", status.pid).into();
+    Ok(data)
 }
 
-fn status(socket: &Path) -> Result<Status> {
-    let mut stream = UnixStream::connect(socket)?;
+/// What the daemon says that both consoles cost.
+fn figures(status: &Status, check: &mut dyn FnMut(&str, bool, String)) -> Result<Value> {
+    let mut data = json!({});
+    for (name, console) in [("vuart", "vuart0"), ("pv", "pv0")] {
+        let found = status
+            .consoles
+            .iter()
+            .find(|served| served.console == console);
+        let served = found.with_context(|| format!("the daemon does not serve {console}"))?;
+        check(
+            &format!("bytes went both ways on {name}"),
+            served.from_guest > 0 && served.to_guest > 0,
+            format!(
+                "{} from the guest, {} to it",
+                served.from_guest, served.to_guest
+            ),
+        );
+        if name == "vuart" {
+            check(
+                "the ring is private",
+                served.kind == "vuart-private",
+                served.kind.clone(),
+            );
+        }
+        data["bytes"][name] =
+            json!({ "from_guest": served.from_guest, "to_guest": served.to_guest });
+        data["doorbells"][name] = json!({ "in": served.doorbells_in, "out": served.doorbells_out });
+    }
+    Ok(data)
+}
+
+fn status(control: &Path) -> Result<Status> {
+    let mut stream = UnixStream::connect(control)?;
     stream.write_all(b"status\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -93,10 +93,8 @@ fn plain(text: &str) -> String {
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         match character {
-            '\u{1b}' => {
-                if characters.as_str().starts_with('[') {
-                    characters.find(|c| ('@'..='~').contains(c) && *c != '[');
-                }
+            '\u{1b}' if characters.as_str().starts_with('[') => {
+                characters.find(|c| ('@'..='~').contains(c) && *c != '[');
             }
             '\t' => plain.push_str("    "),
             c if c == '\n' || !c.is_control() => plain.push(c),

@@ -304,4 +304,25 @@ mod tests {
         assert!(error.contains("`bad`"), "{error}");
         assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), "a\n");
     }
+
+    #[test]
+    fn a_set_is_applied_to_a_tree_once() {
+        let shim = tempfile::tempdir().unwrap();
+        let set = shim.path().join("hooks/xen-4.17");
+        fs::create_dir_all(&set).unwrap();
+        fs::write(shim.path().join("ours.c"), "ours\n").unwrap();
+        fs::write(
+            set.join("a.toml"),
+            "[[copy]]\nfrom = \"ours.c\"\nto = \"xen/ours.c\"\n\
+             [[hook]]\nname = \"h\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"x\"\n",
+        )
+        .unwrap();
+        let tree = tree("17");
+        fs::write(tree.path().join("f"), "a\n").unwrap();
+        let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
+        assert_eq!(set.apply(tree.path()).unwrap(), (1, 1));
+        let error = set.apply(tree.path()).unwrap_err().to_string();
+        assert!(error.contains("applied to this tree before"), "{error}");
+        assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), "a\nx\n");
+    }
 }

@@ -106,10 +106,11 @@ impl Tree {
         let now: BTreeSet<&Path> = self.changes.keys().map(PathBuf::as_path).collect();
         // The union, until all is written: a tree cut short is mended next time.
         let names = |paths: &BTreeSet<&Path>| {
-            paths
+            let lines: Vec<String> = paths
                 .iter()
-                .map(|path| format!("{}\n", path.display()))
-                .collect::<String>()
+                .map(|path| path.display().to_string())
+                .collect();
+            lines.join("\n")
         };
         let mut either = now.clone();
         either.extend(before.lines().map(Path::new));
@@ -148,4 +149,56 @@ pub(crate) fn update(path: &Path, contents: &[u8]) -> Result<bool> {
     }
     write(path, contents).with_context(|| format!("updating {}", path.display()))?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(path: &Path, changes: &[(&str, &str)]) -> Tree {
+        Tree {
+            flavour: Flavour::Ours,
+            path: path.to_owned(),
+            source: "1".into(),
+            changes: changes
+                .iter()
+                .map(|(p, text)| (p.into(), (*text).into()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_tree_follows_the_hooks_there_and_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, work) = (dir.path().join("src"), dir.path().join("4.17"));
+        for folder in [&source, &work] {
+            write(&folder.join("xen/a.c"), "a").unwrap();
+        }
+        let read = |path: &str| fs::read_to_string(work.join(path)).unwrap();
+
+        let hooked = tree(&work, &[("xen/a.c", "a hooked"), ("xen/new/b.c", "b")]);
+        assert_eq!(hooked.bring_up_to_date(&source).unwrap(), 2);
+        assert_eq!(
+            (read("xen/a.c"), read("xen/new/b.c")),
+            ("a hooked".into(), "b".into())
+        );
+        assert_eq!(hooked.bring_up_to_date(&source).unwrap(), 0);
+
+        // One hook less: its file is the source's again, and ours is gone.
+        assert_eq!(tree(&work, &[]).bring_up_to_date(&source).unwrap(), 2);
+        assert_eq!(read("xen/a.c"), "a");
+        assert!(!work.join("xen/new/b.c").exists());
+    }
+
+    #[test]
+    fn a_part_is_rebuilt_only_for_its_own_changes() {
+        let path = Path::new("4.17");
+        let key = |changes: &[(&str, &str)]| {
+            tree(path, changes)
+                .key(|path| path.starts_with("tools"))
+                .finish()
+        };
+        assert_eq!(key(&[("xen/a.c", "1")]), key(&[("xen/a.c", "2")]));
+        assert_ne!(key(&[("tools/a.c", "1")]), key(&[("tools/a.c", "2")]));
+    }
 }
