@@ -79,6 +79,13 @@ impl<M: RingMemory> RingPeer<M> {
     /// Moves bytes from the guest into `buffer`, as many as there are and fit.
     /// When fewer than fit were moved, none was left at the last look.
     pub fn take_out(&mut self, buffer: &mut [u8]) -> Taken {
+        self.keep_out(buffer, |_| ())
+    }
+
+    /// As [`take_out`](Self::take_out), and shows `keep` each run of bytes
+    /// before their room is given away: a backend that dies in between finds
+    /// them in the ring when it comes back.
+    pub fn keep_out(&mut self, buffer: &mut [u8], mut keep: impl FnMut(&[u8])) -> Taken {
         let mut taken = Taken::default();
         loop {
             let Ok(waiting) = self.look_out() else {
@@ -94,7 +101,9 @@ impl<M: RingMemory> RingPeer<M> {
             if self.out_cons == first {
                 return taken;
             }
+            let before = taken.bytes;
             taken.bytes += self.out_cons.wrapping_sub(first) as usize;
+            keep(&buffer[before..taken.bytes]);
             // The bytes are read before their room is given away, and what
             // the far end did meanwhile is looked at afterwards.
             self.memory.barrier();

@@ -25,6 +25,10 @@ use crate::terminal::Raw;
 /// How long the pty may take to appear.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Tokens of the watches on the pty's name and on domains that end.
+const TTY: &str = "tty";
+const RELEASE: &str = "release";
+
 /// Why the session ended.
 enum End {
     /// The user left, or was sent away.
@@ -37,8 +41,10 @@ enum End {
 pub(crate) fn run(mut store: Client, target: &Target, options: &Options) -> anyhow::Result<()> {
     let _lock = Lock::take(target)?;
     let stopped = stop_signals()?;
-    store.watch(&target.tty_path(), "tty")?;
+    store.watch(&target.tty_path(), TTY)?;
+    store.watch("@releaseDomain", RELEASE)?;
     let pty = wait_for_pty(&mut store, target, &stopped)?;
+    let introduced = store.is_introduced(target.domid)?;
     let raw = Raw::enter()?;
     if let Some(fd) = options.start_notify_fd {
         notify(fd).with_context(|| format!("telling descriptor {fd} of the start"))?;
@@ -51,9 +57,9 @@ pub(crate) fn run(mut store: Client, target: &Target, options: &Options) -> anyh
         escape: heed_escape.then_some(options.escape),
         terminal: raw.is_some(),
         pty: Some(pty),
-        input_open: true,
+        input: Input::Open,
         typed: Vec::new(),
-        leaving: false,
+        introduced,
     };
     let end = session.join();
     drop(raw);
@@ -64,6 +70,17 @@ pub(crate) fn run(mut store: Client, target: &Target, options: &Options) -> anyh
     Ok(())
 }
 
+/// Standard input.
+#[derive(PartialEq, Eq)]
+enum Input {
+    /// There may be more of it.
+    Open,
+    /// It has ended, and output goes on.
+    Ended,
+    /// The session ends when what was typed is passed on.
+    Leaving,
+}
+
 struct Session<'a> {
     store: Client,
     target: &'a Target,
@@ -72,12 +89,12 @@ struct Session<'a> {
     /// Standard input is a terminal.
     terminal: bool,
     pty: Option<File>,
-    /// Standard input has not ended.
-    input_open: bool,
+    input: Input,
     /// Input that the pty has not taken yet.
     typed: Vec<u8>,
-    /// The escape character came after what is in `typed`.
-    leaving: bool,
+    /// Xenstore has known the domain, which it does not while a boot loader
+    /// prepares it.
+    introduced: bool,
 }
 
 impl Session<'_> {
@@ -103,7 +120,7 @@ impl Session<'_> {
             if input {
                 self.read_input()?;
             }
-            if self.leaving && (self.typed.is_empty() || self.pty.is_none()) {
+            if self.input == Input::Leaving && (self.typed.is_empty() || self.pty.is_none()) {
                 return Ok(End::Left);
             }
             if store && !self.follow()? {
@@ -119,8 +136,9 @@ impl Session<'_> {
         ];
         // Without a pty only the user at a terminal is heard, who may want to
         // leave; a pipe's bytes stay in the pipe.
-        let input =
-            self.input_open && self.typed.is_empty() && (self.pty.is_some() || self.terminal);
+        let input = self.input == Input::Open
+            && self.typed.is_empty()
+            && (self.pty.is_some() || self.terminal);
         let stdin = stdin();
         let place = |fds: &mut Vec<PollFd<'_>>| fds.len() - 1;
         let (mut at_input, mut at_pty) = (None, None);
@@ -194,15 +212,20 @@ impl Session<'_> {
         };
         if length == 0 {
             // Output goes on after a pipe's end; a terminal's end is ours.
-            self.input_open = false;
-            self.leaving = self.terminal;
+            self.input = if self.terminal {
+                Input::Leaving
+            } else {
+                Input::Ended
+            };
             return Ok(());
         }
         let bytes = &buffer[..length];
         let end = self
             .escape
             .and_then(|escape| bytes.iter().position(|byte| *byte == escape));
-        self.leaving = end.is_some();
+        if end.is_some() {
+            self.input = Input::Leaving;
+        }
         if self.pty.is_some() {
             self.typed
                 .extend_from_slice(&bytes[..end.unwrap_or(length)]);
@@ -222,9 +245,12 @@ impl Session<'_> {
     /// is opened only when its name was just told: the name of one that has
     /// closed may be somebody else's by now.
     fn follow(&mut self) -> anyhow::Result<bool> {
-        while self.store.next_event()?.is_some() {
-            if self.store.read(&domain_path(self.target.domid))?.is_none() {
+        while let Some(event) = self.store.next_event()? {
+            if !self.domain_lives()? {
                 return Ok(false);
+            }
+            if event.token != TTY {
+                continue;
             }
             match open_pty(&mut self.store, self.target) {
                 // Even one of the same name is another when its daemon is.
@@ -238,6 +264,16 @@ impl Session<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the domain is there. One that ended by itself may leave its
+    /// nodes behind for somebody to look at.
+    fn domain_lives(&mut self) -> io::Result<bool> {
+        let domid = self.target.domid;
+        let known = self.store.is_introduced(domid)?;
+        let ended = self.introduced && !known;
+        self.introduced |= known;
+        Ok(!ended && self.store.read(&domain_path(domid))?.is_some())
     }
 
     fn remark(&self, what: &str) {

@@ -374,6 +374,36 @@ fn a_restarted_daemon_is_followed() {
 }
 
 #[test]
+fn the_end_of_the_domain_is_the_end() {
+    for nodes_stay in [true, false] {
+        let mut host = Host::new();
+        let mut pty = Pty::raw();
+        host.announce("console", &pty);
+        host.machine.introduce(host.domid);
+        let mut child = host.xenconsole("1 --type pv").spawn().unwrap();
+        pty.master.write_all(b"up").unwrap();
+        assert_eq!(read(child.stdout.as_mut().unwrap(), 2), b"up");
+        // Another domain's end is none of its business.
+        let other = host.machine.create_domain("other").unwrap();
+        host.machine.introduce(other);
+        host.machine.destroy(other).unwrap();
+        // The daemon is quicker than the toolstack.
+        host.withdraw("console");
+        drop(pty);
+        let mut stderr = child.stderr.take().unwrap();
+        assert!(read_until(&mut stderr, "]\n").contains("gone; waiting"));
+        assert!(child.try_wait().unwrap().is_none());
+        if nodes_stay {
+            host.machine.kill(host.domid);
+        } else {
+            host.machine.destroy(host.domid).unwrap();
+        }
+        assert!(wait(&mut child).success());
+        assert!(read_until(&mut stderr, "\n").contains("the domain is gone"));
+    }
+}
+
+#[test]
 fn what_cannot_be_is_said() {
     let mut host = Host::new();
     for (arguments, words) in [

@@ -228,13 +228,17 @@ impl Console {
             if want == 0 {
                 return Ok(false);
             }
-            let taken = self.link.ring.take_out(&mut buffer[..want]);
-            let bytes = &buffer[..taken.bytes];
-            if let Some(log) = &mut self.log {
-                log.write(bytes);
-            }
             let capacity = self.capacity();
-            self.backlog.push(bytes, capacity);
+            let (log, backlog) = (&mut self.log, &mut self.backlog);
+            // Logged before the ring lets go of them: what a crash cuts off
+            // is taken again by the next daemon.
+            let taken = self.link.ring.keep_out(&mut buffer[..want], |bytes| {
+                if let Some(log) = log {
+                    log.write(bytes);
+                }
+                backlog.push(bytes, capacity);
+            });
+            let bytes = &buffer[..taken.bytes];
             if !bytes.is_empty() {
                 self.empty_events = 0;
             }
