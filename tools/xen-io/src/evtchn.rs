@@ -140,7 +140,30 @@ impl EventChannels for Evtchn {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
+
+    #[test]
+    fn ports_are_read_until_there_are_none() {
+        // A datagram a read, as when the kernel adds a port during one.
+        let (kernel, device) = UnixDatagram::pair().unwrap();
+        device.set_nonblocking(true).unwrap();
+        let mut events = Evtchn(OwnedFd::from(device).into());
+        for port in [3_u32, 7, 4] {
+            kernel.send(&port.to_ne_bytes()).unwrap();
+        }
+        let mut ports = Vec::new();
+        events.pending(&mut ports).unwrap();
+        assert_eq!(ports, [Port(3), Port(7), Port(4)]);
+        events.pending(&mut ports).unwrap();
+        assert_eq!(ports.len(), 3);
+        events.unmask(Port(7)).unwrap();
+        let mut word = [0; 8];
+        assert_eq!(kernel.recv(&mut word).unwrap(), 4);
+        assert_eq!(word[..4], 7_u32.to_ne_bytes());
+    }
 
     #[test]
     fn ioctls_have_the_kernel_s_numbers() {

@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -86,6 +86,9 @@ impl Drop for Daemon {
 pub(crate) fn tty_path(domid: DomId, console: &str) -> String {
     format!("/local/domain/{domid}/{console}/tty")
 }
+
+pub(crate) const PV: &str = "console";
+pub(crate) const VUART: &str = "vuart/0";
 
 /// The pty that xenstore tells of, if it does.
 pub(crate) fn tty(machine: &Machine, domid: DomId, console: &str) -> Option<String> {
@@ -310,4 +313,25 @@ impl Serial for PvDriver {
         }
         bytes
     }
+}
+
+/// A domain with a PV console and a private vuart, made known.
+pub(crate) fn guest(machine: &Machine, name: &str) -> (DomId, PvDriver, UartDriver) {
+    let domid = machine.create_domain(name).unwrap();
+    let pv = PvDriver(machine.add_pv_console(domid).unwrap());
+    let uart = UartDriver::new(machine.add_private_vuart(domid).unwrap());
+    machine.introduce(domid);
+    (domid, pv, uart)
+}
+
+/// A configuration with a control socket, and where that is.
+pub(crate) fn with_control(dir: &tempfile::TempDir) -> (Config, PathBuf) {
+    let socket = dir.path().join("run/control.sock");
+    (
+        Config {
+            control: Some(socket.clone()),
+            ..Config::default()
+        },
+        socket,
+    )
 }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//! The control socket.
+
+use crate::support::*;
+use vconsoled::Config;
+use xen_io::fake::Machine;
+
+#[test]
+fn the_status_tells_what_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (domid, mut pv, _) = guest(&machine, "guest");
+    let broken = machine.create_domain("broken").unwrap();
+    let _pv = machine.add_pv_console(broken).unwrap();
+    let path = format!("/local/domain/{broken}/console/port");
+    machine.toolstack().unwrap().write(&path, "99999").unwrap();
+    machine.introduce(broken);
+    let (config, socket) = with_control(&dir);
+    let daemon = Daemon::start(&machine, config);
+    let mut viewer = Viewer::open(&machine, domid, PV);
+    pv.send(b"four");
+    viewer.read(4);
+    viewer.write(b"to");
+    pv.receive(2);
+    let status = status(&socket);
+    assert_eq!((status.version, status.pid), (1, std::process::id()));
+    let names: Vec<_> = status
+        .consoles
+        .iter()
+        .map(|one| (one.domid, one.console.as_str(), one.kind.as_str()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            (1, "pv0", "pv"),
+            (1, "vuart0", "vuart-private"),
+            (2, "pv0", "")
+        ]
+    );
+    let one = &status.consoles[0];
+    assert_eq!(
+        (one.name.as_str(), one.state.as_str()),
+        ("guest", "connected")
+    );
+    assert_eq!((one.from_guest, one.to_guest, one.viewers), (4, 2, 1));
+    assert!(one.doorbells_in > 0 && one.doorbells_out > 0);
+    assert_eq!(Some(&one.tty), tty(&machine, domid, PV).as_ref());
+    assert!(
+        status.consoles[2].state.contains("port 99999"),
+        "{}",
+        status.consoles[2].state
+    );
+    drop(viewer);
+    wait_for("the viewer's end", || {
+        (crate::support::status(&socket).consoles[0].viewers == 0).then_some(())
+    });
+    daemon.stop().unwrap();
+    assert!(!socket.exists());
+}
+
+#[test]
+fn the_control_socket_withstands_its_clients() {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (config, socket) = with_control(&dir);
+    let _daemon = Daemon::start(&machine, config.clone());
+    let idle: Vec<_> = (0..40)
+        .map(|_| UnixStream::connect(&socket).unwrap())
+        .collect();
+    let mut endless = UnixStream::connect(&socket).unwrap();
+    let _cut_off = endless.write_all(&vec![b'x'; 100_000]);
+    let mut wrong = UnixStream::connect(&socket).unwrap();
+    wrong.write_all(b"what\n").unwrap();
+    let mut answer = String::new();
+    wrong.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "{\"error\":\"unknown request\"}\n");
+    assert_eq!(status(&socket).consoles.len(), 0);
+    drop(idle);
+
+    let second = vconsoled::Server::new(machine.platform().unwrap(), config);
+    assert_eq!(second.err().unwrap().kind(), std::io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn a_socket_left_by_a_dead_daemon_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (config, socket) = with_control(&dir);
+    std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let _daemon = Daemon::start(&machine, config.clone());
+    assert_eq!(status(&socket).version, 1);
+    let in_the_way = dir.path().join("file");
+    std::fs::write(&in_the_way, "precious").unwrap();
+    let config = Config {
+        control: Some(in_the_way.clone()),
+        ..config
+    };
+    assert!(vconsoled::Server::new(machine.platform().unwrap(), config).is_err());
+    assert_eq!(std::fs::read(in_the_way).unwrap(), b"precious");
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+//! The daemon on the fake host, from the guest's end of the ring to the
+//! viewer's of the pty.
+
+mod control;
+mod logs;
+mod serving;
+mod support;
+mod trouble;
