@@ -14,8 +14,11 @@ use crate::report::Report;
 use crate::scenarios::boot::BOTH_LINES;
 use crate::shell::{SHORT, Shell};
 
-/// Lines that the guest prints meanwhile: more than ring and terminal hold.
-const LINES: usize = 3000;
+/// Lines that the guest prints meanwhile: far more than ring and terminal
+/// hold, so that it cannot be through before the daemon ends.
+const LINES: usize = 8000;
+/// The guest's last line.
+const ALL: &str = "all counted";
 
 /// An orderly end.
 pub(crate) fn term(report: &mut Report) -> Result<()> {
@@ -35,7 +38,7 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
     }
     for (_, shell) in &mut shells {
         shell.console.send(&format!(
-            "seq -f 'count %.0f.' {LINES}; echo all \"\"counted\r"
+            "seq {LINES} | sed 's/.*/count &./'; echo all \"\"counted\r"
         ))?;
     }
     for (_, shell) in &mut shells {
@@ -43,6 +46,14 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
     }
     let daemon = Daemon::running()?;
     report.check_ok("the daemon ends", daemon.end(signal));
+    for line in Line::BOTH {
+        let counting = !daemon::log(name, line)?.contains(ALL);
+        report.check(
+            format_args!("{} was in the middle", line.name()),
+            counting,
+            "of its output",
+        );
+    }
     if signal == Signal::TERM {
         let mut store = xen_io::xenstore::Client::open()?;
         for node in ["console/tty", "vuart/0/tty"] {
@@ -58,10 +69,9 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
     std::thread::sleep(Duration::from_secs(1));
     let again = daemon.start_again();
     report.check_ok("another daemon serves", again);
-    for (line, shell) in shells {
-        drop(shell);
+    for (line, mut shell) in shells {
         let complete = command::poll(Duration::from_secs(40), || {
-            daemon::log(name, line).is_ok_and(|log| log.contains("all counted"))
+            daemon::log(name, line).is_ok_and(|log| log.contains(ALL))
         });
         let log = daemon::log(name, line)?;
         let (good, detail) = counted(&log);
@@ -70,6 +80,12 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
             complete && good,
             detail,
         );
+        let followed = shell.run("true", SHORT);
+        report.check_ok(
+            format_args!("the open client of {} goes on", line.name()),
+            followed,
+        );
+        drop(shell);
         let shell = Shell::open(name, line).and_then(|mut shell| shell.run("true", SHORT));
         report.check_ok(format_args!("{} works again", line.name()), shell);
     }
