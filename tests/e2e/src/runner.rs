@@ -68,11 +68,15 @@ fn run_apart(scenario: &Scenario) -> Outcome {
         detail: format!("{error:#}"),
     };
     let daemon = daemon::Daemon::running();
-    let run = follow(scenario.name, start + limit, |message| match message {
-        Message::Check(check) => checks.push(check),
-        Message::Data(name, value) => drop(data.insert(name, value)),
-        Message::End => {}
-    });
+    let run = follow(
+        own_process(scenario.name),
+        start + limit,
+        |message| match message {
+            Message::Check(check) => checks.push(check),
+            Message::Data(name, value) => drop(data.insert(name, value)),
+            Message::End => {}
+        },
+    );
     if let Err(error) = run {
         checks.push(failed("runs to its end", &error));
     }
@@ -92,10 +96,18 @@ fn run_apart(scenario: &Scenario) -> Outcome {
     Outcome::new(scenario.name, start.elapsed().as_secs_f64(), checks, data)
 }
 
+/// What runs a scenario apart: this program once more.
+fn own_process(name: &str) -> Command {
+    // The link works even when the file it stood for was replaced.
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["scenario", name]);
+    command
+}
+
 /// Starts the scenario's process and hands on what it tells, until its end.
-fn follow(name: &str, end: Instant, mut tell: impl FnMut(Message)) -> Result<()> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["scenario", name])
+/// Whatever it started in its process group ends with it.
+fn follow(mut process: Command, end: Instant, mut tell: impl FnMut(Message)) -> Result<()> {
+    let mut child = process
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -138,4 +150,57 @@ fn say(event: &Event) {
     // With nobody to read it there is nothing better to do than to go on.
     let _ = out.write_all(line.as_bytes());
     let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Follows a shell for a while: what it told, and how it ended.
+    fn follow_shell(script: &str, limit: Duration) -> (Vec<String>, Result<()>) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        let mut told = Vec::new();
+        let ended = follow(shell, Instant::now() + limit, |message| {
+            if let Message::Check(check) = message {
+                told.push(check.id);
+            }
+        });
+        (told, ended)
+    }
+
+    const LIMIT: Duration = Duration::from_secs(20);
+    const CHECK: &str = r#"echo '{"check":{"id":"a","pass":true,"detail":""}}';"#;
+
+    #[test]
+    fn a_scenario_is_followed_to_its_end() {
+        let (told, ended) = follow_shell(&format!("{CHECK} echo '\"end\"'"), LIMIT);
+        assert_eq!(told, ["a"]);
+        assert!(ended.is_ok());
+    }
+
+    #[test]
+    fn one_that_dies_leaves_what_it_found() {
+        let (told, ended) = follow_shell(&format!("{CHECK} kill -ABRT $$"), LIMIT);
+        assert_eq!(told, ["a"]);
+        assert!(ended.unwrap_err().to_string().contains("ended early"));
+    }
+
+    #[test]
+    fn one_that_hangs_is_ended_with_all_it_started() {
+        let file = std::env::temp_dir().join(format!("e2e-runner-{}", std::process::id()));
+        let script = format!("{CHECK} sleep 60 & echo $! > {}; wait", file.display());
+        let start = Instant::now();
+        let (told, ended) = follow_shell(&script, Duration::from_millis(500));
+        assert_eq!(told, ["a"]);
+        assert!(ended.unwrap_err().to_string().contains("too long"));
+        assert!(start.elapsed() < LIMIT);
+        let started = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let sleeps = || {
+            std::fs::read_to_string(format!("/proc/{}/cmdline", started.trim()))
+                .is_ok_and(|line| line.contains("sleep"))
+        };
+        assert!(command::poll(LIMIT, || !sleeps()));
+    }
 }
