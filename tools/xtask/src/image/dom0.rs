@@ -72,7 +72,7 @@ impl Dom0 {
             Flavour::Stock => String::new(),
         };
         let (monitor, monitor_key) = guest::monitor(steps)?;
-        let initrd = steps.dirs.machine(flavour.tree()).with_extension("cpio");
+        let initrd = steps.dirs.machine(file_name(flavour));
         let key = Key::default()
             .text(&built.toolstack)
             .text(&programs)
@@ -92,6 +92,11 @@ impl Dom0 {
             initrd,
         })
     }
+}
+
+/// The image's file; a version's dot begins no extension.
+fn file_name(flavour: Flavour) -> String {
+    format!("{}.cpio", flavour.tree())
 }
 
 fn compose(cx: &Cx, kernel: &Kernel, built: &Built, flavour: Flavour) -> Result<Archive> {
@@ -147,4 +152,15 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, flavour: Flavour) -> Result<
     };
     archive.text("/guest/guest.cfg", &format!("{GUEST}{uart}"));
     Ok(archive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_flavour_has_an_image_of_its_own() {
+        assert_eq!(file_name(Flavour::Ours), "4.17.cpio");
+        assert_eq!(file_name(Flavour::Stock), "4.17-stock.cpio");
+    }
 }
