@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::console::{Console, Line};
 
 /// A guest's boot, in the slowest emulation.
-pub(crate) const BOOT: Duration = Duration::from_secs(60);
+pub(crate) const BOOT: Duration = Duration::from_secs(120);
 /// A command that only prints something.
 pub(crate) const SHORT: Duration = Duration::from_secs(20);
 

@@ -12,139 +12,143 @@ mod transfer;
 
 use crate::{Hypervisor, Machine, Scenario};
 
+/// Seconds for a scenario of one or two guests, on a machine that is busy with
+/// other things too.
+const LIMIT: u64 = 240;
+
 /// In the order in which a whole run takes them.
 pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "demo",
         about: "a guest with pl011=1: one command on each console, and what it cost",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: demo::demo,
     },
     Scenario {
         name: "boot",
         about: "a shell on ttyAMA0, by the full PL011 driver, and on hvc0",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: boot::boot,
     },
     Scenario {
         name: "earlycon",
         about: "earlycon and then the driver show every line of the kernel, from the first",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: boot::earlycon,
     },
     Scenario {
         name: "both-clients",
         about: "both clients open at once: echo on each, output on both together",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: transfer::both,
     },
     Scenario {
         name: "transfer",
         about: "64 KiB each way on each console, compared by checksum",
         needs: Machine::DEFAULT,
-        limit: 180,
+        limit: LIMIT,
         run: transfer::transfer,
     },
     Scenario {
         name: "guest-params",
         about: "the guest's own get and set of hvm_param 39 and 40 are refused",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: private::params,
     },
     Scenario {
         name: "guest-page",
         about: "the ring's page is out of the guest's reach, and within it on the stock path",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: private::page,
     },
     Scenario {
         name: "guest-port",
         about: "close and send on the private port are refused to the guest",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: private::port,
     },
     Scenario {
         name: "guest-root",
         about: "the same attempts, and mapping the ring, by root in a Linux guest",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: private::linux,
     },
     Scenario {
         name: "reboot",
         about: "a guest that reboots keeps both consoles",
         needs: Machine::DEFAULT,
-        limit: 180,
+        limit: LIMIT,
         run: life::reboot,
     },
     Scenario {
         name: "destroy",
         about: "guests destroyed while they write leave no domain and no page behind",
         needs: Machine::DEFAULT,
-        limit: 240,
+        limit: 2 * LIMIT,
         run: life::destroy,
     },
     Scenario {
         name: "daemon-term",
         about: "the daemon ends in order and comes back: both consoles work, nothing is lost",
         needs: Machine::DEFAULT,
-        limit: 180,
+        limit: LIMIT,
         run: restart::term,
     },
     Scenario {
         name: "daemon-kill",
         about: "the daemon is killed and comes back: both consoles work, nothing is lost",
         needs: Machine::DEFAULT,
-        limit: 180,
+        limit: LIMIT,
         run: restart::kill,
     },
     Scenario {
         name: "pv-only",
         about: "a guest without pl011 has only the PV console",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: life::pv_only,
     },
     Scenario {
         name: "sbsa",
         about: "vuart=\"sbsa_uart\" still gives the SBSA UART, served by the same daemon",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: boot::sbsa,
     },
     Scenario {
         name: "two-guests",
         about: "two guests with a PL011 each, all four consoles open",
         needs: Machine::DEFAULT,
-        limit: 180,
+        limit: LIMIT,
         run: life::two_guests,
     },
     Scenario {
         name: "two-vcpus",
         about: "two vCPUs write to one UART",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: life::two_vcpus,
     },
     Scenario {
         name: "bad-config",
         about: "configurations that xl refuses in words, making nothing",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: config::bad,
     },
     Scenario {
         name: "bad-params",
         about: "wrong pages and ports are refused, nothing half set, and right ones then work",
         needs: Machine::DEFAULT,
-        limit: 120,
+        limit: LIMIT,
         run: params::params,
     },
     Scenario {
@@ -154,7 +158,7 @@ pub(crate) const ALL: &[Scenario] = &[
             gic: 2,
             ..Machine::DEFAULT
         },
-        limit: 120,
+        limit: LIMIT,
         run: boot::boot,
     },
     Scenario {
@@ -164,7 +168,7 @@ pub(crate) const ALL: &[Scenario] = &[
             hypervisor: Hypervisor::Stock,
             ..Machine::DEFAULT
         },
-        limit: 120,
+        limit: LIMIT,
         run: boot::stock_hypervisor,
     },
 ];
