@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::host;
@@ -65,22 +66,35 @@ impl Boot {
 
 /// Connects our terminal to the machine's console until the machine is off.
 pub(crate) fn hand_over(mut machine: Machine) -> Result<()> {
-    if let Some(mut input) = machine.take_input() {
+    if let Some(input) = machine.take_input() {
         raw()?;
+        let terminal = std::io::stdin().is_terminal();
         thread::spawn(move || {
-            let mut buffer = [0; 64];
-            while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
-                if input.write_all(&buffer[..length]).is_err() {
-                    return;
-                }
-                // The emulated UART takes what comes while it has room.
-                thread::sleep(Duration::from_millis(1));
+            type_into(input);
+            if terminal {
+                // The terminal is gone, and with it the person.
+                let _ = kill_process(getpid(), Signal::HUP);
             }
         });
     }
     let shown = show(&mut machine);
     restore();
     shown
+}
+
+/// Passes what is typed on, until there is no more or nobody who takes it.
+fn type_into(mut input: impl Write) {
+    let mut buffer = [0; 64];
+    while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
+        if input.write_all(&buffer[..length]).is_err() {
+            // The machine is off, and the other thread sees it.
+            loop {
+                thread::park();
+            }
+        }
+        // The emulated UART takes what comes while it has room.
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn show(machine: &mut Machine) -> Result<()> {

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use e2e::report::Event;
 
 use crate::image::Dom0;
-use crate::process::Running;
+use crate::process::{Running, stop_if_interrupted};
 
 /// Where QEMU puts dom0's kernel and initramfs in the machine's memory.
 const KERNEL_AT: u64 = 0x5000_0000;
@@ -159,7 +159,10 @@ impl Machine {
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
         {
             Ok(output) => Ok(Some(output)),
-            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                stop_if_interrupted();
+                Ok(None)
+            }
             Err(RecvTimeoutError::Timeout) => bail!("the machine did not answer in time"),
         }
     }

@@ -51,9 +51,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = run(&Options::parse());
+    let options = Options::parse();
     // Nothing we started may outlive us, however we end.
-    process::end_children();
+    let family = process::Family;
+    let result = run(&options);
+    drop(family);
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
@@ -43,7 +44,8 @@ impl Running {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if INTERRUPTED.load(Ordering::SeqCst) {
             drop(starting);
-            wait_for_exit();
+            stop_if_interrupted();
+            unreachable!("the process ends while this thread is stopped");
         }
         let child = command
             .process_group(0)
@@ -63,8 +65,8 @@ impl Running {
             .child
             .try_wait()
             .with_context(|| format!("waiting for {}", self.what))?;
-        if status.is_some() && INTERRUPTED.load(Ordering::SeqCst) {
-            wait_for_exit();
+        if status.is_some() {
+            stop_if_interrupted();
         }
         Ok(status)
     }
@@ -93,7 +95,8 @@ pub(crate) fn end_children_on_signals(restore: fn()) -> Result<()> {
             INTERRUPTED.store(true, Ordering::SeqCst);
             end_children();
             restore();
-            eprintln!("interrupted: no process was left behind");
+            // The terminal may be what has gone.
+            let _ = writeln!(std::io::stderr(), "interrupted: no process was left behind");
             std::process::exit(128 + signal);
         }
     });
@@ -101,13 +104,24 @@ pub(crate) fn end_children_on_signals(restore: fn()) -> Result<()> {
 }
 
 /// Ends every process below us.
-pub(crate) fn end_children() {
+fn end_children() {
     end_tree(rustix::process::getpid());
 }
 
-/// An interrupt is being carried out by the signal thread, which ends us.
-fn wait_for_exit() -> ! {
-    loop {
+/// Ends every process below us when it goes, by a panic too.
+pub(crate) struct Family;
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        stop_if_interrupted();
+        end_children();
+    }
+}
+
+/// To be called when a child has ended: if that is because we were told to
+/// end, nothing more may be said of it. The signal thread ends us.
+pub(crate) fn stop_if_interrupted() {
+    while INTERRUPTED.load(Ordering::SeqCst) {
         thread::park();
     }
 }
