@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Single accesses to addresses, and the abort that one of them met. */
+/* Single accesses to addresses, the abort that one of them met, and the time. */
 #ifndef MACHINE_H
 #define MACHINE_H
 
@@ -27,6 +27,24 @@ static inline uint32_t load32(uint64_t address)
 static inline void store32(uint64_t address, uint32_t value)
 {
     asm volatile ( "str %w0, [%1]" :: "r" (value), "r" (address) : "memory" );
+}
+
+/* The virtual counter, once everything before it is done. */
+static inline uint64_t ticks(void)
+{
+    uint64_t value;
+
+    asm volatile ( "isb\n\tmrs %0, cntvct_el0" : "=r" (value) :: "memory" );
+    return value;
+}
+
+/* Its ticks a second. */
+static inline uint64_t frequency(void)
+{
+    uint64_t value;
+
+    asm volatile ( "mrs %0, cntfrq_el0" : "=r" (value) );
+    return value;
 }
 
 #endif

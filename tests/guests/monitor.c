@@ -84,10 +84,45 @@ static void __attribute__((noreturn)) flood(void)
     }
 }
 
+/*
+ * The cost of an access, in ticks of the virtual counter for all of @count. The
+ * line that is printed first ends the characters that the accesses sent.
+ */
+static int64_t time_reads(uint64_t address, uint64_t count)
+{
+    uint64_t start = ticks();
+
+    while ( count-- )
+        load32(address);
+    return (int64_t)(ticks() - start);
+}
+
+static int64_t time_writes(uint64_t address, uint32_t value, uint64_t count)
+{
+    uint64_t start = ticks(), end;
+
+    while ( count-- )
+        store32(address, value);
+    end = ticks();
+    print("\r\n");
+    return (int64_t)(end - start);
+}
+
+static int64_t time_prints(uint64_t count)
+{
+    uint64_t start = ticks(), end;
+
+    while ( count-- )
+        print("y");
+    end = ticks();
+    print("\r\n");
+    return (int64_t)(end - start);
+}
+
 static void obey(char *line)
 {
     const char *command = word(&line);
-    uint64_t a = number(&line), b = number(&line);
+    uint64_t a = number(&line), b = number(&line), c = number(&line);
 
     abort_seen.esr = 0;
     if ( same(command, "read") )
@@ -116,6 +151,14 @@ static void obey(char *line)
         answer(acquire_resource((uint16_t)a));
     else if ( same(command, "flood") )
         flood();
+    else if ( same(command, "frequency") )
+        answer((int64_t)frequency());
+    else if ( same(command, "reads") )
+        answer(time_reads(a, b));
+    else if ( same(command, "writes") )
+        answer(time_writes(a, (uint32_t)b, c));
+    else if ( same(command, "prints") )
+        answer(time_prints(a));
     else
     {
         print("? ");

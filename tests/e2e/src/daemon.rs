@@ -113,6 +113,77 @@ impl Daemon {
     }
 }
 
+/// Whether this project's daemon serves the consoles, and not the stock one.
+pub(crate) fn is_ours() -> bool {
+    process().is_ok_and(|(_, name)| name == OURS)
+}
+
+const OURS: &str = "vconsoled";
+const STOCK: &str = "xenconsoled";
+
+/// The process that serves the consoles, by number and name.
+fn process() -> Result<(u32, &'static str)> {
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        let comm = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        if let Some(name) = [OURS, STOCK].into_iter().find(|name| comm.trim() == *name) {
+            return Ok((pid, name));
+        }
+    }
+    bail!("no console daemon runs")
+}
+
+/// What the daemon, either one, has cost so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    /// Nanoseconds on a CPU, the kernel's work for it included.
+    pub(crate) ns: u64,
+    /// Interrupts of dom0 for the daemon's event channels.
+    pub(crate) events: u64,
+}
+
+impl Cost {
+    /// Up to now.
+    pub(crate) fn now() -> Result<Self> {
+        let (pid, name) = process()?;
+        let mut ns = 0;
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let path = thread?.path().join("schedstat");
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+            let first = text.split(' ').next().unwrap_or_default();
+            ns += first.parse::<u64>().context("schedstat")?;
+        }
+        let interrupts = fs::read_to_string("/proc/interrupts")?;
+        let events = count_interrupts(&interrupts, &format!("evtchn:{name}"));
+        Ok(Self { ns, events })
+    }
+
+    /// Since an earlier time.
+    pub(crate) fn since(self, before: &Self) -> Self {
+        Self {
+            ns: self.ns - before.ns,
+            events: self.events - before.events,
+        }
+    }
+}
+
+/// The interrupts of all lines of `/proc/interrupts` that name `what`, on all
+/// CPUs.
+pub(crate) fn count_interrupts(table: &str, what: &str) -> u64 {
+    table
+        .lines()
+        .filter(|line| line.split_whitespace().any(|word| word == what))
+        .flat_map(|line| {
+            let counts = line.split_whitespace().skip(1);
+            counts.map_while(|word| word.parse::<u64>().ok())
+        })
+        .sum()
+}
+
 /// Whether a process runs; one that only waits for its parent does not.
 fn is_running(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
@@ -148,6 +219,17 @@ mod tests {
         assert_eq!(status.console(1, Line::Vuart).unwrap().from_guest, 10);
         assert_eq!(status.console(1, Line::Pv).unwrap().from_guest, 20);
         assert!(status.console(2, Line::Pv).is_err());
+    }
+
+    #[test]
+    fn interrupts_are_added_up_by_name() {
+        let table = "           CPU0       CPU1\n\
+                     13:          4          2     GICv3  32 Level     uart-pl011\n\
+                     20:        100          0  xen-dyn  13 Edge     evtchn:vconsoled\n\
+                     21:          7          1  xen-dyn  14 Edge     evtchn:vconsoled\n";
+        assert_eq!(count_interrupts(table, "uart-pl011"), 6);
+        assert_eq!(count_interrupts(table, "evtchn:vconsoled"), 108);
+        assert_eq!(count_interrupts(table, "evtchn"), 0);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod command;
 mod console;
 mod daemon;
 mod errno;
+mod figures;
 mod guest;
 mod monitor;
 mod pattern;
@@ -94,10 +95,17 @@ pub fn scenarios() -> &'static [Scenario] {
     scenarios::ALL
 }
 
-/// The scenario called `name`.
+/// Every measurement, in the order in which a whole run takes them.
+#[must_use]
+pub fn figures() -> &'static [Scenario] {
+    figures::ALL
+}
+
+/// The scenario or measurement called `name`.
 #[must_use]
 pub fn scenario(name: &str) -> Option<&'static Scenario> {
-    scenarios().iter().find(|scenario| scenario.name == name)
+    let mut all = scenarios().iter().chain(figures());
+    all.find(|scenario| scenario.name == name)
 }
 
 #[cfg(test)]
@@ -107,7 +115,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_fit_for_a_command_line() {
         let mut seen = std::collections::BTreeSet::new();
-        for scenario in scenarios() {
+        for scenario in scenarios().iter().chain(figures()) {
             assert!(seen.insert(scenario.name), "{} stands twice", scenario.name);
             assert!(
                 scenario

@@ -45,6 +45,29 @@ enum Probe {
         /// How many.
         len: usize,
     },
+    /// Writes a pattern to a terminal and times it.
+    Send {
+        /// The terminal.
+        tty: String,
+        /// Which bytes.
+        seed: u32,
+        /// How many.
+        len: usize,
+    },
+    /// Reads from a terminal and times it.
+    Take {
+        /// The terminal.
+        tty: String,
+        /// How many bytes.
+        len: usize,
+    },
+    /// Gives bytes that come from a terminal back, one at a time.
+    Echo {
+        /// The terminal.
+        tty: String,
+        /// How many.
+        count: usize,
+    },
     /// Tries what a guest must not do.
     Intrude {
         /// The guest's own number.
@@ -69,6 +92,18 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Run { names } => e2e::runner::run(&names)?,
         Task::Probe(Probe::Pattern { seed, len }) => {
             e2e::probe::pattern(seed, len)?;
+            true
+        }
+        Task::Probe(Probe::Send { tty, seed, len }) => {
+            e2e::probe::timing::send(&tty, seed, len)?;
+            true
+        }
+        Task::Probe(Probe::Take { tty, len }) => {
+            e2e::probe::timing::take(&tty, len)?;
+            true
+        }
+        Task::Probe(Probe::Echo { tty, count }) => {
+            e2e::probe::timing::echo(&tty, count)?;
             true
         }
         Task::Probe(Probe::Intrude { domid, port }) => {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What the agent does inside a Linux guest.
 
+pub mod timing;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 

@@ -58,6 +58,7 @@ impl Boot {
             hypervisor: built.hypervisor,
             gic: self.gic,
             cpus: self.cpus,
+            counted: false,
             task,
         };
         hand_over(Machine::start(&spec, &dom0, &steps.dirs.log("boot"))?)

@@ -38,6 +38,9 @@ pub(crate) struct Spec {
     pub(crate) gic: u8,
     /// CPUs.
     pub(crate) cpus: u8,
+    /// Whether its clock counts instructions, one a nanosecond, so that what
+    /// it measures does not depend on the host. It then has one CPU.
+    pub(crate) counted: bool,
     /// dom0's task: words for its kernel's command line, read by its init.
     pub(crate) task: String,
 }
@@ -52,6 +55,9 @@ impl Spec {
             .arg("-machine")
             .arg(format!("virt,virtualization=on,gic-version={}", self.gic));
         command.args(["-cpu", "cortex-a57", "-smp", &self.cpus.to_string()]);
+        if self.counted {
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
         command.args(["-m", &MEMORY.to_string()]);
         command.args([
             "-display",

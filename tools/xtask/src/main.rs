@@ -3,11 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod bench;
 mod boot;
 mod demo;
 mod dirs;
 mod doctor;
-
 mod host;
 mod image;
 mod machine;
@@ -44,6 +44,7 @@ enum Command {
     Demo(demo::Options),
     Test(test::Options),
     E2e(scenarios::Options),
+    Bench(bench::Options),
     Doctor(doctor::Options),
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
@@ -79,6 +80,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Doctor(options) => options.run(&steps),
         Command::Test(options) => options.run(&steps),
         Command::E2e(options) => options.run(&steps),
+        Command::Bench(options) => options.run(&steps),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }
 }

@@ -3,7 +3,7 @@
 //! want the same machine.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -102,6 +102,7 @@ impl<'a> Bench<'a> {
             hypervisor,
             gic: needs.gic,
             cpus: needs.cpus,
+            counted: false,
             task,
         };
         let log = self.steps.dirs.log(name);
@@ -136,69 +137,80 @@ impl<'a> Bench<'a> {
         };
         let label = format!("boot GICv{} {hypervisor}", needs.gic);
         let log = format!("machine-gicv{}-{hypervisor}-{}", needs.gic, names[0]);
-        let (mut machine, log) = self.start(needs, format!("e2e={}", names.join(",")), &log)?;
-        let mut complaints = String::new();
-        let mut outcomes = Vec::new();
-        let mut progress = Some(Progress::start(&label));
-        let mut deadline = Instant::now() + BOOT;
-        let why = loop {
-            let output = match machine.next(deadline) {
-                Ok(Some(output)) => output,
-                Ok(None) => break "the machine went off".to_owned(),
-                Err(error) => break error.to_string(),
-            };
-            match output {
-                Output::Console(_) => {}
-                Output::Complaint(line) => {
-                    complaints.push_str(&line);
-                    complaints.push('\n');
-                }
-                Output::Event(Event::Ready) => {
-                    if let Some(progress) = progress.take() {
-                        progress.finish(&format!("dom0 is ready, {} CPUs", needs.cpus));
-                    }
-                }
-                Output::Event(Event::Start { scenario }) => {
-                    let limit = e2e::scenario(&scenario).map_or(0, |scenario| scenario.limit);
-                    deadline = Instant::now() + Duration::from_secs(limit) + SLACK;
-                    progress = Some(Progress::start(&format!("e2e {scenario}")));
-                }
-                Output::Event(Event::Result(outcome)) => {
-                    if let Some(progress) = progress.take() {
-                        progress.finish(&summary(&outcome));
-                    }
-                    for check in outcome.checks.iter().filter(|check| !check.pass) {
-                        println!("    FAILED {}: {}", check.id, check.detail);
-                    }
-                    outcomes.push(outcome);
-                }
-                Output::Event(Event::Done) => return Ok(outcomes),
-            }
-        };
-        if let Some(progress) = progress.take() {
-            progress.finish("FAILED");
-        }
-        let detail = format!(
-            "{why}; the end of {}:\n{}\n{complaints}",
-            log.display(),
-            tail(&log)
-        );
-        println!("    FAILED {detail}");
-        if let Some(unfinished) = names.get(outcomes.len()) {
-            let check = Check {
-                id: "the machine runs".into(),
-                pass: false,
-                detail,
-            };
-            outcomes.push(Outcome::new(
-                unfinished,
-                0.0,
-                vec![check],
-                serde_json::Map::new(),
-            ));
-        }
-        Ok(outcomes)
+        let (machine, log) = self.start(needs, format!("e2e={}", names.join(",")), &log)?;
+        Ok(follow(machine, &log, &label, &names))
     }
+}
+
+/// Says a line on each scenario that runs in a machine, until the machine has
+/// run them all or one of them has ended it. Returns at least one outcome.
+pub(crate) fn follow(
+    mut machine: Machine,
+    log: &Path,
+    label: &str,
+    names: &[&str],
+) -> Vec<Outcome> {
+    let mut complaints = String::new();
+    let mut outcomes = Vec::new();
+    let mut progress = Some(Progress::start(label));
+    let mut deadline = Instant::now() + BOOT;
+    let why = loop {
+        let output = match machine.next(deadline) {
+            Ok(Some(output)) => output,
+            Ok(None) => break "the machine went off".to_owned(),
+            Err(error) => break error.to_string(),
+        };
+        match output {
+            Output::Console(_) => {}
+            Output::Complaint(line) => {
+                complaints.push_str(&line);
+                complaints.push('\n');
+            }
+            Output::Event(Event::Ready) => {
+                if let Some(progress) = progress.take() {
+                    progress.finish("dom0 is ready");
+                }
+            }
+            Output::Event(Event::Start { scenario }) => {
+                let limit = e2e::scenario(&scenario).map_or(0, |scenario| scenario.limit);
+                deadline = Instant::now() + Duration::from_secs(limit) + SLACK;
+                progress = Some(Progress::start(&format!("e2e {scenario}")));
+            }
+            Output::Event(Event::Result(outcome)) => {
+                if let Some(progress) = progress.take() {
+                    progress.finish(&summary(&outcome));
+                }
+                for check in outcome.checks.iter().filter(|check| !check.pass) {
+                    println!("    FAILED {}: {}", check.id, check.detail);
+                }
+                outcomes.push(outcome);
+            }
+            Output::Event(Event::Done) => return outcomes,
+        }
+    };
+    if let Some(progress) = progress.take() {
+        progress.finish("FAILED");
+    }
+    let detail = format!(
+        "{why}; the end of {}:\n{}\n{complaints}",
+        log.display(),
+        tail(log)
+    );
+    println!("    FAILED {detail}");
+    if let Some(unfinished) = names.get(outcomes.len()) {
+        let check = Check {
+            id: "the machine runs".into(),
+            pass: false,
+            detail,
+        };
+        outcomes.push(Outcome::new(
+            unfinished,
+            0.0,
+            vec![check],
+            serde_json::Map::new(),
+        ));
+    }
+    outcomes
 }
 
 /// What became of a scenario, in a few words.

@@ -119,12 +119,12 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, flavour: Flavour) -> Result<
     for client in XENSTORE_CLIENTS {
         archive.link(&format!("/usr/bin/{client}"), "xenstore");
     }
+    archive.file("/usr/bin/e2e", &programs::path(cx.dirs, "e2e"))?;
     match flavour {
         Flavour::Ours => {
             for (to, program) in [
                 ("/usr/sbin/vconsoled", "vconsoled"),
                 ("/usr/bin/vconsole", "vconsole"),
-                ("/usr/bin/e2e", "e2e"),
             ] {
                 archive.file(to, &programs::path(cx.dirs, program))?;
             }

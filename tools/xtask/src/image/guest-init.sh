@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
-# The guest's init: a shell on ttyAMA0 and on hvc0, as far as they are there.
+# The guest's init: a shell on ttyAMA0 and on hvc0, as far as they are there; or
+# on those alone that the kernel's command line lists (shells=TTY,TTY).
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin
 /bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin
 /bin/busybox --install -s
@@ -17,7 +18,7 @@ done
 mount -t xenfs xenfs /proc/xen
 
 : >/etc/inittab
-for tty in ttyAMA0 hvc0; do
+for tty in $(echo "${shells:-ttyAMA0,hvc0}" | tr , ' '); do
     if [ -c /dev/$tty ]; then
         echo "$tty::respawn:-/bin/sh" >>/etc/inittab
     fi

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//! How long somebody at the console waits.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::linux::Bench;
+use super::tty::Tty;
+use super::with_uart;
+use crate::console::Line;
+use crate::guest::{Config, xl};
+use crate::report::Report;
+
+const LIMIT: Duration = Duration::from_secs(120);
+/// Bytes that the figure is the mean of.
+const ECHOES: u32 = 64;
+
+/// One byte to a program in the guest and back, again and again.
+pub(crate) fn echo(report: &mut Report) -> Result<()> {
+    let mut bench = Bench::start("echo", Line::Vuart)?;
+    bench.probe("echo", &format!("{ECHOES}"))?;
+    bench.go()?;
+    let mut same = true;
+    let mut took = Duration::ZERO;
+    for n in 0..ECHOES {
+        let sent = [b'A' + u8::try_from(n % 26)?];
+        let mut came = [0];
+        let start = Instant::now();
+        bench.tty.write_all(&sent, LIMIT)?;
+        bench.tty.read_exact(&mut came, LIMIT)?;
+        took += start.elapsed();
+        same &= came == sent;
+    }
+    bench.found()?;
+    report.data("echo", took.as_secs_f64() * 1e9 / f64::from(ECHOES));
+    report.check("every byte came back", same, ECHOES);
+    Ok(())
+}
+
+/// A kernel that prints all it has to say, by earlycon and then by its driver.
+pub(crate) fn boot(report: &mut Report) -> Result<()> {
+    let guest = with_uart(Config::linux("earlycon"))
+        .bootargs("earlycon=pl011,0x22000000 console=ttyAMA0 shells=ttyAMA0 loglevel=8")
+        .create_paused()?;
+    let mut tty = Tty::open(guest.domid, Line::Vuart)?;
+    let start = Instant::now();
+    xl(&["unpause", &guest.name])?;
+    let seen = tty.read_to(b"guest:/# ", LIMIT)?;
+    let took = start.elapsed();
+    let text = String::from_utf8_lossy(&seen);
+    let lines = text.lines().count();
+    let first = text.lines().next().context("nothing was shown")?;
+    report.data("earlycon_boot", took.as_secs_f64() * 1e9);
+    report.check(
+        "the log from its first line to the shell",
+        first.contains("Booting Linux") && lines > 100,
+        format_args!("{lines} lines, {} bytes, {first:?}", seen.len()),
+    );
+    Ok(())
+}

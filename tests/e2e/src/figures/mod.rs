@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//! Measurements, for `cargo xtask bench`: what things cost in instructions,
+//! with either hypervisor and either console daemon.
+//!
+//! They run in a machine whose clock counts instructions, one a nanosecond,
+//! so that a figure depends on nothing but the code that ran. Each takes its
+//! figures in nanoseconds unless its name says otherwise, and reports them as
+//! data; the one check is that the work which was measured was done right.
+
+mod latency;
+mod linux;
+mod registers;
+mod tty;
+
+use anyhow::Result;
+
+use crate::guest::Config;
+use crate::{Machine, Scenario, daemon};
+
+/// Seconds of the emulated machine's own time.
+const LIMIT: u64 = 300;
+
+/// In the order in which a whole run takes them.
+pub(crate) const ALL: &[Scenario] = &[
+    measure(
+        "registers",
+        "accesses of a bare-metal guest to each register",
+        registers::accesses,
+    ),
+    measure(
+        "polled",
+        "64 KiB printed by a bare-metal guest that polls",
+        registers::polled,
+    ),
+    measure(
+        "crowd",
+        "eight bare-metal guests printing at once",
+        registers::crowd,
+    ),
+    measure(
+        "output",
+        "64 KiB and 1 MiB written by Linux to ttyAMA0 and hvc0",
+        linux::output,
+    ),
+    measure("input", "64 KiB pasted into Linux on ttyAMA0", linux::input),
+    measure(
+        "echo",
+        "one byte to a Linux program and back",
+        latency::echo,
+    ),
+    measure(
+        "kernel-log",
+        "Linux from its first instruction to a shell, all of its log on the UART",
+        latency::boot,
+    ),
+];
+
+const fn measure(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut crate::report::Report) -> Result<()>,
+) -> Scenario {
+    Scenario {
+        name,
+        about,
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run,
+    }
+}
+
+/// A guest with the UART that the running hypervisor has: the full one with
+/// ours, the SBSA one with the stock one.
+fn with_uart(config: Config) -> Config {
+    if daemon::is_ours() {
+        config.pl011()
+    } else {
+        config.sbsa()
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+//! What a bare-metal guest's accesses cost: it times itself.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use super::tty::Tty;
+use super::with_uart;
+use crate::console::Line;
+use crate::guest::{Config, Guest};
+use crate::report::Report;
+
+const UART: u64 = 0x2200_0000;
+const DR: u64 = 0x00;
+const RSR: u64 = 0x04;
+const FR: u64 = 0x18;
+const IMSC: u64 = 0x38;
+const RIS: u64 = 0x3c;
+const ICR: u64 = 0x44;
+
+/// Accesses that a figure is the mean of. A burst of them fits the ring.
+const COUNT: u64 = 1000;
+/// Characters of a polled transfer.
+const POLLED: u64 = 64 * 1024;
+const GUESTS: u64 = 8;
+const CROWD_POLLED: u64 = 16 * 1024;
+
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// The guest, its UART and the pace of its clock.
+struct Timer {
+    tty: Tty,
+    /// Nanoseconds a tick.
+    tick: f64,
+    _guest: Guest,
+}
+
+impl Timer {
+    fn start(name: &str) -> Result<Self> {
+        let guest = with_uart(Config::monitor(name)).create()?;
+        let mut tty = Tty::open(guest.domid, Line::Vuart)?;
+        tty.write_all(b"hello\r", ANSWER)?;
+        tty.read_to(b"? hello\r\n", ANSWER)?;
+        let mut timer = Self {
+            tty,
+            tick: 0.0,
+            _guest: guest,
+        };
+        timer.tick = 1e9 / timer.number("frequency")?;
+        Ok(timer)
+    }
+
+    /// Has a command done that answers with one number.
+    fn number(&mut self, command: &str) -> Result<f64> {
+        self.begin(command)?;
+        self.end(command)
+    }
+
+    fn begin(&mut self, command: &str) -> Result<()> {
+        self.tty
+            .write_all(format!("{command}\r").as_bytes(), ANSWER)
+    }
+
+    /// The number that a command answers with, after whatever it printed.
+    fn end(&mut self, command: &str) -> Result<f64> {
+        let mut seen = self.tty.read_to(b"= 0x", ANSWER)?;
+        if !seen.ends_with(b"\r\n") {
+            seen.extend(self.tty.read_to(b"\r\n", ANSWER)?);
+        }
+        let text = String::from_utf8_lossy(&seen);
+        let digits = text.rsplit("= 0x").next().map(str::trim);
+        digits
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .map(f64::from)
+            .with_context(|| format!("`{command}` was answered with {text:?}"))
+    }
+
+    /// What one of `count` accesses costs, in nanoseconds.
+    fn each(&mut self, command: &str, count: u64) -> Result<f64> {
+        let ticks = self.number(command)?;
+        // What was sent is on its way to the pty; the next starts afresh.
+        thread::sleep(Duration::from_millis(50));
+        Ok(ticks * self.tick / to_f64(count))
+    }
+
+    fn reads(&mut self, register: u64) -> Result<f64> {
+        self.each(&format!("reads {:x} {COUNT:x}", UART + register), COUNT)
+    }
+
+    fn writes(&mut self, register: u64, value: u32) -> Result<f64> {
+        let command = format!("writes {:x} {value:x} {COUNT:x}", UART + register);
+        self.each(&command, COUNT)
+    }
+}
+
+/// Exact: every count here is small.
+fn to_f64(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::MAX, f64::from)
+}
+
+/// The cost of an access, by register.
+pub(crate) fn accesses(report: &mut Report) -> Result<()> {
+    let mut timer = Timer::start("registers")?;
+    // The stock device ignores these two without a look at its state.
+    report.data("rsr_read", timer.reads(RSR)?);
+    report.data("fr_write", timer.writes(FR, 0)?);
+    report.data("fr_read", timer.reads(FR)?);
+    report.data("ris_read", timer.reads(RIS)?);
+    report.data("imsc_write", timer.writes(IMSC, 0)?);
+    report.data("icr_write", timer.writes(ICR, 0)?);
+    report.data("dr_write", timer.writes(DR, u32::from(b'x'))?);
+    report.check("every register was timed", true, COUNT);
+    Ok(())
+}
+
+/// A driver that looks at FR before each character.
+pub(crate) fn polled(report: &mut Report) -> Result<()> {
+    let mut timer = Timer::start("polled")?;
+    let each = timer.each(&format!("prints {POLLED:x}"), POLLED)?;
+    report.data("polled_byte", each);
+    report.check("all was printed", true, POLLED);
+    Ok(())
+}
+
+/// Guests that print at the same time, each timing itself.
+pub(crate) fn crowd(report: &mut Report) -> Result<()> {
+    let mut timers = (0..GUESTS)
+        .map(|n| Timer::start(&format!("crowd{n}")))
+        .collect::<Result<Vec<_>>>()?;
+    let command = format!("prints {CROWD_POLLED:x}");
+    let start = Instant::now();
+    for timer in &mut timers {
+        timer.begin(&command)?;
+    }
+    let each: Vec<f64> = thread::scope(|scope| {
+        let command = &command;
+        let readers: Vec<_> = timers
+            .iter_mut()
+            .map(|timer| scope.spawn(move || Ok(timer.end(command)? * timer.tick)))
+            .collect();
+        readers
+            .into_iter()
+            .map(|reader| {
+                reader
+                    .join()
+                    .unwrap_or_else(|_| Err(anyhow::anyhow!("a reader panicked")))
+            })
+            .collect::<Result<_>>()
+    })?;
+    let total = start.elapsed();
+    let slowest = each.iter().copied().fold(f64::MIN, f64::max);
+    let fastest = each.iter().copied().fold(f64::MAX, f64::min);
+    ensure!(fastest > 0.0, "a guest took no time");
+    report.data("crowd_total", total.as_secs_f64() * 1e9);
+    report.data("crowd_spread_ratio", slowest / fastest);
+    report.data("crowd_each", json!(each));
+    report.check("all was printed", true, GUESTS * CROWD_POLLED);
+    Ok(())
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+//! Both hypervisors in machines whose clock counts instructions. Each machine
+//! is run twice: figures that differ between the runs are no figures.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+
+use super::figures::{FIGURES, Figure, Found};
+use crate::host;
+use crate::image::Dom0;
+use crate::machine::{Machine, Spec};
+use crate::packages::Packages;
+use crate::scenarios::follow;
+use crate::step::{Steps, write};
+use crate::xen::{self, Flavour};
+
+/// What to measure and where to write it.
+#[derive(clap::Args)]
+pub(crate) struct Xen {
+    /// Measurements; all if none is given
+    #[arg(value_name = "MEASUREMENT")]
+    names: Vec<String>,
+    /// Write every figure to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Run each machine once, without looking whether figures repeat
+    #[arg(long)]
+    once: bool,
+}
+
+impl Xen {
+    /// Measures and prints the table. Whether every goal is met.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
+        let names = self.chosen()?;
+        let packages = Packages::read();
+        host::prepare(steps, &packages)?;
+        let measure = |flavour| -> Result<Found> {
+            let built = xen::build(steps, &packages, flavour)?;
+            let dom0 = Dom0::make(steps, &packages, &built, flavour)?;
+            let spec = Spec {
+                hypervisor: built.hypervisor,
+                gic: 3,
+                cpus: 1,
+                counted: true,
+                task: format!("e2e={}", names.join(",")),
+            };
+            let first = run(steps, &spec, &dom0, flavour, &names)?;
+            if !self.once {
+                let again = run(steps, &spec, &dom0, flavour, &names)?;
+                same(&first, &again)?;
+            }
+            Ok(first)
+        };
+        let stock = measure(Flavour::Stock)?;
+        let ours = measure(Flavour::Ours)?;
+        let figures: Vec<&Figure> = FIGURES
+            .iter()
+            .filter(|figure| ours.contains_key(figure.key))
+            .collect();
+        println!();
+        print!("{}", super::figures::table(&figures, &stock, &ours));
+        if let Some(path) = &self.json {
+            let summary = json!({"version": 1, "stock": stock, "ours": ours});
+            write(path, format!("{summary:#}\n"))?;
+        }
+        let missed = figures
+            .iter()
+            .filter(|figure| figure.met(&stock, &ours) == Some(false))
+            .count();
+        println!("{} figures, {missed} goals missed", figures.len());
+        Ok(missed == 0)
+    }
+
+    /// The measurements that were asked for.
+    fn chosen(&self) -> Result<Vec<&'static str>> {
+        let all = || e2e::figures().iter().map(|measurement| measurement.name);
+        if let Some(name) = self.names.iter().find(|name| !all().any(|n| n == **name)) {
+            let known: Vec<_> = all().collect();
+            bail!(
+                "there is no measurement `{name}`; there are {}",
+                known.join(", ")
+            );
+        }
+        Ok(all()
+            .filter(|name| self.names.is_empty() || self.names.iter().any(|n| n == name))
+            .collect())
+    }
+}
+
+/// Runs one machine and gives what it found, by figure.
+fn run(steps: &Steps, spec: &Spec, dom0: &Dom0, flavour: Flavour, names: &[&str]) -> Result<Found> {
+    let label = flavour.step("bench");
+    let log = steps.dirs.log(&label);
+    let outcomes = follow(Machine::start(spec, dom0, &log)?, &log, &label, names);
+    let mut found = BTreeMap::new();
+    for outcome in outcomes {
+        ensure!(outcome.pass, "{label}: {} went wrong", outcome.scenario);
+        for (name, value) in outcome.data {
+            if let Some(value) = value.as_f64() {
+                found.insert(name, value);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// That two runs found the same.
+fn same(first: &Found, again: &Found) -> Result<()> {
+    for (name, value) in first {
+        let other = again.get(name).with_context(|| format!("{name} is gone"))?;
+        ensure!(
+            value.to_bits() == other.to_bits(),
+            "{name} was {value} in one run and {other} in another"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_that_does_not_repeat_is_an_error() {
+        let found = |value| Found::from([("echo".to_owned(), value)]);
+        assert!(same(&found(1.5), &found(1.5)).is_ok());
+        let error = same(&found(1.5), &found(2.5)).unwrap_err().to_string();
+        assert!(error.contains("echo") && error.contains("2.5"), "{error}");
+        assert!(same(&found(1.5), &Found::new()).is_err());
+    }
+}
