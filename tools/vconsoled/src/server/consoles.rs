@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+//! Connecting to a console's ring, and letting go of it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Instant;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+use xen_io::DomId;
+use xen_io::xenstore::domain_path;
+
+use super::{Key, Server, take_token};
+use crate::console::{Console, Link};
+use crate::log::{self, Log};
+use crate::pty::Pty;
+use crate::source::{Slot, Source};
+
+impl Server {
+    pub(super) fn connect(&mut self, (domid, slot): Key, source: Source) -> io::Result<()> {
+        let name = crate::source::text(&mut self.store, &format!("{}/name", domain_path(domid)))
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let pty = Pty::open()
+            .map_err(|error| io::Error::new(error.kind(), format!("no pty to be had: {error}")))?;
+        let log = self.open_log(domid, slot, &name);
+        let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
+        let link = Link { source, ring, port };
+        let mut console = Console::new((domid, slot), name, link, pty, log, self.config.overflow);
+        let token = take_token(&mut self.next_token).0;
+        match self
+            .viewers
+            .as_mut()
+            .map(|viewers| viewers.watch(console.pty().name(), token))
+        {
+            Some(Ok(watch)) => drop(self.watches.insert(token, watch)),
+            Some(Err(error)) => {
+                tracing::warn!("domain {domid} {slot}: viewers cannot be counted: {error}");
+                console.set_viewers(1);
+            }
+            None => console.set_viewers(1),
+        }
+        self.by_key.insert((domid, slot), token);
+        self.by_port.insert(port, token);
+        self.consoles.insert(token, console);
+        self.start(token).inspect_err(|_| self.disconnect(token))
+    }
+
+    /// Sets a console going that is in the books, and tells of its pty last:
+    /// a client that reads the name finds everything in place.
+    pub(super) fn start(&mut self, token: usize) -> io::Result<()> {
+        let Some(console) = self.consoles.get_mut(&token) else {
+            return Ok(());
+        };
+        let (domid, slot, tty) = (console.domid, console.slot, console.pty().name().to_owned());
+        console.start(self.events.as_mut())?;
+        let raw = console.pty().as_fd().as_raw_fd();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(&mut SourceFd(&raw), Token(token), interest)?;
+        self.ready.push_back(token);
+        let path = slot.path(domid);
+        // A write would bring back the directory of a domain that has gone.
+        self.store.transaction(|store| {
+            if store.directory(&path)?.is_none() {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            store.write(&format!("{path}/tty"), &tty)
+        })?;
+        tracing::info!("domain {domid} {slot}: {tty}");
+        Ok(())
+    }
+
+    pub(super) fn reconnect(&mut self, token: usize, source: Source) -> io::Result<()> {
+        let Some(console) = self.consoles.get_mut(&token) else {
+            return Ok(());
+        };
+        let domid = console.domid;
+        tracing::info!("domain {domid} {}: its ring has moved", console.slot);
+        self.by_port.remove(&console.port());
+        // The far end's port may be the same: ours must be gone before.
+        let unbound = self.events.unbind(console.port());
+        let linked = unbound
+            .and_then(|()| source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut()));
+        let (ring, port) = match linked {
+            Ok(linked) => linked,
+            Err(error) => {
+                self.disconnect(token);
+                return Err(error);
+            }
+        };
+        drop(console.relink(Link { source, ring, port }));
+        self.by_port.insert(port, token);
+        self.ready.push_back(token);
+        console.start(self.events.as_mut())
+    }
+
+    /// Lets go of a console: its page above all, which would keep a dead
+    /// domain's memory.
+    pub(super) fn disconnect(&mut self, token: usize) {
+        let Some(mut console) = self.consoles.remove(&token) else {
+            return;
+        };
+        let (domid, slot) = (console.domid, console.slot);
+        // What is still in the ring goes to the log, if the ring is there.
+        let _last = console.turn(self.events.as_mut(), Instant::now());
+        self.by_key.remove(&(domid, slot));
+        self.timers.remove(&token);
+        if self.by_port.remove(&console.port()).is_some() {
+            // Already closed if the far end's domain is gone.
+            let _closed = self.events.unbind(console.port());
+        }
+        let raw = console.pty().as_fd().as_raw_fd();
+        let _unregistered = self.poll.registry().deregister(&mut SourceFd(&raw));
+        if let (Some(viewers), Some(watch)) = (&mut self.viewers, self.watches.remove(&token)) {
+            viewers.unwatch(&watch);
+        }
+        let path = format!("{}/tty", slot.path(domid));
+        let withdrawn = self.store.transaction(|store| {
+            // Only our own name: somebody else may serve it by now.
+            if store
+                .read(&path)?
+                .is_some_and(|tty| tty == console.pty().name().as_bytes())
+            {
+                store.remove(&path)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = withdrawn {
+            tracing::warn!("domain {domid} {slot}: its pty stays announced: {error}");
+        }
+        tracing::info!("domain {domid} {slot}: let go");
+    }
+
+    pub(super) fn open_log(&self, domid: DomId, slot: Slot, name: &str) -> Option<Log> {
+        let dir = self.config.log_dir.as_ref()?;
+        let suffix = slot.log_suffix();
+        let path = if log::is_plain(name) {
+            dir.join(format!("guest-{name}{suffix}.log"))
+        } else {
+            tracing::warn!("domain {domid}: the name {name:?} cannot name a log, its number does");
+            dir.join(format!("guest-dom{domid}{suffix}.log"))
+        };
+        Log::open(path.clone(), self.config.log_style)
+            .inspect_err(|error| tracing::error!("{}: {error}", path.display()))
+            .ok()
+    }
+
+    pub(super) fn reopen_logs(&mut self) {
+        for console in self.consoles.values_mut() {
+            let (domid, slot) = (console.domid, console.slot);
+            if let Some(Err(error)) = console.log().map(Log::reopen) {
+                tracing::error!("domain {domid} {slot}: its log cannot be opened again: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+//! Which domains and consoles there are, by what xenstore says.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::{Duration, Instant};
+
+use xen_io::DomId;
+
+use super::{Key, Server};
+use crate::console::Console;
+use crate::source::{Slot, Source};
+
+/// The token of the watches on domains coming and going; the others are
+/// `DOMID/SLOT`.
+pub(super) const DOMAINS: &str = "domains";
+
+/// How long to wait before connecting again after a failure: at first, and at
+/// most.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// A console that could not be connected.
+pub(super) struct Failure {
+    pub(super) why: String,
+    pub(super) again: Instant,
+    pause: Duration,
+}
+
+impl Server {
+    /// Does what xenstore's events ask for, until there are none.
+    pub(super) fn follow_store(&mut self) -> io::Result<()> {
+        loop {
+            let mut changed = BTreeSet::new();
+            let mut domains = false;
+            while let Some(event) = self.store.next_event()? {
+                match parse_token(&event.token) {
+                    // Our own doing.
+                    Some(_) if event.path.ends_with("/tty") => {}
+                    Some(key) => drop(changed.insert(key)),
+                    None => domains = true,
+                }
+            }
+            if !domains && changed.is_empty() {
+                return Ok(());
+            }
+            if domains {
+                self.count_domains()?;
+            }
+            for key in changed {
+                if self.domains.contains(&key.0) {
+                    self.examine(key);
+                }
+            }
+        }
+    }
+
+    /// Takes up domains that came and lets go of those that went.
+    pub(super) fn count_domains(&mut self) -> io::Result<()> {
+        let known: Vec<DomId> = self.domains.iter().copied().collect();
+        for domid in known {
+            if !self.store.is_introduced(domid)? {
+                self.forget(domid)?;
+            }
+        }
+        for name in self.store.directory("/local/domain")?.unwrap_or_default() {
+            let Some(domid) = name
+                .parse()
+                .ok()
+                .filter(|id| (1..DomId::FIRST_RESERVED).contains(id))
+            else {
+                continue;
+            };
+            let domid = DomId(domid);
+            if !self.domains.contains(&domid) && self.store.is_introduced(domid)? {
+                tracing::info!("domain {domid} came");
+                self.domains.insert(domid);
+                // A watch fires at once, which is when its consoles are
+                // looked up.
+                for slot in Slot::ALL {
+                    self.store
+                        .watch(&slot.path(domid), &format!("{domid}/{slot}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget(&mut self, domid: DomId) -> io::Result<()> {
+        tracing::info!("domain {domid} went");
+        self.domains.remove(&domid);
+        for slot in Slot::ALL {
+            self.failures.remove(&(domid, slot));
+            if let Some(token) = self.by_key.get(&(domid, slot)) {
+                self.disconnect(*token);
+            }
+            self.store
+                .unwatch(&slot.path(domid), &format!("{domid}/{slot}"))?;
+        }
+        Ok(())
+    }
+
+    /// Compares a console with what xenstore says of it.
+    pub(super) fn examine(&mut self, key: Key) {
+        let (domid, slot) = key;
+        let token = self.by_key.get(&key).copied();
+        let source = match Source::find(&mut self.store, domid, slot) {
+            Ok(Some(source)) => source,
+            Ok(None) => {
+                self.failures.remove(&key);
+                if let Some(token) = token {
+                    self.disconnect(token);
+                }
+                return;
+            }
+            // What is served already goes on as it is.
+            Err(error) if token.is_some() => {
+                return tracing::warn!("domain {domid} {slot}: {error}");
+            }
+            Err(error) => return self.fail(key, error.to_string()),
+        };
+        if token
+            .and_then(|token| self.consoles.get(&token))
+            .map(Console::source)
+            == Some(&source)
+        {
+            return;
+        }
+        let done = match token {
+            Some(token) => self.reconnect(token, source),
+            None => self.connect(key, source),
+        };
+        match done {
+            Ok(()) => drop(self.failures.remove(&key)),
+            Err(error) => self.fail(key, error.to_string()),
+        }
+    }
+
+    /// Notes a failure, says so once, and tries again later.
+    pub(super) fn fail(&mut self, key: Key, why: String) {
+        let (domid, slot) = key;
+        let known = self.failures.remove(&key);
+        if known.as_ref().is_none_or(|known| known.why != why) {
+            tracing::warn!("domain {domid} {slot}: {why}");
+        }
+        let pause = known.map_or(RETRY_FIRST, |known| (known.pause * 2).min(RETRY_LAST));
+        self.failures.insert(
+            key,
+            Failure {
+                why,
+                again: Instant::now() + pause,
+                pause,
+            },
+        );
+    }
+}
+
+/// The console that a watch's token names.
+fn parse_token(token: &str) -> Option<Key> {
+    let (domid, slot) = token.split_once('/')?;
+    let slot = Slot::ALL.into_iter().find(|one| one.name() == slot)?;
+    Some((DomId(domid.parse().ok()?), slot))
+}

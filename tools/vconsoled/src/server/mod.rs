@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+//! The event loop: waits for everything at once and gives each console its
+//! turn. [`domains`] follows xenstore, [`consoles`] connects what it names,
+//! [`status`] tells of it.
+
+mod consoles;
+mod domains;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use xen_io::xenstore::Client;
+use xen_io::{DomId, EventChannels, Hypervisor, Platform, Port};
+
+use crate::console::{Console, Next, Overflow};
+use crate::control::Control;
+use crate::log::Style;
+use crate::source::Slot;
+use crate::viewers::{Change, Viewers, Watch};
+
+use domains::{DOMAINS, Failure};
+
+const EVENT_CHANNELS: Token = Token(0);
+const STORE: Token = Token(1);
+const HANDLE: Token = Token(2);
+const CONTROL: Token = Token(3);
+const VIEWERS: Token = Token(4);
+/// The first token that is given out.
+const FIRST_FREE: usize = 16;
+
+/// What the operator decides.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Where logs go; none are written without it.
+    pub log_dir: Option<PathBuf>,
+    /// How logs are written.
+    pub log_style: Style,
+    /// What happens to output that nobody takes.
+    pub overflow: Overflow,
+    /// Where the control socket is; there is none without it.
+    pub control: Option<PathBuf>,
+}
+
+/// Tells a running [`Server`] what to do, from any thread.
+#[derive(Clone)]
+pub struct Handle(Arc<Requests>);
+
+struct Requests {
+    waker: Waker,
+    stop: AtomicBool,
+    reopen_logs: AtomicBool,
+}
+
+impl Handle {
+    /// Ends [`Server::run`] in an orderly way.
+    pub fn stop(&self) {
+        self.0.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Opens all logs again, after they were moved away.
+    pub fn reopen_logs(&self) {
+        self.0.reopen_logs.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.0.waker.wake() {
+            tracing::error!("the event loop cannot be woken: {error}");
+        }
+    }
+}
+
+type Key = (DomId, Slot);
+
+/// The daemon.
+pub struct Server {
+    config: Config,
+    hypervisor: Box<dyn Hypervisor>,
+    events: Box<dyn EventChannels>,
+    store: Client,
+    poll: Poll,
+    requests: Arc<Requests>,
+    control: Option<Control>,
+    viewers: Option<Viewers>,
+    next_token: usize,
+    domains: BTreeSet<DomId>,
+    consoles: BTreeMap<usize, Console>,
+    watches: BTreeMap<usize, Watch>,
+    by_key: BTreeMap<Key, usize>,
+    by_port: HashMap<Port, usize>,
+    failures: BTreeMap<Key, Failure>,
+    ready: VecDeque<usize>,
+    timers: BTreeMap<usize, Instant>,
+}
+
+impl Server {
+    /// Prepares to serve; nothing is touched yet but the control socket.
+    pub fn new(platform: Platform, config: Config) -> io::Result<Self> {
+        let Platform {
+            hypervisor,
+            events,
+            store,
+        } = platform;
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        let requests = Requests {
+            waker: Waker::new(registry, HANDLE)?,
+            stop: AtomicBool::new(false),
+            reopen_logs: AtomicBool::new(false),
+        };
+        let control = match &config.control {
+            Some(path) => Some(Control::listen(path, registry, CONTROL)?),
+            None => None,
+        };
+        // Without it output goes to the pty whether anybody has it open.
+        let viewers = Viewers::new()
+            .inspect_err(|error| tracing::warn!("viewers cannot be counted: {error}"))
+            .ok();
+        let server = Self {
+            config,
+            hypervisor,
+            events,
+            store,
+            requests: Arc::new(requests),
+            control,
+            viewers,
+            next_token: FIRST_FREE,
+            domains: BTreeSet::new(),
+            consoles: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            by_port: HashMap::new(),
+            failures: BTreeMap::new(),
+            ready: VecDeque::new(),
+            timers: BTreeMap::new(),
+            poll,
+        };
+        server.register(&server.events, EVENT_CHANNELS)?;
+        server.register(&server.store, STORE)?;
+        if let Some(viewers) = &server.viewers {
+            server.register(viewers, VIEWERS)?;
+        }
+        Ok(server)
+    }
+
+    /// A way to reach the server while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.requests))
+    }
+
+    /// Serves until told to stop, or until xenstore or the event channels are
+    /// lost. `ready` is called when every console there is has been connected.
+    pub fn run(mut self, ready: impl FnOnce()) -> io::Result<()> {
+        let result = self.serve(ready);
+        let served: Vec<usize> = self.consoles.keys().copied().collect();
+        for token in served {
+            self.disconnect(token);
+        }
+        result
+    }
+
+    fn serve(&mut self, ready: impl FnOnce()) -> io::Result<()> {
+        self.store.watch("@introduceDomain", DOMAINS)?;
+        self.store.watch("@releaseDomain", DOMAINS)?;
+        self.follow_store()?;
+        ready();
+        let mut happened = Events::with_capacity(256);
+        let mut ports = Vec::new();
+        while !self.requests.stop.load(Ordering::Acquire) {
+            // Requests of the last turn may have queued events that the
+            // descriptor does not tell of any more.
+            self.follow_store()?;
+            self.wait(&mut happened)?;
+            for event in &happened {
+                self.on_readiness(event, &mut ports)?;
+            }
+            if self.requests.reopen_logs.swap(false, Ordering::AcqRel) {
+                self.reopen_logs();
+            }
+            self.on_time(Instant::now());
+            self.turns();
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, happened: &mut Events) -> io::Result<()> {
+        let timeout = if self.ready.is_empty() {
+            let retries = self.failures.values().map(|failure| failure.again);
+            let next = self.timers.values().copied().chain(retries).min();
+            next.map(|at| at.saturating_duration_since(Instant::now()))
+        } else {
+            Some(Duration::ZERO)
+        };
+        match self.poll.poll(happened, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_readiness(&mut self, event: &mio::event::Event, ports: &mut Vec<Port>) -> io::Result<()> {
+        match event.token() {
+            EVENT_CHANNELS => self.on_ports(ports)?,
+            STORE | HANDLE => {}
+            CONTROL => {
+                let (registry, next) = (self.poll.registry(), &mut self.next_token);
+                if let Some(control) = &mut self.control {
+                    control.accept(registry, || take_token(next));
+                }
+            }
+            VIEWERS => self.on_viewers()?,
+            token => {
+                if let Some(console) = self.consoles.get_mut(&token.0) {
+                    console.on_pty(event.is_readable(), event.is_writable());
+                    self.ready.push_back(token.0);
+                } else if let Some(mut control) = self.control.take() {
+                    control.serve(token, || self.status());
+                    self.control = Some(control);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_ports(&mut self, ports: &mut Vec<Port>) -> io::Result<()> {
+        ports.clear();
+        if let Err(error) = self.events.pending(ports) {
+            // The kernel lost count of who was notified: it may be anyone.
+            if error.kind() != io::ErrorKind::FileTooLarge {
+                return Err(error);
+            }
+            tracing::warn!("event channels: {error}; looking at every console");
+            ports.extend(self.by_port.keys());
+        }
+        for port in ports {
+            // A port that was closed may still be listed.
+            let Some(token) = self.by_port.get(port) else {
+                continue;
+            };
+            if let Some(console) = self.consoles.get_mut(token) {
+                console.on_event();
+                self.ready.push_back(*token);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_viewers(&mut self) -> io::Result<()> {
+        let Some(viewers) = &mut self.viewers else {
+            return Ok(());
+        };
+        for change in viewers.changes()? {
+            let (token, change) = match change {
+                Change::Came(token) => (token, 1),
+                Change::Left(token) => (token, -1),
+                Change::Unknown => {
+                    // Better to write for nobody than to keep from somebody.
+                    for (token, console) in &mut self.consoles {
+                        console.set_viewers(console.viewers().max(1));
+                        self.ready.push_back(*token);
+                    }
+                    continue;
+                }
+            };
+            if let Some(console) = self.consoles.get_mut(&token) {
+                console.set_viewers(console.viewers().saturating_add_signed(change));
+                self.ready.push_back(token);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_time(&mut self, now: Instant) {
+        self.timers.retain(|token, at| {
+            if *at <= now {
+                self.ready.push_back(*token);
+            }
+            *at > now
+        });
+        let due: Vec<Key> = self
+            .failures
+            .iter()
+            .filter(|(_, failure)| failure.again <= now)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            self.examine(key);
+        }
+    }
+
+    /// Gives every console that is ready one turn.
+    fn turns(&mut self) {
+        let ready: BTreeSet<usize> = self.ready.drain(..).collect();
+        let now = Instant::now();
+        for token in ready {
+            let Some(console) = self.consoles.get_mut(&token) else {
+                continue;
+            };
+            match console.turn(self.events.as_mut(), now) {
+                Ok(Next::Wait) => {}
+                Ok(Next::Again) => self.ready.push_back(token),
+                Ok(Next::At(at)) => {
+                    self.timers.insert(token, at);
+                }
+                Err(error) => {
+                    let key = (console.domid, console.slot);
+                    self.disconnect(token);
+                    self.fail(key, format!("lost: {error}"));
+                }
+            }
+        }
+    }
+
+    fn register(&self, source: &impl AsFd, token: Token) -> io::Result<()> {
+        let raw = source.as_fd().as_raw_fd();
+        self.poll
+            .registry()
+            .register(&mut SourceFd(&raw), token, Interest::READABLE)
+    }
+}
+
+fn take_token(next: &mut usize) -> Token {
+    *next += 1;
+    Token(*next)
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//! What is told of the consoles on the control socket.
+
+use super::Server;
+use crate::control::{ConsoleStatus, Status};
+
+impl Server {
+    pub(super) fn status(&self) -> Status {
+        let served = self.consoles.values().map(|console| ConsoleStatus {
+            domid: console.domid.0,
+            name: console.name.clone(),
+            console: console.slot.to_string(),
+            kind: console.source().kind().to_string(),
+            tty: console.pty().name().to_owned(),
+            viewers: console.viewers(),
+            from_guest: console.counters.from_guest,
+            to_guest: console.counters.to_guest,
+            doorbells_in: console.counters.doorbells_in,
+            doorbells_out: console.counters.doorbells_out,
+            resyncs: console.resyncs(),
+            dropped: console.dropped(),
+            state: "connected".to_owned(),
+        });
+        let failed = self
+            .failures
+            .iter()
+            .map(|((domid, slot), failure)| ConsoleStatus {
+                domid: domid.0,
+                name: String::new(),
+                console: slot.to_string(),
+                kind: String::new(),
+                tty: String::new(),
+                viewers: 0,
+                from_guest: 0,
+                to_guest: 0,
+                doorbells_in: 0,
+                doorbells_out: 0,
+                resyncs: 0,
+                dropped: 0,
+                state: failure.why.clone(),
+            });
+        let mut consoles: Vec<ConsoleStatus> = served.chain(failed).collect();
+        consoles.sort_by(|a, b| (a.domid, &a.console).cmp(&(b.domid, &b.console)));
+        Status {
+            version: 1,
+            pid: std::process::id(),
+            consoles,
+        }
+    }
+}
