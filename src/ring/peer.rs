@@ -79,40 +79,74 @@ impl<M: RingMemory> RingPeer<M> {
     /// Moves bytes from the guest into `buffer`, as many as there are and fit.
     /// When fewer than fit were moved, none was left at the last look.
     pub fn take_out(&mut self, buffer: &mut [u8]) -> Taken {
-        self.keep_out(buffer, |_| ())
-    }
-
-    /// As [`take_out`](Self::take_out), and shows `keep` each run of bytes
-    /// before their room is given away: a backend that dies in between finds
-    /// them in the ring when it comes back.
-    pub fn keep_out(&mut self, buffer: &mut [u8], mut keep: impl FnMut(&[u8])) -> Taken {
         let mut taken = Taken::default();
         loop {
-            let Ok(waiting) = self.look_out() else {
-                taken.notify = true;
-                return taken;
-            };
-            let chunk = buffer.iter_mut().skip(taken.bytes).take(waiting);
-            let first = self.out_cons;
-            for byte in chunk {
-                *byte = self.memory.load_u8(position(OUT, OUT_SIZE, self.out_cons));
-                self.out_cons = self.out_cons.wrapping_add(1);
-            }
-            if self.out_cons == first {
+            let seen = self.peek_out(&mut buffer[taken.bytes..]);
+            taken.notify |= seen.notify;
+            if seen.bytes == 0 {
                 return taken;
             }
-            let before = taken.bytes;
-            taken.bytes += self.out_cons.wrapping_sub(first) as usize;
-            keep(&buffer[before..taken.bytes]);
-            // The bytes are read before their room is given away, and what
-            // the far end did meanwhile is looked at afterwards.
-            self.memory.barrier();
-            self.memory.store_u32(OUT_CONS, self.out_cons);
-            self.memory.barrier();
-            let reached = self.memory.load_u32(OUT_PROD).wrapping_sub(first);
-            let was_full = reached as usize >= OUT_SIZE;
-            taken.notify |= was_full || !self.event_index;
+            taken.bytes += seen.bytes;
+            taken.notify |= self.release_out(seen.bytes);
         }
+    }
+
+    /// Copies bytes from the guest into `buffer`, as many as there are and fit,
+    /// and leaves them in the ring: a backend that dies before
+    /// [`release_out`](Self::release_out) finds them there when it comes back.
+    pub fn peek_out(&mut self, buffer: &mut [u8]) -> Taken {
+        let Ok(waiting) = self.look_out() else {
+            return Taken {
+                bytes: 0,
+                notify: true,
+            };
+        };
+        let mut cons = self.out_cons;
+        for byte in buffer.iter_mut().take(waiting) {
+            *byte = self.memory.load_u8(position(OUT, OUT_SIZE, cons));
+            cons = cons.wrapping_add(1);
+        }
+        Taken {
+            bytes: cons.wrapping_sub(self.out_cons) as usize,
+            notify: false,
+        }
+    }
+
+    /// Gives away the room of so many bytes, which the last
+    /// [`peek_out`](Self::peek_out) gave. Returns whether the far end must be
+    /// notified.
+    #[must_use = "the far end may be waiting for a notification"]
+    pub fn release_out(&mut self, bytes: usize) -> bool {
+        let first = self.out_cons;
+        let bytes = u32::try_from(bytes.min(OUT_SIZE)).unwrap_or(0);
+        self.out_cons = first.wrapping_add(bytes);
+        // The bytes are read before their room is given away, and what the
+        // far end did meanwhile is looked at afterwards.
+        self.memory.barrier();
+        self.memory.store_u32(OUT_CONS, self.out_cons);
+        self.memory.barrier();
+        let reached = self.memory.load_u32(OUT_PROD).wrapping_sub(first);
+        reached as usize >= OUT_SIZE || !self.event_index
+    }
+
+    /// Index of the next byte to take from `out`.
+    pub fn out_cons(&self) -> u32 {
+        self.out_cons
+    }
+
+    /// Goes on at `out_cons`, which the last backend had reached by its own
+    /// books but may have died before it told the ring. Returns `false`, and
+    /// changes nothing, when the ring cannot have been there: `out_cons` must
+    /// lie between where the ring stands and what waits in it. The far end
+    /// must be notified, as after [`new`](Self::new).
+    #[must_use = "bytes that were taken before come again if this is refused"]
+    pub fn resume_out(&mut self, out_cons: u32) -> bool {
+        let ahead = out_cons.wrapping_sub(self.out_cons) as usize;
+        if ahead > self.out_len() {
+            return false;
+        }
+        let _notified_anyway = self.release_out(ahead);
+        true
     }
 
     /// Moves bytes towards the guest, as many as there is room for. When fewer

@@ -14,6 +14,9 @@ use vpl011::{Access, Uart};
 
 use crate::{FEN, FR, LCR_H, TXFF, attach, pattern, read, receive, send, take};
 
+/// Offset of `out_cons` in the page.
+const OUT_CONS: usize = 3080;
+
 /// 2048 in the ring and 32 in the FIFO, and only then TXFF (D3).
 #[test]
 fn output_fills_ring_and_fifo() {
@@ -232,4 +235,41 @@ proptest! {
         prop_assert_eq!(taken, sent);
         prop_assert_eq!(received, given);
     }
+}
+
+#[test]
+fn what_is_looked_at_stays_until_it_is_released() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    let sent = pattern(2048);
+    send(&mut guest, &sent);
+    let mut seen = [0; 3000];
+    for _ in 0..2 {
+        assert_eq!(peer.peek_out(&mut seen).bytes, 2048);
+        assert_eq!(seen[..2048], sent);
+        assert_eq!((peer.out_cons(), peer.out_len()), (0, 2048));
+    }
+    assert!(peer.release_out(48), "the far end found it full");
+    assert_eq!((peer.out_cons(), page.load_u32(OUT_CONS)), (48, 48));
+    // Another backend finds what the first one had not let go of.
+    let mut other = RingPeer::new(&page);
+    assert_eq!(take(&mut other).0, sent[48..]);
+}
+
+#[test]
+fn a_backend_resumes_only_where_the_ring_can_have_been() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    send(&mut guest, &pattern(100));
+    assert_eq!(peer.take_out(&mut [0; 30]).bytes, 30);
+    for nonsense in [29, 0, 101, 2078, u32::MAX, 30_u32.wrapping_sub(2048)] {
+        let mut peer = RingPeer::new(&page);
+        assert!(!peer.resume_out(nonsense), "{nonsense}");
+        assert_eq!(page.load_u32(OUT_CONS), 30);
+    }
+    let mut peer = RingPeer::new(&page);
+    assert!(peer.resume_out(30) && peer.resume_out(60));
+    assert_eq!(page.load_u32(OUT_CONS), 60);
+    assert_eq!(take(&mut peer).0, pattern(100)[60..]);
+    assert!(peer.resume_out(100) && !peer.resume_out(101));
 }

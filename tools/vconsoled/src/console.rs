@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! One console: a ring on one side, a pty and a log on the other.
 //!
-//! Output goes to the log and to the backlog, and from there to the pty while
-//! somebody has it open; the guest never waits for a viewer. Input stays in
-//! the pty until the ring has room for it, so none is lost.
+//! Output goes to the history, from which the log and, while somebody has it
+//! open, the pty pull what they can take; the guest never waits for a viewer.
+//! Input stays in the pty until the ring has room for it, so none is lost.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -12,17 +12,13 @@ use vpl011::ring::layout::{IN_SIZE, OUT_SIZE};
 use vpl011::ring::peer::RingPeer;
 use xen_io::{DomId, EventChannels, Page, Port};
 
-use crate::backlog::Backlog;
+use crate::history::{CAPACITY, Cursor, History, SCROLLBACK};
 use crate::log::Log;
 use crate::pty::Pty;
 use crate::source::{Kind, Slot, Source};
 
 /// Bytes a console may move each way before the others have their turn.
 const BUDGET: usize = 16 * 1024;
-/// Output kept for the next viewer, and at least for the present one.
-pub(crate) const SCROLLBACK: usize = 64 * 1024;
-/// Most output kept for a slow viewer, whatever the toolstack says.
-const LIMIT_MAX: usize = 1024 * 1024;
 /// Notifications in a row that may come with nothing to do, and how long the
 /// port then stays masked: a guest cannot keep the daemon busy with nothing.
 const EMPTY_EVENTS: u32 = 32;
@@ -77,7 +73,9 @@ pub(crate) struct Console {
     pty: Pty,
     log: Option<Log>,
     overflow: Overflow,
-    backlog: Backlog,
+    history: History,
+    /// How far the pty got.
+    shown: Cursor,
     viewers: usize,
     /// The pty may have input; it may have room for output.
     readable: bool,
@@ -94,6 +92,7 @@ impl Console {
         (domid, slot): (DomId, Slot),
         name: String,
         link: Link,
+        history: History,
         pty: Pty,
         log: Option<Log>,
         overflow: Overflow,
@@ -106,7 +105,8 @@ impl Console {
             pty,
             log,
             overflow,
-            backlog: Backlog::default(),
+            history,
+            shown: Cursor::default(),
             viewers: 0,
             readable: true,
             writable: true,
@@ -156,7 +156,7 @@ impl Console {
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        self.backlog.dropped()
+        self.shown.lost(&self.history)
     }
 
     pub(crate) fn resyncs(&self) -> u64 {
@@ -179,7 +179,6 @@ impl Console {
     /// The number of viewers has changed.
     pub(crate) fn set_viewers(&mut self, viewers: usize) {
         self.viewers = viewers;
-        self.backlog.trim(self.capacity());
     }
 
     /// Moves what there is to move, within bounds.
@@ -188,9 +187,9 @@ impl Console {
         events: &mut dyn EventChannels,
         now: Instant,
     ) -> io::Result<Next> {
-        self.flush();
+        self.flush()?;
         let drained = self.take_output(events)?;
-        self.flush();
+        self.flush()?;
         let more_input = self.give_input(events)?;
         if !drained {
             // Kept for a viewer: the pty says when there is room again.
@@ -228,27 +227,25 @@ impl Console {
             if want == 0 {
                 return Ok(false);
             }
-            let capacity = self.capacity();
-            let (log, backlog) = (&mut self.log, &mut self.backlog);
-            // Logged before the ring lets go of them: what a crash cuts off
-            // is taken again by the next daemon.
-            let taken = self.link.ring.keep_out(&mut buffer[..want], |bytes| {
-                if let Some(log) = log {
-                    log.write(bytes);
-                }
-                backlog.push(bytes, capacity);
-            });
-            let bytes = &buffer[..taken.bytes];
-            if !bytes.is_empty() {
-                self.empty_events = 0;
-            }
-            self.counters.from_guest += bytes.len() as u64;
-            budget -= bytes.len();
+            let taken = self.link.ring.peek_out(&mut buffer[..want]);
             if taken.notify {
                 self.notify(events)?;
             }
-            if taken.bytes < want {
+            if taken.bytes == 0 {
                 return Ok(true);
+            }
+            // Kept and logged before the ring lets go of them: what a crash
+            // cuts off is taken again by the next daemon.
+            let bytes = &buffer[..taken.bytes];
+            self.history.append(bytes)?;
+            if let Some(log) = &mut self.log {
+                log.write(bytes);
+            }
+            self.empty_events = 0;
+            self.counters.from_guest += bytes.len() as u64;
+            budget -= bytes.len();
+            if self.link.ring.release_out(bytes.len()) {
+                self.notify(events)?;
             }
         }
     }
@@ -298,20 +295,26 @@ impl Console {
         Ok(self.link.ring.in_space())
     }
 
-    /// Gives waiting output to viewers, if there are any.
-    fn flush(&mut self) {
+    /// Gives waiting output to viewers, if there are any, and gives up what
+    /// nobody waits for.
+    fn flush(&mut self) -> io::Result<()> {
+        let mut buffer = [0; OUT_SIZE];
         while self.viewers > 0 && self.writable {
-            let front = self.backlog.front();
-            if front.is_empty() {
-                return;
+            let length = self.shown.peek(&self.history, &mut buffer)?;
+            if length == 0 {
+                break;
             }
             // A pty whose slave we hold does not fail; if it did, waiting for
             // it to become writable would be all there is to do.
-            match self.pty.write(front) {
-                Ok(Some(length)) => self.backlog.advance(length),
+            match self.pty.write(&buffer[..length]) {
+                Ok(Some(length)) => self.shown.advance(length),
                 Ok(None) | Err(_) => self.writable = false,
             }
         }
+        let end = self.history.end();
+        let oldest = end.saturating_sub(self.capacity());
+        self.history.release(self.shown.position().max(oldest));
+        Ok(())
     }
 
     fn notify(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
@@ -319,24 +322,24 @@ impl Console {
         events.notify(self.link.port)
     }
 
-    /// How much output may wait.
-    fn capacity(&self) -> usize {
+    /// How much output may wait for the pty.
+    fn capacity(&self) -> u64 {
         if self.viewers == 0 {
             return SCROLLBACK;
         }
-        self.link
-            .source
-            .limit
-            .unwrap_or(LIMIT_MAX)
-            .clamp(SCROLLBACK, LIMIT_MAX)
+        let limit = self.link.source.limit.map(|limit| limit as u64);
+        limit.unwrap_or(CAPACITY).clamp(SCROLLBACK, CAPACITY)
     }
 
     /// How much output may be taken now.
     fn room(&self) -> usize {
-        match self.overflow {
-            Overflow::Discard => usize::MAX,
-            Overflow::Keep => self.capacity().saturating_sub(self.backlog.len()),
-        }
+        let room = match self.overflow {
+            Overflow::Discard => return usize::MAX,
+            Overflow::Keep => {
+                (self.shown.position() + self.capacity()).saturating_sub(self.history.end())
+            }
+        };
+        usize::try_from(room).unwrap_or(usize::MAX)
     }
 
     fn has_event_index(&self) -> bool {

@@ -8,9 +8,9 @@
 //! [`console`] moves the bytes of one.
 #![forbid(unsafe_code)]
 
-mod backlog;
 pub mod console;
 mod control;
+pub mod history;
 pub mod log;
 mod pty;
 pub mod server;

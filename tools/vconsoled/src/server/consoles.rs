@@ -12,6 +12,7 @@ use xen_io::xenstore::domain_path;
 
 use super::{Key, Server, take_token};
 use crate::console::{Console, Link};
+use crate::history::{History, SCROLLBACK};
 use crate::log::{self, Log};
 use crate::pty::Pty;
 use crate::source::{Slot, Source};
@@ -27,7 +28,16 @@ impl Server {
         let log = self.open_log(domid, slot, &name);
         let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
         let link = Link { source, ring, port };
-        let mut console = Console::new((domid, slot), name, link, pty, log, self.config.overflow);
+        let history = History::in_memory(SCROLLBACK)?;
+        let mut console = Console::new(
+            (domid, slot),
+            name,
+            link,
+            history,
+            pty,
+            log,
+            self.config.overflow,
+        );
         let token = take_token(&mut self.next_token).0;
         match self
             .viewers

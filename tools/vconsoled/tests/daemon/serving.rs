@@ -201,7 +201,7 @@ fn output_that_nobody_sees_is_kept_up_to_64_kib_and_the_newest_at_that() {
     assert_eq!(console.dropped, 100_000 - 65536);
     assert_eq!(console.viewers, 0);
     let mut viewer = Viewer::open(&machine, domid, PV);
-    let note = "\r\n[vconsoled: 34464 bytes dropped]\r\n".as_bytes();
+    let note = "\r\n[34464 bytes lost]\r\n".as_bytes();
     assert_eq!(
         viewer.read(note.len() + 65536),
         [note, &sent[34464..]].concat()
