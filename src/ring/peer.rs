@@ -118,8 +118,7 @@ impl<M: RingMemory> RingPeer<M> {
     #[must_use = "the far end may be waiting for a notification"]
     pub fn release_out(&mut self, bytes: usize) -> bool {
         let first = self.out_cons;
-        let bytes = u32::try_from(bytes.min(OUT_SIZE)).unwrap_or(0);
-        self.out_cons = first.wrapping_add(bytes);
+        self.out_cons = self.out_cons_after(bytes.min(OUT_SIZE));
         // The bytes are read before their room is given away, and what the
         // far end did meanwhile is looked at afterwards.
         self.memory.barrier();
@@ -132,6 +131,15 @@ impl<M: RingMemory> RingPeer<M> {
     /// Index of the next byte to take from `out`.
     pub fn out_cons(&self) -> u32 {
         self.out_cons
+    }
+
+    /// That index when so many bytes have been released.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "indices are counted modulo 2^32"
+    )]
+    pub fn out_cons_after(&self, bytes: usize) -> u32 {
+        self.out_cons.wrapping_add(bytes as u32)
     }
 
     /// Goes on at `out_cons`, which the last backend had reached by its own

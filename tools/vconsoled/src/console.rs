@@ -12,7 +12,7 @@ use vpl011::ring::layout::{IN_SIZE, OUT_SIZE};
 use vpl011::ring::peer::RingPeer;
 use xen_io::{DomId, EventChannels, Page, Port};
 
-use crate::history::{CAPACITY, Cursor, History, SCROLLBACK};
+use crate::history::{CAPACITY, Cursor, History, Mark, Note};
 use crate::log::Log;
 use crate::pty::Pty;
 use crate::source::{Kind, Slot, Source};
@@ -58,9 +58,21 @@ pub(crate) struct Counters {
 
 /// A connected ring.
 pub(crate) struct Link {
-    pub(crate) source: Source,
-    pub(crate) ring: RingPeer<Page>,
-    pub(crate) port: Port,
+    source: Source,
+    ring_id: u32,
+    ring: RingPeer<Page>,
+    port: Port,
+}
+
+impl Link {
+    pub(crate) fn new(source: Source, ring: RingPeer<Page>, port: Port) -> Self {
+        Self {
+            ring_id: source.ring_id(),
+            source,
+            ring,
+            port,
+        }
+    }
 }
 
 /// A console that is served.
@@ -97,6 +109,7 @@ impl Console {
         log: Option<Log>,
         overflow: Overflow,
     ) -> Self {
+        let shown = shown(&history);
         Self {
             domid,
             slot,
@@ -106,7 +119,7 @@ impl Console {
             log,
             overflow,
             history,
-            shown: Cursor::default(),
+            shown,
             viewers: 0,
             readable: true,
             writable: true,
@@ -120,6 +133,11 @@ impl Console {
     /// Takes up the ring where the last backend left it, and tells the far
     /// end, which may be waiting since then.
     pub(crate) fn start(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
+        let mark = self.history.mark();
+        if mark.ring == self.link.ring_id && !self.link.ring.resume_out(mark.out_cons) {
+            let (domid, slot) = (self.domid, self.slot);
+            tracing::warn!("domain {domid} {slot}: its ring is not where it was left");
+        }
         // A stock hypervisor and a guest know nothing of the event index.
         if self.has_event_index() {
             self.link.ring.enable_event_index();
@@ -237,7 +255,11 @@ impl Console {
             // Kept and logged before the ring lets go of them: what a crash
             // cuts off is taken again by the next daemon.
             let bytes = &buffer[..taken.bytes];
-            self.history.append(bytes)?;
+            let mark = Mark {
+                ring: self.link.ring_id,
+                out_cons: self.link.ring.out_cons_after(bytes.len()),
+            };
+            self.history.append(bytes, mark)?;
             if let Some(log) = &mut self.log {
                 log.write(bytes);
             }
@@ -307,7 +329,11 @@ impl Console {
             // A pty whose slave we hold does not fail; if it did, waiting for
             // it to become writable would be all there is to do.
             match self.pty.write(&buffer[..length]) {
-                Ok(Some(length)) => self.shown.advance(length),
+                Ok(Some(length)) => {
+                    self.shown.advance(length);
+                    let position = self.shown.position().to_le_bytes();
+                    self.history.note(Note::Pty, &position)?;
+                }
                 Ok(None) | Err(_) => self.writable = false,
             }
         }
@@ -325,10 +351,12 @@ impl Console {
     /// How much output may wait for the pty.
     fn capacity(&self) -> u64 {
         if self.viewers == 0 {
-            return SCROLLBACK;
+            return self.history.scrollback_size();
         }
         let limit = self.link.source.limit.map(|limit| limit as u64);
-        limit.unwrap_or(CAPACITY).clamp(SCROLLBACK, CAPACITY)
+        limit
+            .unwrap_or(CAPACITY)
+            .clamp(self.history.scrollback_size(), CAPACITY)
     }
 
     /// How much output may be taken now.
@@ -345,4 +373,13 @@ impl Console {
     fn has_event_index(&self) -> bool {
         self.link.source.kind() == Kind::VuartPrivate
     }
+}
+
+/// Where the pty of the last daemon stopped, or everything there is.
+fn shown(history: &History) -> Cursor {
+    let noted = history.noted(Note::Pty);
+    let position = noted
+        .and_then(|note| note.try_into().ok())
+        .map(u64::from_le_bytes);
+    Cursor::at(position.map_or(history.scrollback(), |at| at.min(history.end())))
 }

@@ -15,6 +15,7 @@ pub mod log;
 mod pty;
 pub mod server;
 pub mod source;
+mod state;
 mod viewers;
 
 pub use control::{ConsoleStatus, Status};

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{ArgAction, Parser, ValueEnum};
 use vconsoled::Config;
 use vconsoled::console::Overflow;
+use vconsoled::history::SCROLLBACK;
 use vconsoled::log::Style;
 
 /// Where xenconsoled's process number is looked for.
@@ -62,6 +63,15 @@ pub(crate) struct Options {
         default_value = "/run/vconsoled/control.sock"
     )]
     control: PathBuf,
+
+    /// Where output is kept that a restart must not lose: on a file system
+    /// that is as short-lived as the domains are
+    #[arg(long, value_name = "DIR", default_value = "/run/vconsoled/state")]
+    state_dir: PathBuf,
+
+    /// How much output is kept for viewers to come, in bytes a console
+    #[arg(long, value_name = "BYTES", default_value_t = SCROLLBACK)]
+    scrollback: u64,
 
     /// Print the version
     #[arg(short = 'V', long, action = ArgAction::Version)]
@@ -124,6 +134,8 @@ impl Options {
                 OverflowData::Keep => Overflow::Keep,
             },
             control: Some(self.control.clone()),
+            state_dir: Some(self.state_dir.clone()),
+            scrollback: self.scrollback,
         }
     }
 }

@@ -128,6 +128,17 @@ impl Source {
         }
     }
 
+    /// A number for the place where its ring is, to know it again by.
+    #[must_use]
+    pub fn ring_id(&self) -> u32 {
+        let place = match self.ring {
+            Ring::Pv { gfn, port } => format!("pv {} {}", gfn.0, port.0),
+            Ring::Vuart { gfn, port } => format!("vuart {} {}", gfn.0, port.0),
+            Ring::VuartPrivate => "vuart-private".to_owned(),
+        };
+        crc32fast::hash(place.as_bytes())
+    }
+
     /// Looks up a domain's console; `None` when it has none, or one that
     /// somebody else serves. An error is about this console only.
     pub fn find(store: &mut Client, domid: DomId, slot: Slot) -> io::Result<Option<Self>> {

@@ -12,7 +12,6 @@ use xen_io::xenstore::domain_path;
 
 use super::{Key, Server, take_token};
 use crate::console::{Console, Link};
-use crate::history::{History, SCROLLBACK};
 use crate::log::{self, Log};
 use crate::pty::Pty;
 use crate::source::{Slot, Source};
@@ -27,8 +26,12 @@ impl Server {
             .map_err(|error| io::Error::new(error.kind(), format!("no pty to be had: {error}")))?;
         let log = self.open_log(domid, slot, &name);
         let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
-        let link = Link { source, ring, port };
-        let history = History::in_memory(SCROLLBACK)?;
+        let link = Link::new(source, ring, port);
+        let instance = crate::source::text(&mut self.store, &format!("{}/vm", domain_path(domid)))
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let history = self.state.open(domid, slot, &instance)?;
         let mut console = Console::new(
             (domid, slot),
             name,
@@ -101,7 +104,7 @@ impl Server {
                 return Err(error);
             }
         };
-        drop(console.relink(Link { source, ring, port }));
+        drop(console.relink(Link::new(source, ring, port)));
         self.by_port.insert(port, token);
         self.ready.push_back(token);
         console.start(self.events.as_mut())

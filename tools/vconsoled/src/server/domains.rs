@@ -94,6 +94,7 @@ impl Server {
             if let Some(token) = self.by_key.get(&(domid, slot)) {
                 self.disconnect(*token);
             }
+            self.state.remove(domid, slot);
             self.store
                 .unwatch(&slot.path(domid), &format!("{domid}/{slot}"))?;
         }
@@ -110,6 +111,7 @@ impl Server {
                 self.failures.remove(&key);
                 if let Some(token) = token {
                     self.disconnect(token);
+                    self.state.remove(domid, slot);
                 }
                 return;
             }

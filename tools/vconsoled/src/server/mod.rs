@@ -22,8 +22,10 @@ use xen_io::{DomId, EventChannels, Hypervisor, Platform, Port};
 
 use crate::console::{Console, Next, Overflow};
 use crate::control::Control;
+use crate::history::SCROLLBACK;
 use crate::log::Style;
 use crate::source::Slot;
+use crate::state::State;
 use crate::viewers::{Change, Viewers, Watch};
 
 use domains::{DOMAINS, Failure};
@@ -37,7 +39,7 @@ const VIEWERS: Token = Token(4);
 const FIRST_FREE: usize = 16;
 
 /// What the operator decides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where logs go; none are written without it.
     pub log_dir: Option<PathBuf>,
@@ -47,6 +49,24 @@ pub struct Config {
     pub overflow: Overflow,
     /// Where the control socket is; there is none without it.
     pub control: Option<PathBuf>,
+    /// Where output is kept that a restart must not lose; in memory without
+    /// it.
+    pub state_dir: Option<PathBuf>,
+    /// Output kept for viewers to come, in bytes a console.
+    pub scrollback: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            log_dir: None,
+            log_style: Style::default(),
+            overflow: Overflow::default(),
+            control: None,
+            state_dir: None,
+            scrollback: SCROLLBACK,
+        }
+    }
 }
 
 /// Tells a running [`Server`] what to do, from any thread.
@@ -84,6 +104,7 @@ type Key = (DomId, Slot);
 /// The daemon.
 pub struct Server {
     config: Config,
+    state: State,
     hypervisor: Box<dyn Hypervisor>,
     events: Box<dyn EventChannels>,
     store: Client,
@@ -125,8 +146,10 @@ impl Server {
         let viewers = Viewers::new()
             .inspect_err(|error| tracing::warn!("viewers cannot be counted: {error}"))
             .ok();
+        let state = State::new(config.state_dir.clone(), config.scrollback);
         let server = Self {
             config,
+            state,
             hypervisor,
             events,
             store,
@@ -173,6 +196,8 @@ impl Server {
         self.store.watch("@introduceDomain", DOMAINS)?;
         self.store.watch("@releaseDomain", DOMAINS)?;
         self.follow_store()?;
+        let domains = &self.domains;
+        self.state.prune(|domid| domains.contains(&domid));
         ready();
         let mut happened = Events::with_capacity(256);
         let mut ports = Vec::new();

@@ -157,6 +157,8 @@ impl Machine {
         };
         store.set_permissions(&path, &[Permission::DOM0_ONLY, visible])?;
         store.write(&format!("{path}/name"), name)?;
+        let vm = format!("/vm/00000000-0000-4000-8000-{:012x}", domid.0);
+        store.write(&format!("{path}/vm"), &vm)?;
         Ok(domid)
     }
 

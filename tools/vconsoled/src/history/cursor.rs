@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//! How far a consumer got.
+
+use std::io;
+
+use super::History;
+
+/// A consumer's place in a [`History`].
+#[derive(Clone, Debug, Default)]
+pub struct Cursor {
+    position: u64,
+    /// What is left of a note about lost bytes, which goes first.
+    note: Vec<u8>,
+    lost: u64,
+}
+
+impl Cursor {
+    /// A consumer whose next byte is at `position`.
+    #[must_use]
+    pub fn at(position: u64) -> Self {
+        Self {
+            position,
+            ..Self::default()
+        }
+    }
+
+    /// Position of the next byte.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes this consumer never saw and never will.
+    #[must_use]
+    pub fn lost(&self, history: &History) -> u64 {
+        self.lost + history.start().saturating_sub(self.position)
+    }
+
+    /// Copies out what comes next, as much as fits, without moving on; 0 when
+    /// there is nothing. Where bytes were lost, a note says so.
+    pub fn peek(&mut self, history: &History, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.note.is_empty() {
+            match history.read(self.position, buffer) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.skip(history.start()),
+                result => return result,
+            }
+        }
+        let length = self.note.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.note[..length]);
+        Ok(length)
+    }
+
+    /// Moves past so many of the bytes that [`peek`](Self::peek) gave.
+    pub fn advance(&mut self, length: usize) {
+        if self.note.is_empty() {
+            self.position += length as u64;
+        } else {
+            self.note.drain(..length);
+        }
+    }
+
+    /// Loses what is before `position`.
+    fn skip(&mut self, position: u64) {
+        let gap = position.saturating_sub(self.position);
+        self.position += gap;
+        self.lost += gap;
+        self.note = format!("\r\n[{gap} bytes lost]\r\n").into_bytes();
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+//! Small notes at the start of a file, for the next process.
+//!
+//! Each is written by one `pwrite` within a page. The kernel copies it into the
+//! page cache without a point at which a signal could end it, so a note is the
+//! old one or the new one, never a mix; a checksum tells it from anything else
+//! that may lie there. Nothing here is meant to survive the host's own end.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// The page of notes.
+pub(super) const HEADER: u64 = 4096;
+/// Room for each note and for what checks it.
+const NOTE_SIZE: usize = 256;
+const NOTE_HEAD: usize = 8;
+/// Longest note, in bytes.
+pub const NOTE_MAX: usize = NOTE_SIZE - NOTE_HEAD;
+
+/// Which note. The numbers are places in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Whose console it is.
+    Owner = 0,
+    /// How far output got.
+    Output = 1,
+    /// How far the pty got.
+    Pty = 2,
+    /// How far the log got.
+    Log = 3,
+}
+
+impl Note {
+    fn offset(self) -> u64 {
+        self as u64 * NOTE_SIZE as u64
+    }
+
+    /// Writes the note, at most [`NOTE_MAX`] bytes of it.
+    pub(super) fn write(self, file: &File, text: &[u8]) -> io::Result<()> {
+        let text = &text[..text.len().min(NOTE_MAX)];
+        let length = u32::try_from(text.len()).unwrap_or_default();
+        let mut bytes = [0; NOTE_SIZE];
+        bytes[..4].copy_from_slice(&self.checksum(text).to_le_bytes());
+        bytes[4..NOTE_HEAD].copy_from_slice(&length.to_le_bytes());
+        bytes[NOTE_HEAD..][..text.len()].copy_from_slice(text);
+        file.write_all_at(&bytes[..NOTE_HEAD + text.len()], self.offset())
+    }
+
+    /// Reads the note, if there is one that is whole.
+    pub(super) fn read(self, file: &File) -> Option<Vec<u8>> {
+        let mut head = [0; NOTE_HEAD];
+        file.read_exact_at(&mut head, self.offset()).ok()?;
+        let (sum, length) = head.split_at(4);
+        let sum = u32::from_le_bytes(sum.try_into().ok()?);
+        let length = u32::from_le_bytes(length.try_into().ok()?);
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= NOTE_MAX)?;
+        let mut text = vec![0; length];
+        let offset = self.offset() + NOTE_HEAD as u64;
+        file.read_exact_at(&mut text, offset).ok()?;
+        (self.checksum(&text) == sum).then_some(text)
+    }
+
+    fn checksum(self, text: &[u8]) -> u32 {
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&[self as u8]);
+        sum.update(text);
+        sum.finalize()
+    }
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+use super::*;
+
+const NOWHERE: Mark = Mark {
+    ring: 0,
+    out_cons: 0,
+};
+
+fn history(scrollback: u64) -> History {
+    History::in_memory(scrollback).unwrap()
+}
+
+fn append(history: &History, bytes: &[u8]) {
+    for step in bytes.chunks(4096) {
+        history.append(step, NOWHERE).unwrap();
+    }
+}
+
+/// Bytes that differ from one position to the next and from lap to lap.
+fn pattern(from: u64, length: usize) -> Vec<u8> {
+    (from..)
+        .take(length)
+        .map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56).to_le_bytes()[0])
+        .collect()
+}
+
+fn take(cursor: &mut Cursor, history: &History) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut buffer = [0; 1000];
+    loop {
+        match cursor.peek(history, &mut buffer).unwrap() {
+            0 => return all,
+            // Less than was offered, as a slow consumer does.
+            length => {
+                let taken = length.div_ceil(2);
+                cursor.advance(taken);
+                all.extend_from_slice(&buffer[..taken]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_appended_is_read_at_its_position() {
+    let history = history(100);
+    for chunk in [&b"abc"[..], b"", b"defgh"] {
+        append(&history, chunk);
+    }
+    assert_eq!((history.start(), history.end()), (0, 8));
+    let mut buffer = [0; 4];
+    assert_eq!(history.read(2, &mut buffer).unwrap(), 4);
+    assert_eq!(&buffer, b"cdef");
+    assert_eq!(history.read(7, &mut buffer).unwrap(), 1);
+    assert_eq!(buffer[0], b'h');
+    assert_eq!(history.read(8, &mut buffer).unwrap(), 0);
+    assert_eq!(history.read(u64::MAX, &mut buffer).unwrap(), 0);
+}
+
+#[test]
+fn every_consumer_gets_all_of_it_over_many_laps() {
+    let history = history(SCROLLBACK);
+    let (mut one, mut other) = (Cursor::default(), Cursor::default());
+    let mut seen = (Vec::new(), Vec::new());
+    let total = 3 * 1024 * 1024 + 77;
+    let sent = pattern(0, total);
+    for chunk in sent.chunks(30_011) {
+        append(&history, chunk);
+        seen.0.extend(take(&mut one, &history));
+        if history.end().is_multiple_of(3) {
+            seen.1.extend(take(&mut other, &history));
+        }
+        history.release(one.position().min(other.position()));
+    }
+    seen.1.extend(take(&mut other, &history));
+    assert!(seen.0 == sent && seen.1 == sent);
+    assert_eq!((one.lost(&history), other.lost(&history)), (0, 0));
+}
+
+#[test]
+fn who_falls_behind_is_told_how_much_was_lost() {
+    let history = history(100);
+    let mut slow = Cursor::default();
+    let sent = pattern(0, 1_500_000);
+    append(&history, &sent[..1_000_000]);
+    append(&history, &sent[1_000_000..]);
+    let gap = 1_500_000 - 1024 * 1024;
+    let expected = [
+        format!("\r\n[{gap} bytes lost]\r\n").as_bytes(),
+        &sent[gap..],
+    ]
+    .concat();
+    assert!(take(&mut slow, &history) == expected);
+    assert_eq!(slow.lost(&history), gap as u64);
+    append(&history, b"x");
+    assert_eq!(take(&mut slow, &history), b"x", "told once");
+}
+
+#[test]
+fn only_scrollback_stays_when_nobody_waits() {
+    let history = history(100);
+    append(&history, &pattern(0, 5000));
+    assert_eq!((history.start(), history.scrollback()), (0, 4900));
+    history.release(3000);
+    assert_eq!(history.start(), 3000, "someone waits");
+    history.release(5000);
+    assert_eq!(history.start(), 4900);
+    let mut late = Cursor::at(history.scrollback());
+    assert_eq!(take(&mut late, &history), pattern(4900, 100));
+}
+
+#[test]
+fn one_piece_larger_than_everything_leaves_its_end() {
+    let history = history(100);
+    let sent = pattern(0, 2_000_000);
+    append(&history, &sent);
+    assert_eq!(history.end(), 2_000_000);
+    let mut late = Cursor::at(history.start());
+    assert!(take(&mut late, &history) == sent[2_000_000 - 1024 * 1024..]);
+}
+
+#[test]
+fn memory_is_given_back() {
+    let history = history(1000);
+    let held = |history: &History| rustix::fs::fstat(&*history.file()).unwrap().st_blocks * 512;
+    for from in (0..3_000_000).step_by(10_000) {
+        append(&history, &pattern(from, 10_000));
+    }
+    assert!(held(&history) > 1_000_000);
+    history.release(u64::MAX);
+    assert!(held(&history) <= 64 * 1024, "{}", held(&history));
+    append(&history, &pattern(3_000_000, 500));
+    let mut late = Cursor::at(history.scrollback());
+    assert_eq!(take(&mut late, &history), pattern(2_999_500, 1000));
+}
+
+/// A reader in another thread never takes a byte for another.
+#[test]
+fn a_reader_that_is_overtaken_notices() {
+    let history = history(100);
+    let total: u64 = 10_000_000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut from = 0;
+            while from < total {
+                append(&history, &pattern(from, 50_000));
+                from += 50_000;
+            }
+        });
+        let mut buffer = [0; 4096];
+        let mut position = 0;
+        while position < total {
+            match history.read(position, &mut buffer) {
+                Ok(length) => {
+                    assert!(buffer[..length] == pattern(position, length));
+                    position += length as u64;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+                    position = history.start();
+                }
+            }
+        }
+    });
+}
+
+/// A history in a file, as a daemon that is killed leaves it.
+fn in_file(dir: &tempfile::TempDir, owner: &str) -> History {
+    History::open(&dir.path().join("history"), owner, 1000).unwrap()
+}
+
+#[test]
+fn the_next_process_goes_on_where_the_last_one_was_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sent = Vec::new();
+    for round in 0..5_u32 {
+        let history = in_file(&dir, "me");
+        assert_eq!(history.end(), sent.len() as u64);
+        let expected = if round == 0 { NOWHERE } else { mark(round - 1) };
+        assert_eq!(history.mark(), expected);
+        assert_eq!(history.noted(Note::Log), (round > 0).then(|| vec![7; 20]));
+        let mut late = Cursor::at(history.scrollback());
+        assert!(take(&mut late, &history) == sent[sent.len().saturating_sub(1000)..]);
+        for step in 0..100 {
+            let bytes = pattern(sent.len() as u64, 4096 - step);
+            history.append(&bytes, mark(round)).unwrap();
+            sent.extend(bytes);
+        }
+        history.note(Note::Log, &[7; 20]).unwrap();
+        history.release(history.end() - 100_000);
+        let mut behind = Cursor::at(history.end() - 100_000);
+        drop(history);
+        // Killed: nothing else was told. What was wanted is there.
+        let history = in_file(&dir, "me");
+        assert!(take(&mut behind, &history) == sent[sent.len() - 100_000..]);
+    }
+}
+
+fn mark(n: u32) -> Mark {
+    Mark {
+        ring: 5,
+        out_cons: 0xffff_fff0_u32.wrapping_add(n),
+    }
+}
+
+#[test]
+fn bytes_without_their_note_do_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = in_file(&dir, "me");
+    // A whole lap, so that what comes next lies where the oldest bytes are.
+    let sent = pattern(0, 2 * 1024 * 1024);
+    append(&history, &sent);
+    let end = history.end();
+    let (offset, _) = place(end);
+    drop(history);
+    let file = File::options()
+        .write(true)
+        .open(dir.path().join("history"))
+        .unwrap();
+    file.write_all_at(&[0xee; 4096], offset).unwrap();
+    let history = in_file(&dir, "me");
+    assert_eq!(history.end(), end);
+    let mut cursor = Cursor::at(history.start());
+    let kept = take(&mut cursor, &history);
+    assert!(kept.len() >= 1024 * 1024 - 4096);
+    assert!(sent.ends_with(&kept), "no torn byte is shown");
+}
+
+#[test]
+fn a_file_that_is_not_ours_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("history");
+    let history = in_file(&dir, "other");
+    append(&history, b"of another domain");
+    drop(history);
+    let whole = std::fs::read(&path).unwrap();
+    let mut wrong_sum = whole.clone();
+    wrong_sum[256] ^= 1;
+    let mut endless = whole.clone();
+    endless[256 + 4..256 + 8].copy_from_slice(&u32::MAX.to_le_bytes());
+    let cases: [&[u8]; 6] = [
+        &whole,
+        &wrong_sum,
+        &endless,
+        &whole[..whole.len() - 1],
+        &whole[..300],
+        &[0xff; 10_000],
+    ];
+    for (at, content) in cases.into_iter().enumerate() {
+        let owner = if at == 0 { "me" } else { "other" };
+        std::fs::write(&path, content).unwrap();
+        let history = in_file(&dir, owner);
+        assert_eq!((history.end(), history.mark()), (0, NOWHERE), "case {at}");
+        assert_eq!(history.noted(Note::Pty), None);
+        append(&history, b"new");
+        drop(history);
+        assert_eq!(in_file(&dir, owner).end(), 3);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = in_file(&dir, "me");
+    let path = dir.path().join("history");
+    assert!(History::open(&path, "me", 0).is_err(), "it is in use");
+    drop(history);
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(History::open(&link, "me", 0).is_err());
+    assert!(History::open(dir.path(), "me", 0).is_err());
+    assert!(History::open(&dir.path().join("none/history"), "me", 0).is_err());
+}
+
+#[test]
+fn what_cannot_be_written_goes_on_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("history");
+    let history = in_file(&dir, "me");
+    append(&history, b"before ");
+    // From here on the file refuses to be written to.
+    let read_only = File::open(&path).unwrap();
+    *history.file.write().unwrap() = read_only;
+    append(&history, b"after");
+    let mut cursor = Cursor::default();
+    assert_eq!(take(&mut cursor, &history), b"before after");
+    append(&history, b"!");
+    assert_eq!(take(&mut cursor, &history), b"!");
+}

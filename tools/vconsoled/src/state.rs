@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+//! The directory where histories outlive the daemon: a file for each console,
+//! named `DOMID-SLOT`, as long as the domain is there.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use xen_io::DomId;
+
+use crate::history::History;
+use crate::source::Slot;
+
+/// Version of what is in the files.
+const FORMAT: u32 = 1;
+
+/// Where histories are kept.
+pub(crate) struct State {
+    /// None: in memory.
+    dir: Option<PathBuf>,
+    scrollback: u64,
+}
+
+impl State {
+    /// Histories in `dir`, which is made if it is missing. Without it, or if
+    /// it cannot be, histories end with the daemon.
+    pub(crate) fn new(dir: Option<PathBuf>, scrollback: u64) -> Self {
+        let dir = dir.filter(|dir| {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+            if let Err(error) = &made {
+                tracing::warn!("{}: {error}; a restart loses history", dir.display());
+            }
+            made.is_ok()
+        });
+        Self { dir, scrollback }
+    }
+
+    /// The history of a console, which goes on where it ended if the last
+    /// daemon left one. `instance` tells the domain from another one that had
+    /// the same number.
+    pub(crate) fn open(&self, domid: DomId, slot: Slot, instance: &str) -> io::Result<History> {
+        let Some(path) = self.path(domid, slot) else {
+            return History::in_memory(self.scrollback);
+        };
+        let owner = format!("vconsoled {FORMAT} {slot} {instance}");
+        History::open(&path, &owner, self.scrollback).or_else(|error| {
+            tracing::warn!("{}: {error}; a restart loses history", path.display());
+            History::in_memory(self.scrollback)
+        })
+    }
+
+    /// Forgets a console that is gone for good.
+    pub(crate) fn remove(&self, domid: DomId, slot: Slot) {
+        if let Some(path) = self.path(domid, slot) {
+            // One that was never there is gone as well.
+            let _gone = std::fs::remove_file(path);
+        }
+    }
+
+    /// Forgets the consoles of domains that `lives` does not know.
+    pub(crate) fn prune(&self, lives: impl Fn(DomId) -> bool) {
+        let Some(Ok(entries)) = self.dir.as_ref().map(std::fs::read_dir) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let domid = name
+                .to_str()
+                .and_then(|name| name.split_once('-'))
+                .and_then(|(domid, _)| domid.parse().ok());
+            if domid.is_some_and(|domid| !lives(DomId(domid))) {
+                let _gone = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn path(&self, domid: DomId, slot: Slot) -> Option<PathBuf> {
+        Some(self.dir.as_ref()?.join(format!("{domid}-{slot}")))
+    }
+}
