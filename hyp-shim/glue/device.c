@@ -151,6 +151,26 @@ void vpl011_rx_char_xen(struct domain *d, char c)
     VPL011_UNLOCK(d, flags);
 }
 
+/* A break from the backend's domain, whichever backend it is. */
+void vpl011_rx_break(struct domain *d)
+{
+    struct vpl011 *vpl011 = &d->arch.vpl011;
+    struct vpl011_outcome outcome = { };
+    unsigned long flags;
+
+    VPL011_LOCK(d, flags);
+
+    if ( vpl011->state )
+    {
+        outcome = vpl011_break(vpl011->state);
+        vpl011_settle(d, outcome);
+    }
+
+    VPL011_UNLOCK(d, flags);
+
+    vpl011_notify(d, outcome);
+}
+
 /* The core's only call out. It is a defect in the core to get here. */
 void vpl011_panic(const char *file, size_t length, uint32_t line)
 {

@@ -28,6 +28,8 @@
 /* device.c: the backend's event, for the port of a ring. */
 void vpl011_event(struct vcpu *v, unsigned int port);
 extern const struct mmio_handler_ops vpl011_mmio_ops;
+/* device.c: a break on the line towards the guest, of a domain with a device. */
+void vpl011_rx_break(struct domain *d);
 
 /*
  * lifecycle.c: the device of a domain, in three steps, so that the one step

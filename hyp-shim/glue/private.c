@@ -5,6 +5,9 @@
  * builds the domain: first HVM_PARAM_VUART_PFN, then HVM_PARAM_VUART_EVTCHN,
  * each once. The backend reads them back, and maps the page with
  * XENMEM_acquire_resource, as no gfn leads to it any more.
+ *
+ * A third, HVM_PARAM_VUART_BREAK, is a command: what a console ring cannot
+ * carry.
  */
 #include "glue.h"
 
@@ -80,6 +83,42 @@ static int vpl011_adopt_port(struct domain *d, uint64_t port)
     return 0;
 }
 
+/* Nothing is stored, so that a get answers 0 for ever. */
+static int vpl011_send_break(struct domain *d, uint64_t breaks)
+{
+    if ( !d->creation_finished )
+        return -EPERM;
+
+    if ( !d->arch.vpl011.state )
+        return -ENODEV;
+
+    if ( breaks != 1 )
+        return -EINVAL;
+
+    vpl011_rx_break(d);
+
+    return 0;
+}
+
+/* What the toolstack says while it builds the domain, and never again. */
+static int vpl011_set_up(struct domain *d, uint32_t index, uint64_t value)
+{
+    int rc;
+
+    if ( d->creation_finished )
+        return -EPERM;
+
+    if ( index == HVM_PARAM_VUART_PFN )
+        rc = vpl011_hide_ring(d, value);
+    else
+        rc = vpl011_adopt_port(d, value);
+
+    if ( !rc )
+        d->arch.hvm.params[index] = value;
+
+    return rc;
+}
+
 static int vpl011_set_param(struct domain *d, uint32_t index, uint64_t value)
 {
     int rc;
@@ -88,15 +127,10 @@ static int vpl011_set_param(struct domain *d, uint32_t index, uint64_t value)
 
     if ( d->is_dying )
         rc = -EINVAL;
-    else if ( d->creation_finished )
-        rc = -EPERM;
-    else if ( index == HVM_PARAM_VUART_PFN )
-        rc = vpl011_hide_ring(d, value);
+    else if ( index == HVM_PARAM_VUART_BREAK )
+        rc = vpl011_send_break(d, value);
     else
-        rc = vpl011_adopt_port(d, value);
-
-    if ( !rc )
-        d->arch.hvm.params[index] = value;
+        rc = vpl011_set_up(d, index, value);
 
     domain_unlock(d);
 

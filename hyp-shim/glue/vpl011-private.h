@@ -15,19 +15,22 @@ struct domain;
 
 static inline bool vpl011_is_private_param(uint32_t index)
 {
-    return index == HVM_PARAM_VUART_PFN || index == HVM_PARAM_VUART_EVTCHN;
+    return index == HVM_PARAM_VUART_PFN || index == HVM_PARAM_VUART_EVTCHN ||
+           index == HVM_PARAM_VUART_BREAK;
 }
 
 #ifdef CONFIG_SBSA_VUART_CONSOLE
 
 /*
- * HVMOP_get_param and HVMOP_set_param of the two private parameters.
+ * HVMOP_get_param and HVMOP_set_param of the private parameters.
  *
- * -EPERM:  the caller is the domain itself or no device model of it, or the
- *          domain's creation is finished (set)
+ * -EPERM:  the caller is the domain itself or no device model of it; the
+ *          domain's creation is finished (set of page or port), or not yet
+ *          (break)
  * -EINVAL: the domain is dying; not a gfn of the domain's own RAM; not an
  *          unbound port of the domain; the port set before the page, or with
- *          no vCPU 0 or no vSPI to be had
+ *          no vCPU 0 or no vSPI to be had; not exactly one break
+ * -ENODEV: the domain has no vpl011 (break)
  * -EEXIST: set before, or the domain has a vpl011 of another kind
  * -ENOMEM, -ENOSPC: no memory, no room for another MMIO handler
  *

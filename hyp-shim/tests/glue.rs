@@ -75,6 +75,9 @@ cases! {
     private_page_without_port_is_released
     private_order_and_repetition
     private_denied
+    break_reaches_the_guest
+    break_on_every_backend
+    break_denied
     private_bad_values
     second_device_is_refused
     init_is_refused_to_odd_domains

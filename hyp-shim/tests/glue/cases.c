@@ -14,6 +14,7 @@
 #define INT_RX  0x10
 #define INT_TX  0x20
 #define INT_RT  0x40
+#define DR_BE   0x400
 #define RING_OUT      1024
 #define RING_IN_PROD  3076
 #define RING_OUT_CONS 3080
@@ -23,7 +24,7 @@
 
 #define CHECK(condition) EMUL_CHECK(condition)
 
-enum { PFN = 39, EVTCHN = 40 };
+enum { PFN = 39, EVTCHN = 40, BREAK = 41 };
 
 static uint32_t ring_word(unsigned int offset)
 {
@@ -319,6 +320,104 @@ static void private_denied(void)
     CHECK(private_pfn() == -EINVAL);
     CHECK(private_evtchn() == -EINVAL);
     check_untouched();
+}
+
+/* What one break gives a guest: an interrupt, and a NUL that is marked. */
+static void check_break_arrives(void)
+{
+    unsigned int injections = emul.injections;
+
+    write32(IMSC, INT_RX | INT_RT);
+    CHECK(!set_param(BREAK, 1));
+    CHECK(emul.injections == injections + 1);
+    CHECK(read32(DR) == DR_BE);
+    CHECK(read32(FR) & FR_RXFE);
+}
+
+static void break_reaches_the_guest(void)
+{
+    uint64_t value = 5;
+    unsigned int i;
+
+    CHECK(!init_private());
+    emul.domain.creation_finished = true;
+
+    for ( i = 0; i < 3; i++ )
+        check_break_arrives();
+
+    CHECK(!get_param(BREAK, &value) && value == 0);
+    CHECK(!emul.doorbells);
+
+    /* Input goes on behind it. */
+    CHECK(!set_param(BREAK, 1));
+    backend_sends('h');
+    CHECK(read32(DR) == DR_BE);
+    CHECK(read32(DR) == 'h');
+
+    /* A guest that reads nothing loses breaks, and nothing else. */
+    for ( i = 0; i < 100; i++ )
+        CHECK(!set_param(BREAK, 1));
+
+    destroy();
+    check_nothing_held();
+}
+
+static void break_on_every_backend(void)
+{
+    CHECK(!init_ring());
+    emul.domain.creation_finished = true;
+    check_break_arrives();
+    destroy();
+
+    emul_reset();
+    CHECK(!init_xen());
+    emul.domain.creation_finished = true;
+    check_break_arrives();
+}
+
+static void break_denied(void)
+{
+    static const uint64_t values[] = { 0, 2, 1UL << 32 | 1, UINT64_MAX };
+    uint64_t value = 5;
+    unsigned int i;
+
+    /* No device: none yet, or never. */
+    CHECK(set_param(BREAK, 1) == -EPERM);
+    emul.domain.creation_finished = true;
+    CHECK(set_param(BREAK, 1) == -ENODEV);
+    CHECK(!get_param(BREAK, &value) && value == 0);
+    check_untouched();
+
+    emul.domain.creation_finished = false;
+    CHECK(!private_pfn());
+    emul.domain.creation_finished = true;
+    CHECK(set_param(BREAK, 1) == -ENODEV);
+
+    emul_reset();
+    CHECK(!init_private());
+    write32(IMSC, INT_RX | INT_RT);
+    CHECK(set_param(BREAK, 1) == -EPERM);
+    emul.domain.creation_finished = true;
+
+    for ( i = 0; i < ARRAY_SIZE(values); i++ )
+        CHECK(set_param(BREAK, values[i]) == -EINVAL);
+
+    current = &emul.vcpu;
+    CHECK(set_param(BREAK, 1) == -EPERM);
+    CHECK(get_param(BREAK, &value) == -EPERM);
+
+    current = &emul.dom0_vcpu;
+    emul.denied_by_xsm = true;
+    CHECK(set_param(BREAK, 1) == -EPERM);
+    CHECK(get_param(BREAK, &value) == -EPERM);
+
+    emul.denied_by_xsm = false;
+    CHECK(read32(FR) & FR_RXFE);
+    CHECK(!emul.injections);
+
+    destroy();
+    CHECK(set_param(BREAK, 1) == -EINVAL);
+    CHECK(!emul.injections);
 }
 
 static void private_bad_values(void)
@@ -650,6 +749,9 @@ static const struct {
     CASE(private_page_without_port_is_released),
     CASE(private_order_and_repetition),
     CASE(private_denied),
+    CASE(break_reaches_the_guest),
+    CASE(break_on_every_backend),
+    CASE(break_denied),
     CASE(private_bad_values),
     CASE(second_device_is_refused),
     CASE(init_is_refused_to_odd_domains),

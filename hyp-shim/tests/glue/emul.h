@@ -98,7 +98,7 @@ struct domain {
     struct {
         struct vpl011 vpl011;
         struct vmmio vmmio;
-        struct { uint64_t params[41]; } hvm;
+        struct { uint64_t params[42]; } hvm;
     } arch;
 };
 
@@ -111,6 +111,7 @@ extern struct vcpu *current;
 
 #define HVM_PARAM_VUART_PFN 39
 #define HVM_PARAM_VUART_EVTCHN 40
+#define HVM_PARAM_VUART_BREAK 41
 
 /* The bus. */
 struct hsr_dabt {

@@ -19,6 +19,7 @@ pub(crate) fn name(number: i32) -> String {
         (Errno::PERM, "EPERM"),
         (Errno::SRCH, "ESRCH"),
         (Errno::EXIST, "EEXIST"),
+        (Errno::NODEV, "ENODEV"),
         (Errno::INVAL, "EINVAL"),
         (Errno::OPNOTSUPP, "EOPNOTSUPP"),
     ];

@@ -30,6 +30,13 @@ pub fn intrude(domid: u16, port: u32) -> Result<()> {
     Ok(())
 }
 
+/// The parameters that are none of the guest's business.
+const PRIVATE: [HvmParam; 3] = [
+    HvmParam::VUART_PFN,
+    HvmParam::VUART_EVTCHN,
+    HvmParam::VUART_BREAK,
+];
+
 fn attempts(xen: &Privcmd, domid: u16, port: Port) -> BTreeMap<String, String> {
     let mut seen = BTreeMap::new();
     let mut note = |what: String, result: io::Result<()>| seen.insert(what, errno::word(&result));
@@ -38,7 +45,7 @@ fn attempts(xen: &Privcmd, domid: u16, port: Port) -> BTreeMap<String, String> {
             format!("get 17 by {who}"),
             xen.hvm_param(domid, HvmParam::CONSOLE_PFN).map(drop),
         );
-        for param in [HvmParam::VUART_PFN, HvmParam::VUART_EVTCHN] {
+        for param in PRIVATE {
             note(
                 format!("get {} by {who}", param.0),
                 xen.hvm_param(domid, param).map(drop),

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The control socket: a line asks, a line of JSON answers.
+//!
+//! `status`, or `break CONSOLE` with a console as the status names it:
+//! `DOMID/CONSOLE`.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions};
@@ -15,6 +18,43 @@ use serde::{Deserialize, Serialize};
 const REQUEST_MAX: usize = 256;
 /// Most clients at once; a further one closes the oldest.
 const CLIENTS_MAX: usize = 32;
+
+/// What a client may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request<'a> {
+    /// What is served.
+    Status,
+    /// A break on the console of that name.
+    Break(&'a str),
+}
+
+impl<'a> Request<'a> {
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        match std::str::from_utf8(line).ok()?.split_once(' ') {
+            None if line == b"status" => Some(Self::Status),
+            Some(("break", console)) => Some(Self::Break(console)),
+            _ => None,
+        }
+    }
+}
+
+/// What it is told.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    /// What is served.
+    Status(Status),
+    /// It is done.
+    Done {
+        /// What was asked for.
+        done: &'static str,
+    },
+    /// It cannot be done.
+    Error {
+        /// Why not.
+        error: String,
+    },
+}
 
 /// The answer to `status`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -113,13 +153,13 @@ impl Control {
         }
     }
 
-    /// Goes on with the client of that token, if there is one. `status` is
-    /// asked when it is wanted.
-    pub(crate) fn serve(&mut self, token: Token, status: impl FnOnce() -> Status) {
+    /// Goes on with the client of that token, if there is one. `obey` is
+    /// asked when its request is complete.
+    pub(crate) fn serve(&mut self, token: Token, obey: impl FnOnce(Request) -> Answer) {
         let Some(client) = self.clients.get_mut(&token) else {
             return;
         };
-        if !client.advance(status) {
+        if !client.advance(obey) {
             self.clients.remove(&token);
         }
     }
@@ -134,7 +174,7 @@ impl Drop for Control {
 
 impl Client {
     /// Reads, answers, writes; `false` when it is over.
-    fn advance(&mut self, status: impl FnOnce() -> Status) -> bool {
+    fn advance(&mut self, obey: impl FnOnce(Request) -> Answer) -> bool {
         let mut buffer = [0; REQUEST_MAX];
         while !self.answered {
             match self.stream.read(&mut buffer) {
@@ -148,7 +188,7 @@ impl Client {
                 return false;
             }
             if let Some(end) = self.request.iter().position(|byte| *byte == b'\n') {
-                self.answer = answer(&self.request[..end], status);
+                self.answer = answer(&self.request[..end], obey);
                 self.answered = true;
                 break;
             }
@@ -165,12 +205,15 @@ impl Client {
     }
 }
 
-fn answer(request: &[u8], status: impl FnOnce() -> Status) -> Vec<u8> {
-    let answer = match request {
-        b"status" => serde_json::to_string(&status()),
-        _ => Ok(r#"{"error":"unknown request"}"#.to_owned()),
-    };
-    let mut line = answer.unwrap_or_else(|_| r#"{"error":"internal"}"#.to_owned());
+fn answer(request: &[u8], obey: impl FnOnce(Request) -> Answer) -> Vec<u8> {
+    let answer = Request::parse(request).map_or_else(
+        || Answer::Error {
+            error: "unknown request".to_owned(),
+        },
+        obey,
+    );
+    let mut line =
+        serde_json::to_string(&answer).unwrap_or_else(|_| r#"{"error":"internal"}"#.to_owned());
     line.push('\n');
     line.into_bytes()
 }

@@ -22,6 +22,15 @@ pub trait Hypervisor: Send {
     /// Writes a parameter of a domain.
     fn set_hvm_param(&self, domid: DomId, param: HvmParam, value: u64) -> io::Result<()>;
 
+    /// Sends one break to the domain's vuart. It arrives at once: ahead of
+    /// what still waits in the ring.
+    ///
+    /// ENODEV if the domain has no vuart, EPERM if it never ran yet, EINVAL
+    /// from a hypervisor that knows no breaks.
+    fn send_break(&self, domid: DomId) -> io::Result<()> {
+        self.set_hvm_param(domid, HvmParam::VUART_BREAK, 1)
+    }
+
     /// Maps a frame that is named by its purpose.
     fn map_resource(&self, domid: DomId, resource: Resource) -> io::Result<Page>;
 

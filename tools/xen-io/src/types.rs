@@ -61,6 +61,9 @@ impl HvmParam {
     pub const VUART_PFN: Self = Self(39);
     /// The port of the private vuart ring, held by the hypervisor.
     pub const VUART_EVTCHN: Self = Self(40);
+    /// Set to 1, one break on the vuart's line towards the guest, whatever
+    /// kind of ring it has. Reads as 0.
+    pub const VUART_BREAK: Self = Self(41);
 }
 
 /// One frame of a domain's memory that is named by its purpose rather than by

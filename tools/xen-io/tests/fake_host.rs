@@ -15,6 +15,7 @@ use xen_io::{DomId, Gfn, GrantRef, HvmParam, Port, Resource};
 const EPERM: i32 = 1;
 const ESRCH: i32 = 3;
 const EACCES: i32 = 13;
+const ENODEV: i32 = 19;
 const EINVAL: i32 = 22;
 
 fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
@@ -78,6 +79,32 @@ fn a_private_ring_has_no_address() {
         ..Resource::VUART
     };
     assert_eq!(errno(hypervisor.map_resource(domid, other)), Some(EINVAL));
+}
+
+#[test]
+fn breaks_reach_a_vuart_of_either_kind_and_nothing_else() {
+    let machine = Machine::new();
+    let hypervisor = machine.platform().unwrap().hypervisor;
+    let plain = machine.create_domain("plain").unwrap();
+    let _pv = machine.add_pv_console(plain).unwrap();
+    assert_eq!(errno(hypervisor.send_break(plain)), Some(ENODEV));
+    assert_eq!(machine.take_breaks(plain), 0);
+
+    let private = machine.create_domain("private").unwrap();
+    let _uart = machine.add_private_vuart(private).unwrap();
+    let stock = machine.create_domain("stock").unwrap();
+    let _uart = machine.add_stock_vuart(stock).unwrap();
+    for domid in [private, stock] {
+        hypervisor.send_break(domid).unwrap();
+        hypervisor.send_break(domid).unwrap();
+        assert_eq!(machine.take_breaks(domid), 2);
+        assert_eq!(machine.take_breaks(domid), 0);
+        assert_eq!(hypervisor.hvm_param(domid, HvmParam(41)).unwrap(), 0);
+        let two = hypervisor.set_hvm_param(domid, HvmParam(41), 2);
+        assert_eq!(errno(two), Some(EINVAL));
+    }
+    machine.kill(private);
+    assert_eq!(errno(hypervisor.send_break(private)), Some(ESRCH));
 }
 
 #[test]

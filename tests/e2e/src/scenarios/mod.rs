@@ -55,7 +55,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "guest-params",
-        about: "the guest's own get and set of hvm_param 39 and 40 are refused",
+        about: "the guest's own get and set of hvm_param 39, 40 and 41 are refused",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: private::params,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The two private parameters set wrongly by a toolstack, on a domain that is
-//! still under construction; then rightly, and the device is there.
+//! The private parameters set wrongly by a toolstack, on a domain that is still
+//! under construction; then rightly, and the device is there.
 
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
     };
     let good = site.xen.evtchn_alloc_unbound(site.domid, DomId::DOM0)?;
 
+    let brk = HvmParam::VUART_BREAK;
+    site.refuse("a break before the domain runs", brk, 1, "EPERM");
     site.refuse(
         "the port before the page",
         HvmParam::VUART_EVTCHN,
@@ -95,6 +97,13 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
         good.0.into(),
         "EPERM",
     );
+    for (what, breaks) in [
+        ("no break", 0),
+        ("two breaks", 2),
+        ("a break of more than 32 bits", 1 << 32 | 1),
+    ] {
+        site.refuse(what, brk, breaks, "EINVAL");
+    }
     site.refuse_domain("a domain that is not", DomId(0x7000));
 
     let ring = site.xen.map_resource(site.domid, Resource::VUART)?;
@@ -107,6 +116,31 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
         printed,
         String::from_utf8_lossy(&text),
     );
+    breaks_need_a_uart(report)
+}
+
+/// A break for a guest that has a UART, and for one that has none.
+fn breaks_need_a_uart(report: &mut Report) -> Result<()> {
+    let xen = Privcmd::open()?;
+    for (config, wanted) in [
+        (Config::monitor("with").pl011(), "ok"),
+        (Config::monitor("stock").sbsa(), "ok"),
+        (Config::monitor("without"), "ENODEV"),
+    ] {
+        let guest = config.create()?;
+        let sent = xen.set_hvm_param(DomId(guest.domid), HvmParam::VUART_BREAK, 1);
+        report.check_eq(
+            format_args!("a break for the guest \"{}\"", guest.name),
+            &errno::word(&sent).as_str(),
+            &wanted,
+        );
+        let kept = xen.hvm_param(DomId(guest.domid), HvmParam::VUART_BREAK);
+        report.check(
+            "reads as 0",
+            matches!(kept, Ok(0)),
+            format_args!("{kept:?}"),
+        );
+    }
     Ok(())
 }
 

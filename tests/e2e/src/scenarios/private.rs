@@ -22,7 +22,7 @@ const OUT: u64 = 1024;
 const UNRESTRICTED: &str = "umount /proc/xen; rmmod xenfs xen_privcmd; \
     insmod $(find /lib/modules -name xen-privcmd.ko) unrestricted=1";
 
-/// The guest's own get and set of the two parameters.
+/// The guest's own get and set of the three parameters.
 pub(crate) fn params(report: &mut Report) -> Result<()> {
     let guest = Config::monitor("params").pl011().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
@@ -33,7 +33,14 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
         &monitor.ask("get 11")?.word().as_str(),
         &"ok",
     );
-    for command in ["get 27", "get 28", "set 27 39003", "set 28 1"] {
+    for command in [
+        "get 27",
+        "get 28",
+        "get 29",
+        "set 27 39003",
+        "set 28 1",
+        "set 29 1",
+    ] {
         report.check_eq(
             in_decimal(command),
             &monitor.ask(command)?.word().as_str(),
@@ -146,7 +153,7 @@ pub(crate) fn linux(report: &mut Report) -> Result<()> {
         };
         report.check(attempt, wanted.contains(&result.as_str()), result);
     }
-    report.check_eq("attempts", &attempts.len(), &14);
+    report.check_eq("attempts", &attempts.len(), &18);
     report.check_ok("the UART still works", shell.run("true", SHORT));
     let mapped = Privcmd::open()?.map_resource(DomId(guest.domid), Resource::VUART);
     report.check(
@@ -169,5 +176,9 @@ pub(super) fn private_params(guest: &Guest) -> Result<(u64, u64)> {
 
 /// The parameter's number as the documentation writes it.
 fn in_decimal(command: &str) -> String {
-    command.replacen(" 27", " 39", 1).replacen(" 28", " 40", 1)
+    [(" 27", " 39"), (" 28", " 40"), (" 29", " 41")]
+        .into_iter()
+        .fold(command.to_owned(), |text, (hex, decimal)| {
+            text.replacen(hex, decimal, 1)
+        })
 }

@@ -158,7 +158,7 @@ impl Server {
 }
 
 /// The console that a watch's token names.
-fn parse_token(token: &str) -> Option<Key> {
+pub(super) fn parse_token(token: &str) -> Option<Key> {
     let (domid, slot) = token.split_once('/')?;
     let slot = Slot::ALL.into_iter().find(|one| one.name() == slot)?;
     Some((DomId(domid.parse().ok()?), slot))

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The event loop: waits for everything at once and gives each console its
 //! turn. [`domains`] follows xenstore, [`consoles`] connects what it names,
-//! [`status`] tells of it.
+//! [`status`] tells of it, [`requests`] does what clients ask for.
 
 mod consoles;
 mod domains;
+mod requests;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -248,7 +249,7 @@ impl Server {
                     console.on_pty(event.is_readable(), event.is_writable());
                     self.ready.push_back(token.0);
                 } else if let Some(mut control) = self.control.take() {
-                    control.serve(token, || self.status());
+                    control.serve(token, |request| self.obey(request));
                     self.control = Some(control);
                 }
             }

@@ -59,6 +59,49 @@ fn the_status_tells_what_there_is() {
 }
 
 #[test]
+fn a_break_reaches_the_uart_it_is_meant_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (first, ..) = guest(&machine, "first");
+    let (second, ..) = guest(&machine, "second");
+    let stock = machine.create_domain("stock").unwrap();
+    let _vuart = machine.add_stock_vuart(stock).unwrap();
+    machine.introduce(stock);
+    let (config, socket) = with_control(&dir);
+    let _daemon = Daemon::start(&machine, config);
+    let breaks = || [first, second, stock].map(|domid| machine.take_breaks(domid));
+    for (domid, wanted) in [
+        (first, [1, 0, 0]),
+        (second, [0, 1, 0]),
+        (stock, [0, 0, 1]),
+        (first, [1, 0, 0]),
+    ] {
+        let answer = ask(&socket, &format!("break {domid}/vuart0"));
+        assert_eq!(answer, "{\"done\":\"break\"}\n");
+        assert_eq!(breaks(), wanted);
+    }
+    for (request, words) in [
+        ("break 1/pv0", "1/pv0 is a PV console, which has no break"),
+        ("break 9/vuart0", "no console"),
+        ("break 1/vuart1", "no console"),
+        ("break 70000/vuart0", "no console"),
+        ("break vuart0", "no console"),
+        ("break ", "no console"),
+        ("break", "unknown request"),
+        ("break  1/vuart0", "no console"),
+    ] {
+        let answer = ask(&socket, request);
+        assert!(answer.starts_with("{\"error\":\""), "{request}: {answer}");
+        assert!(answer.contains(words), "{request}: {answer}");
+    }
+    assert_eq!(breaks(), [0, 0, 0]);
+    // Dead, which its nodes do not tell yet.
+    machine.kill(second);
+    let answer = ask(&socket, &format!("break {second}/vuart0"));
+    assert!(answer.starts_with("{\"error\":\""), "{answer}");
+}
+
+#[test]
 fn the_control_socket_withstands_its_clients() {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;

@@ -102,12 +102,17 @@ pub(crate) fn tty(machine: &Machine, domid: DomId, console: &str) -> Option<Stri
 }
 
 pub(crate) fn status(socket: &Path) -> Status {
+    serde_json::from_str(&ask(socket, "status")).unwrap()
+}
+
+/// The line that answers a request.
+pub(crate) fn ask(socket: &Path, request: &str) -> String {
     let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
-    stream.write_all(b"status\n").unwrap();
+    stream.write_all(format!("{request}\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with('\n'));
-    serde_json::from_str(&answer).unwrap()
+    answer
 }
 
 /// Somebody who has a pty open.

@@ -42,6 +42,8 @@ struct Domain {
     grants: BTreeMap<GrantRef, Arc<Frame>>,
     gfns: BTreeMap<Gfn, Arc<Frame>>,
     resources: BTreeMap<Resource, Arc<Frame>>,
+    /// Breaks that its vuart, if it has one, has not taken yet.
+    breaks: Option<u64>,
     dying: bool,
 }
 
@@ -188,7 +190,8 @@ impl Machine {
     pub fn add_stock_vuart(&self, domid: DomId) -> io::Result<Console> {
         let (frame, port) = (Frame::new()?, self.0.switch.allocate(domid));
         self.with(domid, |domain| {
-            domain.gfns.insert(VUART_GFN, Arc::clone(&frame))
+            domain.gfns.insert(VUART_GFN, Arc::clone(&frame));
+            domain.breaks = Some(0);
         })?;
         let path = format!("{}/vuart/0", domain_path(domid));
         self.describe(
@@ -210,6 +213,7 @@ impl Machine {
             domain.resources.insert(Resource::VUART, Arc::clone(&frame));
             domain.params.insert(HvmParam::VUART_PFN, VUART_GFN.0);
             domain.params.insert(HvmParam::VUART_EVTCHN, port.0.into());
+            domain.breaks = Some(0);
         })?;
         let path = format!("{}/vuart/0", domain_path(domid));
         let mut store = self.toolstack()?;
@@ -238,6 +242,16 @@ impl Machine {
         }
         self.0.switch.close(domid);
         self.0.store.release(domid);
+    }
+
+    /// Takes the breaks that were sent to the domain's vuart: their number.
+    #[must_use]
+    pub fn take_breaks(&self, domid: DomId) -> u64 {
+        let mut domains = self.domains();
+        let breaks = domains
+            .get_mut(&domid)
+            .and_then(|domain| domain.breaks.as_mut());
+        breaks.map_or(0, std::mem::take)
     }
 
     /// Whether the domain is dead but some of its memory is still mapped.
@@ -297,14 +311,26 @@ impl Default for Machine {
 
 impl Hypervisor for Machine {
     fn hvm_param(&self, domid: DomId, param: HvmParam) -> io::Result<u64> {
-        self.with(domid, |domain| domain.params.get(&param).copied())?
-            .ok_or_else(|| Errno::INVAL.into())
+        self.with(domid, |domain| match param {
+            HvmParam::VUART_BREAK => Some(0),
+            _ => domain.params.get(&param).copied(),
+        })?
+        .ok_or_else(|| Errno::INVAL.into())
     }
 
     fn set_hvm_param(&self, domid: DomId, param: HvmParam, value: u64) -> io::Result<()> {
-        self.with(domid, |domain| {
-            domain.params.insert(param, value);
-        })
+        self.with(domid, |domain| match (param, &mut domain.breaks) {
+            (HvmParam::VUART_BREAK, None) => Err(Errno::NODEV.into()),
+            (HvmParam::VUART_BREAK, Some(breaks)) if value == 1 => {
+                *breaks += 1;
+                Ok(())
+            }
+            (HvmParam::VUART_BREAK, Some(_)) => Err(Errno::INVAL.into()),
+            _ => {
+                domain.params.insert(param, value);
+                Ok(())
+            }
+        })?
     }
 
     fn map_resource(&self, domid: DomId, resource: Resource) -> io::Result<Page> {

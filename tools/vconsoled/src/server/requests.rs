@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//! What clients of the control socket ask for.
+
+use std::io;
+
+use super::Server;
+use super::domains::parse_token;
+use crate::control::{Answer, Request};
+use crate::source::Kind;
+
+impl Server {
+    pub(super) fn obey(&self, request: Request) -> Answer {
+        match request {
+            Request::Status => Answer::Status(self.status()),
+            Request::Break(console) => match self.send_break(console) {
+                Ok(()) => Answer::Done { done: "break" },
+                Err(error) => Answer::Error { error },
+            },
+        }
+    }
+
+    fn send_break(&self, name: &str) -> Result<(), String> {
+        let console = parse_token(name)
+            .and_then(|key| self.by_key.get(&key))
+            .and_then(|token| self.consoles.get(token))
+            .ok_or_else(|| format!("no console {name:?} is served; they are named 3/vuart0"))?;
+        if console.source().kind() == Kind::Pv {
+            return Err(format!("{name} is a PV console, which has no break"));
+        }
+        self.hypervisor
+            .send_break(console.domid)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidInput => {
+                    format!("{name}: this hypervisor cannot send a break")
+                }
+                _ => format!("{name}: no break was sent: {error}"),
+            })
+    }
+}
