@@ -1,75 +1,15 @@
 // SPDX-License-Identifier: MIT
-//! A device on a wire that the test holds the other end of, and the register
-//! map in the test's own constants (Arm DDI 0183G, chapter 3).
+//! A device on a wire that the test holds the other end of, and as what the
+//! conformance suite runs on.
 
 use std::collections::VecDeque;
 
+use conformance::{Abort, NotPossible, Target};
 use vpl011::backend::{Sent, Traffic};
-use vpl011::trap::Width;
+use vpl011::trap::{Direction, Width};
 use vpl011::{Access, Backend, Outcome, Uart};
 
-pub(crate) mod reg {
-    pub(crate) const DR: u16 = 0x000;
-    pub(crate) const RSR: u16 = 0x004;
-    pub(crate) const FR: u16 = 0x018;
-    pub(crate) const ILPR: u16 = 0x020;
-    pub(crate) const IBRD: u16 = 0x024;
-    pub(crate) const FBRD: u16 = 0x028;
-    pub(crate) const LCR_H: u16 = 0x02C;
-    pub(crate) const CR: u16 = 0x030;
-    pub(crate) const IFLS: u16 = 0x034;
-    pub(crate) const IMSC: u16 = 0x038;
-    pub(crate) const RIS: u16 = 0x03C;
-    pub(crate) const MIS: u16 = 0x040;
-    pub(crate) const ICR: u16 = 0x044;
-    pub(crate) const DMACR: u16 = 0x048;
-}
-
-pub(crate) mod fr {
-    pub(crate) const CTS: u32 = 1 << 0;
-    pub(crate) const DSR: u32 = 1 << 1;
-    pub(crate) const DCD: u32 = 1 << 2;
-    pub(crate) const BUSY: u32 = 1 << 3;
-    pub(crate) const RXFE: u32 = 1 << 4;
-    pub(crate) const TXFF: u32 = 1 << 5;
-    pub(crate) const RXFF: u32 = 1 << 6;
-    pub(crate) const TXFE: u32 = 1 << 7;
-    pub(crate) const RI: u32 = 1 << 8;
-}
-
-pub(crate) mod int {
-    pub(crate) const RI: u32 = 1 << 0;
-    pub(crate) const CTS: u32 = 1 << 1;
-    pub(crate) const DCD: u32 = 1 << 2;
-    pub(crate) const DSR: u32 = 1 << 3;
-    pub(crate) const RX: u32 = 1 << 4;
-    pub(crate) const TX: u32 = 1 << 5;
-    pub(crate) const RT: u32 = 1 << 6;
-    pub(crate) const BE: u32 = 1 << 9;
-    pub(crate) const OE: u32 = 1 << 10;
-    pub(crate) const ALL: u32 = 0x7FF;
-}
-
-pub(crate) mod cr {
-    pub(crate) const UARTEN: u32 = 1 << 0;
-    pub(crate) const LBE: u32 = 1 << 7;
-    pub(crate) const TXE: u32 = 1 << 8;
-    pub(crate) const RXE: u32 = 1 << 9;
-    pub(crate) const DTR: u32 = 1 << 10;
-    pub(crate) const RTS: u32 = 1 << 11;
-    pub(crate) const OUT1: u32 = 1 << 12;
-    pub(crate) const OUT2: u32 = 1 << 13;
-}
-
-pub(crate) mod lcr_h {
-    pub(crate) const BRK: u32 = 1 << 0;
-    pub(crate) const FEN: u32 = 1 << 4;
-    pub(crate) const WLEN8: u32 = 3 << 5;
-}
-
-/// Errors in bits 11:8 of DR.
-pub(crate) const DR_BE: u32 = 1 << 10;
-pub(crate) const DR_OE: u32 = 1 << 11;
+pub(crate) use conformance::registers::{cr, fr, int, lcr_h, reg};
 
 /// A line whose far side takes `room` bytes before it must be given more.
 #[derive(Clone, Debug, Default)]
@@ -110,12 +50,9 @@ pub(crate) struct Bench {
     pub(crate) uart: Uart<Wire>,
     /// The level of the interrupt line.
     pub(crate) line: bool,
-    /// Times the line rose.
-    pub(crate) raised: usize,
+    /// The far side takes only what it is told to.
+    held: bool,
 }
-
-/// Turns of a wait loop after which a driver counts as hung.
-const PATIENCE: usize = 10_000;
 
 impl Bench {
     /// A device after reset, on a line that takes everything.
@@ -132,7 +69,7 @@ impl Bench {
         Self {
             uart,
             line: false,
-            raised: 0,
+            held: false,
         }
     }
 
@@ -144,7 +81,6 @@ impl Bench {
 
     pub(crate) fn observe(&mut self, outcome: Outcome) -> u32 {
         let line = !outcome.pending.is_empty();
-        self.raised += usize::from(line && !self.line);
         self.line = line;
         outcome.value
     }
@@ -212,20 +148,67 @@ impl Bench {
         }
         bytes
     }
+}
 
-    /// Polls until `done`, while the far side takes a byte each turn.
-    pub(crate) fn wait(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
-        for _ in 0..PATIENCE {
-            if done(self) {
-                return;
-            }
-            self.give_room(1);
+/// A data abort's syndrome with ISV, for an access of 64 bits.
+const WIDE: u64 = 0x24 << 26 | 1 << 24 | 3 << 22;
+
+impl Target for Bench {
+    fn read(&mut self, offset: u16, width: conformance::Width) -> Result<u32, Abort> {
+        Ok(self.read_as(offset, own(width)))
+    }
+
+    fn write(&mut self, offset: u16, width: conformance::Width, value: u32) -> Result<(), Abort> {
+        self.write_as(offset, own(width), value);
+        Ok(())
+    }
+
+    fn read_wide(&mut self, offset: u16) -> Result<u64, Abort> {
+        match Access::from_esr(WIDE, offset.into()) {
+            Ok((Direction::Read, access)) => Ok(self.uart.read(access).value.into()),
+            _ => Err(Abort),
         }
-        panic!("hung: {what}");
+    }
+
+    fn line(&mut self) -> bool {
+        self.line
+    }
+
+    fn exchange(&mut self, take: u16, input: &[u8], output: &mut dyn FnMut(&[u8])) {
+        if self.held {
+            self.give_room(take.into());
+        }
+        self.feed(input);
+        output(&std::mem::take(&mut self.uart.backend_mut().output));
+    }
+
+    fn hold(&mut self, hold: bool) -> Result<(), NotPossible> {
+        self.held = hold;
+        self.uart.backend_mut().room = if hold { 0 } else { usize::MAX };
+        self.event();
+        Ok(())
+    }
+
+    fn send_break(&mut self) -> Result<(), NotPossible> {
+        let outcome = self.uart.receive_break();
+        self.observe(outcome);
+        Ok(())
+    }
+
+    fn reset_peer(&mut self) {
+        self.held = false;
+        *self.uart.backend_mut() = Wire {
+            room: usize::MAX,
+            ..Wire::default()
+        };
+        self.event();
     }
 }
 
-/// `count` bytes that tell loss from reordering.
-pub(crate) fn pattern(count: usize) -> Vec<u8> {
-    (0..count).map(|i| (i * 7 + i / 251) as u8).collect()
+fn own(width: conformance::Width) -> Width {
+    match width {
+        conformance::Width::Byte => Width::Byte,
+        conformance::Width::Half => Width::Half,
+        conformance::Width::Word => Width::Word,
+    }
 }

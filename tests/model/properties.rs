@@ -173,7 +173,7 @@ proptest! {
     #[test]
     fn input_is_exact(steps in vec(step(), 1..200)) {
         let mut uart = Bench::new().fifos();
-        let (mut fed, mut received) = (Vec::new(), Vec::new());
+        let (mut fed, mut received) = (Vec::<u8>::new(), Vec::<u8>::new());
         for step in &steps {
             match step {
                 Step::Write(reg::LCR_H | reg::CR, ..) | Step::Break | Step::Character(_) => {}

@@ -25,6 +25,7 @@ mod command;
 mod console;
 mod daemon;
 mod errno;
+pub mod far_side;
 mod figures;
 mod guest;
 mod monitor;

@@ -5,6 +5,7 @@
 mod apt;
 mod bench;
 mod boot;
+mod conformance;
 mod demo;
 mod dirs;
 mod doctor;
@@ -41,6 +42,7 @@ struct Options {
 #[derive(clap::Subcommand)]
 enum Command {
     Boot(boot::Boot),
+    Conformance(conformance::Options),
     Demo(demo::Options),
     Test(test::Options),
     E2e(scenarios::Options),
@@ -76,6 +78,7 @@ fn run(options: &Options) -> Result<bool> {
     };
     match &options.command {
         Command::Boot(boot) => boot.run(&steps).map(|()| true),
+        Command::Conformance(options) => options.run(&steps),
         Command::Demo(options) => options.run(&steps),
         Command::Doctor(options) => options.run(&steps),
         Command::Test(options) => options.run(&steps),

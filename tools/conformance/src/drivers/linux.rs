@@ -1,39 +1,46 @@
 // SPDX-License-Identifier: MIT
 //! Linux: the full driver, its ancestor up to 4.0, the SBSA driver, earlycon.
 
-use vpl011::trap::Width;
-
-use super::{Driver, Queues, check, exchange};
-use crate::bench::{Bench, cr, fr, int, lcr_h, pattern, reg};
+use super::{Driver, Queues};
+use crate::registers::{cr, fr, int, lcr_h, reg};
+use crate::{Uart, Verdict, Width};
 
 const RX: u32 = int::RX | int::RT;
 const ERRORS: u32 = 0x780;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
+/// Which driver of Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The PL011's.
     Full,
+    /// The PL011's, before 4.1.
     UpTo40,
+    /// The SBSA UART's.
     Sbsa,
 }
 
-struct Linux {
+/// Linux's interrupt-driven drivers.
+#[derive(Debug)]
+pub struct Linux {
     kind: Kind,
     queues: Queues,
 }
 
 impl Linux {
-    fn new(kind: Kind) -> Self {
+    /// A driver that is not open.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
         Self {
             kind,
             queues: Queues::default(),
         }
     }
 
-    fn read(&self, uart: &mut Bench, offset: u16) -> u32 {
+    fn read(&self, uart: &mut Uart<'_>, offset: u16) -> u32 {
         uart.read_as(offset, self.width())
     }
 
-    fn write(&self, uart: &mut Bench, offset: u16, value: u32) {
+    fn write(&self, uart: &mut Uart<'_>, offset: u16, value: u32) {
         uart.write_as(offset, self.width(), value);
     }
 
@@ -45,20 +52,21 @@ impl Linux {
         }
     }
 
-    fn receive(&mut self, uart: &mut Bench, most: usize) {
+    fn receive(&mut self, uart: &mut Uart<'_>, most: usize) -> Verdict {
         for _ in 0..most {
             if self.read(uart, reg::FR) & fr::RXFE != 0 {
                 break;
             }
             let data = self.read(uart, reg::DR);
-            assert_eq!(data & 0xFF00, 0, "no character is bad");
-            self.queues.received.push(data as u8);
+            uart.check("errors of a character", data & 0xFF00, 0)?;
+            self.queues.receive(data);
         }
+        Ok(())
     }
 
     /// Half a FIFO without a look at TXFF in the handler, up to TXFF outside;
     /// the interrupt stays unmasked while more is left.
-    fn transmit(&mut self, uart: &mut Bench, in_handler: bool) {
+    fn transmit(&mut self, uart: &mut Uart<'_>, in_handler: bool) {
         let most = if in_handler { 16 } else { usize::MAX };
         for _ in 0..most {
             if !in_handler && self.read(uart, reg::FR) & fr::TXFF != 0 {
@@ -78,16 +86,18 @@ impl Linux {
         self.write(uart, reg::IMSC, self.queues.mask);
     }
 
-    fn provoke_tx(&self, uart: &mut Bench) {
+    fn provoke_tx(&self, uart: &mut Uart<'_>) -> Verdict {
         self.write(uart, reg::CR, cr::UARTEN | cr::TXE | cr::LBE);
         self.write(uart, reg::FBRD, 0);
         self.write(uart, reg::IBRD, 1);
         self.write(uart, reg::LCR_H, 0);
         self.write(uart, reg::DR, 0);
-        uart.wait("BUSY in loopback", |uart| !uart.any(reg::FR, fr::BUSY));
+        uart.wait("the end of BUSY in loopback", |uart| {
+            !uart.any(reg::FR, fr::BUSY)
+        })
     }
 
-    fn set_line(&self, uart: &mut Bench) {
+    fn set_line(&self, uart: &mut Uart<'_>) {
         let control = self.read(uart, reg::CR);
         self.write(uart, reg::CR, control & !cr::UARTEN);
         self.write(uart, reg::FBRD, 1);
@@ -96,7 +106,8 @@ impl Linux {
         self.write(uart, reg::CR, control);
     }
 
-    fn close(&mut self, uart: &mut Bench) {
+    /// Closes the port, without a wait for its output.
+    pub fn close(&mut self, uart: &mut Uart<'_>) {
         self.queues.mask = 0;
         self.write(uart, reg::IMSC, 0);
         self.write(uart, reg::ICR, 0xFFFF);
@@ -111,7 +122,7 @@ impl Linux {
 }
 
 impl Driver for Linux {
-    fn open(&mut self, uart: &mut Bench) {
+    fn open(&mut self, uart: &mut Uart<'_>) -> Verdict {
         if self.kind != Kind::Sbsa {
             self.write(uart, reg::IMSC, 0);
         }
@@ -126,19 +137,20 @@ impl Driver for Linux {
         if self.kind != Kind::Sbsa {
             self.write(uart, reg::IFLS, 0x12);
             if self.kind == Kind::UpTo40 {
-                self.provoke_tx(uart);
+                self.provoke_tx(uart)?;
                 self.set_line(uart);
             }
             self.write(uart, reg::CR, cr::UARTEN | cr::TXE | cr::RXE);
         }
         self.write(uart, reg::ICR, RX);
-        self.receive(uart, 64);
+        self.receive(uart, 64)?;
         self.queues.mask = RX;
         self.write(uart, reg::IMSC, RX);
+        Ok(())
     }
 
-    fn send(&mut self, uart: &mut Bench, bytes: &[u8]) {
-        self.queues.to_send.extend(bytes);
+    fn send(&mut self, uart: &mut Uart<'_>, bytes: &[u8]) -> Verdict {
+        self.queues.enqueue(bytes);
         if self.kind == Kind::UpTo40 {
             // It takes the provoked interrupt for granted.
             self.queues.mask |= int::TX;
@@ -146,111 +158,51 @@ impl Driver for Linux {
         } else {
             self.transmit(uart, false);
         }
+        Ok(())
     }
 
     /// RIS under its own mask, again and again, up to 256 times.
-    fn interrupt(&mut self, uart: &mut Bench) {
+    fn interrupt(&mut self, uart: &mut Uart<'_>) -> Verdict {
         for _ in 0..256 {
             let status = self.read(uart, reg::RIS) & self.queues.mask;
             if status == 0 {
-                return;
+                break;
             }
             self.write(uart, reg::ICR, status & !(RX | int::TX));
             if status & RX != 0 {
-                self.receive(uart, 256);
+                self.receive(uart, 256)?;
             }
             if status & int::TX != 0 {
                 self.transmit(uart, true);
             }
         }
+        Ok(())
     }
 
-    fn received(&self) -> &[u8] {
-        &self.queues.received
-    }
-}
-
-#[test]
-fn linux_full_driver() {
-    check(|| Linux::new(Kind::Full));
-}
-
-#[test]
-fn linux_up_to_4_0() {
-    check(|| Linux::new(Kind::UpTo40));
-}
-
-#[test]
-fn linux_sbsa() {
-    check(|| Linux::new(Kind::Sbsa));
-}
-
-/// What the loopback probe sends stays between it and the device.
-#[test]
-fn linux_up_to_4_0_finds_no_nul() {
-    let mut driver = Linux::new(Kind::UpTo40);
-    exchange(&mut driver, 10, b"", b"login");
-}
-
-/// With a far side that keeps up, one handler call carries many bytes.
-#[test]
-fn linux_takes_few_interrupts() {
-    let output = pattern(4096);
-    let interrupts = exchange(&mut Linux::new(Kind::Full), 2048, &output, b"");
-    assert!(interrupts <= 4096 / 16, "{interrupts} interrupts");
-}
-
-#[test]
-fn linux_close_and_reopen() {
-    let mut uart = Bench::with_room(5);
-    let mut driver = Linux::new(Kind::Full);
-    driver.open(&mut uart);
-    driver.send(&mut uart, &pattern(20));
-    driver.close(&mut uart);
-    assert!(!uart.line);
-    uart.give_room(100);
-    assert_eq!(
-        uart.output(),
-        pattern(20),
-        "closing drops nothing that was written"
-    );
-    uart.feed(b"typed meanwhile");
-    assert!(!uart.line);
-    let mut driver = Linux::new(Kind::Full);
-    driver.open(&mut uart);
-    super::serve(&mut driver, &mut uart);
-    // FEN=0 left one place; enabling the FIFOs flushes that one.
-    assert_eq!(driver.received(), b"yped meanwhile");
-}
-
-/// Console output: TXFF per character, then BUSY without bound.
-#[test]
-fn linux_console_write() {
-    for room in [0, 1, 1000] {
-        let mut uart = Bench::with_room(room).fifos();
-        for &byte in &pattern(100) {
-            uart.wait("TXFF", |uart| {
-                uart.read_as(reg::FR, Width::Half) & fr::TXFF == 0
-            });
-            uart.write_as(reg::DR, Width::Half, byte.into());
-        }
-        uart.wait("BUSY", |uart| {
-            uart.read_as(reg::FR, Width::Half) & fr::BUSY == 0
-        });
-        assert_eq!(uart.output(), pattern(100));
+    fn queues(&self) -> &Queues {
+        &self.queues
     }
 }
 
-/// No other register is ever touched; FR by 32 bits, DR by 8.
-#[test]
-fn linux_earlycon() {
-    for room in [0, 1, 1000] {
-        let mut uart = Bench::with_room(room);
-        for &byte in &pattern(100) {
-            uart.wait("TXFF", |uart| !uart.any(reg::FR, fr::TXFF));
+/// Linux's first console: no register but FR, by 32 bits, and DR, by 8.
+#[derive(Debug, Default)]
+pub struct Earlycon(Queues);
+
+impl Driver for Earlycon {
+    fn open(&mut self, _uart: &mut Uart<'_>) -> Verdict {
+        Ok(())
+    }
+
+    fn send(&mut self, uart: &mut Uart<'_>, bytes: &[u8]) -> Verdict {
+        for &byte in bytes {
+            uart.wait("room", |uart| !uart.any(reg::FR, fr::TXFF))?;
             uart.write_as(reg::DR, Width::Byte, byte.into());
-            uart.wait("BUSY", |uart| !uart.any(reg::FR, fr::BUSY));
+            uart.wait("the end of BUSY", |uart| !uart.any(reg::FR, fr::BUSY))?;
         }
-        assert_eq!(uart.output(), pattern(100));
+        Ok(())
+    }
+
+    fn queues(&self) -> &Queues {
+        &self.0
     }
 }

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+//! What the conformance suite cannot reach: events that bring nothing, room
+//! that nobody announced, characters beside the line, offsets that no
+//! instruction can have, and what is counted.
+
+use vpl011::trap::Width;
+
+use conformance::pattern;
+
+use crate::bench::{Bench, cr, fr, int, lcr_h, reg};
+
+const DR_BE: u32 = 1 << 10;
+
+fn break_in(uart: &mut Bench) {
+    let outcome = uart.uart.receive_break();
+    uart.observe(outcome);
+}
+
+/// A polling driver need not wait for the backend's event.
+#[test]
+fn a_flag_read_finds_room() {
+    let mut uart = Bench::with_room(0);
+    uart.send(b"a");
+    assert!(uart.any(reg::FR, fr::TXFF));
+    uart.uart.backend_mut().room = 1;
+    assert_eq!(
+        uart.read(reg::FR) & (fr::TXFE | fr::TXFF | fr::BUSY),
+        fr::TXFE
+    );
+    assert_eq!(uart.output(), b"a");
+}
+
+/// A byte written while the FIFO is full goes out if the line has room by now.
+#[test]
+fn a_write_finds_room() {
+    let mut uart = Bench::with_room(0).fifos();
+    let bytes = pattern(40);
+    uart.send(&bytes[..32]);
+    uart.uart.backend_mut().room = 8;
+    uart.send(&bytes[32..]);
+    uart.give_room(100);
+    assert_eq!(uart.output(), bytes);
+}
+
+/// A driver that disregards TXFF with FEN=0 loses nothing while storage lasts;
+/// past it, bytes are counted.
+#[test]
+fn bytes_past_txff_use_the_storage_there_is() {
+    let mut uart = Bench::with_room(0);
+    let bytes = pattern(33);
+    uart.send(bytes);
+    assert_eq!(uart.uart.counters().dropped, 1);
+    uart.give_room(100);
+    assert_eq!(uart.output(), &bytes[..32]);
+}
+
+/// Each read makes room that the line fills: a driver that reads until RXFE
+/// gets all there is.
+#[test]
+fn reads_refill_it() {
+    let mut uart = Bench::new().fifos();
+    let bytes = pattern(1000);
+    uart.feed(bytes);
+    assert_eq!(uart.receive_all(), bytes);
+}
+
+#[test]
+fn what_has_no_place_stays_on_the_line() {
+    let mut uart = Bench::new().fifos();
+    uart.feed(pattern(33));
+    assert!(uart.any(reg::FR, fr::RXFF));
+    assert_eq!(uart.uart.backend().input.len(), 1);
+}
+
+/// The character that a read lets in counts too.
+#[test]
+fn cleared_rx_returns_with_a_refill() {
+    let mut uart = Bench::new().fifos();
+    uart.feed(pattern(40));
+    uart.write(reg::ICR, int::RX);
+    uart.read(reg::DR);
+    assert!(uart.any(reg::RIS, int::RX));
+}
+
+#[test]
+fn an_event_that_brings_nothing_raises_nothing() {
+    let mut uart = Bench::new().fifos();
+    uart.write(reg::IMSC, int::RT);
+    uart.feed(b"abc");
+    uart.write(reg::ICR, int::RT);
+    uart.give_room(1);
+    assert!(!uart.line);
+}
+
+/// Both cleared with a full FIFO and more on the line: the line's next signal
+/// brings an interrupt back.
+#[test]
+fn a_full_fifo_is_never_forgotten() {
+    let mut uart = Bench::new().fifos();
+    uart.write(reg::IMSC, int::RX | int::RT);
+    uart.feed(pattern(100));
+    uart.write(reg::ICR, int::ALL);
+    assert!(!uart.line);
+    uart.event();
+    assert!(uart.line);
+    assert_eq!(uart.receive_all(), pattern(100));
+}
+
+/// A host's break is on the line too.
+#[test]
+fn no_break_arrives_in_loopback() {
+    let mut uart = Bench::new().fifos();
+    uart.write(reg::CR, cr::UARTEN | cr::TXE | cr::RXE | cr::LBE);
+    break_in(&mut uart);
+    let outcome = uart.uart.receive(b'x');
+    uart.observe(outcome);
+    assert!(uart.any(reg::FR, fr::RXFE));
+}
+
+/// A character from a console without a ring has nowhere to wait.
+#[test]
+fn a_character_beside_the_line_overruns_a_full_fifo() {
+    let mut uart = Bench::new();
+    for byte in *b"ab" {
+        let outcome = uart.uart.receive(byte);
+        uart.observe(outcome);
+    }
+    assert!(uart.any(reg::RIS, int::OE));
+    assert_eq!(uart.uart.counters().overruns, 1);
+    assert_eq!(uart.read(reg::DR), u32::from(b'a'));
+    assert!(uart.any(reg::FR, fr::RXFE));
+}
+
+/// A read of the low byte of DR shows no flags; RSR keeps them.
+#[test]
+fn a_flagged_character_at_every_width() {
+    for (width, flagged) in [(Width::Byte, 0), (Width::Half, DR_BE), (Width::Word, DR_BE)] {
+        let mut uart = Bench::new().fifos();
+        break_in(&mut uart);
+        assert_eq!(uart.read_as(reg::DR, width), flagged);
+        assert_eq!(uart.read_as(reg::RSR, width), 1 << 2);
+    }
+}
+
+/// Unknown offsets (test registers, DMACR's neighbours in old Xen) must not
+/// abort, log or change anything.
+#[test]
+fn unknown_offsets_read_zero_and_ignore_writes() {
+    let known = [
+        0x000, 0x004, 0x018, 0x020, 0x024, 0x028, 0x02C, 0x030, 0x034, 0x038, 0x03C, 0x040, 0x044,
+        0x048,
+    ];
+    for offset in 0..0x1000 {
+        if known.contains(&offset) || (offset >= 0xFE0 && offset % 4 == 0) {
+            continue;
+        }
+        let mut uart = Bench::new();
+        for width in [Width::Byte, Width::Half, Width::Word] {
+            uart.write_as(offset, width, 0xFFFF_FFFF);
+            assert_eq!(uart.read_as(offset, width), 0, "offset {offset:#05x}");
+        }
+        assert_eq!(uart.output(), b"", "offset {offset:#05x}");
+        assert_eq!(uart.read(reg::CR), 0x300, "offset {offset:#05x}");
+        assert_eq!(uart.read(reg::IMSC), 0, "offset {offset:#05x}");
+    }
+}
+
+/// An offset beyond the frame is a caller's mistake, and still harmless.
+#[test]
+fn offsets_beyond_the_frame_name_nothing() {
+    let mut uart = Bench::new();
+    uart.write(0x1000, 0x41);
+    assert_eq!(uart.read(0x1030), 0);
+    assert_eq!(uart.output(), b"");
+}
+
+/// A line that is not used counts nothing; an `LCR_H` write is no transfer.
+#[test]
+fn counters_start_at_nothing() {
+    let mut uart = Bench::new();
+    uart.write(reg::LCR_H, lcr_h::FEN);
+    assert_eq!(uart.uart.counters(), vpl011::uart::Counters::default());
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//! What the drivers of real systems do with the port, access by access, and
+//! that all they send arrives, all they are sent is received, and interrupts
+//! stay within bounds.
+//!
+//! Each driver is written from its behaviour: the order of accesses, what it
+//! waits for and what it takes for granted. None of their text is here.
+
+mod bsd;
+mod firmware;
+mod linux;
+mod rtos;
+
+use heapless::{Deque, Vec};
+
+use crate::{Uart, Verdict};
+
+pub use bsd::{FreeBsd, NetBsd, NewOpenBsd, OldOpenBsd};
+pub use firmware::{Edk2, TfA, UBoot};
+pub use linux::{Earlycon, Kind, Linux};
+pub use rtos::{ArceOs, NuttX, Rtems, SeL4, Unikraft, Zephyr};
+
+/// A driver as [`exchange`] sees it.
+pub trait Driver {
+    /// Opens the port.
+    fn open(&mut self, uart: &mut Uart<'_>) -> Verdict;
+
+    /// Sends, or starts to; at most 1024 bytes.
+    fn send(&mut self, uart: &mut Uart<'_>, bytes: &[u8]) -> Verdict;
+
+    /// The interrupt handler, called while the line is high.
+    fn interrupt(&mut self, uart: &mut Uart<'_>) -> Verdict {
+        uart.fail("interrupts of a polled driver", 1, 0)
+    }
+
+    /// A polled driver's look for input.
+    fn poll(&mut self, _uart: &mut Uart<'_>) -> Verdict {
+        Ok(())
+    }
+
+    /// What it keeps.
+    fn queues(&self) -> &Queues;
+}
+
+/// What most drivers keep.
+#[derive(Debug, Default)]
+pub struct Queues {
+    /// Bytes that wait for room.
+    to_send: Deque<u8, 1024>,
+    /// What arrived.
+    received: Vec<u8, 1024>,
+    /// The driver's copy of IMSC, for those that keep one.
+    mask: u32,
+}
+
+impl Queues {
+    /// What the driver received so far.
+    #[must_use]
+    pub fn received(&self) -> &[u8] {
+        &self.received
+    }
+
+    fn enqueue(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            // No exchange is as long as the queue.
+            let _ = self.to_send.push_back(byte);
+        }
+    }
+
+    fn receive(&mut self, data: u32) {
+        // What is too much shows by its length.
+        let _ = self.received.push(data.to_le_bytes()[0]);
+    }
+
+    /// Reads DR until RXFE, as every driver does in one way or another.
+    fn receive_all(&mut self, uart: &mut Uart<'_>) {
+        for _ in 0..MOST_AT_ONCE {
+            if uart.any(crate::registers::reg::FR, crate::registers::fr::RXFE) {
+                return;
+            }
+            let data = uart.read(crate::registers::reg::DR);
+            self.receive(data);
+        }
+    }
+}
+
+/// Characters in one go after which a device that always has another one
+/// counts as broken.
+const MOST_AT_ONCE: usize = 2048;
+
+/// Handler calls in a row after which the line counts as stuck.
+const STORM: u32 = 64;
+
+/// Runs the handler while the line is high. Returns the calls.
+pub fn serve(driver: &mut impl Driver, uart: &mut Uart<'_>) -> Verdict<u32> {
+    let mut calls = 0;
+    while uart.line() {
+        driver.interrupt(uart)?;
+        calls += 1;
+        if calls == STORM {
+            return uart.fail("interrupts in a row", calls, 0);
+        }
+    }
+    Ok(calls)
+}
+
+/// Sends `output` and `input` at the same time. With a `pace` the far side
+/// takes and gives so many bytes a turn, over a line that was full; without,
+/// it takes all and gives 16. Returns the interrupts taken.
+pub fn exchange(
+    uart: &mut Uart<'_>,
+    driver: &mut impl Driver,
+    pace: Option<u16>,
+    output: &[u8],
+    input: &[u8],
+) -> Verdict<u32> {
+    if let Some(pace) = pace {
+        uart.block()?;
+        uart.take(pace);
+    }
+    driver.open(uart)?;
+    let mut interrupts = serve(driver, uart)?;
+    driver.send(uart, output)?;
+    let mut chunks = input.chunks(pace.unwrap_or(16).into());
+    let finished = |uart: &Uart<'_>, driver: &dyn Driver| {
+        uart.output().len() >= output.len() && driver.queues().received().len() >= input.len()
+    };
+    for _ in 0..10 + 2 * (output.len() + input.len()) {
+        interrupts += serve(driver, uart)?;
+        driver.poll(uart)?;
+        if finished(uart, driver) {
+            break;
+        }
+        uart.turn(pace.unwrap_or(u16::MAX), chunks.next().unwrap_or_default());
+    }
+    uart.outputs(output)?;
+    let received = driver.queues().received();
+    for (&seen, &expected) in received.iter().zip(input) {
+        uart.check("a byte the driver got", seen.into(), expected.into())?;
+    }
+    let count = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    uart.check("bytes the driver got", count(received), count(input))?;
+    Ok(interrupts)
+}
+
+/// As [`exchange`], and no more than two interrupts for each byte.
+pub fn bounded_exchange(
+    uart: &mut Uart<'_>,
+    driver: &mut impl Driver,
+    pace: Option<u16>,
+    output: &[u8],
+    input: &[u8],
+) -> Verdict {
+    let interrupts = exchange(uart, driver, pace, output, input)?;
+    let bound = u32::try_from(2 * (output.len() + input.len()) + 8).unwrap_or(u32::MAX);
+    uart.check(
+        "interrupts past two a byte",
+        interrupts.saturating_sub(bound),
+        0,
+    )
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//! What a PL011 must do, as cases that run on any PL011: the model in this
+//! process, QEMU's, Xen's own, and ours in Xen.
+//!
+//! A case is a function over [`Uart`], which reaches the device through a
+//! [`Target`]: its registers, its interrupt line, and the peer at the far end
+//! of its serial line. Each case names what it rests on: a section of the TRM
+//! (Arm DDI 0183G), a driver that relies on it, or a decision of this project
+//! (`Dn`, `Cn` and `Rn` of docs/requirements.md). No case waits without bound,
+//! and each one starts from what reset leaves, so that one that fails does not
+//! take others with it.
+//!
+//! [`drivers`] holds what the drivers of real systems do, access by access.
+//! [`protocol`] carries requests to a peer that lives elsewhere.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod cases;
+pub mod drivers;
+pub mod protocol;
+pub mod registers;
+mod target;
+mod uart;
+
+use core::fmt;
+
+pub use cases::all;
+pub use target::{Abort, NotPossible, Target, Width};
+pub use uart::{Uart, pattern};
+
+/// One thing that a PL011 must do.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// What it is about: the module that holds it.
+    pub group: &'static str,
+    /// Its name, unique within the group.
+    pub name: &'static str,
+    /// What it rests on.
+    pub source: &'static str,
+    run: fn(&mut Uart<'_>) -> Verdict,
+}
+
+impl Case {
+    /// Brings the device to what reset leaves and runs the case on it.
+    pub fn run(&self, target: &mut dyn Target) -> Verdict {
+        let mut uart = Uart::quiesced(target)?;
+        (self.run)(&mut uart)?;
+        uart.met_no_abort()
+    }
+}
+
+/// What became of a case, or of a step of it.
+pub type Verdict<T = ()> = Result<T, Stop>;
+
+/// Why a case ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The device did something else than it must.
+    Failed(Failure),
+    /// The target or its peer cannot do what the case needs.
+    NotPossible(NotPossible),
+}
+
+/// What was seen instead of what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which check of the case, from 1.
+    pub check: u16,
+    /// What was looked at.
+    pub what: &'static str,
+    /// What it should have been.
+    pub expected: u32,
+    /// What it was.
+    pub seen: u32,
+}
+
+impl From<NotPossible> for Stop {
+    fn from(reason: NotPossible) -> Self {
+        Self::NotPossible(reason)
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => failure.fmt(f),
+            Self::NotPossible(NotPossible(reason)) => f.write_str(reason),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            check,
+            what,
+            expected,
+            seen,
+        } = self;
+        write!(
+            f,
+            "check {check}: {what} is {seen:#x}, expected {expected:#x}"
+        )
+    }
+}

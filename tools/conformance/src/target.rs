@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//! What a PL011 has to be reached by to be tried.
+
+/// How many bytes an access covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// 8 bits.
+    Byte,
+    /// 16 bits.
+    Half,
+    /// 32 bits.
+    Word,
+}
+
+/// The access met a data abort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abort;
+
+/// Why something cannot be tried here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotPossible(pub &'static str);
+
+/// A PL011 and what stands around it.
+///
+/// The peer is the far side of the serial line. When one of its methods
+/// returns, what it did has reached the device: input that has a place is in
+/// the receive FIFO, and room that was made has been used.
+pub trait Target {
+    /// Loads from `offset` bytes into the frame; the offset is a multiple of
+    /// the width.
+    fn read(&mut self, offset: u16, width: Width) -> Result<u32, Abort>;
+
+    /// Stores to `offset` bytes into the frame; the offset is a multiple of the
+    /// width.
+    fn write(&mut self, offset: u16, width: Width, value: u32) -> Result<(), Abort>;
+
+    /// Loads 64 bits.
+    fn read_wide(&mut self, offset: u16) -> Result<u64, Abort>;
+
+    /// The level of the combined interrupt, UARTINTR.
+    fn line(&mut self) -> bool;
+
+    /// The peer takes output (all there is, or `take` bytes while it is held),
+    /// shows `output` what it took, and sends `input`.
+    fn exchange(&mut self, take: u16, input: &[u8], output: &mut dyn FnMut(&[u8]));
+
+    /// Stops the peer from taking output by itself, or lets it again.
+    fn hold(&mut self, hold: bool) -> Result<(), NotPossible>;
+
+    /// The peer sends a break.
+    fn send_break(&mut self) -> Result<(), NotPossible>;
+
+    /// The peer forgets everything: input that waits for room, and output.
+    /// It takes output again.
+    fn reset_peer(&mut self);
+}
