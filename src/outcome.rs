@@ -17,4 +17,8 @@ pub struct Outcome {
     pub pending: Interrupts,
     /// The backend must be notified once the lock is dropped.
     pub doorbell: bool,
+    /// The guest looked at UARTFR while characters wait that the backend does
+    /// not take: it will look again until the backend has run. A CPU that both
+    /// share is better given away.
+    pub stalled: bool,
 }

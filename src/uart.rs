@@ -51,9 +51,11 @@ impl<B: Backend> Uart<B> {
             return self.outcome(false);
         };
         let mut doorbell = false;
+        let mut stalled = false;
         if register == Register::Flags && !self.device.is_drained() {
             // A polling driver sees room as soon as there is some.
             doorbell = self.drain();
+            stalled = !self.device.is_drained();
         }
         let value = self.device.read(register);
         if register == Register::Data {
@@ -61,6 +63,7 @@ impl<B: Backend> Uart<B> {
         }
         Outcome {
             value: access.width.truncate(value.into()),
+            stalled,
             ..self.outcome(doorbell)
         }
     }
@@ -139,6 +142,7 @@ impl<B: Backend> Uart<B> {
             value: 0,
             pending: self.device.pending(),
             doorbell,
+            stalled: false,
         }
     }
 

@@ -89,6 +89,8 @@ static bool vpl011_access_by(struct domain *d, const mmio_info_t *info,
     VPL011_UNLOCK(d, flags);
 
     vpl011_notify(d, outcome);
+    if ( outcome.flags & VPL011_STALLED )
+        vcpu_yield();
     *r = outcome.value;
 
     return !(outcome.flags & VPL011_ABORT);

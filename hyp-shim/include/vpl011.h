@@ -33,6 +33,12 @@
  * Nothing has happened, the line included; the other fields are 0.
  */
 #define VPL011_ABORT    0x04
+/*
+ * outcome.flags: the guest polls for room that only the backend can make, and
+ * does so until the backend has run: a CPU that both share is better given
+ * away.
+ */
+#define VPL011_STALLED  0x08
 
 /*
  * One device. Opaque; owned by the caller, who may not move it while a ring
@@ -46,7 +52,7 @@ struct vpl011_state {
 struct vpl011_outcome {
     uint32_t value;   /* the value read, zero-extended; 0 if not a read */
     uint16_t pending; /* UARTMIS: the line is high while this is not 0 */
-    uint8_t flags;    /* VPL011_DOORBELL, VPL011_OUTPUT, VPL011_ABORT */
+    uint8_t flags;    /* VPL011_DOORBELL, _OUTPUT, _ABORT, _STALLED */
     uint8_t output;   /* the byte sent, with VPL011_OUTPUT; else 0 */
 };
 

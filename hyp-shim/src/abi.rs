@@ -19,6 +19,8 @@ pub const VPL011_DOORBELL: u8 = 0x01;
 pub const VPL011_OUTPUT: u8 = 0x02;
 /// Flag: the access is one to abort.
 pub const VPL011_ABORT: u8 = 0x04;
+/// Flag: the guest polls for room that only the backend can make.
+pub const VPL011_STALLED: u8 = 0x08;
 
 /// What C's storage holds. It owns nothing outside itself, so C may drop it by
 /// forgetting it.
@@ -46,7 +48,7 @@ pub struct vpl011_outcome {
     pub value: u32,
     /// UARTMIS.
     pub pending: u16,
-    /// `VPL011_DOORBELL`, `VPL011_OUTPUT`, `VPL011_ABORT`.
+    /// `VPL011_DOORBELL`, `VPL011_OUTPUT`, `VPL011_ABORT`, `VPL011_STALLED`.
     pub flags: u8,
     /// The byte sent, with `VPL011_OUTPUT`.
     pub output: u8,
@@ -57,10 +59,11 @@ impl vpl011_outcome {
     pub(crate) fn new(outcome: Outcome, output: Option<u8>) -> Self {
         let doorbell = if outcome.doorbell { VPL011_DOORBELL } else { 0 };
         let sent = if output.is_some() { VPL011_OUTPUT } else { 0 };
+        let stalled = if outcome.stalled { VPL011_STALLED } else { 0 };
         Self {
             value: outcome.value,
             pending: outcome.pending.bits(),
-            flags: doorbell | sent,
+            flags: doorbell | sent | stalled,
             output: output.unwrap_or(0),
         }
     }

@@ -17,8 +17,8 @@ use std::mem::offset_of;
 use std::process::Command;
 
 use hyp_shim::abi::{
-    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_RING_SIZE, VPL011_STATE_ALIGN,
-    VPL011_STATE_SIZE, vpl011_counters, vpl011_outcome, vpl011_state,
+    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_RING_SIZE, VPL011_STALLED,
+    VPL011_STATE_ALIGN, VPL011_STATE_SIZE, vpl011_counters, vpl011_outcome, vpl011_state,
 };
 use hyp_shim::entry;
 
@@ -133,6 +133,7 @@ fn mirror() -> Mirror {
     mirror.constant("VPL011_DOORBELL", VPL011_DOORBELL.into());
     mirror.constant("VPL011_OUTPUT", VPL011_OUTPUT.into());
     mirror.constant("VPL011_ABORT", VPL011_ABORT.into());
+    mirror.constant("VPL011_STALLED", VPL011_STALLED.into());
 
     // Opaque: C's field is its own.
     mirror.structure::<vpl011_state>(&[]);

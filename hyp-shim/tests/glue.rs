@@ -83,6 +83,7 @@ cases! {
     init_is_refused_to_odd_domains
     direct_mapped_takes_the_hosts_place
     output_reaches_the_ring
+    polling_a_full_ring_yields
     input_interrupts_and_is_read
     line_is_injected_once_until_lost
     mask_lowers_the_line

@@ -12,10 +12,31 @@ use vpl011::ring::port::RingPort;
 use vpl011::trap::Width;
 use vpl011::{Access, Uart};
 
-use crate::{FEN, FR, LCR_H, TXFF, attach, pattern, read, receive, send, take};
+use crate::{DR, FEN, FR, LCR_H, TXFF, attach, pattern, read, receive, send, take, write};
+
+/// UARTRIS (TRM 3.2).
+const RIS: u16 = 0x03C;
 
 /// Offset of `out_cons` in the page.
 const OUT_CONS: usize = 3080;
+
+/// A driver that polls while only the backend can make room is told apart from
+/// one that looks once in a while.
+#[test]
+fn polling_stalls_while_characters_wait_for_the_backend() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    send(&mut guest, &pattern(2048));
+    assert!(!read(&mut guest, FR).stalled);
+    send(&mut guest, b"x");
+    assert!(read(&mut guest, FR).stalled);
+    // Neither another register nor the write itself is a poll.
+    assert!(!read(&mut guest, RIS).stalled);
+    assert!(!write(&mut guest, DR, u32::from(b'y')).stalled);
+
+    take(&mut peer);
+    assert!(!read(&mut guest, FR).stalled);
+}
 
 /// 2048 in the ring and 32 in the FIFO, and only then TXFF (D3).
 #[test]

@@ -537,6 +537,28 @@ static void output_reaches_the_ring(void)
     CHECK(emul.doorbells == 2);
 }
 
+/* Only the backend can make room: it gets the CPU. */
+static void polling_a_full_ring_yields(void)
+{
+    unsigned int n;
+
+    CHECK(!init_private());
+    for ( n = 0; n < 2048; n++ )
+        write32(DR, 'x');
+    read32(FR);
+    CHECK(!emul.yields);
+    write32(DR, 'x');
+    CHECK(!emul.yields);
+    read32(FR);
+    CHECK(emul.yields == 1);
+    read32(MIS);
+    CHECK(emul.yields == 1);
+
+    set_ring_word(RING_OUT_CONS, 1);
+    read32(FR);
+    CHECK(emul.yields == 1);
+}
+
 static void input_interrupts_and_is_read(void)
 {
     CHECK(!init_private());
@@ -757,6 +779,7 @@ static const struct {
     CASE(init_is_refused_to_odd_domains),
     CASE(direct_mapped_takes_the_hosts_place),
     CASE(output_reaches_the_ring),
+    CASE(polling_a_full_ring_yields),
     CASE(input_interrupts_and_is_read),
     CASE(line_is_injected_once_until_lost),
     CASE(mask_lowers_the_line),

@@ -238,6 +238,13 @@ void notify_via_xen_event_channel(struct domain *ld, int lport)
     emul.doorbells++;
 }
 
+long vcpu_yield(void)
+{
+    EMUL_CHECK(!emul.domain.arch.vpl011.lock.held);
+    emul.yields++;
+    return 0;
+}
+
 int xsm_domain_resource_map(int action, struct domain *d)
 {
     EMUL_CHECK(action == XSM_DM_PRIV);

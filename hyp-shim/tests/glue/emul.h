@@ -189,6 +189,7 @@ int adopt_unbound_xen_event_channel(struct domain *ld, evtchn_port_t port,
                                     xen_event_channel_notification_t fn);
 void free_xen_event_channel(struct domain *d, int port);
 void notify_via_xen_event_channel(struct domain *ld, int lport);
+long vcpu_yield(void);
 
 /* Permission and console. */
 #define XSM_DM_PRIV 2
@@ -231,7 +232,7 @@ struct emul {
     bool page_of_xen, page_in_p2m;
 
     /* Done by the glue. */
-    unsigned int injections, doorbells;
+    unsigned int injections, doorbells, yields;
     bool inflight, offline;
     xen_event_channel_notification_t consumer;
     const struct mmio_handler_ops *ops;
