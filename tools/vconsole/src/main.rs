@@ -4,12 +4,20 @@
 //! console` runs it.
 #![forbid(unsafe_code)]
 
+mod choose;
+mod daemon;
+mod filter;
+mod frame;
+mod keys;
 mod list;
 mod lock;
+mod log;
 mod options;
+mod output;
 mod session;
 mod target;
 mod terminal;
+mod viewer;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,7 +25,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use xen_io::xenstore::Client;
 
-use options::{Command, Options, Xenconsole};
+use daemon::Daemon;
+use options::{Command, Options, Viewing, Xenconsole};
 use target::Target;
 
 fn main() -> ExitCode {
@@ -50,11 +59,57 @@ fn xenconsole() -> anyhow::Result<()> {
 
 fn vconsole() -> anyhow::Result<()> {
     match Options::parse().command {
-        Command::List { json, control } => list::print(&control, json),
-        Command::Attach { console, session } => {
-            let mut store = Client::open()?;
-            let target = Target::find(&mut store, &console)?;
-            session::run(store, &target, &session)
+        Command::List {
+            json,
+            watch,
+            daemon,
+        } => {
+            let daemon = Daemon::at(&daemon.control);
+            if watch {
+                list::watch(&daemon, json)
+            } else {
+                list::print(&daemon, json)
+            }
+        }
+        Command::Attach {
+            console,
+            viewing,
+            daemon,
+        } => attach(&Daemon::at(&daemon.control), console.as_deref(), &viewing),
+        Command::Log {
+            console,
+            follow,
+            filter,
+            daemon,
+        } => {
+            let daemon = Daemon::at(&daemon.control);
+            let rows = daemon.status()?.consoles;
+            let choice = match &console {
+                Some(name) => choose::named(&rows, name)?,
+                None => choose::any(&rows, false)?,
+            };
+            log::print(&daemon, &rows, &choice, follow, filter)
+        }
+        Command::Break { console, daemon } => {
+            let daemon = Daemon::at(&daemon.control);
+            let choice = choose::for_break(&daemon.status()?.consoles, &console)?;
+            daemon.send_break(&choice)
         }
     }
+}
+
+fn attach(daemon: &Daemon, console: Option<&str>, viewing: &Viewing) -> anyhow::Result<()> {
+    // Another daemon's consoles, and those of a device model, have a pty only.
+    let by_pty = console.filter(|name| !daemon.is_known() || target::is_serial(name));
+    if let Some(name) = by_pty {
+        let mut store = Client::open()?;
+        let target = Target::find(&mut store, name)?;
+        return session::run(store, &target, &viewing.session);
+    }
+    let rows = daemon.status()?.consoles;
+    let choice = match console {
+        Some(name) => choose::named(&rows, name)?,
+        None => choose::any(&rows, rustix::termios::isatty(rustix::stdio::stdin()))?,
+    };
+    viewer::run(daemon.clone(), &choice, viewing)
 }

@@ -2,11 +2,14 @@
 //! Both command lines.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Leaves the console unless told otherwise: ^].
 const DEFAULT_ESCAPE: u8 = 0x1d;
+/// Where the daemon listens.
+const CONTROL: &str = "/run/vconsoled/control.sock";
 
 /// Shows and reaches the consoles of Xen domains.
 #[derive(Debug, Parser)]
@@ -20,26 +23,126 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// List the consoles that vconsoled serves
     List {
-        /// As JSON
+        /// As JSON, a line a look
         #[arg(long)]
         json: bool,
-        /// Where the daemon's control socket is
-        #[arg(
-            long,
-            value_name = "PATH",
-            default_value = "/run/vconsoled/control.sock"
-        )]
-        control: PathBuf,
+        /// Look again every second; any key ends it
+        #[arg(short, long)]
+        watch: bool,
+        #[command(flatten)]
+        daemon: Control,
     },
     /// Join this terminal, or standard input and output, to a console
     Attach {
         /// A domain's name or number, and which of its consoles: pv0 (the
-        /// default), vuart0, serial0
+        /// default), vuart0, serial0. Without it, the only domain there is
+        #[arg(value_name = "DOMAIN[/CONSOLE]")]
+        console: Option<String>,
+        #[command(flatten)]
+        viewing: Box<Viewing>,
+        #[command(flatten)]
+        daemon: Control,
+    },
+    /// Print what a console said: its log, or what the daemon remembers
+    Log {
+        /// A domain's name or number, and which of its consoles
+        #[arg(value_name = "DOMAIN[/CONSOLE]")]
+        console: Option<String>,
+        /// Go on with what is said from now on
+        #[arg(short, long)]
+        follow: bool,
+        /// Leave out escape sequences
+        #[arg(long)]
+        filter: bool,
+        #[command(flatten)]
+        daemon: Control,
+    },
+    /// Send a break to a UART
+    Break {
+        /// A domain's name or number, and which of its consoles: vuart0
+        /// unless said
         #[arg(value_name = "DOMAIN[/CONSOLE]")]
         console: String,
         #[command(flatten)]
-        session: Session,
+        daemon: Control,
     },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Control {
+    /// Where the daemon's control socket is
+    #[arg(long, value_name = "PATH", default_value = CONTROL)]
+    pub(crate) control: PathBuf,
+}
+
+/// How `vconsole attach` shows a console.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Viewing {
+    #[command(flatten)]
+    pub(crate) session: Session,
+
+    /// Watch only: what is typed does not reach the guest
+    #[arg(short, long)]
+    pub(crate) read_only: bool,
+
+    /// How much of what was said before to show: bytes, like 64K, or none or
+    /// all; the daemon's choice without it
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) scrollback: Option<Scrollback>,
+
+    /// The key that makes the next one a command, as itself or like ^T, or
+    /// none
+    #[arg(long, value_name = "KEY", default_value = "^T")]
+    pub(crate) menu_key: MenuKey,
+
+    /// Leave out escape sequences
+    #[arg(long)]
+    pub(crate) filter: bool,
+}
+
+/// An amount of history, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scrollback(pub(crate) u64);
+
+impl FromStr for Scrollback {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => return Ok(Self(0)),
+            "all" => return Ok(Self(u64::MAX)),
+            _ => {}
+        }
+        let digits = text.trim_end_matches(['k', 'K', 'm', 'M']);
+        let unit = match &text[digits.len()..] {
+            "" => Some(1),
+            "k" | "K" => Some(1 << 10),
+            "m" | "M" => Some(1 << 20),
+            _ => None,
+        };
+        digits
+            .parse()
+            .ok()
+            .zip(unit)
+            .and_then(|(number, unit): (u64, u64)| number.checked_mul(unit))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is neither bytes, like 64K, nor none or all"))
+    }
+}
+
+/// The key before a command, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MenuKey(pub(crate) Option<u8>);
+
+impl FromStr for MenuKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" | "none" => Ok(Self(None)),
+            _ => escape(text).map(|key| Self(Some(key))),
+        }
+    }
 }
 
 /// Attaches to the console of a domain. Leave with ^].
@@ -114,6 +217,46 @@ mod tests {
         }
         for text in ["^1", "ab", "^^^", "\u{e9}"] {
             assert!(escape(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn history_is_asked_for_in_bytes() {
+        for (text, bytes) in [
+            ("none", 0),
+            ("0", 0),
+            ("512", 512),
+            ("64K", 65536),
+            ("1m", 1_048_576),
+            ("all", u64::MAX),
+        ] {
+            assert_eq!(text.parse(), Ok(Scrollback(bytes)), "{text:?}");
+        }
+        for text in ["", "K", "-1", "64KK", "64G", "99999999999999999999", "1.5M"] {
+            assert!(text.parse::<Scrollback>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_people_say_is_understood() {
+        for line in [
+            "vconsole list",
+            "vconsole list --json --watch --control /s",
+            "vconsole attach",
+            "vconsole attach web/vuart0 -r --scrollback none --menu-key ^A --filter",
+            "vconsole attach web --menu-key none --escape ^X",
+            "vconsole log -f web",
+            "vconsole break 3",
+        ] {
+            let parsed = Options::try_parse_from(line.split(' '));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+        for line in [
+            "vconsole",
+            "vconsole break",
+            "vconsole attach --menu-key ab",
+        ] {
+            assert!(Options::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }
 

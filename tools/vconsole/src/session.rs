@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::stdio::stdin;
 use rustix::termios::{self, OptionalActions};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use xen_io::xenstore::{Client, domain_path};
 
 use crate::lock::Lock;
@@ -30,7 +30,7 @@ const TTY: &str = "tty";
 const RELEASE: &str = "release";
 
 /// Why the session ended.
-enum End {
+pub(crate) enum End {
     /// The user left, or was sent away.
     Left,
     /// The domain is gone.
@@ -295,9 +295,9 @@ struct Ready {
 }
 
 /// A stream that ends a wait when the program is told to stop.
-fn stop_signals() -> io::Result<UnixStream> {
+pub(crate) fn stop_signals() -> io::Result<UnixStream> {
     let (stopped, sender) = UnixStream::pair()?;
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
+    for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
         signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
     }
     Ok(stopped)
@@ -377,7 +377,7 @@ fn is_transient(error: &io::Error) -> bool {
 
 /// Tells whoever started us that the console is open. The descriptor is
 /// inherited and not ours to close: its name under /proc opens it once more.
-fn notify(fd: u32) -> io::Result<()> {
+pub(crate) fn notify(fd: u32) -> io::Result<()> {
     OpenOptions::new()
         .write(true)
         .open(format!("/proc/self/fd/{fd}"))?

@@ -102,6 +102,14 @@ impl Target {
     }
 }
 
+/// Whether a name ends in a console that a device model serves.
+pub(crate) fn is_serial(name: &str) -> bool {
+    let console = name
+        .rsplit_once('/')
+        .and_then(|(_, end)| parse_console(end));
+    matches!(console, Some((Kind::Serial, _)))
+}
+
 fn parse_console(name: &str) -> Option<(Kind, u32)> {
     let digits = name
         .find(|letter: char| letter.is_ascii_digit())

@@ -2,16 +2,18 @@
 //! One console: a ring on one side, a pty and a log on the other.
 //!
 //! Output goes to the history, from which the log and, while somebody has it
-//! open, the pty pull what they can take; the guest never waits for a viewer.
+//! open, the pty pull what they can take, and so does everybody on a socket; the guest never waits for a viewer.
 //! Input stays in the pty until the ring has room for it, so none is lost.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use vpl011::ring::layout::{IN_SIZE, OUT_SIZE};
 use vpl011::ring::peer::RingPeer;
 use xen_io::{DomId, EventChannels, Page, Port};
 
+use crate::audience::Audience;
 use crate::history::{CAPACITY, Cursor, History, Mark, Note};
 use crate::log::Log;
 use crate::pty::Pty;
@@ -23,6 +25,9 @@ const BUDGET: usize = 16 * 1024;
 /// port then stays masked: a guest cannot keep the daemon busy with nothing.
 const EMPTY_EVENTS: u32 = 32;
 const HOLD: Duration = Duration::from_millis(10);
+
+/// What looking for input is reckoned to cost, in bytes.
+const LOOK: usize = 64;
 
 /// What happens to output that nobody takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +80,13 @@ impl Link {
     }
 }
 
+/// Whose input was taken last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Pty,
+    Audience,
+}
+
 /// A console that is served.
 pub(crate) struct Console {
     pub(crate) domid: DomId,
@@ -86,6 +98,10 @@ pub(crate) struct Console {
     log: Option<Log>,
     overflow: Overflow,
     history: History,
+    /// Tells this history from any other.
+    pub(crate) stream: String,
+    pub(crate) audience: Audience,
+    last_heard: Heard,
     /// How far the pty got.
     shown: Cursor,
     viewers: usize,
@@ -110,6 +126,7 @@ impl Console {
         overflow: Overflow,
     ) -> Self {
         let shown = shown(&history);
+        let stream = stream(&history);
         Self {
             domid,
             slot,
@@ -120,6 +137,9 @@ impl Console {
             overflow,
             history,
             shown,
+            stream,
+            audience: Audience::default(),
+            last_heard: Heard::Pty,
             viewers: 0,
             readable: true,
             writable: true,
@@ -169,12 +189,23 @@ impl Console {
         self.log.as_mut()
     }
 
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// How many have the pty open.
     pub(crate) fn viewers(&self) -> usize {
         self.viewers
     }
 
     pub(crate) fn dropped(&self) -> u64 {
         self.shown.lost(&self.history)
+    }
+
+    /// Bytes in the ring: from the guest, and to it.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let ring = &self.link.ring;
+        (ring.out_len(), IN_SIZE.saturating_sub(ring.in_space()))
     }
 
     pub(crate) fn resyncs(&self) -> u64 {
@@ -207,12 +238,13 @@ impl Console {
     ) -> io::Result<Next> {
         self.flush()?;
         let drained = self.take_output(events)?;
-        self.flush()?;
         let more_input = self.give_input(events)?;
+        let more_output = self.flush()?;
+        let more = more_output || more_input;
         if !drained {
             // Kept for a viewer: the pty says when there is room again.
             let waits = self.room() == 0;
-            return Ok(if waits && !more_input {
+            return Ok(if waits && !more {
                 Next::Wait
             } else {
                 Next::Again
@@ -233,7 +265,7 @@ impl Console {
             self.masked = false;
             events.unmask(self.link.port)?;
         }
-        Ok(if more_input { Next::Again } else { Next::Wait })
+        Ok(if more { Next::Again } else { Next::Wait })
     }
 
     /// Takes output from the ring; `true` when none was left.
@@ -277,7 +309,7 @@ impl Console {
     fn give_input(&mut self, events: &mut dyn EventChannels) -> io::Result<bool> {
         let mut buffer = [0; IN_SIZE];
         let mut budget = BUDGET;
-        while self.readable {
+        while self.readable || self.audience.has_input() {
             if budget == 0 {
                 return Ok(true);
             }
@@ -289,20 +321,36 @@ impl Console {
                 return Ok(false);
             }
             let want = space.min(budget);
-            let Some(length) = self.pty.read(&mut buffer[..want])? else {
-                self.readable = false;
-                return Ok(false);
-            };
+            let length = self.read_input(&mut buffer[..want])?;
+            // To look in vain is work too.
+            budget = budget.saturating_sub(length.max(LOOK));
+            if length == 0 {
+                continue;
+            }
             let put = self.link.ring.put_in(&buffer[..length]);
             // Room does not shrink unless the far end cheats on itself.
             self.counters.to_guest += put.bytes as u64;
             self.empty_events = 0;
-            budget -= length;
             if put.notify {
                 self.notify(events)?;
             }
         }
         Ok(false)
+    }
+
+    /// What the pty or somebody else has typed, each in turn.
+    fn read_input(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.last_heard = match self.last_heard {
+            Heard::Audience if self.readable => Heard::Pty,
+            Heard::Pty if self.audience.has_input() => Heard::Audience,
+            same => same,
+        };
+        if self.last_heard == Heard::Audience {
+            return Ok(self.audience.read(buffer).unwrap_or(0));
+        }
+        let length = self.pty.read(buffer)?;
+        self.readable = length.is_some();
+        Ok(length.unwrap_or(0))
     }
 
     /// Asks to be told of room for input, and looks again: the far end may
@@ -318,8 +366,8 @@ impl Console {
     }
 
     /// Gives waiting output to viewers, if there are any, and gives up what
-    /// nobody waits for.
-    fn flush(&mut self) -> io::Result<()> {
+    /// nobody waits for; `true` when a viewer could take more.
+    fn flush(&mut self) -> io::Result<bool> {
         let mut buffer = [0; OUT_SIZE];
         while self.viewers > 0 && self.writable {
             let length = self.shown.peek(&self.history, &mut buffer)?;
@@ -337,10 +385,22 @@ impl Console {
                 Ok(None) | Err(_) => self.writable = false,
             }
         }
+        let more = self.audience.feed(&self.history, BUDGET)?;
         let end = self.history.end();
         let oldest = end.saturating_sub(self.capacity());
-        self.history.release(self.shown.position().max(oldest));
-        Ok(())
+        let slowest = self
+            .audience
+            .span()
+            .map_or(u64::MAX, |(slowest, _)| slowest);
+        let waiting = self.shown.position().min(slowest);
+        self.history.release(waiting.max(oldest));
+        Ok(more)
+    }
+
+    /// Tells everybody on a socket that it is over, and why.
+    pub(crate) fn take_leave(&mut self, why: &str) {
+        self.audience.end(&self.history, why);
+        self.audience = Audience::default();
     }
 
     fn notify(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
@@ -348,9 +408,9 @@ impl Console {
         events.notify(self.link.port)
     }
 
-    /// How much output may wait for the pty.
+    /// How much output may wait for viewers.
     fn capacity(&self) -> u64 {
-        if self.viewers == 0 {
+        if self.viewers == 0 && self.audience.len() == 0 {
             return self.history.scrollback_size();
         }
         let limit = self.link.source.limit.map(|limit| limit as u64);
@@ -364,7 +424,10 @@ impl Console {
         let room = match self.overflow {
             Overflow::Discard => return usize::MAX,
             Overflow::Keep => {
-                (self.shown.position() + self.capacity()).saturating_sub(self.history.end())
+                // The guest goes on with the quickest: the bytes were taken.
+                let quickest = self.audience.span().map_or(0, |(_, quickest)| quickest);
+                let taken = self.shown.position().max(quickest);
+                (taken + self.capacity()).saturating_sub(self.history.end())
             }
         };
         usize::try_from(room).unwrap_or(usize::MAX)
@@ -382,4 +445,21 @@ fn shown(history: &History) -> Cursor {
         .and_then(|note| note.try_into().ok())
         .map(u64::from_le_bytes);
     Cursor::at(position.map_or(history.scrollback(), |at| at.min(history.end())))
+}
+
+/// A history's name, which no other has had: when it began, in nanoseconds,
+/// and, as clocks may be set, a count.
+fn stream(history: &History) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let noted = history.noted(Note::Stream);
+    if let Some(name) = noted.and_then(|name| String::from_utf8(name).ok()) {
+        return name;
+    }
+    let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let began = began.map_or(0, |began| began.as_nanos());
+    let name = format!("{began:x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed));
+    if let Err(error) = history.note(Note::Stream, name.as_bytes()) {
+        tracing::warn!("viewers will not find their place again: {error}");
+    }
+    name
 }

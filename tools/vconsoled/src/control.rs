@@ -15,7 +15,7 @@ use mio::{Interest, Registry, Token};
 use serde::{Deserialize, Serialize};
 
 /// Longest request, in bytes.
-const REQUEST_MAX: usize = 256;
+const REQUEST_MAX: usize = 1024;
 /// Most clients at once; a further one closes the oldest.
 const CLIENTS_MAX: usize = 32;
 
@@ -80,7 +80,7 @@ pub struct ConsoleStatus {
     pub kind: String,
     /// The pty.
     pub tty: String,
-    /// How many have the pty open.
+    /// How many have the pty open or are on a socket.
     pub viewers: usize,
     /// Bytes taken from the guest.
     pub from_guest: u64,
@@ -92,8 +92,14 @@ pub struct ConsoleStatus {
     pub doorbells_out: u64,
     /// Times the ring's indices made no sense.
     pub resyncs: u64,
-    /// Bytes that no viewer saw.
+    /// Bytes that the pty did not take.
     pub dropped: u64,
+    /// Bytes that viewers on sockets were too slow for.
+    pub lost: u64,
+    /// Bytes in the ring, from the guest.
+    pub out_waiting: usize,
+    /// Bytes in the ring, to the guest.
+    pub in_waiting: usize,
     /// `connected`, or why not.
     pub state: String,
 }
@@ -154,14 +160,25 @@ impl Control {
     }
 
     /// Goes on with the client of that token, if there is one. `obey` is
-    /// asked when its request is complete.
-    pub(crate) fn serve(&mut self, token: Token, obey: impl FnOnce(Request) -> Answer) {
-        let Some(client) = self.clients.get_mut(&token) else {
-            return;
-        };
-        if !client.advance(obey) {
-            self.clients.remove(&token);
+    /// asked when its request is complete. A client that wants to be attached is handed
+    /// out with its request.
+    pub(crate) fn serve(
+        &mut self,
+        token: Token,
+        registry: &Registry,
+        obey: impl FnOnce(Request) -> Answer,
+    ) -> Option<(UnixStream, Vec<u8>)> {
+        let next = self.clients.get_mut(&token)?.advance(obey);
+        if next == Next::More {
+            return None;
         }
+        let mut client = self.clients.remove(&token)?;
+        if next == Next::Over {
+            return None;
+        }
+        // It goes on under another token.
+        registry.deregister(&mut client.stream).ok()?;
+        Some((client.stream, client.request))
     }
 }
 
@@ -172,36 +189,53 @@ impl Drop for Control {
     }
 }
 
+/// What is to become of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// There is more to come, or to send.
+    More,
+    /// It is over.
+    Over,
+    /// It wants to be attached.
+    Attach,
+}
+
 impl Client {
-    /// Reads, answers, writes; `false` when it is over.
-    fn advance(&mut self, obey: impl FnOnce(Request) -> Answer) -> bool {
-        let mut buffer = [0; REQUEST_MAX];
+    /// Reads, answers, writes.
+    fn advance(&mut self, obey: impl FnOnce(Request) -> Answer) -> Next {
         while !self.answered {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return false,
-                Ok(length) => self.request.extend_from_slice(&buffer[..length]),
+            let mut byte = [0];
+            match self.stream.read(&mut byte) {
+                Ok(0) => return Next::Over,
+                // One at a time: what follows an attachment's line are frames.
+                Ok(_) if byte != *b"\n" => self.request.push(byte[0]),
+                Ok(_) if self.request.starts_with(b"{") => return Next::Attach,
+                Ok(_) => {
+                    self.answer = answer(&self.request, obey);
+                    self.answered = true;
+                    break;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => return false,
+                Err(_) => return Next::Over,
             }
             if self.request.len() > REQUEST_MAX {
-                return false;
-            }
-            if let Some(end) = self.request.iter().position(|byte| *byte == b'\n') {
-                self.answer = answer(&self.request[..end], obey);
-                self.answered = true;
-                break;
+                return Next::Over;
             }
         }
         while !self.answer.is_empty() {
             match self.stream.write(&self.answer) {
                 Ok(length) => drop(self.answer.drain(..length)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(_) => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::More,
+                Err(_) => return Next::Over,
             }
         }
-        !self.answered
+        if self.answered {
+            Next::Over
+        } else {
+            Next::More
+        }
     }
 }
 

@@ -8,15 +8,19 @@
 //! [`console`] moves the bytes of one.
 #![forbid(unsafe_code)]
 
+mod attach;
+mod audience;
 pub mod console;
 mod control;
 pub mod history;
 pub mod log;
 mod pty;
 pub mod server;
+mod sockets;
 pub mod source;
 mod state;
+mod viewer;
 mod viewers;
 
 pub use control::{ConsoleStatus, Status};
-pub use server::{Config, Handle, Server};
+pub use server::{Config, Handle, Server, Viewing};

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{ArgAction, Parser, ValueEnum};
-use vconsoled::Config;
 use vconsoled::console::Overflow;
 use vconsoled::history::SCROLLBACK;
 use vconsoled::log::Style;
+use vconsoled::{Config, Viewing};
 
 /// Where xenconsoled's process number is looked for.
 pub(crate) const DEFAULT_PID_FILE: &str = "/run/xen/xenconsoled.pid";
@@ -68,6 +68,11 @@ pub(crate) struct Options {
     /// that is as short-lived as the domains are
     #[arg(long, value_name = "DIR", default_value = "/run/vconsoled/state")]
     state_dir: PathBuf,
+
+    /// Where to put a socket for each console, for programs that know nothing
+    /// of this one; none if empty
+    #[arg(long, value_name = "DIR", default_value = "/run/vconsoled/consoles")]
+    sockets: PathBuf,
 
     /// How much output is kept for viewers to come, in bytes a console
     #[arg(long, value_name = "BYTES", default_value_t = SCROLLBACK)]
@@ -136,6 +141,10 @@ impl Options {
             control: Some(self.control.clone()),
             state_dir: Some(self.state_dir.clone()),
             scrollback: self.scrollback,
+            viewing: Viewing {
+                sockets: Some(self.sockets.clone()).filter(|path| !path.as_os_str().is_empty()),
+                ..Viewing::default()
+            },
         }
     }
 }

@@ -29,6 +29,8 @@ pub enum Note {
     Pty = 2,
     /// How far the log got.
     Log = 3,
+    /// What tells this history from any other.
+    Stream = 4,
 }
 
 impl Note {

@@ -74,6 +74,7 @@ impl Server {
             .registry()
             .register(&mut SourceFd(&raw), Token(token), interest)?;
         self.ready.push_back(token);
+        self.open_doors(token);
         let path = slot.path(domid);
         // A write would bring back the directory of a domain that has gone.
         self.store.transaction(|store| {
@@ -119,6 +120,7 @@ impl Server {
         let (domid, slot) = (console.domid, console.slot);
         // What is still in the ring goes to the log, if the ring is there.
         let _last = console.turn(self.events.as_mut(), Instant::now());
+        self.close_doors(&mut console);
         self.by_key.remove(&(domid, slot));
         self.timers.remove(&token);
         if self.by_port.remove(&console.port()).is_some() {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! The event loop: waits for everything at once and gives each console its
 //! turn. [`domains`] follows xenstore, [`consoles`] connects what it names,
-//! [`status`] tells of it, [`requests`] does what clients ask for.
+//! [`status`] tells of it, [`requests`] does what clients ask for, [`attach`] lets
+//! viewers in.
 
+mod attach;
 mod consoles;
 mod domains;
 mod requests;
@@ -25,10 +27,12 @@ use crate::console::{Console, Next, Overflow};
 use crate::control::Control;
 use crate::history::SCROLLBACK;
 use crate::log::Style;
+use crate::sockets::Sockets;
 use crate::source::Slot;
 use crate::state::State;
 use crate::viewers::{Change, Viewers, Watch};
 
+pub use attach::Viewing;
 use domains::{DOMAINS, Failure};
 
 const EVENT_CHANNELS: Token = Token(0);
@@ -55,6 +59,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// Output kept for viewers to come, in bytes a console.
     pub scrollback: u64,
+    /// How viewers are let in.
+    pub viewing: Viewing,
 }
 
 impl Default for Config {
@@ -66,6 +72,7 @@ impl Default for Config {
             control: None,
             state_dir: None,
             scrollback: SCROLLBACK,
+            viewing: Viewing::default(),
         }
     }
 }
@@ -112,6 +119,7 @@ pub struct Server {
     poll: Poll,
     requests: Arc<Requests>,
     control: Option<Control>,
+    sockets: Option<Sockets>,
     viewers: Option<Viewers>,
     next_token: usize,
     domains: BTreeSet<DomId>,
@@ -119,6 +127,8 @@ pub struct Server {
     watches: BTreeMap<usize, Watch>,
     by_key: BTreeMap<Key, usize>,
     by_port: HashMap<Port, usize>,
+    /// The console that a viewer's socket, or one for viewers, belongs to.
+    owners: HashMap<usize, usize>,
     failures: BTreeMap<Key, Failure>,
     ready: VecDeque<usize>,
     timers: BTreeMap<usize, Instant>,
@@ -143,6 +153,14 @@ impl Server {
             Some(path) => Some(Control::listen(path, registry, CONTROL)?),
             None => None,
         };
+        // Only after the control socket: there is no other daemon.
+        let sockets = match &config.viewing.sockets {
+            Some(path) => Some(Sockets::open(path).map_err(|error| {
+                let what = format!("{}: {error}", path.display());
+                io::Error::new(error.kind(), what)
+            })?),
+            None => None,
+        };
         // Without it output goes to the pty whether anybody has it open.
         let viewers = Viewers::new()
             .inspect_err(|error| tracing::warn!("viewers cannot be counted: {error}"))
@@ -156,6 +174,7 @@ impl Server {
             store,
             requests: Arc::new(requests),
             control,
+            sockets,
             viewers,
             next_token: FIRST_FREE,
             domains: BTreeSet::new(),
@@ -163,6 +182,7 @@ impl Server {
             watches: BTreeMap::new(),
             by_key: BTreeMap::new(),
             by_port: HashMap::new(),
+            owners: HashMap::new(),
             failures: BTreeMap::new(),
             ready: VecDeque::new(),
             timers: BTreeMap::new(),
@@ -202,7 +222,7 @@ impl Server {
         ready();
         let mut happened = Events::with_capacity(256);
         let mut ports = Vec::new();
-        while !self.requests.stop.load(Ordering::Acquire) {
+        while !self.is_stopping() {
             // Requests of the last turn may have queued events that the
             // descriptor does not tell of any more.
             self.follow_store()?;
@@ -248,9 +268,15 @@ impl Server {
                 if let Some(console) = self.consoles.get_mut(&token.0) {
                     console.on_pty(event.is_readable(), event.is_writable());
                     self.ready.push_back(token.0);
+                } else if let Some(owner) = self.owners.get(&token.0) {
+                    self.on_audience(*owner, event);
                 } else if let Some(mut control) = self.control.take() {
-                    control.serve(token, |request| self.obey(request));
+                    let attach =
+                        control.serve(token, self.poll.registry(), |request| self.obey(request));
                     self.control = Some(control);
+                    if let Some((stream, line)) = attach {
+                        self.attach(stream, &line);
+                    }
                 }
             }
         }
@@ -331,7 +357,11 @@ impl Server {
             let Some(console) = self.consoles.get_mut(&token) else {
                 continue;
             };
-            match console.turn(self.events.as_mut(), now) {
+            let next = console.turn(self.events.as_mut(), now);
+            for left in console.audience.take_left() {
+                self.owners.remove(&left);
+            }
+            match next {
                 Ok(Next::Wait) => {}
                 Ok(Next::Again) => self.ready.push_back(token),
                 Ok(Next::At(at)) => {
@@ -344,6 +374,10 @@ impl Server {
                 }
             }
         }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.requests.stop.load(Ordering::Acquire)
     }
 
     fn register(&self, source: &impl AsFd, token: Token) -> io::Result<()> {

@@ -12,13 +12,16 @@ impl Server {
             console: console.slot.to_string(),
             kind: console.source().kind().to_string(),
             tty: console.pty().name().to_owned(),
-            viewers: console.viewers(),
+            viewers: console.viewers() + console.audience.len(),
             from_guest: console.counters.from_guest,
             to_guest: console.counters.to_guest,
             doorbells_in: console.counters.doorbells_in,
             doorbells_out: console.counters.doorbells_out,
             resyncs: console.resyncs(),
             dropped: console.dropped(),
+            lost: console.audience.lost(),
+            out_waiting: console.waiting().0,
+            in_waiting: console.waiting().1,
             state: "connected".to_owned(),
         });
         let failed = self
@@ -37,6 +40,9 @@ impl Server {
                 doorbells_out: 0,
                 resyncs: 0,
                 dropped: 0,
+                lost: 0,
+                out_waiting: 0,
+                in_waiting: 0,
                 state: failure.why.clone(),
             });
         let mut consoles: Vec<ConsoleStatus> = served.chain(failed).collect();

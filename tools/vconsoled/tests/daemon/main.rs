@@ -4,6 +4,8 @@
 
 mod control;
 mod logs;
+mod peer;
 mod serving;
 mod support;
 mod trouble;
+mod viewers;

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+//! Which of the daemon's consoles is meant.
+
+use std::fmt;
+use std::io::{BufRead, Write};
+
+use anyhow::bail;
+
+use crate::daemon::Row;
+
+/// The console for whoever names a domain alone.
+const DEFAULT: &str = "pv0";
+
+/// One console of one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) domid: u16,
+    name: String,
+    pub(crate) console: String,
+}
+
+impl Choice {
+    fn of(row: &Row) -> Self {
+        Self {
+            domid: row.domid,
+            name: row.plain_name(),
+            console: row.console.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "console {} of domain {}", self.console, self.domid)?;
+        if !self.name.is_empty() {
+            write!(f, ", {}", self.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// The console that people name: `DOMAIN` or `DOMAIN/CONSOLE`, where a
+/// domain's name comes before its number.
+pub(crate) fn named(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
+    // A domain's name may hold a slash itself.
+    if let Some(choice) = of_domain(rows, name) {
+        return Ok(choice);
+    }
+    let Some((domain, console)) = name.rsplit_once('/') else {
+        bail!("there is no domain {name:?} with a console");
+    };
+    let rows = domain_rows(rows, domain);
+    if rows.is_empty() {
+        bail!("there is no domain {domain:?} with a console");
+    }
+    if let Some(row) = rows
+        .iter()
+        .find(|row| row.console == console || row.console.strip_suffix('0') == Some(console))
+    {
+        return Ok(Choice::of(row));
+    }
+    let known: Vec<&str> = rows.iter().map(|row| row.console.as_str()).collect();
+    bail!(
+        "{console:?} is no console of {domain:?}: {} is",
+        known.join(", ")
+    )
+}
+
+/// The console that is to have a break: a UART, unless another is named.
+pub(crate) fn for_break(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
+    let domain = domain_rows(rows, name);
+    match domain.iter().find(|row| row.kind.starts_with("vuart")) {
+        Some(row) => Ok(Choice::of(row)),
+        None => named(rows, name),
+    }
+}
+
+/// The console of the only domain; with several, one that the user chooses.
+pub(crate) fn any(rows: &[Row], ask: bool) -> anyhow::Result<Choice> {
+    let Some(first) = rows.first() else {
+        bail!("no domain has a console");
+    };
+    if rows.iter().all(|row| row.domid == first.domid)
+        && let Some(choice) = of_domain(rows, &first.domid.to_string())
+    {
+        return Ok(choice);
+    }
+    if ask {
+        return from_list(rows, std::io::stdin().lock(), std::io::stderr());
+    }
+    let names: Vec<String> = rows.iter().map(full_name).collect();
+    bail!("which one? {}", names.join(" "))
+}
+
+fn of_domain(rows: &[Row], domain: &str) -> Option<Choice> {
+    let rows = domain_rows(rows, domain);
+    let row = rows
+        .iter()
+        .find(|row| row.console == DEFAULT)
+        .or(rows.first())?;
+    Some(Choice::of(row))
+}
+
+fn domain_rows<'a>(rows: &'a [Row], domain: &str) -> Vec<&'a Row> {
+    let domid = rows
+        .iter()
+        .find(|row| !row.name.is_empty() && row.name == domain)
+        .map(|row| row.domid)
+        .or_else(|| domain.parse().ok());
+    rows.iter().filter(|row| Some(row.domid) == domid).collect()
+}
+
+fn full_name(row: &Row) -> String {
+    let name = row.plain_name();
+    if name.is_empty() {
+        format!("{}/{}", row.domid, row.console)
+    } else {
+        format!("{name}/{}", row.console)
+    }
+}
+
+fn from_list(
+    rows: &[Row],
+    mut answers: impl BufRead,
+    mut screen: impl Write,
+) -> anyhow::Result<Choice> {
+    for (number, row) in (1..).zip(rows) {
+        writeln!(screen, "{number:4}  {}", full_name(row))?;
+    }
+    loop {
+        write!(screen, "which one? ")?;
+        screen.flush()?;
+        let mut line = String::new();
+        if answers.read_line(&mut line)? == 0 {
+            bail!("none chosen");
+        }
+        let line = line.trim();
+        let chosen = line
+            .parse()
+            .ok()
+            .and_then(|number: usize| rows.get(number.checked_sub(1)?))
+            .map(Choice::of);
+        match chosen.or_else(|| named(rows, line).ok()) {
+            Some(choice) => return Ok(choice),
+            None => writeln!(screen, "{line:?} is none of them")?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(consoles: &[(u16, &str, &str)]) -> Vec<Row> {
+        consoles
+            .iter()
+            .map(|&(domid, name, console)| Row {
+                domid,
+                name: name.into(),
+                console: console.into(),
+                ..Row::default()
+            })
+            .collect()
+    }
+
+    fn short(choice: anyhow::Result<Choice>) -> String {
+        choice.map_or_else(
+            |error| error.to_string(),
+            |choice| format!("{}/{}", choice.domid, choice.console),
+        )
+    }
+
+    #[test]
+    fn a_name_comes_before_a_number_and_pv0_before_others() {
+        let rows = rows(&[
+            (1, "web", "pv0"),
+            (1, "web", "vuart0"),
+            (2, "1", "vuart0"),
+            (3, "a/b", "pv0"),
+        ]);
+        let find = |name: &str| short(named(&rows, name));
+        assert_eq!(find("web"), "1/pv0");
+        assert_eq!(find("web/vuart0"), "1/vuart0");
+        assert_eq!(find("web/vuart"), "1/vuart0");
+        assert_eq!(find("1"), "2/vuart0");
+        assert_eq!(find("2/vuart0"), "2/vuart0");
+        assert_eq!(find("a/b"), "3/pv0");
+        assert_eq!(find("a/b/pv0"), "3/pv0");
+        assert!(find("nobody").contains("no domain \"nobody\""));
+        assert!(
+            find("web/tty").contains("pv0, vuart0 is"),
+            "{}",
+            find("web/tty")
+        );
+        assert!(find("").contains("no domain"));
+    }
+
+    #[test]
+    fn without_a_name_the_only_domain_is_meant() {
+        let one = rows(&[(7, "", "vuart0"), (7, "", "pv0")]);
+        assert_eq!(short(any(&one, false)), "7/pv0");
+        let two = rows(&[(7, "a", "pv0"), (8, "b", "pv0")]);
+        assert_eq!(short(any(&two, false)), "which one? a/pv0 b/pv0");
+        assert!(short(any(&[], false)).contains("no domain"));
+    }
+
+    #[test]
+    fn a_list_is_answered_by_number_or_name() {
+        let rows = rows(&[(7, "a\x1b", "pv0"), (8, "b", "pv0")]);
+        for (answers, chosen) in [
+            ("2\n", "8/pv0"),
+            ("0\n9\nx\n1\n", "7/pv0"),
+            ("b\n", "8/pv0"),
+        ] {
+            let mut screen = Vec::new();
+            let choice = from_list(&rows, answers.as_bytes(), &mut screen);
+            assert_eq!(short(choice), chosen, "{answers:?}");
+            let screen = String::from_utf8(screen).unwrap();
+            assert!(screen.starts_with("   1  a/pv0\n   2  b/pv0\n"), "{screen}");
+        }
+        assert!(short(from_list(&rows, &b""[..], Vec::new())).contains("none chosen"));
+    }
+}

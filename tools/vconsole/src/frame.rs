@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+//! The frames of an attached connection (docs/vconsoled.md): a type, a length
+//! as a little-endian u32, and so many bytes.
+
+/// Bytes of the stream, or typed.
+const DATA: u8 = 1;
+/// Bytes that the viewer was too slow for: how many, as a u64.
+const LOST: u8 = 2;
+/// The console is not served any more: why.
+const ENDED: u8 = 3;
+/// 0 for read-only, 1 for read-write.
+const MODE: u8 = 4;
+
+/// Bytes before the payload.
+const HEADER: usize = 5;
+/// Longest payload other than data.
+const PAYLOAD_MAX: usize = 256;
+
+/// Something that the daemon says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// The stream goes on; a frame of data may come in several parts.
+    Data(Vec<u8>),
+    /// So many bytes are missing here.
+    Lost(u64),
+    /// The console is not served any more.
+    Ended(String),
+    /// Whether what is typed now reaches the guest.
+    Mode {
+        /// It does.
+        write: bool,
+    },
+}
+
+/// Takes frames apart as they arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    bytes: Vec<u8>,
+    /// Of a frame of data, what is still to come.
+    data: usize,
+}
+
+impl Decoder {
+    /// The frames that these bytes complete. An error is a daemon that speaks
+    /// something else.
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Frame>, String> {
+        let mut frames = Vec::new();
+        while !bytes.is_empty() {
+            if self.data > 0 {
+                let (now, rest) = bytes.split_at(self.data.min(bytes.len()));
+                frames.push(Frame::Data(now.to_vec()));
+                self.data -= now.len();
+                bytes = rest;
+                continue;
+            }
+            // A header, and with it a short payload.
+            let wanted = self.wanted()?;
+            let (now, rest) = bytes.split_at((wanted - self.bytes.len()).min(bytes.len()));
+            self.bytes.extend_from_slice(now);
+            bytes = rest;
+            if self.bytes.len() == self.wanted()? {
+                frames.extend(self.complete()?);
+            }
+        }
+        Ok(frames)
+    }
+
+    /// How long the frame at hand is, as far as that is known.
+    fn wanted(&self) -> Result<usize, String> {
+        let Some((kind, length)) = self.header() else {
+            return Ok(HEADER);
+        };
+        match kind {
+            DATA => Ok(HEADER),
+            _ if length <= PAYLOAD_MAX => Ok(HEADER + length),
+            _ => Err(format!("a frame of type {kind} and {length} bytes")),
+        }
+    }
+
+    fn header(&self) -> Option<(u8, usize)> {
+        let (header, _) = self.bytes.split_first_chunk::<HEADER>()?;
+        let [kind, a, b, c, d] = *header;
+        let length = u32::from_le_bytes([a, b, c, d]);
+        Some((kind, usize::try_from(length).unwrap_or(usize::MAX)))
+    }
+
+    fn complete(&mut self) -> Result<Option<Frame>, String> {
+        let Some((kind, length)) = self.header() else {
+            return Ok(None);
+        };
+        let bytes = std::mem::take(&mut self.bytes);
+        let payload = &bytes[HEADER..];
+        match kind {
+            DATA => {
+                self.data = length;
+                Ok(None)
+            }
+            LOST => match payload.try_into() {
+                Ok(count) => Ok(Some(Frame::Lost(u64::from_le_bytes(count)))),
+                Err(_) => Err(format!("a count of {length} bytes")),
+            },
+            ENDED => Ok(Some(Frame::Ended(
+                String::from_utf8_lossy(payload).into_owned(),
+            ))),
+            MODE => Ok(Some(Frame::Mode {
+                write: payload == [1],
+            })),
+            // A newer daemon may say more than we know of.
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A frame of what was typed.
+pub(crate) fn typed(bytes: &[u8]) -> Vec<u8> {
+    encode(DATA, bytes)
+}
+
+/// A frame that asks to be heard, or not to be.
+pub(crate) fn mode(write: bool) -> Vec<u8> {
+    encode(MODE, &[u8::from(write)])
+}
+
+fn encode(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    [&[kind][..], &length.to_le_bytes(), payload].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes as docs/vconsoled.md has them.
+    const WIRE: &[u8] = b"\x01\x03\0\0\0abc\x02\x08\0\0\0\x02\x01\0\0\0\0\0\0\
+        \x04\x01\0\0\0\x01\x09\x02\0\0\0??\x01\0\0\0\0\x03\x06\0\0\0domain";
+
+    fn joined(frames: Vec<Frame>) -> Vec<Frame> {
+        let mut joined: Vec<Frame> = Vec::new();
+        for frame in frames {
+            match (joined.last_mut(), frame) {
+                (Some(Frame::Data(all)), Frame::Data(more)) => all.extend(more),
+                (_, frame) => joined.push(frame),
+            }
+        }
+        joined
+    }
+
+    #[test]
+    fn frames_come_out_however_they_are_cut() {
+        let expected = [
+            Frame::Data(b"abc".to_vec()),
+            Frame::Lost(258),
+            Frame::Mode { write: true },
+            Frame::Ended("domain".into()),
+        ];
+        for cut in 1..=WIRE.len() {
+            let mut decoder = Decoder::default();
+            let frames = WIRE
+                .chunks(cut)
+                .flat_map(|part| decoder.push(part).unwrap())
+                .collect();
+            assert_eq!(joined(frames), expected, "cut every {cut}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_and_takes_no_memory() {
+        let mut decoder = Decoder::default();
+        assert!(decoder.push(b"\x03\xff\xff\xff\xff").is_err());
+        let mut decoder = Decoder::default();
+        assert!(decoder.push(b"\x02\x01\0\0\0x").is_err());
+        // Data of any length is passed on as it comes.
+        let mut decoder = Decoder::default();
+        assert_eq!(decoder.push(b"\x01\xff\xff\xff\xff"), Ok(vec![]));
+        assert_eq!(decoder.push(b"a"), Ok(vec![Frame::Data(b"a".to_vec())]));
+    }
+
+    #[test]
+    fn what_is_sent_is_as_documented() {
+        assert_eq!(typed(b"ab"), b"\x01\x02\0\0\0ab");
+        assert_eq!(mode(false), b"\x04\x01\0\0\0\0");
+        assert_eq!(mode(true), b"\x04\x01\0\0\0\x01");
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+//! What the user's keys mean: bytes for the guest, the one that leaves, and
+//! those that follow the menu key.
+
+/// What the menu key and the next one do, as the user reads it.
+const COMMANDS: [(&str, &str); 4] = [
+    ("b", "send a break"),
+    ("r", "read only, and back"),
+    (". or q", "leave"),
+    ("? or h", "this help"),
+];
+
+/// Something that the user wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// Bytes for the guest.
+    Type(Vec<u8>),
+    /// To leave.
+    Leave,
+    /// To read what the menu offers.
+    Help,
+    /// A break.
+    Break,
+    /// To be heard no more, or again.
+    ReadOnly,
+    /// Something the menu does not have.
+    Unknown(u8),
+}
+
+/// Tells the user's keys apart.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    leave: Option<u8>,
+    menu: Option<u8>,
+    /// The last byte was the menu key.
+    asked: bool,
+}
+
+impl Keys {
+    /// Without either key every byte is for the guest.
+    pub(crate) fn new(leave: Option<u8>, menu: Option<u8>) -> Self {
+        Self {
+            leave,
+            menu,
+            asked: false,
+        }
+    }
+
+    /// What these bytes mean, up to the one that leaves.
+    pub(crate) fn press(&mut self, bytes: &[u8]) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for &byte in bytes {
+            let key = if std::mem::take(&mut self.asked) {
+                self.choose(byte)
+            } else if Some(byte) == self.leave {
+                Key::Leave
+            } else if Some(byte) == self.menu {
+                self.asked = true;
+                continue;
+            } else {
+                Key::Type(vec![byte])
+            };
+            match (keys.last_mut(), key) {
+                (Some(Key::Type(typed)), Key::Type(more)) => typed.extend(more),
+                (_, Key::Leave) => {
+                    keys.push(Key::Leave);
+                    break;
+                }
+                (_, key) => keys.push(key),
+            }
+        }
+        keys
+    }
+
+    fn choose(&self, byte: u8) -> Key {
+        match byte {
+            // Either key itself goes to the guest after the menu key.
+            _ if Some(byte) == self.menu || Some(byte) == self.leave => Key::Type(vec![byte]),
+            b'.' | b'q' | b'Q' => Key::Leave,
+            b'?' | b'h' | b'H' => Key::Help,
+            b'b' | b'B' => Key::Break,
+            b'r' | b'R' => Key::ReadOnly,
+            _ => Key::Unknown(byte),
+        }
+    }
+
+    /// The keys that a user has to know.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let leave = self.leave.map(|key| format!("{} leaves", name(key)));
+        let menu = self.menu.map(|key| format!("{} ? helps", name(key)));
+        let hints: Vec<String> = leave.into_iter().chain(menu).collect();
+        (!hints.is_empty()).then(|| hints.join(", "))
+    }
+
+    /// What there is to press, a line each.
+    pub(crate) fn help(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(leave) = self.leave {
+            lines.push(format!("{}  leave", name(leave)));
+        }
+        if let Some(menu) = self.menu {
+            let menu = name(menu);
+            for (key, what) in COMMANDS {
+                lines.push(format!("{menu} {key}  {what}"));
+            }
+            lines.push(format!("{menu} {menu}  send {menu} itself"));
+        }
+        lines
+    }
+}
+
+/// A key as people write it.
+pub(crate) fn name(byte: u8) -> String {
+    match byte {
+        0..=0x1f => format!("^{}", char::from(byte | 0x40)),
+        0x20..=0x7e => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(bytes: &[u8]) -> Key {
+        Key::Type(bytes.to_vec())
+    }
+
+    #[test]
+    fn one_key_leaves_and_nothing_after_it_counts() {
+        let mut keys = Keys::new(Some(0x1d), None);
+        assert_eq!(keys.press(b"ab"), [typed(b"ab")]);
+        assert_eq!(keys.press(b"c\x1dd\x1d"), [typed(b"c"), Key::Leave]);
+    }
+
+    #[test]
+    fn without_keys_every_byte_is_passed_on() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(Keys::default().press(&all), [typed(&all)]);
+    }
+
+    #[test]
+    fn the_menu_key_gives_the_next_one_its_meaning() {
+        let mut keys = Keys::new(Some(0x1d), Some(0x14));
+        assert_eq!(
+            keys.press(b"x\x14by\x14r\x14?\x14z"),
+            [
+                typed(b"x"),
+                Key::Break,
+                typed(b"y"),
+                Key::ReadOnly,
+                Key::Help,
+                Key::Unknown(b'z')
+            ]
+        );
+        // However the bytes are cut.
+        assert_eq!(keys.press(b"\x14"), []);
+        assert_eq!(keys.press(b"b"), [Key::Break]);
+        assert_eq!(keys.press(b"b"), [typed(b"b")]);
+        assert_eq!(keys.press(b"\x14."), [Key::Leave]);
+    }
+
+    #[test]
+    fn either_key_can_be_sent_itself() {
+        let mut keys = Keys::new(Some(0x1d), Some(0x14));
+        assert_eq!(keys.press(b"a\x14\x14b\x14\x1dc"), [typed(b"a\x14b\x1dc")]);
+    }
+
+    #[test]
+    fn help_names_the_keys_as_they_are_set() {
+        let help = Keys::new(Some(0x1d), Some(1)).help().join("\n");
+        assert!(help.contains("^]  leave") && help.contains("^A b  send a break"));
+        assert!(help.contains("^A ^A  send ^A itself"), "{help}");
+        assert_eq!((name(b'~'), name(0xff)), ("~".into(), "\\xff".into()));
+    }
+}

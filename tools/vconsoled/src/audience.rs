@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+//! Everybody who is attached to one console by a socket, and the sockets by
+//! which others come.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Bound;
+
+use mio::net::UnixStream;
+
+use crate::attach::Mode;
+use crate::history::History;
+use crate::sockets::Door;
+use crate::viewer::Viewer;
+
+/// Most viewers of a console.
+const VIEWERS_MAX: usize = 32;
+
+/// The viewers of one console, by token.
+#[derive(Default)]
+pub(crate) struct Audience {
+    doors: BTreeMap<usize, Door>,
+    viewers: BTreeMap<usize, Viewer>,
+    /// Whose input was taken last.
+    last: usize,
+    /// Bytes that those who left were too slow for.
+    lost: u64,
+    /// Those who left since somebody asked.
+    left: Vec<usize>,
+}
+
+impl Audience {
+    /// Opens a door.
+    pub(crate) fn add_door(&mut self, token: usize, door: Door) {
+        self.doors.insert(token, door);
+    }
+
+    /// The tokens of everything there is.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = usize> {
+        self.doors.keys().chain(self.viewers.keys()).copied()
+    }
+
+    /// Whoever waits at a door, and what they may do.
+    pub(crate) fn accept(&self, token: usize) -> Vec<(UnixStream, Mode)> {
+        match self.doors.get(&token) {
+            Some(door) => door.accept(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether there is room for one more; makes some if one who has hung up
+    /// is only here for what he typed.
+    pub(crate) fn has_room(&mut self) -> bool {
+        if self.viewers.len() >= VIEWERS_MAX {
+            let gone = self.viewers.iter().find(|(_, one)| one.has_hung_up());
+            if let Some(token) = gone.map(|(token, _)| *token) {
+                self.remove(token);
+            }
+        }
+        self.viewers.len() < VIEWERS_MAX
+    }
+
+    pub(crate) fn admit(&mut self, token: usize, viewer: Viewer) {
+        self.viewers.insert(token, viewer);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let present = self.viewers.values().filter(|one| !one.has_hung_up());
+        present.count()
+    }
+
+    /// Bytes that viewers were too slow for.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost + self.viewers.values().map(Viewer::lost).sum::<u64>()
+    }
+
+    /// Positions of the slowest and the quickest who take output.
+    pub(crate) fn span(&self) -> Option<(u64, u64)> {
+        let positions = || self.viewers.values().filter_map(Viewer::position);
+        Some((positions().min()?, positions().max()?))
+    }
+
+    /// A viewer's socket has become ready.
+    pub(crate) fn on_ready(&mut self, token: usize, event: &mio::event::Event) {
+        if let Some(viewer) = self.viewers.get_mut(&token) {
+            viewer.on_ready(event);
+        }
+    }
+
+    /// Sends each what it takes, so many bytes at most; `true` when somebody
+    /// could take more.
+    pub(crate) fn feed(&mut self, history: &History, budget: usize) -> io::Result<bool> {
+        let mut more = false;
+        for viewer in self.viewers.values_mut() {
+            viewer.drain();
+            viewer.feed(history, budget)?;
+            more |= viewer.is_busy(history);
+        }
+        self.sweep();
+        Ok(more)
+    }
+
+    /// Whether somebody may have typed something.
+    pub(crate) fn has_input(&self) -> bool {
+        self.viewers.values().any(Viewer::has_input)
+    }
+
+    /// What somebody typed, each in turn, which may be nothing for the guest;
+    /// `None` when nobody did.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let after = (Bound::Excluded(self.last), Bound::Unbounded);
+        let later = self.viewers.range(after);
+        let order = later.chain(self.viewers.range(..=self.last));
+        let token = order
+            .filter(|(_, viewer)| viewer.has_input())
+            .map(|(token, _)| *token)
+            .next()?;
+        self.last = token;
+        let typed = self.viewers.get_mut(&token)?.read(buffer);
+        self.sweep();
+        Some(typed.unwrap_or(0))
+    }
+
+    /// Takes leave of everybody.
+    pub(crate) fn end(&mut self, history: &History, why: &str) {
+        for (_, viewer) in std::mem::take(&mut self.viewers) {
+            viewer.end(history, why);
+        }
+    }
+
+    /// The tokens of those who left since the last call.
+    pub(crate) fn take_left(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.left)
+    }
+
+    fn sweep(&mut self) {
+        let over = self.viewers.iter().filter(|(_, one)| one.is_over());
+        for token in over.map(|(token, _)| *token).collect::<Vec<_>>() {
+            self.remove(token);
+        }
+    }
+
+    fn remove(&mut self, token: usize) {
+        if let Some(viewer) = self.viewers.remove(&token) {
+            self.lost += viewer.lost();
+            self.left.push(token);
+        }
+    }
+}
