@@ -9,6 +9,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use vpl011::ring::layout::{IN_SIZE, OUT_SIZE};
 use vpl011::ring::peer::RingPeer;
 use xen_io::{DomId, EventChannels, Page, Port};
@@ -30,7 +31,8 @@ const HOLD: Duration = Duration::from_millis(10);
 const LOOK: usize = 64;
 
 /// What happens to output that nobody takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Overflow {
     /// The oldest is dropped.
     #[default]

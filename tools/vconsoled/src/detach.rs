@@ -83,7 +83,7 @@ impl Detached {
 /// when it ends in an orderly way.
 pub(crate) struct PidFile {
     path: PathBuf,
-    _locked: File,
+    locked: File,
 }
 
 impl PidFile {
@@ -113,13 +113,16 @@ impl PidFile {
         writeln!(file, "{}", std::process::id())?;
         Ok(Self {
             path: path.to_owned(),
-            _locked: file,
+            locked: file,
         })
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let _gone = std::fs::remove_file(&self.path);
+        if std::fs::remove_file(&self.path).is_err() {
+            // In a folder of root's, who we are no longer.
+            let _emptied = self.locked.set_len(0);
+        }
     }
 }

@@ -10,17 +10,23 @@
 
 mod attach;
 mod audience;
+pub mod config;
 pub mod console;
 mod control;
 pub mod history;
+mod hypervisor;
 pub mod log;
+pub mod options;
+pub mod privileges;
 mod pty;
 pub mod server;
+mod service;
 mod sockets;
 pub mod source;
 mod state;
 mod viewer;
 mod viewers;
 
+pub use config::Config;
 pub use control::{ConsoleStatus, Status};
-pub use server::{Config, Handle, Server, Viewing};
+pub use server::{Handle, Server};

@@ -4,7 +4,6 @@
 
 mod detach;
 mod messages;
-mod options;
 
 use std::process::ExitCode;
 use std::thread;
@@ -14,19 +13,12 @@ use clap::Parser as _;
 use rustix::process::Resource;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use vconsoled::{Handle, Server};
+use vconsoled::options::{self, Options};
+use vconsoled::{Config, Handle, Server, privileges};
 use xen_io::Platform;
 
-use options::Options;
-
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let result = if options.interactive {
-        serve(&options)
-    } else {
-        detach::spawn().context("starting in the background")
-    };
-    match result {
+    match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("vconsoled: {error:#}");
@@ -35,24 +27,37 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(options: &Options) -> anyhow::Result<()> {
+fn run(options: &Options) -> anyhow::Result<()> {
+    let config = options.config()?;
+    if options.check_config {
+        println!("the configuration can be used");
+        Ok(())
+    } else if options.interactive() {
+        serve(options, config)
+    } else {
+        detach::spawn().context("starting in the background")
+    }
+}
+
+fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     let detached = detach::begin()?;
-    messages::start(options.verbose, detached.is_some());
+    messages::start(options.verbose(), detached.is_some());
     raise_file_limit();
-    let pid_file = match (&options.pid_file, &detached) {
+    let pid_file = match (options.pid_file(), &detached) {
         (Some(path), _) => Some(detach::PidFile::write(path)?),
         (None, Some(_)) => Some(detach::PidFile::write(options::DEFAULT_PID_FILE.as_ref())?),
         (None, None) => None,
     };
-    options.prepare()?;
     let platform = Platform::open().context("this does not look like a Xen control domain")?;
-    let server = Server::new(platform, options.config())?;
+    // No thread may have been started yet.
+    let in_force = privileges::give_up(&config)?;
+    let server = Server::new(platform, config)?;
     follow_signals(server.handle())?;
     let ended = server.run(|| {
         if let Some(detached) = detached {
             detached.ready();
         }
-        tracing::info!("serving");
+        tracing::info!("serving; {in_force}");
     });
     drop(pid_file);
     ended.context("cannot go on")

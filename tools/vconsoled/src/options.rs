@@ -1,82 +1,94 @@
 // SPDX-License-Identifier: MIT
-//! Options, named as xenconsoled's are.
+//! Options, named as xenconsoled's are and with their meaning; what they do
+//! not say, the configuration file does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{ArgAction, Parser, ValueEnum};
-use vconsoled::console::Overflow;
-use vconsoled::history::SCROLLBACK;
-use vconsoled::log::Style;
-use vconsoled::{Config, Viewing};
+
+use crate::Config;
+use crate::config::{self, Filter, History, Size};
+use crate::console::Overflow;
 
 /// Where xenconsoled's process number is looked for.
-pub(crate) const DEFAULT_PID_FILE: &str = "/run/xen/xenconsoled.pid";
+pub const DEFAULT_PID_FILE: &str = "/run/xen/xenconsoled.pid";
 
 /// Serves the consoles of all domains: PV consoles and emulated UARTs, each
 /// with a pty that `xl console` finds, and a log file if wanted.
+///
+/// Takes the place of xenconsoled, with its options. What an option says goes
+/// before the configuration file.
 #[derive(Debug, Parser)]
 #[command(
     name = "vconsoled",
     version,
     disable_version_flag = true,
-    args_override_self = true
+    infer_long_args = true
 )]
-pub(crate) struct Options {
+pub struct Options {
     /// Say what happens, not only what goes wrong
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
 
     /// Stay in the foreground, with messages on standard error
-    #[arg(short, long)]
-    pub(crate) interactive: bool,
+    #[arg(short, long, action = ArgAction::Count)]
+    interactive: u8,
 
-    /// What to keep logs of
-    #[arg(long, value_enum, default_value_t = Logs::None)]
-    log: Logs,
+    /// What to keep logs of; said twice, both
+    #[arg(long, value_enum)]
+    log: Vec<Whose>,
 
-    /// Where to keep logs
-    #[arg(long, value_name = "DIR", default_value = "/var/log/xen/console")]
-    log_dir: PathBuf,
+    /// Where to keep logs [default: /var/log/xen/console]
+    #[arg(long, value_name = "DIR")]
+    log_dir: Vec<PathBuf>,
 
-    /// Where to write the process number
+    /// Where to write the process number [default: /run/xen/xenconsoled.pid
+    /// in the background, nowhere in the foreground]
     #[arg(long, value_name = "PATH")]
-    pub(crate) pid_file: Option<PathBuf>,
+    pid_file: Vec<PathBuf>,
 
-    /// Which logs' lines start with the time
-    #[arg(short, long, value_enum, default_value_t = Logs::None)]
-    timestamp: Logs,
+    /// Which logs' lines start with the time; said twice, both
+    #[arg(short, long, value_enum)]
+    timestamp: Vec<Whose>,
 
     /// What to do with output that nobody takes: drop the oldest, or keep it
     /// and let the guest wait
-    #[arg(short, long, value_enum, default_value_t = OverflowData::Discard)]
-    overflow_data: OverflowData,
+    #[arg(short, long, value_enum)]
+    overflow_data: Vec<OverflowData>,
 
     /// Write a dot to logs for each ESC
+    #[arg(long, action = ArgAction::Count)]
+    replace_escape: u8,
+
+    /// The configuration file [default: /etc/vconsoled.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Tell whether the configuration can be used, and end
     #[arg(long)]
-    replace_escape: bool,
+    pub check_config: bool,
 
     /// Where the control socket is
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "/run/vconsoled/control.sock"
-    )]
-    control: PathBuf,
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+
+    /// Stay who we are, with all files and system calls at hand
+    #[arg(long)]
+    no_sandbox: bool,
 
     /// Where output is kept that a restart must not lose: on a file system
     /// that is as short-lived as the domains are
-    #[arg(long, value_name = "DIR", default_value = "/run/vconsoled/state")]
-    state_dir: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 
     /// Where to put a socket for each console, for programs that know nothing
     /// of this one; none if empty
-    #[arg(long, value_name = "DIR", default_value = "/run/vconsoled/consoles")]
-    sockets: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    sockets: Option<PathBuf>,
 
     /// How much output is kept for viewers to come, in bytes a console
-    #[arg(long, value_name = "BYTES", default_value_t = SCROLLBACK)]
-    scrollback: u64,
+    #[arg(long, value_name = "BYTES")]
+    scrollback: Option<u64>,
 
     /// Print the version
     #[arg(short = 'V', long, action = ArgAction::Version)]
@@ -85,7 +97,7 @@ pub(crate) struct Options {
 
 /// Whose output is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Logs {
+enum Whose {
     /// Nobody's
     None,
     /// The guests'
@@ -96,7 +108,7 @@ enum Logs {
     All,
 }
 
-impl Logs {
+impl Whose {
     fn guest(self) -> bool {
         matches!(self, Self::Guest | Self::All)
     }
@@ -115,36 +127,78 @@ enum OverflowData {
 }
 
 impl Options {
-    /// Makes the directories that are missing.
-    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
-        if self.log.hypervisor() {
-            tracing::warn!("the hypervisor's own messages are not logged; see `xl dmesg`");
-        }
-        if self.log.guest() {
-            std::fs::create_dir_all(&self.log_dir)
-                .with_context(|| format!("making {}", self.log_dir.display()))?;
-        }
-        Ok(())
+    /// Whether messages tell of what goes well, too.
+    #[must_use]
+    pub fn verbose(&self) -> bool {
+        self.verbose > 0
     }
 
-    pub(crate) fn config(&self) -> Config {
-        Config {
-            log_dir: self.log.guest().then(|| self.log_dir.clone()),
-            log_style: Style {
-                timestamps: self.timestamp.guest(),
-                replace_escape: self.replace_escape,
-            },
-            overflow: match self.overflow_data {
-                OverflowData::Discard => Overflow::Discard,
-                OverflowData::Keep => Overflow::Keep,
-            },
-            control: Some(self.control.clone()),
-            state_dir: Some(self.state_dir.clone()),
-            scrollback: self.scrollback,
-            viewing: Viewing {
-                sockets: Some(self.sockets.clone()).filter(|path| !path.as_os_str().is_empty()),
-                ..Viewing::default()
-            },
+    /// Whether to stay in the foreground.
+    #[must_use]
+    pub fn interactive(&self) -> bool {
+        self.interactive > 0
+    }
+
+    /// Where to write the process number, if that was said.
+    #[must_use]
+    pub fn pid_file(&self) -> Option<&Path> {
+        self.pid_file.last().map(PathBuf::as_path)
+    }
+
+    /// What file and options together say.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        let default = Path::new(config::DEFAULT_FILE);
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None if default.exists() => Config::read(default)?,
+            None => Config::installed(),
+        };
+        self.change(&mut config);
+        Ok(config)
+    }
+
+    /// What was said on the command line.
+    fn change(&self, config: &mut Config) {
+        let log = &mut config.log;
+        // As with xenconsoled, which only ever switches a log on.
+        if !self.log.is_empty() {
+            log.guests = self.log.iter().any(|whose| whose.guest());
+            log.hypervisor = self.log.iter().any(|whose| whose.hypervisor());
+        }
+        if !self.timestamp.is_empty() {
+            // Here "none" takes back what was said before it.
+            let said = self.timestamp.rsplit(|whose| *whose == Whose::None).next();
+            let said = said.unwrap_or_default();
+            log.timestamps = said.iter().any(|whose| whose.guest());
+            log.hypervisor_timestamps = said.iter().any(|whose| whose.hypervisor());
+        }
+        if let Some(dir) = self.log_dir.last() {
+            log.dir.clone_from(dir);
+        }
+        if self.replace_escape > 0 {
+            log.filter = Filter::Dot;
+        }
+        match self.overflow_data.last() {
+            Some(OverflowData::Discard) => config.overflow = Overflow::Discard,
+            Some(OverflowData::Keep) => config.overflow = Overflow::Keep,
+            None => {}
+        }
+        if self.no_sandbox {
+            config.process.user = None;
+            config.process.sandbox = false;
+        }
+        if let Some(dir) = &self.state_dir {
+            config.state_dir = Some(dir.clone());
+        }
+        if let Some(scrollback) = self.scrollback {
+            config.history = History(Size(scrollback));
+        }
+        if let Some(dir) = &self.sockets {
+            let dir = Some(dir.clone());
+            config.sockets.consoles = dir.filter(|dir| !dir.as_os_str().is_empty());
+        }
+        if let Some(control) = &self.control {
+            config.sockets.control = Some(control.clone());
         }
     }
 }
@@ -153,40 +207,106 @@ impl Options {
 mod tests {
     use super::*;
 
+    fn options(line: &str) -> Result<Options, clap::Error> {
+        Options::try_parse_from(std::iter::once("vconsoled").chain(line.split_whitespace()))
+    }
+
+    fn changed(mut config: Config, line: &str) -> Config {
+        options(line).unwrap().change(&mut config);
+        config
+    }
+
     #[test]
     fn every_line_that_xenconsoled_takes_is_taken() {
         for line in [
             "",
             "-i",
             "-v -i --interactive --verbose",
+            "-vi",
             "--log=none",
             "--log=hv",
-            "--log=guest",
+            "--log=guest --log=hv",
             "--log=all --log-dir=/tmp/logs",
-            "--log all --log-dir /tmp/logs",
-            "--pid-file=/run/x.pid",
+            "--log all --log-dir /tmp/logs --log-dir /other",
+            "--pid-file=/run/x.pid --pid-file=/run/y.pid",
             "-t none -o discard",
-            "-t guest -o keep",
-            "--timestamp=all --overflow-data=keep --replace-escape",
+            "-tguest -okeep -o discard",
+            "--timestamp=all --overflow-data=keep --replace-escape --replace-escape",
             "--timestamp=hv --overflow-data=discard",
+            // getopt_long knows an option by its beginning.
+            "--inter --verb --time=all --over keep --rep --pid /run/x",
         ] {
-            let words = std::iter::once("vconsoled").chain(line.split_whitespace());
-            let parsed = Options::try_parse_from(words);
+            let parsed = options(line);
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+        for (line, kind) in [
+            ("-h", clap::error::ErrorKind::DisplayHelp),
+            ("--help", clap::error::ErrorKind::DisplayHelp),
+            ("-V", clap::error::ErrorKind::DisplayVersion),
+            ("--version", clap::error::ErrorKind::DisplayVersion),
+        ] {
+            assert_eq!(options(line).unwrap_err().kind(), kind, "{line}");
         }
     }
 
     #[test]
-    fn what_is_meant_arrives() {
-        let line = "vconsoled --log=guest --log-dir=/l -t guest -o keep --replace-escape";
-        let options = Options::try_parse_from(line.split_whitespace()).unwrap();
-        let config = options.config();
-        assert_eq!(config.log_dir, Some("/l".into()));
-        assert!(config.log_style.timestamps && config.log_style.replace_escape);
+    fn options_mean_what_they_mean_to_xenconsoled() {
+        let logs = |line| {
+            let log = changed(Config::installed(), line).log;
+            (log.guests, log.hypervisor)
+        };
+        assert_eq!(logs(""), (false, false));
+        assert_eq!(logs("--log=none"), (false, false));
+        assert_eq!(logs("--log=guest"), (true, false));
+        assert_eq!(logs("--log=hv"), (false, true));
+        assert_eq!(logs("--log=all"), (true, true));
+        assert_eq!(logs("--log=guest --log=hv"), (true, true));
+        let times = |line| {
+            let log = changed(Config::installed(), line).log;
+            (log.timestamps, log.hypervisor_timestamps)
+        };
+        assert_eq!(times("-t guest"), (true, false));
+        assert_eq!(times("-t hv -t guest"), (true, true));
+        assert_eq!(times("-t all -t none"), (false, false));
+        assert_eq!(times("-t none -t hv"), (false, true));
+        let config = changed(
+            Config::installed(),
+            "--log-dir=/l --replace-escape -o keep --control /c",
+        );
+        assert_eq!(config.log.dir, Path::new("/l"));
+        assert_eq!(config.log.filter, Filter::Dot);
         assert_eq!(config.overflow, Overflow::Keep);
-        let quiet = Options::try_parse_from(["vconsoled", "--log=hv"])
-            .unwrap()
-            .config();
-        assert_eq!(quiet.log_dir, None);
+        assert_eq!(config.sockets.control.as_deref(), Some(Path::new("/c")));
+    }
+
+    #[test]
+    fn nothing_is_given_up_where_it_is_in_the_way() {
+        let config = changed(Config::installed(), "--no-sandbox");
+        assert_eq!((config.process.user, config.process.sandbox), (None, false));
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_file() {
+        let file = "overflow = \"keep\"\n[log]\nguests = true\nhypervisor = true\n\
+                    timestamps = true\ndir = \"/l\"\n";
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vconsoled.toml");
+        std::fs::write(&path, file).unwrap();
+        let read = |line: &str| {
+            let line = format!("--config {} {line}", path.display());
+            options(&line).unwrap().config().unwrap()
+        };
+        assert_eq!(read(""), Config::parse(file).unwrap());
+        let changed = read("--log=guest -o discard --timestamp none");
+        assert!(changed.log.guests && !changed.log.hypervisor && !changed.log.timestamps);
+        assert_eq!(changed.overflow, Overflow::Discard);
+        assert_eq!(changed.log.dir, Path::new("/l"), "not said otherwise");
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let options = options("--config /nonexistent/vconsoled.toml").unwrap();
+        let error = format!("{:#}", options.config().unwrap_err());
+        assert!(error.contains("/nonexistent/vconsoled.toml"), "{error}");
     }
 }

@@ -19,13 +19,12 @@ const FORMAT: u32 = 1;
 pub(crate) struct State {
     /// None: in memory.
     dir: Option<PathBuf>,
-    scrollback: u64,
 }
 
 impl State {
     /// Histories in `dir`, which is made if it is missing. Without it, or if
     /// it cannot be, histories end with the daemon.
-    pub(crate) fn new(dir: Option<PathBuf>, scrollback: u64) -> Self {
+    pub(crate) fn new(dir: Option<PathBuf>) -> Self {
         let dir = dir.filter(|dir| {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
             if let Err(error) = &made {
@@ -33,20 +32,26 @@ impl State {
             }
             made.is_ok()
         });
-        Self { dir, scrollback }
+        Self { dir }
     }
 
     /// The history of a console, which goes on where it ended if the last
     /// daemon left one. `instance` tells the domain from another one that had
-    /// the same number.
-    pub(crate) fn open(&self, domid: DomId, slot: Slot, instance: &str) -> io::Result<History> {
+    /// the same number. `scrollback` is how much is kept for viewers to come.
+    pub(crate) fn open(
+        &self,
+        domid: DomId,
+        slot: Slot,
+        instance: &str,
+        scrollback: u64,
+    ) -> io::Result<History> {
         let Some(path) = self.path(domid, slot) else {
-            return History::in_memory(self.scrollback);
+            return History::in_memory(scrollback);
         };
         let owner = format!("vconsoled {FORMAT} {slot} {instance}");
-        History::open(&path, &owner, self.scrollback).or_else(|error| {
+        History::open(&path, &owner, scrollback).or_else(|error| {
             tracing::warn!("{}: {error}; a restart loses history", path.display());
-            History::in_memory(self.scrollback)
+            History::in_memory(scrollback)
         })
     }
 

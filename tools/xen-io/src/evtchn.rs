@@ -12,12 +12,17 @@ use rustix::ioctl::Opcode;
 use crate::interface::EventChannels;
 use crate::ioctl::{self, Request};
 use crate::privcmd::open_device;
-use crate::types::{DomId, Port};
+use crate::types::{DomId, Port, Virq};
 
 const DEVICE: &str = "/dev/xen/evtchn";
 
 /// Ports taken in one read.
 const BATCH: usize = 64;
+
+#[repr(C)]
+struct BindVirq {
+    virq: u32,
+}
 
 #[repr(C)]
 struct BindInterdomain {
@@ -42,6 +47,10 @@ struct Notify {
 
 struct Reset;
 
+// SAFETY: number 0 of group 'E' reads this structure.
+unsafe impl Request for BindVirq {
+    const OPCODE: Opcode = ioctl::opcode::<Self>(b'E', 0);
+}
 // SAFETY: number 1 of group 'E' reads this structure.
 unsafe impl Request for BindInterdomain {
     const OPCODE: Opcode = ioctl::opcode::<Self>(b'E', 1);
@@ -99,6 +108,10 @@ impl EventChannels for Evtchn {
             remote_domain: domid.0.into(),
         })
         .map(Port)
+    }
+
+    fn bind_virq(&mut self, virq: Virq) -> io::Result<Port> {
+        self.call(BindVirq { virq: virq.0 }).map(Port)
     }
 
     fn unbind(&mut self, port: Port) -> io::Result<()> {
@@ -168,6 +181,7 @@ mod tests {
     #[test]
     fn ioctls_have_the_kernel_s_numbers() {
         // _IOC(_IOC_NONE, 'E', nr, size) = size << 16 | 'E' << 8 | nr
+        assert_eq!(u64::from(BindVirq::OPCODE), 0x0004_4500);
         assert_eq!(u64::from(BindInterdomain::OPCODE), 0x0008_4501);
         assert_eq!(u64::from(BindUnbound::OPCODE), 0x0004_4502);
         assert_eq!(u64::from(Unbind::OPCODE), 0x0004_4503);

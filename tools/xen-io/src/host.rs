@@ -47,6 +47,10 @@ impl Hypervisor for Host {
     fn map_gfn(&self, domid: DomId, gfn: Gfn) -> io::Result<Page> {
         self.privcmd.map_gfn(domid, gfn)
     }
+
+    fn read_console(&self, index: &mut u32, buffer: &mut [u8]) -> io::Result<usize> {
+        self.privcmd.read_console(index, buffer)
+    }
 }
 
 impl Platform {

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use crate::page::Page;
-use crate::types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource};
+use crate::types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource, Virq};
 use crate::xenstore::Client;
 
 /// Parameters and memory of other domains.
@@ -39,6 +39,12 @@ pub trait Hypervisor: Send {
 
     /// Maps a page of the domain by its address.
     fn map_gfn(&self, domid: DomId, gfn: Gfn) -> io::Result<Page>;
+
+    /// Reads what the hypervisor has said on its own console from `index` on,
+    /// or from the oldest that is left of it; returns how many bytes came.
+    /// `index` goes on to where they end. It starts at 0 when the host does,
+    /// and wraps.
+    fn read_console(&self, index: &mut u32, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
 /// Event channels of this domain, all behind one file descriptor.
@@ -53,6 +59,9 @@ pub trait EventChannels: AsFd + Send {
 
     /// Makes a local port that another domain may connect to.
     fn bind_unbound(&mut self, domid: DomId) -> io::Result<Port>;
+
+    /// Makes a local port that an interrupt of Xen's notifies.
+    fn bind_virq(&mut self, virq: Virq) -> io::Result<Port>;
 
     /// Closes a local port.
     fn unbind(&mut self, port: Port) -> io::Result<()>;

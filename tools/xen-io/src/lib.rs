@@ -4,8 +4,9 @@
 //! inside the process ([`fake`]) behind the same front.
 //!
 //! Written from Xen's public headers (`xen/include/public`) and the kernel's
-//! `include/uapi/xen`. Nothing depends on the version of the domctl or sysctl
-//! interface: whether a domain lives is asked of xenstore.
+//! `include/uapi/xen`. Nothing depends on the version of the domctl interface:
+//! whether a domain lives is asked of xenstore. Only the hypervisor's own
+//! messages are read by a sysctl, whose version is found by trying.
 //!
 //! This crate holds the only unsafe code of the host side.
 
@@ -23,4 +24,4 @@ pub mod xenstore;
 pub use interface::{EventChannels, Hypervisor, Platform};
 pub use page::Page;
 pub use privcmd::Privcmd;
-pub use types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource};
+pub use types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource, Virq};

@@ -47,6 +47,15 @@ impl GrantRef {
     pub const CONSOLE: Self = Self(0);
 }
 
+/// An interrupt that Xen raises itself, not a device (Xen `VIRQ_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Virq(pub u32);
+
+impl Virq {
+    /// The hypervisor has said something on its console (Xen `VIRQ_CON_RING`).
+    pub const CON_RING: Self = Self(8);
+}
+
 /// A parameter of a domain (Xen `public/hvm/params.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HvmParam(pub u32);

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use vpl011::ring::memory::RingMemory;
 use xen_io::fake::{Machine, Store};
 use xen_io::xenstore::{Access, Client, Permission, WatchEvent};
-use xen_io::{DomId, Gfn, GrantRef, HvmParam, Port, Resource};
+use xen_io::{DomId, Gfn, GrantRef, HvmParam, Port, Resource, Virq};
 
 const EPERM: i32 = 1;
 const ESRCH: i32 = 3;
@@ -398,4 +398,36 @@ fn a_server_that_breaks_the_protocol_is_an_error() {
         Client::from_stream(theirs).unwrap().read("/x").is_err(),
         "a server that is gone"
     );
+}
+
+#[test]
+fn what_the_hypervisor_says_is_told_and_read_once() {
+    let machine = Machine::new();
+    machine.say(b"Xen version\n");
+    let mut platform = machine.platform().unwrap();
+    let mut buffer = [0; 8];
+    let mut index = 0;
+    let mut read = |index: &mut u32| {
+        let length = platform.hypervisor.read_console(index, &mut buffer);
+        buffer[..length.unwrap()].to_vec()
+    };
+    assert_eq!(read(&mut index), b"Xen vers");
+    assert_eq!(read(&mut index), b"ion\n");
+    assert_eq!((read(&mut index), index), (vec![], 12));
+
+    let port = platform.events.bind_virq(Virq::CON_RING).unwrap();
+    let mut other = machine.platform().unwrap();
+    let second = other.events.bind_virq(Virq::CON_RING);
+    assert_eq!(errno(second), Some(17), "one program at a time");
+    assert!(!readable(&platform.events, Duration::ZERO));
+    machine.say(b"d1");
+    let mut ports = Vec::new();
+    platform.events.pending(&mut ports).unwrap();
+    assert_eq!(ports, [port]);
+    machine.say(b"d2");
+    assert!(!readable(&platform.events, Duration::ZERO), "masked");
+    platform.events.unmask(port).unwrap();
+    assert!(readable(&platform.events, Duration::ZERO));
+    platform.events.unbind(port).unwrap();
+    assert!(other.events.bind_virq(Virq::CON_RING).is_ok());
 }

@@ -9,6 +9,7 @@ mod params;
 mod private;
 mod restart;
 mod transfer;
+mod upkeep;
 
 use crate::{Hypervisor, Machine, Scenario};
 
@@ -136,6 +137,20 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: life::two_vcpus,
+    },
+    Scenario {
+        name: "hypervisor-log",
+        about: "what Xen itself says is in hypervisor.log, once and as it comes",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: upkeep::hypervisor_log,
+    },
+    Scenario {
+        name: "least-privilege",
+        about: "the daemon is not root, has no capabilities, and serves a new guest all the same",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: upkeep::least_privilege,
     },
     Scenario {
         name: "bad-config",

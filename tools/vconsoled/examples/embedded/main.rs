@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
+use vconsoled::config::Sockets;
 use vconsoled::{Config, Handle, Server, Status};
 use xen_io::fake::Machine;
 
@@ -64,7 +65,10 @@ struct Daemon {
 impl Daemon {
     fn start(machine: &Machine, control: &Path) -> Result<Self> {
         let config = Config {
-            control: Some(control.to_owned()),
+            sockets: Sockets {
+                control: Some(control.to_owned()),
+                ..Sockets::default()
+            },
             ..Config::default()
         };
         let server = Server::new(machine.platform()?, config)?;

@@ -3,7 +3,6 @@
 //! a console's own sockets.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use mio::Interest;
 use mio::event::Event;
@@ -20,24 +19,6 @@ use crate::viewer::{Speech, Viewer};
 /// consoles themselves.
 const VIEWERS_MAX: usize = 1024;
 
-/// How viewers are let in.
-#[derive(Clone, Debug)]
-pub struct Viewing {
-    /// Where the consoles' own sockets go; there are none without it.
-    pub sockets: Option<PathBuf>,
-    /// Permissions of those sockets.
-    pub socket_mode: u32,
-}
-
-impl Default for Viewing {
-    fn default() -> Self {
-        Self {
-            sockets: None,
-            socket_mode: 0o600,
-        }
-    }
-}
-
 impl Server {
     /// Opens a console's sockets. It is served without them if need be.
     pub(super) fn open_doors(&mut self, token: usize) {
@@ -47,7 +28,7 @@ impl Server {
         let (domid, slot) = (console.domid, console.slot);
         for mode in [Mode::ReadWrite, Mode::ReadOnly] {
             let door_token = take_token(&mut self.next_token);
-            let permissions = self.config.viewing.socket_mode;
+            let permissions = self.config.sockets.consoles_mode.0;
             let door = sockets
                 .listen(domid, slot.name(), mode, permissions)
                 .and_then(|mut door| {

@@ -11,8 +11,10 @@ use xen_io::DomId;
 use xen_io::xenstore::domain_path;
 
 use super::{Key, Server, take_token};
+use crate::config::Filter;
 use crate::console::{Console, Link};
-use crate::log::{self, Log};
+use crate::hypervisor::Messages;
+use crate::log::{self, Log, Style};
 use crate::pty::Pty;
 use crate::source::{Slot, Source};
 
@@ -31,7 +33,10 @@ impl Server {
             .ok()
             .flatten()
             .unwrap_or_default();
-        let history = self.state.open(domid, slot, &instance)?;
+        let config = self.config.console(&name, slot.name());
+        let history = self
+            .state
+            .open(domid, slot, &instance, config.history.0.0)?;
         let mut console = Console::new(
             (domid, slot),
             name,
@@ -39,7 +44,7 @@ impl Server {
             history,
             pty,
             log,
-            self.config.overflow,
+            config.overflow,
         );
         let token = take_token(&mut self.next_token).0;
         match self
@@ -150,7 +155,15 @@ impl Server {
     }
 
     pub(super) fn open_log(&self, domid: DomId, slot: Slot, name: &str) -> Option<Log> {
-        let dir = self.config.log_dir.as_ref()?;
+        let config = self.config.console(name, slot.name());
+        if !config.log {
+            return None;
+        }
+        let style = Style {
+            timestamps: config.timestamps,
+            replace_escape: config.filter == Filter::Dot,
+        };
+        let dir = &self.config.log.dir;
         let suffix = slot.log_suffix();
         let path = if log::is_plain(name) {
             dir.join(format!("guest-{name}{suffix}.log"))
@@ -158,12 +171,15 @@ impl Server {
             tracing::warn!("domain {domid}: the name {name:?} cannot name a log, its number does");
             dir.join(format!("guest-dom{domid}{suffix}.log"))
         };
-        Log::open(path.clone(), self.config.log_style)
+        Log::open(path.clone(), style)
             .inspect_err(|error| tracing::error!("{}: {error}", path.display()))
             .ok()
     }
 
     pub(super) fn reopen_logs(&mut self) {
+        if let Some(Err(error)) = self.messages.as_mut().map(Messages::reopen) {
+            tracing::error!("the hypervisor's log cannot be opened again: {error}");
+        }
         for console in self.consoles.values_mut() {
             let (domid, slot) = (console.domid, console.slot);
             if let Some(Err(error)) = console.log().map(Log::reopen) {

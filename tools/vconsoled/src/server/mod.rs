@@ -13,7 +13,6 @@ mod status;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,16 +22,16 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use xen_io::xenstore::Client;
 use xen_io::{DomId, EventChannels, Hypervisor, Platform, Port};
 
-use crate::console::{Console, Next, Overflow};
+use crate::config::Config;
+use crate::console::{Console, Next};
 use crate::control::Control;
-use crate::history::SCROLLBACK;
-use crate::log::Style;
+use crate::hypervisor::Messages;
+use crate::service::{self, Watchdog};
 use crate::sockets::Sockets;
 use crate::source::Slot;
 use crate::state::State;
 use crate::viewers::{Change, Viewers, Watch};
 
-pub use attach::Viewing;
 use domains::{DOMAINS, Failure};
 
 const EVENT_CHANNELS: Token = Token(0);
@@ -42,40 +41,6 @@ const CONTROL: Token = Token(3);
 const VIEWERS: Token = Token(4);
 /// The first token that is given out.
 const FIRST_FREE: usize = 16;
-
-/// What the operator decides.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where logs go; none are written without it.
-    pub log_dir: Option<PathBuf>,
-    /// How logs are written.
-    pub log_style: Style,
-    /// What happens to output that nobody takes.
-    pub overflow: Overflow,
-    /// Where the control socket is; there is none without it.
-    pub control: Option<PathBuf>,
-    /// Where output is kept that a restart must not lose; in memory without
-    /// it.
-    pub state_dir: Option<PathBuf>,
-    /// Output kept for viewers to come, in bytes a console.
-    pub scrollback: u64,
-    /// How viewers are let in.
-    pub viewing: Viewing,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            log_dir: None,
-            log_style: Style::default(),
-            overflow: Overflow::default(),
-            control: None,
-            state_dir: None,
-            scrollback: SCROLLBACK,
-            viewing: Viewing::default(),
-        }
-    }
-}
 
 /// Tells a running [`Server`] what to do, from any thread.
 #[derive(Clone)]
@@ -121,6 +86,8 @@ pub struct Server {
     control: Option<Control>,
     sockets: Option<Sockets>,
     viewers: Option<Viewers>,
+    messages: Option<Messages>,
+    watchdog: Watchdog,
     next_token: usize,
     domains: BTreeSet<DomId>,
     consoles: BTreeMap<usize, Console>,
@@ -139,7 +106,7 @@ impl Server {
     pub fn new(platform: Platform, config: Config) -> io::Result<Self> {
         let Platform {
             hypervisor,
-            events,
+            mut events,
             store,
         } = platform;
         let poll = Poll::new()?;
@@ -149,12 +116,12 @@ impl Server {
             stop: AtomicBool::new(false),
             reopen_logs: AtomicBool::new(false),
         };
-        let control = match &config.control {
+        let control = match &config.sockets.control {
             Some(path) => Some(Control::listen(path, registry, CONTROL)?),
             None => None,
         };
         // Only after the control socket: there is no other daemon.
-        let sockets = match &config.viewing.sockets {
+        let sockets = match &config.sockets.consoles {
             Some(path) => Some(Sockets::open(path).map_err(|error| {
                 let what = format!("{}: {error}", path.display());
                 io::Error::new(error.kind(), what)
@@ -165,7 +132,14 @@ impl Server {
         let viewers = Viewers::new()
             .inspect_err(|error| tracing::warn!("viewers cannot be counted: {error}"))
             .ok();
-        let state = State::new(config.state_dir.clone(), config.scrollback);
+        let state = State::new(config.state_dir.clone());
+        let messages = config.log.hypervisor.then(|| {
+            Messages::open(&config, events.as_mut())
+                .inspect_err(|error| {
+                    tracing::error!("the hypervisor's messages are not logged: {error}");
+                })
+                .ok()
+        });
         let server = Self {
             config,
             state,
@@ -176,6 +150,8 @@ impl Server {
             control,
             sockets,
             viewers,
+            messages: messages.flatten(),
+            watchdog: Watchdog::new(),
             next_token: FIRST_FREE,
             domains: BTreeSet::new(),
             consoles: BTreeMap::new(),
@@ -220,6 +196,7 @@ impl Server {
         let domains = &self.domains;
         self.state.prune(|domid| domains.contains(&domid));
         ready();
+        service::ready();
         let mut happened = Events::with_capacity(256);
         let mut ports = Vec::new();
         while !self.is_stopping() {
@@ -231,18 +208,25 @@ impl Server {
                 self.on_readiness(event, &mut ports)?;
             }
             if self.requests.reopen_logs.swap(false, Ordering::AcqRel) {
+                service::reloading();
                 self.reopen_logs();
+                service::ready();
             }
             self.on_time(Instant::now());
             self.turns();
+            self.hypervisor_turn();
+            self.watchdog.turn(Instant::now());
         }
+        service::stopping();
         Ok(())
     }
 
     fn wait(&mut self, happened: &mut Events) -> io::Result<()> {
-        let timeout = if self.ready.is_empty() {
+        let due = self.messages.as_ref().is_some_and(Messages::is_due);
+        let timeout = if self.ready.is_empty() && !due {
             let retries = self.failures.values().map(|failure| failure.again);
-            let next = self.timers.values().copied().chain(retries).min();
+            let next = self.timers.values().copied().chain(retries);
+            let next = next.chain(self.watchdog.next()).min();
             next.map(|at| at.saturating_duration_since(Instant::now()))
         } else {
             Some(Duration::ZERO)
@@ -292,10 +276,14 @@ impl Server {
             }
             tracing::warn!("event channels: {error}; looking at every console");
             ports.extend(self.by_port.keys());
+            ports.extend(self.messages.as_ref().map(Messages::port));
         }
         for port in ports {
             // A port that was closed may still be listed.
             let Some(token) = self.by_port.get(port) else {
+                if let Some(messages) = &mut self.messages {
+                    messages.on_event(*port);
+                }
                 continue;
             };
             if let Some(console) = self.consoles.get_mut(token) {
@@ -378,6 +366,17 @@ impl Server {
 
     fn is_stopping(&self) -> bool {
         self.requests.stop.load(Ordering::Acquire)
+    }
+
+    /// Gives the hypervisor's messages a turn, if there may be some.
+    fn hypervisor_turn(&mut self) {
+        let Some(messages) = self.messages.as_mut().filter(|messages| messages.is_due()) else {
+            return;
+        };
+        if let Err(error) = messages.turn(self.hypervisor.as_ref(), self.events.as_mut()) {
+            tracing::error!("the hypervisor's messages are not logged any more: {error}");
+            self.messages = None;
+        }
     }
 
     fn register(&self, source: &impl AsFd, token: Token) -> io::Result<()> {

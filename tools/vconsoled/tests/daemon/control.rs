@@ -138,7 +138,7 @@ fn a_socket_left_by_a_dead_daemon_is_replaced() {
     let in_the_way = dir.path().join("file");
     std::fs::write(&in_the_way, "precious").unwrap();
     let config = Config {
-        control: Some(in_the_way.clone()),
+        sockets: control_at(&in_the_way),
         ..config
     };
     assert!(vconsoled::Server::new(machine.platform().unwrap(), config).is_err());

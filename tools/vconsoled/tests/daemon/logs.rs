@@ -3,7 +3,7 @@
 
 use crate::support::*;
 use vconsoled::Config;
-use vconsoled::log::Style;
+use vconsoled::config::{Filter, Logs};
 use xen_io::fake::Machine;
 
 #[test]
@@ -16,10 +16,9 @@ fn logs_are_named_as_people_expect() {
     let (_, mut pv, mut uart) = guest(&machine, "web");
     let (evil, mut evil_pv, _) = guest(&machine, "../outside");
     let config = Config {
-        log_dir: Some(logs.clone()),
-        log_style: Style {
-            timestamps: false,
-            replace_escape: true,
+        log: Logs {
+            filter: Filter::Dot,
+            ..logs_in(&logs)
         },
         ..Config::default()
     };
@@ -41,7 +40,7 @@ fn logs_start_anew_when_they_were_moved_away() {
     let machine = Machine::new();
     let (_, mut pv, _) = guest(&machine, "guest");
     let config = Config {
-        log_dir: Some(dir.path().to_owned()),
+        log: logs_in(dir.path()),
         ..Config::default()
     };
     let daemon = Daemon::start(&machine, config);
@@ -67,7 +66,7 @@ fn a_log_that_cannot_be_opened_costs_only_the_log() {
     let machine = Machine::new();
     let (domid, mut pv, _) = guest(&machine, "guest");
     let config = Config {
-        log_dir: Some(dir.path().to_owned()),
+        log: logs_in(dir.path()),
         ..Config::default()
     };
     let _daemon = Daemon::start(&machine, config);

@@ -3,6 +3,7 @@
 //! viewer's of the pty.
 
 mod control;
+mod hypervisor;
 mod logs;
 mod peer;
 mod serving;

@@ -140,7 +140,7 @@ fn a_new_daemon_goes_on_where_the_old_one_stopped() {
     let machine = Machine::new();
     let dir = tempfile::tempdir().unwrap();
     let config = Config {
-        log_dir: Some(dir.path().to_owned()),
+        log: logs_in(dir.path()),
         ..Config::default()
     };
     let (domid, mut pv, mut uart) = guest(&machine, "guest");

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
+use vconsoled::config::{Logs, Sockets};
 use vconsoled::{Config, Handle, Server, Status};
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::port::RingPort;
@@ -334,9 +335,26 @@ pub(crate) fn with_control(dir: &tempfile::TempDir) -> (Config, PathBuf) {
     let socket = dir.path().join("run/control.sock");
     (
         Config {
-            control: Some(socket.clone()),
+            sockets: control_at(&socket),
             ..Config::default()
         },
         socket,
     )
+}
+
+/// A control socket and no other.
+pub(crate) fn control_at(socket: &Path) -> Sockets {
+    Sockets {
+        control: Some(socket.to_owned()),
+        ..Sockets::default()
+    }
+}
+
+/// Logs of the guests' consoles in a folder.
+pub(crate) fn logs_in(dir: &Path) -> Logs {
+    Logs {
+        guests: true,
+        dir: dir.to_owned(),
+        ..Logs::default()
+    }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::peer::{Attached, Frame, connect, is_silent, read, request};
 use crate::support::*;
-use vconsoled::{Config, ConsoleStatus, Viewing};
+use vconsoled::config::Sockets as Places;
+use vconsoled::{Config, ConsoleStatus};
 use xen_io::fake::Machine;
 
 /// A daemon's sockets.
@@ -24,10 +25,10 @@ impl Sockets {
 
     fn config(&self) -> Config {
         Config {
-            control: Some(self.control()),
-            viewing: Viewing {
-                sockets: Some(self.consoles()),
-                ..Viewing::default()
+            sockets: Places {
+                control: Some(self.control()),
+                consoles: Some(self.consoles()),
+                ..Places::default()
             },
             ..Config::default()
         }
@@ -231,7 +232,7 @@ fn history_is_shown_as_far_as_it_is_wanted() {
     let machine = Machine::new();
     let (_, mut pv, _) = guest(&machine, "guest");
     let mut config = sockets.config();
-    config.scrollback = 1000;
+    config.history.0.0 = 1000;
     let _daemon = Daemon::start(&machine, config);
     let sent = noise(5000);
     pv.send(&sent);
@@ -324,7 +325,7 @@ fn a_hundred_viewers_come_and_go_under_load() {
     let machine = Machine::new();
     let (_, mut pv, _) = guest(&machine, "guest");
     let config = Config {
-        log_dir: Some(sockets.dir.path().to_owned()),
+        log: logs_in(sockets.dir.path()),
         ..sockets.config()
     };
     let daemon = Daemon::start(&machine, config);
@@ -555,7 +556,7 @@ fn sockets_are_for_root_and_nothing_else_is_touched() {
     symlink(sockets.dir.path(), &link).unwrap();
     for path in [shared, link] {
         let mut config = sockets.config();
-        config.viewing.sockets = Some(path);
+        config.sockets.consoles = Some(path);
         assert!(vconsoled::Server::new(machine.platform().unwrap(), config).is_err());
     }
 }

@@ -12,7 +12,7 @@ use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 
 use crate::interface::EventChannels;
-use crate::types::{DomId, Port};
+use crate::types::{DomId, Port, Virq};
 
 /// All ports of the host.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub(super) struct Switch {
 struct State {
     channels: BTreeMap<(DomId, Port), Channel>,
     programs: BTreeMap<u64, Program>,
+    /// Who is notified by Xen's own interrupts.
+    virqs: BTreeMap<Virq, (u64, Port)>,
     last_port: u32,
     last_program: u64,
 }
@@ -86,6 +88,16 @@ impl Switch {
         let port = Port(state.last_port);
         state.channels.insert((domid, port), Channel::default());
         port
+    }
+
+    /// Raises an interrupt of Xen's.
+    pub(super) fn raise(&self, virq: Virq) {
+        let mut state = self.state();
+        if let Some((program, port)) = state.virqs.get(&virq).copied()
+            && let Some(program) = state.programs.get_mut(&program)
+        {
+            program.fire(port);
+        }
     }
 
     /// Closes every port of a domain.
@@ -269,12 +281,32 @@ impl EventChannels for Events {
         Ok(local)
     }
 
+    fn bind_virq(&mut self, virq: Virq) -> io::Result<Port> {
+        let mut state = self.switch.state();
+        if state.virqs.contains_key(&virq) {
+            return Err(Errno::EXIST.into());
+        }
+        state.last_port += 1;
+        let local = Port(state.last_port);
+        state.virqs.insert(virq, (self.program, local));
+        let program = state.programs.get_mut(&self.program).ok_or(Errno::BADF)?;
+        let end = Local {
+            remote: (DomId::DOM0, local),
+            masked: false,
+            pending: false,
+        };
+        program.ports.insert(local, end);
+        Ok(local)
+    }
+
     fn unbind(&mut self, port: Port) -> io::Result<()> {
         let remote = self.with(port, |program| {
             program.fired.retain(|fired| *fired != port);
             program.ports.remove(&port).map(|local| local.remote)
         })?;
         let mut state = self.switch.state();
+        let mine = (self.program, port);
+        state.virqs.retain(|_, owner| *owner != mine);
         if let Some(channel) = remote.and_then(|end| state.channels.get_mut(&end)) {
             channel.peer = None;
         }
@@ -322,6 +354,8 @@ impl Drop for Events {
         let Some(program) = state.programs.remove(&self.program) else {
             return;
         };
+        let gone = self.program;
+        state.virqs.retain(|_, (owner, _)| *owner != gone);
         for local in program.ports.values() {
             if let Some(channel) = state.channels.get_mut(&local.remote) {
                 channel.peer = None;

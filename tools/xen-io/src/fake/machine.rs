@@ -15,7 +15,7 @@ use super::events::{Events, Line, Switch};
 use super::store::Store;
 use crate::interface::{Hypervisor, Platform};
 use crate::page::{Page, XEN_PAGE_SIZE};
-use crate::types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource};
+use crate::types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource, Virq};
 use crate::xenstore::{Access, Client, Permission, domain_path};
 
 /// Where a toolstack puts the pages of its rings.
@@ -34,6 +34,8 @@ struct Shared {
     last_domid: Mutex<u16>,
     switch: Arc<Switch>,
     store: Store,
+    /// All that the hypervisor has said; the real one forgets the oldest.
+    said: Mutex<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -120,6 +122,7 @@ impl Machine {
             last_domid: Mutex::default(),
             switch: Arc::default(),
             store: Store::default(),
+            said: Mutex::default(),
         }))
     }
 
@@ -136,6 +139,12 @@ impl Machine {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// The hypervisor says something on its own console.
+    pub fn say(&self, bytes: &[u8]) {
+        self.said().extend_from_slice(bytes);
+        self.0.switch.raise(Virq::CON_RING);
     }
 
     /// Makes a domain that nobody has been told of yet.
@@ -273,6 +282,10 @@ impl Machine {
         self.0.store.client(DomId::DOM0)
     }
 
+    fn said(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn domains(&self) -> MutexGuard<'_, BTreeMap<DomId, Domain>> {
         self.0
             .domains
@@ -349,5 +362,14 @@ impl Hypervisor for Machine {
         self.with(domid, |domain| domain.gfns.get(&gfn).cloned())?
             .ok_or(Errno::INVAL)?
             .foreign()
+    }
+
+    fn read_console(&self, index: &mut u32, buffer: &mut [u8]) -> io::Result<usize> {
+        let said = self.said();
+        let from = usize::try_from(*index).map_or(said.len(), |at| at.min(said.len()));
+        let length = buffer.len().min(said.len() - from);
+        buffer[..length].copy_from_slice(&said[from..from + length]);
+        *index = u32::try_from(from + length).unwrap_or(u32::MAX);
+        Ok(length)
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod hypercall {
     pub(crate) const MEMORY_OP: u64 = 12;
     pub(crate) const EVENT_CHANNEL_OP: u64 = 32;
     pub(crate) const HVM_OP: u64 = 34;
+    pub(crate) const SYSCTL: u64 = 35;
 }
 
 /// `IOCTL_PRIVCMD_HYPERCALL`.
@@ -146,6 +147,23 @@ pub(crate) struct RemoveFromPhysmap {
     pub(crate) gpfn: u64,
 }
 
+/// `struct xen_sysctl` with `struct xen_sysctl_readconsole` in its union.
+#[repr(C)]
+#[derive(Clone, Copy, FromBytes, Immutable, IntoBytes)]
+pub(crate) struct SysctlReadConsole {
+    pub(crate) cmd: u32,
+    pub(crate) interface_version: u32,
+    pub(crate) clear: u8,
+    pub(crate) incremental: u8,
+    pub(crate) pad: [u8; 2],
+    pub(crate) index: u32,
+    /// Address of `count` bytes.
+    pub(crate) buffer: u64,
+    pub(crate) count: u32,
+    /// The rest of the union, which is 128 bytes.
+    pub(crate) rest: [u8; 108],
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +198,11 @@ mod tests {
         assert_eq!(offset_of!(EvtchnStatusOp, remote_port), 20);
         assert_eq!(size_of::<MemoryReservation>(), 32);
         assert_eq!(offset_of!(MemoryReservation, domid), 24);
+        assert_eq!(size_of::<SysctlReadConsole>(), 136);
+        assert_eq!(offset_of!(SysctlReadConsole, incremental), 9);
+        assert_eq!(offset_of!(SysctlReadConsole, index), 12);
+        assert_eq!(offset_of!(SysctlReadConsole, buffer), 16);
+        assert_eq!(offset_of!(SysctlReadConsole, count), 24);
         assert_eq!(size_of::<RemoveFromPhysmap>(), 16);
         assert_eq!(offset_of!(RemoveFromPhysmap, gpfn), 8);
     }

@@ -7,6 +7,7 @@
 //! device that reaches physical memory the caller's affair.
 
 mod abi;
+mod console;
 mod event_channel;
 mod map;
 mod memory;
@@ -117,11 +118,26 @@ impl Privcmd {
     where
         T: IntoBytes + FromBytes + Immutable,
     {
+        self.hypercall(bounce, op, [command, bounce.address()], argument)
+    }
+
+    /// A hypercall whose first arguments are `words`, one of them the bounce
+    /// page's address, where `argument` goes and the answer comes.
+    fn hypercall<T>(
+        &self,
+        bounce: &Page,
+        op: u64,
+        words: [u64; 2],
+        argument: &mut T,
+    ) -> io::Result<i32>
+    where
+        T: IntoBytes + FromBytes + Immutable,
+    {
         const { assert!(size_of::<T>() <= LIST) };
         bounce.write_bytes(0, argument.as_bytes());
         let mut request = abi::Hypercall {
             op,
-            arg: [command, bounce.address(), 0, 0, 0],
+            arg: [words[0], words[1], 0, 0, 0],
         };
         // SAFETY: the hypervisor reads and writes its argument through the
         // one address given, which is that of the bounce page, and lists that

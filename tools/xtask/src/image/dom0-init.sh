@@ -26,7 +26,7 @@ xenstored --pid-file /run/xenstored.pid
 # Nothing may write domain 0's keys before this: it would take dom0 for set up.
 xen-init-dom0
 if [ -x /usr/sbin/vconsoled ]; then
-    vconsoled --log=guest
+    vconsoled --log=all
 else
     xenconsoled --pid-file=/run/xenconsoled.pid --log=all --log-dir=/var/log/xen/console
 fi

@@ -39,6 +39,13 @@ const XENSTORE_CLIENTS: [&str; 7] = [
     "xenstore-write",
 ];
 
+/// Root, and the user that the daemon becomes.
+const USERS: &str = "\
+root:x:0:0:root:/root:/bin/sh
+vconsoled:x:990:990::/nonexistent:/bin/false
+";
+const GROUPS: &str = "root:x:0:\ntty:x:5:\nvconsoled:x:990:\n";
+
 /// The guest of `cargo xtask boot` and of `--interactive`.
 const GUEST: &str = "\
 name = \"guest\"
@@ -79,6 +86,7 @@ impl Dom0 {
             .text(guest_key)
             .text(monitor_key)
             .text(INIT)
+            .text(USERS)
             .text(GUEST);
         steps.run(&flavour.step("dom0 image"), key, &[&initrd], |cx| {
             let mut archive = compose(cx, &kernel, built, flavour)?;
@@ -104,6 +112,8 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, flavour: Flavour) -> Result<
     let mut archive = Archive::new();
     archive.script("/init", INIT);
     archive.text("/etc/hostname", "dom0\n");
+    archive.text("/etc/passwd", USERS);
+    archive.text("/etc/group", GROUPS);
     archive.text("/etc/xen/xl.conf", "autoballoon = \"off\"\n");
     archive.file("/bin/busybox", &sysroot.join("bin/busybox"))?;
     kernel.add_modules(&mut archive, &MODULES)?;

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+//! The daemon as a process: what its environment says to it and what it may do
+//! are the process's, and no test can change its own. So each test starts this
+//! program once more, as a daemon on the fake host.
+
+mod privileges;
+mod service;
+#[expect(dead_code, reason = "most of it is for tests inside one process")]
+#[path = "../daemon/support.rs"]
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+
+use libtest_mimic::{Arguments, Trial};
+use vconsoled::Config;
+use xen_io::fake::Machine;
+
+use support::Daemon;
+
+/// Says that this process is a daemon, and with which configuration.
+const ROLE: &str = "VCONSOLED_TEST_CONFIG";
+
+fn main() -> ExitCode {
+    if let Ok(config) = std::env::var(ROLE) {
+        daemon(&config);
+        return ExitCode::SUCCESS;
+    }
+    let test = |name, run: fn()| {
+        Trial::test(name, move || {
+            run();
+            Ok(())
+        })
+    };
+    let tests = vec![
+        test(
+            "the_manager_is_told_of_readiness_reload_and_end",
+            service::the_manager_is_told_of_readiness_reload_and_end,
+        ),
+        test(
+            "an_idle_loop_beats_and_one_that_has_ended_does_not",
+            service::an_idle_loop_beats_and_one_that_has_ended_does_not,
+        ),
+        test(
+            "a_watchdog_for_another_process_is_left_alone",
+            service::a_watchdog_for_another_process_is_left_alone,
+        ),
+        test(
+            "a_confined_daemon_serves_and_can_do_nothing_else",
+            privileges::a_confined_daemon_serves_and_can_do_nothing_else,
+        ),
+        test(
+            "a_daemon_of_another_user_has_no_way_back",
+            privileges::a_daemon_of_another_user_has_no_way_back,
+        ),
+        test(
+            "folders_of_others_stay_theirs",
+            privileges::folders_of_others_stay_theirs,
+        ),
+        test(
+            "an_unknown_user_is_refused_in_words",
+            privileges::an_unknown_user_is_refused_in_words,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}
+
+/// Serves, and does what each line of its input asks, until that ends.
+fn daemon(config: &str) {
+    let config = match config {
+        "" => Config::default(),
+        text => Config::parse(text).unwrap(),
+    };
+    let machine = Machine::new();
+    let in_force = vconsoled::privileges::give_up(&config).unwrap();
+    let daemon = Daemon::start(&machine, config);
+    for line in std::io::stdin().lines() {
+        match line.unwrap().as_str() {
+            "reopen" => daemon.handle.reopen_logs(),
+            "in force" => println!("{in_force}"),
+            "guest" => println!("{}", privileges::talk(&machine)),
+            path => println!("{}", privileges::attempt(path)),
+        }
+    }
+    daemon.stop().unwrap();
+}
+
+/// A daemon in a process of its own.
+struct Process {
+    child: Child,
+    requests: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(config: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .env(ROLE, config)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            requests: child.stdin.take(),
+            answers: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        }
+    }
+
+    fn tell(&mut self, request: &str) {
+        writeln!(self.requests.as_mut().unwrap(), "{request}").unwrap();
+    }
+
+    fn ask(&mut self, request: &str) -> String {
+        self.tell(request);
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Tells it to end.
+    fn end(&mut self) {
+        self.requests = None;
+    }
+
+    /// Waits until it has ended, and says whether it ended well.
+    fn wait(mut self) -> bool {
+        self.requests = None;
+        self.child.wait().unwrap().success()
+    }
+
+    /// Waits until it has ended well.
+    fn ended(self) {
+        assert!(self.wait());
+    }
+}

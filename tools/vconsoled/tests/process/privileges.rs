@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+//! What a daemon can do once it has given up what it does not need.
+
+use std::fs::Permissions;
+use std::net::UdpSocket;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
+use xen_io::fake::Machine;
+
+use crate::Process;
+use crate::support::{PV, Serial as _, Viewer, guest};
+
+/// Debian's user without rights.
+const NOBODY: u32 = 65534;
+
+/// In the daemon's process: a guest that came after everything was given up
+/// says something and is answered.
+pub(crate) fn talk(machine: &Machine) -> String {
+    let (domid, mut pv, _uart) = guest(machine, "late");
+    pv.send(b"said\n");
+    let mut viewer = Viewer::open(machine, domid, PV);
+    let said = viewer.read(5);
+    viewer.write(b"ok");
+    let answered = pv.receive(2);
+    format!("{}{}", said.escape_ascii(), answered.escape_ascii())
+}
+
+/// In the daemon's process: tries what it has no business with.
+pub(crate) fn attempt(what: &str) -> String {
+    let result = match what {
+        "run" => Command::new("/bin/true").status().map(drop),
+        "network" => UdpSocket::bind("127.0.0.1:0").map(drop),
+        "root" => nix::unistd::setuid(nix::unistd::Uid::from_raw(0)).map_err(Into::into),
+        path => match path.split_once(' ') {
+            Some(("read", path)) => std::fs::read(path).map(drop),
+            Some(("write", path)) => std::fs::write(path, "mine"),
+            _ => panic!("{path:?}"),
+        },
+    };
+    result.map_or_else(
+        |error| format!("{:?}", error.kind()),
+        |()| "done".to_owned(),
+    )
+}
+
+struct Place {
+    dir: tempfile::TempDir,
+    config: String,
+}
+
+/// Folders that a daemon of any user can get at, and a configuration.
+fn place(process: &str) -> Place {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
+    let at = dir.path().display();
+    let config = format!(
+        "state-dir = \"{at}/run/state\"\n[log]\nguests = true\ndir = \"{at}/log\"\n\
+         [sockets]\ncontrol = \"{at}/run/control.sock\"\nmetrics = \"{at}/run/metrics.sock\"\n\
+         consoles = \"{at}/run/consoles\"\n[process]\nfolders = []\n{process}\n"
+    );
+    Place { dir, config }
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {
+    let place = place("user = \"\"\nsandbox = true");
+    let outside = place.dir.path().join("outside");
+    std::fs::write(&outside, "precious").unwrap();
+    let mut daemon = Process::start(&place.config, &[]);
+    assert_eq!(daemon.ask("guest"), "said\\nok");
+    let in_force = daemon.ask("in force");
+    assert!(in_force.contains("system calls filtered"), "{in_force}");
+    assert_eq!(daemon.ask("run"), "PermissionDenied");
+    assert_eq!(daemon.ask("network"), "PermissionDenied");
+    assert_eq!(daemon.ask("root"), "PermissionDenied");
+    let log = place.dir.path().join("log/guest-late.log");
+    assert_eq!(std::fs::read(&log).unwrap(), b"said\n");
+    std::fs::rename(&log, log.with_extension("old")).unwrap();
+    daemon.tell("reopen");
+    assert_eq!(daemon.ask("guest"), "said\\nok");
+    // Not every kernel can confine files; the daemon says whether this one.
+    let confined = !in_force.contains("no landlock");
+    let (read, write) = (
+        daemon.ask(&format!("read {}", outside.display())),
+        daemon.ask(&format!("write {}", outside.display())),
+    );
+    let expected = if confined { "PermissionDenied" } else { "done" };
+    assert_eq!((read.as_str(), write.as_str()), (expected, expected));
+    daemon.end();
+    daemon.ended();
+    assert!(!place.dir.path().join("run/control.sock").exists());
+}
+
+pub(crate) fn a_daemon_of_another_user_has_no_way_back() {
+    if !is_root() {
+        // Only root can become somebody else.
+        return;
+    }
+    let place = place("user = \"nobody\"\nsandbox = false");
+    let at = |name: &str| place.dir.path().join(name);
+    std::fs::create_dir(at("log")).unwrap();
+    for name in ["log/guest-late.log", "log/other", "precious"] {
+        std::fs::write(at(name), "").unwrap();
+    }
+    std::fs::hard_link(at("precious"), at("log/guest-link.log")).unwrap();
+    let mut daemon = Process::start(&place.config, &[]);
+    let in_force = daemon.ask("in force");
+    assert!(in_force.contains("user 65534,"), "{in_force}");
+    assert_eq!(daemon.ask("root"), "PermissionDenied");
+    assert_eq!(daemon.ask("read /etc/shadow"), "PermissionDenied");
+    assert_eq!(daemon.ask("guest"), "said\\nok");
+    let owner = |name: &str| std::fs::metadata(at(name)).unwrap().uid();
+    assert_eq!(std::fs::read(at("log/guest-late.log")).unwrap(), b"said\n");
+    assert_eq!(owner("log/guest-late.log"), NOBODY, "one of xenconsoled's");
+    assert_eq!(owner("log/guest-late-vuart0.log"), NOBODY);
+    assert_eq!(owner("log/other"), 0);
+    assert_eq!(owner("precious"), 0, "a second name is no way to it");
+    assert_eq!(owner("run/control.sock"), NOBODY);
+    daemon.end();
+    daemon.ended();
+    assert!(!at("run/control.sock").exists());
+}
+
+pub(crate) fn folders_of_others_stay_theirs() {
+    if !is_root() {
+        return;
+    }
+    let place = place("user = \"nobody\"\nsandbox = false");
+    let run = place.dir.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(run.join("somebody-elses"), "").unwrap();
+    let config = vconsoled::Config::parse(&place.config).unwrap();
+    // In a process of its own, which then cannot make its socket.
+    let daemon = Process::start(&place.config, &[]);
+    assert!(
+        !daemon.wait(),
+        "a socket was made in somebody else's folder"
+    );
+    assert_eq!(std::fs::metadata(&run).unwrap().uid(), 0);
+    assert!(!Path::new(&config.sockets.control.unwrap()).exists());
+}
+
+pub(crate) fn an_unknown_user_is_refused_in_words() {
+    let config = vconsoled::Config::parse("[process]\nuser = \"nonesuch\"\n").unwrap();
+    if !is_root() {
+        return;
+    }
+    let error = vconsoled::privileges::give_up(&config).unwrap_err();
+    let said = format!("{error:#}");
+    for part in ["nonesuch", "adduser --system", "[process]"] {
+        assert!(said.contains(part), "{said}");
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//! What the hypervisor says on its own console (`XEN_SYSCTL_readconsole`).
+
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::io::Errno;
+
+use super::{LIST, Privcmd, abi, hypercall};
+use crate::page::XEN_PAGE_SIZE;
+
+const READ_CONSOLE: u32 = 1;
+
+/// Versions of the interface in which this command looks as it does here: of
+/// Xen 4.14 and later. Xen answers EACCES to one that is not its own.
+const VERSIONS: std::ops::RangeInclusive<u32> = 0x13..=0x18;
+
+/// The version that Xen last took; 4.17's to begin with.
+static VERSION: AtomicU32 = AtomicU32::new(0x15);
+
+impl Privcmd {
+    /// Reads what the hypervisor has said from `index` on, or from the oldest
+    /// that is left; `index` goes on to where it ends.
+    pub fn read_console(&self, index: &mut u32, buffer: &mut [u8]) -> io::Result<usize> {
+        let known = VERSION.load(Ordering::Relaxed);
+        let others = VERSIONS.filter(|version| *version != known);
+        let mut refused = io::Error::from(Errno::ACCESS);
+        for version in std::iter::once(known).chain(others) {
+            match self.read_console_as(version, index, buffer) {
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::ACCESS) => {
+                    refused = error;
+                }
+                read => {
+                    VERSION.store(version, Ordering::Relaxed);
+                    return read;
+                }
+            }
+        }
+        Err(refused)
+    }
+
+    fn read_console_as(
+        &self,
+        version: u32,
+        index: &mut u32,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        let bounce = self.bounce();
+        let room = buffer.len().min(XEN_PAGE_SIZE - LIST);
+        let mut op = abi::SysctlReadConsole {
+            cmd: READ_CONSOLE,
+            interface_version: version,
+            clear: 0,
+            incremental: 1,
+            pad: [0; 2],
+            index: *index,
+            buffer: bounce.address() + LIST as u64,
+            // At most a page.
+            count: u32::try_from(room).unwrap_or_default(),
+            rest: [0; 108],
+        };
+        let words = [bounce.address(), 0];
+        self.hypercall(&bounce, hypercall::SYSCTL, words, &mut op)?;
+        let length = room.min(usize::try_from(op.count).unwrap_or(room));
+        bounce.read_bytes(LIST, &mut buffer[..length]);
+        *index = op.index;
+        Ok(length)
+    }
+}
