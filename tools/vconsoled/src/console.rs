@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! One console: a ring on one side, a pty and a log on the other.
 //!
-//! Output goes to the history, from which the log and, while somebody has it
-//! open, the pty pull what they can take, and so does everybody on a socket; the guest never waits for a viewer.
-//! Input stays in the pty until the ring has room for it, so none is lost.
+//! Output goes to the history, from which the log, the pty while somebody has
+//! it open and everybody on a socket pull what they can take; the guest never
+//! waits for a viewer. Input stays in the pty until the ring has room for it, so none is lost.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -99,7 +100,7 @@ pub(crate) struct Console {
     pty: Pty,
     log: Option<Log>,
     overflow: Overflow,
-    history: History,
+    history: Arc<History>,
     /// Tells this history from any other.
     pub(crate) stream: String,
     pub(crate) audience: Audience,
@@ -124,7 +125,6 @@ impl Console {
         link: Link,
         history: History,
         pty: Pty,
-        log: Option<Log>,
         overflow: Overflow,
     ) -> Self {
         let shown = shown(&history);
@@ -135,9 +135,9 @@ impl Console {
             name,
             link,
             pty,
-            log,
+            log: None,
             overflow,
-            history,
+            history: Arc::new(history),
             shown,
             stream,
             audience: Audience::default(),
@@ -153,10 +153,12 @@ impl Console {
     }
 
     /// Takes up the ring where the last backend left it, and tells the far
-    /// end, which may be waiting since then.
-    pub(crate) fn start(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
+    /// end, which may be waiting since then. Returns `false` when that backend
+    /// was not this program.
+    pub(crate) fn start(&mut self, events: &mut dyn EventChannels) -> io::Result<bool> {
         let mark = self.history.mark();
-        if mark.ring == self.link.ring_id && !self.link.ring.resume_out(mark.out_cons) {
+        let ours = mark.ring != self.link.ring_id || self.link.ring.resume_out(mark.out_cons);
+        if !ours {
             let (domid, slot) = (self.domid, self.slot);
             tracing::warn!("domain {domid} {slot}: its ring is not where it was left");
         }
@@ -164,7 +166,8 @@ impl Console {
         if self.has_event_index() {
             self.link.ring.enable_event_index();
         }
-        self.notify(events)
+        self.notify(events)?;
+        Ok(ours)
     }
 
     /// Goes on with another ring, as after a guest's kexec.
@@ -187,17 +190,28 @@ impl Console {
         &self.pty
     }
 
-    pub(crate) fn log(&mut self) -> Option<&mut Log> {
-        self.log.as_mut()
+    pub(crate) fn history(&self) -> &Arc<History> {
+        &self.history
     }
 
-    pub(crate) fn history(&self) -> &History {
-        &self.history
+    /// Has its output logged.
+    pub(crate) fn set_log(&mut self, log: Log) {
+        self.log = Some(log);
+    }
+
+    /// The log, when the console is let go of.
+    pub(crate) fn into_log(self) -> Option<Log> {
+        self.log
     }
 
     /// How many have the pty open.
     pub(crate) fn viewers(&self) -> usize {
         self.viewers
+    }
+
+    /// Bytes that are missing from the log.
+    pub(crate) fn log_lost(&self) -> u64 {
+        self.log.as_ref().map_or(0, Log::lost)
     }
 
     pub(crate) fn dropped(&self) -> u64 {
@@ -286,16 +300,16 @@ impl Console {
             if taken.bytes == 0 {
                 return Ok(true);
             }
-            // Kept and logged before the ring lets go of them: what a crash
-            // cuts off is taken again by the next daemon.
+            // Kept before the ring lets go of them: what a crash cuts off is
+            // taken again by the next daemon.
             let bytes = &buffer[..taken.bytes];
             let mark = Mark {
                 ring: self.link.ring_id,
                 out_cons: self.link.ring.out_cons_after(bytes.len()),
             };
             self.history.append(bytes, mark)?;
-            if let Some(log) = &mut self.log {
-                log.write(bytes);
+            if let Some(log) = &self.log {
+                log.more();
             }
             self.empty_events = 0;
             self.counters.from_guest += bytes.len() as u64;
@@ -388,14 +402,7 @@ impl Console {
             }
         }
         let more = self.audience.feed(&self.history, BUDGET)?;
-        let end = self.history.end();
-        let oldest = end.saturating_sub(self.capacity());
-        let slowest = self
-            .audience
-            .span()
-            .map_or(u64::MAX, |(slowest, _)| slowest);
-        let waiting = self.shown.position().min(slowest);
-        self.history.release(waiting.max(oldest));
+        self.release();
         Ok(more)
     }
 
@@ -403,6 +410,19 @@ impl Console {
     pub(crate) fn take_leave(&mut self, why: &str) {
         self.audience.end(&self.history, why);
         self.audience = Audience::default();
+    }
+
+    /// Gives up what nobody waits for any more, or has waited for too long.
+    fn release(&self) {
+        let end = self.history.end();
+        let slowest = self.audience.span().map(|(slowest, _)| slowest);
+        let shown = (self.viewers > 0).then(|| self.shown.position());
+        let waiting = slowest.into_iter().chain(shown).min().unwrap_or(end);
+        let mut floor = waiting.max(end.saturating_sub(self.capacity()));
+        if let Some(log) = &self.log {
+            floor = floor.min(log.position().max(end.saturating_sub(log.allowance())));
+        }
+        self.history.release(floor);
     }
 
     fn notify(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {

@@ -100,6 +100,9 @@ pub struct ConsoleStatus {
     pub out_waiting: usize,
     /// Bytes in the ring, to the guest.
     pub in_waiting: usize,
+    /// Bytes that are missing from the log.
+    #[serde(default)]
+    pub log_lost: u64,
     /// `connected`, or why not.
     pub state: String,
 }

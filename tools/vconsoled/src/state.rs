@@ -2,10 +2,11 @@
 //! The directory where histories outlive the daemon: a file for each console,
 //! named `DOMID-SLOT`, as long as the domain is there.
 
+use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use xen_io::DomId;
 
@@ -48,11 +49,15 @@ impl State {
         let Some(path) = self.path(domid, slot) else {
             return History::in_memory(scrollback);
         };
-        let owner = format!("vconsoled {FORMAT} {slot} {instance}");
-        History::open(&path, &owner, scrollback).or_else(|error| {
-            tracing::warn!("{}: {error}; a restart loses history", path.display());
-            History::in_memory(scrollback)
-        })
+        open(&path, &format!("{slot} {instance}"), scrollback)
+    }
+
+    /// The history of the hypervisor's own messages, since `boot`.
+    pub(crate) fn open_hypervisor(&self, boot: &str) -> io::Result<History> {
+        match &self.dir {
+            Some(dir) => open(&dir.join("hypervisor"), boot, 0),
+            None => History::in_memory(0),
+        }
     }
 
     /// Forgets a console that is gone for good.
@@ -63,24 +68,32 @@ impl State {
         }
     }
 
-    /// Forgets the consoles of domains that `lives` does not know.
-    pub(crate) fn prune(&self, lives: impl Fn(DomId) -> bool) {
+    /// Files of domains that `lives` does not know.
+    pub(crate) fn orphans(&self, lives: impl Fn(DomId) -> bool) -> Vec<PathBuf> {
         let Some(Ok(entries)) = self.dir.as_ref().map(std::fs::read_dir) else {
-            return;
+            return Vec::new();
         };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let domid = name
-                .to_str()
-                .and_then(|name| name.split_once('-'))
-                .and_then(|(domid, _)| domid.parse().ok());
-            if domid.is_some_and(|domid| !lives(DomId(domid))) {
-                let _gone = std::fs::remove_file(entry.path());
-            }
-        }
+        let is_orphan = |name: &OsStr| {
+            let domid = name.to_str()?.split_once('-')?.0.parse().ok()?;
+            Some(!lives(DomId(domid)))
+        };
+        entries
+            .flatten()
+            .filter(|entry| is_orphan(&entry.file_name()).unwrap_or(false))
+            .map(|entry| entry.path())
+            .collect()
     }
 
-    fn path(&self, domid: DomId, slot: Slot) -> Option<PathBuf> {
+    /// Where a console's history is, if it outlives the daemon.
+    pub(crate) fn path(&self, domid: DomId, slot: Slot) -> Option<PathBuf> {
         Some(self.dir.as_ref()?.join(format!("{domid}-{slot}")))
     }
+}
+
+fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<History> {
+    let owner = format!("vconsoled {FORMAT} {owner}");
+    History::open(path, &owner, scrollback).or_else(|error| {
+        tracing::warn!("{}: {error}; a restart loses history", path.display());
+        History::in_memory(scrollback)
+    })
 }

@@ -101,24 +101,11 @@ impl History {
     /// compared) or makes no sense. Fails when another process has it, or
     /// when it is no regular file.
     pub fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<Self> {
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            let why = "not a regular file";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-        }
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        let file = open(path, true)?;
+        let length = file.metadata()?.len();
         let mut history = Self::over(file, scrollback);
         let owner = &owner.as_bytes()[..owner.len().min(NOTE_MAX)];
-        if metadata.len() > 0 && !history.take_up(owner, metadata.len()) {
+        if length > 0 && !history.take_up(owner, length) {
             tracing::warn!("{}: not this console's; it begins anew", path.display());
             history.file().set_len(0)?;
             history = Self::over(
@@ -131,6 +118,17 @@ impl History {
         }
         history.note(Note::Owner, owner)?;
         Ok(history)
+    }
+
+    /// The history that a daemon left at `path`, whoever's it was; `None` if
+    /// there is none or it makes no sense.
+    #[must_use]
+    pub fn adopt(path: &Path) -> Option<Self> {
+        let file = open(path, false).ok()?;
+        let length = file.metadata().ok()?.len();
+        let mut history = Self::over(file, 0);
+        let owner = history.noted(Note::Owner)?;
+        history.take_up(&owner, length).then_some(history)
     }
 
     fn over(file: File, scrollback: u64) -> Self {
@@ -345,6 +343,25 @@ impl History {
     fn writer(&self) -> std::sync::MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens a history's file, for this process alone.
+fn open(path: &Path, create: bool) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(create)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        let why = "not a regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
 }
 
 fn memory() -> io::Result<File> {

@@ -31,6 +31,8 @@ pub enum Note {
     Log = 3,
     /// What tells this history from any other.
     Stream = 4,
+    /// Where the log is.
+    LogPath = 5,
 }
 
 impl Note {

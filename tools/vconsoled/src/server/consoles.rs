@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT
 //! Connecting to a console's ring, and letting go of it.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
-use xen_io::DomId;
 use xen_io::xenstore::domain_path;
 
 use super::{Key, Server, take_token};
-use crate::config::Filter;
+use crate::config::{Config, ConsoleConfig};
 use crate::console::{Console, Link};
-use crate::hypervisor::Messages;
-use crate::log::{self, Log, Style};
+use crate::history::{History, Note};
+use crate::log::{self, Rotation, Style};
 use crate::pty::Pty;
-use crate::source::{Slot, Source};
+use crate::source::Source;
 
 impl Server {
     pub(super) fn connect(&mut self, (domid, slot): Key, source: Source) -> io::Result<()> {
@@ -26,7 +29,6 @@ impl Server {
             .unwrap_or_default();
         let pty = Pty::open()
             .map_err(|error| io::Error::new(error.kind(), format!("no pty to be had: {error}")))?;
-        let log = self.open_log(domid, slot, &name);
         let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
         let link = Link::new(source, ring, port);
         let instance = crate::source::text(&mut self.store, &format!("{}/vm", domain_path(domid)))
@@ -37,15 +39,7 @@ impl Server {
         let history = self
             .state
             .open(domid, slot, &instance, config.history.0.0)?;
-        let mut console = Console::new(
-            (domid, slot),
-            name,
-            link,
-            history,
-            pty,
-            log,
-            config.overflow,
-        );
+        let mut console = Console::new((domid, slot), name, link, history, pty, config.overflow);
         let token = take_token(&mut self.next_token).0;
         match self
             .viewers
@@ -62,7 +56,9 @@ impl Server {
         self.by_key.insert((domid, slot), token);
         self.by_port.insert(port, token);
         self.consoles.insert(token, console);
-        self.start(token).inspect_err(|_| self.disconnect(token))
+        self.start(token).inspect_err(|_| {
+            self.disconnect(token);
+        })
     }
 
     /// Sets a console going that is in the books, and tells of its pty last:
@@ -72,7 +68,13 @@ impl Server {
             return Ok(());
         };
         let (domid, slot, tty) = (console.domid, console.slot, console.pty().name().to_owned());
-        console.start(self.events.as_mut())?;
+        let ours = console.start(self.events.as_mut())?;
+        let config = self.config.console(&console.name, slot.name());
+        if config.log {
+            let path = log_path(&self.config, console);
+            let history = Arc::clone(console.history());
+            console.set_log(self.logs.open(path, log_options(config), history, ours));
+        }
         let raw = console.pty().as_fd().as_raw_fd();
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll
@@ -113,15 +115,27 @@ impl Server {
         drop(console.relink(Link::new(source, ring, port)));
         self.by_port.insert(port, token);
         self.ready.push_back(token);
-        console.start(self.events.as_mut())
+        console.start(self.events.as_mut()).map(drop)
+    }
+
+    /// Lets go of a console for good: of what would be kept for the next
+    /// daemon too, once the log is complete.
+    pub(super) fn retire(&mut self, (domid, slot): Key) {
+        let console = self.by_key.get(&(domid, slot)).copied();
+        let log = console
+            .and_then(|token| self.disconnect(token))
+            .and_then(Console::into_log);
+        let state = self.state.path(domid, slot);
+        match log {
+            Some(log) => log.finish(state),
+            None => self.state.remove(domid, slot),
+        }
     }
 
     /// Lets go of a console: its page above all, which would keep a dead
     /// domain's memory.
-    pub(super) fn disconnect(&mut self, token: usize) {
-        let Some(mut console) = self.consoles.remove(&token) else {
-            return;
-        };
+    pub(super) fn disconnect(&mut self, token: usize) -> Option<Console> {
+        let mut console = self.consoles.remove(&token)?;
         let (domid, slot) = (console.domid, console.slot);
         // What is still in the ring goes to the log, if the ring is there.
         let _last = console.turn(self.events.as_mut(), Instant::now());
@@ -152,39 +166,49 @@ impl Server {
             tracing::warn!("domain {domid} {slot}: its pty stays announced: {error}");
         }
         tracing::info!("domain {domid} {slot}: let go");
+        Some(console)
     }
 
-    pub(super) fn open_log(&self, domid: DomId, slot: Slot, name: &str) -> Option<Log> {
-        let config = self.config.console(name, slot.name());
-        if !config.log {
-            return None;
-        }
-        let style = Style {
-            timestamps: config.timestamps,
-            replace_escape: config.filter == Filter::Dot,
-        };
-        let dir = &self.config.log.dir;
-        let suffix = slot.log_suffix();
-        let path = if log::is_plain(name) {
-            dir.join(format!("guest-{name}{suffix}.log"))
-        } else {
-            tracing::warn!("domain {domid}: the name {name:?} cannot name a log, its number does");
-            dir.join(format!("guest-dom{domid}{suffix}.log"))
-        };
-        Log::open(path.clone(), style)
-            .inspect_err(|error| tracing::error!("{}: {error}", path.display()))
-            .ok()
-    }
-
-    pub(super) fn reopen_logs(&mut self) {
-        if let Some(Err(error)) = self.messages.as_mut().map(Messages::reopen) {
-            tracing::error!("the hypervisor's log cannot be opened again: {error}");
-        }
-        for console in self.consoles.values_mut() {
-            let (domid, slot) = (console.domid, console.slot);
-            if let Some(Err(error)) = console.log().map(Log::reopen) {
-                tracing::error!("domain {domid} {slot}: its log cannot be opened again: {error}");
+    /// Completes the logs of consoles that went while no daemon was there.
+    pub(super) fn finish_orphans(&self) {
+        let domains = &self.domains;
+        for path in self.state.orphans(|domid| domains.contains(&domid)) {
+            let log = History::adopt(&path).and_then(|history| {
+                let log = PathBuf::from(OsString::from_vec(history.noted(Note::LogPath)?));
+                // What its domain's name was is not known any more.
+                let options = log_options(self.config.console("", ""));
+                (log.parent() == Some(&self.config.log.dir))
+                    .then(|| self.logs.open(log, options, Arc::new(history), true))
+            });
+            match log {
+                Some(log) => log.finish(Some(path)),
+                None => drop(std::fs::remove_file(path)),
             }
         }
+    }
+}
+
+/// Where a console's log goes.
+fn log_path(config: &Config, console: &Console) -> PathBuf {
+    let dir = &config.log.dir;
+    let (domid, name, suffix) = (console.domid, &console.name, console.slot.log_suffix());
+    if log::is_plain(name) {
+        dir.join(format!("guest-{name}{suffix}.log"))
+    } else {
+        tracing::warn!("domain {domid}: the name {name:?} cannot name a log, its number does");
+        dir.join(format!("guest-dom{domid}{suffix}.log"))
+    }
+}
+
+fn log_options(config: ConsoleConfig) -> log::Options {
+    log::Options {
+        style: Style {
+            timestamps: config.timestamps,
+            filter: config.filter,
+        },
+        rotation: Rotation {
+            size: config.size.0,
+            count: config.count,
+        },
     }
 }

@@ -91,10 +91,7 @@ impl Server {
         self.domains.remove(&domid);
         for slot in Slot::ALL {
             self.failures.remove(&(domid, slot));
-            if let Some(token) = self.by_key.get(&(domid, slot)) {
-                self.disconnect(*token);
-            }
-            self.state.remove(domid, slot);
+            self.retire((domid, slot));
             self.store
                 .unwatch(&slot.path(domid), &format!("{domid}/{slot}"))?;
         }
@@ -109,9 +106,8 @@ impl Server {
             Ok(Some(source)) => source,
             Ok(None) => {
                 self.failures.remove(&key);
-                if let Some(token) = token {
-                    self.disconnect(token);
-                    self.state.remove(domid, slot);
+                if token.is_some() {
+                    self.retire(key);
                 }
                 return;
             }

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::console::{Console, Next};
 use crate::control::Control;
 use crate::hypervisor::Messages;
+use crate::log::Logs;
 use crate::service::{self, Watchdog};
 use crate::sockets::Sockets;
 use crate::source::Slot;
@@ -41,6 +42,10 @@ const CONTROL: Token = Token(3);
 const VIEWERS: Token = Token(4);
 /// The first token that is given out.
 const FIRST_FREE: usize = 16;
+
+/// How long an orderly end waits for the disk. What is not in the logs by then
+/// is left to the next daemon.
+const LOGS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Tells a running [`Server`] what to do, from any thread.
 #[derive(Clone)]
@@ -78,6 +83,7 @@ type Key = (DomId, Slot);
 pub struct Server {
     config: Config,
     state: State,
+    logs: Logs,
     hypervisor: Box<dyn Hypervisor>,
     events: Box<dyn EventChannels>,
     store: Client,
@@ -133,8 +139,9 @@ impl Server {
             .inspect_err(|error| tracing::warn!("viewers cannot be counted: {error}"))
             .ok();
         let state = State::new(config.state_dir.clone());
+        let logs = Logs::start()?;
         let messages = config.log.hypervisor.then(|| {
-            Messages::open(&config, events.as_mut())
+            Messages::open(&config, &state, &logs, events.as_mut())
                 .inspect_err(|error| {
                     tracing::error!("the hypervisor's messages are not logged: {error}");
                 })
@@ -143,6 +150,7 @@ impl Server {
         let server = Self {
             config,
             state,
+            logs,
             hypervisor,
             events,
             store,
@@ -186,6 +194,8 @@ impl Server {
         for token in served {
             self.disconnect(token);
         }
+        self.messages = None;
+        self.logs.finish(LOGS_PATIENCE);
         result
     }
 
@@ -193,8 +203,7 @@ impl Server {
         self.store.watch("@introduceDomain", DOMAINS)?;
         self.store.watch("@releaseDomain", DOMAINS)?;
         self.follow_store()?;
-        let domains = &self.domains;
-        self.state.prune(|domid| domains.contains(&domid));
+        self.finish_orphans();
         ready();
         service::ready();
         let mut happened = Events::with_capacity(256);
@@ -209,7 +218,7 @@ impl Server {
             }
             if self.requests.reopen_logs.swap(false, Ordering::AcqRel) {
                 service::reloading();
-                self.reopen_logs();
+                self.logs.reopen();
                 service::ready();
             }
             self.on_time(Instant::now());

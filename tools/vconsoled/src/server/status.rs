@@ -22,6 +22,7 @@ impl Server {
             lost: console.audience.lost(),
             out_waiting: console.waiting().0,
             in_waiting: console.waiting().1,
+            log_lost: console.log_lost(),
             state: "connected".to_owned(),
         });
         let failed = self
@@ -43,6 +44,7 @@ impl Server {
                 lost: 0,
                 out_waiting: 0,
                 in_waiting: 0,
+                log_lost: 0,
                 state: failure.why.clone(),
             });
         let mut consoles: Vec<ConsoleStatus> = served.chain(failed).collect();

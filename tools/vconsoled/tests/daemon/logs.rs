@@ -3,7 +3,7 @@
 
 use crate::support::*;
 use vconsoled::Config;
-use vconsoled::config::{Filter, Logs};
+use vconsoled::config::{Filter, Logs, Size};
 use xen_io::fake::Machine;
 
 #[test]
@@ -73,4 +73,130 @@ fn a_log_that_cannot_be_opened_costs_only_the_log() {
     pv.send(b"served");
     assert_eq!(Viewer::open(&machine, domid, PV).read(6), b"served");
     assert!(!target.exists(), "the link was not followed");
+}
+
+/// What a log holds when the daemon has nothing more to write.
+fn logged(dir: &tempfile::TempDir, log: Logs, sent: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let machine = Machine::new();
+    let (_, mut pv, _) = guest(&machine, "guest");
+    let config = Config {
+        log,
+        ..Config::default()
+    };
+    let daemon = Daemon::start(&machine, config);
+    pv.send(sent);
+    daemon.stop().unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let content = std::fs::read(entry.path()).unwrap();
+            (entry.file_name().into_string().unwrap(), content)
+        })
+        .filter(|(name, _)| !name.contains("vuart"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Numbered lines.
+fn lines(count: usize) -> Vec<u8> {
+    (0..count)
+        .flat_map(|n| format!("line {n} of output\r\n").into_bytes())
+        .collect()
+}
+
+#[test]
+fn a_log_that_is_full_begins_a_new_file_at_the_end_of_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Logs {
+        size: Size(10_000),
+        count: 100,
+        ..logs_in(dir.path())
+    };
+    let sent = lines(5000);
+    let mut files = logged(&dir, log, &sent);
+    let newest = files.remove(0);
+    assert_eq!(newest.0, "guest-guest.log");
+    files.sort_by_key(|(name, _)| {
+        let number = name.rsplit_once('.').unwrap().1;
+        std::cmp::Reverse(number.parse::<u32>().unwrap())
+    });
+    files.push(newest);
+    assert!((10..30).contains(&files.len()), "{} files", files.len());
+    let mut all = Vec::new();
+    for (name, content) in files {
+        assert!(content.len() <= 10_000, "{name}: {}", content.len());
+        assert!(content.ends_with(b"\r\n"), "{name} ends within a line");
+        all.extend(content);
+    }
+    assert!(all == sent, "lost, repeated or out of order");
+}
+
+#[test]
+fn only_so_many_old_files_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Logs {
+        size: Size(4000),
+        count: 2,
+        ..logs_in(dir.path())
+    };
+    let sent = lines(5000);
+    let files = logged(&dir, log, &sent);
+    let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = ["guest-guest.log", "guest-guest.log.1", "guest-guest.log.2"];
+    assert_eq!(names, expected);
+    let tail = [&files[2].1[..], &files[1].1, &files[0].1].concat();
+    assert!(sent.ends_with(&tail), "the newest are kept, in order");
+}
+
+#[test]
+fn escape_sequences_are_left_out_unless_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let sent = b"\x1b[1;32mOK\x1b[0m \x1b]0;title\x07done\r\n";
+    let files = {
+        let log = Logs {
+            filter: Filter::default(),
+            ..logs_in(dir.path())
+        };
+        logged(&dir, log, sent)
+    };
+    assert_eq!(files[0].1, b"OK done\r\n");
+}
+
+#[test]
+fn lines_start_with_the_time_across_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    let machine = Machine::new();
+    let (_, mut pv, _) = guest(&machine, "guest");
+    let config = Config {
+        state_dir: Some(dir.path().join("state")),
+        log: Logs {
+            timestamps: true,
+            filter: Filter::Strip,
+            ..logs_in(&logs)
+        },
+        ..Config::default()
+    };
+    // The restart comes within a line, and within a sequence.
+    for part in [&b"one\nt\x1b[3"[..], b"1mwo\nthree"] {
+        let daemon = Daemon::start(&machine, config.clone());
+        pv.send(part);
+        daemon.stop().unwrap();
+    }
+    let log = std::fs::read_to_string(logs.join("guest-guest.log")).unwrap();
+    let said: Vec<&str> = log
+        .lines()
+        .map(|line| {
+            let (stamp, said) = line.split_at(22);
+            assert!(
+                stamp.starts_with("[20") && stamp.ends_with("] "),
+                "{line:?}"
+            );
+            said
+        })
+        .collect();
+    assert_eq!(said, ["Logfile Opened", "one", "two", "three"]);
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
-use vconsoled::config::{Logs, Sockets};
+use vconsoled::config::{Filter, Logs, Sockets};
 use vconsoled::{Config, Handle, Server, Status};
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::port::RingPort;
@@ -350,10 +350,11 @@ pub(crate) fn control_at(socket: &Path) -> Sockets {
     }
 }
 
-/// Logs of the guests' consoles in a folder.
+/// Logs of the guests' consoles in a folder, with every byte as it came.
 pub(crate) fn logs_in(dir: &Path) -> Logs {
     Logs {
         guests: true,
+        filter: Filter::None,
         dir: dir.to_owned(),
         ..Logs::default()
     }
