@@ -150,7 +150,7 @@ impl Default for Sockets {
             control: None,
             control_mode: Mode(0o600),
             metrics: None,
-            metrics_mode: Mode(0o660),
+            metrics_mode: Mode(0o600),
             consoles: None,
             consoles_mode: Mode(0o600),
             group: None,

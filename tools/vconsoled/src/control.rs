@@ -5,14 +5,14 @@
 //! `DOMID/CONSOLE`.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use mio::net::{UnixListener, UnixStream};
+use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use serde::{Deserialize, Serialize};
+
+use crate::listener::{Access, Listener};
 
 /// Longest request, in bytes.
 const REQUEST_MAX: usize = 1024;
@@ -109,8 +109,7 @@ pub struct ConsoleStatus {
 
 /// The listening socket and its clients.
 pub(crate) struct Control {
-    path: PathBuf,
-    listener: UnixListener,
+    listener: Listener,
     clients: BTreeMap<Token, Client>,
 }
 
@@ -122,20 +121,16 @@ struct Client {
 }
 
 impl Control {
-    /// Listens at `path`, which only root may use.
-    pub(crate) fn listen(path: &Path, registry: &Registry, token: Token) -> io::Result<Self> {
-        if let Some(parent) = path.parent() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(parent)?;
-        }
-        remove_stale(path)?;
-        let mut listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        registry.register(&mut listener, token, Interest::READABLE)?;
+    /// Listens at `path`.
+    pub(crate) fn listen(
+        path: &Path,
+        access: Access,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let mut listener = Listener::bind(path, access)?;
+        listener.register(registry, token)?;
         Ok(Self {
-            path: path.to_owned(),
             listener,
             clients: BTreeMap::new(),
         })
@@ -143,7 +138,7 @@ impl Control {
 
     /// Takes in everyone who has connected.
     pub(crate) fn accept(&mut self, registry: &Registry, mut token: impl FnMut() -> Token) {
-        while let Ok((mut stream, _)) = self.listener.accept() {
+        while let Some(mut stream) = self.listener.accept() {
             let token = token();
             let interest = Interest::READABLE | Interest::WRITABLE;
             if registry.register(&mut stream, token, interest).is_err() {
@@ -182,13 +177,6 @@ impl Control {
         // It goes on under another token.
         registry.deregister(&mut client.stream).ok()?;
         Some((client.stream, client.request))
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        // Whoever removed it already has done our work.
-        let _gone = std::fs::remove_file(&self.path);
     }
 }
 
@@ -253,23 +241,4 @@ fn answer(request: &[u8], obey: impl FnOnce(Request) -> Answer) -> Vec<u8> {
         serde_json::to_string(&answer).unwrap_or_else(|_| r#"{"error":"internal"}"#.to_owned());
     line.push('\n');
     line.into_bytes()
-}
-
-/// Removes the socket of a daemon that is gone. One that answers is not.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.file_type().is_socket() => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                let what = format!("another daemon answers at {}", path.display());
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
-            }
-            std::fs::remove_file(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(_) => {
-            let what = format!("{} is in the way and no socket", path.display());
-            Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
-        }
-        Err(error) => Err(error),
-    }
 }

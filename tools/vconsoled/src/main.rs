@@ -51,7 +51,7 @@ fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     let platform = Platform::open().context("this does not look like a Xen control domain")?;
     // No thread may have been started yet.
     let in_force = privileges::give_up(&config)?;
-    let server = Server::new(platform, config)?;
+    let server = Server::new(platform, config)?.with_in_force(in_force.clone());
     follow_signals(server.handle())?;
     let ended = server.run(|| {
         if let Some(detached) = detached {

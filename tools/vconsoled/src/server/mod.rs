@@ -26,7 +26,10 @@ use crate::config::Config;
 use crate::console::{Console, Next};
 use crate::control::Control;
 use crate::hypervisor::Messages;
+use crate::listener::Access;
 use crate::log::Logs;
+use crate::metrics::{self, Metrics};
+use crate::privileges::InForce;
 use crate::service::{self, Watchdog};
 use crate::sockets::Sockets;
 use crate::source::Slot;
@@ -40,6 +43,7 @@ const STORE: Token = Token(1);
 const HANDLE: Token = Token(2);
 const CONTROL: Token = Token(3);
 const VIEWERS: Token = Token(4);
+const METRICS: Token = Token(5);
 /// The first token that is given out.
 const FIRST_FREE: usize = 16;
 
@@ -90,6 +94,8 @@ pub struct Server {
     poll: Poll,
     requests: Arc<Requests>,
     control: Option<Control>,
+    metrics: Option<Metrics>,
+    process: metrics::Process,
     sockets: Option<Sockets>,
     viewers: Option<Viewers>,
     messages: Option<Messages>,
@@ -123,7 +129,23 @@ impl Server {
             reopen_logs: AtomicBool::new(false),
         };
         let control = match &config.sockets.control {
-            Some(path) => Some(Control::listen(path, registry, CONTROL)?),
+            Some(path) => {
+                let access = Access {
+                    mode: config.sockets.control_mode,
+                    group: config.sockets.group.as_deref(),
+                };
+                Some(Control::listen(path, access, registry, CONTROL)?)
+            }
+            None => None,
+        };
+        let metrics = match &config.sockets.metrics {
+            Some(path) => {
+                let access = Access {
+                    mode: config.sockets.metrics_mode,
+                    group: config.sockets.group.as_deref(),
+                };
+                Some(Metrics::listen(path, access, registry, METRICS)?)
+            }
             None => None,
         };
         // Only after the control socket: there is no other daemon.
@@ -156,6 +178,8 @@ impl Server {
             store,
             requests: Arc::new(requests),
             control,
+            metrics,
+            process: metrics::Process::default(),
             sockets,
             viewers,
             messages: messages.flatten(),
@@ -178,6 +202,13 @@ impl Server {
             server.register(viewers, VIEWERS)?;
         }
         Ok(server)
+    }
+
+    /// What the process gave up, to be told with the counters.
+    #[must_use]
+    pub fn with_in_force(mut self, in_force: InForce) -> Self {
+        self.process.in_force = Some(in_force);
+        self
     }
 
     /// A way to reach the server while it runs.
@@ -256,6 +287,12 @@ impl Server {
                     control.accept(registry, || take_token(next));
                 }
             }
+            METRICS => {
+                let (registry, next) = (self.poll.registry(), &mut self.next_token);
+                if let Some(metrics) = &mut self.metrics {
+                    metrics.accept(registry, || take_token(next));
+                }
+            }
             VIEWERS => self.on_viewers()?,
             token => {
                 if let Some(console) = self.consoles.get_mut(&token.0) {
@@ -270,6 +307,10 @@ impl Server {
                     if let Some((stream, line)) = attach {
                         self.attach(stream, &line);
                     }
+                }
+                if let Some(mut metrics) = self.metrics.take() {
+                    metrics.serve(token, || self.metrics_text());
+                    self.metrics = Some(metrics);
                 }
             }
         }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! What is told of the consoles on the control socket.
+//! What is told of the consoles, on the control socket and in counters.
 
 use super::Server;
 use crate::control::{ConsoleStatus, Status};
 
 impl Server {
+    pub(super) fn metrics_text(&self) -> String {
+        crate::metrics::write(&self.status().consoles, &self.process)
+    }
+
     pub(super) fn status(&self) -> Status {
         let served = self.consoles.values().map(|console| ConsoleStatus {
             domid: console.domid.0,

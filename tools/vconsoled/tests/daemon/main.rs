@@ -5,6 +5,7 @@
 mod control;
 mod hypervisor;
 mod logs;
+mod metrics;
 mod peer;
 mod serving;
 mod support;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+//! A unix socket at a path of its own, with the permissions that the operator
+//! wants from the moment it can be found. It is removed with this.
+
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use mio::event::Source;
+use mio::net::{UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+use nix::unistd::Group;
+use rustix::fs::Mode as Bits;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::config::Mode;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 64;
+
+/// Who may connect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access<'a> {
+    /// The socket's permissions.
+    pub(crate) mode: Mode,
+    /// Its group; the process's without it.
+    pub(crate) group: Option<&'a str>,
+}
+
+/// A socket that is listened to.
+pub(crate) struct Listener {
+    path: PathBuf,
+    socket: UnixListener,
+}
+
+impl Listener {
+    /// Listens at `path`, in place of a daemon that is gone.
+    pub(crate) fn bind(path: &Path, access: Access) -> io::Result<Self> {
+        let named = |error: io::Error| {
+            let what = format!("the socket {}: {error}", path.display());
+            io::Error::new(error.kind(), what)
+        };
+        Self::bind_at(path, access).map_err(named)
+    }
+
+    fn bind_at(path: &Path, access: Access) -> io::Result<Self> {
+        if let Some(parent) = path.parent() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(parent)?;
+        }
+        remove_stale(path)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        // Before it has a name: there is no moment with wider permissions.
+        rustix::fs::fchmod(&socket, Bits::RUSR | Bits::WUSR)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        let listener = Self {
+            path: path.to_owned(),
+            socket: UnixListener::from_std(socket.into()),
+        };
+        if let Some(name) = access.group {
+            let group = Group::from_name(name)?
+                .ok_or_else(|| io::Error::other(format!("there is no group {name}")))?;
+            chown(path, None, Some(group.gid.as_raw()))?;
+        }
+        std::fs::set_permissions(path, Permissions::from_mode(access.mode.0))?;
+        rustix::net::listen(&listener.socket, BACKLOG)?;
+        Ok(listener)
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.socket.register(registry, token, Interest::READABLE)
+    }
+
+    /// The next who has connected.
+    pub(crate) fn accept(&self) -> Option<UnixStream> {
+        loop {
+            match self.socket.accept() {
+                Ok((stream, _)) => return Some(stream),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Whoever removed it already has done our work.
+        let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Removes the socket of a daemon that is gone. One that answers is not.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                let what = "another daemon answers there";
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+            }
+            std::fs::remove_file(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(_) => {
+            let what = "something that is no socket is in the way";
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//! The counters' socket.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use crate::support::*;
+use vconsoled::Config;
+use vconsoled::config::{Mode, Sockets};
+use xen_io::fake::Machine;
+
+fn config(dir: &tempfile::TempDir) -> (Config, PathBuf) {
+    let path = dir.path().join("run/metrics.sock");
+    let config = Config {
+        sockets: Sockets {
+            metrics: Some(path.clone()),
+            ..Sockets::default()
+        },
+        ..Config::default()
+    };
+    (config, path)
+}
+
+fn ask(path: &Path, request: &[u8]) -> String {
+    let mut socket = UnixStream::connect(path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(request).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn counters_are_told_as_prometheus_reads_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, path) = config(&dir);
+    let machine = Machine::new();
+    let (domid, mut pv, _uart) = guest(&machine, "web");
+    let daemon = Daemon::start(&machine, config);
+    pv.send(b"four");
+    Viewer::open(&machine, domid, PV).read(4);
+
+    let answer = ask(&path, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let (header, text) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(header.starts_with("HTTP/1.0 200 OK\r\n"), "{header}");
+    let length = format!("Content-Length: {}", text.len());
+    assert!(header.contains("text/plain; version=0.0.4") && header.contains(&length));
+    let line = "vconsoled_console_bytes_total\
+        {domid=\"1\",domain=\"web\",console=\"pv0\",direction=\"out\"} 4\n";
+    assert!(text.contains(line), "{text}");
+
+    assert!(ask(&path, b"\n").contains(line), "the bare text");
+    let mut socket = UnixStream::connect(&path).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut bare = String::new();
+    socket.read_to_string(&mut bare).unwrap();
+    assert!(bare.starts_with("# HELP vconsoled_console_up"));
+    assert!(ask(&path, b"GET /x HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 404 "));
+    assert!(ask(&path, b"PUT / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 405 "));
+    daemon.stop().unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_socket_withstands_its_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, path) = config(&dir);
+    let machine = Machine::new();
+    let (_, mut pv, _uart) = guest(&machine, "web");
+    let _daemon = Daemon::start(&machine, config);
+    let _idle: Vec<_> = (0..40)
+        .map(|_| UnixStream::connect(&path).unwrap())
+        .collect();
+    // Asks again and again, and never reads.
+    let _deaf: Vec<_> = (0..40)
+        .map(|_| {
+            let mut socket = UnixStream::connect(&path).unwrap();
+            let _closed = socket.write_all(b"\n\n\n\n");
+            socket
+        })
+        .collect();
+    let mut endless = UnixStream::connect(&path).unwrap();
+    let flood = b"GET / HTTP/1.0\r\nX: ".repeat(200_000);
+    assert!(endless.write_all(&flood).is_err(), "it is cut off");
+    pv.send(b"served");
+    assert!(ask(&path, b"\n").contains("direction=\"out\"} 6\n"));
+}
+
+#[test]
+fn the_socket_has_the_permissions_that_are_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut config, path) = config(&dir);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let machine = Machine::new();
+    let daemon = Daemon::start(&machine, config.clone());
+    assert_eq!(mode(&path), 0o600);
+    daemon.stop().unwrap();
+    config.sockets.metrics_mode = Mode(0o666);
+    let daemon = Daemon::start(&machine, config.clone());
+    assert_eq!(mode(&path), 0o666);
+    daemon.stop().unwrap();
+
+    config.sockets.group = Some("nonesuch".to_owned());
+    let refused = vconsoled::Server::new(machine.platform().unwrap(), config);
+    let error = refused.err().unwrap().to_string();
+    assert!(error.contains("nonesuch"), "{error}");
+}
