@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use vpl011::ring::memory::RingMemory;
 use xen_io::fake::{Machine, Store};
 use xen_io::xenstore::{Access, Client, Permission, WatchEvent};
-use xen_io::{DomId, Gfn, GrantRef, HvmParam, Port, Resource, Virq};
+use xen_io::{DomId, Gfn, GrantRef, HvmParam, Platform, Port, Resource, Virq};
 
 const EPERM: i32 = 1;
 const ESRCH: i32 = 3;
@@ -430,4 +430,66 @@ fn what_the_hypervisor_says_is_told_and_read_once() {
     assert!(readable(&platform.events, Duration::ZERO));
     platform.events.unbind(port).unwrap();
     assert!(other.events.bind_virq(Virq::CON_RING).is_ok());
+}
+
+/// What [`Machine::platform`] gives, over a socket.
+#[test]
+fn another_process_reaches_the_same_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("xen");
+    let machine = Machine::new();
+    machine.listen(&socket).unwrap();
+    let domid = machine.create_domain("guest").unwrap();
+    let pv = machine.add_pv_console(domid).unwrap();
+    let vuart = machine.add_private_vuart(domid).unwrap();
+    machine.introduce(domid);
+    machine.say(b"Xen");
+
+    let mut platform = Platform::connect_fake(&socket).unwrap();
+    assert!(platform.store.is_introduced(domid).unwrap());
+    let hypervisor = platform.hypervisor.as_ref();
+    let port = hypervisor.hvm_param(domid, HvmParam::VUART_EVTCHN).unwrap();
+    assert_eq!(port, u64::from(vuart.line.port().0));
+    assert_eq!(
+        errno(hypervisor.hvm_param(DomId(99), HvmParam::VUART_PFN)),
+        Some(3)
+    );
+    let mut buffer = [0; 8];
+    let mut index = 0;
+    assert_eq!(hypervisor.read_console(&mut index, &mut buffer).unwrap(), 3);
+    assert_eq!((&buffer[..3], index), (&b"Xen"[..], 3));
+
+    let page = hypervisor.map_grant(domid, GrantRef::CONSOLE).unwrap();
+    let other = hypervisor.map_resource(domid, Resource::VUART).unwrap();
+    assert_eq!(machine.mapped_pages(domid), 2);
+    pv.page.store_u32(3084, 7);
+    assert_eq!(page.load_u32(3084), 7);
+    other.store_u32(3080, 8);
+    assert_eq!(vuart.page.load_u32(3080), 8);
+    drop(other);
+    assert_eq!(machine.mapped_pages(domid), 1);
+
+    let events = platform.events.as_mut();
+    let port = events.bind_interdomain(domid, pv.line.port()).unwrap();
+    assert!(readable(&platform.events, Duration::from_secs(10)));
+    let mut ports = Vec::new();
+    platform.events.pending(&mut ports).unwrap();
+    assert_eq!(ports, [port]);
+    pv.line.notify();
+    assert!(!readable(&platform.events, Duration::ZERO), "masked");
+    platform.events.unmask(port).unwrap();
+    assert!(readable(&platform.events, Duration::from_secs(10)));
+    platform.events.notify(port).unwrap();
+    assert!(pv.line.wait(Duration::from_secs(10)));
+
+    // The program ends without a word.
+    drop((platform, page));
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while pv.line.is_connected() || machine.mapped_pages(domid) > 0 {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "it still holds something"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

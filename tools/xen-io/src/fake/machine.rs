@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::events::{Events, Line, Switch};
 use super::store::Store;
-use crate::interface::{Hypervisor, Platform};
+use crate::interface::{EventChannels, Hypervisor, Platform};
 use crate::page::{Page, XEN_PAGE_SIZE};
 use crate::types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource, Virq};
 use crate::xenstore::{Access, Client, Permission, domain_path};
@@ -39,7 +39,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct Domain {
+pub(super) struct Domain {
     params: BTreeMap<HvmParam, u64>,
     grants: BTreeMap<GrantRef, Arc<Frame>>,
     gfns: BTreeMap<Gfn, Arc<Frame>>,
@@ -50,6 +50,18 @@ struct Domain {
 }
 
 impl Domain {
+    pub(super) fn resource(&self, resource: Resource) -> Option<&Arc<Frame>> {
+        self.resources.get(&resource)
+    }
+
+    pub(super) fn grant(&self, grant: GrantRef) -> Option<&Arc<Frame>> {
+        self.grants.get(&grant)
+    }
+
+    pub(super) fn gfn(&self, gfn: Gfn) -> Option<&Arc<Frame>> {
+        self.gfns.get(&gfn)
+    }
+
     /// Mappings of its pages by the control domain. A PV console's page can
     /// be had both by grant and by address.
     fn mapped(&self) -> usize {
@@ -68,7 +80,7 @@ impl Domain {
 }
 
 /// A page of a domain.
-struct Frame {
+pub(super) struct Frame {
     memory: OwnedFd,
     /// Mappings by the control domain, which keep a dead domain's memory.
     foreign_maps: AtomicUsize,
@@ -88,12 +100,6 @@ impl Frame {
     fn own(self: &Arc<Self>) -> io::Result<Page> {
         Page::map(self.memory.as_fd(), 0, Arc::clone(self))
     }
-
-    /// The page as the control domain sees it.
-    fn foreign(self: &Arc<Self>) -> io::Result<Page> {
-        self.foreign_maps.fetch_add(1, Ordering::Relaxed);
-        Page::map(self.memory.as_fd(), 0, ForeignMap(Arc::clone(self)))
-    }
 }
 
 /// The domain's ends of a console: the guest's of a PV console, the
@@ -105,7 +111,24 @@ pub struct Console {
     pub line: Line,
 }
 
-struct ForeignMap(Arc<Frame>);
+/// A page as the control domain sees it.
+pub(super) struct ForeignMap(Arc<Frame>);
+
+impl ForeignMap {
+    fn new(frame: Arc<Frame>) -> Self {
+        frame.foreign_maps.fetch_add(1, Ordering::Relaxed);
+        Self(frame)
+    }
+
+    pub(super) fn memory(&self) -> BorrowedFd<'_> {
+        self.0.memory.as_fd()
+    }
+
+    fn page(self) -> io::Result<Page> {
+        let frame = Arc::clone(&self.0);
+        Page::map(frame.memory.as_fd(), 0, self)
+    }
+}
 
 impl Drop for ForeignMap {
     fn drop(&mut self) {
@@ -130,9 +153,24 @@ impl Machine {
     pub fn platform(&self) -> io::Result<Platform> {
         Ok(Platform {
             hypervisor: Box::new(self.clone()),
-            events: Box::new(Events::open(&self.0.switch)?),
+            events: self.open_events()?,
             store: self.0.store.client(DomId::DOM0)?,
         })
+    }
+
+    /// A program's event channels.
+    pub(super) fn open_events(&self) -> io::Result<Box<dyn EventChannels>> {
+        Ok(Box::new(Events::open(&self.0.switch)?))
+    }
+
+    /// Maps a page of a domain into the control domain.
+    pub(super) fn map(
+        &self,
+        domid: DomId,
+        find: impl FnOnce(&Domain) -> Option<&Arc<Frame>>,
+    ) -> io::Result<ForeignMap> {
+        let frame = self.with(domid, |domain| find(domain).cloned())?;
+        Ok(ForeignMap::new(frame.ok_or(Errno::INVAL)?))
     }
 
     /// The host's xenstored.
@@ -347,21 +385,15 @@ impl Hypervisor for Machine {
     }
 
     fn map_resource(&self, domid: DomId, resource: Resource) -> io::Result<Page> {
-        self.with(domid, |domain| domain.resources.get(&resource).cloned())?
-            .ok_or(Errno::INVAL)?
-            .foreign()
+        self.map(domid, |domain| domain.resource(resource))?.page()
     }
 
     fn map_grant(&self, domid: DomId, grant: GrantRef) -> io::Result<Page> {
-        self.with(domid, |domain| domain.grants.get(&grant).cloned())?
-            .ok_or(Errno::INVAL)?
-            .foreign()
+        self.map(domid, |domain| domain.grant(grant))?.page()
     }
 
     fn map_gfn(&self, domid: DomId, gfn: Gfn) -> io::Result<Page> {
-        self.with(domid, |domain| domain.gfns.get(&gfn).cloned())?
-            .ok_or(Errno::INVAL)?
-            .foreign()
+        self.map(domid, |domain| domain.gfn(gfn))?.page()
     }
 
     fn read_console(&self, index: &mut u32, buffer: &mut [u8]) -> io::Result<usize> {

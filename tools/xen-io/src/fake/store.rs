@@ -90,9 +90,14 @@ type Answer = Result<Vec<u8>, Errno>;
 impl Store {
     /// A client that `domid` would have.
     pub fn client(&self, domid: DomId) -> io::Result<Client> {
+        Client::from_stream(self.connect(domid)?)
+    }
+
+    /// The connection of a client that `domid` would have.
+    pub(super) fn connect(&self, domid: DomId) -> io::Result<UnixStream> {
         let (ours, theirs) = UnixStream::pair()?;
         self.serve(ours, domid)?;
-        Client::from_stream(theirs)
+        Ok(theirs)
     }
 
     /// Serves everyone who connects to `socket` as the control domain.
