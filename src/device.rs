@@ -73,11 +73,12 @@ impl Pl011 {
         match register {
             Register::Data => {
                 let data = self.receiver.take(&mut self.interrupts);
+                self.transmitter.held_shown = false;
                 self.settle();
                 data
             }
             Register::ReceiveStatus => self.receiver.status.bits().into(),
-            Register::Flags => self.flags.get(),
+            Register::Flags => self.read_flags(),
             Register::LowPowerCounter => self.stored.ilpr,
             Register::IntegerBaudRate => self.stored.ibrd,
             Register::FractionalBaudRate => self.stored.fbrd,
@@ -212,6 +213,19 @@ impl Pl011 {
         self.stored.cr().is_set(CR::LBE)
     }
 
+    /// In loopback a full receiver holds the transmitter, but no time passes
+    /// here in which it would go on: the guest is told once, so that it can
+    /// read, and if it looks again instead, that time is over.
+    #[inline]
+    fn read_flags(&mut self) -> u16 {
+        let mut flags = self.flags;
+        if flags.is_set(FR::RXFF) && self.loops_to_receiver() && !self.transmitter.held_shown {
+            self.transmitter.held_shown = true;
+            flags.modify(FR::TXFF::SET + FR::BUSY::SET + FR::TXFE::CLEAR);
+        }
+        flags.get()
+    }
+
     fn read_status(&mut self, status: Interrupts) -> u16 {
         self.transmitter.seen(status);
         status.bits()
@@ -236,6 +250,7 @@ impl Pl011 {
         if deep != was_deep {
             self.transmitter.fifo.set_enabled(deep);
             self.receiver.set_enabled(deep, &mut self.interrupts);
+            self.transmitter.held_shown = false;
         }
         let (tx, rx) = self.triggers();
         self.transmitter.set_trigger(tx, &mut self.interrupts);
@@ -283,9 +298,14 @@ impl Pl011 {
     /// Only here RXE gates reception: Linux up to 4.0 loops a NUL back with
     /// RXE=0 to provoke a transmit interrupt, and must not find it afterwards.
     fn receive_looped(&mut self, character: Character) {
-        if self.stored.cr().is_set(CR::RXE) {
+        if self.loops_to_receiver() {
             self.receiver.store(character, &mut self.interrupts);
         }
+    }
+
+    fn loops_to_receiver(&self) -> bool {
+        let cr = self.stored.cr();
+        cr.is_set(CR::LBE) && cr.is_set(CR::RXE)
     }
 
     fn receive_from_line(&mut self, character: Character) {

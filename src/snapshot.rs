@@ -218,6 +218,7 @@ fn save_device(device: &Pl011, to: &mut Writer) {
         rx.overrun,
         rx.timeout_armed,
         rx.waiting,
+        tx.held_shown,
     ]));
     save_fifo(&tx.fifo, to, |&byte| [byte]);
     save_fifo(&rx.fifo, to, |character| {
@@ -237,11 +238,12 @@ fn restore_device(from: &mut Reader<'_>) -> Result<Pl011, Invalid> {
     device.interrupts.raw = interrupts(from, "UARTRIS")?;
     device.interrupts.mask = interrupts(from, "UARTIMSC")?;
     device.receiver.status = errors(from.take()?, "UARTRSR")?;
-    let [unseen, overrun, timeout_armed, waiting] = from.flags("device flags")?;
+    let [unseen, overrun, timeout_armed, waiting, held_shown] = from.flags("device flags")?;
     device.transmitter.unseen = unseen;
     device.receiver.overrun = overrun;
     device.receiver.timeout_armed = timeout_armed;
     device.receiver.waiting = waiting;
+    device.transmitter.held_shown = held_shown;
     restore_fifo(
         &mut device.transmitter.fifo,
         from,
@@ -271,7 +273,8 @@ fn check_device(device: &Pl011) -> Result<(), Invalid> {
     let (tx, rx) = (&device.transmitter, &device.receiver);
     let raw = device.interrupts.raw;
     check(rx.fifo.len() <= rx.fifo.depth(), "receive FIFO")?;
-    check(!rx.waiting || rx.fifo.is_full(), "device flags")?;
+    let full = rx.fifo.is_full();
+    check(full || !(rx.waiting || tx.held_shown), "device flags")?;
     check(!raw.contains(Interrupts::TX) || tx.at_trigger(), "UARTRIS")?;
     check(!raw.contains(Interrupts::RX) || rx.at_trigger(), "UARTRIS")?;
     let mut settled = device.interrupts.clone();

@@ -17,6 +17,9 @@ pub(crate) struct Transmitter {
     /// A character was written, and the guest has neither read TXRIS as 1 nor
     /// cleared it since.
     pub(crate) unseen: bool,
+    /// The guest was shown that a full receiver holds what it loops back, and
+    /// has read nothing since.
+    pub(crate) held_shown: bool,
     /// Characters written while even the FIFO's storage was full.
     pub(crate) dropped: u64,
 }
@@ -27,6 +30,7 @@ impl Transmitter {
             fifo: Fifo::new(),
             trigger: 0,
             unseen: false,
+            held_shown: false,
             dropped: 0,
         }
     }

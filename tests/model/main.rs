@@ -10,5 +10,6 @@
 mod bench;
 mod beside;
 mod conformance;
+mod held;
 mod properties;
 mod trap;

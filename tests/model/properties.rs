@@ -73,7 +73,15 @@ struct Levels {
 
 fn check_invariants(uart: &mut Bench, levels: &Levels) -> Result<(), TestCaseError> {
     let deep = uart.any(reg::LCR_H, lcr_h::FEN);
+    let first = uart.read(reg::FR);
     let flags = uart.read(reg::FR);
+    if first != flags {
+        let looped = cr::LBE | cr::RXE;
+        prop_assert_eq!(uart.read(reg::CR) & looped, looped, "a second look differs");
+        prop_assert!(flags & fr::RXFF != 0, "held although there is room");
+        let held = flags & !fr::TXFE | fr::TXFF | fr::BUSY;
+        prop_assert_eq!(first, held, "the loop is held");
+    }
     let raw = uart
         .uart
         .read(vpl011::Access::new(reg::RIS, Width::Word))
