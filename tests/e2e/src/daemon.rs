@@ -49,15 +49,27 @@ impl Status {
 
 /// Asks the daemon what it serves.
 pub(crate) fn status() -> Result<Status> {
+    let line = ask("status")?;
+    serde_json::from_str(&line).with_context(|| format!("the daemon's status is {line:?}"))
+}
+
+/// Has the daemon send a break to a console of a domain, by the console's
+/// name: its answer.
+pub(crate) fn send_break(domid: u16, console: &str) -> Result<String> {
+    ask(&format!("break {domid}/{console}"))
+}
+
+/// What the daemon answers to a request.
+fn ask(request: &str) -> Result<String> {
     let mut socket =
         UnixStream::connect(SOCKET).with_context(|| format!("connecting to {SOCKET}"))?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    socket.write_all(b"status\n")?;
+    socket.write_all(format!("{request}\n").as_bytes())?;
     let mut line = String::new();
     BufReader::new(socket)
         .read_line(&mut line)
-        .context("reading the daemon's status")?;
-    serde_json::from_str(&line).with_context(|| format!("the daemon's status is {line:?}"))
+        .with_context(|| format!("reading the daemon's answer to {request:?}"))?;
+    Ok(line)
 }
 
 /// The daemon as it was started, to start another like it.

@@ -106,6 +106,16 @@ impl Config {
     }
 }
 
+/// A guest whose kernel binds the full driver, and one with the SBSA driver,
+/// booting at the same time; and what each driver calls its device.
+pub(crate) fn of_each_driver(name: &str, bootargs: &str) -> Result<[(&'static str, Guest); 2]> {
+    let config = |driver: &str| Config::linux(&format!("{name}-{driver}")).bootargs(bootargs);
+    Ok([
+        ("PL011 rev3", config("pl011").pl011().create()?),
+        ("SBSA", config("sbsa").sbsa().create()?),
+    ])
+}
+
 /// A guest that runs; it is destroyed when dropped.
 #[derive(Debug)]
 pub(crate) struct Guest {

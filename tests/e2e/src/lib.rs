@@ -14,10 +14,10 @@
 //! --log=guest` running, `/guest/Image`, `/guest/guest.cpio.gz` and
 //! `/guest/monitor.bin` (the bare-metal guest: `make -C tests/guests`).
 //!
-//! The Linux guest: a shell, or a getty where `root` needs no password, on
-//! ttyAMA0 and on hvc0; `stty`, `sha256sum`, `reboot` and the like of
-//! busybox; `/usr/bin/e2e`; and the modules named in [`GUEST_MODULES`],
-//! loaded.
+//! The Linux guest: a shell on ttyAMA0 and on hvc0, or, with
+//! `logins=ttyAMA0` on its command line, a getty there that asks root for
+//! [`ROOT_PASSWORD`]; `stty`, `sha256sum`, `reboot` and the like of busybox;
+//! `/usr/bin/e2e`; and the modules named in [`GUEST_MODULES`], loaded.
 
 #![forbid(unsafe_code)]
 
@@ -44,6 +44,9 @@ use report::Report;
 /// Kernel modules that the guest's init loads so that the probe can speak to
 /// the hypervisor and find its event channels.
 pub const GUEST_MODULES: &[&str] = &["xen-privcmd", "xen-evtchn", "xenfs"];
+
+/// What a Linux guest asks root for, where it asks.
+pub const ROOT_PASSWORD: &str = "primecell";
 
 /// One scenario: a name, what it shows, and the machine it wants.
 #[derive(Debug, Serialize)]

@@ -68,6 +68,8 @@ enum Probe {
         /// How many.
         count: usize,
     },
+    /// Tries the loopback of the serial port on standard input.
+    Loopback,
     /// Tries what a guest must not do.
     Intrude {
         /// The guest's own number.
@@ -104,6 +106,10 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Task::Probe(Probe::Echo { tty, count }) => {
             e2e::probe::timing::echo(&tty, count)?;
+            true
+        }
+        Task::Probe(Probe::Loopback) => {
+            e2e::probe::loopback::tell()?;
             true
         }
         Task::Probe(Probe::Intrude { domid, port }) => {

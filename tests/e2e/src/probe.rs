@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What the agent does inside a Linux guest.
 
+pub mod loopback;
 pub mod timing;
 
 use std::collections::BTreeMap;

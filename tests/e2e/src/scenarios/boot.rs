@@ -7,35 +7,27 @@ use crate::console::Line;
 use crate::daemon;
 use crate::guest::{self, Config};
 use crate::report::Report;
-use crate::shell::{SHORT, Shell};
+use crate::shell::{PROMPT, SHORT, Shell};
 
 /// Kernel messages go to both lines, and a shell waits on both.
 pub(super) const BOTH_LINES: &str = "console=ttyAMA0 console=hvc0";
 
+/// ttyAMA0 is left to the shell: the kernel speaks on the PV console.
+pub(super) const QUIET: &str = "console=hvc0 quiet";
+
 /// A shell on both lines of a guest that has the PL011.
 pub(crate) fn boot(report: &mut Report) -> Result<()> {
-    let guest = Config::linux("boot")
-        .pl011()
-        .bootargs(BOTH_LINES)
-        .create()?;
-    for line in Line::BOTH {
-        let mut shell = Shell::open(&guest.name, line)?;
-        let tty = shell.run("tty", SHORT)?;
-        report.check_eq(
-            format_args!("shell on {}", line.name()),
-            &tty.trim(),
-            &tty_path(line).as_str(),
-        );
-        if line == Line::Vuart {
-            report_driver(report, &mut shell, "PL011 rev3")?;
-        }
-    }
-    Ok(())
+    shells(report, &Config::linux("boot").pl011(), "PL011 rev3")
 }
 
 /// A shell on both lines of a guest that has the stock UART.
 pub(crate) fn sbsa(report: &mut Report) -> Result<()> {
-    let guest = Config::linux("sbsa").sbsa().bootargs(BOTH_LINES).create()?;
+    shells(report, &Config::linux("sbsa").sbsa(), "SBSA")
+}
+
+/// A shell on both lines of a guest, whose UART has the driver `wanted`.
+fn shells(report: &mut Report, config: &Config, wanted: &str) -> Result<()> {
+    let guest = config.clone().bootargs(BOTH_LINES).create()?;
     for line in Line::BOTH {
         let mut shell = Shell::open(&guest.name, line)?;
         let tty = shell.run("tty", SHORT)?;
@@ -45,13 +37,14 @@ pub(crate) fn sbsa(report: &mut Report) -> Result<()> {
             &tty_path(line).as_str(),
         );
         if line == Line::Vuart {
-            report_driver(report, &mut shell, "SBSA")?;
+            report_driver(report, &mut shell, wanted)?;
         }
     }
     Ok(())
 }
 
-/// The kernel's first words, by earlycon, then by the driver.
+/// The kernel's log, by earlycon first and then by the driver, is on ttyAMA0
+/// as the kernel has it: line for line, up to the first process.
 pub(crate) fn earlycon(report: &mut Report) -> Result<()> {
     let bootargs = "earlycon=pl011,0x22000000 console=ttyAMA0 ignore_loglevel";
     let guest = Config::linux("earlycon")
@@ -61,37 +54,73 @@ pub(crate) fn earlycon(report: &mut Report) -> Result<()> {
     let mut shell = Shell::open(&guest.name, Line::Pv)?;
     let messages = shell.run("dmesg", SHORT)?;
     let log = daemon::log(&guest.name, Line::Vuart)?;
-    let first = log.lines().next().unwrap_or_default().trim_end();
+    let kernels = until_user_space(&messages);
+    let (printed, twice) = by_both_consoles(until_user_space(&log));
+    let first = printed.first().copied().unwrap_or_default();
     report.check(
         "the first line",
         first.contains("Booting Linux on physical CPU"),
         first,
     );
-    // Later ones mix with what the init prints.
-    let kernels = messages
-        .lines()
-        .take_while(|line| !line.contains("Run /init"));
-    let (count, missing) = in_order(kernels, &log);
-    report.check("kernel lines before the first process", count > 100, count);
     report.check(
-        "every one is on ttyAMA0, in order",
-        missing.is_none(),
-        missing.unwrap_or("none missing"),
+        "earlycon hands over to the driver",
+        twice
+            .iter()
+            .any(|line| line.contains("console [ttyAMA0] enabled")),
+        format_args!("both say {twice:?}"),
+    );
+    let last = kernels.last().copied().unwrap_or_default();
+    report.check(
+        "the first process starts",
+        last.contains(FIRST_PROCESS),
+        last,
+    );
+    report.check(
+        "every line is on ttyAMA0, in order and once",
+        kernels.len() > 100 && printed == kernels,
+        first_difference(&printed, &kernels),
+    );
+    let shells = log.rsplit(FIRST_PROCESS).next().unwrap_or_default();
+    report.check(
+        "then user space speaks",
+        shells.contains(PROMPT),
+        "a prompt",
     );
     Ok(())
 }
 
-/// How many lines `text` holds in order, and the first that it does not.
-fn in_order<'a>(lines: impl Iterator<Item = &'a str>, mut text: &str) -> (usize, Option<&'a str>) {
-    let mut count = 0;
-    for line in lines {
-        let Some(at) = text.find(line) else {
-            return (count, Some(line));
-        };
-        text = &text[at + line.len()..];
-        count += 1;
+/// What the kernel says last before a process can print.
+const FIRST_PROCESS: &str = "Run /init as init process";
+
+/// The lines of a log up to the first process.
+fn until_user_space(log: &str) -> Vec<&str> {
+    let lines = log.lines().map(str::trim_end);
+    let end = lines.clone().position(|line| line.contains(FIRST_PROCESS));
+    lines.take(end.map_or(usize::MAX, |at| at + 1)).collect()
+}
+
+/// Earlycon and the driver both print that one takes over from the other: the
+/// log with such lines once, and those that were there twice in a row.
+fn by_both_consoles(log: Vec<&str>) -> (Vec<&str>, Vec<&str>) {
+    let mut once: Vec<&str> = Vec::new();
+    let mut twice = Vec::new();
+    for line in log {
+        if line.contains("printk: ") && line.contains("console [") && once.last() == Some(&line) {
+            twice.push(line);
+        } else {
+            once.push(line);
+        }
     }
-    (count, None)
+    (once, twice)
+}
+
+/// Says where two logs part, or how long they are.
+fn first_difference(seen: &[&str], wanted: &[&str]) -> String {
+    let both = seen.iter().zip(wanted);
+    match both.clone().position(|(seen, wanted)| seen != wanted) {
+        Some(at) => format!("line {at}: {:?}, wanted {:?}", seen[at], wanted[at]),
+        None => format!("{} lines of {}", seen.len(), wanted.len()),
+    }
 }
 
 /// Our tools and daemon on a hypervisor that knows nothing of them.
@@ -132,6 +161,13 @@ pub(super) fn report_driver(
     Ok(driver)
 }
 
+/// What the guest's kernel says of its UART: its counters, and the modem lines
+/// that are on.
+pub(super) fn uart_line(shell: &mut Shell) -> Result<String> {
+    let line = shell.run("grep ^0: /proc/tty/driver/ttyAMA", SHORT)?;
+    Ok(line.trim().to_owned())
+}
+
 fn tty_path(line: Line) -> String {
     format!("/dev/{}", line.tty())
 }
@@ -141,16 +177,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_line_is_named() {
-        let log = "[0] a\r\n[1] b\r\n[2] c\r\n";
-        assert_eq!(in_order(["[0] a", "[2] c"].into_iter(), log), (2, None));
+    fn a_log_ends_with_the_first_process() {
+        let log = "[0] a\r\n[1] Run /init as init process\r\n[2] c\r\n";
         assert_eq!(
-            in_order(["[0] a", "[3] d"].into_iter(), log),
-            (1, Some("[3] d"))
+            until_user_space(log),
+            ["[0] a", "[1] Run /init as init process"]
         );
+        assert_eq!(until_user_space("[0] a\n[1] b\n").len(), 2);
+    }
+
+    #[test]
+    fn only_the_handover_may_be_said_twice() {
+        let enabled = "[1] printk: console [ttyAMA0] enabled";
+        let log = vec!["[0] a", enabled, enabled, "[2] b", "[2] b", enabled];
+        let (once, twice) = by_both_consoles(log);
+        assert_eq!(once, ["[0] a", enabled, "[2] b", "[2] b", enabled]);
+        assert_eq!(twice, [enabled]);
+    }
+
+    #[test]
+    fn a_difference_is_named() {
         assert_eq!(
-            in_order(["[2] c", "[1] b"].into_iter(), log),
-            (1, Some("[1] b"))
+            first_difference(&["a", "c"], &["a", "b", "c"]),
+            "line 1: \"c\", wanted \"b\""
         );
+        assert_eq!(first_difference(&["a"], &["a", "b"]), "1 lines of 2");
     }
 }

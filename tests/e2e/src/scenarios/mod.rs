@@ -2,12 +2,15 @@
 //! The scenarios, by subject.
 
 mod boot;
+mod breaks;
 mod config;
 mod demo;
 mod life;
+mod login;
 mod params;
 mod private;
 mod restart;
+mod serial;
 mod transfer;
 mod upkeep;
 
@@ -53,6 +56,48 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: transfer::transfer,
+    },
+    Scenario {
+        name: "paste",
+        about: "64 KiB pasted into ttyAMA0, by the full driver and by the SBSA driver",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: transfer::paste,
+    },
+    Scenario {
+        name: "login",
+        about: "a login with a password on ttyAMA0, by the full driver and by the SBSA driver",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: login::login,
+    },
+    Scenario {
+        name: "sysrq",
+        about: "a break from dom0, then h on ttyAMA0: the kernel prints its SysRq help",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: breaks::sysrq,
+    },
+    Scenario {
+        name: "crtscts",
+        about: "stty crtscts on ttyAMA0 and back, 64 KiB each way with either",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: serial::crtscts,
+    },
+    Scenario {
+        name: "loopback",
+        about: "TIOCM_LOOP: bytes and modem lines come back to the guest and reach nobody else",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: serial::looped,
+    },
+    Scenario {
+        name: "throttle",
+        about: "a guest that stops reading stops the sender, and loses nothing when it goes on",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: serial::throttle,
     },
     Scenario {
         name: "guest-params",

@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use crate::console::Line;
-use crate::guest::Config;
+use crate::guest::{self, Config};
 use crate::pattern;
 use crate::report::Report;
-use crate::scenarios::boot::BOTH_LINES;
+use crate::scenarios::boot::{BOTH_LINES, QUIET, report_driver, uart_line};
 use crate::shell::{SHORT, Shell};
 
 /// 64 KiB, with an emulated CPU that is busy elsewhere too.
-const TRANSFER: Duration = Duration::from_secs(40);
+pub(super) const TRANSFER: Duration = Duration::from_secs(40);
 
 /// 64 KiB each way on each console.
 pub(crate) fn transfer(report: &mut Report) -> Result<()> {
@@ -23,8 +23,25 @@ pub(crate) fn transfer(report: &mut Report) -> Result<()> {
         .create()?;
     for (line, seed) in Line::BOTH.into_iter().zip(1..) {
         let mut shell = Shell::open(&guest.name, line)?;
-        from_guest(report, &mut shell, line, seed)?;
-        to_guest(report, &mut shell, line, seed + 10)?;
+        from_guest(report, &mut shell, line.name(), seed)?;
+        to_guest(report, &mut shell, line.name(), seed + 10)?;
+    }
+    Ok(())
+}
+
+/// 64 KiB into a guest of each driver, none of it garbled on the way.
+pub(crate) fn paste(report: &mut Report) -> Result<()> {
+    for (seed, (driver, guest)) in (20..).zip(guest::of_each_driver("paste", QUIET)?) {
+        let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+        report_driver(report, &mut shell, driver)?;
+        to_guest(report, &mut shell, &format!("the {driver} driver"), seed)?;
+        let counted = uart_line(&mut shell)?;
+        let errors = ["fe:", "pe:", "brk:", "oe:"];
+        report.check(
+            format_args!("the {driver} driver counts no error"),
+            !errors.iter().any(|error| counted.contains(error)),
+            counted,
+        );
     }
     Ok(())
 }
@@ -96,11 +113,12 @@ fn print_lines(shell: &mut Shell) -> Result<String> {
     shell.run(&format!("seq {LINES}"), TRANSFER)
 }
 
-/// The guest prints every byte value, unchanged by its terminal.
+/// The guest prints every byte value, unchanged by its terminal. `name` tells
+/// the check from others.
 pub(super) fn from_guest(
     report: &mut Report,
     shell: &mut Shell,
-    line: Line,
+    name: &str,
     seed: u32,
 ) -> Result<()> {
     let wanted = pattern::bytes(seed, pattern::LEN);
@@ -115,7 +133,7 @@ pub(super) fn from_guest(
         SHORT,
     )?;
     let same = came == wanted && sum.starts_with(&pattern::sha256(&came));
-    let id = format!("64 KiB from the guest on {}", line.name());
+    let id = format!("64 KiB from the guest on {name}");
     report.check(id, same, pattern::difference(&came, &wanted));
     Ok(())
 }
@@ -124,7 +142,7 @@ pub(super) fn from_guest(
 pub(super) fn to_guest(
     report: &mut Report,
     shell: &mut Shell,
-    line: Line,
+    name: &str,
     seed: u32,
 ) -> Result<()> {
     let sent = pattern::typeable(seed, pattern::LEN);
@@ -138,7 +156,7 @@ pub(super) fn to_guest(
     let wanted = pattern::sha256(&sent);
     let guests = String::from_utf8_lossy(&sum).into_owned();
     report.check_eq(
-        format_args!("64 KiB to the guest on {}", line.name()),
+        format_args!("64 KiB to the guest on {name}"),
         &guests,
         &wanted,
     );

@@ -1,9 +1,10 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
 # The guest's init: a shell on ttyAMA0 and on hvc0, as far as they are there; or
-# on those alone that the kernel's command line lists (shells=TTY,TTY).
+# on those alone that the kernel's command line lists (shells=TTY,TTY). Those
+# of logins=TTY,TTY ask for a password first.
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin
-/bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin
+/bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin /root
 /bin/busybox --install -s
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -19,9 +20,14 @@ mount -t xenfs xenfs /proc/xen
 
 : >/etc/inittab
 for tty in $(echo "${shells:-ttyAMA0,hvc0}" | tr , ' '); do
-    if [ -c /dev/$tty ]; then
-        echo "$tty::respawn:-/bin/sh" >>/etc/inittab
+    if [ ! -c /dev/$tty ]; then
+        continue
     fi
+    case ,$logins, in
+        *,$tty,*) program="/sbin/getty -L 115200 $tty vt100" ;;
+        *) program=-/bin/sh ;;
+    esac
+    echo "$tty::respawn:$program" >>/etc/inittab
 done
 echo "::ctrlaltdel:/sbin/reboot" >>/etc/inittab
 export HOME=/root TERM=vt100 PS1='\h:\w# '

@@ -14,6 +14,9 @@ use crate::step::{Key, Steps};
 
 const INIT: &str = include_str!("guest-init.sh");
 
+/// Root's password is "primecell", where one is asked for.
+const PASSWD: &str = "root:$6$vpl011$8VpWPXBiRu91d2EY8ynkB563NoRl6Eu7fMk0wFkcfQxZIUr7koBp3VtCYqDuEshrkW8BNNkQxMgS.rVUhrDqI.:0:0:root:/root:/bin/sh\n";
+
 /// Makes the guest's initramfs. Returns its path and the step's key.
 pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(PathBuf, String)> {
     let agent = programs::build(steps, &["e2e"])?;
@@ -22,11 +25,13 @@ pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(Pat
         .text(&kernel.key)
         .text(sysroot)
         .text(agent)
-        .text(INIT);
+        .text(INIT)
+        .text(PASSWD);
     let key = steps.run("guest image", key, &[&path], |cx| {
         let mut archive = Archive::new();
         archive.script("/init", INIT);
         archive.text("/etc/hostname", "guest\n");
+        archive.text("/etc/passwd", PASSWD);
         archive.file("/bin/busybox", &cx.dirs.sysroot().join("bin/busybox"))?;
         archive.file("/usr/bin/e2e", &programs::path(cx.dirs, "e2e"))?;
         kernel.add_modules(&mut archive, e2e::GUEST_MODULES)?;

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//! A login with a password, typed as a person does.
+
+use anyhow::Result;
+
+use crate::ROOT_PASSWORD;
+use crate::console::{Console, Line};
+use crate::guest;
+use crate::report::Report;
+use crate::shell::{BOOT, SHORT, Shell};
+
+const BOOTARGS: &str = "console=hvc0 quiet logins=ttyAMA0";
+
+/// On a guest of each driver: refused, let in, out again.
+pub(crate) fn login(report: &mut Report) -> Result<()> {
+    for (driver, guest) in guest::of_each_driver("login", BOOTARGS)? {
+        let mut console = Console::open(&guest.name, Line::Vuart)?;
+        console.expect("guest login: ", BOOT)?;
+        enter(&mut console, "no such word")?;
+        let refused = console.expect("Login incorrect", SHORT);
+        report.check_ok(
+            format_args!("{driver}: a wrong password is refused"),
+            refused,
+        );
+        console.expect("login: ", SHORT)?;
+        enter(&mut console, ROOT_PASSWORD)?;
+        let mut shell = Shell::login(console, SHORT)?;
+        let who = shell.run("tty; id -un", SHORT)?;
+        report.check_eq(
+            format_args!("{driver}: a command after the login"),
+            &who.as_str(),
+            &"/dev/ttyAMA0\nroot\n",
+        );
+        report.check(
+            format_args!("{driver}: the password is not shown"),
+            !shell.console.transcript().contains(ROOT_PASSWORD),
+            "in the transcript",
+        );
+        shell.console.send("exit\r")?;
+        let again = shell.console.expect("guest login: ", SHORT);
+        report.check_ok(format_args!("{driver}: it asks again after exit"), again);
+    }
+    Ok(())
+}
+
+fn enter(console: &mut Console, password: &str) -> Result<()> {
+    console.send("root\r")?;
+    console.expect("Password: ", SHORT)?;
+    console.send(&format!("{password}\r"))
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+//! What Linux can do with a serial port beyond reading and writing it: modem
+//! lines, loopback, flow control.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::console::Line;
+use crate::guest::{Config, Guest};
+use crate::probe::loopback;
+use crate::report::Report;
+use crate::scenarios::boot::{QUIET, uart_line};
+use crate::scenarios::transfer::{TRANSFER, from_guest, to_guest};
+use crate::shell::{SHORT, Shell};
+use crate::{daemon, pattern};
+
+/// Hardware flow control on and off: the far side is always ready, so it
+/// changes nothing.
+pub(crate) fn crtscts(report: &mut Report) -> Result<()> {
+    let guest = guest("crtscts")?;
+    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    for (seed, (setting, shown)) in (30..)
+        .step_by(2)
+        .zip([("crtscts", " crtscts"), ("-crtscts", " -crtscts")])
+    {
+        shell.run(&format!("stty {setting}"), SHORT)?;
+        let modes = shell.run("stty -a", SHORT)?;
+        report.check(
+            format_args!("stty {setting} is taken"),
+            modes.replace('\n', " ").contains(&format!("{shown} ")),
+            modes.trim(),
+        );
+        let lines = uart_line(&mut shell)?;
+        report.check(
+            format_args!("the modem lines with {setting}"),
+            lines.ends_with("RTS|CTS|DTR|DSR|CD"),
+            lines,
+        );
+        from_guest(report, &mut shell, setting, seed)?;
+        to_guest(report, &mut shell, setting, seed + 1)?;
+        let kept = shell.run("stty -a", SHORT)?;
+        report.check_eq(
+            format_args!("{setting} all the while"),
+            &kept.replace('\n', " ").contains(&format!("{shown} ")),
+            &true,
+        );
+    }
+    Ok(())
+}
+
+/// Loopback, tried by the probe in the guest.
+pub(crate) fn looped(report: &mut Report) -> Result<()> {
+    let guest = guest("loopback")?;
+    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    // Into a file: what the probe prints must not come back to it. Nobody else
+    // reads the port, as the shell waits for the probe.
+    let silence = shell.run("e2e probe loopback >/tmp/found", TRANSFER)?;
+    report.check_eq("what reaches the far side", &silence.as_str(), &"");
+    let found = shell.run("cat /tmp/found", SHORT)?;
+    let found: BTreeMap<String, String> =
+        serde_json::from_str(found.trim()).with_context(|| format!("the probe said {found:?}"))?;
+    // Which lines are on: the outputs as they were set, and of the inputs
+    // those that are wired to them.
+    for (step, wanted) in [
+        ("before", "DTR RTS CTS CD DSR"),
+        ("all off", ""),
+        ("RTS on", "RTS CTS"),
+        ("DTR on", "DTR DSR"),
+        ("OUT1 on", "CD OUT1"),
+        ("OUT2 on", "RI OUT2"),
+        ("all on", "DTR RTS CTS CD RI DSR OUT1 OUT2"),
+        ("after", "DTR RTS CTS CD DSR"),
+    ] {
+        let lines = found.get(step).map_or("not tried", String::as_str);
+        report.check_eq(format_args!("modem lines, {step}"), &lines, &wanted);
+    }
+    let sum = pattern::sha256(&pattern::bytes(loopback::SEED, loopback::LEN));
+    report.check_eq(
+        format_args!("{} bytes come back", loopback::LEN),
+        &found.get("bytes"),
+        &Some(&sum),
+    );
+    from_guest(report, &mut shell, "the line afterwards", 40)?;
+    to_guest(report, &mut shell, "the line afterwards", 41)?;
+    Ok(())
+}
+
+/// Bytes sent at a guest that does not read: first what makes its terminal
+/// tell the driver to stop, which it does at 4 KiB, then far more than ring
+/// and pty hold.
+const STOPPING: usize = 8 * 1024;
+const FLOOD: usize = 128 * 1024;
+/// What the guest may take of the latter: a ring, a FIFO, and half a page.
+const HELD: u64 = 1024 + 32 + 2048;
+
+/// A guest's program that does not read makes the driver stop, and then the
+/// client; once it reads everything is there.
+pub(crate) fn throttle(report: &mut Report) -> Result<()> {
+    let guest = guest("throttle")?;
+    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    let mut other = Shell::open(&guest.name, Line::Pv)?;
+    // With crtscts the terminal tells the driver when it is full.
+    shell.console.send(&format!(
+        "stty raw -echo crtscts; echo \"<\"t\">\"; while [ ! -e /tmp/go ]; do sleep 0.1; done; \
+         head -c {} | sha256sum; stty sane -crtscts\r",
+        STOPPING + FLOOD
+    ))?;
+    shell.console.expect("<t>\n", SHORT)?;
+    let before = served(&guest)?;
+    let sent = pattern::typeable(50, STOPPING + FLOOD);
+    let (stopping, flood) = sent.split_at(STOPPING);
+    let console = &mut shell.console;
+    console.send_bytes(stopping, TRANSFER)?;
+    let stopped = still(&guest, before)?;
+    let summed = thread::scope(|scope| {
+        let typing = scope.spawn(|| {
+            console.send_bytes(flood, TRANSFER)?;
+            console.expect("  -", TRANSFER)
+        });
+        let taken = still(&guest, before)? - stopped;
+        report.check(
+            "the guest's driver has stopped",
+            taken <= HELD,
+            format_args!("it took {taken} of {FLOOD} bytes more"),
+        );
+        other.run("touch /tmp/go", SHORT)?;
+        typing
+            .join()
+            .unwrap_or_else(|_| bail!("the typist panicked"))
+    })?;
+    report.check_eq(
+        "everything is there in the end",
+        &String::from_utf8_lossy(&summed).as_ref(),
+        &pattern::sha256(&sent).as_str(),
+    );
+    let lines = uart_line(&mut shell)?;
+    report.check("no overrun", !lines.contains("oe:"), lines);
+    Ok(())
+}
+
+fn guest(name: &str) -> Result<Guest> {
+    Config::linux(name).pl011().bootargs(QUIET).create()
+}
+
+/// Bytes that the daemon gave to the guest's UART.
+fn served(guest: &Guest) -> Result<u64> {
+    Ok(daemon::status()?
+        .console(guest.domid, Line::Vuart)?
+        .to_guest)
+}
+
+/// Waits until more bytes than `before` have gone to the guest and no further
+/// ones go; how many went.
+fn still(guest: &Guest, before: u64) -> Result<u64> {
+    let end = Instant::now() + TRANSFER;
+    let mut last = (before, Instant::now());
+    while last.0 == before || last.1.elapsed() < Duration::from_secs(2) {
+        if Instant::now() > end {
+            bail!("bytes go to the guest without end: {}", last.0);
+        }
+        thread::sleep(crate::command::TICK);
+        let now = served(guest)?;
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+    }
+    Ok(last.0)
+}
