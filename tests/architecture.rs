@@ -229,6 +229,7 @@ fn crates_depend_downwards() {
             // What runs on bare metal.
             "firmware" => &["bare-metal", "conformance"],
             "e2e" => &["vpl011", "xen-io", "conformance"],
+            "viewers" => &["vpl011", "xen-io", "vconsoled"],
             "xtask" => &["vpl011", "xen-io", "e2e", "conformance"],
             _ => &["vpl011", "xen-io"],
         };

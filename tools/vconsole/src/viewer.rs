@@ -24,8 +24,8 @@ use crate::terminal::Raw;
 /// How long the console may take to be there at first.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before asking again, at first and at most.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_LAST: Duration = Duration::from_secs(1);
+const RETRY_FIRST: Duration = Duration::from_millis(10);
+const RETRY_LAST: Duration = Duration::from_millis(320);
 /// What was typed and not taken, at most, before no more is read.
 const TYPED_MAX: usize = 4096;
 

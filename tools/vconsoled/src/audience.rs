@@ -50,11 +50,11 @@ impl Audience {
 
     /// Whether there is room for one more; makes some if one who has hung up
     /// is only here for what he typed.
-    pub(crate) fn has_room(&mut self) -> bool {
+    pub(crate) fn has_room(&mut self, history: &History) -> bool {
         if self.viewers.len() >= VIEWERS_MAX {
             let gone = self.viewers.iter().find(|(_, one)| one.has_hung_up());
             if let Some(token) = gone.map(|(token, _)| *token) {
-                self.remove(token);
+                self.remove(token, history);
             }
         }
         self.viewers.len() < VIEWERS_MAX
@@ -70,8 +70,9 @@ impl Audience {
     }
 
     /// Bytes that viewers were too slow for.
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost + self.viewers.values().map(Viewer::lost).sum::<u64>()
+    pub(crate) fn lost(&self, history: &History) -> u64 {
+        let present = self.viewers.values().map(|one| one.lost(history));
+        self.lost + present.sum::<u64>()
     }
 
     /// Positions of the slowest and the quickest who take output.
@@ -96,7 +97,10 @@ impl Audience {
             viewer.feed(history, budget)?;
             more |= viewer.is_busy(history);
         }
-        self.sweep();
+        let over = self.viewers.iter().filter(|(_, one)| one.is_over());
+        for token in over.map(|(token, _)| *token).collect::<Vec<_>>() {
+            self.remove(token, history);
+        }
         Ok(more)
     }
 
@@ -117,7 +121,6 @@ impl Audience {
             .next()?;
         self.last = token;
         let typed = self.viewers.get_mut(&token)?.read(buffer);
-        self.sweep();
         Some(typed.unwrap_or(0))
     }
 
@@ -133,16 +136,9 @@ impl Audience {
         std::mem::take(&mut self.left)
     }
 
-    fn sweep(&mut self) {
-        let over = self.viewers.iter().filter(|(_, one)| one.is_over());
-        for token in over.map(|(token, _)| *token).collect::<Vec<_>>() {
-            self.remove(token);
-        }
-    }
-
-    fn remove(&mut self, token: usize) {
+    fn remove(&mut self, token: usize, history: &History) {
         if let Some(viewer) = self.viewers.remove(&token) {
-            self.lost += viewer.lost();
+            self.lost += viewer.lost(history);
             self.left.push(token);
         }
     }

@@ -28,6 +28,8 @@ const BUDGET: usize = 16 * 1024;
 const EMPTY_EVENTS: u32 = 32;
 const HOLD: Duration = Duration::from_millis(10);
 
+/// How long output is kept for the viewers of the last daemon to come back.
+const RETURN: Duration = Duration::from_secs(3);
 /// What looking for input is reckoned to cost, in bytes.
 const LOOK: usize = 64;
 
@@ -105,6 +107,8 @@ pub(crate) struct Console {
     pub(crate) stream: String,
     pub(crate) audience: Audience,
     last_heard: Heard,
+    /// When this daemon took it up from another one.
+    taken_up: Option<Instant>,
     /// How far the pty got.
     shown: Cursor,
     viewers: usize,
@@ -129,6 +133,7 @@ impl Console {
     ) -> Self {
         let shown = shown(&history);
         let stream = stream(&history);
+        let taken_up = (history.end() > 0).then(Instant::now);
         Self {
             domid,
             slot,
@@ -142,6 +147,7 @@ impl Console {
             stream,
             audience: Audience::default(),
             last_heard: Heard::Pty,
+            taken_up,
             viewers: 0,
             readable: true,
             writable: true,
@@ -216,6 +222,16 @@ impl Console {
 
     pub(crate) fn dropped(&self) -> u64 {
         self.shown.lost(&self.history)
+    }
+
+    /// Bytes that viewers on sockets were too slow for.
+    pub(crate) fn lost(&self) -> u64 {
+        self.audience.lost(&self.history)
+    }
+
+    /// Whether another viewer can be let in.
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.audience.has_room(&self.history)
     }
 
     /// Bytes in the ring: from the guest, and to it.
@@ -432,7 +448,9 @@ impl Console {
 
     /// How much output may wait for viewers.
     fn capacity(&self) -> u64 {
-        if self.viewers == 0 && self.audience.len() == 0 {
+        let expected =
+            self.audience.len() > 0 || self.taken_up.is_some_and(|at| at.elapsed() < RETURN);
+        if self.viewers == 0 && !expected {
             return self.history.scrollback_size();
         }
         let limit = self.link.source.limit.map(|limit| limit as u64);

@@ -103,9 +103,13 @@ impl Viewer {
         (self.output != Way::Closed).then_some(self.position)
     }
 
-    /// Bytes it was too slow for.
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost
+    /// Bytes it never saw and never will.
+    pub(crate) fn lost(&self, history: &History) -> u64 {
+        let gap = match self.output {
+            Way::Closed => 0,
+            _ => history.start().saturating_sub(self.position),
+        };
+        self.lost + gap
     }
 
     /// Whether it has closed both ways.

@@ -85,7 +85,7 @@ impl Server {
         let Some(console) = self.consoles.get_mut(&owner) else {
             return;
         };
-        if full || !console.audience.has_room() {
+        if full || !console.has_room() {
             let _told = stream.write(b"[too many viewers]\r\n");
             return;
         }
@@ -142,7 +142,7 @@ impl Server {
             .consoles
             .get_mut(&owner)
             .filter(|_| !full)
-            .is_some_and(|console| console.audience.has_room());
+            .is_some_and(|console| console.has_room());
         let Some(console) = self.consoles.get(&owner).filter(|_| room) else {
             return Err(Refused::new("too-many", "too many viewers"));
         };

@@ -23,7 +23,7 @@ impl Server {
             doorbells_out: console.counters.doorbells_out,
             resyncs: console.resyncs(),
             dropped: console.dropped(),
-            lost: console.audience.lost(),
+            lost: console.lost(),
             out_waiting: console.waiting().0,
             in_waiting: console.waiting().1,
             log_lost: console.log_lost(),

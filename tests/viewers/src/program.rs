@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+//! Programs that are run as a user runs them.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, Signal};
+use rustix::pty::OpenptFlags;
+use rustix::termios::{LocalModes, Winsize};
+
+use crate::{PATIENCE, wait_for};
+
+/// A program that runs; it is ended with this.
+pub struct Program {
+    child: Child,
+}
+
+impl Program {
+    /// Starts it between pipes.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn piped(mut command: Command) -> Self {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Self::start(command)
+    }
+
+    /// Starts it as it is.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(mut command: Command) -> Self {
+        let child = command.spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { child }
+    }
+
+    /// The process.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Types on its standard input.
+    ///
+    /// # Panics
+    ///
+    /// When it takes no input.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.child.stdin.as_mut().expect("a pipe");
+        stdin.write_all(bytes).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    /// Ends its standard input.
+    pub fn close(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Exactly so many bytes of its standard output.
+    ///
+    /// # Panics
+    ///
+    /// When fewer come in time.
+    pub fn read(&mut self, length: usize) -> Vec<u8> {
+        read(self.child.stdout.as_mut().expect("a pipe"), length)
+    }
+
+    /// What it says on standard error up to `end`.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come in time.
+    pub fn complaint(&mut self, end: &str) -> String {
+        read_until(self.child.stderr.as_mut().expect("a pipe"), end)
+    }
+
+    /// All the rest of its standard output.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be read.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let stdout = self.child.stdout.as_mut().expect("a pipe");
+        stdout.read_to_end(&mut rest).unwrap();
+        rest
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    ///
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end in time.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the program's end", || self.child.try_wait().unwrap())
+    }
+
+    /// Whether it runs.
+    ///
+    /// # Panics
+    ///
+    /// When that cannot be told.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// A user's terminal: the program has the inner end.
+pub struct Terminal {
+    /// The user's end.
+    pub outer: File,
+    inner: OwnedFd,
+}
+
+impl Terminal {
+    /// A new one, as a login leaves it.
+    ///
+    /// # Panics
+    ///
+    /// When the system has none.
+    #[must_use]
+    pub fn open() -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let outer = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&outer).unwrap();
+        rustix::pty::unlockpt(&outer).unwrap();
+        let inner = rustix::pty::ioctl_tiocgptpeer(&outer, flags).unwrap();
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 200,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(&inner, size).unwrap();
+        Self {
+            outer: outer.into(),
+            inner,
+        }
+    }
+
+    /// Runs a program in it.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn run(&self, mut command: Command) -> Program {
+        let end = || Stdio::from(self.inner.try_clone().unwrap());
+        command.stdin(end()).stdout(end()).stderr(end());
+        Program::start(command)
+    }
+
+    /// Types.
+    ///
+    /// # Panics
+    ///
+    /// When the terminal is gone.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.outer.write_all(bytes).unwrap();
+    }
+
+    /// What is shown, up to `end`.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come in time.
+    pub fn until(&mut self, end: &str) -> String {
+        read_until(&mut self.outer, end)
+    }
+
+    /// Whether it is as a login leaves it: by lines, with echo.
+    ///
+    /// # Panics
+    ///
+    /// When the terminal is gone.
+    #[must_use]
+    pub fn is_cooked(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.inner).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+}
+
+fn ready(fd: &impl AsFd, deadline: Instant) -> bool {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let left = Timespec::try_from(left.max(Duration::from_millis(1))).unwrap();
+    rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left)).unwrap() > 0
+}
+
+fn read(source: &mut (impl Read + AsFd), length: usize) -> Vec<u8> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut bytes = vec![0; length];
+    let mut at = 0;
+    while at < length {
+        let so_far = || String::from_utf8_lossy(&bytes[..at.min(300)]).into_owned();
+        assert!(
+            ready(source, deadline),
+            "{at} of {length} bytes came: {:?}",
+            so_far()
+        );
+        let got = source.read(&mut bytes[at..]).unwrap();
+        assert!(got > 0, "an end after {at} bytes");
+        at += got;
+    }
+    bytes
+}
+
+fn read_until(source: &mut (impl Read + AsFd), end: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    let mut text = Vec::new();
+    while !text.ends_with(end.as_bytes()) {
+        let so_far = String::from_utf8_lossy(&text).into_owned();
+        assert!(ready(source, deadline), "no {end:?}: {so_far:?}");
+        let mut byte = [0];
+        let got = source.read(&mut byte);
+        assert!(
+            got.is_ok_and(|got| got > 0),
+            "an end before {end:?}: {so_far:?}"
+        );
+        text.push(byte[0]);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
