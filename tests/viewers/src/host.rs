@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::thread::JoinHandle;
 
 use serde_json::Value;
-use vconsoled::{Config, Handle, Server, Viewing};
+use vconsoled::{Config, Handle, Server};
 use xen_io::DomId;
 use xen_io::fake::Machine;
 
@@ -49,14 +49,13 @@ impl Host {
         machine.store().listen(&xenstored).unwrap();
         let run = dir.path().join("run");
         let mut config = Config {
-            control: Some(run.join("control.sock")),
             state_dir: Some(run.join("state")),
-            viewing: Viewing {
-                sockets: Some(run.join("consoles")),
-                ..Viewing::default()
-            },
             ..Config::default()
         };
+        config.log.dir = dir.path().join("log");
+        std::fs::create_dir(&config.log.dir).unwrap();
+        config.sockets.control = Some(run.join("control.sock"));
+        config.sockets.consoles = Some(run.join("consoles"));
         change(&mut config);
         let mut host = Self {
             dir,

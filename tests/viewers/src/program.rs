@@ -73,7 +73,10 @@ impl Program {
     ///
     /// When fewer come in time.
     pub fn read(&mut self, length: usize) -> Vec<u8> {
-        read(self.child.stdout.as_mut().expect("a pipe"), length)
+        match read(self.child.stdout.as_mut().expect("a pipe"), length) {
+            Ok(bytes) => bytes,
+            Err(why) => panic!("{why}; said: {:?}", self.last_words()),
+        }
     }
 
     /// What it says on standard error up to `end`.
@@ -83,6 +86,16 @@ impl Program {
     /// When it does not come in time.
     pub fn complaint(&mut self, end: &str) -> String {
         read_until(self.child.stderr.as_mut().expect("a pipe"), end)
+    }
+
+    /// Ends it, and gives what it had said on standard error.
+    fn last_words(&mut self) -> String {
+        let _gone = self.child.kill();
+        let mut words = Vec::new();
+        if let Some(stderr) = &mut self.child.stderr {
+            let _read = stderr.read_to_end(&mut words);
+        }
+        String::from_utf8_lossy(&words).into_owned()
     }
 
     /// All the rest of its standard output.
@@ -214,22 +227,23 @@ fn ready(fd: &impl AsFd, deadline: Instant) -> bool {
     rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left)).unwrap() > 0
 }
 
-fn read(source: &mut (impl Read + AsFd), length: usize) -> Vec<u8> {
+fn read(source: &mut (impl Read + AsFd), length: usize) -> Result<Vec<u8>, String> {
     let deadline = Instant::now() + PATIENCE;
     let mut bytes = vec![0; length];
     let mut at = 0;
     while at < length {
-        let so_far = || String::from_utf8_lossy(&bytes[..at.min(300)]).into_owned();
-        assert!(
-            ready(source, deadline),
-            "{at} of {length} bytes came: {:?}",
-            so_far()
-        );
-        let got = source.read(&mut bytes[at..]).unwrap();
-        assert!(got > 0, "an end after {at} bytes");
+        let got = if ready(source, deadline) {
+            source.read(&mut bytes[at..]).unwrap()
+        } else {
+            0
+        };
+        if got == 0 {
+            let so_far = String::from_utf8_lossy(&bytes[..at.min(100)]);
+            return Err(format!("{at} of {length} bytes came: {so_far:?}"));
+        }
         at += got;
     }
-    bytes
+    Ok(bytes)
 }
 
 fn read_until(source: &mut (impl Read + AsFd), end: &str) -> String {

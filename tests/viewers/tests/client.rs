@@ -3,6 +3,7 @@
 
 use rustix::process::Signal;
 use rustix::termios::Winsize;
+use vconsoled::config::{Filter, Size};
 use viewers::{Host, Program, Terminal, noise, wait_for};
 
 /// The words that a client begins with.
@@ -357,6 +358,42 @@ fn what_was_said_is_printed_from_memory_without_a_log() {
     pv.send(b"more");
     assert_eq!(follower.read(4), b"more");
     follower.signal(Signal::INT);
+    assert!(follower.wait().success());
+}
+
+/// Whatever the log's writer is doing at that moment.
+#[test]
+fn a_log_is_printed_and_followed_across_rotation() {
+    let host = Host::with(|config| {
+        config.log.guests = true;
+        config.log.filter = Filter::None;
+        config.log.size = Size(20_000);
+        config.log.count = 100;
+    });
+    let (_, mut pv, _vuart) = host.guest("guest");
+    let text = |range: std::ops::Range<u32>| -> Vec<u8> {
+        range
+            .flat_map(|n| format!("line {n}\n").into_bytes())
+            .collect()
+    };
+    let before = text(0..5000);
+    pv.send(&before);
+    let log = host.dir.path().join("log/guest-guest.log");
+    wait_for("a log that is complete", || {
+        let rotated = std::fs::read(&log).is_ok_and(|text| text.ends_with(b"line 4999\n"));
+        rotated.then_some(())
+    });
+    assert!(log.with_extension("log.1").exists(), "it was rotated");
+    let output = host.vconsole("log guest").output().unwrap();
+    assert!(output.status.success() && output.stdout == before);
+    let mut follower = Program::piped(host.vconsole("log --follow guest"));
+    assert!(follower.read(before.len()) == before);
+    for part in 0..5 {
+        let more = text(part * 3000..(part + 1) * 3000);
+        pv.send(&more);
+        assert!(follower.read(more.len()) == more, "part {part}");
+    }
+    follower.signal(Signal::TERM);
     assert!(follower.wait().success());
 }
 

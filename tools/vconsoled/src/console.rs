@@ -6,6 +6,7 @@
 //! waits for a viewer. Input stays in the pty until the ring has room for it, so none is lost.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -29,7 +30,7 @@ const EMPTY_EVENTS: u32 = 32;
 const HOLD: Duration = Duration::from_millis(10);
 
 /// How long output is kept for the viewers of the last daemon to come back.
-const RETURN: Duration = Duration::from_secs(3);
+const RETURN: Duration = Duration::from_secs(10);
 /// What looking for input is reckoned to cost, in bytes.
 const LOOK: usize = 64;
 
@@ -216,6 +217,11 @@ impl Console {
     }
 
     /// Bytes that are missing from the log.
+    /// Its log file, if it has one.
+    pub(crate) fn log_path(&self) -> &Path {
+        self.log.as_ref().map_or(Path::new(""), Log::path)
+    }
+
     pub(crate) fn log_lost(&self) -> u64 {
         self.log.as_ref().map_or(0, Log::lost)
     }
@@ -431,7 +437,11 @@ impl Console {
     /// Gives up what nobody waits for any more, or has waited for too long.
     fn release(&self) {
         let end = self.history.end();
-        let slowest = self.audience.span().map(|(slowest, _)| slowest);
+        let slowest = if self.awaits_return() {
+            Some(0)
+        } else {
+            self.audience.span().map(|(slowest, _)| slowest)
+        };
         let shown = (self.viewers > 0).then(|| self.shown.position());
         let waiting = slowest.into_iter().chain(shown).min().unwrap_or(end);
         let mut floor = waiting.max(end.saturating_sub(self.capacity()));
@@ -441,6 +451,12 @@ impl Console {
         self.history.release(floor);
     }
 
+    /// Whether viewers of the last daemon may be on their way back, who knows
+    /// how many and from where on.
+    fn awaits_return(&self) -> bool {
+        self.taken_up.is_some_and(|at| at.elapsed() < RETURN)
+    }
+
     fn notify(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
         self.counters.doorbells_out += 1;
         events.notify(self.link.port)
@@ -448,9 +464,7 @@ impl Console {
 
     /// How much output may wait for viewers.
     fn capacity(&self) -> u64 {
-        let expected =
-            self.audience.len() > 0 || self.taken_up.is_some_and(|at| at.elapsed() < RETURN);
-        if self.viewers == 0 && !expected {
+        if self.viewers == 0 && self.audience.len() == 0 && !self.awaits_return() {
             return self.history.scrollback_size();
         }
         let limit = self.link.source.limit.map(|limit| limit as u64);

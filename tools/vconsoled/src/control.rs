@@ -80,6 +80,8 @@ pub struct ConsoleStatus {
     pub kind: String,
     /// The pty.
     pub tty: String,
+    /// Its log file, if it has one.
+    pub log: String,
     /// How many have the pty open or are on a socket.
     pub viewers: usize,
     /// Bytes taken from the guest.

@@ -142,7 +142,7 @@ impl Server {
             .consoles
             .get_mut(&owner)
             .filter(|_| !full)
-            .is_some_and(|console| console.has_room());
+            .is_some_and(Console::has_room);
         let Some(console) = self.consoles.get(&owner).filter(|_| room) else {
             return Err(Refused::new("too-many", "too many viewers"));
         };
