@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use vpl011::ring::layout::{IN_SIZE, OUT_SIZE};
@@ -17,17 +17,14 @@ use vpl011::ring::peer::RingPeer;
 use xen_io::{DomId, EventChannels, Page, Port};
 
 use crate::audience::Audience;
+use crate::doorbell::Doorbell;
 use crate::history::{CAPACITY, Cursor, History, Mark, Note};
 use crate::log::Log;
 use crate::pty::Pty;
 use crate::source::{Kind, Slot, Source};
 
 /// Bytes a console may move each way before the others have their turn.
-const BUDGET: usize = 16 * 1024;
-/// Notifications in a row that may come with nothing to do, and how long the
-/// port then stays masked: a guest cannot keep the daemon busy with nothing.
-const EMPTY_EVENTS: u32 = 32;
-const HOLD: Duration = Duration::from_millis(10);
+pub(crate) const BUDGET: usize = 16 * 1024;
 
 /// How long output is kept for the viewers of the last daemon to come back.
 const RETURN: Duration = Duration::from_secs(10);
@@ -69,10 +66,10 @@ pub(crate) struct Counters {
 
 /// A connected ring.
 pub(crate) struct Link {
-    source: Source,
+    pub(crate) source: Source,
     ring_id: u32,
-    ring: RingPeer<Page>,
-    port: Port,
+    pub(crate) ring: RingPeer<Page>,
+    pub(crate) port: Port,
 }
 
 impl Link {
@@ -116,10 +113,7 @@ pub(crate) struct Console {
     /// The pty may have input; it may have room for output.
     readable: bool,
     writable: bool,
-    /// The port was reported and not unmasked yet.
-    masked: bool,
-    empty_events: u32,
-    held_until: Option<Instant>,
+    doorbell: Doorbell,
     pub(crate) counters: Counters,
 }
 
@@ -152,36 +146,36 @@ impl Console {
             viewers: 0,
             readable: true,
             writable: true,
-            masked: false,
-            empty_events: 0,
-            held_until: None,
+            doorbell: Doorbell::default(),
             counters: Counters::default(),
         }
     }
 
-    /// Takes up the ring where the last backend left it, and tells the far
-    /// end, which may be waiting since then. Returns `false` when that backend
-    /// was not this program.
-    pub(crate) fn start(&mut self, events: &mut dyn EventChannels) -> io::Result<bool> {
+    /// Takes up the ring where the last daemon left it by its own books.
+    /// Returns `false` when the last backend was not this program.
+    pub(crate) fn take_up(&mut self) -> bool {
         let mark = self.history.mark();
         let ours = mark.ring != self.link.ring_id || self.link.ring.resume_out(mark.out_cons);
         if !ours {
             let (domid, slot) = (self.domid, self.slot);
             tracing::warn!("domain {domid} {slot}: its ring is not where it was left");
         }
+        ours
+    }
+
+    /// Sets a ring going: tells the far end, which may be waiting.
+    pub(crate) fn start(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
         // A stock hypervisor and a guest know nothing of the event index.
         if self.has_event_index() {
             self.link.ring.enable_event_index();
         }
-        self.notify(events)?;
-        Ok(ours)
+        self.notify(events)
     }
 
     /// Goes on with another ring, as after a guest's kexec.
     pub(crate) fn relink(&mut self, link: Link) -> Link {
         self.counters.resyncs += self.link.ring.resyncs();
-        self.masked = false;
-        self.held_until = None;
+        self.doorbell = Doorbell::default();
         std::mem::replace(&mut self.link, link)
     }
 
@@ -252,8 +246,7 @@ impl Console {
 
     /// The port was notified.
     pub(crate) fn on_event(&mut self) {
-        self.masked = true;
-        self.empty_events = self.empty_events.saturating_add(1);
+        self.doorbell.on_event();
         self.counters.doorbells_in += 1;
     }
 
@@ -291,17 +284,8 @@ impl Console {
         if self.has_event_index() && self.link.ring.arm_out() {
             return Ok(Next::Again);
         }
-        if self.masked {
-            if self.empty_events >= EMPTY_EVENTS {
-                let until = *self.held_until.get_or_insert(now + HOLD);
-                if now < until {
-                    return Ok(Next::At(until));
-                }
-            }
-            self.held_until = None;
-            self.empty_events = self.empty_events.min(EMPTY_EVENTS - 1);
-            self.masked = false;
-            events.unmask(self.link.port)?;
+        if let Some(until) = self.doorbell.open(self.link.port, events, now)? {
+            return Ok(Next::At(until));
         }
         Ok(if more { Next::Again } else { Next::Wait })
     }
@@ -333,7 +317,7 @@ impl Console {
             if let Some(log) = &self.log {
                 log.more();
             }
-            self.empty_events = 0;
+            self.doorbell.was_useful();
             self.counters.from_guest += bytes.len() as u64;
             budget -= bytes.len();
             if self.link.ring.release_out(bytes.len()) {
@@ -368,7 +352,7 @@ impl Console {
             let put = self.link.ring.put_in(&buffer[..length]);
             // Room does not shrink unless the far end cheats on itself.
             self.counters.to_guest += put.bytes as u64;
-            self.empty_events = 0;
+            self.doorbell.was_useful();
             if put.notify {
                 self.notify(events)?;
             }

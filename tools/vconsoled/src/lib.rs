@@ -10,9 +10,11 @@
 
 mod attach;
 mod audience;
+mod channel;
 pub mod config;
 pub mod console;
 mod control;
+mod doorbell;
 pub mod history;
 mod hypervisor;
 mod listener;

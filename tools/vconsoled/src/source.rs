@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
+use crate::channel::xenbus;
 use vpl011::ring::peer::RingPeer;
 use xen_io::xenstore::{Client, domain_path};
 use xen_io::{DomId, EventChannels, Gfn, GrantRef, HvmParam, Hypervisor, Page, Port, Resource};
@@ -25,11 +26,13 @@ pub enum Slot {
     Pv,
     /// The emulated UART.
     Vuart,
+    /// A secondary PV console or channel, by its number, which is not 0.
+    Secondary(u32),
 }
 
 impl Slot {
-    /// Every place there is.
-    pub const ALL: [Self; 2] = [Self::Pv, Self::Vuart];
+    /// The places that every domain has.
+    pub const FIXED: [Self; 2] = [Self::Pv, Self::Vuart];
 
     /// Its directory in xenstore.
     #[must_use]
@@ -38,31 +41,49 @@ impl Slot {
         match self {
             Self::Pv => format!("{domain}/console"),
             Self::Vuart => format!("{domain}/vuart/0"),
+            Self::Secondary(devid) => xenbus::frontend_path(domid, devid),
         }
     }
 
-    /// What people call it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    /// Whose changes tell that it must be looked at again. A secondary
+    /// console's directory is the guest's, of which only the state matters.
+    pub(crate) fn watched(self, domid: DomId) -> String {
         match self {
-            Self::Pv => "pv0",
-            Self::Vuart => "vuart0",
+            Self::Pv | Self::Vuart => self.path(domid),
+            Self::Secondary(_) => format!("{}/state", self.path(domid)),
         }
     }
 
     /// What its log's name ends in, before the dot.
     #[must_use]
-    pub fn log_suffix(self) -> &'static str {
+    pub fn log_suffix(self) -> String {
         match self {
-            Self::Pv => "",
-            Self::Vuart => "-vuart0",
+            Self::Pv => String::new(),
+            Self::Vuart | Self::Secondary(_) => format!("-{self}"),
         }
     }
 }
 
+/// What people call it.
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self {
+            Self::Pv => f.write_str("pv0"),
+            Self::Vuart => f.write_str("vuart0"),
+            Self::Secondary(devid) => write!(f, "pv{devid}"),
+        }
+    }
+}
+
+impl FromStr for Slot {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        if let Some(fixed) = Self::FIXED.into_iter().find(|one| one.to_string() == name) {
+            return Ok(fixed);
+        }
+        let devid = name.strip_prefix("pv").and_then(|rest| rest.parse().ok());
+        devid.map(Self::Secondary).ok_or(())
     }
 }
 
@@ -71,6 +92,8 @@ impl fmt::Display for Slot {
 pub enum Kind {
     /// The guest's own PV console.
     Pv,
+    /// A further PV console, or a channel.
+    Secondary,
     /// A UART's ring that the guest can reach as well.
     Vuart,
     /// A UART's ring that only the hypervisor and we can reach.
@@ -81,6 +104,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pv => "pv",
+            Self::Secondary => "pv-secondary",
             Self::Vuart => "vuart",
             Self::VuartPrivate => "vuart-private",
         })
@@ -94,6 +118,13 @@ pub enum Ring {
     Pv {
         /// The page.
         gfn: Gfn,
+        /// The guest's port.
+        port: Port,
+    },
+    /// Granted by the guest's driver.
+    Granted {
+        /// The page.
+        grant: GrantRef,
         /// The guest's port.
         port: Port,
     },
@@ -123,6 +154,7 @@ impl Source {
     pub fn kind(&self) -> Kind {
         match self.ring {
             Ring::Pv { .. } => Kind::Pv,
+            Ring::Granted { .. } => Kind::Secondary,
             Ring::Vuart { .. } => Kind::Vuart,
             Ring::VuartPrivate => Kind::VuartPrivate,
         }
@@ -134,6 +166,7 @@ impl Source {
         let place = match self.ring {
             Ring::Pv { gfn, port } => format!("pv {} {}", gfn.0, port.0),
             Ring::Vuart { gfn, port } => format!("vuart {} {}", gfn.0, port.0),
+            Ring::Granted { grant, port } => format!("granted {} {}", grant.0, port.0),
             Ring::VuartPrivate => "vuart-private".to_owned(),
         };
         crc32fast::hash(place.as_bytes())
@@ -174,6 +207,12 @@ impl Source {
                 let page = hypervisor
                     .map_grant(domid, GrantRef::CONSOLE)
                     .or_else(|_| hypervisor.map_gfn(domid, gfn))
+                    .map_err(|error| about("its page cannot be mapped", &error))?;
+                (page, port)
+            }
+            Ring::Granted { grant, port } => {
+                let page = hypervisor
+                    .map_grant(domid, grant)
                     .map_err(|error| about("its page cannot be mapped", &error))?;
                 (page, port)
             }

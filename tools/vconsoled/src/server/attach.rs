@@ -30,7 +30,7 @@ impl Server {
             let door_token = take_token(&mut self.next_token);
             let permissions = self.config.sockets.consoles_mode.0;
             let door = sockets
-                .listen(domid, slot.name(), mode, permissions)
+                .listen(domid, &slot.to_string(), mode, permissions)
                 .and_then(|mut door| {
                     door.register(self.poll.registry(), door_token)?;
                     Ok(door)

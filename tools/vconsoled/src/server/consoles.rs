@@ -11,22 +11,28 @@ use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
+use xen_io::DomId;
 use xen_io::xenstore::domain_path;
 
 use super::{Key, Server, take_token};
+use crate::channel::xenbus;
 use crate::config::{Config, ConsoleConfig};
 use crate::console::{Console, Link};
 use crate::history::{History, Note};
 use crate::log::{self, Rotation, Style};
 use crate::pty::Pty;
-use crate::source::Source;
+use crate::source::{Slot, Source};
 
 impl Server {
+    /// A domain's name, for people and for logs.
+    pub(super) fn domain_name(&mut self, domid: DomId) -> String {
+        let path = format!("{}/name", domain_path(domid));
+        let name = crate::source::text(&mut self.store, &path);
+        name.ok().flatten().unwrap_or_default()
+    }
+
     pub(super) fn connect(&mut self, (domid, slot): Key, source: Source) -> io::Result<()> {
-        let name = crate::source::text(&mut self.store, &format!("{}/name", domain_path(domid)))
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+        let name = self.domain_name(domid);
         let pty = Pty::open()
             .map_err(|error| io::Error::new(error.kind(), format!("no pty to be had: {error}")))?;
         let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
@@ -35,7 +41,7 @@ impl Server {
             .ok()
             .flatten()
             .unwrap_or_default();
-        let config = self.config.console(&name, slot.name());
+        let config = self.config.console(&name, &slot.to_string());
         let history = self
             .state
             .open(domid, slot, &instance, config.history.0.0)?;
@@ -68,8 +74,9 @@ impl Server {
             return Ok(());
         };
         let (domid, slot, tty) = (console.domid, console.slot, console.pty().name().to_owned());
-        let ours = console.start(self.events.as_mut())?;
-        let config = self.config.console(&console.name, slot.name());
+        let ours = console.take_up();
+        console.start(self.events.as_mut())?;
+        let config = self.config.console(&console.name, &slot.to_string());
         if config.log {
             let path = log_path(&self.config, console);
             let history = Arc::clone(console.history());
@@ -83,12 +90,21 @@ impl Server {
         self.ready.push_back(token);
         self.open_doors(token);
         let path = slot.path(domid);
-        // A write would bring back the directory of a domain that has gone.
+        // A write would bring back the directory of a domain that has gone. Of
+        // a directory of the guest's own nothing is read: by writing there the
+        // guest could make the transaction fail.
+        let guard = match slot {
+            Slot::Pv | Slot::Vuart => path.clone(),
+            Slot::Secondary(_) => domain_path(domid),
+        };
         self.store.transaction(|store| {
-            if store.directory(&path)?.is_none() {
+            if store.directory(&guard)?.is_none() {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            store.write(&format!("{path}/tty"), &tty)
+            match slot {
+                Slot::Secondary(devid) => xenbus::announce(store, domid, devid, &tty),
+                Slot::Pv | Slot::Vuart => store.write(&format!("{path}/tty"), &tty),
+            }
         })?;
         tracing::info!("domain {domid} {slot}: {tty}");
         Ok(())
@@ -115,7 +131,7 @@ impl Server {
         drop(console.relink(Link::new(source, ring, port)));
         self.by_port.insert(port, token);
         self.ready.push_back(token);
-        console.start(self.events.as_mut()).map(drop)
+        console.start(self.events.as_mut())
     }
 
     /// Lets go of a console for good: of what would be kept for the next
@@ -158,7 +174,12 @@ impl Server {
                 .read(&path)?
                 .is_some_and(|tty| tty == console.pty().name().as_bytes())
             {
-                store.remove(&path)?;
+                // A node that is removed from the guest's own directory is
+                // one that the guest can make.
+                match slot {
+                    Slot::Secondary(devid) => xenbus::announce(store, domid, devid, "")?,
+                    Slot::Pv | Slot::Vuart => store.remove(&path)?,
+                }
             }
             Ok(())
         });

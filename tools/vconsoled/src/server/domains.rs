@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use xen_io::DomId;
 
+use super::channels::BACKENDS;
 use super::{Key, Server};
 use crate::console::Console;
 use crate::source::{Slot, Source};
@@ -37,7 +38,13 @@ impl Server {
                 match parse_token(&event.token) {
                     // Our own doing.
                     Some(_) if event.path.ends_with("/tty") => {}
-                    Some(key) => drop(changed.insert(key)),
+                    Some(key) => {
+                        self.frontend_written(key);
+                        changed.insert(key);
+                    }
+                    None if event.token == BACKENDS => {
+                        changed.extend(self.backends_changed(&event.path)?);
+                    }
                     None => domains = true,
                 }
             }
@@ -47,8 +54,9 @@ impl Server {
             if domains {
                 self.count_domains()?;
             }
+            let now = Instant::now();
             for key in changed {
-                if self.domains.contains(&key.0) {
+                if self.domains.contains(&key.0) && self.is_due(key, now) {
                     self.examine(key);
                 }
             }
@@ -77,9 +85,12 @@ impl Server {
                 self.domains.insert(domid);
                 // A watch fires at once, which is when its consoles are
                 // looked up.
-                for slot in Slot::ALL {
+                for slot in Slot::FIXED {
                     self.store
-                        .watch(&slot.path(domid), &format!("{domid}/{slot}"))?;
+                        .watch(&slot.watched(domid), &format!("{domid}/{slot}"))?;
+                }
+                for key in self.secondaries(domid)? {
+                    self.examine(key);
                 }
             }
         }
@@ -89,11 +100,12 @@ impl Server {
     pub(super) fn forget(&mut self, domid: DomId) -> io::Result<()> {
         tracing::info!("domain {domid} went");
         self.domains.remove(&domid);
-        for slot in Slot::ALL {
+        self.forget_secondaries(domid)?;
+        for slot in Slot::FIXED {
             self.failures.remove(&(domid, slot));
             self.retire((domid, slot));
             self.store
-                .unwatch(&slot.path(domid), &format!("{domid}/{slot}"))?;
+                .unwatch(&slot.watched(domid), &format!("{domid}/{slot}"))?;
         }
         Ok(())
     }
@@ -101,6 +113,9 @@ impl Server {
     /// Compares a console with what xenstore says of it.
     pub(super) fn examine(&mut self, key: Key) {
         let (domid, slot) = key;
+        if let Slot::Secondary(devid) = slot {
+            return self.examine_secondary(key, devid);
+        }
         let token = self.by_key.get(&key).copied();
         let source = match Source::find(&mut self.store, domid, slot) {
             Ok(Some(source)) => source,
@@ -112,16 +127,11 @@ impl Server {
                 return;
             }
             // What is served already goes on as it is.
-            Err(error) if token.is_some() => {
-                return tracing::warn!("domain {domid} {slot}: {error}");
-            }
             Err(error) => return self.fail(key, error.to_string()),
         };
-        if token
-            .and_then(|token| self.consoles.get(&token))
-            .map(Console::source)
-            == Some(&source)
-        {
+        let served = token.and_then(|token| self.consoles.get(&token));
+        if served.map(Console::source) == Some(&source) {
+            self.failures.remove(&key);
             return;
         }
         let done = match token {
@@ -138,7 +148,8 @@ impl Server {
     pub(super) fn fail(&mut self, key: Key, why: String) {
         let (domid, slot) = key;
         let known = self.failures.remove(&key);
-        if known.as_ref().is_none_or(|known| known.why != why) {
+        let news = known.as_ref().is_none_or(|known| known.why != why);
+        if news && self.may_complain(key, Instant::now()) {
             tracing::warn!("domain {domid} {slot}: {why}");
         }
         let pause = known.map_or(RETRY_FIRST, |known| (known.pause * 2).min(RETRY_LAST));
@@ -156,6 +167,5 @@ impl Server {
 /// The console that a watch's token names.
 pub(super) fn parse_token(token: &str) -> Option<Key> {
     let (domid, slot) = token.split_once('/')?;
-    let slot = Slot::ALL.into_iter().find(|one| one.name() == slot)?;
-    Some((DomId(domid.parse().ok()?), slot))
+    Some((DomId(domid.parse().ok()?), slot.parse().ok()?))
 }

@@ -5,6 +5,7 @@
 //! viewers in.
 
 mod attach;
+mod channels;
 mod consoles;
 mod domains;
 mod requests;
@@ -22,6 +23,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use xen_io::xenstore::Client;
 use xen_io::{DomId, EventChannels, Hypervisor, Platform, Port};
 
+use crate::channel::xenbus;
 use crate::config::Config;
 use crate::console::{Console, Next};
 use crate::control::Control;
@@ -36,6 +38,7 @@ use crate::source::Slot;
 use crate::state::State;
 use crate::viewers::{Change, Viewers, Watch};
 
+use channels::{BACKENDS, Channels};
 use domains::{DOMAINS, Failure};
 
 const EVENT_CHANNELS: Token = Token(0);
@@ -109,6 +112,7 @@ pub struct Server {
     /// The console that a viewer's socket, or one for viewers, belongs to.
     owners: HashMap<usize, usize>,
     failures: BTreeMap<Key, Failure>,
+    channels: Channels,
     ready: VecDeque<usize>,
     timers: BTreeMap<usize, Instant>,
 }
@@ -192,6 +196,7 @@ impl Server {
             by_port: HashMap::new(),
             owners: HashMap::new(),
             failures: BTreeMap::new(),
+            channels: Channels::default(),
             ready: VecDeque::new(),
             timers: BTreeMap::new(),
             poll,
@@ -225,6 +230,7 @@ impl Server {
         for token in served {
             self.disconnect(token);
         }
+        self.close_channels();
         self.messages = None;
         self.logs.finish(LOGS_PATIENCE);
         result
@@ -233,6 +239,7 @@ impl Server {
     fn serve(&mut self, ready: impl FnOnce()) -> io::Result<()> {
         self.store.watch("@introduceDomain", DOMAINS)?;
         self.store.watch("@releaseDomain", DOMAINS)?;
+        self.store.watch(&xenbus::backends(), BACKENDS)?;
         self.follow_store()?;
         self.finish_orphans();
         ready();
@@ -265,7 +272,9 @@ impl Server {
         let due = self.messages.as_ref().is_some_and(Messages::is_due);
         let timeout = if self.ready.is_empty() && !due {
             let retries = self.failures.values().map(|failure| failure.again);
-            let next = self.timers.values().copied().chain(retries);
+            let looks = self.channels.next_due().into_iter();
+            let next = self.timers.values().copied();
+            let next = next.chain(retries).chain(looks);
             let next = next.chain(self.watchdog.next()).min();
             next.map(|at| at.saturating_duration_since(Instant::now()))
         } else {
@@ -300,6 +309,8 @@ impl Server {
                     self.ready.push_back(token.0);
                 } else if let Some(owner) = self.owners.get(&token.0) {
                     self.on_audience(*owner, event);
+                } else if self.on_channel(event) {
+                    // Its turn comes.
                 } else if let Some(mut control) = self.control.take() {
                     let attach =
                         control.serve(token, self.poll.registry(), |request| self.obey(request));
@@ -338,8 +349,10 @@ impl Server {
             };
             if let Some(console) = self.consoles.get_mut(token) {
                 console.on_event();
-                self.ready.push_back(*token);
+            } else if let Some(channel) = self.channels.get_mut(*token) {
+                channel.on_event();
             }
+            self.ready.push_back(*token);
         }
         Ok(())
     }
@@ -382,8 +395,10 @@ impl Server {
             .filter(|(_, failure)| failure.again <= now)
             .map(|(key, _)| *key)
             .collect();
-        for key in due {
-            self.examine(key);
+        for key in due.into_iter().chain(self.channels.due(now)) {
+            if self.is_due(key, now) {
+                self.examine(key);
+            }
         }
     }
 
@@ -392,24 +407,25 @@ impl Server {
         let ready: BTreeSet<usize> = self.ready.drain(..).collect();
         let now = Instant::now();
         for token in ready {
-            let Some(console) = self.consoles.get_mut(&token) else {
+            let events = self.events.as_mut();
+            let turned = if let Some(console) = self.consoles.get_mut(&token) {
+                let turned = console.turn(events, now);
+                for left in console.audience.take_left() {
+                    self.owners.remove(&left);
+                }
+                turned
+            } else if let Some(channel) = self.channels.get_mut(token) {
+                channel.turn(events, now)
+            } else {
                 continue;
             };
-            let next = console.turn(self.events.as_mut(), now);
-            for left in console.audience.take_left() {
-                self.owners.remove(&left);
-            }
-            match next {
+            match turned {
                 Ok(Next::Wait) => {}
                 Ok(Next::Again) => self.ready.push_back(token),
                 Ok(Next::At(at)) => {
                     self.timers.insert(token, at);
                 }
-                Err(error) => {
-                    let key = (console.domid, console.slot);
-                    self.disconnect(token);
-                    self.fail(key, format!("lost: {error}"));
-                }
+                Err(error) => self.lose(token, &error),
             }
         }
     }
@@ -427,6 +443,15 @@ impl Server {
             tracing::error!("the hypervisor's messages are not logged any more: {error}");
             self.messages = None;
         }
+    }
+
+    fn lose(&mut self, token: usize, why: &io::Error) {
+        let Some(console) = self.consoles.get(&token) else {
+            return self.lose_channel(token, why);
+        };
+        let key = (console.domid, console.slot);
+        self.disconnect(token);
+        self.fail(key, format!("lost: {why}"));
     }
 
     fn register(&self, source: &impl AsFd, token: Token) -> io::Result<()> {

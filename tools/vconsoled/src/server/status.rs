@@ -2,6 +2,7 @@
 //! What is told of the consoles, on the control socket and in counters.
 
 use super::Server;
+use crate::channel::Channel;
 use crate::control::{ConsoleStatus, Status};
 
 impl Server {
@@ -30,9 +31,29 @@ impl Server {
             log_lost: console.log_lost(),
             state: "connected".to_owned(),
         });
+        let channels = self.channels.iter().map(|channel| ConsoleStatus {
+            domid: channel.domid.0,
+            name: channel.name.clone(),
+            console: channel.slot.to_string(),
+            kind: "channel".to_owned(),
+            tty: channel.path().display().to_string(),
+            viewers: usize::from(channel.has_client()),
+            from_guest: channel.counters.from_guest,
+            to_guest: channel.counters.to_guest,
+            doorbells_in: channel.counters.doorbells_in,
+            doorbells_out: channel.counters.doorbells_out,
+            resyncs: channel.resyncs(),
+            dropped: 0,
+            lost: 0,
+            log_lost: 0,
+            out_waiting: channel.waiting().0,
+            in_waiting: channel.waiting().1,
+            state: self.channel_state(channel),
+        });
         let failed = self
             .failures
             .iter()
+            .filter(|(key, _)| !self.is_served(**key))
             .map(|((domid, slot), failure)| ConsoleStatus {
                 domid: domid.0,
                 name: String::new(),
@@ -53,12 +74,20 @@ impl Server {
                 log_lost: 0,
                 state: failure.why.clone(),
             });
-        let mut consoles: Vec<ConsoleStatus> = served.chain(failed).collect();
+        let mut consoles: Vec<ConsoleStatus> = served.chain(channels).chain(failed).collect();
         consoles.sort_by(|a, b| (a.domid, &a.console).cmp(&(b.domid, &b.console)));
         Status {
             version: 1,
             pid: std::process::id(),
             consoles,
+        }
+    }
+
+    fn channel_state(&self, channel: &Channel) -> String {
+        match self.failures.get(&(channel.domid, channel.slot)) {
+            Some(failure) => failure.why.clone(),
+            None if channel.link().is_some() => "connected".to_owned(),
+            None => "waits for the guest".to_owned(),
         }
     }
 }

@@ -2,7 +2,9 @@
 //! The daemon on the fake host, from the guest's end of the ring to the
 //! viewer's of the pty.
 
+mod channels;
 mod control;
+mod hostile;
 mod hypervisor;
 mod logs;
 mod metrics;

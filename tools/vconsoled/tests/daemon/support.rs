@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,38 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
     .collect()
 }
 
+/// The warnings of a daemon.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl Heard {
+    /// The lines so far that contain `what`.
+    pub(crate) fn lines(&self, what: &str) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned();
+        let lines = text.lines().filter(|line| line.contains(what));
+        lines.map(str::to_owned).collect()
+    }
+}
+
+impl Write for Heard {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Heard {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
 /// A running daemon.
 pub(crate) struct Daemon {
     pub(crate) handle: Handle,
@@ -55,10 +88,22 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(machine: &Machine, config: Config) -> Self {
+        Self::start_heard(machine, config, &Heard::default())
+    }
+
+    /// Starts one whose messages are heard.
+    pub(crate) fn start_heard(machine: &Machine, config: Config, heard: &Heard) -> Self {
         let server = Server::new(machine.platform().unwrap(), config).unwrap();
         let handle = server.handle();
         let (tell, ready) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || server.run(|| tell.send(()).unwrap()));
+        let messages = tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+            .with_ansi(false)
+            .with_writer(heard.clone())
+            .finish();
+        let thread = std::thread::spawn(move || {
+            tracing::subscriber::with_default(messages, || server.run(|| tell.send(()).unwrap()))
+        });
         ready.recv_timeout(PATIENCE).expect("the daemon serves");
         Self {
             handle,

@@ -23,7 +23,7 @@ const CONSOLE_GFN: Gfn = Gfn(0x39000);
 const VUART_GFN: Gfn = Gfn(0x39003);
 
 /// Stock libxl's `limit`, in bytes.
-const LIMIT: &str = "1048576";
+pub(super) const LIMIT: &str = "1048576";
 
 /// A Xen host. Clones are the same one.
 #[derive(Clone)]
@@ -87,7 +87,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    fn new() -> io::Result<Arc<Self>> {
+    pub(super) fn new() -> io::Result<Arc<Self>> {
         let memory = rustix::fs::memfd_create("fake-xen-page", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&memory, XEN_PAGE_SIZE as u64)?;
         Ok(Arc::new(Self {
@@ -277,7 +277,10 @@ impl Machine {
 
     /// Destroys the domain the way a toolstack does: its nodes go first.
     pub fn destroy(&self, domid: DomId) -> io::Result<()> {
-        self.toolstack()?.remove(&domain_path(domid))?;
+        let mut store = self.toolstack()?;
+        let backends = format!("{}/backend", domain_path(DomId::DOM0));
+        store.remove(&format!("{backends}/console/{domid}"))?;
+        store.remove(&domain_path(domid))?;
         self.kill(domid);
         Ok(())
     }
@@ -346,7 +349,28 @@ impl Machine {
         })
     }
 
-    fn console(&self, domid: DomId, port: Port, frame: &Arc<Frame>) -> io::Result<Console> {
+    pub(super) fn allocate_port(&self, domid: DomId) -> Port {
+        self.0.switch.allocate(domid)
+    }
+
+    /// Grants a page of the domain to the control domain.
+    pub(super) fn grant(
+        &self,
+        domid: DomId,
+        grant: GrantRef,
+        frame: &Arc<Frame>,
+    ) -> io::Result<()> {
+        self.with(domid, |domain| {
+            domain.grants.insert(grant, Arc::clone(frame));
+        })
+    }
+
+    pub(super) fn console(
+        &self,
+        domid: DomId,
+        port: Port,
+        frame: &Arc<Frame>,
+    ) -> io::Result<Console> {
         Ok(Console {
             page: frame.own()?,
             line: Line::new(&self.0.switch, domid, port),

@@ -12,10 +12,13 @@
 //! be killed and another take its place.
 
 mod events;
+mod frontend;
 mod machine;
 mod remote;
 mod store;
+mod tree;
 
 pub use events::Line;
+pub use frontend::Frontend;
 pub use machine::{Console, Machine};
 pub use store::Store;

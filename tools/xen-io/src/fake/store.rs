@@ -13,9 +13,10 @@ use std::thread;
 
 use rustix::io::Errno;
 
+use super::tree::{Pending, Tree};
 use crate::types::DomId;
 use crate::xenstore::wire::{self, Message, kind};
-use crate::xenstore::{Access, Client, Permission, domain_path};
+use crate::xenstore::{Client, domain_path};
 
 const INTRODUCE: &str = "@introduceDomain";
 const RELEASE: &str = "@releaseDomain";
@@ -23,14 +24,6 @@ const RELEASE: &str = "@releaseDomain";
 /// A xenstored. Clones are the same one.
 #[derive(Clone, Default)]
 pub struct Store(Arc<Mutex<State>>);
-
-#[derive(Clone)]
-struct Node {
-    value: Vec<u8>,
-    permissions: Vec<Permission>,
-}
-
-type Nodes = BTreeMap<String, Node>;
 
 struct Watch {
     connection: u64,
@@ -42,40 +35,19 @@ struct Watch {
 
 struct Transaction {
     connection: u64,
-    nodes: Nodes,
+    pending: Pending,
     changed: Vec<String>,
-    generation: u64,
 }
 
+#[derive(Default)]
 struct State {
-    nodes: Nodes,
-    /// Counts changes, so that a transaction sees whether one came between.
-    generation: u64,
+    tree: Tree,
     watches: Vec<Watch>,
     transactions: BTreeMap<u32, Transaction>,
     last_transaction: u32,
     connections: BTreeMap<u64, Sender<Message>>,
     last_connection: u64,
     introduced: Vec<DomId>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        let root = Node {
-            value: Vec::new(),
-            permissions: vec![Permission::DOM0_ONLY],
-        };
-        Self {
-            nodes: BTreeMap::from([("/".to_owned(), root)]),
-            generation: 0,
-            watches: Vec::new(),
-            transactions: BTreeMap::new(),
-            last_transaction: 0,
-            connections: BTreeMap::new(),
-            last_connection: 0,
-            introduced: Vec::new(),
-        }
-    }
 }
 
 /// Who asks.
@@ -289,80 +261,61 @@ impl State {
         path: &str,
         rest: &[u8],
     ) -> Answer {
-        let nodes = match tx {
-            0 => &mut self.nodes,
+        let generation = self.tree.generation();
+        let mut nodes = match tx {
+            0 => self.tree.view(None),
             _ => match self.transactions.get_mut(&tx) {
-                Some(one) if one.connection == caller.connection => &mut one.nodes,
+                Some(one) if one.connection == caller.connection => {
+                    self.tree.view(Some(&mut one.pending))
+                }
                 _ => return Err(Errno::NOENT),
             },
         };
         let domid = caller.domid;
-        let payload = match request {
-            kind::READ => return readable(nodes, domid, path).map(|node| node.value.clone()),
+        match request {
+            kind::READ => return Ok(nodes.readable(domid, path)?.value.clone()),
             kind::GET_PERMS => {
-                return readable(nodes, domid, path)
-                    .map(|node| wire::encode_permissions(&node.permissions));
+                let node = nodes.readable(domid, path)?;
+                return Ok(wire::encode_permissions(&node.permissions));
             }
-            kind::DIRECTORY => {
-                readable(nodes, domid, path)?;
-                return Ok(children(nodes, path));
-            }
+            kind::DIRECTORY => return nodes.children(domid, path),
             kind::DIRECTORY_PART => {
-                readable(nodes, domid, path)?;
                 let offset: usize = number(wire::strings(rest).next().unwrap_or_default())?;
-                return part(&children(nodes, path), offset, self.generation);
+                return part(&nodes.children(domid, path)?, offset, generation);
             }
             kind::WRITE => {
-                create(nodes, domid, path)?;
-                writable(nodes, domid, path)?.value = rest.to_vec();
-                b"OK\0".to_vec()
+                nodes.create(domid, path)?;
+                nodes.change(domid, path, |node| node.value = rest.to_vec())?;
             }
-            kind::MKDIR => {
-                create(nodes, domid, path)?;
-                b"OK\0".to_vec()
-            }
-            kind::RM => {
-                writable(nodes, domid, path)?;
-                let below = format!("{path}/");
-                nodes.retain(|name, _| name != path && !name.starts_with(&below));
-                b"OK\0".to_vec()
-            }
+            kind::MKDIR => nodes.create(domid, path)?,
+            kind::RM => nodes.remove(domid, path)?,
             kind::SET_PERMS => {
                 let permissions = wire::decode_permissions(wire::strings(rest))
-                    .map_err(|_| Errno::INVAL)
-                    .and_then(|list| {
-                        if list.is_empty() {
-                            Err(Errno::INVAL)
-                        } else {
-                            Ok(list)
-                        }
-                    })?;
-                let node = writable(nodes, domid, path)?;
-                let owner = node.permissions.first().map(|entry| entry.domid);
-                if domid != DomId::DOM0 && owner != Some(domid) {
+                    .ok()
+                    .filter(|list| !list.is_empty())
+                    .ok_or(Errno::INVAL)?;
+                let owner = nodes.writable(domid, path)?.permissions.first().copied();
+                if domid != DomId::DOM0 && owner.map(|entry| entry.domid) != Some(domid) {
                     return Err(Errno::ACCESS);
                 }
-                node.permissions = permissions;
-                b"OK\0".to_vec()
+                nodes.change(domid, path, |node| node.permissions = permissions)?;
             }
             _ => return Err(Errno::NOSYS),
-        };
+        }
         if let Some(transaction) = self.transactions.get_mut(&tx) {
             transaction.changed.push(path.to_owned());
         } else {
-            self.generation += 1;
             self.fire(path, request == kind::RM);
         }
-        Ok(payload)
+        Ok(b"OK\0".to_vec())
     }
 
     fn begin(&mut self, caller: Caller) -> Vec<u8> {
         self.last_transaction += 1;
         let transaction = Transaction {
             connection: caller.connection,
-            nodes: self.nodes.clone(),
+            pending: Pending::default(),
             changed: Vec::new(),
-            generation: self.generation,
         };
         self.transactions.insert(self.last_transaction, transaction);
         format!("{}\0", self.last_transaction).into_bytes()
@@ -376,14 +329,10 @@ impl State {
             return Err(Errno::NOENT);
         }
         let transaction = entry.remove();
-        if commit && !transaction.changed.is_empty() {
-            if transaction.generation != self.generation {
-                return Err(Errno::AGAIN);
-            }
-            self.generation += 1;
-            self.nodes = transaction.nodes;
+        if commit {
+            self.tree.commit(transaction.pending)?;
             for path in transaction.changed {
-                let removed = !self.nodes.contains_key(&path);
+                let removed = !self.tree.contains(&path);
                 self.fire(&path, removed);
             }
         }
@@ -452,93 +401,6 @@ fn absolute(caller: Caller, path: &[u8], special: bool) -> Result<(String, usize
     }
     let prefix = format!("{}/", domain_path(caller.domid));
     Ok((format!("{prefix}{path}"), prefix.len()))
-}
-
-fn allowed(node: &Node, domid: DomId, wanted: fn(Access) -> bool) -> bool {
-    if domid == DomId::DOM0
-        || node
-            .permissions
-            .first()
-            .is_some_and(|owner| owner.domid == domid)
-    {
-        return true;
-    }
-    let listed = node
-        .permissions
-        .iter()
-        .skip(1)
-        .find(|entry| entry.domid == domid);
-    listed
-        .or(node.permissions.first())
-        .is_some_and(|entry| wanted(entry.access))
-}
-
-fn readable<'a>(nodes: &'a Nodes, domid: DomId, path: &str) -> Result<&'a Node, Errno> {
-    let node = nodes.get(path).ok_or(Errno::NOENT)?;
-    if allowed(node, domid, |access| {
-        matches!(access, Access::Read | Access::Both)
-    }) {
-        Ok(node)
-    } else {
-        Err(Errno::ACCESS)
-    }
-}
-
-fn writable<'a>(nodes: &'a mut Nodes, domid: DomId, path: &str) -> Result<&'a mut Node, Errno> {
-    let node = nodes.get_mut(path).ok_or(Errno::NOENT)?;
-    if allowed(node, domid, |access| {
-        matches!(access, Access::Write | Access::Both)
-    }) {
-        Ok(node)
-    } else {
-        Err(Errno::ACCESS)
-    }
-}
-
-/// Makes a node and its parents. A new one has its parent's permissions, but
-/// belongs to the domain that made it.
-fn create(nodes: &mut Nodes, domid: DomId, path: &str) -> Result<(), Errno> {
-    if nodes.contains_key(path) {
-        return Ok(());
-    }
-    let parent = match path.rsplit_once('/') {
-        Some(("", _)) => "/",
-        Some((parent, _)) => parent,
-        None => return Err(Errno::INVAL),
-    };
-    create(nodes, domid, parent)?;
-    let mut permissions = writable(nodes, domid, parent)?.permissions.clone();
-    if let Some(owner) = permissions.first_mut().filter(|_| domid != DomId::DOM0) {
-        owner.domid = domid;
-    }
-    nodes.insert(
-        path.to_owned(),
-        Node {
-            value: Vec::new(),
-            permissions,
-        },
-    );
-    Ok(())
-}
-
-/// Names of the nodes right below `path`, each with its NUL.
-fn children(nodes: &Nodes, path: &str) -> Vec<u8> {
-    let below = if path == "/" {
-        path.to_owned()
-    } else {
-        format!("{path}/")
-    };
-    let mut list = Vec::new();
-    for name in nodes
-        .range(below.clone()..)
-        .map_while(|(name, _)| name.strip_prefix(&below))
-    {
-        if !name.is_empty() && !name.contains('/') {
-            list.extend_from_slice(name.as_bytes());
-            list.push(0);
-        }
-    }
-    list
 }
 
 /// A piece of a long list of children: as many whole names as fit.

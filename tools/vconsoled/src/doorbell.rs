@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//! A port that was reported stays masked until it is let ring again. To delay
+//! that is to limit the rate: a guest cannot keep the daemon busy with
+//! notifications that bring nothing.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use xen_io::{EventChannels, Port};
+
+/// Notifications in a row that may come with nothing to do, and how long the
+/// port then stays masked.
+const EMPTY_EVENTS: u32 = 32;
+const HOLD: Duration = Duration::from_millis(10);
+
+/// The state of one port.
+#[derive(Default)]
+pub(crate) struct Doorbell {
+    /// The port was reported and not unmasked yet.
+    masked: bool,
+    empty_events: u32,
+    held_until: Option<Instant>,
+}
+
+impl Doorbell {
+    /// The port was reported.
+    pub(crate) fn on_event(&mut self) {
+        self.masked = true;
+        self.empty_events = self.empty_events.saturating_add(1);
+    }
+
+    /// Bytes were moved: the guest means something.
+    pub(crate) fn was_useful(&mut self) {
+        self.empty_events = 0;
+    }
+
+    /// Lets the port ring again, or says when it may.
+    pub(crate) fn open(
+        &mut self,
+        port: Port,
+        events: &mut dyn EventChannels,
+        now: Instant,
+    ) -> io::Result<Option<Instant>> {
+        if !self.masked {
+            return Ok(None);
+        }
+        if self.empty_events >= EMPTY_EVENTS {
+            let until = *self.held_until.get_or_insert(now + HOLD);
+            if now < until {
+                return Ok(Some(until));
+            }
+        }
+        self.held_until = None;
+        self.empty_events = self.empty_events.min(EMPTY_EVENTS - 1);
+        self.masked = false;
+        events.unmask(port)?;
+        Ok(None)
+    }
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+//! The nodes of the fake xenstored, and transactions on them. As with the real
+//! one, a transaction fails when somebody else changed a node that it read or
+//! wrote, and a node changes with its list of children as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::types::DomId;
+use crate::xenstore::{Access, Permission};
+
+#[derive(Clone)]
+pub(super) struct Node {
+    pub(super) value: Vec<u8>,
+    pub(super) permissions: Vec<Permission>,
+    children: BTreeSet<String>,
+    /// When it last changed.
+    generation: u64,
+}
+
+/// All nodes.
+pub(super) struct Tree {
+    nodes: BTreeMap<String, Arc<Node>>,
+    generation: u64,
+}
+
+/// Changes that nobody else sees yet.
+#[derive(Default)]
+pub(super) struct Pending {
+    /// Nodes as they will be; `None` is one that goes.
+    nodes: BTreeMap<String, Option<Arc<Node>>>,
+    /// What was looked at, and when it had last changed; `None` is a node that
+    /// was not there.
+    seen: BTreeMap<String, Option<u64>>,
+}
+
+/// The nodes as a request sees them, within a transaction or outside of one.
+pub(super) struct View<'a> {
+    tree: &'a mut Tree,
+    pending: Option<&'a mut Pending>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        let root = Node {
+            value: Vec::new(),
+            permissions: vec![Permission::DOM0_ONLY],
+            children: BTreeSet::new(),
+            generation: 0,
+        };
+        Self {
+            nodes: BTreeMap::from([("/".to_owned(), Arc::new(root))]),
+            generation: 0,
+        }
+    }
+}
+
+impl Tree {
+    pub(super) fn view<'a>(&'a mut self, pending: Option<&'a mut Pending>) -> View<'a> {
+        View {
+            tree: self,
+            pending,
+        }
+    }
+
+    /// Counts changes.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn contains(&self, path: &str) -> bool {
+        self.nodes.contains_key(path)
+    }
+
+    /// Makes a transaction's changes everyone's, unless somebody else came in
+    /// between.
+    pub(super) fn commit(&mut self, pending: Pending) -> Result<(), Errno> {
+        let same = |(path, seen): (&String, &Option<u64>)| {
+            self.nodes.get(path).map(|node| node.generation) == *seen
+        };
+        if !pending.seen.iter().all(same) {
+            return Err(Errno::AGAIN);
+        }
+        for (path, node) in pending.nodes {
+            self.set(path, node);
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, path: String, node: Option<Arc<Node>>) {
+        self.generation += 1;
+        match node {
+            Some(mut node) => {
+                Arc::make_mut(&mut node).generation = self.generation;
+                self.nodes.insert(path, node);
+            }
+            None => drop(self.nodes.remove(&path)),
+        }
+    }
+}
+
+impl View<'_> {
+    pub(super) fn readable(&mut self, domid: DomId, path: &str) -> Result<Arc<Node>, Errno> {
+        self.node(domid, path, |access| {
+            matches!(access, Access::Read | Access::Both)
+        })
+    }
+
+    pub(super) fn writable(&mut self, domid: DomId, path: &str) -> Result<Arc<Node>, Errno> {
+        self.node(domid, path, |access| {
+            matches!(access, Access::Write | Access::Both)
+        })
+    }
+
+    /// Changes a node that the domain may write to.
+    pub(super) fn change(
+        &mut self,
+        domid: DomId,
+        path: &str,
+        change: impl FnOnce(&mut Node),
+    ) -> Result<(), Errno> {
+        let mut node = self.writable(domid, path)?;
+        change(Arc::make_mut(&mut node));
+        self.set(path, Some(node));
+        Ok(())
+    }
+
+    /// Makes a node and its parents. A new one has its parent's permissions,
+    /// but belongs to the domain that made it.
+    pub(super) fn create(&mut self, domid: DomId, path: &str) -> Result<(), Errno> {
+        if self.get(path).is_some() {
+            return Ok(());
+        }
+        let (parent, name) = split(path).ok_or(Errno::INVAL)?;
+        self.create(domid, parent)?;
+        let mut permissions = Vec::new();
+        self.change(domid, parent, |node| {
+            permissions.clone_from(&node.permissions);
+            node.children.insert(name.to_owned());
+        })?;
+        if let Some(owner) = permissions.first_mut().filter(|_| domid != DomId::DOM0) {
+            owner.domid = domid;
+        }
+        let node = Node {
+            value: Vec::new(),
+            permissions,
+            children: BTreeSet::new(),
+            generation: 0,
+        };
+        self.set(path, Some(Arc::new(node)));
+        Ok(())
+    }
+
+    /// Removes a node and what is below it.
+    pub(super) fn remove(&mut self, domid: DomId, path: &str) -> Result<(), Errno> {
+        self.writable(domid, path)?;
+        let (parent, name) = split(path).ok_or(Errno::INVAL)?;
+        if let Some(mut node) = self.get(parent) {
+            Arc::make_mut(&mut node).children.remove(name);
+            self.set(parent, Some(node));
+        }
+        self.remove_all(path);
+        Ok(())
+    }
+
+    /// Names of the nodes right below one, each with its NUL.
+    pub(super) fn children(&mut self, domid: DomId, path: &str) -> Result<Vec<u8>, Errno> {
+        let node = self.readable(domid, path)?;
+        let names = node.children.iter();
+        Ok(names.flat_map(|name| name.bytes().chain([0])).collect())
+    }
+
+    fn remove_all(&mut self, path: &str) {
+        if let Some(node) = self.get(path) {
+            for name in &node.children {
+                self.remove_all(&format!("{path}/{name}"));
+            }
+        }
+        self.set(path, None);
+    }
+
+    fn node(
+        &mut self,
+        domid: DomId,
+        path: &str,
+        wanted: fn(Access) -> bool,
+    ) -> Result<Arc<Node>, Errno> {
+        let node = self.get(path).ok_or(Errno::NOENT)?;
+        if allowed(&node, domid, wanted) {
+            Ok(node)
+        } else {
+            Err(Errno::ACCESS)
+        }
+    }
+
+    fn get(&mut self, path: &str) -> Option<Arc<Node>> {
+        let live = self.tree.nodes.get(path).cloned();
+        let Some(pending) = &mut self.pending else {
+            return live;
+        };
+        if let Some(changed) = pending.nodes.get(path) {
+            return changed.clone();
+        }
+        let seen = live.as_ref().map(|node| node.generation);
+        pending.seen.entry(path.to_owned()).or_insert(seen);
+        live
+    }
+
+    fn set(&mut self, path: &str, node: Option<Arc<Node>>) {
+        match &mut self.pending {
+            Some(pending) => drop(pending.nodes.insert(path.to_owned(), node)),
+            None => self.tree.set(path.to_owned(), node),
+        }
+    }
+}
+
+fn split(path: &str) -> Option<(&str, &str)> {
+    match path.rsplit_once('/')? {
+        (_, "") => None,
+        ("", name) => Some(("/", name)),
+        split => Some(split),
+    }
+}
+
+fn allowed(node: &Node, domid: DomId, wanted: fn(Access) -> bool) -> bool {
+    let owner = node.permissions.first();
+    if domid == DomId::DOM0 || owner.is_some_and(|owner| owner.domid == domid) {
+        return true;
+    }
+    let listed = node
+        .permissions
+        .iter()
+        .skip(1)
+        .find(|entry| entry.domid == domid);
+    listed.or(owner).is_some_and(|entry| wanted(entry.access))
+}
