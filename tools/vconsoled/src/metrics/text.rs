@@ -216,6 +216,7 @@ mod tests {
             console: "vuart0".to_owned(),
             kind: "vuart-private".to_owned(),
             tty: "/dev/pts/0".to_owned(),
+            log: String::new(),
             viewers: 2,
             from_guest: 10,
             to_guest: 20,
