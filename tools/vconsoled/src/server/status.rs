@@ -37,6 +37,7 @@ impl Server {
             console: channel.slot.to_string(),
             kind: "channel".to_owned(),
             tty: channel.path().display().to_string(),
+            log: String::new(),
             viewers: usize::from(channel.has_client()),
             from_guest: channel.counters.from_guest,
             to_guest: channel.counters.to_guest,
