@@ -9,6 +9,7 @@
 use tock_registers::fields::FieldValue;
 
 use crate::fifo;
+use crate::glance::{Glance, Quiet};
 use crate::interrupt::{InterruptRegisters, Interrupts};
 use crate::receiver::{Character, Errors, Receiver};
 use crate::registers::{CR, FR, Flags, IFLS, LCR_H, Register, Stored};
@@ -65,6 +66,22 @@ impl Pl011 {
     #[must_use]
     pub fn pending(&self) -> Interrupts {
         self.interrupts.masked()
+    }
+
+    /// What polled registers show until something happens.
+    #[inline]
+    #[must_use]
+    pub fn glance(&self) -> Glance {
+        // There a look at UARTFR is noted too.
+        if self.loops_back() {
+            return Glance::default();
+        }
+        let InterruptRegisters { raw, mask } = self.interrupts;
+        let quiet = Quiet {
+            status: !(self.transmitter.unseen && raw.contains(Interrupts::TX)),
+            mask: self.receiver.timeout_armed && !self.receiver.waiting,
+        };
+        Glance::new(self.flags, raw, mask, quiet)
     }
 
     /// Reads a register. Reading [`Register::Data`] makes room for input.

@@ -9,6 +9,7 @@
 //! - [`interrupt`], [`registers`], `fifo`: the parts
 //! - `receiver`, `transmitter`: the two directions
 //! - [`device`]: the register file; knows no line
+//! - [`glance`]: the part of its state that drivers poll, in one word
 //! - [`backend`], [`ring`]: what the line is made of
 //! - [`outcome`]: what a caller has to do next
 //! - [`uart`]: the device on its line, the front door
@@ -19,6 +20,7 @@
 pub mod backend;
 pub mod device;
 mod fifo;
+pub mod glance;
 pub mod interrupt;
 pub mod outcome;
 mod receiver;
@@ -30,6 +32,7 @@ pub mod trap;
 pub mod uart;
 
 pub use backend::Backend;
+pub use glance::Glance;
 pub use interrupt::Interrupts;
 pub use outcome::Outcome;
 pub use trap::Access;

@@ -5,6 +5,7 @@
 //! lock acts: first the interrupt line, then, with the lock dropped, the
 //! doorbell.
 
+use crate::glance::Glance;
 use crate::interrupt::Interrupts;
 
 /// The result of every entry point of [`Uart`](crate::Uart).
@@ -21,4 +22,6 @@ pub struct Outcome {
     /// not take: it will look again until the backend has run. A CPU that both
     /// share is better given away.
     pub stalled: bool,
+    /// What polled registers show until the next entry.
+    pub glance: Glance,
 }

@@ -143,6 +143,7 @@ impl<B: Backend> Uart<B> {
             pending: self.device.pending(),
             doorbell,
             stalled: false,
+            glance: self.device.glance(),
         }
     }
 

@@ -83,6 +83,7 @@ int vpl011_create(struct domain *d, void *ring)
 
     spin_lock_init(&vpl011->lock);
     vpl011->shadow_uartmis = 0;
+    vpl011->glance = 0;
     vpl011_init(vpl011->state, ring);
 
     return 0;
@@ -196,6 +197,7 @@ void domain_vpl011_deinit(struct domain *d)
         VPL011_LOCK(d, flags);
         vpl011->state = NULL;
         write_atomic(&vpl011->shadow_uartmis, 0);
+        write_atomic(&vpl011->glance, 0);
         VPL011_UNLOCK(d, flags);
 
         xfree(state);

@@ -54,6 +54,7 @@ struct vpl011_outcome {
     uint16_t pending; /* UARTMIS: the line is high while this is not 0 */
     uint8_t flags;    /* VPL011_DOORBELL, _OUTPUT, _ABORT, _STALLED */
     uint8_t output;   /* the byte sent, with VPL011_OUTPUT; else 0 */
+    uint64_t glance;  /* for vpl011_peek(); not with VPL011_ABORT */
 };
 
 /*
@@ -70,6 +71,15 @@ void vpl011_init(struct vpl011_state *state, void *ring);
  */
 struct vpl011_outcome vpl011_access(struct vpl011_state *state, uint64_t esr,
                                     uint64_t offset, uint64_t value);
+
+/*
+ * What an access gives that changes nothing: the value read, or 0 for a write.
+ * VPL011_UNSEEN if only vpl011_access() can tell. `glance` is that of the
+ * newest outcome; the state is not looked at, and needs no lock here.
+ */
+uint64_t vpl011_peek(uint64_t glance, uint64_t esr, uint64_t offset,
+                     uint64_t value);
+#define VPL011_UNSEEN (~(uint64_t)0)
 
 /* The backend has moved its end of the ring. */
 struct vpl011_outcome vpl011_ring_event(struct vpl011_state *state);

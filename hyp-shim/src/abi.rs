@@ -22,6 +22,9 @@ pub const VPL011_ABORT: u8 = 0x04;
 /// Flag: the guest polls for room that only the backend can make.
 pub const VPL011_STALLED: u8 = 0x08;
 
+/// No answer of `vpl011_peek`.
+pub const VPL011_UNSEEN: u64 = u64::MAX;
+
 /// What C's storage holds. It owns nothing outside itself, so C may drop it by
 /// forgetting it.
 pub(crate) type Device = Uart<Line>;
@@ -52,6 +55,8 @@ pub struct vpl011_outcome {
     pub flags: u8,
     /// The byte sent, with `VPL011_OUTPUT`.
     pub output: u8,
+    /// What `vpl011_peek` answers from, until the next outcome.
+    pub glance: u64,
 }
 
 impl vpl011_outcome {
@@ -65,6 +70,7 @@ impl vpl011_outcome {
             pending: outcome.pending.bits(),
             flags: doorbell | sent | stalled,
             output: output.unwrap_or(0),
+            glance: outcome.glance.bits(),
         }
     }
 }

@@ -10,9 +10,11 @@ use core::ptr::NonNull;
 
 use vpl011::ring::port::RingPort;
 use vpl011::trap::{Access, Direction};
-use vpl011::{Outcome, Uart};
+use vpl011::{Glance, Outcome, Uart};
 
-use crate::abi::{Device, VPL011_ABORT, vpl011_counters, vpl011_outcome, vpl011_state};
+use crate::abi::{
+    Device, VPL011_ABORT, VPL011_UNSEEN, vpl011_counters, vpl011_outcome, vpl011_state,
+};
 use crate::line::{Console, Line};
 use crate::memory::Page;
 
@@ -62,6 +64,22 @@ pub unsafe extern "C" fn vpl011_access(
         Direction::Write => device.write(access, (value & 0xFFFF_FFFF) as u32),
     };
     finish(device, outcome)
+}
+
+/// What an access gives that changes nothing, seen at a glance alone: the value
+/// read, or 0 for a write. `VPL011_UNSEEN` if only the device can tell.
+#[unsafe(no_mangle)]
+pub extern "C" fn vpl011_peek(glance: u64, esr: u64, offset: u64, value: u64) -> u64 {
+    // By far the most writes are to UARTDR, which no glance answers.
+    if offset == 0 {
+        return VPL011_UNSEEN;
+    }
+    let Ok((direction, access)) = Access::from_esr(esr, offset) else {
+        return VPL011_UNSEEN;
+    };
+    Glance::from_bits(glance)
+        .peek(direction, access, (value & 0xFFFF_FFFF) as u32)
+        .map_or(VPL011_UNSEEN, u64::from)
 }
 
 /// The backend has moved its end of the ring.

@@ -18,7 +18,8 @@ use std::process::Command;
 
 use hyp_shim::abi::{
     VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_RING_SIZE, VPL011_STALLED,
-    VPL011_STATE_ALIGN, VPL011_STATE_SIZE, vpl011_counters, vpl011_outcome, vpl011_state,
+    VPL011_STATE_ALIGN, VPL011_STATE_SIZE, VPL011_UNSEEN, vpl011_counters, vpl011_outcome,
+    vpl011_state,
 };
 use hyp_shim::entry;
 
@@ -87,7 +88,7 @@ impl Mirror {
 
     fn constant(&mut self, name: &str, value: usize) {
         self.names.insert(name.into());
-        self.assert(&format!("{name} == {value}"));
+        self.assert(&format!("{name} == {value:#x}"));
     }
 
     fn structure<T: InC>(&mut self, fields: &[(&str, &str, usize)]) {
@@ -134,6 +135,7 @@ fn mirror() -> Mirror {
     mirror.constant("VPL011_OUTPUT", VPL011_OUTPUT.into());
     mirror.constant("VPL011_ABORT", VPL011_ABORT.into());
     mirror.constant("VPL011_STALLED", VPL011_STALLED.into());
+    mirror.constant("VPL011_UNSEEN", usize::try_from(VPL011_UNSEEN).unwrap());
 
     // Opaque: C's field is its own.
     mirror.structure::<vpl011_state>(&[]);
@@ -142,7 +144,8 @@ fn mirror() -> Mirror {
         value: u32,
         pending: u16,
         flags: u8,
-        output: u8
+        output: u8,
+        glance: u64
     }));
     mirror.structure::<vpl011_counters>(fields!(vpl011_counters {
         bytes_out: u64,
@@ -161,6 +164,10 @@ fn mirror() -> Mirror {
         "vpl011_access",
         entry::vpl011_access
             as unsafe extern "C" fn(*mut vpl011_state, u64, u64, u64) -> vpl011_outcome,
+    );
+    mirror.function(
+        "vpl011_peek",
+        entry::vpl011_peek as unsafe extern "C" fn(u64, u64, u64, u64) -> u64,
     );
     mirror.function(
         "vpl011_ring_event",

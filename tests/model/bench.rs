@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use conformance::{Abort, NotPossible, Target};
 use vpl011::backend::{Sent, Traffic};
 use vpl011::trap::{Direction, Width};
-use vpl011::{Access, Backend, Outcome, Uart};
+use vpl011::{Access, Backend, Glance, Outcome, Uart};
 
 pub(crate) use conformance::registers::{cr, fr, int, lcr_h, reg};
 
@@ -50,6 +50,8 @@ pub(crate) struct Bench {
     pub(crate) uart: Uart<Wire>,
     /// The level of the interrupt line.
     pub(crate) line: bool,
+    /// Of the newest outcome.
+    glance: Glance,
     /// The far side takes only what it is told to.
     held: bool,
 }
@@ -69,6 +71,7 @@ impl Bench {
         Self {
             uart,
             line: false,
+            glance: Glance::default(),
             held: false,
         }
     }
@@ -82,18 +85,41 @@ impl Bench {
     pub(crate) fn observe(&mut self, outcome: Outcome) -> u32 {
         let line = !outcome.pending.is_empty();
         self.line = line;
+        self.glance = outcome.glance;
         outcome.value
     }
 
-    pub(crate) fn read_as(&mut self, offset: u16, width: Width) -> u32 {
-        let outcome = self.uart.read(Access::new(offset, width));
+    /// An access, whatever a glance could have said of it being held against
+    /// what the device does.
+    fn access(&mut self, direction: Direction, access: Access, value: u32) -> u32 {
+        let peeked = self.glance.peek(direction, access, value);
+        let before = peeked.map(|_| format!("{:?}", self.uart));
+        let outcome = match direction {
+            Direction::Read => self.uart.read(access),
+            Direction::Write => self.uart.write(access, value),
+        };
+        if let (Some(peeked), Some(before)) = (peeked, before) {
+            assert_eq!(outcome.value, peeked, "{direction:?} {access:?} {value:#x}");
+            assert!(!outcome.doorbell && !outcome.stalled);
+            let after = format!("{:?}", self.uart);
+            assert_eq!(before, after, "{direction:?} {access:?} {value:#x}");
+        }
         self.observe(outcome)
     }
 
+    /// What a glance says of a 32-bit read.
+    pub(crate) fn peek(&self, offset: u16) -> Option<u32> {
+        let access = Access::new(offset, Width::Word);
+        self.glance.peek(Direction::Read, access, 0)
+    }
+
+    pub(crate) fn read_as(&mut self, offset: u16, width: Width) -> u32 {
+        self.access(Direction::Read, Access::new(offset, width), 0)
+    }
+
     pub(crate) fn write_as(&mut self, offset: u16, width: Width, value: u32) {
-        let outcome = self.uart.write(Access::new(offset, width), value);
-        assert_eq!(outcome.value, 0, "a write returns nothing");
-        self.observe(outcome);
+        let read = self.access(Direction::Write, Access::new(offset, width), value);
+        assert_eq!(read, 0, "a write returns nothing");
     }
 
     /// A 32-bit read.

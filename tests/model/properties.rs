@@ -219,3 +219,24 @@ proptest! {
         prop_assert_eq!(received, more);
     }
 }
+
+/// Every read and write of a bench is compared with what a glance says of it;
+/// here, that a glance does say it when drivers poll.
+#[test]
+fn a_glance_answers_drivers_that_poll() {
+    let mut uart = Bench::new().fifos();
+    uart.send(b"x");
+    assert_eq!(uart.peek(reg::FR), Some(uart.read(reg::FR)));
+    // The read of RIS after a character is one that the device notes.
+    assert_eq!(uart.peek(reg::RIS), None);
+    assert_eq!(uart.read(reg::RIS), int::TX);
+    assert_eq!(uart.peek(reg::RIS), Some(int::TX));
+    assert_eq!(uart.peek(reg::MIS), Some(0));
+    // Nothing is answered beside the device while the line is high, nor while
+    // characters wait.
+    uart.write(reg::IMSC, int::TX);
+    assert_eq!(uart.peek(reg::FR), None);
+    let mut uart = Bench::with_room(0);
+    uart.send(b"x");
+    assert_eq!(uart.peek(reg::FR), None);
+}

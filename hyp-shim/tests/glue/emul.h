@@ -77,6 +77,7 @@ struct vpl011 {
     spinlock_t lock;
     evtchn_port_t evtchn;
     struct vpl011_state *state;
+    uint64_t glance;
     bool ring_hidden;
 };
 
