@@ -12,6 +12,7 @@ mod doctor;
 mod host;
 mod image;
 mod machine;
+mod package;
 mod packages;
 mod process;
 mod progress;
@@ -46,6 +47,7 @@ enum Command {
     Demo(demo::Options),
     Test(test::Options),
     E2e(scenarios::Options),
+    Package(package::Options),
     Bench(bench::Options),
     Doctor(doctor::Options),
     /// Fetch, build or change a Xen tree
@@ -83,6 +85,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Doctor(options) => options.run(&steps),
         Command::Test(options) => options.run(&steps),
         Command::E2e(options) => options.run(&steps),
+        Command::Package(package::Options) => package::run(&steps).map(|()| true),
         Command::Bench(options) => options.run(&steps),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::demo;
 use crate::dirs::cargo;
 use crate::host;
+use crate::package;
 use crate::packages::Packages;
 use crate::scenarios::Bench;
 use crate::step::{Cx, Steps};
@@ -98,6 +99,7 @@ impl Options {
             }));
         }
         count.add(unit_tests(steps));
+        count.add(single("package", || package::run(steps)));
         count.add(single("embedded demo", || demo::embedded(steps)));
         if !self.fast {
             let scenarios: Vec<_> = e2e::scenarios().iter().collect();

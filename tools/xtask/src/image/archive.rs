@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+
+use crate::package;
 
 /// What stands at a path of the archive.
 enum Entry {
@@ -88,6 +91,26 @@ impl Archive {
                 contents,
             },
         );
+        Ok(())
+    }
+
+    /// Adds all that is below a folder of this machine, as it is.
+    pub(crate) fn tree(&mut self, from: &Path) -> Result<()> {
+        let mut files = Vec::new();
+        package::list(from, &mut files)?;
+        for file in files {
+            let path = Path::new("/").join(file.strip_prefix(from)?);
+            let path = path.to_str().context("a path that is no text")?;
+            let metadata = fs::symlink_metadata(&file)?;
+            if metadata.is_symlink() {
+                let to = fs::read_link(&file)?;
+                self.link(path, to.to_str().context("a link that is no text")?);
+            } else {
+                let mode = metadata.permissions().mode() & 0o777;
+                let contents = fs::read(&file)?;
+                self.add(path, Entry::File { mode, contents });
+            }
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use anyhow::Result;
 
 use super::archive::Archive;
 use super::{Kernel, guest, libraries, programs};
+use crate::package::{self, Package};
 use crate::packages::Packages;
 use crate::step::{Cx, Key, Steps};
 use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XENSTORE, XENSTORED, XL};
@@ -39,12 +40,8 @@ const XENSTORE_CLIENTS: [&str; 7] = [
     "xenstore-write",
 ];
 
-/// Root, and the user that the daemon becomes.
-const USERS: &str = "\
-root:x:0:0:root:/root:/bin/sh
-vconsoled:x:990:990::/nonexistent:/bin/false
-";
-const GROUPS: &str = "root:x:0:\ntty:x:5:\nvconsoled:x:990:\n";
+/// Where the package says which users it needs.
+const SYSUSERS: &str = "usr/lib/sysusers.d/vconsoled.conf";
 
 /// The guest of `cargo xtask boot` and of `--interactive`.
 const GUEST: &str = "\
@@ -74,22 +71,22 @@ impl Dom0 {
         let kernel = Kernel::fetch(steps, packages)?;
         let sysroot = sysroot::make(steps, packages)?;
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
-        let programs = match flavour {
-            Flavour::Ours => programs::build(steps, &["vconsoled", "vconsole"])?,
-            Flavour::Stock => String::new(),
+        let package = match flavour {
+            Flavour::Ours => Some(package::make(steps)?),
+            Flavour::Stock => None,
         };
+        let programs = package.as_ref().map_or("", |package| &package.key);
         let (monitor, monitor_key) = guest::monitor(steps)?;
         let initrd = steps.dirs.machine(file_name(flavour));
         let key = Key::default()
             .text(&built.toolstack)
-            .text(&programs)
+            .text(programs)
             .text(guest_key)
             .text(monitor_key)
             .text(INIT)
-            .text(USERS)
             .text(GUEST);
         steps.run(&flavour.step("dom0 image"), key, &[&initrd], |cx| {
-            let mut archive = compose(cx, &kernel, built, flavour)?;
+            let mut archive = compose(cx, &kernel, built, package.as_ref())?;
             archive.file("/guest/guest.cpio.gz", &guest)?;
             archive.file("/guest/monitor.bin", &monitor)?;
             let size = archive.write(&initrd)?;
@@ -107,13 +104,11 @@ fn file_name(flavour: Flavour) -> String {
     format!("{}.cpio", flavour.tree())
 }
 
-fn compose(cx: &Cx, kernel: &Kernel, built: &Built, flavour: Flavour) -> Result<Archive> {
+fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -> Result<Archive> {
     let sysroot = cx.dirs.sysroot();
     let mut archive = Archive::new();
     archive.script("/init", INIT);
     archive.text("/etc/hostname", "dom0\n");
-    archive.text("/etc/passwd", USERS);
-    archive.text("/etc/group", GROUPS);
     archive.text("/etc/xen/xl.conf", "autoballoon = \"off\"\n");
     archive.file("/bin/busybox", &sysroot.join("bin/busybox"))?;
     kernel.add_modules(&mut archive, &MODULES)?;
@@ -130,21 +125,17 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, flavour: Flavour) -> Result<
         archive.link(&format!("/usr/bin/{client}"), "xenstore");
     }
     archive.file("/usr/bin/e2e", &programs::path(cx.dirs, "e2e"))?;
-    match flavour {
-        Flavour::Ours => {
-            for (to, program) in [
-                ("/usr/sbin/vconsoled", "vconsoled"),
-                ("/usr/bin/vconsole", "vconsole"),
-            ] {
-                archive.file(to, &programs::path(cx.dirs, program))?;
-            }
-            // Where xl looks for the client.
-            archive.link("/usr/lib/xen/bin/xenconsole", "/usr/bin/vconsole");
-        }
-        Flavour::Stock => {
-            archive.file("/usr/sbin/xenconsoled", &built.tree.join(XENCONSOLED))?;
-            archive.file("/usr/lib/xen/bin/xenconsole", &built.tree.join(XENCONSOLE))?;
-        }
+    if let Some(package) = package {
+        archive.tree(&package.root)?;
+        let users = fs::read_to_string(package.root.join(SYSUSERS))?;
+        let (users, groups) = users_of(&users);
+        archive.text("/etc/passwd", &users);
+        archive.text("/etc/group", &groups);
+        // Where the xl that we built looks for the client.
+        archive.link("/usr/lib/xen/bin/xenconsole", "/usr/bin/vconsole");
+    } else {
+        archive.file("/usr/sbin/xenconsoled", &built.tree.join(XENCONSOLED))?;
+        archive.file("/usr/lib/xen/bin/xenconsole", &built.tree.join(XENCONSOLE))?;
     }
     let mut folders: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(built.tree.join("tools/libs"))? {
@@ -156,17 +147,43 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, flavour: Flavour) -> Result<
     libraries::add(&mut archive, &folders)?;
 
     archive.file("/guest/Image", &kernel.image)?;
-    let uart = match flavour {
-        Flavour::Ours => "pl011 = 1\nextra = \"console=hvc0 console=ttyAMA0\"\n",
-        Flavour::Stock => "vuart = \"sbsa_uart\"\nextra = \"console=hvc0 console=ttyAMA0\"\n",
+    let uart = match package {
+        Some(_) => "pl011 = 1\nextra = \"console=hvc0 console=ttyAMA0\"\n",
+        None => "vuart = \"sbsa_uart\"\nextra = \"console=hvc0 console=ttyAMA0\"\n",
     };
     archive.text("/guest/guest.cfg", &format!("{GUEST}{uart}"));
     Ok(archive)
 }
 
+/// What systemd-sysusers would make of a file of its: users and groups beside
+/// root's.
+fn users_of(sysusers: &str) -> (String, String) {
+    let names = sysusers
+        .lines()
+        .filter_map(|line| line.strip_prefix("u ")?.split_whitespace().next());
+    let (users, groups): (String, String) = (990..)
+        .zip(names)
+        .map(|(id, name)| {
+            let user = format!("{name}:x:{id}:{id}::/:/usr/sbin/nologin\n");
+            (user, format!("{name}:x:{id}:\n"))
+        })
+        .unzip();
+    (
+        format!("root:x:0:0:root:/root:/bin/sh\n{users}"),
+        format!("root:x:0:\ntty:x:5:\n{groups}"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_packages_users_are_made() {
+        let (users, groups) = users_of("# u no\nu one - \"One\" - -\ng two - -\n");
+        assert!(users.ends_with("/bin/sh\none:x:990:990::/:/usr/sbin/nologin\n"));
+        assert!(groups.ends_with("tty:x:5:\none:x:990:\n"));
+    }
 
     #[test]
     fn each_flavour_has_an_image_of_its_own() {

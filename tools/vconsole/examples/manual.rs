@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+//! Writes the client's manual pages and its shells' completions, by the same
+//! definitions that its command line is read with, to a folder.
+
+#[path = "../src/options.rs"]
+mod options;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+fn main() -> Result<()> {
+    let folder = std::env::args_os().nth(1).context("which folder?")?;
+    let folder = PathBuf::from(folder);
+    std::fs::create_dir_all(&folder)?;
+    let mut command = options::Options::command().disable_help_subcommand(true);
+    // One for each of its commands, too.
+    clap_mangen::generate_to(command.clone(), &folder)?;
+    for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
+        clap_complete::generate_to(shell, &mut command, "vconsole", &folder)?;
+    }
+    Ok(())
+}
