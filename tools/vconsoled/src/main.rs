@@ -11,7 +11,7 @@ use std::thread;
 use anyhow::Context as _;
 use clap::Parser as _;
 use rustix::process::Resource;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use vconsoled::options::{self, Options};
 use vconsoled::{Config, Handle, Server, privileges};
@@ -65,13 +65,15 @@ fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
 
 /// Turns signals into requests to the server.
 fn follow_signals(handle: Handle) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("signals")?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ]).context("signals")?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             for signal in signals.forever() {
                 match signal {
                     SIGHUP => handle.reopen_logs(),
+                    // Too large a file is an error of that write.
+                    SIGXFSZ => {}
                     _ => handle.stop(),
                 }
             }

@@ -4,10 +4,12 @@
 //! program once more, as a daemon on the fake host.
 
 mod privileges;
+mod restart;
 mod service;
 #[expect(dead_code, reason = "most of it is for tests inside one process")]
 #[path = "../daemon/support.rs"]
 mod support;
+mod tracer;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
@@ -22,6 +24,10 @@ use support::Daemon;
 const ROLE: &str = "VCONSOLED_TEST_CONFIG";
 
 fn main() -> ExitCode {
+    if let (Ok(host), Ok(config)) = (std::env::var(restart::HOST), std::env::var(ROLE)) {
+        restart::serve(&host, &config);
+        return ExitCode::SUCCESS;
+    }
     if let Ok(config) = std::env::var(ROLE) {
         daemon(&config);
         return ExitCode::SUCCESS;
@@ -60,6 +66,22 @@ fn main() -> ExitCode {
         test(
             "an_unknown_user_is_refused_in_words",
             privileges::an_unknown_user_is_refused_in_words,
+        ),
+        test(
+            "a_hundred_kills_lose_nothing_and_repeat_nothing",
+            restart::a_hundred_kills_lose_nothing_and_repeat_nothing,
+        ),
+        test(
+            "a_kill_at_every_system_call_loses_nothing_and_repeats_nothing",
+            restart::a_kill_at_every_system_call_loses_nothing_and_repeats_nothing,
+        ),
+        test(
+            "a_disk_that_does_not_answer_delays_no_guest",
+            restart::a_disk_that_does_not_answer_delays_no_guest,
+        ),
+        test(
+            "a_full_disk_costs_what_does_not_fit_and_no_more",
+            restart::a_full_disk_costs_what_does_not_fit_and_no_more,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: MIT
+//! A daemon that is killed, at any moment, and what the next one makes of it:
+//! every byte is in the log once, and in a viewer's stream.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use vconsoled::{Config, Server};
+use vpl011::ring::memory::RingMemory;
+use xen_io::fake::Machine;
+use xen_io::{GrantRef, Platform};
+
+use crate::ROLE;
+use crate::support::{PATIENCE, Serial, guest, wait_for};
+use crate::tracer::Tracer;
+
+/// Says that the fake host is in another process, and at which socket.
+pub(crate) const HOST: &str = "VCONSOLED_TEST_HOST";
+
+/// Serves that host until standard input ends, and says when it does.
+pub(crate) fn serve(host: &str, config: &str) {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    // As in the daemon itself: too large a file is an error of that write.
+    let ignored = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, ignored).unwrap();
+    let platform = Platform::connect_fake(Path::new(host)).unwrap();
+    let server = Server::new(platform, Config::parse(config).unwrap()).unwrap();
+    let handle = server.handle();
+    std::thread::spawn(move || {
+        let _end = std::io::stdin().read_to_end(&mut Vec::new());
+        handle.stop();
+    });
+    server.run(|| println!("ready")).unwrap();
+}
+
+/// A host whose daemon can be killed.
+pub(crate) struct Host {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) machine: Machine,
+    config: String,
+}
+
+impl Host {
+    /// `log` are keys of the section of that name.
+    pub(crate) fn new(log: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("log")).unwrap();
+        let machine = Machine::new();
+        machine.listen(&dir.path().join("xen")).unwrap();
+        let at = dir.path().display();
+        let config = format!(
+            "state-dir = \"{at}/state\"\nhistory = \"512KiB\"\n\
+             [log]\nguests = true\nfilter = \"none\"\ndir = \"{at}/log\"\n{log}\n\
+             [sockets]\ncontrol = \"{at}/control.sock\"\nmetrics = \"\"\nconsoles = \"\"\n\
+             [process]\nuser = \"\"\nsandbox = false\nfolders = []\n"
+        );
+        Self {
+            dir,
+            machine,
+            config,
+        }
+    }
+
+    /// Starts a daemon, and waits until it serves.
+    pub(crate) fn start(&self, prepare: impl FnOnce(&mut Command)) -> Running {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .env(ROLE, &self.config)
+            .env(HOST, self.dir.path().join("xen"))
+            .env_remove("NOTIFY_SOCKET")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        prepare(&mut command);
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Running(child)
+    }
+
+    pub(crate) fn control(&self) -> PathBuf {
+        self.dir.path().join("control.sock")
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.dir.path().join("log").join(name)
+    }
+
+    /// The files of a log, the oldest first. One may be missing where a
+    /// rotation was cut short.
+    fn files(&self, name: &str) -> Vec<PathBuf> {
+        let mut old: Vec<(u32, PathBuf)> = std::fs::read_dir(self.dir.path().join("log"))
+            .unwrap()
+            .filter_map(|entry| {
+                let path = entry.unwrap().path();
+                let number = path.file_name()?.to_str()?.strip_prefix(name)?;
+                Some((number.strip_prefix('.')?.parse().ok()?, path))
+            })
+            .collect();
+        old.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let old = old.into_iter().map(|(_, path)| path);
+        old.chain([self.log(name)]).collect()
+    }
+
+    /// All that was ever logged.
+    pub(crate) fn logged(&self, name: &str) -> Vec<u8> {
+        let files = self.files(name).into_iter();
+        files
+            .flat_map(|path| std::fs::read(path).unwrap_or_default())
+            .collect()
+    }
+
+    /// Takes away old files of a log, but for the last two, while no daemon is
+    /// there.
+    fn take_old(&self, name: &str, into: &mut Vec<u8>) {
+        let mut files = self.files(name);
+        files.truncate(files.len().saturating_sub(2));
+        for path in files {
+            into.extend(std::fs::read(&path).unwrap());
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+/// A daemon that serves.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    /// An end without any warning.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// An orderly end.
+    pub(crate) fn stop(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, unless a test failed.
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// What is at a position of a stream.
+fn pattern(from: usize, length: usize) -> Vec<u8> {
+    (from as u64..)
+        .take(length)
+        .map(|at| match at % 61 {
+            60 => b'\n',
+            _ => (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56).to_le_bytes()[0],
+        })
+        .collect()
+}
+
+/// Says where two streams part, rather than show them.
+fn same(what: &str, stream: &[u8], length: usize) {
+    let expected = pattern(0, length);
+    let wrong = stream.iter().zip(&expected).position(|(a, b)| a != b);
+    assert_eq!(wrong, None, "{what}: wrong from that position on");
+    assert_eq!(stream.len(), length, "{what}");
+}
+
+/// A guest that sends as much as it is allowed to.
+struct Sender {
+    allowed: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<usize>,
+}
+
+impl Sender {
+    fn start(mut serial: impl Serial + Send + 'static) -> Self {
+        let allowed = Arc::new(AtomicUsize::new(0));
+        let over = Arc::new(AtomicBool::new(false));
+        let (limit, end) = (Arc::clone(&allowed), Arc::clone(&over));
+        let thread = std::thread::spawn(move || {
+            let mut sent = 0;
+            while !end.load(Ordering::Acquire) {
+                if sent >= limit.load(Ordering::Acquire) {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                // No two alike, and none that fits the ring.
+                let length = 500 + sent % 2999;
+                serial.send(&pattern(sent, length));
+                sent += length;
+            }
+            sent
+        });
+        Self {
+            allowed,
+            over,
+            thread,
+        }
+    }
+
+    fn allow(&self, more: usize) {
+        self.allowed.fetch_add(more, Ordering::AcqRel);
+    }
+
+    fn finish(self) -> usize {
+        self.over.store(true, Ordering::Release);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Follows a console on a socket, from daemon to daemon, until it has so many
+/// bytes.
+fn follow(control: &Path, total: &AtomicUsize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut stream = String::new();
+    let deadline = Instant::now() + 10 * PATIENCE;
+    while bytes.len() < total.load(Ordering::Acquire) {
+        assert!(Instant::now() < deadline, "{} bytes came", bytes.len());
+        // Ended by the daemon's end: to be tried again.
+        let _ended = follow_one(control, total, &mut stream, &mut bytes);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    bytes
+}
+
+fn follow_one(
+    control: &Path,
+    total: &AtomicUsize,
+    stream: &mut String,
+    bytes: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    let mut socket = UnixStream::connect(control)?;
+    socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+    let from = bytes.len();
+    let resume = match stream.as_str() {
+        "" => String::new(),
+        name => format!(",\"stream\":\"{name}\",\"from\":{from}"),
+    };
+    let attach = format!("\"domid\":1,\"console\":\"pv0\",\"mode\":\"ro\"{resume}");
+    writeln!(socket, "{{\"version\":1,\"attach\":{{{attach}}}}}")?;
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') {
+        let mut byte = [0];
+        socket.read_exact(&mut byte)?;
+        line.extend(byte);
+    }
+    let answer: Value = serde_json::from_slice(&line)?;
+    let Some(position) = answer["position"].as_u64() else {
+        // The console is not there yet.
+        return Ok(());
+    };
+    let name = answer["stream"].as_str().unwrap();
+    assert!(stream.is_empty() || stream == name, "the stream is another");
+    name.clone_into(stream);
+    assert_eq!(position, from as u64, "the stream does not go on");
+    while bytes.len() < total.load(Ordering::Acquire) {
+        let mut header = [0; 5];
+        socket.read_exact(&mut header)?;
+        let [kind, length @ ..] = header;
+        let mut payload = vec![0; u32::from_le_bytes(length) as usize];
+        socket.read_exact(&mut payload)?;
+        match kind {
+            1 => bytes.extend(payload),
+            3 => return Ok(()),
+            other => panic!("a frame of type {other} after {} bytes", bytes.len()),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
+    let host = Host::new("size = \"100KiB\"\ncount = 1000");
+    let (domid, pv, uart) = guest(&host.machine, "guest");
+    let hypervisor = host.machine.platform().unwrap().hypervisor;
+    let page = hypervisor.map_grant(domid, GrantRef::CONSOLE).unwrap();
+    let (pv, uart) = (Sender::start(pv), Sender::start(uart));
+    let total = Arc::new(AtomicUsize::new(usize::MAX));
+    let viewer = {
+        let (control, total) = (host.control(), Arc::clone(&total));
+        std::thread::spawn(move || follow(&control, &total))
+    };
+    for round in 0..100_u64 {
+        let daemon = host.start(|_| ());
+        let before = page.load_u32(3080);
+        pv.allow(40_000);
+        uart.allow(20_000);
+        wait_for("the guest to be heard", || {
+            (page.load_u32(3080) != before).then_some(())
+        });
+        // Somewhere in what follows.
+        std::thread::sleep(Duration::from_micros(round * 7919 % 4000));
+        daemon.kill();
+        wait_for("Xen to notice", || {
+            (host.machine.mapped_pages(domid) == 1).then_some(())
+        });
+    }
+    let last = host.start(|_| ());
+    let (pv, uart) = (pv.finish(), uart.finish());
+    assert!(pv > 100_000 && uart > 100_000, "{pv}, {uart}");
+    total.store(pv, Ordering::Release);
+    same("the stream", &viewer.join().unwrap(), pv);
+    last.stop();
+    same("the log", &host.logged("guest-guest.log"), pv);
+    same(
+        "the uart's log",
+        &host.logged("guest-guest-vuart0.log"),
+        uart,
+    );
+}
+
+pub(crate) fn a_kill_at_every_system_call_loses_nothing_and_repeats_nothing() {
+    // Small enough that there is a rotation each time.
+    let host = Host::new("size = 1200\ncount = 1000");
+    let (domid, mut pv, uart) = guest(&host.machine, "guest");
+    drop(uart);
+    let (mut sent, mut taken) = (0, Vec::new());
+    for kill_at in 1.. {
+        let daemon = host.start(|_| ());
+        wait_for("what the last one left", || {
+            let logged = taken.len() + host.logged("guest-guest.log").len();
+            assert!(logged <= sent, "{logged} bytes in the log of {sent}");
+            (logged == sent).then_some(())
+        });
+        let mut tracer = Tracer::seize(&daemon.0);
+        let length = 1500 + sent % 501;
+        pv.send(&pattern(sent, length));
+        sent += length;
+        let complete = || taken.len() + host.logged("guest-guest.log").len() == sent;
+        let stops = tracer.run(kill_at, complete);
+        tracer.kill(daemon);
+        wait_for("Xen to notice", || {
+            (host.machine.mapped_pages(domid) == 0).then_some(())
+        });
+        host.take_old("guest-guest.log", &mut taken);
+        if stops < kill_at {
+            assert!(stops > 30, "{stops} stops are too few");
+            break;
+        }
+    }
+    host.start(|_| ()).stop();
+    taken.extend(host.logged("guest-guest.log"));
+    same("the log", &taken, sent);
+}
+
+pub(crate) fn a_disk_that_does_not_answer_delays_no_guest() {
+    let host = Host::new("");
+    let (_, mut pv, _uart) = guest(&host.machine, "guest");
+    let daemon = host.start(|_| ());
+    pv.send(b"before\n");
+    let log = host.log("guest-guest.log");
+    wait_for("the log", || {
+        (std::fs::read(&log).ok()? == b"before\n").then_some(())
+    });
+    // To the rest of the daemon it is all the same why the thread stands.
+    let tracer = Tracer::hold(&daemon.0, "logs");
+    let flood = pattern(0, 3_000_000);
+    pv.send(&flood);
+    wait_for("all of it taken", || {
+        (pv.index(3080) == pv.index(3084)).then_some(())
+    });
+    assert_eq!(std::fs::read(&log).unwrap(), b"before\n");
+    drop(tracer);
+    daemon.stop();
+    let logged = host.logged("guest-guest.log");
+    let rest = logged.strip_prefix(b"before\n\r\n[").unwrap();
+    let end = rest
+        .windows(13)
+        .position(|part| part == b" bytes lost]\r")
+        .unwrap();
+    let lost: usize = std::str::from_utf8(&rest[..end]).unwrap().parse().unwrap();
+    let kept = &rest[end + b" bytes lost]\r\n".len()..];
+    assert_eq!(7 + flood.len(), 7 + lost + kept.len());
+    assert!(kept.len() >= 1_000_000 && flood.ends_with(kept));
+}
+
+pub(crate) fn a_full_disk_costs_what_does_not_fit_and_no_more() {
+    let host = Host::new("size = 0");
+    let (_, mut pv, _uart) = guest(&host.machine, "guest");
+    let log = host.log("guest-guest.log");
+    let errors = host.dir.path().join("errors");
+    // A file may not grow beyond this: to a program it is as if the disk was
+    // full. The history is smaller.
+    let daemon = host.start(|command| {
+        command.stderr(std::fs::File::create(&errors).unwrap());
+    });
+    let pid = rustix::process::Pid::from_child(&daemon.0);
+    let limit = |bytes| {
+        let limit = rustix::process::Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).unwrap();
+    };
+    limit(Some(2_000_000));
+    let sent = pattern(0, 2_500_000);
+    for chunk in sent.chunks(100_000) {
+        pv.send(chunk);
+    }
+    wait_for("a full log", || {
+        (std::fs::metadata(&log).ok()?.len() > 1_900_000).then_some(())
+    });
+    limit(None);
+    wait_for("the rest", || {
+        (std::fs::metadata(&log).ok()?.len() == 2_500_000).then_some(())
+    });
+    daemon.stop();
+    assert!(std::fs::read(&log).unwrap() == sent);
+    let errors = std::fs::read_to_string(errors).unwrap();
+    let said = errors.lines().filter(|line| line.contains("ERROR"));
+    assert_eq!(said.count(), 1, "{errors}");
+}

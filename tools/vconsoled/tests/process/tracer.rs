@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+//! A daemon under trace (ptrace(2)): stopped at each system call, so that it
+//! can be killed there.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::restart::Running;
+use crate::support::PATIENCE;
+
+/// How long a daemon makes no system call when it has nothing to do.
+const REST: Duration = Duration::from_millis(100);
+
+/// Some or all threads of a process that this thread traces.
+pub(crate) struct Tracer {
+    group: Pid,
+    threads: Vec<Pid>,
+}
+
+impl Tracer {
+    /// Stops all threads.
+    pub(crate) fn seize(child: &Child) -> Self {
+        Self::stop(child, |_| true)
+    }
+
+    /// Stops the threads of that name until this is dropped.
+    pub(crate) fn hold(child: &Child, name: &str) -> Self {
+        Self::stop(child, |one| one == name)
+    }
+
+    fn stop(child: &Child, which: impl Fn(&str) -> bool) -> Self {
+        let pid = i32::try_from(child.id()).unwrap();
+        let mut threads = Vec::new();
+        for entry in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = std::fs::read_to_string(path.join("comm")).unwrap();
+            if !which(name.trim_end()) {
+                continue;
+            }
+            let thread = path.file_name().unwrap().to_str().unwrap().parse();
+            let thread = Pid::from_raw(thread.unwrap());
+            let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_EXITKILL;
+            ptrace::seize(thread, options).expect("a child of ours can be traced");
+            ptrace::interrupt(thread).unwrap();
+            threads.push(thread);
+        }
+        assert!(!threads.is_empty(), "no such thread");
+        let tracer = Self {
+            group: Pid::from_raw(-pid),
+            threads,
+        };
+        for _ in &tracer.threads {
+            let stopped = tracer.wait(PATIENCE).expect("it stops");
+            assert!(
+                matches!(stopped, WaitStatus::PtraceEvent(..)),
+                "{stopped:?}"
+            );
+        }
+        tracer
+    }
+
+    /// Lets the process run until it has been stopped so many times, at the
+    /// beginning or the end of a system call, or until it rests when `done`;
+    /// returns how many times it was.
+    pub(crate) fn run(&mut self, stops: usize, done: impl Fn() -> bool) -> usize {
+        let deadline = Instant::now() + PATIENCE;
+        for thread in &self.threads {
+            ptrace::syscall(*thread, None).unwrap();
+        }
+        let mut seen = 0;
+        while seen < stops {
+            match self.wait(REST) {
+                None if done() => break,
+                None => assert!(Instant::now() < deadline, "it does not get done"),
+                Some(WaitStatus::PtraceSyscall(thread)) => {
+                    seen += 1;
+                    if seen < stops {
+                        ptrace::syscall(thread, None).unwrap();
+                    }
+                }
+                Some(other) => panic!("{other:?}"),
+            }
+        }
+        seen
+    }
+
+    /// Kills the process where it stands.
+    pub(crate) fn kill(self, mut daemon: Running) {
+        daemon.0.kill().unwrap();
+        // A traced thread is not gone before its tracer has seen that.
+        for thread in &self.threads {
+            while *thread != self.leader()
+                && !matches!(
+                    waitpid(*thread, Some(WaitPidFlag::__WALL)),
+                    Ok(WaitStatus::Signaled(..) | WaitStatus::Exited(..)) | Err(Errno::ECHILD)
+                )
+            {}
+        }
+        daemon.0.wait().unwrap();
+    }
+
+    fn leader(&self) -> Pid {
+        Pid::from_raw(-self.group.as_raw())
+    }
+
+    /// What stops next, within so much time.
+    fn wait(&self, patience: Duration) -> Option<WaitStatus> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
+            match waitpid(self.group, Some(flags)) {
+                Ok(WaitStatus::StillAlive) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+                Ok(WaitStatus::StillAlive) => return None,
+                Ok(status) => return Some(status),
+                Err(Errno::EINTR) => {}
+                Err(error) => panic!("waiting for a traced process: {error}"),
+            }
+        }
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        for thread in &self.threads {
+            // One that is gone or runs cannot be let go of, and need not be.
+            let _gone = ptrace::detach(*thread, None);
+        }
+    }
+}
