@@ -12,7 +12,7 @@ use crate::fifo;
 use crate::glance::{Glance, Quiet};
 use crate::interrupt::{InterruptRegisters, Interrupts};
 use crate::receiver::{Character, Errors, Receiver};
-use crate::registers::{CR, FR, Flags, IFLS, LCR_H, Register, Stored};
+use crate::registers::{CR, FR, Flags, IFLS, LCR_H, Profile, Register, Stored};
 use crate::transmitter::Transmitter;
 use crate::trap::Width;
 
@@ -32,6 +32,7 @@ pub enum Effect {
 /// The register file with both directions.
 #[derive(Clone, Debug)]
 pub struct Pl011 {
+    pub(crate) profile: Profile,
     pub(crate) stored: Stored,
     pub(crate) interrupts: InterruptRegisters,
     pub(crate) transmitter: Transmitter,
@@ -40,18 +41,13 @@ pub struct Pl011 {
     pub(crate) flags: Flags,
 }
 
-impl Default for Pl011 {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Pl011 {
     /// The device after reset.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(profile: Profile) -> Self {
         let mut device = Self {
-            stored: Stored::default(),
+            profile,
+            stored: Stored::new(profile),
             interrupts: InterruptRegisters::default(),
             transmitter: Transmitter::new(),
             receiver: Receiver::new(),
@@ -59,6 +55,13 @@ impl Pl011 {
         };
         device.settle_derived();
         device
+    }
+
+    /// The register that the guest finds at `offset`.
+    #[inline]
+    #[must_use]
+    pub fn register(&self, offset: u16) -> Option<Register> {
+        self.profile.register(offset)
     }
 
     /// UARTMIS: the interrupt line is high while this is not empty.

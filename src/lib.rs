@@ -35,5 +35,6 @@ pub use backend::Backend;
 pub use glance::Glance;
 pub use interrupt::Interrupts;
 pub use outcome::Outcome;
+pub use registers::Profile;
 pub use trap::Access;
 pub use uart::Uart;

@@ -65,8 +65,8 @@ pub enum Register {
 const IDENTIFICATION: [u8; 8] = [0x11, 0x10, 0x34, 0x00, 0x0D, 0xF0, 0x05, 0xB1];
 
 impl Register {
-    /// The register at `offset` bytes into the frame; `None` for an offset
-    /// that names no register or lies inside one.
+    /// The register of a PL011 at `offset` bytes into the frame; `None` for an
+    /// offset that names no register or lies inside one.
     #[inline]
     #[must_use]
     pub fn at(offset: u16) -> Option<Self> {
@@ -90,6 +90,40 @@ impl Register {
                 Self::Identification(*IDENTIFICATION.get(index)?)
             }
             _ => return None,
+        })
+    }
+}
+
+/// Which UART the guest is offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// The PL011, every register of it.
+    #[default]
+    Pl011,
+    /// The Generic UART of Arm's SBSA: the registers that move characters and
+    /// handle interrupts. Firmware is taken to have set the rest, which is out
+    /// of reach: the FIFOs are enabled from reset.
+    Sbsa,
+}
+
+impl Profile {
+    /// The register that the guest finds at `offset` bytes into the frame;
+    /// what this is `None` for reads as zero and ignores writes.
+    #[inline]
+    #[must_use]
+    pub fn register(self, offset: u16) -> Option<Register> {
+        Register::at(offset).filter(|register| {
+            self == Self::Pl011
+                || matches!(
+                    register,
+                    Register::Data
+                        | Register::ReceiveStatus
+                        | Register::Flags
+                        | Register::InterruptMask
+                        | Register::RawInterruptStatus
+                        | Register::MaskedInterruptStatus
+                        | Register::InterruptClear
+                )
         })
     }
 }
@@ -143,21 +177,24 @@ pub(crate) struct Stored {
     pub(crate) dmacr: u16,
 }
 
-impl Default for Stored {
-    fn default() -> Self {
+impl Stored {
+    /// What they hold after reset.
+    pub(crate) fn new(profile: Profile) -> Self {
+        let lcr_h = match profile {
+            Profile::Pl011 => LCR_H::FEN::CLEAR,
+            Profile::Sbsa => LCR_H::FEN::SET,
+        };
         Self {
             ilpr: 0,
             ibrd: 0,
             fbrd: 0,
-            lcr_h: 0,
+            lcr_h: lcr_h.value,
             cr: 0x300,
             ifls: 0x12,
             dmacr: 0,
         }
     }
-}
 
-impl Stored {
     /// The cell of a register of this bank and the bits that exist in it.
     fn cell(&mut self, register: Register) -> Option<(&mut u16, u16)> {
         Some(match register {

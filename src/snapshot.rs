@@ -16,7 +16,7 @@ use crate::device::Pl011;
 use crate::fifo::{DEPTH, Fifo};
 use crate::interrupt::Interrupts;
 use crate::receiver::{Character, Errors};
-use crate::registers::{Register, Stored};
+use crate::registers::{Profile, Register, Stored};
 use crate::ring::index::filled;
 use crate::ring::layout::{IN_CONS, IN_SIZE, OUT_PROD, OUT_SIZE};
 use crate::ring::memory::RingMemory;
@@ -219,6 +219,7 @@ fn save_device(device: &Pl011, to: &mut Writer) {
         rx.timeout_armed,
         rx.waiting,
         tx.held_shown,
+        device.profile == Profile::Sbsa,
     ]));
     save_fifo(&tx.fifo, to, |&byte| [byte]);
     save_fifo(&rx.fifo, to, |character| {
@@ -229,7 +230,7 @@ fn save_device(device: &Pl011, to: &mut Writer) {
 }
 
 fn restore_device(from: &mut Reader<'_>) -> Result<Pl011, Invalid> {
-    let mut device = Pl011::new();
+    let mut device = Pl011::new(Profile::Pl011);
     for (register, name) in REGISTERS {
         let value = from.u16()?;
         device.stored.write(register, value.into(), Width::Half);
@@ -238,7 +239,10 @@ fn restore_device(from: &mut Reader<'_>) -> Result<Pl011, Invalid> {
     device.interrupts.raw = interrupts(from, "UARTRIS")?;
     device.interrupts.mask = interrupts(from, "UARTIMSC")?;
     device.receiver.status = errors(from.take()?, "UARTRSR")?;
-    let [unseen, overrun, timeout_armed, waiting, held_shown] = from.flags("device flags")?;
+    let [unseen, overrun, timeout_armed, waiting, held_shown, sbsa] = from.flags("device flags")?;
+    if sbsa {
+        device.profile = Profile::Sbsa;
+    }
     device.transmitter.unseen = unseen;
     device.receiver.overrun = overrun;
     device.receiver.timeout_armed = timeout_armed;
@@ -272,6 +276,10 @@ fn restore_device(from: &mut Reader<'_>) -> Result<Pl011, Invalid> {
 fn check_device(device: &Pl011) -> Result<(), Invalid> {
     let (tx, rx) = (&device.transmitter, &device.receiver);
     let raw = device.interrupts.raw;
+    check(
+        device.profile == Profile::Pl011 || device.stored == Stored::new(device.profile),
+        "profile",
+    )?;
     check(rx.fifo.len() <= rx.fifo.depth(), "receive FIFO")?;
     let full = rx.fifo.is_full();
     check(full || !(rx.waiting || tx.held_shown), "device flags")?;

@@ -6,7 +6,7 @@ use crate::backend::{Backend, Sent};
 use crate::device::{Effect, Pl011};
 use crate::interrupt::Interrupts;
 use crate::outcome::Outcome;
-use crate::registers::Register;
+use crate::registers::{Profile, Register};
 use crate::trap::Access;
 
 /// What was counted since the device was made.
@@ -35,10 +35,15 @@ pub struct Uart<B> {
 }
 
 impl<B: Backend> Uart<B> {
-    /// A device after reset on a line.
+    /// A PL011 after reset on a line.
     pub fn new(backend: B) -> Self {
+        Self::with_profile(Profile::Pl011, backend)
+    }
+
+    /// A UART of this profile after reset on a line.
+    pub fn with_profile(profile: Profile, backend: B) -> Self {
         Self {
-            device: Pl011::new(),
+            device: Pl011::new(profile),
             backend,
             doorbells: 0,
         }
@@ -47,7 +52,7 @@ impl<B: Backend> Uart<B> {
     /// The guest reads. What names no register reads as 0.
     #[inline]
     pub fn read(&mut self, access: Access) -> Outcome {
-        let Some(register) = Register::at(access.offset) else {
+        let Some(register) = self.device.register(access.offset) else {
             return self.outcome(false);
         };
         let mut doorbell = false;
@@ -71,7 +76,7 @@ impl<B: Backend> Uart<B> {
     /// The guest writes. What names no register ignores it.
     #[inline]
     pub fn write(&mut self, access: Access, value: u32) -> Outcome {
-        let Some(register) = Register::at(access.offset) else {
+        let Some(register) = self.device.register(access.offset) else {
             return self.outcome(false);
         };
         let doorbell = match self.device.write(register, value, access.width) {

@@ -37,8 +37,11 @@ void vpl011_rx_break(struct domain *d);
  * can be undone and the first that cannot. The domain's lock is held.
  */
 
-/* Makes the device, on @ring or without one, and takes its interrupt. */
-int vpl011_create(struct domain *d, void *ring);
+/*
+ * Makes the device, on @ring or without one, as VPL011_PROFILE_* says, and
+ * takes its interrupt.
+ */
+int vpl011_create(struct domain *d, void *ring, uint8_t profile);
 /* Undoes vpl011_create(). */
 void vpl011_discard(struct domain *d);
 /* Puts the device on the guest's bus; cannot fail after vpl011_create(). */

@@ -51,7 +51,7 @@ static int vpl011_place(struct domain *d)
     return 0;
 }
 
-int vpl011_create(struct domain *d, void *ring)
+int vpl011_create(struct domain *d, void *ring, uint8_t profile)
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;
     const struct vmmio *vmmio = &d->arch.vmmio;
@@ -84,7 +84,7 @@ int vpl011_create(struct domain *d, void *ring)
     spin_lock_init(&vpl011->lock);
     vpl011->shadow_uartmis = 0;
     vpl011->glance = 0;
-    vpl011_init(vpl011->state, ring);
+    vpl011_init(vpl011->state, ring, profile);
 
     return 0;
 }
@@ -103,7 +103,10 @@ void vpl011_publish(struct domain *d)
                           GUEST_PL011_SIZE, NULL);
 }
 
-/* The toolstack's ring, by gfn, and a port of ours (XEN_DOMCTL_vuart_op). */
+/*
+ * The toolstack's ring, by gfn, and a port of ours (XEN_DOMCTL_vuart_op). The
+ * toolstack has told the guest of an SBSA UART.
+ */
 static int vpl011_init_ring(struct domain *d, struct vpl011_init_info *info)
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;
@@ -119,7 +122,7 @@ static int vpl011_init_ring(struct domain *d, struct vpl011_init_info *info)
     if ( rc )
         return rc;
 
-    rc = vpl011_create(d, vpl011->backend.dom.ring_buf);
+    rc = vpl011_create(d, vpl011->backend.dom.ring_buf, VPL011_PROFILE_SBSA);
     if ( rc )
         goto destroy_ring;
 
@@ -152,7 +155,7 @@ static int vpl011_init_xen(struct domain *d)
     if ( !console )
         return -ENOMEM;
 
-    rc = vpl011_create(d, NULL);
+    rc = vpl011_create(d, NULL, VPL011_PROFILE_PL011);
     if ( rc )
     {
         xfree(console);

@@ -63,7 +63,7 @@ static int vpl011_adopt_port(struct domain *d, uint64_t port)
     if ( !vpl011->ring_hidden || port > UINT_MAX || !domain_vcpu(d, 0) )
         return -EINVAL;
 
-    rc = vpl011_create(d, vpl011->backend.dom.ring_buf);
+    rc = vpl011_create(d, vpl011->backend.dom.ring_buf, VPL011_PROFILE_PL011);
     if ( rc )
         return rc;
 

@@ -24,6 +24,11 @@
 /* Bytes of the shared ring page, and its alignment. */
 #define VPL011_RING_SIZE 4096
 
+/* What vpl011_init() makes: a PL011, */
+#define VPL011_PROFILE_PL011 0
+/* or an SBSA Generic UART: DR RSR/ECR FR IMSC RIS MIS ICR, FIFOs enabled. */
+#define VPL011_PROFILE_SBSA  1
+
 /* outcome.flags: notify the backend once the lock is dropped. */
 #define VPL011_DOORBELL 0x01
 /* outcome.flags: outcome.output is a byte that the guest sent (no ring). */
@@ -61,8 +66,9 @@ struct vpl011_outcome {
  * Makes *state a device after reset, on the ring page (page-aligned, mapped
  * until the state is last used), or with `ring` NULL on a backend without a
  * ring: its bytes come by vpl011_receive() and leave by outcome.output.
+ * `profile` is one of VPL011_PROFILE_*; any other value means a PL011.
  */
-void vpl011_init(struct vpl011_state *state, void *ring);
+void vpl011_init(struct vpl011_state *state, void *ring, uint8_t profile);
 
 /*
  * A guest's access at `offset` bytes into the device's 4 KiB, as the syndrome

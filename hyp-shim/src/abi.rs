@@ -13,6 +13,11 @@ pub const VPL011_STATE_ALIGN: usize = 8;
 /// Bytes of the shared ring page.
 pub const VPL011_RING_SIZE: usize = vpl011::ring::layout::PAGE_SIZE;
 
+/// What `vpl011_init` makes: a PL011.
+pub const VPL011_PROFILE_PL011: u8 = 0;
+/// What `vpl011_init` makes: an SBSA Generic UART.
+pub const VPL011_PROFILE_SBSA: u8 = 1;
+
 /// Flag: the backend must be notified.
 pub const VPL011_DOORBELL: u8 = 0x01;
 /// Flag: `output` is a byte that the guest sent.

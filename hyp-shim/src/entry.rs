@@ -10,10 +10,11 @@ use core::ptr::NonNull;
 
 use vpl011::ring::port::RingPort;
 use vpl011::trap::{Access, Direction};
-use vpl011::{Glance, Outcome, Uart};
+use vpl011::{Glance, Outcome, Profile, Uart};
 
 use crate::abi::{
-    Device, VPL011_ABORT, VPL011_UNSEEN, vpl011_counters, vpl011_outcome, vpl011_state,
+    Device, VPL011_ABORT, VPL011_PROFILE_SBSA, VPL011_UNSEEN, vpl011_counters, vpl011_outcome,
+    vpl011_state,
 };
 use crate::line::{Console, Line};
 use crate::memory::Page;
@@ -25,7 +26,11 @@ use crate::memory::Page;
 /// `state` points at storage of that type, of any contents. `ring` is null,
 /// or as [`Page::new`] demands for as long as the state is used.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vpl011_init(state: *mut vpl011_state, ring: *mut c_void) {
+pub unsafe extern "C" fn vpl011_init(state: *mut vpl011_state, ring: *mut c_void, profile: u8) {
+    let profile = match profile {
+        VPL011_PROFILE_SBSA => Profile::Sbsa,
+        _ => Profile::Pl011,
+    };
     let line = match NonNull::new(ring.cast()) {
         None => Line::Console(Console::default()),
         Some(base) => {
@@ -34,9 +39,10 @@ pub unsafe extern "C" fn vpl011_init(state: *mut vpl011_state, ring: *mut c_void
             Line::Ring(RingPort::new(page))
         }
     };
+    let device = Uart::with_profile(profile, line);
     // SAFETY: the storage is as large and aligned as a device needs, which
     // `abi` asserts; what it held before is forgotten.
-    unsafe { state.cast::<Device>().write(Uart::new(line)) };
+    unsafe { state.cast::<Device>().write(device) };
 }
 
 /// A guest's access, as the syndrome of its data abort describes it.

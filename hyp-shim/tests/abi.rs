@@ -17,9 +17,9 @@ use std::mem::offset_of;
 use std::process::Command;
 
 use hyp_shim::abi::{
-    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_RING_SIZE, VPL011_STALLED,
-    VPL011_STATE_ALIGN, VPL011_STATE_SIZE, VPL011_UNSEEN, vpl011_counters, vpl011_outcome,
-    vpl011_state,
+    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_PROFILE_PL011, VPL011_PROFILE_SBSA,
+    VPL011_RING_SIZE, VPL011_STALLED, VPL011_STATE_ALIGN, VPL011_STATE_SIZE, VPL011_UNSEEN,
+    vpl011_counters, vpl011_outcome, vpl011_state,
 };
 use hyp_shim::entry;
 
@@ -131,6 +131,8 @@ fn mirror() -> Mirror {
     mirror.constant("VPL011_STATE_SIZE", VPL011_STATE_SIZE);
     mirror.constant("VPL011_STATE_ALIGN", VPL011_STATE_ALIGN);
     mirror.constant("VPL011_RING_SIZE", VPL011_RING_SIZE);
+    mirror.constant("VPL011_PROFILE_PL011", VPL011_PROFILE_PL011.into());
+    mirror.constant("VPL011_PROFILE_SBSA", VPL011_PROFILE_SBSA.into());
     mirror.constant("VPL011_DOORBELL", VPL011_DOORBELL.into());
     mirror.constant("VPL011_OUTPUT", VPL011_OUTPUT.into());
     mirror.constant("VPL011_ABORT", VPL011_ABORT.into());
@@ -158,7 +160,7 @@ fn mirror() -> Mirror {
 
     mirror.function(
         "vpl011_init",
-        entry::vpl011_init as unsafe extern "C" fn(*mut vpl011_state, *mut c_void),
+        entry::vpl011_init as unsafe extern "C" fn(*mut vpl011_state, *mut c_void, u8),
     );
     mirror.function(
         "vpl011_access",

@@ -66,6 +66,7 @@ macro_rules! cases {
 }
 
 cases! {
+    each_path_has_its_profile
     ring_lives_and_dies
     ring_failures_unwind
     xen_lives_and_dies

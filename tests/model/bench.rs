@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use conformance::{Abort, NotPossible, Target};
 use vpl011::backend::{Sent, Traffic};
 use vpl011::trap::{Direction, Width};
-use vpl011::{Access, Backend, Glance, Outcome, Uart};
+use vpl011::{Access, Backend, Glance, Outcome, Profile, Uart};
 
 pub(crate) use conformance::registers::{cr, fr, int, lcr_h, reg};
 
@@ -64,12 +64,17 @@ impl Bench {
 
     /// A device after reset, on a line that takes `room` bytes.
     pub(crate) fn with_room(room: usize) -> Self {
-        let uart = Uart::new(Wire {
+        Self::with_profile(Profile::Pl011, room)
+    }
+
+    /// The same of a profile.
+    pub(crate) fn with_profile(profile: Profile, room: usize) -> Self {
+        let wire = Wire {
             room,
             ..Wire::default()
-        });
+        };
         Self {
-            uart,
+            uart: Uart::with_profile(profile, wire),
             line: false,
             glance: Glance::default(),
             held: false,

@@ -11,5 +11,6 @@ mod bench;
 mod beside;
 mod conformance;
 mod held;
+mod profile;
 mod properties;
 mod trap;

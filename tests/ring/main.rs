@@ -12,7 +12,7 @@ use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::peer::RingPeer;
 use vpl011::ring::port::RingPort;
 use vpl011::trap::Width;
-use vpl011::{Access, Outcome, Uart};
+use vpl011::{Access, Outcome, Profile, Uart};
 
 const DR: u16 = 0x000;
 const FR: u16 = 0x018;
@@ -25,7 +25,12 @@ type Guest<'page> = Uart<RingPort<&'page AtomicPage>>;
 
 /// A UART with FIFOs on the page, and a backend attached as a daemon does.
 fn attach(page: &AtomicPage) -> (Guest<'_>, RingPeer<&AtomicPage>) {
-    let mut guest = Uart::new(RingPort::new(page));
+    attach_to(Profile::Pl011, page)
+}
+
+/// The same of a profile; one that has no `LCR_H` has FIFOs by itself.
+fn attach_to(profile: Profile, page: &AtomicPage) -> (Guest<'_>, RingPeer<&AtomicPage>) {
+    let mut guest = Uart::with_profile(profile, RingPort::new(page));
     let outcome = write(&mut guest, LCR_H, FEN);
     assert!(!outcome.doorbell);
     let peer = RingPeer::new(page);

@@ -10,9 +10,9 @@ use vpl011::ring::port::RingPort;
 use vpl011::snapshot::{Invalid, SIZE, Snapshot, VERSION};
 use vpl011::trap::Width;
 use vpl011::uart::Counters;
-use vpl011::{Access, Outcome, Uart};
+use vpl011::{Access, Outcome, Profile, Uart};
 
-use crate::{DR, Guest, attach, pattern, read, receive, send, take, write};
+use crate::{DR, Guest, attach, attach_to, pattern, read, receive, send, take, write};
 
 const CR: u16 = 0x030;
 const IMSC: u16 = 0x038;
@@ -153,6 +153,36 @@ fn waiting_input_with_room_is_refused() {
     }
 }
 
+/// The registers of an SBSA UART's configuration are not the guest's to set.
+#[test]
+fn an_sbsa_uart_that_was_configured_is_refused() {
+    let page = AtomicPage::new();
+    let good = attach_to(Profile::Sbsa, &page).0.save().0;
+    assert_eq!(good[27] & 0b10_0000, 0b10_0000);
+    for (offset, flaw) in [(8, 1), (10, 1), (14, 0x10), (17, 0x40), (18, 1), (20, 1)] {
+        let mut bytes = good;
+        bytes[offset] ^= flaw;
+        let restored = Uart::<RingPort<_>>::restore(&page, &bytes);
+        assert_eq!(restored.err(), Some(Invalid::Field("profile")), "{offset}");
+    }
+}
+
+#[test]
+fn a_restored_device_keeps_its_profile() {
+    let page = AtomicPage::new();
+    for (profile, line_control) in [(Profile::Pl011, 0x10), (Profile::Sbsa, 0)] {
+        let (guest, _) = attach_to(profile, &page);
+        let mut after = restored(&guest, &page);
+        assert_eq!(read(&mut after, 0x02C).value, line_control);
+        assert_eq!(
+            read(&mut after, 0xFE0).value != 0,
+            profile == Profile::Pl011
+        );
+        send(&mut after, &pattern(2048 + 32));
+        assert_eq!(after.counters().dropped, 0, "FIFOs are enabled");
+    }
+}
+
 /// The layout is a wire format: what one version wrote, it must read for ever.
 #[test]
 fn the_layout_is_pinned() {
@@ -256,12 +286,14 @@ proptest! {
     #[test]
     fn cut_anywhere_it_is_the_same(
         full in any::<bool>(),
+        sbsa in any::<bool>(),
         steps in vec(step(), 1..150),
         cut in any::<prop::sample::Index>(),
     ) {
+        let profile = if sbsa { Profile::Sbsa } else { Profile::Pl011 };
         let pages = [AtomicPage::new(), AtomicPage::new()];
         let [(mut whole, mut whole_peer), (mut parts, mut parts_peer)] =
-            pages.each_ref().map(attach);
+            pages.each_ref().map(|page| attach_to(profile, page));
         for guest in [&mut whole, &mut parts] {
             send(guest, &pattern(if full { 2040 } else { 0 }));
         }

@@ -8,9 +8,12 @@
 /* TRM 3.2, and the ring of Xen's public/io/console.h. */
 #define DR    0x000
 #define FR    0x018
+#define LCR_H 0x02c
 #define IMSC  0x038
 #define MIS   0x040
+#define PERIPH_ID0 0xfe0
 #define FR_RXFE 0x10
+#define LCR_H_FEN 0x10
 #define INT_RX  0x10
 #define INT_TX  0x20
 #define INT_RT  0x40
@@ -185,6 +188,28 @@ static void ring_lives_and_dies(void)
     destroy();
     check_nothing_held();
     domain_vpl011_deinit(&emul.domain);
+}
+
+/* The stock path is told of an SBSA UART; the others of a PL011. */
+static void each_path_has_its_profile(void)
+{
+    static const struct {
+        int (*init)(void);
+        bool sbsa;
+    } paths[] = {
+        { init_ring, true }, { init_private, false }, { init_xen, false },
+    };
+    unsigned int i;
+
+    for ( i = 0; i < ARRAY_SIZE(paths); i++ )
+    {
+        emul_reset();
+        CHECK(!paths[i].init());
+        write32(LCR_H, LCR_H_FEN);
+        CHECK(read32(LCR_H) == (paths[i].sbsa ? 0 : LCR_H_FEN));
+        CHECK(read32(PERIPH_ID0) == (paths[i].sbsa ? 0 : 0x11));
+        destroy();
+    }
 }
 
 static void ring_failures_unwind(void)
@@ -762,6 +787,7 @@ static const struct {
     void (*run)(void);
 } cases[] = {
 #define CASE(name) { #name, name }
+    CASE(each_path_has_its_profile),
     CASE(ring_lives_and_dies),
     CASE(ring_failures_unwind),
     CASE(xen_lives_and_dies),

@@ -7,7 +7,7 @@ use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::peer::RingPeer;
 use vpl011::ring::port::RingPort;
 use vpl011::trap::Width;
-use vpl011::{Access, Outcome, Uart};
+use vpl011::{Access, Outcome, Profile, Uart};
 
 use crate::protocol::Command;
 
@@ -27,11 +27,11 @@ pub(crate) struct Machine<'page> {
 
 impl<'page> Machine<'page> {
     /// A device after reset at guest physical address `base`.
-    pub(crate) fn new(base: u64, page: &'page AtomicPage) -> Self {
+    pub(crate) fn new(base: u64, profile: Profile, page: &'page AtomicPage) -> Self {
         Self {
             base,
             clock_ns: 0,
-            uart: Uart::new(RingPort::new(page)),
+            uart: Uart::with_profile(profile, RingPort::new(page)),
             peer: RingPeer::new(page),
             line: false,
             intercepted: false,

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use vpl011::ring::fake::AtomicPage;
 
 use self::machine::Machine;
@@ -25,10 +25,33 @@ struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = "0x9000000", value_parser = address)]
     base: u64,
 
+    /// Which UART to be
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    profile: Profile,
+
     /// Listen on this unix stream socket for the serial peer; without a peer
     /// the guest's output waits in its ring of 2048 bytes
     #[arg(long, value_name = "PATH")]
     chardev: Option<PathBuf>,
+}
+
+/// The device's profiles, by their names on the command line.
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Profile {
+    /// Arm's PL011, every register of it
+    #[default]
+    Pl011,
+    /// The Generic UART of the SBSA, with its FIFOs enabled from reset
+    Sbsa,
+}
+
+impl From<Profile> for vpl011::Profile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Pl011 => Self::Pl011,
+            Profile::Sbsa => Self::Sbsa,
+        }
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -57,7 +80,7 @@ fn main() -> Result<()> {
         })
         .transpose()?;
     let page = AtomicPage::new();
-    let mut machine = Machine::new(options.base, &page);
+    let mut machine = Machine::new(options.base, options.profile.into(), &page);
     let result = serve::serve(
         &mut machine,
         chardev,

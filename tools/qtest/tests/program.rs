@@ -68,6 +68,26 @@ fn the_base_is_the_callers() {
     );
 }
 
+/// The SBSA's registers only, and FIFOs that nothing enables.
+#[test]
+fn the_profile_is_the_callers() {
+    for (profile, id, places) in [("pl011", 0x34, 1), ("sbsa", 0, 32)] {
+        let mut program = qtest(&["--profile", profile]);
+        assert_eq!(program.read('l', PERIPH_ID2), id, "{profile}");
+        let mut sent = 0;
+        while program.read('l', FR) & TXFF == 0 {
+            program.write('l', DR, 0x41);
+            sent += 1;
+        }
+        assert_eq!(sent, 2048 + places, "{profile}");
+    }
+    let refused = Command::new(env!("CARGO_BIN_EXE_vpl011-qtest"))
+        .args(["--profile", "16550"])
+        .output()
+        .unwrap();
+    assert!(!refused.status.success());
+}
+
 #[test]
 fn bad_lines_fail_and_the_next_one_works() {
     let mut program = qtest(&[]);
