@@ -2,7 +2,8 @@
 /*
  * What the rest of Xen calls in arch/arm/vpl011/, beyond asm/vpl011.h: the
  * private interface (a ring page the guest cannot reach, a port it cannot
- * use) and the level of the interrupt line.
+ * use), the device tree of dom0less guests, and the level of the interrupt
+ * line.
  */
 #ifndef __ASM_ARM_VPL011_PRIVATE_H__
 #define __ASM_ARM_VPL011_PRIVATE_H__
@@ -43,6 +44,13 @@ int vpl011_private_param(struct domain *d, bool set, uint32_t index,
 unsigned int vpl011_ring_frames(const struct domain *d, unsigned int id);
 int vpl011_acquire_ring(struct domain *d, unsigned int id, unsigned int frame,
                         unsigned int nr_frames, xen_pfn_t mfn_list[]);
+
+/*
+ * Writes the device's nodes into the device tree of a guest that Xen starts
+ * itself, under the root, with #address-cells and #size-cells of 2. Returns
+ * what libfdt says.
+ */
+int vpl011_make_nodes(const struct domain *d, void *fdt, uint32_t phandle_gic);
 
 /*
  * Whether @virq is the device's and its line is high. Takes no lock, as the

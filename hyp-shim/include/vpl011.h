@@ -92,7 +92,7 @@ struct vpl011_outcome vpl011_ring_event(struct vpl011_state *state);
 
 /*
  * A character for the guest, from a backend without a ring. It is lost when
- * 32 wait already.
+ * the receive FIFO is full and 128 more wait.
  */
 struct vpl011_outcome vpl011_receive(struct vpl011_state *state,
                                      uint8_t character);

@@ -7,8 +7,9 @@ use vpl011::ring::port::RingPort;
 
 use crate::memory::Page;
 
-/// Characters typed ahead of a guest on the hypervisor's console.
-const TYPED_AHEAD: usize = 32;
+/// Characters typed ahead of a guest on the hypervisor's console: a line that
+/// is pasted at once, which comes faster than a guest takes it.
+const TYPED_AHEAD: usize = 128;
 
 /// A ring shared with a backend, or the hypervisor's own console.
 #[derive(Debug)]

@@ -93,6 +93,7 @@ cases! {
     xen_prints_lines
     xen_prints_bare_with_focus
     xen_console_input
+    xen_console_input_is_bounded
     resource_is_the_hidden_page
     hostile_ring_is_survived
 }

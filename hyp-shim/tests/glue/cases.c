@@ -738,13 +738,38 @@ static void xen_console_input(void)
     CHECK(emul.injections == 1);
     CHECK(read32(DR) == 'q');
 
-    /* Typed ahead of a guest that has no FIFO: the first 32 stay, and more. */
+    /* Typed ahead of a guest whose FIFO is one deep. */
     for ( i = 0; i < 80; i++ )
         vpl011_rx_char_xen(&emul.domain, '0' + i);
-    for ( i = 0; i < 33; i++ )
+    for ( i = 0; i < 80; i++ )
         CHECK(read32(DR) == '0' + i);
     CHECK(read32(FR) & FR_RXFE);
     CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI));
+}
+
+/* A guest that does not read: what has no place is lost, and no more. */
+static void xen_console_input_is_bounded(void)
+{
+    unsigned int i;
+
+    CHECK(!init_xen());
+    write32(LCR_H, LCR_H_FEN);
+    write32(IMSC, INT_RX | INT_RT);
+    for ( i = 0; i < 1000; i++ )
+        vpl011_rx_char_xen(&emul.domain, 'a' + i % 26);
+    CHECK(emul.injections == 1);
+    /* The receive FIFO, and what is typed ahead of it. */
+    for ( i = 0; i < 32 + 128; i++ )
+    {
+        CHECK(!(read32(FR) & FR_RXFE));
+        CHECK(read32(DR) == 'a' + i % 26);
+    }
+    CHECK(read32(FR) & FR_RXFE);
+    CHECK(!read32(MIS));
+    vpl011_rx_char_xen(&emul.domain, '!');
+    CHECK(read32(MIS) & INT_RT);
+    CHECK(read32(DR) == '!');
+    CHECK(!*emul.printed);
 }
 
 static void resource_is_the_hidden_page(void)
@@ -814,6 +839,7 @@ static const struct {
     CASE(xen_prints_lines),
     CASE(xen_prints_bare_with_focus),
     CASE(xen_console_input),
+    CASE(xen_console_input_is_bounded),
     CASE(resource_is_the_hidden_page),
     CASE(hostile_ring_is_survived),
 };

@@ -38,6 +38,11 @@ impl Config {
         Self::new(name, &["kernel = \"/guest/monitor.bin\"", "memory = 32"])
     }
 
+    /// U-Boot, without any UART.
+    pub(crate) fn u_boot(name: &str) -> Self {
+        Self::new(name, &["kernel = \"/guest/u-boot.bin\"", "memory = 64"])
+    }
+
     fn new(name: &str, lines: &[&str]) -> Self {
         let config = Self {
             name: name.to_owned(),

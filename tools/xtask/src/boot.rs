@@ -60,6 +60,7 @@ impl Boot {
             cpus: self.cpus,
             counted: false,
             task,
+            guest: None,
         };
         hand_over(Machine::start(&spec, &dom0, &steps.dirs.log("boot"))?)
     }

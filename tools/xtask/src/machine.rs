@@ -18,6 +18,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use e2e::report::Event;
 
+use crate::domu::DomU;
 use crate::image::Dom0;
 use crate::process::{Running, stop_if_interrupted};
 
@@ -43,17 +44,33 @@ pub(crate) struct Spec {
     pub(crate) counted: bool,
     /// dom0's task: words for its kernel's command line, read by its init.
     pub(crate) task: String,
+    /// A guest that Xen itself starts, beside dom0.
+    pub(crate) guest: Option<DomU>,
 }
 
 impl Spec {
-    /// QEMU's command line.
-    fn command(&self, dom0: &Dom0) -> Command {
+    /// QEMU's command line, with a device tree in which everything stands.
+    fn command(&self, dom0: &Dom0, log: &Path) -> Result<Command> {
+        let Some(guest) = &self.guest else {
+            return Ok(self.command_on("", dom0));
+        };
+        let dtb = log.with_extension("dtb");
+        let dump = format!(",dumpdtb={}", value(&dtb));
+        guest.make_tree(&mut self.command_on(&dump, dom0), &dtb)?;
+        let mut command = self.command_on("", dom0);
+        command.arg("-dtb").arg(&dtb).args(guest.loaders());
+        Ok(command)
+    }
+
+    /// QEMU's command line, with further options of the machine.
+    fn command_on(&self, options: &str, dom0: &Dom0) -> Command {
         // Should we be killed, the kernel ends QEMU.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "qemu-system-aarch64"]);
-        command
-            .arg("-machine")
-            .arg(format!("virt,virtualization=on,gic-version={}", self.gic));
+        command.arg("-machine").arg(format!(
+            "virt,virtualization=on,gic-version={}{options}",
+            self.gic
+        ));
         command.args(["-cpu", "cortex-a57", "-smp", &self.cpus.to_string()]);
         if self.counted {
             command.args(["-icount", "shift=0,sleep=off"]);
@@ -97,10 +114,15 @@ impl Spec {
     }
 }
 
+/// A path as the value of an option: QEMU reads a doubled comma as one that is
+/// part of the value.
+pub(crate) fn value(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
 fn loader(what: &str, at: u64, file: &Path, bootargs: Option<&str>) -> OsString {
     let mut option = OsString::from(format!("guest-loader,addr={at:#x},{what}="));
-    // QEMU reads a doubled comma as one that is part of the value.
-    option.push(file.to_string_lossy().replace(',', ",,"));
+    option.push(value(file));
     if let Some(bootargs) = bootargs {
         option.push(format!(",bootargs={}", bootargs.replace(',', ",,")));
     }
@@ -130,8 +152,8 @@ pub(crate) struct Machine {
 impl Machine {
     /// Switches it on. Everything from its console also goes to `log`.
     pub(crate) fn start(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
+        let mut command = spec.command(dom0, log)?;
         let log = File::create(log).with_context(|| format!("writing {}", log.display()))?;
-        let mut command = spec.command(dom0);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

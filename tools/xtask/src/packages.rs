@@ -10,6 +10,8 @@ pub(crate) struct Packages {
     pub(crate) debian: Debian,
     pub(crate) host: List,
     pub(crate) xen: Source,
+    #[serde(rename = "u-boot")]
+    pub(crate) u_boot: Source,
     pub(crate) sysroot: List,
     pub(crate) kernel: Kernel,
 }

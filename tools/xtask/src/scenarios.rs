@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask e2e`: scenarios in emulated machines, one boot for all that
-//! want the same machine.
+//! want the same machine; and those that want a machine for themselves.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,11 @@ use anyhow::{Result, bail};
 use e2e::report::{Check, Event, Outcome};
 use e2e::{Hypervisor, Scenario};
 
+use crate::domu::DomU;
 use crate::host;
 use crate::image::Dom0;
 use crate::machine::{Machine, Output, Spec};
+use crate::outside::{self, Outside};
 use crate::packages::Packages;
 use crate::progress::Progress;
 use crate::step::{Steps, tail};
@@ -38,12 +40,12 @@ impl Options {
     /// Runs them. Whether all passed.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         if self.list {
-            for scenario in e2e::scenarios() {
-                println!("{:<18} {}", scenario.name, scenario.about);
+            for (name, about) in Chosen::all().list() {
+                println!("{name:<18} {about}");
             }
             return Ok(true);
         }
-        let chosen = choose(&self.scenarios)?;
+        let chosen = Chosen::named(&self.scenarios)?;
         let outcomes = Bench::prepare(steps)?.run(&chosen)?;
         let failed = outcomes.iter().filter(|outcome| !outcome.pass).count();
         println!("{} passed, {failed} failed", outcomes.len() - failed);
@@ -51,16 +53,58 @@ impl Options {
     }
 }
 
-/// The scenarios of these names, in the order of a whole run; all if there
-/// are no names.
-fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
-    if let Some(name) = names.iter().find(|name| e2e::scenario(name).is_none()) {
-        bail!("there is no scenario `{name}`; `cargo xtask e2e --list` shows them");
+/// What is to be run, in the order of a whole run.
+pub(crate) struct Chosen {
+    /// By the agent in dom0.
+    inside: Vec<&'static Scenario>,
+    /// By us, at the machine's console.
+    outside: Vec<&'static Outside>,
+}
+
+impl Chosen {
+    /// Every scenario.
+    pub(crate) fn all() -> Self {
+        Self {
+            inside: e2e::scenarios().iter().collect(),
+            outside: outside::ALL.iter().collect(),
+        }
     }
-    let all = e2e::scenarios().iter();
-    Ok(all
-        .filter(|s| names.is_empty() || names.iter().any(|name| name == s.name))
-        .collect())
+
+    /// The scenarios of these names; all if there are no names.
+    pub(crate) fn named(names: &[String]) -> Result<Self> {
+        let mut chosen = Self::all();
+        if names.is_empty() {
+            return Ok(chosen);
+        }
+        let known: Vec<&str> = chosen.list().map(|(name, _)| name).collect();
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            bail!("there is no scenario `{name}`; `cargo xtask e2e --list` shows them");
+        }
+        let wanted = |name: &str| names.iter().any(|wanted| wanted == name);
+        chosen.inside.retain(|scenario| wanted(scenario.name));
+        chosen.outside.retain(|scenario| wanted(scenario.name));
+        Ok(chosen)
+    }
+
+    /// How many scenarios these are.
+    pub(crate) fn len(&self) -> usize {
+        self.list().count()
+    }
+
+    /// Names, and what the scenarios show.
+    fn list(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let inside = self.inside.iter().map(|s| (s.name, s.about));
+        inside.chain(self.outside.iter().map(|s| (s.name, s.about)))
+    }
+}
+
+impl From<&'static Scenario> for Chosen {
+    fn from(scenario: &'static Scenario) -> Self {
+        Self {
+            inside: vec![scenario],
+            outside: Vec::new(),
+        }
+    }
 }
 
 /// Everything that scenarios boot.
@@ -94,6 +138,32 @@ impl<'a> Bench<'a> {
         task: String,
         name: &str,
     ) -> Result<(Machine, PathBuf)> {
+        self.start_with(needs, task, None, name)
+    }
+
+    /// The same beside a guest that Xen itself starts: Linux, with this on its
+    /// kernel's command line.
+    pub(crate) fn start_dom0less(
+        &self,
+        needs: e2e::Machine,
+        bootargs: &str,
+        name: &str,
+    ) -> Result<(Machine, PathBuf)> {
+        let guest = DomU {
+            kernel: self.dom0.kernel.clone(),
+            initrd: self.dom0.guest.clone(),
+            bootargs: bootargs.to_owned(),
+        };
+        self.start_with(needs, String::new(), Some(guest), name)
+    }
+
+    fn start_with(
+        &self,
+        needs: e2e::Machine,
+        task: String,
+        guest: Option<DomU>,
+        name: &str,
+    ) -> Result<(Machine, PathBuf)> {
         let hypervisor = match needs.hypervisor {
             Hypervisor::Ours => self.hypervisor.clone(),
             Hypervisor::Stock => xen::stock_hypervisor(self.steps, &self.packages)?,
@@ -104,13 +174,25 @@ impl<'a> Bench<'a> {
             cpus: needs.cpus,
             counted: false,
             task,
+            guest,
         };
         let log = self.steps.dirs.log(name);
         Ok((Machine::start(&spec, &self.dom0, &log)?, log))
     }
 
     /// Runs scenarios and says a line on each.
-    pub(crate) fn run(&self, scenarios: &[&Scenario]) -> Result<Vec<Outcome>> {
+    pub(crate) fn run(&self, chosen: &Chosen) -> Result<Vec<Outcome>> {
+        let mut outcomes = self.run_inside(&chosen.inside)?;
+        for scenario in &chosen.outside {
+            let progress = Progress::start(&format!("e2e {}", scenario.name));
+            let outcome = scenario.run(self);
+            say(progress, &outcome);
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    fn run_inside(&self, scenarios: &[&Scenario]) -> Result<Vec<Outcome>> {
         let mut groups: BTreeMap<e2e::Machine, Vec<&Scenario>> = BTreeMap::new();
         for scenario in scenarios {
             groups.entry(scenario.needs).or_default().push(scenario);
@@ -178,10 +260,7 @@ pub(crate) fn follow(
             }
             Output::Event(Event::Result(outcome)) => {
                 if let Some(progress) = progress.take() {
-                    progress.finish(&summary(&outcome));
-                }
-                for check in outcome.checks.iter().filter(|check| !check.pass) {
-                    println!("    FAILED {}: {}", check.id, check.detail);
+                    say(progress, &outcome);
                 }
                 outcomes.push(outcome);
             }
@@ -213,6 +292,14 @@ pub(crate) fn follow(
     outcomes
 }
 
+/// Ends a scenario's line, and lists what failed.
+fn say(progress: Progress, outcome: &Outcome) {
+    progress.finish(&summary(outcome));
+    for check in outcome.checks.iter().filter(|check| !check.pass) {
+        println!("    FAILED {}: {}", check.id, check.detail);
+    }
+}
+
 /// What became of a scenario, in a few words.
 pub(crate) fn summary(outcome: &Outcome) -> String {
     let passed = outcome.checks.iter().filter(|check| check.pass).count();
@@ -233,11 +320,16 @@ mod tests {
 
     #[test]
     fn names_choose_in_the_order_of_a_whole_run() {
-        let names = ["gicv2".to_owned(), "demo".to_owned()];
-        let chosen: Vec<&str> = choose(&names).unwrap().iter().map(|s| s.name).collect();
-        assert_eq!(chosen, ["demo", "gicv2"]);
-        assert_eq!(choose(&[]).unwrap().len(), e2e::scenarios().len());
-        let error = choose(&["nonesuch".to_owned()]).unwrap_err().to_string();
+        let named = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            let chosen = Chosen::named(&names)?;
+            anyhow::Ok(chosen.list().map(|(name, _)| name).collect::<Vec<_>>())
+        };
+        let chosen = named(&["dom0less", "gicv2", "demo"]).unwrap();
+        assert_eq!(chosen, ["demo", "gicv2", "dom0less"]);
+        let all = named(&[]).unwrap();
+        assert_eq!(all.len(), e2e::scenarios().len() + outside::ALL.len());
+        let error = named(&["nonesuch"]).unwrap_err().to_string();
         assert!(
             error.contains("nonesuch") && error.contains("--list"),
             "{error}"

@@ -11,7 +11,7 @@ use crate::dirs::cargo;
 use crate::host;
 use crate::package;
 use crate::packages::Packages;
-use crate::scenarios::Bench;
+use crate::scenarios::{Bench, Chosen};
 use crate::step::{Cx, Steps};
 
 /// Run every test: formatting, lints, units, and emulated Xen
@@ -102,8 +102,8 @@ impl Options {
         count.add(single("package", || package::run(steps)));
         count.add(single("embedded demo", || demo::embedded(steps)));
         if !self.fast {
-            let scenarios: Vec<_> = e2e::scenarios().iter().collect();
-            match Bench::prepare(steps).and_then(|bench| bench.run(&scenarios)) {
+            let chosen = Chosen::all();
+            match Bench::prepare(steps).and_then(|bench| bench.run(&chosen)) {
                 Ok(outcomes) => {
                     for outcome in outcomes {
                         count.add(Count::one(outcome.pass));
@@ -112,7 +112,7 @@ impl Options {
                 Err(error) => {
                     println!("    FAILED {error:#}");
                     count.add(Count {
-                        failed: scenarios.len(),
+                        failed: chosen.len(),
                         ..Count::default()
                     });
                 }

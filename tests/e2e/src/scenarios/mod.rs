@@ -12,6 +12,7 @@ mod private;
 mod restart;
 mod serial;
 mod transfer;
+mod u_boot;
 mod upkeep;
 
 use crate::{Hypervisor, Machine, Scenario};
@@ -42,6 +43,13 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: boot::earlycon,
+    },
+    Scenario {
+        name: "u-boot",
+        about: "U-Boot comes to its prompt on the PL011, answers version and shows memory",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: u_boot::u_boot,
     },
     Scenario {
         name: "both-clients",

@@ -46,6 +46,7 @@ impl Xen {
                 cpus: 1,
                 counted: true,
                 task: format!("e2e={}", names.join(",")),
+                guest: None,
             };
             let first = run(steps, &spec, &dom0, flavour, &names)?;
             if !self.once {

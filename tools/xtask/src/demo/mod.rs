@@ -78,7 +78,7 @@ pub(crate) fn embedded(steps: &Steps) -> Result<()> {
 
 fn emulated(steps: &Steps) -> Result<Outcome> {
     let scenario = e2e::scenario("demo").context("there is no scenario `demo`")?;
-    let outcome = Bench::prepare(steps)?.run(&[scenario])?.pop();
+    let outcome = Bench::prepare(steps)?.run(&scenario.into())?.pop();
     outcome.context("the demo has no outcome")
 }
 

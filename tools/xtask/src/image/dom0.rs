@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::archive::Archive;
-use super::{Kernel, guest, libraries, programs};
+use super::{Kernel, guest, libraries, programs, u_boot};
 use crate::package::{self, Package};
 use crate::packages::Packages;
 use crate::step::{Cx, Key, Steps};
@@ -58,6 +58,8 @@ pub(crate) struct Dom0 {
     pub(crate) kernel: PathBuf,
     /// Its initramfs.
     pub(crate) initrd: PathBuf,
+    /// The initramfs of a Linux guest, which is in dom0's too.
+    pub(crate) guest: PathBuf,
 }
 
 impl Dom0 {
@@ -77,24 +79,28 @@ impl Dom0 {
         };
         let programs = package.as_ref().map_or("", |package| &package.key);
         let (monitor, monitor_key) = guest::monitor(steps)?;
+        let (u_boot, u_boot_key) = u_boot::build(steps, packages)?;
         let initrd = steps.dirs.machine(file_name(flavour));
         let key = Key::default()
             .text(&built.toolstack)
             .text(programs)
             .text(guest_key)
             .text(monitor_key)
+            .text(u_boot_key)
             .text(INIT)
             .text(GUEST);
         steps.run(&flavour.step("dom0 image"), key, &[&initrd], |cx| {
             let mut archive = compose(cx, &kernel, built, package.as_ref())?;
             archive.file("/guest/guest.cpio.gz", &guest)?;
             archive.file("/guest/monitor.bin", &monitor)?;
+            archive.file("/guest/u-boot.bin", &u_boot)?;
             let size = archive.write(&initrd)?;
             Ok(format!("made, {} KiB", size >> 10))
         })?;
         Ok(Self {
             kernel: kernel.image,
             initrd,
+            guest,
         })
     }
 }

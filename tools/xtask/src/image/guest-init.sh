@@ -13,10 +13,13 @@ mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 mount -t tmpfs run /run
 hostname -F /etc/hostname
-for module in xen-privcmd xen-evtchn xenfs; do
-    insmod /lib/modules/$module.ko
-done
-mount -t xenfs xenfs /proc/xen
+# A guest that Xen starts itself is told of no hypervisor.
+if [ -d /proc/device-tree/hypervisor ]; then
+    for module in xen-privcmd xen-evtchn xenfs; do
+        insmod /lib/modules/$module.ko
+    done
+    mount -t xenfs xenfs /proc/xen
+fi
 
 : >/etc/inittab
 for tty in $(echo "${shells:-ttyAMA0,hvc0}" | tr , ' '); do

@@ -7,6 +7,7 @@ mod guest;
 mod kernel;
 mod libraries;
 pub(crate) mod programs;
+mod u_boot;
 
 pub(crate) use self::dom0::Dom0;
 pub(crate) use self::kernel::Kernel;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Hooks: how our change reaches somebody's Xen tree.
 //!
-//! A set of hooks is a folder `hyp-shim/hooks/xen-VERSION/` of TOML files.
+//! A set of hooks is a folder `hyp-shim/hooks/xen-VERSION/` of TOML files (or,
+//! for another tree than Xen's, any folder of such).
 //! `[[copy]]` puts a file of ours into the tree; `[[hook]]` inserts lines of
 //! ours before or after an anchor, which must match exactly once, so that
 //! another Xen fails with the name of a hook instead of building something
@@ -49,11 +50,12 @@ struct Copy {
     to: PathBuf,
 }
 
-/// A checked set of hooks for one Xen version.
+/// A checked set of hooks for one version of a tree.
 #[derive(Debug)]
 pub(crate) struct HookSet {
     version: String,
-    shim: PathBuf,
+    /// What copies are relative to.
+    from: PathBuf,
     hooks: Vec<Hook>,
     copies: Vec<Copy>,
 }
@@ -73,13 +75,19 @@ impl HookSet {
             tree.display(),
             known_versions(shim)?.join(", ")
         );
+        Self::read(&dir, version, shim)
+    }
+
+    /// Reads the set in `dir`, for a tree of that version, whose copies come
+    /// from below `from`.
+    pub(crate) fn read(dir: &Path, version: String, from: &Path) -> Result<Self> {
         let mut set = Self {
             version,
-            shim: shim.to_owned(),
+            from: from.to_owned(),
             hooks: Vec::new(),
             copies: Vec::new(),
         };
-        let mut paths: Vec<_> = fs::read_dir(&dir)?
+        let mut paths: Vec<_> = fs::read_dir(dir)?
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<_>>()?;
         paths.sort();
@@ -104,7 +112,7 @@ impl HookSet {
         Ok(set)
     }
 
-    /// The Xen version (`4.17`) the set is for.
+    /// The version (`4.17`) the set is for.
     pub(crate) fn version(&self) -> &str {
         &self.version
     }
@@ -113,7 +121,7 @@ impl HookSet {
     pub(crate) fn plan(&self, tree: &Path) -> Result<Changes> {
         let mut changes = Changes::new();
         for copy in &self.copies {
-            let from = self.shim.join(&copy.from);
+            let from = self.from.join(&copy.from);
             let contents =
                 fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
             let stands = tree.join(&copy.to);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask xen`: somebody's Xen tree, and ours.
 
-mod fetch;
+pub(crate) mod fetch;
 mod hooks;
 mod hypervisor;
 pub(crate) mod sysroot;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 
-use self::hooks::HookSet;
+pub(crate) use self::hooks::HookSet;
 pub(crate) use self::tree::Flavour;
 use self::tree::Tree;
 use crate::host;
@@ -104,7 +104,7 @@ pub(crate) fn stock_hypervisor(steps: &Steps, packages: &Packages) -> Result<Pat
 }
 
 /// make's `-j` for this machine.
-fn jobs() -> String {
+pub(crate) fn jobs() -> String {
     format!(
         "-j{}",
         std::thread::available_parallelism().map_or(1, usize::from)

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+//! U-Boot as a guest, from Debian's source: `tests/u-boot` says what is
+//! changed and how it is configured.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::packages::Packages;
+use crate::step::{Cx, Key, Steps};
+use crate::xen::{HookSet, fetch, jobs};
+
+/// What our configuration is put on top of.
+const DEFCONFIG: &str = "configs/qemu_arm64_defconfig";
+
+/// Fetches and builds it. Returns the image's path and the step's key.
+pub(crate) fn build(steps: &Steps, packages: &Packages) -> Result<(PathBuf, String)> {
+    let ours = steps.dirs.root.join("tests/u-boot");
+    let config = ours.join("guest.config");
+    let folder = steps.dirs.target.join("u-boot");
+    let source = folder.join("src");
+    let package = &packages.u_boot;
+
+    let key = Key::default()
+        .text(&package.version)
+        .file(&ours.join("hooks.toml"))?;
+    let key = steps.run("u-boot source", key, &[&source], |cx| {
+        let said = fetch::unpack(cx, packages, package, &folder.join("download"), &source)?;
+        HookSet::read(&ours, package.version.clone(), &ours)?.apply(&source)?;
+        Ok(said)
+    })?;
+
+    let image = steps.dirs.machine("u-boot.bin");
+    let key = Key::default().text(key).file(&config)?;
+    let key = steps.run("u-boot", key, &[&image], |cx| {
+        let out = folder.join("build");
+        configure(cx, &source, &config, &out)?;
+        cx.run(make(&source, &out).arg(jobs()).arg("u-boot.bin"))?;
+        let size = fs::copy(out.join("u-boot.bin"), &image)?;
+        Ok(format!("built, {} KiB", size >> 10))
+    })?;
+    Ok((image, key))
+}
+
+fn make(source: &Path, out: &Path) -> Command {
+    let mut make = Command::new("make");
+    make.arg("-C").arg(source);
+    make.arg(format!("O={}", out.display()));
+    make.arg("CROSS_COMPILE=aarch64-linux-gnu-");
+    make
+}
+
+/// Makes the configuration, in which every line of ours must hold: Kconfig
+/// drops without a word what it does not know.
+fn configure(cx: &Cx, source: &Path, config: &Path, out: &Path) -> Result<()> {
+    if out.exists() {
+        fs::remove_dir_all(out)?;
+    }
+    fs::create_dir_all(out)?;
+    cx.run(
+        Command::new("scripts/kconfig/merge_config.sh")
+            .args(["-m", "-O"])
+            .arg(out)
+            .arg(DEFCONFIG)
+            .arg(config)
+            .current_dir(source),
+    )?;
+    cx.run(make(source, out).arg("olddefconfig"))?;
+    let made = fs::read_to_string(out.join(".config"))?;
+    for line in fs::read_to_string(config)?.lines() {
+        ensure!(
+            holds(line, &made),
+            "U-Boot's configuration does not follow `{line}`"
+        );
+    }
+    Ok(())
+}
+
+/// Whether a line of a fragment holds in a configuration, where an option
+/// whose conditions do not hold is not even mentioned.
+fn holds(line: &str, made: &str) -> bool {
+    match line
+        .strip_prefix("# ")
+        .and_then(|line| line.strip_suffix(" is not set"))
+    {
+        Some(option) => !made.lines().any(|made| {
+            made.strip_prefix(option)
+                .is_some_and(|rest| rest.starts_with('='))
+        }),
+        None => line.is_empty() || line.starts_with('#') || made.lines().any(|made| made == line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_dropped_is_noticed() {
+        let made = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C_D=1\n";
+        for line in [
+            "CONFIG_A=y",
+            "# CONFIG_B is not set",
+            "# CONFIG_C is not set",
+            "",
+            "# Text.",
+        ] {
+            assert!(holds(line, made), "{line}");
+        }
+        for line in ["CONFIG_B=y", "CONFIG_C_D=2", "# CONFIG_A is not set"] {
+            assert!(!holds(line, made), "{line}");
+        }
+    }
+}
