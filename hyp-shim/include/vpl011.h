@@ -111,6 +111,35 @@ struct vpl011_counters {
 };
 struct vpl011_counters vpl011_counters(struct vpl011_state *state);
 
+/* A device's state as bytes, of a layout that is versioned and fixed. */
+#define VPL011_SNAPSHOT_SIZE 192
+struct vpl011_snapshot {
+    uint8_t bytes[VPL011_SNAPSHOT_SIZE];
+};
+
+/* What became of vpl011_save() and vpl011_restore(). */
+#define VPL011_DONE           0
+#define VPL011_NO_RING        1 /* only a device on a ring has a snapshot */
+#define VPL011_NO_SNAPSHOT    2 /* not one, or of another kind of device */
+#define VPL011_WRONG_VERSION  3 /* of a layout that is not known here */
+#define VPL011_WRONG_FIELD    4 /* a value that no device ever has */
+
+/*
+ * Puts the state between two accesses into *to. The ring page is not part of
+ * it: it is memory, and travels as memory does.
+ */
+uint8_t vpl011_save(struct vpl011_state *state, struct vpl011_snapshot *to);
+
+/*
+ * Makes *state the device that was saved, on the ring page (as for
+ * vpl011_init()), and sets *pending to UARTMIS as it was then. That is the
+ * caller's notion of the line, and no edge: what the guest's interrupt
+ * controller knows of the line is saved and restored with it. The bytes may be
+ * any: unless the result is VPL011_DONE, *state and *pending are as before.
+ */
+uint8_t vpl011_restore(struct vpl011_state *state, void *ring,
+                       const struct vpl011_snapshot *from, uint16_t *pending);
+
 /*
  * Called by the device, and provided by the caller: a defect of the device at
  * `file`, of `length` bytes and without a terminator. Does not return.

@@ -145,7 +145,7 @@ pub unsafe extern "C" fn vpl011_counters(state: *mut vpl011_state) -> vpl011_cou
 /// # Safety
 ///
 /// As for the entry points; the reference is dropped before the entry returns.
-unsafe fn device<'a>(state: *mut vpl011_state) -> &'a mut Device {
+pub(crate) unsafe fn device<'a>(state: *mut vpl011_state) -> &'a mut Device {
     // SAFETY: `vpl011_init` has put a device there, and the caller's lock
     // keeps every other reference to it away.
     unsafe { &mut *state.cast::<Device>() }

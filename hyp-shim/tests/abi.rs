@@ -17,11 +17,12 @@ use std::mem::offset_of;
 use std::process::Command;
 
 use hyp_shim::abi::{
-    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_PROFILE_PL011, VPL011_PROFILE_SBSA,
-    VPL011_RING_SIZE, VPL011_STALLED, VPL011_STATE_ALIGN, VPL011_STATE_SIZE, VPL011_UNSEEN,
-    vpl011_counters, vpl011_outcome, vpl011_state,
+    VPL011_ABORT, VPL011_DONE, VPL011_DOORBELL, VPL011_NO_RING, VPL011_NO_SNAPSHOT, VPL011_OUTPUT,
+    VPL011_PROFILE_PL011, VPL011_PROFILE_SBSA, VPL011_RING_SIZE, VPL011_SNAPSHOT_SIZE,
+    VPL011_STALLED, VPL011_STATE_ALIGN, VPL011_STATE_SIZE, VPL011_UNSEEN, VPL011_WRONG_FIELD,
+    VPL011_WRONG_VERSION, vpl011_counters, vpl011_outcome, vpl011_snapshot, vpl011_state,
 };
-use hyp_shim::entry;
+use hyp_shim::{entry, snapshot};
 
 /// A type that crosses the border, by its name in C.
 trait InC {
@@ -43,8 +44,11 @@ in_c! {
     u64 => "uint64_t"
     usize => "size_t"
     *const u8 => "const char *"
+    *mut u16 => "uint16_t *"
     *mut c_void => "void *"
     *mut vpl011_state => "struct vpl011_state *"
+    *mut vpl011_snapshot => "struct vpl011_snapshot *"
+    *const vpl011_snapshot => "const struct vpl011_snapshot *"
     vpl011_outcome => "struct vpl011_outcome"
     vpl011_counters => "struct vpl011_counters"
 }
@@ -124,6 +128,10 @@ impl InC for vpl011_state {
     const NAME: &str = "struct vpl011_state";
 }
 
+impl InC for vpl011_snapshot {
+    const NAME: &str = "struct vpl011_snapshot";
+}
+
 /// Everything that the Rust side knows of the header.
 fn mirror() -> Mirror {
     let mut mirror = Mirror::default();
@@ -187,6 +195,28 @@ fn mirror() -> Mirror {
         "vpl011_counters",
         entry::vpl011_counters as unsafe extern "C" fn(*mut vpl011_state) -> vpl011_counters,
     );
+    mirror.constant("VPL011_SNAPSHOT_SIZE", VPL011_SNAPSHOT_SIZE);
+    mirror.constant("VPL011_DONE", VPL011_DONE.into());
+    mirror.constant("VPL011_NO_RING", VPL011_NO_RING.into());
+    mirror.constant("VPL011_NO_SNAPSHOT", VPL011_NO_SNAPSHOT.into());
+    mirror.constant("VPL011_WRONG_VERSION", VPL011_WRONG_VERSION.into());
+    mirror.constant("VPL011_WRONG_FIELD", VPL011_WRONG_FIELD.into());
+    mirror.structure::<vpl011_snapshot>(&[("bytes", "uint8_t *", 0)]);
+    mirror.function(
+        "vpl011_save",
+        snapshot::vpl011_save
+            as unsafe extern "C" fn(*mut vpl011_state, *mut vpl011_snapshot) -> u8,
+    );
+    mirror.function(
+        "vpl011_restore",
+        snapshot::vpl011_restore
+            as unsafe extern "C" fn(
+                *mut vpl011_state,
+                *mut c_void,
+                *const vpl011_snapshot,
+                *mut u16,
+            ) -> u8,
+    );
     // Imported, and only where there is no standard library: src/panic.rs.
     mirror.names.insert("vpl011_panic()".into());
     mirror.code += &PANIC.declare("vpl011_panic");
@@ -247,6 +277,9 @@ fn the_panic_handler_is_imported_as_declared() {
     );
 }
 
+/// In the library, and not in the hypervisor, where nothing calls them.
+const ON_DEMAND: [&str; 2] = ["vpl011_save", "vpl011_restore"];
+
 #[test]
 fn every_entry_point_is_a_root_of_the_link() {
     let script = fs::read_to_string(support::shim().join("fold-sections.lds")).unwrap();
@@ -258,7 +291,7 @@ fn every_entry_point_is_a_root_of_the_link() {
     let entries: BTreeSet<_> = names
         .iter()
         .filter_map(|n| n.strip_suffix("()"))
-        .filter(|n| *n != "vpl011_panic")
+        .filter(|n| *n != "vpl011_panic" && !ON_DEMAND.contains(n))
         .collect();
     assert_eq!(roots, entries);
 }

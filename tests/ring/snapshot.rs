@@ -24,9 +24,18 @@ fn restored<'page>(guest: &Guest, page: &'page AtomicPage) -> Guest<'page> {
 
 /// A guest with something in every field.
 fn busy(page: &AtomicPage) -> Guest<'_> {
-    let (mut guest, mut peer) = attach(page);
-    let _ = write(&mut guest, IMSC, 0x7FF);
-    send(&mut guest, &pattern(2060));
+    let mut guest = attach(page).0;
+    make_busy(&mut guest, page);
+    guest
+}
+
+fn make_busy<'guest, 'page>(
+    guest: &'guest mut Guest<'page>,
+    page: &'page AtomicPage,
+) -> &'guest Guest<'page> {
+    let mut peer = RingPeer::new(page);
+    let _ = write(guest, IMSC, 0x7FF);
+    send(guest, &pattern(2060));
     assert_eq!(peer.put_in(&pattern(200)).bytes, 200);
     let _ = guest.backend_event();
     let _ = guest.receive_break();
@@ -206,6 +215,43 @@ fn the_layout_is_pinned() {
     expected[150] = 1;
     expected[167] = 1;
     assert_eq!(bytes, expected);
+}
+
+/// Each bit of idle and of busy states in turn: refused, or a state that saves
+/// as the same bytes and works.
+#[test]
+fn any_flipped_bit_is_refused_or_exact() {
+    for profile in [Profile::Pl011, Profile::Sbsa] {
+        let page = AtomicPage::new();
+        let (mut guest, _) = attach_to(profile, &page);
+        for good in [guest.save().0, make_busy(&mut guest, &page).save().0] {
+            let mut refused = 0;
+            for bit in 0..8 * SIZE {
+                let mut bytes = good;
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                match Uart::restore(&page, &bytes) {
+                    Err(_) => refused += 1,
+                    Ok(mut after) => {
+                        assert_eq!(after.save().0, bytes, "bit {bit}");
+                        assert!(receive(&mut after).0.len() <= 1024 + 32, "bit {bit}");
+                    }
+                }
+            }
+            // The header, the padding and the places of an empty FIFO alone.
+            assert!(refused > 8 * 8 + 8, "{refused} refused");
+        }
+    }
+}
+
+#[test]
+fn any_other_length_is_refused() {
+    let page = AtomicPage::new();
+    let mut bytes = busy(&page).save().0.to_vec();
+    bytes.resize(2 * SIZE, 0);
+    for length in (0..=2 * SIZE).filter(|&length| length != SIZE) {
+        let restored = Uart::<RingPort<_>>::restore(&page, &bytes[..length]);
+        assert_eq!(restored.err(), Some(Invalid::Format), "{length} bytes");
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+//! The functions of `include/vpl011.h` that save and restore a device.
+//!
+//! Only a device on a ring is saved: one on the hypervisor's own console has
+//! no toolstack that could.
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+
+use vpl011::Uart;
+use vpl011::ring::port::RingPort;
+use vpl011::snapshot::{Invalid, Persistent, Reader, Writer};
+
+use crate::abi::{
+    Device, VPL011_DONE, VPL011_NO_RING, VPL011_NO_SNAPSHOT, VPL011_WRONG_FIELD,
+    VPL011_WRONG_VERSION, vpl011_snapshot, vpl011_state,
+};
+use crate::entry::device;
+use crate::line::Line;
+use crate::memory::Page;
+
+impl Persistent for Line {
+    const KIND: u8 = RingPort::<Page>::KIND;
+
+    type Ground = Page;
+
+    /// A line without a ring has nothing to put; [`vpl011_save`] refuses it.
+    fn save(&self, to: &mut Writer) {
+        if let Self::Ring(ring) = self {
+            ring.save(to);
+        }
+    }
+
+    fn restore(page: Page, from: &mut Reader<'_>) -> Result<Self, Invalid> {
+        RingPort::restore(page, from).map(Self::Ring)
+    }
+}
+
+/// Puts the state between two accesses into `*to`.
+///
+/// # Safety
+///
+/// `state` as for the other [entry points](crate::entry); `to` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vpl011_save(state: *mut vpl011_state, to: *mut vpl011_snapshot) -> u8 {
+    // SAFETY: the caller's obligation, passed on.
+    let device = unsafe { device(state) };
+    if !matches!(device.backend(), Line::Ring(_)) {
+        return VPL011_NO_RING;
+    }
+    let bytes = device.save().0;
+    // SAFETY: the caller vouches for room at `to`.
+    unsafe { to.write(vpl011_snapshot { bytes }) };
+    VPL011_DONE
+}
+
+/// Makes `*state` the device that was saved, and `*pending` its UARTMIS.
+///
+/// # Safety
+///
+/// `state` and `ring` as for [`vpl011_init`](crate::entry::vpl011_init);
+/// `from` may be read and holds any bytes; `pending` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vpl011_restore(
+    state: *mut vpl011_state,
+    ring: *mut c_void,
+    from: *const vpl011_snapshot,
+    pending: *mut u16,
+) -> u8 {
+    let Some(base) = NonNull::new(ring.cast()) else {
+        return VPL011_NO_RING;
+    };
+    // SAFETY: the caller vouches for a page at `ring` that is not null.
+    let page = unsafe { Page::new(base) };
+    // SAFETY: the caller vouches for bytes at `from`.
+    let snapshot = unsafe { from.read() };
+    let device: Device = match Uart::restore(page, &snapshot.bytes) {
+        Ok(device) => device,
+        Err(Invalid::Format) => return VPL011_NO_SNAPSHOT,
+        Err(Invalid::Version(_)) => return VPL011_WRONG_VERSION,
+        Err(Invalid::Field(_)) => return VPL011_WRONG_FIELD,
+    };
+    // SAFETY: the caller vouches for room at `pending`.
+    unsafe { pending.write(device.pending().bits()) };
+    // SAFETY: the storage is as large and aligned as a device needs, which
+    // `abi` asserts; what it held before is forgotten.
+    unsafe { state.cast::<Device>().write(device) };
+    VPL011_DONE
+}
