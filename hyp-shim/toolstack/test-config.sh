@@ -99,5 +99,21 @@ refused 'a word in a list' 'vif=[bridge]\n' \
 refused 'pl011=y after an error' 'a=b\npl011=y\n' \
     "near \`b': syntax error" "near \`y'"
 
+# Channels are written as they always were.
+agent='name=org.example.agent.0'
+taken 'a channel on a socket' \
+    "pl011=y\nchannel=[\"$agent,connection=socket,path=/run/agent\"]\n" \
+    '"connection.socket"'
+taken "a channel's path" \
+    "channel=[\"$agent,connection=socket,path=/run/agent\"]\n" '"/run/agent"'
+taken 'a channel on a pty' "channel=[\"$agent,connection=pty\"]\n" \
+    '"connection.pty"'
+refused 'a socket without a path' \
+    "channel=[\"$agent,connection=socket\"]\n" 'requires path'
+refused 'a channel to nowhere' "channel=[\"$agent\"]\n" \
+    "unknown 'connection'"
+refused 'a channel to something else' \
+    "channel=[\"$agent,connection=pipe\"]\n" "unknown channel connection 'pipe'"
+
 echo "$total cases, $failed failed"
 [ $failed -eq 0 ]

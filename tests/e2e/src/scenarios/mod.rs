@@ -3,6 +3,7 @@
 
 mod boot;
 mod breaks;
+mod channel;
 mod config;
 mod demo;
 mod life;
@@ -169,6 +170,13 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: life::pv_only,
+    },
+    Scenario {
+        name: "channel",
+        about: "channels on a socket and on a pty, 64 KiB each way, without a QEMU",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: channel::channel,
     },
     Scenario {
         name: "sbsa",

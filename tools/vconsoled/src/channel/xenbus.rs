@@ -17,8 +17,17 @@ use crate::source::{Ring, Source, text};
 /// The `type` of a backend that is ours; without it QEMU serves the console.
 const OURS: &str = "xenconsoled";
 
+/// Where libxl looks whether the daemon serves channels.
+const OFFER: &str = "/tool/vconsoled/channels";
+
 /// Longest name of a channel.
 const NAME_MAX: usize = 128;
+
+/// Tells libxl that secondary consoles need no QEMU. The node stays when the
+/// daemon ends: the guests that were made by it have none.
+pub(crate) fn offer(store: &mut Client) -> io::Result<()> {
+    store.write(OFFER, "1")
+}
 
 /// Where each domain's secondary consoles have the backend's directory.
 pub(crate) fn backends() -> String {

@@ -240,6 +240,7 @@ impl Server {
         self.store.watch("@introduceDomain", DOMAINS)?;
         self.store.watch("@releaseDomain", DOMAINS)?;
         self.store.watch(&xenbus::backends(), BACKENDS)?;
+        xenbus::offer(&mut self.store)?;
         self.follow_store()?;
         self.finish_orphans();
         ready();

@@ -436,3 +436,17 @@ fn many_channels_of_many_guests() {
     }
     daemon.stop().unwrap();
 }
+
+/// By this libxl knows that it need not start a QEMU for a channel; guests
+/// that were made so outlive the daemon, and so does the node.
+#[test]
+fn the_toolstack_is_told_that_no_device_model_is_needed() {
+    let machine = Machine::new();
+    let mut store = machine.toolstack().unwrap();
+    let mut told = || store.read("/tool/vconsoled/channels").unwrap();
+    assert_eq!(told(), None);
+    let daemon = Daemon::start(&machine, Config::default());
+    assert_eq!(told().as_deref(), Some(&b"1"[..]));
+    daemon.stop().unwrap();
+    assert_eq!(told().as_deref(), Some(&b"1"[..]));
+}

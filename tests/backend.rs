@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//! docs/backend.md names only tests that exist, and every row names some.
+
+use std::fs;
+use std::path::Path;
+
+fn text(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The file that a test is in, and what there shows that it exists.
+fn place(path: &str) -> (String, String) {
+    let parts: Vec<&str> = path.split("::").collect();
+    match parts[..] {
+        ["e2e", name] => (
+            "tests/e2e/src/scenarios/mod.rs".to_owned(),
+            format!("name: \"{name}\""),
+        ),
+        ["client", name] => (
+            "tools/vconsole/tests/client.rs".to_owned(),
+            format!("#[test]\nfn {name}("),
+        ),
+        ["scale", name] => (
+            "tools/vconsoled/tests/scale/main.rs".to_owned(),
+            format!("\"{name}\""),
+        ),
+        ["process", module, name] => (
+            "tools/vconsoled/tests/process/main.rs".to_owned(),
+            format!("{module}::{name},"),
+        ),
+        ["daemon", module, name] => (
+            format!("tools/vconsoled/tests/daemon/{module}.rs"),
+            format!("#[test]\nfn {name}("),
+        ),
+        _ => panic!("{path} is in no suite"),
+    }
+}
+
+#[test]
+fn every_row_names_tests_that_exist() {
+    let document = text("docs/backend.md");
+    let rows = document
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter(|line| !line.contains("| shown by |"));
+    let mut named = 0;
+    for row in rows {
+        let tests: Vec<&str> = row.split('`').filter(|code| code.contains("::")).collect();
+        assert!(!tests.is_empty(), "no test in: {row}");
+        for test in tests {
+            let (file, mark) = place(test);
+            assert!(text(&file).contains(&mark), "no {test} in {file}");
+            named += 1;
+        }
+    }
+    assert!(
+        named > 40,
+        "only {named} tests: has the table changed its form?"
+    );
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+//! Channels of libxl: byte streams beside the consoles, on a socket or a pty,
+//! which the daemon serves without a device model.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::command;
+use crate::console::{Console, Line};
+use crate::guest::{self, Config};
+use crate::pattern;
+use crate::report::Report;
+use crate::scenarios::boot::BOTH_LINES;
+use crate::shell::{SHORT, Shell};
+
+const SOCKET: &str = "/run/agent.sock";
+/// 64 KiB, with an emulated CPU that is busy elsewhere too.
+const TRANSFER: Duration = Duration::from_secs(60);
+
+/// A guest with both kinds of channel, and its end.
+pub(crate) fn channel(report: &mut Report) -> Result<()> {
+    let guest = Config::linux("channel")
+        .pl011()
+        .bootargs(BOTH_LINES)
+        .with(&format!(
+            "channel = [ \"name=org.example.agent.0,connection=socket,path={SOCKET}\", \
+             \"name=second,connection=pty\" ]"
+        ))
+        .create()?;
+    let socket = fs::symlink_metadata(SOCKET).context(SOCKET)?;
+    report.check(
+        "the socket is its owner's alone",
+        socket.file_type().is_socket() && socket.permissions().mode() & 0o777 == 0o600,
+        format_args!("{:o}", socket.permissions().mode()),
+    );
+    report.check_eq("device models", &device_models()?, &vec![]);
+
+    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    let ends = shell.run(
+        "ls /dev/hvc*; cat /sys/bus/xen/devices/console-*/nodename",
+        SHORT,
+    )?;
+    report.check_eq(
+        "the guest's ends",
+        &ends.as_str(),
+        &"/dev/hvc0\n/dev/hvc1\n/dev/hvc2\ndevice/console/1device/console/2",
+    );
+    shell.run("for n in 1 2; do stty -F /dev/hvc$n raw -echo; done", SHORT)?;
+    let mut client = connect()?;
+    from_guest(report, &mut shell, &mut client)?;
+    to_guest(report, &mut shell, &mut client)?;
+    let refused = match connect()?.read(&mut [0; 1]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    };
+    report.check(
+        "a second client is turned away",
+        refused,
+        "while one is there",
+    );
+    pty(report, &guest.name, &mut shell)?;
+
+    guest.destroy()?;
+    let gone = command::poll(guest::GONE, || !Path::new(SOCKET).exists());
+    report.check("the socket goes with the guest", gone, SOCKET);
+    report.check_eq("what the client then reads", &client.read(&mut [0; 1])?, &0);
+    report.check("the guest is gone", guest::all_gone(), "no domain is left");
+    Ok(())
+}
+
+fn connect() -> Result<UnixStream> {
+    let stream = UnixStream::connect(SOCKET).with_context(|| format!("connecting to {SOCKET}"))?;
+    stream.set_read_timeout(Some(TRANSFER))?;
+    stream.set_write_timeout(Some(TRANSFER))?;
+    Ok(stream)
+}
+
+/// Every byte value, from the guest's hvc1.
+fn from_guest(report: &mut Report, shell: &mut Shell, client: &mut UnixStream) -> Result<()> {
+    let wanted = pattern::bytes(21, pattern::LEN);
+    let pattern = format!("e2e probe pattern 21 {}", pattern::LEN);
+    shell.run(&format!("{pattern} >/dev/hvc1 &"), SHORT)?;
+    let mut came = vec![0; wanted.len()];
+    let read = client.read_exact(&mut came).map_err(anyhow::Error::from);
+    report.check_ok("64 KiB come from the guest", read);
+    let sum = shell.run(&format!("{pattern} | sha256sum"), SHORT)?;
+    let same = came == wanted && sum.starts_with(&pattern::sha256(&came));
+    report.check(
+        "they are the guest's",
+        same,
+        pattern::difference(&came, &wanted),
+    );
+    Ok(())
+}
+
+/// Every byte value, to the guest's hvc1.
+fn to_guest(report: &mut Report, shell: &mut Shell, client: &mut UnixStream) -> Result<()> {
+    let sent = pattern::bytes(22, pattern::LEN);
+    shell.console.send(&format!(
+        "echo \"<\"sum\">\"; head -c {} </dev/hvc1 | sha256sum\r",
+        pattern::LEN
+    ))?;
+    shell.console.expect("<sum>\r\n", SHORT)?;
+    client.write_all(&sent)?;
+    let sum = shell.console.expect("  -", TRANSFER)?;
+    let guests = String::from_utf8_lossy(&sum).into_owned();
+    report.check_eq("64 KiB to the guest", &guests, &pattern::sha256(&sent));
+    shell.run("true", SHORT)?;
+    Ok(())
+}
+
+/// The other channel is a console like any.
+fn pty(report: &mut Report, name: &str, shell: &mut Shell) -> Result<()> {
+    let mut console = Console::spawn("xl", &["console", "-n", "2", name])?;
+    shell.run("echo over the pty >/dev/hvc2", SHORT)?;
+    report.check_ok(
+        "xl console -n 2 shows the channel",
+        console.expect("over the pty", SHORT),
+    );
+    shell
+        .console
+        .send("head -n 1 </dev/hvc2 | sed 's/^/got /'\r")?;
+    console.send("typed\n")?;
+    report.check_ok("and types to it", shell.console.expect("got typed", SHORT));
+    report.check("it leaves on ^]", console.leave()?, "as others do");
+    Ok(())
+}
+
+/// Processes that look like a device model.
+fn device_models() -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        // A process may end while it is looked at.
+        let name = fs::read_to_string(entry?.path().join("comm")).unwrap_or_default();
+        if name.contains("qemu") {
+            found.push(name.trim().to_owned());
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+//! What is done to the daemon, and what it then costs.
+#![expect(clippy::cast_precision_loss, reason = "no count here is beyond 2^52")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use xen_io::fake::Machine;
+
+use crate::guests::{self, Seat, byte};
+use crate::process::{self, Daemon};
+
+/// Figures by name; the name ends in the unit.
+pub(crate) type Figures = BTreeMap<&'static str, f64>;
+
+/// Bytes that each console prints while all do.
+const EACH: u64 = 24 * 1024;
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Measures with so many guests; `full` takes the time for figures that need
+/// some.
+pub(crate) fn run(guests: usize, full: bool) -> Figures {
+    process::raise_file_limit();
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(dir.path().join("logs")).expect("a directory");
+    let machine = Machine::new();
+    machine
+        .listen(&dir.path().join("host.sock"))
+        .expect("a socket");
+    let mut seats = guests::create(&machine, guests);
+    let (daemon, start) = Daemon::start(dir.path());
+    let mut figures = Figures::new();
+    figures.insert("guests", guests as f64);
+    figures.insert("consoles", seats.len() as f64);
+    figures.insert("start_s", start.as_secs_f64());
+    figures.insert("rss_at_start_mib", daemon.resident());
+
+    let mut store = machine.toolstack().expect("xenstore");
+    for seat in &mut seats {
+        let tty = store.read(&seat.path).expect("xenstore").expect("a tty");
+        seat.sit_down(&String::from_utf8(tty).expect("a name"));
+    }
+    everyone_talks(&daemon, &mut seats, &mut figures);
+    figures.insert("open_files", daemon.files());
+    latency(&mut seats, if full { 1000 } else { 50 }, &mut figures);
+    one_floods(&mut seats, if full { 5 } else { 1 }, &mut figures);
+    idle(&daemon, if full { 10 } else { 2 }, &mut figures);
+    figures.insert("rss_mib", daemon.resident());
+    figures.insert("rss_peak_mib", daemon.peak());
+    daemon.stop();
+    compare_logs(&dir.path().join("logs"), &seats);
+    figures
+}
+
+/// All consoles print at once, and somebody reads each.
+fn everyone_talks(daemon: &Daemon, seats: &mut [Seat], figures: &mut Figures) {
+    let (started, time) = (Instant::now(), daemon.time());
+    let mut total = 0;
+    loop {
+        let (mut moved, mut done) = (0, true);
+        for seat in seats.iter_mut() {
+            let left = EACH.saturating_sub(seat.sent());
+            if left > 0 {
+                moved += seat.send(left);
+            }
+            let seen = seat.look();
+            total += seen;
+            moved += seen;
+            done &= seat.sent() >= EACH && seat.has_seen_all();
+        }
+        if done {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{total} bytes came");
+        if moved == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let mib = total as f64 / f64::from(1 << 20);
+    figures.insert(
+        "throughput_mib_a_second",
+        mib / started.elapsed().as_secs_f64(),
+    );
+    figures.insert("cpu_ms_a_mib", (daemon.time() - time) * 1e3 / mib);
+}
+
+/// One byte at a time, each on another console.
+fn latency(seats: &mut [Seat], rounds: usize, figures: &mut Figures) {
+    let calm = &mut seats[2..];
+    let times = (0..rounds).map(|round| ping(&mut calm[round * 7919 % calm.len()]));
+    let [median, p99, _] = spread(times.collect());
+    figures.insert("wake_median_us", median);
+    figures.insert("wake_p99_us", p99);
+}
+
+/// The median, the 99th of a hundred and the worst, in microseconds.
+fn spread(mut times: Vec<Duration>) -> [f64; 3] {
+    times.sort();
+    [times.len() / 2, times.len() * 99 / 100, times.len() - 1]
+        .map(|at| times[at].as_secs_f64() * 1e6)
+}
+
+fn ping(seat: &mut Seat) -> Duration {
+    let started = Instant::now();
+    seat.send(1);
+    while seat.look() == 0 {
+        assert!(seat.await_output(PATIENCE), "a byte is lost");
+    }
+    started.elapsed()
+}
+
+/// The first guest prints as fast as it can on both of its consoles.
+fn one_floods(seats: &mut [Seat], seconds: u64, figures: &mut Figures) {
+    let (noisy, calm) = seats.split_at_mut(2);
+    let stop = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let floods: Vec<_> = noisy
+            .iter_mut()
+            .map(|seat| {
+                let stop = Arc::clone(&stop);
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        if seat.send(2048) + seat.look() == 0 {
+                            std::thread::yield_now();
+                        }
+                    }
+                    while !seat.has_seen_all() {
+                        assert!(seat.await_output(PATIENCE), "a byte is lost");
+                        seat.look();
+                    }
+                })
+            })
+            .collect();
+        let until = Instant::now() + Duration::from_secs(seconds);
+        let mut rounds = 0;
+        let mut times = Vec::new();
+        while Instant::now() < until {
+            let at = rounds * 7919 % calm.len();
+            times.push(ping(&mut calm[at]));
+            rounds += 1;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let [median, p99, worst] = spread(times);
+        figures.insert("beside_noise_median_us", median);
+        figures.insert("beside_noise_p99_us", p99);
+        figures.insert("beside_noise_worst_us", worst);
+        for flood in floods {
+            flood.join().expect("a guest");
+        }
+    });
+}
+
+/// Nothing happens.
+fn idle(daemon: &Daemon, seconds: u64, figures: &mut Figures) {
+    // What was going on comes to its end first.
+    std::thread::sleep(Duration::from_secs(1));
+    let (time, wakeups) = (daemon.time(), daemon.wakeups());
+    std::thread::sleep(Duration::from_secs(seconds));
+    let span = seconds as f64;
+    figures.insert("idle_cpu_percent", (daemon.time() - time) * 100.0 / span);
+    figures.insert("idle_wakeups_a_second", (daemon.wakeups() - wakeups) / span);
+}
+
+/// Each log must hold the whole stream, and nothing else.
+fn compare_logs(logs: &Path, seats: &[Seat]) {
+    for seat in seats {
+        let log = std::fs::read(logs.join(&seat.log)).expect("a log");
+        // A guest that floods outgrows its log, which is then rotated.
+        if seat.sent() > 1 << 20 {
+            continue;
+        }
+        assert_eq!(log.len() as u64, seat.sent(), "{}", seat.log);
+        let wanted = (0..seat.sent()).map(|at| byte(seat.seed(), at));
+        assert!(log.into_iter().eq(wanted), "{}", seat.log);
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+//! The console daemon with many guests, on the fake host: a process of its own,
+//! measured from outside. The machine's clock is this one's, so the figures are
+//! not the same twice.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::dirs::cargo;
+use crate::step::{Steps, write};
+
+/// Figures by name.
+type Found = BTreeMap<String, f64>;
+
+/// Measure the console daemon with many guests
+#[derive(clap::Args)]
+pub(crate) struct Backend {
+    /// Guests, of two consoles each
+    #[arg(long, default_value_t = 1000)]
+    guests: u32,
+    /// Write every figure to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// A line of the table: a figure, what it is, its unit, and what it must not
+/// exceed.
+type Line = (&'static str, &'static str, &'static str, Option<f64>);
+
+/// MiB for a thousand guests; fewer have no goal.
+const RESIDENT: f64 = 48.0;
+
+const LINES: [Line; 15] = [
+    ("start_s", "until all are served", "s", None),
+    (
+        "throughput_mib_a_second",
+        "all print at once",
+        "MiB/s",
+        None,
+    ),
+    ("cpu_ms_a_mib", "processor time for that", "ms/MiB", None),
+    ("wake_median_us", "guest's byte to pty, median", "us", None),
+    ("wake_p99_us", "the same, 99 of 100", "us", None),
+    (
+        "beside_noise_median_us",
+        "beside a guest that floods, median",
+        "us",
+        None,
+    ),
+    (
+        "beside_noise_p99_us",
+        "the same, 99 of 100",
+        "us",
+        Some(10_000.0),
+    ),
+    ("beside_noise_worst_us", "the same, worst", "us", None),
+    (
+        "idle_cpu_percent",
+        "processor time when idle",
+        "%",
+        Some(0.0),
+    ),
+    (
+        "idle_wakeups_a_second",
+        "wake-ups when idle",
+        "a second",
+        Some(0.0),
+    ),
+    (
+        "rss_at_start_mib",
+        "resident memory, at first",
+        "MiB",
+        Some(RESIDENT),
+    ),
+    ("rss_mib", "at the end", "MiB", Some(RESIDENT)),
+    ("rss_peak_mib", "at most", "MiB", Some(RESIDENT)),
+    ("open_files", "open files", "", None),
+    ("consoles", "consoles, none of which lost a byte", "", None),
+];
+
+impl Backend {
+    /// Measures and prints the table. Whether every goal is met.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
+        let found: Found = steps.always("bench backend", |cx| {
+            let test = |more: &[&str]| {
+                let mut command = Command::new(cargo());
+                command
+                    .args([
+                        "test",
+                        "--release",
+                        "--package",
+                        "vconsoled",
+                        "--test",
+                        "scale",
+                    ])
+                    .args(more)
+                    .env("VCONSOLED_SCALE_GUESTS", self.guests.to_string())
+                    .current_dir(&steps.dirs.root);
+                command
+            };
+            cx.run(&mut test(&["--no-run"]))?;
+            let said = cx.output(&mut test(&["--quiet"]))?;
+            let last = said.lines().last().unwrap_or_default();
+            let found = serde_json::from_str(last)
+                .with_context(|| format!("the measurement says {last:?}"))?;
+            Ok((format!("{} guests", self.guests), found))
+        })?;
+        println!();
+        let mut missed = 0;
+        for (name, title, unit, goal) in LINES {
+            let value = *found.get(name).with_context(|| format!("no {name}"))?;
+            let goal = match goal.map(|goal| (goal, value <= goal)) {
+                None => String::new(),
+                Some((goal, true)) => format!("met, at most {goal}"),
+                Some((goal, false)) => {
+                    missed += 1;
+                    format!("MISSED, at most {goal}")
+                }
+            };
+            println!("{title:<38}{value:>12.1} {unit:<9} {goal}");
+        }
+        if let Some(path) = &self.json {
+            let summary = json!({"version": 1, "backend": found});
+            write(path, format!("{summary:#}\n"))?;
+        }
+        println!("{} figures, {missed} goals missed", LINES.len());
+        Ok(missed == 0)
+    }
+}
