@@ -21,6 +21,10 @@ fn place(path: &str) -> (String, String) {
             "tools/vconsole/tests/client.rs".to_owned(),
             format!("#[test]\nfn {name}("),
         ),
+        ["descriptors", name] => (
+            "tools/vconsoled/tests/descriptors.rs".to_owned(),
+            format!("#[test]\nfn {name}("),
+        ),
         ["scale", name] => (
             "tools/vconsoled/tests/scale/main.rs".to_owned(),
             format!("\"{name}\""),

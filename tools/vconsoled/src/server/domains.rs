@@ -13,8 +13,10 @@ use crate::console::Console;
 use crate::source::{Slot, Source};
 
 /// The token of the watches on domains coming and going; the others are
-/// `DOMID/SLOT`.
-pub(super) const DOMAINS: &str = "domains";
+/// The tokens of the watches on domains coming and going. They are told apart
+/// because to find out who has gone every domain is asked about.
+pub(super) const CAME: &str = "came";
+pub(super) const WENT: &str = "went";
 
 /// How long to wait before connecting again after a failure: at first, and at
 /// most.
@@ -29,11 +31,11 @@ pub(super) struct Failure {
 }
 
 impl Server {
-    /// Does what xenstore's events ask for, until there are none.
+    /// Does what xenstore's events ask for, until there is nothing to do.
     pub(super) fn follow_store(&mut self) -> io::Result<()> {
         loop {
             let mut changed = BTreeSet::new();
-            let mut domains = false;
+            let (mut came, mut went) = (false, false);
             while let Some(event) = self.store.next_event()? {
                 match parse_token(&event.token) {
                     // Our own doing.
@@ -45,32 +47,45 @@ impl Server {
                     None if event.token == BACKENDS => {
                         changed.extend(self.backends_changed(&event.path)?);
                     }
-                    None => domains = true,
+                    None if event.token == CAME => came = true,
+                    None => went = true,
                 }
             }
-            if !domains && changed.is_empty() {
-                return Ok(());
+            if went {
+                self.forget_gone()?;
             }
-            if domains {
-                self.count_domains()?;
+            if came {
+                self.find_new()?;
             }
             let now = Instant::now();
+            let mut looked = came || went;
             for key in changed {
                 if self.domains.contains(&key.0) && self.is_due(key, now) {
                     self.examine(key);
+                    looked = true;
                 }
+            }
+            // Otherwise no request was made during which events could queue up,
+            // and a guest must not keep us here by writing all the time.
+            if !looked {
+                return Ok(());
             }
         }
     }
 
-    /// Takes up domains that came and lets go of those that went.
-    pub(super) fn count_domains(&mut self) -> io::Result<()> {
+    /// Lets go of domains that went.
+    fn forget_gone(&mut self) -> io::Result<()> {
         let known: Vec<DomId> = self.domains.iter().copied().collect();
         for domid in known {
             if !self.store.is_introduced(domid)? {
                 self.forget(domid)?;
             }
         }
+        Ok(())
+    }
+
+    /// Takes up domains that came.
+    fn find_new(&mut self) -> io::Result<()> {
         for name in self.store.directory("/local/domain")?.unwrap_or_default() {
             let Some(domid) = name
                 .parse()

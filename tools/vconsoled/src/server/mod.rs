@@ -39,7 +39,7 @@ use crate::state::State;
 use crate::viewers::{Change, Viewers, Watch};
 
 use channels::{BACKENDS, Channels};
-use domains::{DOMAINS, Failure};
+use domains::{CAME, Failure, WENT};
 
 const EVENT_CHANNELS: Token = Token(0);
 const STORE: Token = Token(1);
@@ -237,8 +237,8 @@ impl Server {
     }
 
     fn serve(&mut self, ready: impl FnOnce()) -> io::Result<()> {
-        self.store.watch("@introduceDomain", DOMAINS)?;
-        self.store.watch("@releaseDomain", DOMAINS)?;
+        self.store.watch("@introduceDomain", CAME)?;
+        self.store.watch("@releaseDomain", WENT)?;
         self.store.watch(&xenbus::backends(), BACKENDS)?;
         xenbus::offer(&mut self.store)?;
         self.follow_store()?;
