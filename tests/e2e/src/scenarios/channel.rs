@@ -19,7 +19,8 @@ use crate::report::Report;
 use crate::scenarios::boot::BOTH_LINES;
 use crate::shell::{SHORT, Shell};
 
-const SOCKET: &str = "/run/agent.sock";
+/// In the folder that the daemon keeps for channels.
+const SOCKET: &str = "/run/vconsoled/channels/agent.sock";
 /// 64 KiB, with an emulated CPU that is busy elsewhere too.
 const TRANSFER: Duration = Duration::from_secs(60);
 
@@ -33,6 +34,7 @@ pub(crate) fn channel(report: &mut Report) -> Result<()> {
              \"name=second,connection=pty\" ]"
         ))
         .create()?;
+    command::poll(SHORT, || Path::new(SOCKET).exists());
     let socket = fs::symlink_metadata(SOCKET).context(SOCKET)?;
     report.check(
         "the socket is its owner's alone",
