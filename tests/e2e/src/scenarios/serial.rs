@@ -93,8 +93,9 @@ pub(crate) fn looped(report: &mut Report) -> Result<()> {
 /// and pty hold.
 const STOPPING: usize = 8 * 1024;
 const FLOOD: usize = 128 * 1024;
-/// What the guest may take of the latter: a ring, a FIFO, and half a page.
-const HELD: u64 = 1024 + 32 + 2048;
+/// What the guest may take of the latter while its driver has stopped: what a
+/// ring and a FIFO hold.
+const HELD: u64 = 1024 + 32;
 
 /// A guest's program that does not read makes the driver stop, and then the
 /// client; once it reads everything is there.
