@@ -92,7 +92,7 @@ pub(crate) fn looped(report: &mut Report) -> Result<()> {
 /// tell the driver to stop, which it does at 4 KiB, then far more than ring
 /// and pty hold.
 const STOPPING: usize = 8 * 1024;
-const FLOOD: usize = 128 * 1024;
+const FLOOD: usize = 32 * 1024;
 /// What the guest may take of the latter while its driver has stopped: what a
 /// ring and a FIFO hold.
 const HELD: u64 = 1024 + 32;
