@@ -60,6 +60,11 @@ impl Queues {
         &self.received
     }
 
+    /// Changes with every byte that moves.
+    fn progress(&self) -> (usize, usize) {
+        (self.to_send.len(), self.received.len())
+    }
+
     fn enqueue(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             // No exchange is as long as the queue.
@@ -88,17 +93,25 @@ impl Queues {
 /// counts as broken.
 const MOST_AT_ONCE: usize = 2048;
 
-/// Handler calls in a row after which the line counts as stuck.
+/// Handler calls in a row, none of which moved a byte, after which the line
+/// counts as stuck.
 const STORM: u32 = 64;
 
 /// Runs the handler while the line is high. Returns the calls.
 pub fn serve(driver: &mut impl Driver, uart: &mut Uart<'_>) -> Verdict<u32> {
     let mut calls = 0;
+    let mut idle = 0;
     while uart.line() {
+        let before = driver.queues().progress();
         driver.interrupt(uart)?;
         calls += 1;
-        if calls == STORM {
-            return uart.fail("interrupts in a row", calls, 0);
+        idle = if driver.queues().progress() == before {
+            idle + 1
+        } else {
+            0
+        };
+        if idle == STORM {
+            return uart.fail("interrupts that moved no byte", idle, 0);
         }
     }
     Ok(calls)

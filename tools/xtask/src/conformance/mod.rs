@@ -2,6 +2,7 @@
 //! `cargo xtask conformance`: one suite on four PL011s.
 
 mod model;
+mod qemu;
 mod results;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use self::results::{Ending, Results};
+use crate::image::{CONFORMANCE, Firmware};
 use crate::step::{Steps, write};
 
 /// Run the conformance suite: one table, a column for each PL011
@@ -27,15 +29,18 @@ pub(crate) struct Options {
 pub(crate) enum Target {
     /// Our device in this process
     Model,
+    /// QEMU's own, under firmware
+    Qemu,
 }
 
 impl Target {
     /// Every one, in the order of the table.
-    pub(crate) const ALL: [Self; 1] = [Self::Model];
+    pub(crate) const ALL: [Self; 2] = [Self::Model, Self::Qemu];
 
     fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
+            Self::Qemu => "qemu",
         }
     }
 
@@ -43,6 +48,7 @@ impl Target {
     fn is_ours(self) -> bool {
         match self {
             Self::Model => true,
+            Self::Qemu => false,
         }
     }
 
@@ -52,6 +58,13 @@ impl Target {
                 let results = model::run();
                 Ok((results::summary(&results), results))
             }),
+            Self::Qemu => {
+                let firmware = Firmware::build(steps)?;
+                steps.always("conformance qemu", |_| {
+                    let results = qemu::run(&firmware.image(CONFORMANCE))?;
+                    Ok((results::summary(&results), results))
+                })
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use conformance::protocol::{self, Request};
 use conformance::{Case, Stop, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,33 @@ impl Ending {
 
 /// The endings of all cases on one target, in their order.
 pub(super) type Results = Vec<Ending>;
+
+/// The endings that a suite elsewhere has told so far.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts(Results);
+
+impl Verdicts {
+    /// Takes what is no request to the peer; whether the suite is done.
+    pub(super) fn take(&mut self, request: &Request<'_>) -> bool {
+        if let Request::Verdict { case, ending, why } = *request {
+            let why = String::from_utf8_lossy(why).into_owned();
+            let ending = match ending {
+                protocol::Ending::Passed => Ending::Pass,
+                protocol::Ending::Failed => Ending::Fail(why),
+                protocol::Ending::NotPossible => Ending::NotApplicable(why),
+            };
+            self.0.resize(case.into(), Ending::Missing);
+            self.0.push(ending);
+        }
+        *request == Request::Done
+    }
+
+    /// With a place for each case.
+    pub(super) fn finish(mut self) -> Results {
+        self.0.resize(conformance::all().count(), Ending::Missing);
+        self.0
+    }
+}
 
 /// One row of the report.
 #[derive(Serialize)]

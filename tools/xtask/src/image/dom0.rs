@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::archive::Archive;
-use super::{Kernel, guest, libraries, programs, u_boot};
+use super::{Firmware, Kernel, guest, libraries, programs, u_boot};
 use crate::package::{self, Package};
 use crate::packages::Packages;
 use crate::step::{Cx, Key, Steps};
@@ -80,6 +80,7 @@ impl Dom0 {
         let programs = package.as_ref().map_or("", |package| &package.key);
         let (monitor, monitor_key) = guest::monitor(steps)?;
         let (u_boot, u_boot_key) = u_boot::build(steps, packages)?;
+        let firmware = Firmware::build(steps)?;
         let initrd = steps.dirs.machine(file_name(flavour));
         let key = Key::default()
             .text(&built.toolstack)
@@ -87,6 +88,7 @@ impl Dom0 {
             .text(guest_key)
             .text(monitor_key)
             .text(u_boot_key)
+            .text(&firmware.key)
             .text(INIT)
             .text(GUEST);
         steps.run(&flavour.step("dom0 image"), key, &[&initrd], |cx| {
@@ -94,6 +96,9 @@ impl Dom0 {
             archive.file("/guest/guest.cpio.gz", &guest)?;
             archive.file("/guest/monitor.bin", &monitor)?;
             archive.file("/guest/u-boot.bin", &u_boot)?;
+            for name in Firmware::names() {
+                archive.file(&format!("/guest/{name}"), &firmware.image(name))?;
+            }
             let size = archive.write(&initrd)?;
             Ok(format!("made, {} KiB", size >> 10))
         })?;

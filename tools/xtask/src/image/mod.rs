@@ -3,6 +3,7 @@
 
 mod archive;
 mod dom0;
+mod firmware;
 mod guest;
 mod kernel;
 mod libraries;
@@ -10,4 +11,5 @@ pub(crate) mod programs;
 mod u_boot;
 
 pub(crate) use self::dom0::Dom0;
+pub(crate) use self::firmware::{CONFORMANCE, Firmware};
 pub(crate) use self::kernel::Kernel;

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//! The register frame of a device: single loads and stores that may abort.
+
+use core::arch::asm;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use safe_mmio::UniqueMmioPointer;
+
+/// Bytes of a frame.
+const SIZE: usize = 0x1000;
+
+/// Set by the vector in start.S when an access was skipped.
+#[unsafe(no_mangle)]
+static bare_metal_aborted: AtomicU32 = AtomicU32::new(0);
+
+/// How many bytes an access covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// 8 bits.
+    Byte,
+    /// 16 bits.
+    Half,
+    /// 32 bits.
+    Word,
+}
+
+/// An access met a data abort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abort;
+
+/// A device's page of registers.
+#[derive(Debug)]
+pub struct Frame {
+    base: NonNull<u8>,
+}
+
+impl Frame {
+    /// The device's page at `base`.
+    ///
+    /// # Safety
+    ///
+    /// `base` is the address of a page of a device, whose registers touch no
+    /// memory of this image's, and nothing else accesses it.
+    pub(crate) unsafe fn at(base: usize) -> Option<Self> {
+        let base = NonNull::new(base as *mut u8)?;
+        Some(Self { base })
+    }
+
+    /// The device for a driver that has its own idea of the registers.
+    ///
+    /// # Panics
+    ///
+    /// When `T` is larger than the frame, or wants another alignment.
+    #[must_use]
+    pub fn into_registers<T>(self) -> UniqueMmioPointer<'static, T> {
+        let registers = self.base.cast::<T>();
+        assert!(size_of::<T>() <= SIZE && registers.is_aligned());
+        // SAFETY: the frame was this value's alone, is as large as T, aligned
+        // for it, and is never given back.
+        unsafe { UniqueMmioPointer::new(registers) }
+    }
+
+    /// The device's address, for a driver that makes its own pointer of it.
+    #[must_use]
+    pub fn into_address(self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// Loads from `offset`, which is a multiple of the width.
+    ///
+    /// # Panics
+    ///
+    /// When the access is not aligned or not within the frame.
+    pub fn read(&mut self, offset: u16, width: Width) -> Result<u32, Abort> {
+        let address = self.address(offset, width.bytes());
+        let value: u32;
+        match width {
+            // SAFETY: an aligned load from the device's page, which has no
+            // effect on memory; one that aborts is skipped.
+            Width::Byte => unsafe {
+                asm!("mov {0:w}, wzr", "ldrb {0:w}, [{1}]", out(reg) value, in(reg) address, options(nostack));
+            },
+            // SAFETY: as above.
+            Width::Half => unsafe {
+                asm!("mov {0:w}, wzr", "ldrh {0:w}, [{1}]", out(reg) value, in(reg) address, options(nostack));
+            },
+            // SAFETY: as above.
+            Width::Word => unsafe {
+                asm!("mov {0:w}, wzr", "ldr {0:w}, [{1}]", out(reg) value, in(reg) address, options(nostack));
+            },
+        }
+        finished().map(|()| value)
+    }
+
+    /// Loads 64 bits from `offset`, which is a multiple of 8.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_wide(&mut self, offset: u16) -> Result<u64, Abort> {
+        let address = self.address(offset, 8);
+        let value: u64;
+        // SAFETY: as in `read`.
+        unsafe {
+            asm!("mov {0}, xzr", "ldr {0}, [{1}]", out(reg) value, in(reg) address, options(nostack));
+        }
+        finished().map(|()| value)
+    }
+
+    /// Stores to `offset`, which is a multiple of the width.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    pub fn write(&mut self, offset: u16, width: Width, value: u32) -> Result<(), Abort> {
+        let address = self.address(offset, width.bytes());
+        match width {
+            // SAFETY: an aligned store to the device's page, whose registers
+            // touch no memory; one that aborts is skipped.
+            Width::Byte => unsafe {
+                asm!("strb {0:w}, [{1}]", in(reg) value, in(reg) address, options(nostack));
+            },
+            // SAFETY: as above.
+            Width::Half => unsafe {
+                asm!("strh {0:w}, [{1}]", in(reg) value, in(reg) address, options(nostack));
+            },
+            // SAFETY: as above.
+            Width::Word => unsafe {
+                asm!("str {0:w}, [{1}]", in(reg) value, in(reg) address, options(nostack));
+            },
+        }
+        finished()
+    }
+
+    fn address(&self, offset: u16, bytes: u16) -> *mut u8 {
+        let offset = usize::from(offset);
+        assert!(offset.is_multiple_of(bytes.into()) && offset + usize::from(bytes) <= SIZE);
+        self.base.as_ptr().wrapping_add(offset)
+    }
+}
+
+impl Width {
+    fn bytes(self) -> u16 {
+        match self {
+            Self::Byte => 1,
+            Self::Half => 2,
+            Self::Word => 4,
+        }
+    }
+}
+
+/// Whether the access before this was skipped.
+fn finished() -> Result<(), Abort> {
+    // No read-modify-write: with the MMU off there are no exclusives.
+    if bare_metal_aborted.load(Ordering::Relaxed) == 0 {
+        return Ok(());
+    }
+    bare_metal_aborted.store(0, Ordering::Relaxed);
+    Err(Abort)
+}

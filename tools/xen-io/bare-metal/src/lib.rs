@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//! What an image at EL1 stands on: entry and exceptions, single accesses to a
+//! device that may abort, one interrupt, and a stream of bytes to whoever
+//! started the image. The device tree says whether that is Xen, where the
+//! stream is the PV console, or QEMU, where it is semihosting.
+//!
+//! All unsafe code of bare-metal images is here. They run with the MMU off and
+//! on one CPU: every access to memory is a single one to what it names.
+#![no_std]
+
+#[cfg(target_os = "none")]
+mod frame;
+#[cfg(target_os = "none")]
+mod gic;
+#[cfg(target_os = "none")]
+mod machine;
+#[cfg(target_os = "none")]
+mod semihosting;
+#[cfg(target_os = "none")]
+mod start;
+#[cfg(target_os = "none")]
+mod xen;
+
+#[cfg(target_os = "none")]
+pub use self::{
+    frame::{Abort, Frame, Width},
+    gic::Interrupt,
+    machine::{Machine, Stream},
+    start::{off, run},
+};
+
+/// Makes a function `fn(Machine)` what the image runs.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn bare_metal_main(device_tree: usize) {
+            $crate::run(device_tree, $main);
+        }
+    };
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+//! Xen's PV console, from inside a guest. Structures and numbers are those of
+//! Xen's public headers.
+
+use core::arch::asm;
+use core::ptr::NonNull;
+
+use vpl011::Backend;
+use vpl011::backend::Sent;
+use vpl011::ring::layout::PAGE_SIZE;
+use vpl011::ring::memory::RingMemory;
+use vpl011::ring::port::RingPort;
+
+const HYPERCALL_SCHED: u64 = 29;
+const HYPERCALL_EVTCHN: u64 = 32;
+const HYPERCALL_HVM: u64 = 34;
+
+const SCHEDOP_YIELD: u64 = 0;
+const EVTCHNOP_SEND: u64 = 4;
+const HVMOP_GET_PARAM: u64 = 1;
+
+const DOMID_SELF: u16 = 0x7FF0;
+const CONSOLE_PFN: u32 = 17;
+const CONSOLE_EVTCHN: u32 = 18;
+
+#[repr(C)]
+struct HvmParam {
+    domid: u16,
+    pad: u16,
+    index: u32,
+    value: u64,
+}
+
+/// Asks Xen with the address of an argument, which both sides see in memory.
+fn hypercall<T>(number: u64, command: u64, argument: &mut T) -> i64 {
+    let argument = core::ptr::from_mut(argument);
+    let result;
+    clean(argument.cast(), size_of::<T>());
+    // SAFETY: each call in this file takes a pointer to the structure that its
+    // argument is, or none at all; Xen clobbers no other registers.
+    unsafe {
+        asm!(
+            "hvc #0xea1",
+            inout("x0") command => result,
+            inout("x1") argument => _,
+            inout("x16") number => _,
+            out("x2") _, out("x3") _, out("x4") _, out("x5") _,
+            options(nostack)
+        );
+    }
+    clean(argument.cast(), size_of::<T>());
+    result
+}
+
+/// Writes back and drops what any cache has of some bytes: with the MMU off
+/// this side reads and writes memory, and the other side its cache.
+fn clean(at: *const u8, bytes: usize) {
+    let first = at.addr() & !15;
+    for line in (first..at.addr() + bytes).step_by(16) {
+        // SAFETY: maintenance changes no value that this side can see.
+        unsafe {
+            asm!("dc civac, {0}", in(reg) line, options(nostack));
+        }
+    }
+    barrier();
+}
+
+fn barrier() {
+    // SAFETY: a barrier touches nothing.
+    unsafe {
+        asm!("dsb sy", options(nostack));
+    }
+}
+
+fn own_param(index: u32) -> Option<u64> {
+    let mut param = HvmParam {
+        domid: DOMID_SELF,
+        pad: 0,
+        index,
+        value: 0,
+    };
+    let result = hypercall(HYPERCALL_HVM, HVMOP_GET_PARAM, &mut param);
+    (result == 0).then_some(param.value)
+}
+
+/// The console's page.
+#[derive(Debug)]
+struct Page(NonNull<u8>);
+
+impl Page {
+    fn at<T>(&self, offset: usize) -> *mut T {
+        assert!(offset + size_of::<T>() <= PAGE_SIZE && offset.is_multiple_of(align_of::<T>()));
+        self.0.as_ptr().wrapping_add(offset).cast()
+    }
+
+    fn load<T>(&self, offset: usize) -> T {
+        let at = self.at::<T>(offset);
+        clean(at.cast(), size_of::<T>());
+        // SAFETY: an aligned place in the page, which Xen gave this guest and
+        // nothing here has a reference to.
+        unsafe { at.read_volatile() }
+    }
+
+    fn store<T>(&self, offset: usize, value: T) {
+        let at = self.at::<T>(offset);
+        // SAFETY: as in `load`.
+        unsafe { at.write_volatile(value) };
+        clean(at.cast(), size_of::<T>());
+    }
+}
+
+impl RingMemory for Page {
+    fn load_u32(&self, offset: usize) -> u32 {
+        self.load(offset)
+    }
+
+    fn store_u32(&self, offset: usize, value: u32) {
+        self.store(offset, value);
+    }
+
+    fn load_u8(&self, offset: usize) -> u8 {
+        self.load(offset)
+    }
+
+    fn store_u8(&self, offset: usize, value: u8) {
+        self.store(offset, value);
+    }
+
+    fn barrier(&self) {
+        barrier();
+    }
+}
+
+/// The guest's end of the PV console.
+#[derive(Debug)]
+pub(crate) struct Console {
+    ring: RingPort<Page>,
+    port: u32,
+}
+
+impl Console {
+    /// Asks Xen where it is.
+    pub(crate) fn open() -> Option<Self> {
+        let page = usize::try_from(own_param(CONSOLE_PFN)?).ok()? * PAGE_SIZE;
+        Some(Self {
+            ring: RingPort::new(Page(NonNull::new(page as *mut u8)?)),
+            port: u32::try_from(own_param(CONSOLE_EVTCHN)?).ok()?,
+        })
+    }
+
+    pub(crate) fn put(&mut self, byte: u8) {
+        loop {
+            match self.ring.try_send(byte) {
+                Sent::Quiet => return,
+                Sent::Ring => return self.notify(),
+                Sent::Full => {
+                    self.notify();
+                    yield_cpu();
+                }
+            }
+        }
+    }
+
+    /// Waits for a byte.
+    pub(crate) fn get(&mut self) -> u8 {
+        loop {
+            if let Some(byte) = self.ring.try_recv() {
+                if self.ring.acknowledge() {
+                    self.notify();
+                }
+                return byte;
+            }
+            yield_cpu();
+        }
+    }
+
+    fn notify(&self) {
+        let mut port = self.port;
+        hypercall(HYPERCALL_EVTCHN, EVTCHNOP_SEND, &mut port);
+    }
+}
+
+fn yield_cpu() {
+    hypercall(HYPERCALL_SCHED, SCHEDOP_YIELD, &mut 0_u64);
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+//! The bare-metal images written in Rust: `tests/firmware`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::dirs::cargo;
+use crate::host::RUST_TARGETS;
+use crate::step::{Key, Steps};
+
+/// Its binaries, each with the name of its image.
+const IMAGES: [(&str, &str); 1] = [("conformance-image", CONFORMANCE)];
+
+/// The conformance suite.
+pub(crate) const CONFORMANCE: &str = "conformance.bin";
+
+/// The images, ready to be loaded.
+pub(crate) struct Firmware {
+    folder: PathBuf,
+    /// A key over all of them.
+    pub(crate) key: String,
+}
+
+impl Firmware {
+    /// Builds every image.
+    pub(crate) fn build(steps: &Steps) -> Result<Self> {
+        let built = steps.dirs.target.join(RUST_TARGETS[0]).join("image");
+        let folder = steps.dirs.machine("firmware");
+        std::fs::create_dir_all(&folder)?;
+        steps.always("build firmware", |cx| {
+            cx.run(build_command().current_dir(&cx.dirs.root))?;
+            Ok(("built".into(), ()))
+        })?;
+        let mut key = Key::default();
+        for (binary, _) in IMAGES {
+            key = key.file(&built.join(binary))?;
+        }
+        let outputs: Vec<PathBuf> = IMAGES.iter().map(|(_, image)| folder.join(image)).collect();
+        let outputs: Vec<_> = outputs.iter().map(PathBuf::as_path).collect();
+        let key = steps.run("firmware images", key, &outputs, |cx| {
+            for (binary, image) in IMAGES {
+                cx.run(
+                    Command::new("aarch64-linux-gnu-objcopy")
+                        .args(["-O", "binary"])
+                        .arg(built.join(binary))
+                        .arg(folder.join(image)),
+                )?;
+            }
+            Ok(format!("{} made", IMAGES.len()))
+        })?;
+        Ok(Self { folder, key })
+    }
+
+    /// An image's file.
+    pub(crate) fn image(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The names of all images.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        IMAGES.into_iter().map(|(_, image)| image)
+    }
+}
+
+fn build_command() -> Command {
+    let mut command = Command::new(cargo());
+    command.args(["build", "--profile", "image", "--package", "firmware"]);
+    command.args([
+        "--features",
+        "images",
+        "--bins",
+        "--target",
+        RUST_TARGETS[0],
+    ]);
+    // As published, arm_pl011 names features of the language that are stable
+    // by now, which a stable compiler takes from nobody else.
+    command.env("RUSTC_BOOTSTRAP", "arm_pl011");
+    command
+}
