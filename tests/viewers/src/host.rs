@@ -203,10 +203,7 @@ impl Host {
     #[must_use]
     pub fn vconsole(&self, arguments: &str) -> Command {
         let mut command = Command::new(vconsole());
-        command
-            .args(arguments.split_whitespace())
-            .arg("--control")
-            .arg(self.control());
+        command.args(arguments.split_whitespace());
         self.environment(&mut command);
         command
     }
@@ -228,9 +225,26 @@ impl Host {
         command
     }
 
+    /// A line of shell on this host: what is at `/run/vconsoled` there is in
+    /// [`run`](Self::run) here.
+    #[must_use]
+    pub fn shell(&self, line: &str) -> Command {
+        let line = line.replace("/run/vconsoled", &self.run().to_string_lossy());
+        let programs = vconsole().parent().map(|dir| dir.display().to_string());
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]).env(
+            "PATH",
+            format!("{}:{path}:/usr/sbin", programs.unwrap_or_default()),
+        );
+        self.environment(&mut command);
+        command
+    }
+
     fn environment(&self, command: &mut Command) {
         command
             .env("XENSTORED_PATH", self.dir.path().join("xenstored"))
+            .env("VCONSOLED_CONTROL", self.control())
             .env("VCONSOLE_LOCK_DIR", self.dir.path().join("lock"));
     }
 }

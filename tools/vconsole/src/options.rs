@@ -71,7 +71,12 @@ pub(crate) enum Command {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Control {
     /// Where the daemon's control socket is
-    #[arg(long, value_name = "PATH", default_value = CONTROL)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "VCONSOLED_CONTROL",
+        default_value = CONTROL
+    )]
     pub(crate) control: PathBuf,
 }
 

@@ -8,8 +8,8 @@
 //! DIR/by-name/guest         -> ../3
 //! ```
 //!
-//! The directories are root's alone, and every step is taken from an open
-//! directory, never through a link.
+//! Nobody else may change the directories; who may connect is for the sockets
+//! to say. Every step is taken from an open directory, never through a link.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -18,15 +18,17 @@ use std::path::{Path, PathBuf};
 use mio::Registry;
 use mio::Token;
 use mio::net::{UnixListener, UnixStream};
+use nix::unistd::Group;
 use rustix::fs::{AtFlags, Dir, FileType, Mode as Permissions, OFlags};
 use rustix::io::Errno;
 use xen_io::DomId;
 
 use crate::attach::Mode;
+use crate::listener::Access;
 use crate::log::is_plain;
 
-/// Who may enter: root.
-const DIRECTORY: Permissions = Permissions::RWXU;
+/// Everybody may look.
+const DIRECTORY: Permissions = Permissions::from_raw_mode(0o755);
 const BY_NAME: &str = "by-name";
 
 /// The directory, ours while this lives.
@@ -60,14 +62,14 @@ impl Sockets {
         domid: DomId,
         console: &str,
         mode: Mode,
-        permissions: u32,
+        access: Access,
     ) -> io::Result<Door> {
         let dir = directory(&self.dir, Path::new(&domid.to_string()))?;
-        let name = match mode {
+        let file = match mode {
             Mode::ReadWrite => format!("{console}.sock"),
             Mode::ReadOnly => format!("{console}.ro.sock"),
         };
-        remove_socket(&dir, &name)?;
+        remove_socket(&dir, &file)?;
         let socket = rustix::net::socket_with(
             rustix::net::AddressFamily::UNIX,
             rustix::net::SocketType::STREAM,
@@ -75,18 +77,24 @@ impl Sockets {
             None,
         )?;
         // Before it has a name, so that it never has other permissions.
-        rustix::fs::fchmod(&socket, Permissions::from_raw_mode(permissions))?;
+        rustix::fs::fchmod(&socket, Permissions::from_raw_mode(access.mode.0))?;
         // A short name of the directory, whatever its path and links in it.
-        let address = format!("/proc/self/fd/{}/{name}", dir.as_raw_fd());
+        let address = format!("/proc/self/fd/{}/{file}", dir.as_raw_fd());
         rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new(address)?)?;
+        if let Some(name) = access.group {
+            let group = Group::from_name(name)?
+                .ok_or_else(|| io::Error::other(format!("there is no group {name}")))?;
+            let gid = rustix::fs::Gid::from_raw(group.gid.as_raw());
+            rustix::fs::chownat(&dir, &file, None, Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        }
         rustix::net::listen(&socket, 16)?;
-        let inode = rustix::fs::statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino;
+        let inode = rustix::fs::statat(&dir, &file, AtFlags::SYMLINK_NOFOLLOW)?.st_ino;
         let listener = std::os::unix::net::UnixListener::from(socket);
         Ok(Door {
             listener: UnixListener::from_std(listener),
             mode,
             dir,
-            name,
+            name: file,
             inode,
         })
     }

@@ -13,6 +13,7 @@ use xen_io::DomId;
 use super::{Server, take_token};
 use crate::attach::{self, Attach, Attached, Mode, Refused, VERSION};
 use crate::console::Console;
+use crate::listener::Access;
 use crate::viewer::{Speech, Viewer};
 
 /// Most viewers of all consoles together: the others' descriptors are for the
@@ -28,9 +29,12 @@ impl Server {
         let (domid, slot) = (console.domid, console.slot);
         for mode in [Mode::ReadWrite, Mode::ReadOnly] {
             let door_token = take_token(&mut self.next_token);
-            let permissions = self.config.sockets.consoles_mode.0;
+            let access = Access {
+                mode: self.config.sockets.consoles_mode,
+                group: self.config.sockets.group.as_deref(),
+            };
             let door = sockets
-                .listen(domid, &slot.to_string(), mode, permissions)
+                .listen(domid, &slot.to_string(), mode, access)
                 .and_then(|mut door| {
                     door.register(self.poll.registry(), door_token)?;
                     Ok(door)

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+//! Other people's programs on a console, by the commands of
+//! docs/integrations/, word for word but for paths and ports.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use viewers::{Guest, Host, PATIENCE, Program, Terminal, wait_for};
+
+/// The blocks of one kind in a page.
+fn blocks(page: &str, kind: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/integrations");
+    let text = std::fs::read_to_string(root.join(page)).unwrap();
+    let start = format!("```{kind}\n");
+    let blocks = text.split(&start).skip(1);
+    blocks
+        .map(|rest| rest.split("\n```").next().unwrap().to_owned())
+        .collect()
+}
+
+/// A host with a guest that echoes what it is told on its UART.
+fn host() -> (Host, std::thread::JoinHandle<Guest>) {
+    let host = Host::start();
+    let (_, _pv, mut vuart) = host.guest("guest");
+    vuart.send(b"welcome\r\n");
+    let guest = std::thread::spawn(move || {
+        vuart.echo();
+        vuart
+    });
+    (host, guest)
+}
+
+/// A line of shell with a terminal of its own, as a login has it.
+fn login(host: &Host, user: &Terminal, line: &str) -> Program {
+    let inner = host.shell(line);
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "--wait"]).arg(inner.get_program());
+    command.args(inner.get_args()).env("TERM", "vt100");
+    for (name, value) in inner.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    user.run(command)
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn socat() {
+    let (host, guest) = host();
+    let lines = blocks("socat.md", "sh");
+    let [terminal, watch, script] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    let mut user = Terminal::open();
+    let mut session = login(&host, &user, terminal);
+    user.until("welcome\r\n");
+    let mut watcher = Program::piped(host.shell(watch));
+    assert_eq!(watcher.read(9), b"welcome\r\n");
+    user.write(b"by hand\r");
+    user.until("echo: by hand\r\n");
+    assert_eq!(watcher.read(15), b"echo: by hand\r\n");
+    user.write(b"\x1d");
+    session.wait();
+    assert!(user.is_cooked());
+
+    let output = host.shell(script).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.ends_with("echo: uname\r\n"), "{said:?}");
+    assert_eq!(watcher.read(13), b"echo: uname\r\n");
+
+    let off = host
+        .shell(&script.replace("uname", "off"))
+        .output()
+        .unwrap();
+    assert!(off.status.success());
+    guest.join().unwrap();
+}
+
+#[test]
+fn screen() {
+    let (host, guest) = host();
+    let lines = blocks("screen.md", "sh");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let sessions = host.dir.path().join("screens");
+    std::fs::create_dir(&sessions).unwrap();
+    private(&sessions);
+    for (line, leave) in lines.iter().zip([&b"\x1d"[..], b"\x01ky"]) {
+        let mut user = Terminal::open();
+        let line = format!("SCREENDIR={} {line}", sessions.display());
+        let mut session = login(&host, &user, &line);
+        host.until_viewers("vuart0", 1);
+        user.write(b"in screen\r");
+        user.until("echo: in screen");
+        user.write(leave);
+        user.until("[screen is terminating]");
+        assert!(session.wait().success());
+        assert!(user.is_cooked());
+        host.until_viewers("vuart0", 0);
+    }
+    end(&host);
+    guest.join().unwrap();
+}
+
+#[test]
+fn conserver() {
+    let (mut host, guest) = host();
+    let pages = blocks("conserver.md", "conserver");
+    let lines = blocks("conserver.md", "sh");
+    let [check, serve, attach] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    let dir = host.dir.path().join("conserver");
+    std::fs::create_dir(&dir).unwrap();
+    let file = dir.join("conserver.cf");
+    let text = pages[0]
+        .replace("/run/vconsoled", &host.run().to_string_lossy())
+        .replace("/var/log/conserver", &dir.to_string_lossy());
+    std::fs::write(&file, text).unwrap();
+    let port = free_port();
+    let here = |line: &str| {
+        line.replace("/etc/conserver/conserver.cf", &file.to_string_lossy())
+            .replace("-p 782", &format!("-p {port}"))
+    };
+    let checked = host.shell(&here(check)).output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(
+        checked.status.success() && !said.contains("ERROR"),
+        "{said}"
+    );
+
+    let mut command = host.shell(&format!(
+        "exec {} -L {}",
+        here(serve),
+        dir.join("log").display()
+    ));
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let server = Program::start(command);
+    host.until_viewers("vuart0", 1);
+    wait_for("conserver", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let mut user = Terminal::open();
+    let mut session = login(&host, &user, &here(attach));
+    user.until("help]");
+    user.write(b"by conserver\r");
+    user.until("echo: by conserver");
+    user.write(b"\x05c.");
+    session.wait();
+    // The daemon is restarted, and conserver comes back for the next user.
+    host.stop_daemon();
+    host.start_daemon();
+    let mut session = login(&host, &user, &here(attach));
+    user.until("help]");
+    host.until_viewers("vuart0", 1);
+    user.write(b"again\r");
+    user.until("echo: again");
+    user.write(b"\x05c.");
+    session.wait();
+    let log = std::fs::read_to_string(dir.join("guest")).unwrap();
+    assert!(log.contains("echo: by conserver"), "{log}");
+    server.signal(rustix::process::Signal::TERM);
+    drop(server);
+    end(&host);
+    guest.join().unwrap();
+}
+
+/// As the page's script asks: a session is made, keys go in as hexadecimal
+/// digits, and a request waits until there is output.
+#[test]
+fn shellinabox() {
+    let (host, guest) = host();
+    let lines = blocks("web.md", "sh");
+    let port = free_port();
+    // A service gets no environment from the server.
+    let client = format!(
+        "{} attach --control {}",
+        viewers::vconsole().display(),
+        host.control().display()
+    );
+    let line = lines[0]
+        .replace("--port=4200", &format!("--port={port}"))
+        .replace("vconsole attach", &client);
+    let mut command = host.shell(&format!("exec {line}"));
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let server = Program::start(command);
+    wait_for("the web server", || {
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    let page = http(
+        port,
+        &format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"),
+    );
+    assert!(page.contains("<html") || page.contains("<HTML"), "{page}");
+
+    let size = "width=80&height=24";
+    let rooturl = format!("rooturl=http%3A%2F%2F127.0.0.1%3A{port}%2F");
+    let answer = json(&post(port, &format!("{size}&{rooturl}")));
+    let session = answer["session"].as_str().expect("a session").to_owned();
+    let mut shown = String::new();
+    let mut until = |words: &str| {
+        wait_for(words, || {
+            let more = json(&post(port, &format!("{size}&session={session}")));
+            shown.push_str(more["data"].as_str().unwrap_or_default());
+            shown.contains(words).then_some(())
+        });
+    };
+    until("welcome");
+    let keys: String = b"from a browser\r"
+        .iter()
+        .map(|key| format!("{key:02X}"))
+        .collect();
+    post(port, &format!("{size}&session={session}&keys={keys}"));
+    until("echo: from a browser");
+    server.signal(rustix::process::Signal::TERM);
+    drop(server);
+    end(&host);
+    guest.join().unwrap();
+}
+
+fn post(port: u16, body: &str) -> String {
+    http(
+        port,
+        &format!(
+            "POST /? HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+    )
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn http(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    // The server keeps the connection: its head says how long the body is.
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = head.split("content-length: ").nth(1);
+    let length = length.and_then(|rest| rest.split("\r\n").next());
+    let length: usize = length
+        .and_then(|digits| digits.parse().ok())
+        .expect("a length");
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+/// Tells the guest to stop.
+fn end(host: &Host) {
+    let mut client = Program::piped(host.vconsole("attach guest/vuart0"));
+    client.write(b"\roff\r");
+    wait_for("the guest's end", || {
+        let mut byte = [0];
+        let mut seen = Vec::new();
+        let stdout = client.child().stdout.as_mut()?;
+        while !seen.ends_with(b"echo: off") {
+            stdout.read_exact(&mut byte).ok()?;
+            seen.push(byte[0]);
+        }
+        Some(())
+    });
+}
+
+fn private(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).unwrap();
+}
