@@ -227,16 +227,25 @@ impl Host {
 
     /// A line of shell on this host: what is at `/run/vconsoled` there is in
     /// [`run`](Self::run) here.
+    ///
+    /// # Panics
+    ///
+    /// When the client cannot be built.
     #[must_use]
     pub fn shell(&self, line: &str) -> Command {
         let line = line.replace("/run/vconsoled", &self.run().to_string_lossy());
-        let programs = vconsole().parent().map(|dir| dir.display().to_string());
+        let ours = vconsole().parent().expect("a folder");
+        // What `cargo xtask test` unpacks is beside it.
+        let unpacked = ours.with_file_name("programs");
         let path = std::env::var("PATH").unwrap_or_default();
+        let path = [
+            ours.display().to_string(),
+            path,
+            unpacked.join("usr/bin").display().to_string(),
+            unpacked.join("usr/sbin").display().to_string(),
+        ];
         let mut command = Command::new("sh");
-        command.args(["-c", &line]).env(
-            "PATH",
-            format!("{}:{path}:/usr/sbin", programs.unwrap_or_default()),
-        );
+        command.args(["-c", &line]).env("PATH", path.join(":"));
         self.environment(&mut command);
         command
     }

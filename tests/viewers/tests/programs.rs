@@ -214,10 +214,8 @@ fn shellinabox() {
         });
     };
     until("welcome");
-    let keys: String = b"from a browser\r"
-        .iter()
-        .map(|key| format!("{key:02X}"))
-        .collect();
+    // "from a browser" and a carriage return.
+    let keys = "66726F6D20612062726F777365720D";
     post(port, &format!("{size}&session={session}&keys={keys}"));
     until("echo: from a browser");
     server.signal(rustix::process::Signal::TERM);

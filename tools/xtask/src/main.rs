@@ -17,6 +17,7 @@ mod outside;
 mod package;
 mod packages;
 mod process;
+mod programs;
 mod progress;
 mod scenarios;
 mod step;

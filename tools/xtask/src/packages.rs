@@ -9,6 +9,7 @@ use serde::Deserialize;
 pub(crate) struct Packages {
     pub(crate) debian: Debian,
     pub(crate) host: List,
+    pub(crate) programs: List,
     pub(crate) xen: Source,
     #[serde(rename = "u-boot")]
     pub(crate) u_boot: Source,

@@ -11,6 +11,7 @@ use crate::dirs::cargo;
 use crate::host;
 use crate::package;
 use crate::packages::Packages;
+use crate::programs;
 use crate::scenarios::{Bench, Chosen};
 use crate::step::{Cx, Steps};
 
@@ -61,6 +62,7 @@ impl Options {
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         // Some unit tests use the cross compiler and QEMU.
         host::prepare(steps, &Packages::read())?;
+        programs::make(steps, &Packages::read())?;
         let mut count = Count::default();
         let lints: [(&str, &[&str]); 3] = [
             ("fmt", &["fmt", "--all", "--check"]),
