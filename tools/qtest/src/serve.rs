@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use anyhow::{Context, Result};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::machine::Machine;
@@ -17,6 +17,8 @@ use crate::protocol;
 const LINE_MAX: usize = 4096;
 /// Bytes of guest output held outside the ring while the peer is slow.
 const CHUNK: usize = 256;
+/// While so much input of peers that have gone waits, the next one waits too.
+const LEFT_BEHIND: usize = 1 << 20;
 
 /// The serial peer: a stream socket that one program at a time connects to.
 pub(crate) struct Chardev {
@@ -24,6 +26,8 @@ pub(crate) struct Chardev {
     stream: Option<UnixStream>,
     /// Taken from the ring, not yet by the peer; kept for the next peer.
     unsent: VecDeque<u8>,
+    /// Input of peers that have gone, for which there was no room.
+    left_behind: VecDeque<u8>,
 }
 
 impl Chardev {
@@ -34,25 +38,64 @@ impl Chardev {
             listener,
             stream: None,
             unsent: VecDeque::new(),
+            left_behind: VecDeque::new(),
         })
     }
 
     /// Accepts, reads and writes whatever is possible without waiting.
     fn pump(&mut self, machine: &mut Machine) -> Result<()> {
+        self.deliver(machine);
         // A peer that has gone makes place for the next one in line; its last
-        // bytes are read first.
+        // bytes come first.
         while self.attach()? {
-            if self.read(machine) && self.write(machine) {
+            if !self.hung_up()? && self.read(machine) && self.write(machine) {
                 return Ok(());
             }
-            self.stream = None;
+            self.part();
+            self.deliver(machine);
         }
         Ok(())
+    }
+
+    /// Whether the peer has closed its end: nothing more will come than what
+    /// is on the way, room for it or not.
+    fn hung_up(&self) -> Result<bool> {
+        let Some(stream) = &self.stream else {
+            return Ok(true);
+        };
+        let mut fds = [PollFd::new(stream, PollFlags::empty())];
+        poll(&mut fds, Some(&Timespec::default())).context("looking at the serial peer")?;
+        Ok(fds[0].revents().contains(PollFlags::HUP))
+    }
+
+    /// Lets go of the peer, keeping what it had still written.
+    fn part(&mut self) {
+        let Some(mut stream) = self.stream.take() else {
+            return;
+        };
+        let mut buffer = [0; 4096];
+        // An error ends it as an end does: there is no more to be had.
+        while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+            self.left_behind.extend(&buffer[..bytes]);
+        }
+    }
+
+    /// Passes on what earlier peers left, as far as there is room.
+    fn deliver(&mut self, machine: &mut Machine) {
+        while !self.left_behind.is_empty() && machine.input_space() > 0 {
+            let (head, _) = self.left_behind.as_slices();
+            let bytes = head.len().min(machine.input_space());
+            machine.put_input(&head[..bytes]);
+            self.left_behind.drain(..bytes);
+        }
     }
 
     /// Whether there is a peer, accepting one if need be.
     fn attach(&mut self) -> Result<bool> {
         if self.stream.is_none() {
+            if self.is_crowded() {
+                return Ok(false);
+            }
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(true)?;
@@ -65,7 +108,12 @@ impl Chardev {
         Ok(true)
     }
 
-    /// Reads as much as the ring has room for; `false` once the peer is gone.
+    fn is_crowded(&self) -> bool {
+        self.left_behind.len() >= LEFT_BEHIND
+    }
+
+    /// Reads as much as the ring has room for, behind what earlier peers left;
+    /// `false` once the peer is gone.
     fn read(&mut self, machine: &mut Machine) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
@@ -225,6 +273,8 @@ fn wait(chardev: Option<&Chardev>, machine: &Machine, input: BorrowedFd) -> Resu
                     fds.push(PollFd::new(stream, interest));
                 }
             }
+            // Only a guest that reads makes room for another.
+            None if chardev.is_crowded() => {}
             None => fds.push(PollFd::from_borrowed_fd(
                 chardev.listener.as_fd(),
                 PollFlags::IN,

@@ -16,10 +16,13 @@ const DR: u64 = BASE;
 const FR: u64 = BASE + 0x18;
 const LCR_H: u64 = BASE + 0x2C;
 const IMSC: u64 = BASE + 0x38;
+const RIS: u64 = BASE + 0x3C;
+const ICR: u64 = BASE + 0x44;
 const PERIPH_ID2: u64 = BASE + 0xFE8;
 const RXFE: u32 = 1 << 4;
 const TXFF: u32 = 1 << 5;
 const FEN: u32 = 1 << 4;
+const TX: u32 = 1 << 5;
 /// RX and RT (bits 4 and 6).
 const RX_RT: u32 = 0x50;
 
@@ -97,7 +100,14 @@ fn bad_lines_fail_and_the_next_one_works() {
         "readl",
         "readl zero",
         "writel 0x9000000",
+        "readl 0x9000000 1",
         "readl 0x1ffffffffffffffff",
+        "readl 0x8fffffc",
+        "writel 0x9001000 1",
+        "clock_step soon",
+        "clock_step 1 2",
+        "irq_intercept_in",
+        "READL 0x9000000",
     ] {
         assert!(program.command(line).starts_with("FAIL "), "{line:?}");
     }
@@ -182,4 +192,126 @@ fn the_socket_goes_with_the_program_and_is_never_taken_over() {
     assert!(path.exists());
     assert!(program.end());
     assert!(!path.exists());
+}
+
+/// As QEMU words them.
+#[test]
+fn answers_have_their_form() {
+    let mut program = qtest(&[]);
+    assert_eq!(program.command("readl 0x9000fe8"), "OK 0x0000000000000034");
+    assert_eq!(program.command("writel 0x9000038 0x7ff"), "OK");
+    assert_eq!(program.command("writeb 0x9000038 0xfffffffffffffe00"), "OK");
+    assert_eq!(program.command("readw 0x9000038"), "OK 0x0000000000000700");
+    assert_eq!(program.command("clock_step"), "OK 0");
+    assert_eq!(program.command("clock_step 1000"), "OK 1000");
+    assert_eq!(program.command("clock_step 0x10"), "OK 1016");
+    assert_eq!(program.command("irq_intercept_in /any"), "OK");
+}
+
+#[test]
+fn a_change_of_the_line_stands_before_the_answer() {
+    let mut program = qtest(&[]);
+    program.write('l', IMSC, TX);
+    program.write('l', DR, 0x41);
+    assert!(program.irqs.is_empty(), "nobody has asked for them yet");
+    // RIS seen, so that the clear is final.
+    assert_eq!(program.read('l', RIS), TX);
+    program.write('l', ICR, TX);
+    assert_eq!(program.command("irq_intercept_in /any"), "OK");
+    program.write('l', DR, 0x41);
+    assert_eq!(program.irqs, [true]);
+    assert_eq!(program.read('l', RIS), TX);
+    assert_eq!(program.irqs, [true], "no change, no line");
+    program.write('l', ICR, TX);
+    assert_eq!(program.irqs, [true, false]);
+}
+
+#[test]
+fn the_peer_is_served_while_no_command_is_pending() {
+    let (mut program, _dir, path) = with_chardev();
+    assert_eq!(program.command("irq_intercept_in /any"), "OK");
+    program.write('l', IMSC, RX_RT);
+    program.write('l', DR, 0x42);
+    let mut stream = peer(&path);
+    let mut byte = [0];
+    stream.read_exact(&mut byte).unwrap();
+    assert_eq!(byte, [0x42]);
+    stream.write_all(b"x").unwrap();
+    assert_eq!(program.line(), "IRQ raise 0");
+    assert_eq!(program.read('l', DR), u32::from(b'x'));
+}
+
+/// What a peer wrote before a command was given is there at its answer, the
+/// first peer or any other.
+#[test]
+fn a_new_peer_is_accepted_before_the_next_answer() {
+    let (mut program, _dir, path) = with_chardev();
+    for byte in 0..50_u8 {
+        let mut stream = peer(&path);
+        stream.write_all(&[byte]).unwrap();
+        assert_eq!(program.read('l', FR) & RXFE, 0, "peer {byte}");
+        assert_eq!(program.read('l', DR), u32::from(byte));
+        program.write('l', DR, byte.into());
+        let mut got = [0];
+        stream.read_exact(&mut got).unwrap();
+        assert_eq!(got, [byte]);
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_read_holds_the_guest_back() {
+    let (mut program, _dir, path) = with_chardev();
+    let mut stream = peer(&path);
+    let mut sent = Vec::new();
+    while program.read('b', FR) & TXFF == 0 {
+        let byte = u8::try_from(sent.len() % 251).unwrap();
+        program.write('b', DR, byte.into());
+        sent.push(byte);
+        assert!(sent.len() < 4 << 20, "no end of room");
+    }
+    assert!(sent.len() > 2048);
+    let mut got = vec![0; sent.len()];
+    stream.read_exact(&mut got).unwrap();
+    assert!(got == sent, "bytes lost or out of order");
+    assert_eq!(program.read('b', FR) & TXFF, 0);
+}
+
+/// More than the ring holds, from a peer that leaves, with output that has
+/// nobody to take it; then another.
+#[test]
+fn a_peer_that_leaves_loses_nothing() {
+    let (mut program, _dir, path) = with_chardev();
+    let text: Vec<u8> = (0..5000_u32)
+        .map(|at| u8::try_from(at % 253).unwrap())
+        .collect();
+    let mut stream = peer(&path);
+    stream.write_all(&text[..4000]).unwrap();
+    drop(stream);
+    program.write('l', DR, 0x41);
+    let mut stream = peer(&path);
+    stream.write_all(&text[4000..]).unwrap();
+    let mut byte = [0];
+    stream.read_exact(&mut byte).unwrap();
+    assert_eq!(byte, [0x41], "the next peer gets the output");
+    let got: Vec<u8> = text
+        .iter()
+        .map(|_| {
+            assert_eq!(program.read('l', FR) & RXFE, 0);
+            u8::try_from(program.read('l', DR)).unwrap()
+        })
+        .collect();
+    assert!(got == text, "bytes lost or out of order");
+}
+
+#[test]
+fn the_end_of_input_ends_it_whatever_waits() {
+    let (mut program, _dir, path) = with_chardev();
+    let mut stream = peer(&path);
+    stream.write_all(&[0; 4000]).unwrap();
+    program.write('l', DR, 0x41);
+    assert!(program.end());
+    let mut rest = Vec::new();
+    // The input that nobody took may end the connection by a reset.
+    let _ = stream.read_to_end(&mut rest);
+    assert_eq!(rest, [0x41]);
 }

@@ -52,6 +52,13 @@ impl Qtest {
         }
     }
 
+    /// The next line that the program prints by itself.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("text");
+        line.trim_end().to_owned()
+    }
+
     /// A read; panics unless it is answered with a value.
     pub(crate) fn read(&mut self, width: char, address: u64) -> u32 {
         let answer = self.command(&format!("read{width} {address:#x}"));
