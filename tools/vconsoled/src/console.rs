@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use vpl011::ring::layout::{IN_SIZE, OUT_SIZE};
 use vpl011::ring::peer::RingPeer;
 use xen_io::{DomId, EventChannels, Page, Port};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::audience::Audience;
 use crate::doorbell::Doorbell;
@@ -259,6 +260,24 @@ impl Console {
     /// The number of viewers has changed.
     pub(crate) fn set_viewers(&mut self, viewers: usize) {
         self.viewers = viewers;
+        // For a daemon that finds the pty open; it can do without.
+        let _noted = self.note_pty();
+    }
+
+    /// The pty is one that the last daemon left, and somebody has it open.
+    pub(crate) fn resume_viewers(&mut self) {
+        let noted = PtyNote::of(&self.history);
+        self.viewers = noted.map_or(1, |noted| {
+            usize::try_from(noted.viewers).unwrap_or(1).max(1)
+        });
+    }
+
+    fn note_pty(&self) -> io::Result<()> {
+        let note = PtyNote {
+            position: self.shown.position(),
+            viewers: self.viewers as u64,
+        };
+        self.history.note(Note::Pty, note.as_bytes())
     }
 
     /// Moves what there is to move, within bounds.
@@ -401,8 +420,7 @@ impl Console {
             match self.pty.write(&buffer[..length]) {
                 Ok(Some(length)) => {
                     self.shown.advance(length);
-                    let position = self.shown.position().to_le_bytes();
-                    self.history.note(Note::Pty, &position)?;
+                    self.note_pty()?;
                 }
                 Ok(None) | Err(_) => self.writable = false,
             }
@@ -476,13 +494,26 @@ impl Console {
     }
 }
 
+/// What the next daemon is told of the pty.
+#[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+struct PtyNote {
+    position: u64,
+    viewers: u64,
+}
+
+impl PtyNote {
+    fn of(history: &History) -> Option<Self> {
+        Self::read_from_bytes(&history.noted(Note::Pty)?).ok()
+    }
+}
+
 /// Where the pty of the last daemon stopped, or everything there is.
 fn shown(history: &History) -> Cursor {
-    let noted = history.noted(Note::Pty);
-    let position = noted
-        .and_then(|note| note.try_into().ok())
-        .map(u64::from_le_bytes);
-    Cursor::at(position.map_or(history.scrollback(), |at| at.min(history.end())))
+    let noted = PtyNote::of(history);
+    Cursor::at(noted.map_or(history.scrollback(), |noted| {
+        noted.position.min(history.end())
+    }))
 }
 
 /// A history's name, which no other has had: when it began, in nanoseconds,

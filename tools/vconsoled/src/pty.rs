@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
@@ -16,14 +17,30 @@ pub(crate) struct Pty {
     /// and so that what is typed meanwhile is not lost.
     _slave: OwnedFd,
     name: String,
+    label: String,
 }
 
 impl Pty {
-    pub(crate) fn open() -> io::Result<Self> {
+    /// A new one. `label` is how the service manager knows it.
+    pub(crate) fn open(label: &str) -> io::Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = rustix::pty::openpt(flags)?;
         rustix::pty::grantpt(&master)?;
         rustix::pty::unlockpt(&master)?;
+        Self::around(master, label)
+    }
+
+    /// Goes on with the master that another process had, and says whether
+    /// somebody has the terminal open. Anything else is an error.
+    pub(crate) fn resume(master: OwnedFd, label: &str) -> io::Result<(Self, bool)> {
+        let mut fds = [PollFd::new(&master, PollFlags::empty())];
+        rustix::event::poll(&mut fds, Some(&Timespec::default()))?;
+        let open = !fds[0].revents().contains(PollFlags::HUP);
+        Ok((Self::around(master, label)?, open))
+    }
+
+    fn around(master: OwnedFd, label: &str) -> io::Result<Self> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
         let mut termios = rustix::termios::tcgetattr(&slave)?;
         termios.make_raw();
@@ -37,7 +54,12 @@ impl Pty {
             master,
             _slave: slave,
             name,
+            label: label.to_owned(),
         })
+    }
+
+    pub(crate) fn label(&self) -> &str {
+        &self.label
     }
 
     /// The path that viewers open.

@@ -14,6 +14,7 @@ pub mod evtchn;
 pub mod fake;
 pub mod gntdev;
 pub mod host;
+pub mod inherited;
 pub mod interface;
 mod ioctl;
 pub mod page;

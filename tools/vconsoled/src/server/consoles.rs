@@ -21,6 +21,7 @@ use crate::console::{Console, Link};
 use crate::history::{History, Note};
 use crate::log::{self, Rotation, Style};
 use crate::pty::Pty;
+use crate::service::Store;
 use crate::source::{Slot, Source};
 
 impl Server {
@@ -33,10 +34,6 @@ impl Server {
 
     pub(super) fn connect(&mut self, (domid, slot): Key, source: Source) -> io::Result<()> {
         let name = self.domain_name(domid);
-        let pty = Pty::open()
-            .map_err(|error| io::Error::new(error.kind(), format!("no pty to be had: {error}")))?;
-        let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
-        let link = Link::new(source, ring, port);
         let instance = crate::source::text(&mut self.store, &format!("{}/vm", domain_path(domid)))
             .ok()
             .flatten()
@@ -45,7 +42,25 @@ impl Server {
         let history = self
             .state
             .open(domid, slot, &instance, config.history.0.0)?;
+        let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
+        let link = Link::new(source, ring, port);
+        let label = format!(
+            "pty-{domid}-{slot}-{:08x}",
+            crc32fast::hash(instance.as_bytes())
+        );
+        let (pty, open) = match self.open_pty(&label) {
+            Ok(pty) => pty,
+            Err(error) => {
+                // It was bound just now.
+                let _closed = self.events.unbind(port);
+                let what = format!("no pty to be had: {error}");
+                return Err(io::Error::new(error.kind(), what));
+            }
+        };
         let mut console = Console::new((domid, slot), name, link, history, pty, config.overflow);
+        if open {
+            console.resume_viewers();
+        }
         let token = take_token(&mut self.next_token).0;
         match self
             .viewers
@@ -65,6 +80,20 @@ impl Server {
         self.start(token).inspect_err(|_| {
             self.disconnect(token);
         })
+    }
+
+    /// The pty that the last daemon left, and whether it is open, or a new one.
+    fn open_pty(&mut self, label: &str) -> io::Result<(Pty, bool)> {
+        if let Some(left) = self.left.take(label) {
+            match Pty::resume(left, label) {
+                Ok(pty) => return Ok(pty),
+                Err(error) => tracing::warn!("{label}: not what the last daemon left: {error}"),
+            }
+            Store::forget(label);
+        }
+        let pty = Pty::open(label)?;
+        Store::keep(label, &pty);
+        Ok((pty, false))
     }
 
     /// Sets a console going that is in the books, and tells of its pty last:
@@ -153,6 +182,9 @@ impl Server {
     pub(super) fn disconnect(&mut self, token: usize) -> Option<Console> {
         let mut console = self.consoles.remove(&token)?;
         let (domid, slot) = (console.domid, console.slot);
+        if !self.ending {
+            Store::forget(console.pty().label());
+        }
         // What is still in the ring goes to the log, if the ring is there.
         let _last = console.turn(self.events.as_mut(), Instant::now());
         self.close_doors(&mut console);

@@ -91,6 +91,9 @@ pub struct Server {
     config: Config,
     state: State,
     logs: Logs,
+    left: service::Store,
+    /// What is let go of now is for the next daemon.
+    ending: bool,
     hypervisor: Box<dyn Hypervisor>,
     events: Box<dyn EventChannels>,
     store: Client,
@@ -176,6 +179,8 @@ impl Server {
         let server = Self {
             config,
             state,
+            left: service::Store::inherited(),
+            ending: false,
             logs,
             hypervisor,
             events,
@@ -226,6 +231,7 @@ impl Server {
     /// lost. `ready` is called when every console there is has been connected.
     pub fn run(mut self, ready: impl FnOnce()) -> io::Result<()> {
         let result = self.serve(ready);
+        self.ending = true;
         let served: Vec<usize> = self.consoles.keys().copied().collect();
         for token in served {
             self.disconnect(token);
@@ -243,6 +249,7 @@ impl Server {
         xenbus::offer(&mut self.store)?;
         self.follow_store()?;
         self.finish_orphans();
+        self.left.forget_rest();
         ready();
         service::ready();
         let mut happened = Events::with_capacity(256);

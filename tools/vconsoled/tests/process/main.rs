@@ -3,6 +3,7 @@
 //! are the process's, and no test can change its own. So each test starts this
 //! program once more, as a daemon on the fake host.
 
+mod manager;
 mod privileges;
 mod restart;
 mod service;
@@ -82,6 +83,10 @@ fn main() -> ExitCode {
         test(
             "a_full_disk_costs_what_does_not_fit_and_no_more",
             restart::a_full_disk_costs_what_does_not_fit_and_no_more,
+        ),
+        test(
+            "a_terminal_survives_with_those_who_have_it_open",
+            restart::a_terminal_survives_with_those_who_have_it_open,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()

@@ -19,7 +19,8 @@ use xen_io::fake::Machine;
 use xen_io::{GrantRef, Platform};
 
 use crate::ROLE;
-use crate::support::{PATIENCE, Serial, guest, wait_for};
+use crate::manager::Manager;
+use crate::support::{PATIENCE, PV, Serial, Viewer, guest, tty, wait_for};
 use crate::tracer::Tracer;
 
 /// Says that the fake host is in another process, and at which socket.
@@ -77,11 +78,12 @@ impl Host {
         command
             .env(ROLE, &self.config)
             .env(HOST, self.dir.path().join("xen"))
-            .env_remove("NOTIFY_SOCKET")
+            .env_remove("NOTIFY_SOCKET");
+        prepare(&mut command);
+        command
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        prepare(&mut command);
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut said = BufReader::new(child.stdout.take().unwrap());
@@ -421,4 +423,59 @@ pub(crate) fn a_full_disk_costs_what_does_not_fit_and_no_more() {
     let errors = std::fs::read_to_string(errors).unwrap();
     let said = errors.lines().filter(|line| line.contains("ERROR"));
     assert_eq!(said.count(), 1, "{errors}");
+}
+
+pub(crate) fn a_terminal_survives_with_those_who_have_it_open() {
+    let host = Host::new("");
+    let manager = Manager::new(host.dir.path().join("notify"));
+    let (domid, mut pv, mut uart) = guest(&host.machine, "guest");
+    let mut viewer = None;
+    let mut names = Vec::new();
+    for round in 0..4 {
+        let daemon = host.start(|command| manager.prepare(command));
+        let tty = tty(&host.machine, domid, PV).unwrap();
+        let viewer = viewer.get_or_insert_with(|| Viewer::open(&host.machine, domid, PV));
+        pv.send(b"served ");
+        assert_eq!(viewer.read(7), b"served ");
+        viewer.write(b"typed");
+        assert_eq!(pv.receive(5), b"typed");
+        wait_for("it to be kept", || {
+            (manager.kept().len() == 2).then_some(())
+        });
+        names.push((tty, manager.kept()));
+        // However it ends; meanwhile both ends go on.
+        if round % 2 == 0 {
+            daemon.kill();
+        } else {
+            daemon.stop();
+        }
+        wait_for("Xen to notice", || {
+            (host.machine.mapped_pages(domid) == 0).then_some(())
+        });
+        pv.send(b"alone ");
+        viewer.write(b"early");
+        let daemon = host.start(|command| manager.prepare(command));
+        assert_eq!(viewer.read(6), b"alone ", "nothing twice, nothing lost");
+        assert_eq!(pv.receive(5), b"early");
+        daemon.stop();
+        wait_for("Xen to notice", || {
+            (host.machine.mapped_pages(domid) == 0).then_some(())
+        });
+    }
+    names.dedup();
+    assert_eq!(names.len(), 1, "{names:?}");
+
+    // Nobody has it open any more: what comes is kept for the next.
+    drop(viewer);
+    let daemon = host.start(|command| manager.prepare(command));
+    let sent = pattern(0, 60_000);
+    pv.send(&sent);
+    uart.send(b"x");
+    let mut late = Viewer::open(&host.machine, domid, PV);
+    assert!(late.read(60_000) == sent);
+    host.machine.destroy(domid).unwrap();
+    wait_for("it to be forgotten", || {
+        manager.kept().is_empty().then_some(())
+    });
+    daemon.stop();
 }

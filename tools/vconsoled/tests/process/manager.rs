@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//! A service manager that keeps descriptors for a daemon, as systemd does, and
+//! hands them to the next one.
+
+use std::collections::BTreeMap;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+
+/// Where a program finds what it inherits.
+const FIRST_FD: i32 = 3;
+
+type Kept = Arc<Mutex<BTreeMap<String, OwnedFd>>>;
+
+pub(crate) struct Manager {
+    socket: PathBuf,
+    kept: Kept,
+}
+
+impl Manager {
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        let kept = Kept::default();
+        let (inbox, store) = (UnixDatagram::bind(&socket).unwrap(), Arc::clone(&kept));
+        std::thread::spawn(move || {
+            loop {
+                hear(&inbox, &store);
+            }
+        });
+        Self { socket, kept }
+    }
+
+    /// The names of what it keeps.
+    pub(crate) fn kept(&self) -> Vec<String> {
+        self.kept.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// Makes a command one that this manager starts.
+    pub(crate) fn prepare(&self, command: &mut Command) {
+        let kept = self.kept.lock().unwrap();
+        let mappings = kept
+            .values()
+            .zip(FIRST_FD..)
+            .map(|(fd, child_fd)| FdMapping {
+                parent_fd: fd.try_clone().unwrap(),
+                child_fd,
+            });
+        // Only the program itself can say which process it is.
+        let mut started = Command::new("/bin/sh");
+        started
+            .args(["-c", "LISTEN_PID=$$ exec \"$0\""])
+            .arg(command.get_program())
+            .env("NOTIFY_SOCKET", &self.socket)
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        if !kept.is_empty() {
+            let names: Vec<String> = kept.keys().cloned().collect();
+            started
+                .env("LISTEN_FDS", names.len().to_string())
+                .env("LISTEN_FDNAMES", names.join(":"));
+        }
+        started.fd_mappings(mappings.collect()).unwrap();
+        *command = started;
+    }
+}
+
+/// Takes one message to heart.
+fn hear(inbox: &UnixDatagram, kept: &Kept) {
+    let mut bytes = [0; 1024];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let length = rustix::net::recvmsg(inbox, &mut parts, &mut control, flags)
+        .unwrap()
+        .bytes;
+    let fds: Vec<OwnedFd> = control
+        .drain()
+        .filter_map(|part| match part {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let text = String::from_utf8(bytes[..length].to_vec()).unwrap();
+    let Some(name) = text.lines().find_map(|line| line.strip_prefix("FDNAME=")) else {
+        return;
+    };
+    let mut kept = kept.lock().unwrap();
+    if text.contains("FDSTOREREMOVE=1") {
+        kept.remove(name);
+    } else if text.contains("FDSTORE=1") {
+        assert!(text.contains("FDPOLL=0"), "an idle pty would be dropped");
+        kept.extend(fds.into_iter().map(|fd| (name.to_owned(), fd)));
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//! Descriptors that a service manager hands to the program when it starts it:
+//! those that an earlier run left with it (systemd's file descriptor store,
+//! `sd_listen_fds_with_names(3)`). It is here because taking them is unsafe.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Takes them, with their names. There are none when the environment speaks of
+/// another process, and the second time.
+pub fn take() -> io::Result<Vec<(String, OwnedFd)>> {
+    if TAKEN.swap(true, Ordering::AcqRel) {
+        return Ok(Vec::new());
+    }
+    let inherited = sd_notify::listen_fds_with_names()?;
+    Ok(inherited
+        .map(|(fd, name)| {
+            // SAFETY: LISTEN_PID names this process, so whoever started it
+            // opened this descriptor for it before its first instruction; it
+            // was found open just now, and TAKEN makes us its only owner.
+            let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+            (name, fd)
+        })
+        .collect())
+}
