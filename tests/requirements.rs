@@ -82,6 +82,19 @@ fn every_test_named_exists() {
     );
 }
 
+/// Each rule of the device rests on a section of the TRM, a driver, or a defect
+/// of somebody else's.
+#[test]
+fn every_rule_has_its_source() {
+    for (id, cells) in rows(&text("docs/requirements.md")) {
+        if id.starts_with('D') {
+            let source = cells.split(" | ").nth(1).unwrap_or_default();
+            let named = source.chars().any(char::is_alphanumeric) && !source.contains("::");
+            assert!(named, "{id} has no source: {cells}");
+        }
+    }
+}
+
 #[test]
 fn every_rule_has_its_row() {
     let document = text("docs/requirements.md");

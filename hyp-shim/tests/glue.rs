@@ -91,6 +91,7 @@ cases! {
     stragglers_after_deinit_are_harmless
     widths_and_odd_offsets
     xen_prints_lines
+    xen_flags_are_right
     xen_prints_bare_with_focus
     xen_console_input
     xen_console_input_is_bounded

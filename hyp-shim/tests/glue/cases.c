@@ -13,6 +13,8 @@
 #define MIS   0x040
 #define PERIPH_ID0 0xfe0
 #define FR_RXFE 0x10
+#define FR_TXFE 0x80
+#define FR_TX   (FR_TXFE | 0x20 /* TXFF */ | 0x08 /* BUSY */)
 #define LCR_H_FEN 0x10
 #define INT_RX  0x10
 #define INT_TX  0x20
@@ -714,6 +716,25 @@ static void xen_prints_lines(void)
     CHECK(!emul.doorbells);
 }
 
+/* Xen takes every byte at once: drivers that wait for TXFE or BUSY go on. */
+static void xen_flags_are_right(void)
+{
+    unsigned int i;
+
+    CHECK(!init_xen());
+    for ( i = 0; i < 300; i++ )
+    {
+        CHECK((read32(FR) & FR_TX) == FR_TXFE);
+        write32(DR, 'x');
+    }
+    CHECK((read32(FR) & FR_TX) == FR_TXFE);
+    CHECK(read32(FR) & FR_RXFE);
+    vpl011_rx_char_xen(&emul.domain, 'q');
+    CHECK(!(read32(FR) & FR_RXFE));
+    write32(IMSC, INT_TX);
+    CHECK(read32(MIS) == INT_TX);
+}
+
 static void xen_prints_bare_with_focus(void)
 {
     CHECK(!init_xen());
@@ -837,6 +858,7 @@ static const struct {
     CASE(stragglers_after_deinit_are_harmless),
     CASE(widths_and_odd_offsets),
     CASE(xen_prints_lines),
+    CASE(xen_flags_are_right),
     CASE(xen_prints_bare_with_focus),
     CASE(xen_console_input),
     CASE(xen_console_input_is_bounded),
