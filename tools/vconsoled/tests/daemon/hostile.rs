@@ -2,15 +2,20 @@
 //! Guests that mean harm, and names that lead elsewhere: what a guest or an
 //! operator's mistake puts in our way is said once, and nobody else notices.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::support::*;
 use vconsoled::{Config, ConsoleStatus};
+use vpl011::ring::memory::RingMemory;
 use xen_io::DomId;
 use xen_io::fake::{Frontend, Machine};
+
+const IN_CONS: usize = 3072;
+const OUT_CONS: usize = 3080;
+const OUT_PROD: usize = 3084;
 
 /// What a node may hold that it should not.
 fn garbage() -> Vec<Vec<u8>> {
@@ -378,4 +383,50 @@ fn garbage_in_any_node_of_the_toolstack_harms_nobody() {
     let lines = heard.lines(&format!("domain {domid}")).len();
     assert!(lines <= most, "{lines} lines about {most} values");
     daemon.stop().unwrap();
+}
+
+/// With and without somebody at the socket.
+#[test]
+fn a_channel_with_wild_indices_is_set_right_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    let path = root.join("agent.sock");
+    let machine = Machine::new();
+    let (config, socket) = with_control(&dir);
+    let _daemon = Daemon::start(&machine, config);
+    let mut bystander = Bystander::new(&machine);
+    let backend = [("connection", "socket"), ("path", path.to_str().unwrap())];
+    let (domid, mut frontend) = rogue(&machine, &backend);
+    let mut driver = PvDriver(frontend.connect().unwrap());
+    wait_for("its console", || is_connected(&mut frontend).then_some(()));
+    let resyncs = || {
+        let served = status(&socket).consoles;
+        let of = |one: &&ConsoleStatus| one.domid == domid.0 && one.console == "pv1";
+        served.iter().find(of).unwrap().resyncs
+    };
+    let mut client = None;
+    let mut wanted = 0;
+    for jump in [2049, 0x8000_0000, u32::MAX - 5000] {
+        let prod = driver.index(OUT_CONS).wrapping_add(jump);
+        driver.0.page.store_u32(OUT_PROD, prod);
+        driver.0.line.notify();
+        wanted += 1;
+        wait_for("a resynchronisation", || {
+            (resyncs() == wanted).then_some(())
+        });
+        bystander.ping();
+        client = client.or_else(|| Some(UnixStream::connect(&path).unwrap()));
+    }
+    let mut client = client.unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    driver.0.page.store_u32(IN_CONS, 0x7777_0000);
+    client.write_all(b"x").unwrap();
+    wait_for("a resynchronisation", || {
+        (resyncs() == wanted + 1).then_some(())
+    });
+    driver.send(b"sane again");
+    let mut bytes = [0; 10];
+    client.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"sane again");
+    bystander.ping();
 }
