@@ -74,9 +74,10 @@ pub struct ConsoleStatus {
     pub domid: u16,
     /// Its name.
     pub name: String,
-    /// Which of its consoles: `pv0` or `vuart0`.
+    /// Which of its consoles: `pv0`, `vuart0`, or `pv1` and so on.
     pub console: String,
-    /// The kind of ring: `pv`, `vuart` or `vuart-private`.
+    /// The kind of ring: `pv`, `vuart`, `vuart-private` or `pv-secondary`; or
+    /// `channel`, whose `tty` is its socket.
     pub kind: String,
     /// The pty.
     pub tty: String,
