@@ -304,6 +304,40 @@ fn a_transaction_is_all_or_nothing() {
     }
 }
 
+/// As with the real one, or a guest that writes all the time could keep
+/// everybody from their transactions.
+#[test]
+fn a_transaction_fails_only_when_what_it_saw_has_changed() {
+    let store = Store::default();
+    let mut client = store.client(DomId::DOM0).unwrap();
+    let mut other = store.client(DomId::DOM0).unwrap();
+    for node in ["/ours/a", "/theirs/b"] {
+        client.write(node, "0").unwrap();
+    }
+    let mut meanwhile = |path: &str| {
+        let mut runs = 0;
+        client
+            .transaction(|client| {
+                runs += 1;
+                client.read("/ours/a")?;
+                client.directory("/ours")?;
+                if runs == 1 {
+                    other.write(path, "1")?;
+                }
+                client.write("/ours/a", "2")?;
+                assert_eq!(client.read("/ours/a")?.unwrap(), b"2");
+                Ok(())
+            })
+            .unwrap();
+        runs
+    };
+    assert_eq!(meanwhile("/theirs/b"), 1);
+    assert_eq!(meanwhile("/theirs/new"), 1);
+    assert_eq!(meanwhile("/ours/a"), 2, "it was read");
+    assert_eq!(meanwhile("/ours/new"), 2, "it was listed");
+    assert_eq!(client.read("/theirs/b").unwrap().unwrap(), b"1");
+}
+
 #[test]
 fn a_guest_sees_what_it_is_allowed_to() {
     let machine = Machine::new();
