@@ -19,6 +19,7 @@ pub use value::{Mode, Pattern, Size};
 
 use crate::console::Overflow;
 use crate::history::SCROLLBACK;
+use crate::log::journal::SOCKET;
 
 /// Where the file is when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/vconsoled.toml";
@@ -85,6 +86,9 @@ pub struct Logs {
     pub count: u32,
     /// Send guests' lines to journald as well.
     pub journal: bool,
+    /// Where journald, or a namespace of it, listens.
+    #[serde(deserialize_with = "value::path")]
+    pub journal_socket: PathBuf,
 }
 
 impl Default for Logs {
@@ -99,6 +103,7 @@ impl Default for Logs {
             size: Size(16 << 20),
             count: 4,
             journal: false,
+            journal_socket: SOCKET.into(),
         }
     }
 }

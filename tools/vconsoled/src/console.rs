@@ -21,6 +21,7 @@ use crate::audience::Audience;
 use crate::doorbell::Doorbell;
 use crate::history::{CAPACITY, Cursor, History, Mark, Note};
 use crate::log::Log;
+use crate::log::journal::Lines;
 use crate::pty::Pty;
 use crate::source::{Kind, Slot, Source};
 
@@ -100,6 +101,7 @@ pub(crate) struct Console {
     link: Link,
     pty: Pty,
     log: Option<Log>,
+    journal: Option<Lines>,
     overflow: Overflow,
     history: Arc<History>,
     /// Tells this history from any other.
@@ -137,6 +139,7 @@ impl Console {
             link,
             pty,
             log: None,
+            journal: None,
             overflow,
             history: Arc::new(history),
             shown,
@@ -199,6 +202,16 @@ impl Console {
     /// Has its output logged.
     pub(crate) fn set_log(&mut self, log: Log) {
         self.log = Some(log);
+    }
+
+    /// Has its lines sent to the journal.
+    pub(crate) fn set_journal(&mut self, lines: Lines) {
+        self.journal = Some(lines);
+    }
+
+    /// Lines that are missing from the journal.
+    pub(crate) fn journal_lost(&self) -> u64 {
+        self.journal.as_ref().map_or(0, Lines::lost)
     }
 
     /// The log, when the console is let go of.
@@ -335,6 +348,9 @@ impl Console {
             self.history.append(bytes, mark)?;
             if let Some(log) = &self.log {
                 log.more();
+            }
+            if let Some(journal) = &mut self.journal {
+                journal.take(bytes);
             }
             self.doorbell.was_useful();
             self.counters.from_guest += bytes.len() as u64;

@@ -106,6 +106,9 @@ pub struct ConsoleStatus {
     /// Bytes that are missing from the log.
     #[serde(default)]
     pub log_lost: u64,
+    /// Lines that are missing from the journal.
+    #[serde(default)]
+    pub journal_lost: u64,
     /// `connected`, or why not.
     pub state: String,
 }

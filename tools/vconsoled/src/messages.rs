@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
-//! What the daemon says: on standard error, or, once it has let go of its
-//! terminal, to the system log.
+//! What the daemon says: on standard error, or to the journal where standard
+//! error leads there, or, once it has let go of its terminal, to the system
+//! log.
 
+use std::env;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 const SYSTEM_LOG: &str = "/dev/log";
 /// Facility "daemon", severity "notice" (RFC 3164).
@@ -19,6 +23,15 @@ pub(crate) fn start(verbose: bool, detached: bool) {
     } else {
         LevelFilter::WARN
     };
+    if !detached && env::var_os("JOURNAL_STREAM").is_some() {
+        // With the severity of each as a field, and no colours.
+        if let Ok(journal) = tracing_journald::layer() {
+            return tracing_subscriber::registry()
+                .with(level)
+                .with(journal)
+                .init();
+        }
+    }
     let messages = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false);

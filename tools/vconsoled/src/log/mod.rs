@@ -9,6 +9,7 @@
 //! beyond, and goes on there: every byte is in the log once.
 
 mod file;
+pub(crate) mod journal;
 mod text;
 mod writer;
 

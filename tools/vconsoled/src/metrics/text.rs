@@ -104,6 +104,14 @@ const METRICS: &[(Metric, &[(&str, Value)])] = &[
     ),
     (
         Metric(
+            "vconsoled_console_journal_lost_lines_total",
+            "counter",
+            "Lines that are missing from the journal.",
+        ),
+        &[("", |one| one.journal_lost)],
+    ),
+    (
+        Metric(
             "vconsoled_console_resyncs_total",
             "counter",
             "Times the ring's indices made no sense.",
@@ -226,6 +234,7 @@ mod tests {
             dropped: 60,
             lost: 70,
             log_lost: 75,
+            journal_lost: 77,
             out_waiting: 80,
             in_waiting: 90,
             state: "connected".to_owned(),
@@ -246,6 +255,7 @@ mod tests {
             ("dropped_bytes_total", ",viewer=\"pty\"", 60),
             ("dropped_bytes_total", ",viewer=\"socket\"", 70),
             ("log_lost_bytes_total", "", 75),
+            ("journal_lost_lines_total", "", 77),
             ("ring_bytes", ",direction=\"out\"", 80),
             ("ring_bytes", ",direction=\"in\"", 90),
             ("viewers", "", 2),

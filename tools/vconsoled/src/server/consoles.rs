@@ -19,6 +19,7 @@ use crate::channel::xenbus;
 use crate::config::{Config, ConsoleConfig};
 use crate::console::{Console, Link};
 use crate::history::{History, Note};
+use crate::log::journal::Lines;
 use crate::log::{self, Rotation, Style};
 use crate::pty::Pty;
 use crate::service::Store;
@@ -110,6 +111,12 @@ impl Server {
             let path = log_path(&self.config, console);
             let history = Arc::clone(console.history());
             console.set_log(self.logs.open(path, log_options(config), history, ours));
+        }
+        if config.journal {
+            let slot = slot.to_string();
+            let journal = Arc::clone(&self.journal);
+            let lines = Lines::new(journal, domid.0, &console.name, &slot, config.filter);
+            console.set_journal(lines);
         }
         let raw = console.pty().as_fd().as_raw_fd();
         let interest = Interest::READABLE | Interest::WRITABLE;

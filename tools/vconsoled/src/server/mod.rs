@@ -30,6 +30,7 @@ use crate::control::Control;
 use crate::hypervisor::Messages;
 use crate::listener::Access;
 use crate::log::Logs;
+use crate::log::journal::Journal;
 use crate::metrics::{self, Metrics};
 use crate::privileges::InForce;
 use crate::service::{self, Watchdog};
@@ -94,6 +95,7 @@ pub struct Server {
     left: service::Store,
     /// What is let go of now is for the next daemon.
     ending: bool,
+    journal: Arc<Journal>,
     hypervisor: Box<dyn Hypervisor>,
     events: Box<dyn EventChannels>,
     store: Client,
@@ -169,6 +171,7 @@ impl Server {
             .ok();
         let state = State::new(config.state_dir.clone());
         let logs = Logs::start()?;
+        let journal = Journal::at(&config.log.journal_socket)?;
         let messages = config.log.hypervisor.then(|| {
             Messages::open(&config, &state, &logs, events.as_mut())
                 .inspect_err(|error| {
@@ -182,6 +185,7 @@ impl Server {
             left: service::Store::inherited(),
             ending: false,
             logs,
+            journal,
             hypervisor,
             events,
             store,

@@ -29,6 +29,7 @@ impl Server {
             out_waiting: console.waiting().0,
             in_waiting: console.waiting().1,
             log_lost: console.log_lost(),
+            journal_lost: console.journal_lost(),
             state: "connected".to_owned(),
         });
         let channels = self.channels.iter().map(|channel| ConsoleStatus {
@@ -47,6 +48,7 @@ impl Server {
             dropped: 0,
             lost: 0,
             log_lost: 0,
+            journal_lost: 0,
             out_waiting: channel.waiting().0,
             in_waiting: channel.waiting().1,
             state: self.channel_state(channel),
@@ -73,6 +75,7 @@ impl Server {
                 out_waiting: 0,
                 in_waiting: 0,
                 log_lost: 0,
+                journal_lost: 0,
                 state: failure.why.clone(),
             });
         let mut consoles: Vec<ConsoleStatus> = served.chain(channels).chain(failed).collect();

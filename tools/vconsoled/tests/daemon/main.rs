@@ -6,6 +6,7 @@ mod channels;
 mod control;
 mod hostile;
 mod hypervisor;
+mod journal;
 mod logs;
 mod metrics;
 mod peer;
