@@ -82,9 +82,15 @@ impl Config {
 
     /// Runs `xl create` with `options` on it, whatever comes of it.
     pub(crate) fn xl_create(&self, options: &[&str]) -> Result<Finished> {
+        let path = self.file()?;
+        command::run("xl", &[&["create"], options, &[&path]].concat(), XL)
+    }
+
+    /// Writes the file, and gives its path.
+    pub(crate) fn file(&self) -> Result<String> {
         let path = format!("/tmp/{}.cfg", self.name);
         fs::write(&path, self.text()).with_context(|| format!("writing {path}"))?;
-        command::run("xl", &[&["create"], options, &[&path]].concat(), XL)
+        Ok(path)
     }
 
     /// Makes the guest and lets it run.
@@ -103,7 +109,8 @@ impl Config {
         self.created()
     }
 
-    fn created(&self) -> Result<Guest> {
+    /// The guest of that name, which somebody has just made.
+    pub(crate) fn created(&self) -> Result<Guest> {
         Ok(Guest {
             name: self.name.clone(),
             domid: domid(&self.name)?,

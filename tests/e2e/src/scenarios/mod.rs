@@ -4,6 +4,7 @@
 mod boot;
 mod breaks;
 mod channel;
+mod clients;
 mod config;
 mod demo;
 mod life;
@@ -58,6 +59,13 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: transfer::both,
+    },
+    Scenario {
+        name: "xl-console",
+        about: "xl create -c, xl console with each option, and vconsole beside it",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: clients::xl_console,
     },
     Scenario {
         name: "transfer",

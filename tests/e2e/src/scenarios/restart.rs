@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The daemon ends and comes back while a guest talks.
 
+use std::fs::File;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -36,6 +38,13 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
     for line in Line::BOTH {
         shells.push((line, Shell::open(name, line)?));
     }
+    // On a socket, where a restart must not show in the bytes.
+    let seen = format!("/tmp/{name}.seen");
+    let mut viewer = Command::new("vconsole")
+        .args(["attach", &format!("{name}/vuart0")])
+        .stdin(Stdio::piped())
+        .stdout(File::create(&seen)?)
+        .spawn()?;
     for (_, shell) in &mut shells {
         shell.console.send(&format!(
             "seq {LINES} | sed 's/.*/count &./'; echo all \"\"counted\r"
@@ -69,6 +78,17 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
     std::thread::sleep(Duration::from_secs(1));
     let again = daemon.start_again();
     report.check_ok("another daemon serves", again);
+    let complete = command::poll(Duration::from_secs(40), || {
+        std::fs::read_to_string(&seen).is_ok_and(|text| text.contains(ALL))
+    });
+    viewer.kill()?;
+    viewer.wait()?;
+    let (good, detail) = counted(&String::from_utf8_lossy(&std::fs::read(&seen)?));
+    report.check(
+        "vconsole attach shows every byte once",
+        complete && good,
+        detail,
+    );
     for (line, mut shell) in shells {
         let complete = command::poll(Duration::from_secs(40), || {
             daemon::log(name, line).is_ok_and(|log| log.contains(ALL))
