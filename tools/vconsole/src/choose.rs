@@ -10,6 +10,9 @@ use crate::daemon::Row;
 
 /// The console for whoever names a domain alone.
 const DEFAULT: &str = "pv0";
+/// The kind of those that are for one program at a time, on a socket or a pty
+/// of their own.
+const CHANNEL: &str = "channel";
 
 /// One console of one domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,9 @@ pub(crate) fn named(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
         .iter()
         .find(|row| row.console == console || row.console.strip_suffix('0') == Some(console))
     {
+        if row.kind == CHANNEL {
+            bail!("{console:?} of {domain:?} is a channel, at {}", row.tty);
+        }
         return Ok(Choice::of(row));
     }
     let known: Vec<&str> = rows.iter().map(|row| row.console.as_str()).collect();
@@ -77,6 +83,12 @@ pub(crate) fn for_break(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
 
 /// The console of the only domain; with several, one that the user chooses.
 pub(crate) fn any(rows: &[Row], ask: bool) -> anyhow::Result<Choice> {
+    let consoles: Vec<Row> = rows
+        .iter()
+        .filter(|row| row.kind != CHANNEL)
+        .cloned()
+        .collect();
+    let rows = &consoles[..];
     let Some(first) = rows.first() else {
         bail!("no domain has a console");
     };
@@ -97,7 +109,7 @@ fn of_domain(rows: &[Row], domain: &str) -> Option<Choice> {
     let row = rows
         .iter()
         .find(|row| row.console == DEFAULT)
-        .or(rows.first())?;
+        .or(rows.iter().find(|row| row.kind != CHANNEL))?;
     Some(Choice::of(row))
 }
 
@@ -161,6 +173,17 @@ mod tests {
                 ..Row::default()
             })
             .collect()
+    }
+
+    #[test]
+    fn a_channel_is_not_for_people() {
+        let mut rows = rows(&[(1, "web", "channel1"), (2, "db", "pv0")]);
+        rows[0].kind = "channel".into();
+        rows[0].tty = "/run/agent.sock".into();
+        let why = short(named(&rows, "web/channel1"));
+        assert!(why.ends_with("is a channel, at /run/agent.sock"), "{why}");
+        assert!(short(named(&rows, "web")).contains("no domain"));
+        assert_eq!(short(any(&rows, false)), "2/pv0");
     }
 
     fn short(choice: anyhow::Result<Choice>) -> String {
