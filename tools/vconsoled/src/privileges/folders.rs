@@ -38,36 +38,40 @@ pub(super) fn own(config: &Config) -> impl Iterator<Item = &Path> {
 }
 
 pub(super) fn make(config: &Config, owner: Option<Uid>) -> anyhow::Result<()> {
-    for folder in of_sockets(config) {
-        let made = make_one(folder, 0o755)?;
-        if let Some(owner) = owner
-            && (made || holds_only_ours(folder, config))
-        {
+    let shared = of_sockets(config).map(|folder| (folder, 0o755));
+    for (folder, mode) in shared.chain(own(config).map(|folder| (folder, 0o750))) {
+        let made = make_one(folder, mode)?;
+        let Some(owner) = owner else { continue };
+        if made || holds_only_ours(folder, config)? {
             give(folder, owner)?;
-        }
-    }
-    for folder in own(config) {
-        make_one(folder, 0o750)?;
-        if let Some(owner) = owner {
-            give(folder, owner)?;
+        } else if fs::metadata(folder)?.uid() == 0 {
+            tracing::warn!(
+                "the folder {} holds what is not ours and stays root's; user {owner} may have no \
+                 way to write there: choose another, or give it to that user",
+                folder.display()
+            );
         }
     }
     let Some(owner) = owner else { return Ok(()) };
     if let Some(logs) = logs(config) {
-        let ours = |name: &[u8]| name.starts_with(b"guest-") || name.starts_with(b"hypervisor.log");
-        give_files(logs, owner, ours)?;
+        give_entries(logs, owner, is_log)?;
     }
-    if let Some(state) = &config.state_dir {
-        give_files(state, owner, |_| true)?;
-    }
-    if let Some(consoles) = &config.sockets.consoles {
-        for entry in fs::read_dir(consoles)?.flatten() {
-            if entry.file_type()?.is_dir() {
-                give(&entry.path(), owner)?;
-            }
-        }
+    let folders = [&config.state_dir, &config.sockets.consoles];
+    for folder in folders.into_iter().flatten() {
+        give_entries(folder, owner, is_state)?;
     }
     Ok(())
+}
+
+/// What xenconsoled and we call logs.
+fn is_log(name: &[u8]) -> bool {
+    name.starts_with(b"guest-") || name.starts_with(b"hypervisor.log")
+}
+
+/// What histories and the folders of sockets are called: they begin with a
+/// domain's number.
+fn is_state(name: &[u8]) -> bool {
+    name.first().is_some_and(u8::is_ascii_digit) || name == b"hypervisor" || name == b"by-name"
 }
 
 /// Whether it was not there.
@@ -81,25 +85,25 @@ fn make_one(folder: &Path, mode: u32) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Whether a folder is there for our sockets, and is no /run.
-fn holds_only_ours(folder: &Path, config: &Config) -> bool {
+/// Whether a folder is there for us alone, and is no /run or /var/log.
+fn holds_only_ours(folder: &Path, config: &Config) -> anyhow::Result<bool> {
     let sockets = &config.sockets;
-    let ours = [
+    let paths = [
         &sockets.control,
         &sockets.metrics,
         &sockets.consoles,
         &config.state_dir,
     ];
-    let Ok(mut entries) = fs::read_dir(folder) else {
-        return false;
-    };
-    entries.all(|entry| {
-        entry.is_ok_and(|entry| {
-            let path = entry.path();
-            let known = ours.into_iter().flatten().chain(&config.process.folders);
-            known.into_iter().any(|one| *one == path)
-        })
-    })
+    for entry in fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.as_encoded_bytes();
+        let mut known = paths.into_iter().flatten().chain(&config.process.folders);
+        if !known.any(|one| *one == path) && !is_log(name) && !is_state(name) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Gives away what is root's; the group stays, for those who read logs by it.
@@ -113,14 +117,14 @@ fn give(path: &Path, owner: Uid) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives away files that xenconsoled wrote, or we did before we had a user.
-fn give_files(folder: &Path, owner: Uid, ours: impl Fn(&[u8]) -> bool) -> anyhow::Result<()> {
+/// Gives away what xenconsoled wrote, or we did before we had a user.
+fn give_entries(folder: &Path, owner: Uid, ours: impl Fn(&[u8]) -> bool) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
         let entry = entry?;
         let metadata = entry.metadata()?;
         // Another name of a file may lie where it must stay root's.
-        let file = metadata.is_file() && metadata.nlink() == 1;
-        if file && ours(entry.file_name().as_encoded_bytes()) {
+        let alone = metadata.is_dir() || metadata.is_file() && metadata.nlink() == 1;
+        if alone && ours(entry.file_name().as_encoded_bytes()) {
             give(&entry.path(), owner)?;
         }
     }
