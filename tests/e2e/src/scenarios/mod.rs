@@ -167,7 +167,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "daemon-kill",
-        about: "the daemon is killed and comes back: both consoles work, nothing is lost",
+        about: "the daemon is killed and comes back: both consoles work, every byte is logged once",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: restart::kill,
