@@ -34,6 +34,7 @@ const ANSWERED: &[libc::c_long] = &[
     libc::SYS_copy_file_range,
     // Files.
     libc::SYS_openat,
+    libc::SYS_openat2,
     libc::SYS_fstat,
     libc::SYS_newfstatat,
     libc::SYS_statx,

@@ -106,7 +106,10 @@ fn daemon(config: &str) {
             "reopen" => daemon.handle.reopen_logs(),
             "in force" => println!("{in_force}"),
             "guest" => println!("{}", privileges::talk(&machine)),
-            path => println!("{}", privileges::attempt(path)),
+            other => match other.strip_prefix("channel ") {
+                Some(path) => println!("{}", privileges::channel(&machine, path)),
+                None => println!("{}", privileges::attempt(other)),
+            },
         }
     }
     daemon.stop().unwrap();

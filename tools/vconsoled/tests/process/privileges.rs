@@ -2,14 +2,16 @@
 //! What a daemon can do once it has given up what it does not need.
 
 use std::fs::Permissions;
+use std::io::Read as _;
 use std::net::UdpSocket;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use xen_io::fake::Machine;
 
 use crate::Process;
-use crate::support::{PV, Serial as _, Viewer, guest};
+use crate::support::{PV, PvDriver, Serial as _, Viewer, guest, wait_for};
 
 /// Debian's user without rights.
 const NOBODY: u32 = 65534;
@@ -24,6 +26,21 @@ pub(crate) fn talk(machine: &Machine) -> String {
     viewer.write(b"ok");
     let answered = pv.receive(2);
     format!("{}{}", said.escape_ascii(), answered.escape_ascii())
+}
+
+/// In the daemon's process: a guest with a channel at `path` says something.
+pub(crate) fn channel(machine: &Machine, path: &str) -> String {
+    let domid = machine.create_domain("channel").unwrap();
+    let backend = [("connection", "socket"), ("path", path)];
+    let mut frontend = machine.add_frontend(domid, 1, &backend).unwrap();
+    machine.introduce(domid);
+    let mut driver = PvDriver(frontend.connect().unwrap());
+    let mut client = wait_for("the channel", || UnixStream::connect(path).ok());
+    client.set_nonblocking(true).unwrap();
+    driver.send(b"said");
+    let mut bytes = [0; 16];
+    let length = wait_for("its bytes", || client.read(&mut bytes).ok());
+    bytes[..length].escape_ascii().to_string()
 }
 
 /// In the daemon's process: tries what it has no business with.
@@ -70,8 +87,12 @@ pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {
     let place = place("user = \"\"\nsandbox = true");
     let outside = place.dir.path().join("outside");
     std::fs::write(&outside, "precious").unwrap();
-    let mut daemon = Process::start(&place.config, &[]);
+    let channels = place.dir.path().join("channels");
+    let folders = format!("folders = [\"{}\"]", channels.display());
+    let mut daemon = Process::start(&place.config.replace("folders = []", &folders), &[]);
     assert_eq!(daemon.ask("guest"), "said\\nok");
+    let request = format!("channel {}", channels.join("agent.sock").display());
+    assert_eq!(daemon.ask(&request), "said");
     let in_force = daemon.ask("in force");
     assert!(in_force.contains("system calls filtered"), "{in_force}");
     assert_eq!(daemon.ask("run"), "PermissionDenied");
