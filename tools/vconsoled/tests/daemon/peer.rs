@@ -28,6 +28,8 @@ pub(crate) enum Frame {
 pub(crate) struct Attached {
     pub(crate) stream: UnixStream,
     pub(crate) answer: Value,
+    /// What came in a frame beyond what was asked for.
+    ahead: Vec<u8>,
 }
 
 /// Connects, with patience enough for a busy machine.
@@ -64,7 +66,11 @@ impl Attached {
     pub(crate) fn new(socket: &Path, members: &str) -> Self {
         let (stream, answer) = request(socket, members);
         assert!(answer["error"].is_null(), "{answer}");
-        Self { stream, answer }
+        Self {
+            stream,
+            answer,
+            ahead: Vec::new(),
+        }
     }
 
     pub(crate) fn position(&self) -> u64 {
@@ -96,6 +102,20 @@ impl Attached {
             }
         }
         assert_eq!(bytes.len(), length, "more than was asked for");
+        bytes
+    }
+
+    /// So many bytes of the stream, none of them lost; the rest is kept for
+    /// the next call.
+    pub(crate) fn read_some(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.ahead);
+        while bytes.len() < length {
+            match self.frame() {
+                Frame::Data(more) => bytes.extend(more),
+                other => panic!("{other:?} after {} of {length} bytes", bytes.len()),
+            }
+        }
+        self.ahead = bytes.split_off(length);
         bytes
     }
 

@@ -227,6 +227,34 @@ fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
 }
 
 #[test]
+fn where_output_is_kept_the_guest_waits_for_the_quickest_viewer() {
+    let sockets = Sockets::new();
+    let machine = Machine::new();
+    let (_, _pv, mut uart) = guest(&machine, "guest");
+    let mut config = sockets.config();
+    config.overflow = vconsoled::console::Overflow::Keep;
+    let _daemon = Daemon::start(&machine, config);
+    let mut viewer = Attached::new(&sockets.control(), r#""domid":1,"console":"vuart0""#);
+    let sent = noise(3_000_000);
+    let to_send = sent.clone();
+    let guest = std::thread::spawn(move || uart.send(&to_send));
+    // More than everything on the way holds.
+    assert!(viewer.read_some(1000) == sent[..1000]);
+    wait_for("a full ring", || {
+        let status = status(&sockets.control());
+        let row = status
+            .consoles
+            .into_iter()
+            .find(|one| one.console == "vuart0")?;
+        (row.out_waiting == 2048).then_some(())
+    });
+    assert!(!guest.is_finished(), "the guest waits");
+    let rest = viewer.read_some(sent.len() - 1000);
+    assert!(rest == sent[1000..], "and nothing is lost");
+    guest.join().unwrap();
+}
+
+#[test]
 fn history_is_shown_as_far_as_it_is_wanted() {
     let sockets = Sockets::new();
     let machine = Machine::new();
