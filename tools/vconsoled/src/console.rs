@@ -30,6 +30,9 @@ pub(crate) const BUDGET: usize = 16 * 1024;
 
 /// How long output is kept for the viewers of the last daemon to come back.
 const RETURN: Duration = Duration::from_secs(10);
+/// When to look again whether the log has caught up.
+const LOG_PAUSE: Duration = Duration::from_millis(1);
+
 /// What looking for input is reckoned to cost, in bytes.
 const LOOK: usize = 64;
 
@@ -300,10 +303,14 @@ impl Console {
         now: Instant,
     ) -> io::Result<Next> {
         self.flush()?;
-        let drained = self.take_output(events)?;
+        let behind = (self.log.as_ref()).is_some_and(|log| log.is_behind(self.history.end(), now));
+        let drained = !behind && self.take_output(events)?;
         let more_input = self.give_input(events)?;
         let more_output = self.flush()?;
         let more = more_output || more_input;
+        if behind && !more {
+            return Ok(Next::At(now + LOG_PAUSE));
+        }
         if !drained {
             // Kept for a viewer: the pty says when there is room again.
             let waits = self.room() == 0;

@@ -2,7 +2,8 @@
 //! Logs of consoles. One thread writes all of them, because a disk can block
 //! and a guest must not: each log pulls from its console's [`History`] what it
 //! has not written yet, and loses bytes only when the disk is away for longer
-//! than the history lasts.
+//! than the history lasts. A disk that is merely slower than a guest slows that
+//! guest down.
 //!
 //! After each write a note in the history says how far the log got and how
 //! long its file is, so that the next daemon cuts off what a killed one wrote
@@ -13,6 +14,7 @@ pub(crate) mod journal;
 mod text;
 mod writer;
 
+use std::cell::Cell;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Filter;
 use crate::history::{CAPACITY, History, Note};
@@ -31,6 +33,8 @@ use writer::{Command, Writer};
 const NAME_MAX: usize = 128;
 /// Most logs of consoles that have gone which may wait for a blocked disk.
 const CLOSING_MAX: usize = 64;
+/// How long the disk may take for one write before guests go on without it.
+pub const GRACE: Duration = Duration::from_millis(100);
 /// Most output that waits for a blocked disk, in bytes, all logs together.
 pub const WAITING_MAX: u64 = 64 * 1024 * 1024;
 
@@ -71,6 +75,8 @@ struct Counts {
     open: AtomicUsize,
     /// Of those open, how many belong to consoles that have gone.
     closing: AtomicUsize,
+    /// Writes that were done, of all logs together.
+    writes: AtomicU64,
 }
 
 /// What a log and its writer know of each other.
@@ -108,6 +114,8 @@ pub struct Log {
     inbox: Inbox,
     /// To remove when it is complete.
     state: Option<PathBuf>,
+    /// How many writes were done when we last looked, and when that was news.
+    seen: Cell<(u64, Instant)>,
 }
 
 impl Logs {
@@ -148,6 +156,7 @@ impl Logs {
             shared,
             inbox: self.inbox.clone(),
             state: None,
+            seen: Cell::new((0, Instant::now())),
         }
     }
 
@@ -194,6 +203,24 @@ impl Log {
     pub fn allowance(&self) -> u64 {
         let logs = self.inbox.counts.open.load(Ordering::Relaxed).max(1);
         (WAITING_MAX / logs as u64).min(CAPACITY)
+    }
+
+    /// Whether the log is about to lose bytes of a history that goes up to
+    /// `end`, although the disk answers: the guest may then wait for it. A
+    /// disk that has not answered for [`GRACE`] is waited for no longer.
+    #[must_use]
+    pub fn is_behind(&self, end: u64, now: Instant) -> bool {
+        let behind = end.saturating_sub(self.position());
+        if self.failed() || behind < self.allowance() / 4 * 3 {
+            return false;
+        }
+        let writes = self.inbox.counts.writes.load(Ordering::Relaxed);
+        let (seen, since) = self.seen.get();
+        if seen != writes {
+            self.seen.set((writes, now));
+            return true;
+        }
+        now.saturating_duration_since(since) < GRACE
     }
 
     /// Bytes that are missing from the log.

@@ -186,7 +186,7 @@ impl Writer {
         let Some(log) = self.logs.get_mut(&id) else {
             return;
         };
-        match log.step() {
+        match log.step(&self.counts) {
             Ok(true) => self.make_ready(id),
             Ok(false) if log.closing => {
                 if let Some(state) = log.state.take() {
@@ -245,7 +245,7 @@ impl Open {
 
     /// Writes some of what there is; `true` when there may be more. On failure
     /// nothing was written.
-    fn step(&mut self) -> io::Result<bool> {
+    fn step(&mut self, counts: &Counts) -> io::Result<bool> {
         // First: what is told of from here on is told of again.
         self.shared.told.swap(false, Ordering::AcqRel);
         let Some(history) = self.shared.history().clone() else {
@@ -256,12 +256,17 @@ impl Open {
             Some(file) => self.open_again(&history, file),
             None => self.open(&history)?,
         };
-        let more = self.write(&history, &mut file);
+        let more = self.write(&history, &mut file, counts);
         self.file = Some(file);
         more
     }
 
-    fn write(&mut self, history: &History, file: &mut LogFile) -> io::Result<bool> {
+    fn write(
+        &mut self,
+        history: &History,
+        file: &mut LogFile,
+        counts: &Counts,
+    ) -> io::Result<bool> {
         let mut raw = [0; BATCH];
         let length = self.cursor.peek(history, &mut raw)?;
         if length == 0 {
@@ -282,6 +287,7 @@ impl Open {
             }
         }
         file.append(&bytes)?;
+        counts.writes.fetch_add(1, Ordering::Relaxed);
         self.text = text;
         self.cursor.advance(raw.len());
         self.note(history, file);

@@ -81,6 +81,10 @@ fn main() -> ExitCode {
             restart::a_disk_that_does_not_answer_delays_no_guest,
         ),
         test(
+            "a_disk_that_is_slow_slows_the_guest_and_loses_nothing",
+            restart::a_disk_that_is_slow_slows_the_guest_and_loses_nothing,
+        ),
+        test(
             "a_full_disk_costs_what_does_not_fit_and_no_more",
             restart::a_full_disk_costs_what_does_not_fit_and_no_more,
         ),

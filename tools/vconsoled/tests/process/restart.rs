@@ -388,6 +388,31 @@ pub(crate) fn a_disk_that_does_not_answer_delays_no_guest() {
     assert!(kept.len() >= 1_000_000 && flood.ends_with(kept));
 }
 
+pub(crate) fn a_disk_that_is_slow_slows_the_guest_and_loses_nothing() {
+    let host = Host::new("size = 0");
+    let (_, mut pv, _uart) = guest(&host.machine, "guest");
+    let daemon = host.start(|_| ());
+    pv.send(b"\n");
+    let log = host.log("guest-guest.log");
+    let length = || std::fs::metadata(&log).map_or(0, |log| log.len());
+    wait_for("the log", || (length() == 1).then_some(()));
+    let mut tracer = Tracer::hold(&daemon.0, "logs");
+    let sender = std::thread::spawn(move || {
+        for chunk in pattern(0, 4_000_000).chunks(10_000) {
+            pv.send(chunk);
+        }
+    });
+    let deadline = Instant::now() + 6 * PATIENCE;
+    tracer.slow_down(Duration::from_micros(300), || {
+        assert!(Instant::now() < deadline, "{} bytes in the log", length());
+        length() >= 4_000_001 || sender.is_finished() && length() > 3_500_000
+    });
+    sender.join().unwrap();
+    drop(tracer);
+    daemon.stop();
+    same("the log", &host.logged("guest-guest.log")[1..], 4_000_000);
+}
+
 pub(crate) fn a_full_disk_costs_what_does_not_fit_and_no_more() {
     let host = Host::new("size = 0");
     let (_, mut pv, _uart) = guest(&host.machine, "guest");

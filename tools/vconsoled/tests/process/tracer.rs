@@ -89,6 +89,20 @@ impl Tracer {
         seen
     }
 
+    /// Lets the process run until it is `done`, each system call taking so
+    /// much longer.
+    pub(crate) fn slow_down(&mut self, pause: Duration, done: impl Fn() -> bool) {
+        for thread in &self.threads {
+            ptrace::syscall(*thread, None).unwrap();
+        }
+        while !done() {
+            if let Some(WaitStatus::PtraceSyscall(thread)) = self.wait(REST) {
+                std::thread::sleep(pause);
+                ptrace::syscall(thread, None).unwrap();
+            }
+        }
+    }
+
     /// Kills the process where it stands.
     pub(crate) fn kill(self, mut daemon: Running) {
         daemon.0.kill().unwrap();
@@ -129,7 +143,11 @@ impl Tracer {
 impl Drop for Tracer {
     fn drop(&mut self) {
         for thread in &self.threads {
-            // One that is gone or runs cannot be let go of, and need not be.
+            if ptrace::detach(*thread, None).is_ok() || ptrace::interrupt(*thread).is_err() {
+                continue;
+            }
+            // It was running, and cannot be let go of before it stands.
+            let _stopped = waitpid(*thread, Some(WaitPidFlag::__WALL));
             let _gone = ptrace::detach(*thread, None);
         }
     }
