@@ -11,6 +11,7 @@ mod logs;
 mod metrics;
 mod peer;
 mod serving;
+mod state;
 mod support;
 mod trouble;
 mod viewers;
