@@ -145,9 +145,11 @@ fn a_guest_that_does_not_read(terminal: &mut Terminal, checks: &mut Checks) -> R
     terminal.send("echo k\"\"ept-$(wc -c </tmp/typed)-\r")?;
     terminal.expect("kept-", SHORT)?;
     let count = terminal.expect("-", SHORT)?.parse().unwrap_or(0);
+    // At least the device's FIFO and what is typed ahead of it; beyond that it
+    // is a race between the typist and the guest's CPU.
     checks.check(
         "what had a place was kept",
-        (4000..6000).contains(&count),
+        (32 + 128..=6000).contains(&count),
         format!("{count} of 6000 characters"),
     );
     Ok(())
