@@ -126,10 +126,10 @@ fn to_guest(report: &mut Report, shell: &mut Shell, client: &mut UnixStream) -> 
 
 /// The other channel is a console like any.
 fn pty(report: &mut Report, name: &str, shell: &mut Shell) -> Result<()> {
-    let mut console = Console::spawn("xl", &["console", "-n", "2", name])?;
+    let mut console = Console::spawn("xl", &["console", "-t", "pv", "-n", "2", name])?;
     shell.run("echo over the pty >/dev/hvc2", SHORT)?;
     report.check_ok(
-        "xl console -n 2 shows the channel",
+        "xl console -t pv -n 2 shows the channel",
         console.expect("over the pty", SHORT),
     );
     shell
