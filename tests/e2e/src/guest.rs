@@ -54,6 +54,14 @@ impl Config {
             .with("on_crash = \"destroy\"")
     }
 
+    /// A bare-metal guest of `tests/firmware`, by its image's name.
+    pub(crate) fn firmware(name: &str, image: &str) -> Self {
+        Self::new(
+            name,
+            &[&format!("kernel = \"/guest/{image}\""), "memory = 32"],
+        )
+    }
+
     /// With the full PL011.
     pub(crate) fn pl011(self) -> Self {
         self.with("pl011 = 1")

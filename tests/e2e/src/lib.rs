@@ -37,6 +37,7 @@ pub mod runner;
 mod scenarios;
 mod shell;
 mod spare;
+pub mod suite;
 
 use serde::Serialize;
 

@@ -40,6 +40,12 @@ pub trait Target {
     /// The level of the combined interrupt, UARTINTR.
     fn line(&mut self) -> bool;
 
+    /// Takes the interrupt if it is delivered. A system may deliver it once
+    /// more than its line says, or, where the line is no level, once only.
+    fn interrupted(&mut self) -> bool {
+        self.line()
+    }
+
     /// The peer takes output (all there is, or `take` bytes while it is held),
     /// shows `output` what it took, and sends `input`.
     fn exchange(&mut self, take: u16, input: &[u8], output: &mut dyn FnMut(&[u8]));

@@ -6,9 +6,11 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::conformance;
 use crate::demo;
 use crate::dirs::cargo;
 use crate::host;
+use crate::image;
 use crate::package;
 use crate::packages::Packages;
 use crate::programs;
@@ -101,8 +103,12 @@ impl Options {
             }));
         }
         count.add(unit_tests(steps));
+        count.add(single("firmware lints", || image::lint_firmware(steps)));
         count.add(single("package", || package::run(steps)));
         count.add(single("embedded demo", || demo::embedded(steps)));
+        for result in conformance::quick(steps) {
+            count.add(single("conformance", || result));
+        }
         if !self.fast {
             let chosen = Chosen::all();
             match Bench::prepare(steps).and_then(|bench| bench.run(&chosen)) {

@@ -6,6 +6,8 @@ mod breaks;
 mod channel;
 mod clients;
 mod config;
+mod conformance;
+mod crates;
 mod demo;
 mod life;
 mod login;
@@ -236,6 +238,20 @@ pub(crate) const ALL: &[Scenario] = &[
         run: params::params,
     },
     Scenario {
+        name: "crate-guests",
+        about: "guests on the crates arm-pl011-uart and arm_pl011: text delivered, typing echoed",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: crates::guests,
+    },
+    Scenario {
+        name: "conformance",
+        about: "every case of the conformance suite, run by a bare-metal guest",
+        needs: Machine::DEFAULT,
+        limit: LIMIT + conformance::WHOLE.as_secs(),
+        run: conformance::ours,
+    },
+    Scenario {
         name: "gicv2",
         about: "the same boot on a machine with a GICv2",
         needs: Machine {
@@ -254,5 +270,15 @@ pub(crate) const ALL: &[Scenario] = &[
         },
         limit: LIMIT,
         run: boot::stock_hypervisor,
+    },
+    Scenario {
+        name: "conformance-stock",
+        about: "the same cases on Xen's own UART, whatever comes of them",
+        needs: Machine {
+            hypervisor: Hypervisor::Stock,
+            ..Machine::DEFAULT
+        },
+        limit: LIMIT + conformance::WHOLE.as_secs(),
+        run: conformance::stock,
     },
 ];

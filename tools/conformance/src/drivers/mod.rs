@@ -28,7 +28,7 @@ pub trait Driver {
     /// Sends, or starts to; at most 1024 bytes.
     fn send(&mut self, uart: &mut Uart<'_>, bytes: &[u8]) -> Verdict;
 
-    /// The interrupt handler, called while the line is high.
+    /// The interrupt handler.
     fn interrupt(&mut self, uart: &mut Uart<'_>) -> Verdict {
         uart.fail("interrupts of a polled driver", 1, 0)
     }
@@ -97,11 +97,11 @@ const MOST_AT_ONCE: usize = 2048;
 /// counts as stuck.
 const STORM: u32 = 64;
 
-/// Runs the handler while the line is high. Returns the calls.
+/// Runs the handler while interrupts are delivered. Returns the calls.
 pub fn serve(driver: &mut impl Driver, uart: &mut Uart<'_>) -> Verdict<u32> {
     let mut calls = 0;
     let mut idle = 0;
-    while uart.line() {
+    while uart.interrupted() {
         let before = driver.queues().progress();
         driver.interrupt(uart)?;
         calls += 1;
@@ -135,18 +135,21 @@ pub fn exchange(
     let mut interrupts = serve(driver, uart)?;
     driver.send(uart, output)?;
     let mut chunks = input.chunks(pace.unwrap_or(16).into());
-    let finished = |uart: &Uart<'_>, driver: &dyn Driver| {
-        uart.output().len() >= output.len() && driver.queues().received().len() >= input.len()
+    let finished = |driver: &dyn Driver| {
+        let queues = driver.queues();
+        queues.to_send.is_empty() && queues.received.len() >= input.len()
     };
     for _ in 0..10 + 2 * (output.len() + input.len()) {
         interrupts += serve(driver, uart)?;
         driver.poll(uart)?;
-        if finished(uart, driver) {
+        if finished(driver) {
             break;
         }
         uart.turn(pace.unwrap_or(u16::MAX), chunks.next().unwrap_or_default());
     }
     uart.outputs(output)?;
+    // What the last drain raised is the driver's to end.
+    interrupts += serve(driver, uart)?;
     let received = driver.queues().received();
     for (&seen, &expected) in received.iter().zip(input) {
         uart.check("a byte the driver got", seen.into(), expected.into())?;

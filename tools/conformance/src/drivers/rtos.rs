@@ -220,8 +220,9 @@ impl Driver for ArceOs {
     }
 
     fn interrupt(&mut self, uart: &mut Uart<'_>) -> Verdict {
-        uart.has(reg::MIS, int::RX)?;
-        self.0.receive_all(uart);
+        if uart.any(reg::MIS, int::RX) {
+            self.0.receive_all(uart);
+        }
         uart.write(reg::ICR, int::ALL);
         Ok(())
     }

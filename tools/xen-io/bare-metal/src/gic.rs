@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! One shared interrupt of a GICv3 (Arm IHI 0069), taken when it is asked for.
+//! One shared interrupt of a `GICv3` (Arm IHI 0069), taken when it is asked for.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -68,6 +68,16 @@ impl Interrupt {
             );
         }
         Some(Self(()))
+    }
+
+    /// Sleeps until the interrupt is pending, and takes it.
+    pub fn wait(&mut self) {
+        while !self.take() {
+            // SAFETY: a masked interrupt that is pending ends it too.
+            unsafe {
+                asm!("wfi", options(nomem, nostack));
+            }
+        }
     }
 
     /// Lets the interrupt in if it is pending, once; whether it came.

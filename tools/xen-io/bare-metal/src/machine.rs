@@ -76,11 +76,9 @@ fn cells(node: FdtNode<'_, '_>, name: &str) -> Option<[u32; 3]> {
 impl Stream {
     /// Sends bytes, however long that takes.
     pub fn put(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            match &mut self.0 {
-                Kind::Semihosting => semihosting::put(byte),
-                Kind::Xen(console) => console.put(byte),
-            }
+        match &mut self.0 {
+            Kind::Semihosting => bytes.iter().for_each(|&byte| semihosting::put(byte)),
+            Kind::Xen(console) => console.put(bytes),
         }
     }
 

@@ -148,17 +148,17 @@ impl Console {
         })
     }
 
-    pub(crate) fn put(&mut self, byte: u8) {
-        loop {
-            match self.ring.try_send(byte) {
-                Sent::Quiet => return,
-                Sent::Ring => return self.notify(),
-                Sent::Full => {
-                    self.notify();
-                    yield_cpu();
-                }
+    /// Sends bytes and notifies the backend once, unless it has to make room.
+    /// The ring's own advice is for an end that also takes the backend's
+    /// events, which this one never does.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            while self.ring.try_send(byte) == Sent::Full {
+                self.notify();
+                yield_cpu();
             }
         }
+        self.notify();
     }
 
     /// Waits for a byte.

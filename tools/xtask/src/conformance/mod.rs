@@ -4,14 +4,16 @@
 mod model;
 mod qemu;
 mod results;
+mod xen;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use self::results::{Ending, Results};
 use crate::image::{CONFORMANCE, Firmware};
+use crate::scenarios::Bench;
 use crate::step::{Steps, write};
+use e2e::suite::{Ending, Results};
 
 /// Run the conformance suite: one table, a column for each PL011
 #[derive(clap::Args)]
@@ -22,7 +24,13 @@ pub(crate) struct Options {
     /// Write every result, with the reason of each failure, to this file
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Write the table to docs/conformance.md; runs on all
+    #[arg(long, conflicts_with = "targets")]
+    docs: bool,
 }
+
+/// What stands above the table in the documentation.
+const PREFACE: &str = include_str!("preface.md");
 
 /// A PL011 that the suite runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -31,24 +39,30 @@ pub(crate) enum Target {
     Model,
     /// QEMU's own, under firmware
     Qemu,
+    /// The one of Xen as it comes, in a guest
+    XenStock,
+    /// Ours, in a guest of Xen
+    Xen,
 }
 
 impl Target {
     /// Every one, in the order of the table.
-    pub(crate) const ALL: [Self; 2] = [Self::Model, Self::Qemu];
+    pub(crate) const ALL: [Self; 4] = [Self::Model, Self::Qemu, Self::XenStock, Self::Xen];
 
     fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
             Self::Qemu => "qemu",
+            Self::XenStock => "xen-stock",
+            Self::Xen => "xen",
         }
     }
 
     /// Whether a case that fails here is our fault.
     fn is_ours(self) -> bool {
         match self {
-            Self::Model => true,
-            Self::Qemu => false,
+            Self::Model | Self::Xen => true,
+            Self::Qemu | Self::XenStock => false,
         }
     }
 
@@ -65,6 +79,8 @@ impl Target {
                     Ok((results::summary(&results), results))
                 })
             }
+            Self::XenStock => xen::run(&Bench::prepare(steps)?, "conformance-stock"),
+            Self::Xen => xen::run(&Bench::prepare(steps)?, "conformance"),
         }
     }
 }
@@ -85,6 +101,12 @@ impl Options {
         if let Some(path) = &self.json {
             write(path, results::json(&results)? + "\n")?;
         }
+        if self.docs {
+            let path = steps.dirs.root.join("docs/conformance.md");
+            let summary = results::summaries(&results);
+            let table = results::table(&results);
+            write(&path, format!("{PREFACE}\n{summary}\n{table}"))?;
+        }
         for (target, results) in &results {
             println!("{:<10} {}", target.name(), results::summary(results));
         }
@@ -93,6 +115,31 @@ impl Options {
             .filter(|(target, _)| target.is_ours())
             .all(|(_, results)| !results.iter().any(Ending::is_fault)))
     }
+}
+
+/// Runs the suite where no machine with Xen is needed: in how many places, and
+/// whether all is as it must be. In Xen it is a scenario.
+pub(crate) fn quick(steps: &Steps) -> Vec<Result<()>> {
+    [Target::Model, Target::Qemu]
+        .into_iter()
+        .map(|target| {
+            let results = target.run(steps)?;
+            let fault = |ending: &&Ending| {
+                if target.is_ours() {
+                    ending.is_fault()
+                } else {
+                    **ending == Ending::Missing
+                }
+            };
+            let faults = results.iter().filter(fault).count();
+            ensure!(
+                faults == 0,
+                "{faults} cases; `cargo xtask conformance --target {}` shows them",
+                target.name()
+            );
+            Ok(())
+        })
+        .collect()
 }
 
 /// Runs the suite on targets, a step each.

@@ -10,7 +10,7 @@ use vpl011::ring::port::RingPort;
 use vpl011::trap::{Direction, Width};
 use vpl011::{Access, Outcome, Uart};
 
-use super::results::{Ending, Results};
+use e2e::suite::{Ending, Results};
 
 /// A data abort's syndrome with ISV, for a load of 64 bits.
 const WIDE: u64 = 0x24 << 26 | 1 << 24 | 3 << 22;

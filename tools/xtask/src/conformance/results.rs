@@ -3,79 +3,19 @@
 
 use std::fmt::Write as _;
 
-use conformance::protocol::{self, Request};
-use conformance::{Case, Stop, Verdict};
-use serde::{Deserialize, Serialize};
+use conformance::Case;
+use e2e::suite::{Ending, Results};
+use serde::Serialize;
 
 use super::Target;
 
-/// How a case ended on a target.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "ending", content = "why")]
-pub(super) enum Ending {
-    /// As it must.
-    Pass,
-    /// Otherwise.
-    Fail(String),
-    /// It could not be tried.
-    NotApplicable(String),
-    /// The target ended before it.
-    Missing,
-}
-
-impl From<Verdict> for Ending {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Ok(()) => Self::Pass,
-            Err(stop @ Stop::Failed(_)) => Self::Fail(stop.to_string()),
-            Err(stop @ Stop::NotPossible(_)) => Self::NotApplicable(stop.to_string()),
-        }
-    }
-}
-
-impl Ending {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail(_) => "FAIL",
-            Self::NotApplicable(_) => "n/a",
-            Self::Missing => "FAIL (missing)",
-        }
-    }
-
-    /// Whether a target that must pass everything is at fault.
-    pub(super) fn is_fault(&self) -> bool {
-        matches!(self, Self::Fail(_) | Self::Missing)
-    }
-}
-
-/// The endings of all cases on one target, in their order.
-pub(super) type Results = Vec<Ending>;
-
-/// The endings that a suite elsewhere has told so far.
-#[derive(Debug, Default)]
-pub(super) struct Verdicts(Results);
-
-impl Verdicts {
-    /// Takes what is no request to the peer; whether the suite is done.
-    pub(super) fn take(&mut self, request: &Request<'_>) -> bool {
-        if let Request::Verdict { case, ending, why } = *request {
-            let why = String::from_utf8_lossy(why).into_owned();
-            let ending = match ending {
-                protocol::Ending::Passed => Ending::Pass,
-                protocol::Ending::Failed => Ending::Fail(why),
-                protocol::Ending::NotPossible => Ending::NotApplicable(why),
-            };
-            self.0.resize(case.into(), Ending::Missing);
-            self.0.push(ending);
-        }
-        *request == Request::Done
-    }
-
-    /// With a place for each case.
-    pub(super) fn finish(mut self) -> Results {
-        self.0.resize(conformance::all().count(), Ending::Missing);
-        self.0
+/// How a case reads in the table.
+fn word(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Pass => "pass",
+        Ending::Fail(_) => "FAIL",
+        Ending::NotApplicable(_) => "n/a",
+        Ending::Missing => "FAIL (missing)",
     }
 }
 
@@ -132,7 +72,7 @@ pub(super) fn table(results: &[(Target, Results)]) -> String {
     for (case, endings) in rows(results) {
         let _ = write!(table, "| {}::{} | {} |", case.group, case.name, case.source);
         for (_, ending) in endings {
-            let _ = write!(table, " {} |", ending.word());
+            let _ = write!(table, " {} |", word(ending));
         }
         table.push('\n');
     }
@@ -172,4 +112,12 @@ pub(super) fn findings(results: &[(Target, Results)]) -> String {
         }
     }
     text
+}
+
+/// A line on each target.
+pub(super) fn summaries(results: &[(Target, Results)]) -> String {
+    let line = |(target, results): &(Target, Results)| {
+        format!("- {}: {}\n", target.name(), summary(results))
+    };
+    results.iter().map(line).collect()
 }

@@ -11,7 +11,11 @@ use crate::host::RUST_TARGETS;
 use crate::step::{Key, Steps};
 
 /// Its binaries, each with the name of its image.
-const IMAGES: [(&str, &str); 1] = [("conformance-image", CONFORMANCE)];
+const IMAGES: [(&str, &str); 3] = [
+    ("conformance-image", CONFORMANCE),
+    ("arm-pl011-uart-image", "arm-pl011-uart.bin"),
+    ("arm-pl011-image", "arm_pl011.bin"),
+];
 
 /// The conformance suite.
 pub(crate) const CONFORMANCE: &str = "conformance.bin";
@@ -26,11 +30,11 @@ pub(crate) struct Firmware {
 impl Firmware {
     /// Builds every image.
     pub(crate) fn build(steps: &Steps) -> Result<Self> {
-        let built = steps.dirs.target.join(RUST_TARGETS[0]).join("image");
+        let built = target(steps).join(RUST_TARGETS[0]).join("image");
         let folder = steps.dirs.machine("firmware");
         std::fs::create_dir_all(&folder)?;
         steps.always("build firmware", |cx| {
-            cx.run(build_command().current_dir(&cx.dirs.root))?;
+            cx.run(&mut command(steps, "build"))?;
             Ok(("built".into(), ()))
         })?;
         let mut key = Key::default();
@@ -64,16 +68,30 @@ impl Firmware {
     }
 }
 
-fn build_command() -> Command {
+/// Lints the images and what they stand on, for their own target.
+pub(crate) fn lint(steps: &Steps) -> Result<()> {
+    steps.always("clippy firmware", |cx| {
+        let mut clippy = command(steps, "clippy");
+        clippy.args(["--package", "bare-metal", "--lib", "--", "-D", "warnings"]);
+        cx.run(&mut clippy)?;
+        Ok(("clean".into(), ()))
+    })
+}
+
+/// Cargo's folder for the images. It is their own: build scripts of common
+/// crates ask for the variable below, and would run again at each change of
+/// it.
+fn target(steps: &Steps) -> PathBuf {
+    steps.dirs.target.join("firmware")
+}
+
+/// Cargo's `verb` for the images and their target.
+fn command(steps: &Steps, verb: &str) -> Command {
     let mut command = Command::new(cargo());
-    command.args(["build", "--profile", "image", "--package", "firmware"]);
-    command.args([
-        "--features",
-        "images",
-        "--bins",
-        "--target",
-        RUST_TARGETS[0],
-    ]);
+    command.args([verb, "--profile", "image", "--package", "firmware"]);
+    command.args(["--features", "firmware/images", "--bins"]);
+    command.args(["--target", RUST_TARGETS[0], "--target-dir"]);
+    command.arg(target(steps)).current_dir(&steps.dirs.root);
     // As published, arm_pl011 names features of the language that are stable
     // by now, which a stable compiler takes from nobody else.
     command.env("RUSTC_BOOTSTRAP", "arm_pl011");

@@ -11,5 +11,5 @@ pub(crate) mod programs;
 mod u_boot;
 
 pub(crate) use self::dom0::Dom0;
-pub(crate) use self::firmware::{CONFORMANCE, Firmware};
+pub(crate) use self::firmware::{CONFORMANCE, Firmware, lint as lint_firmware};
 pub(crate) use self::kernel::Kernel;

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//! Bare-metal guests on PL011 drivers that others publish, unmodified.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::console::{Console, Line};
+use crate::daemon;
+use crate::guest::Config;
+use crate::report::Report;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The crates; `tests/firmware` has an image for each.
+const CRATES: [&str; 2] = ["arm-pl011-uart", "arm_pl011"];
+
+/// Lines of text that each guest writes before it listens.
+const LINES: usize = 200;
+
+/// A line longer than the FIFO.
+const TYPED: &str = "typed by a person who pastes more than fits into the FIFO";
+
+/// Runs one guest after the other.
+pub(crate) fn guests(report: &mut Report) -> Result<()> {
+    CRATES
+        .into_iter()
+        .try_for_each(|name| guest(report, name).with_context(|| name.to_owned()))
+}
+
+fn guest(report: &mut Report, name: &str) -> Result<()> {
+    let guest = Config::firmware(name, &format!("{name}.bin"))
+        .pl011()
+        .create()?;
+    let mut console = Console::open(&guest.name, Line::Vuart)?;
+    // What it said before the client was there may be past what it shows.
+    console.send("\r")?;
+    console.expect(" interrupts]\r\n", LIMIT)?;
+    let log = daemon::log(&guest.name, Line::Vuart)?;
+    let text: Vec<&str> = log.lines().take(LINES).collect();
+    let wanted: Vec<String> = (0..LINES)
+        .map(|number| format!("{name} line {number:03} of the text"))
+        .collect();
+    report.check(
+        format_args!("{name}: the text, whole and in order"),
+        text == wanted,
+        format_args!("{} lines, the last {:?}", text.len(), text.last()),
+    );
+    console.send(&format!("{TYPED}\r"))?;
+    let echo = console.expect("\r\n[", LIMIT)?;
+    report.check_eq(
+        format_args!("{name}: what was typed comes back"),
+        &String::from_utf8_lossy(&echo).as_ref(),
+        &TYPED,
+    );
+    let interrupts = console.expect(" interrupts]", LIMIT)?;
+    let interrupts: usize = String::from_utf8_lossy(&interrupts).parse()?;
+    report.check(
+        format_args!("{name}: interrupts, at most one a byte"),
+        (2..=TYPED.len() + 2).contains(&interrupts),
+        interrupts,
+    );
+    Ok(())
+}
