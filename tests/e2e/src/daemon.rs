@@ -17,7 +17,7 @@ use crate::command;
 use crate::console::Line;
 
 const SOCKET: &str = "/run/vconsoled/control.sock";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The answer to `status`.
 #[derive(Debug, Deserialize)]

@@ -29,6 +29,7 @@ pub(super) const WHOLE: Duration = Duration::from_secs(600);
 const IMAGE: &str = "conformance.bin";
 
 /// On the private ring of our UART.
+#[expect(clippy::unnecessary_wraps, reason = "as scenarios are")]
 pub(crate) fn ours(report: &mut Report) -> Result<()> {
     let results = run(report, &Config::firmware("conformance", IMAGE).pl011());
     for (case, ending) in conformance::all().zip(&results) {
@@ -48,6 +49,7 @@ pub(crate) fn ours(report: &mut Report) -> Result<()> {
 }
 
 /// On the ring of Xen's own UART, which fails many.
+#[expect(clippy::unnecessary_wraps, reason = "as scenarios are")]
 pub(crate) fn stock(report: &mut Report) -> Result<()> {
     let results = run(report, &Config::firmware("conformance", IMAGE).sbsa());
     let missing = results.iter().filter(|ending| **ending == Ending::Missing);
