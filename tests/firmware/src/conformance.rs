@@ -94,7 +94,9 @@ impl Target for Suite {
         self.interrupted() && self.interrupted()
     }
 
+    /// As in a system, the last one ends when the driver has handled it.
     fn interrupted(&mut self) -> bool {
+        self.interrupt.end();
         self.trap();
         self.interrupt.take()
     }

@@ -22,8 +22,8 @@ const SPECIAL: u32 = 1020;
 
 /// The INTID that `Interrupt` waits for.
 static WANTED: AtomicU32 = AtomicU32::new(SPECIAL);
-/// Times that it was taken.
-static TAKEN: AtomicU32 = AtomicU32::new(0);
+/// The INTID that was taken and not ended; no interrupt's if there is none.
+static ACTIVE: AtomicU32 = AtomicU32::new(SPECIAL);
 
 /// A shared interrupt that is delivered only while it is looked for.
 #[derive(Debug)]
@@ -70,8 +70,10 @@ impl Interrupt {
         Some(Self(()))
     }
 
-    /// Sleeps until the interrupt is pending, and takes it.
+    /// Ends the interrupt that was taken last, sleeps until it is pending again
+    /// and takes it.
     pub fn wait(&mut self) {
+        self.end();
         while !self.take() {
             // SAFETY: a masked interrupt that is pending ends it too.
             unsafe {
@@ -80,9 +82,9 @@ impl Interrupt {
         }
     }
 
-    /// Lets the interrupt in if it is pending, once; whether it came.
+    /// Lets the interrupt in if it is pending; whether it came. It does not
+    /// come again before its [`end`](Self::end).
     pub fn take(&mut self) -> bool {
-        let before = TAKEN.load(Ordering::Relaxed);
         // SAFETY: the vector saves every register and masks interrupts again;
         // what it writes to memory, it writes through atomics.
         unsafe {
@@ -96,7 +98,19 @@ impl Interrupt {
                 "isb",
             );
         }
-        TAKEN.load(Ordering::Relaxed) != before
+        ACTIVE.load(Ordering::Relaxed) == WANTED.load(Ordering::Relaxed)
+    }
+
+    /// Ends the interrupt that was taken, if one was.
+    pub fn end(&mut self) {
+        let intid = ACTIVE.load(Ordering::Relaxed);
+        if intid < SPECIAL {
+            ACTIVE.store(SPECIAL, Ordering::Relaxed);
+            // SAFETY: ends the interrupt that was acknowledged; ICC_EOIR1_EL1.
+            unsafe {
+                asm!("msr S3_0_C12_C12_1, {0}", "isb", in(reg) u64::from(intid), options(nostack));
+            }
+        }
     }
 }
 
@@ -108,14 +122,10 @@ extern "C" fn bare_metal_interrupt() {
     unsafe {
         asm!("mrs {0}, S3_0_C12_C12_0", "dsb sy", out(reg) intid, options(nostack));
     }
-    if intid >= SPECIAL.into() {
-        return;
-    }
-    if intid == u64::from(WANTED.load(Ordering::Relaxed)) {
-        TAKEN.store(TAKEN.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-    // SAFETY: ends the interrupt acknowledged above; ICC_EOIR1_EL1.
-    unsafe {
-        asm!("msr S3_0_C12_C12_1, {0}", "isb", in(reg) intid, options(nostack));
+    // One that went before it was acknowledged is none.
+    if let Ok(intid) = u32::try_from(intid)
+        && intid < SPECIAL
+    {
+        ACTIVE.store(intid, Ordering::Relaxed);
     }
 }
