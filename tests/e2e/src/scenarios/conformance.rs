@@ -15,7 +15,7 @@ use xen_io::{DomId, Gfn, GrantRef, HvmParam, Page, Platform, Port, Resource};
 
 use crate::daemon::Daemon;
 use crate::far_side::FarSide;
-use crate::guest::{self, Config};
+use crate::guest::{self, Config, Guest};
 use crate::report::Report;
 use crate::suite::{Ending, Results, Verdicts};
 
@@ -29,9 +29,8 @@ pub(super) const WHOLE: Duration = Duration::from_secs(600);
 const IMAGE: &str = "conformance.bin";
 
 /// On the private ring of our UART.
-#[expect(clippy::unnecessary_wraps, reason = "as scenarios are")]
 pub(crate) fn ours(report: &mut Report) -> Result<()> {
-    let results = run(report, &Config::firmware("conformance", IMAGE).pl011());
+    let results = run(report, &Config::firmware("conformance", IMAGE).pl011())?;
     for (case, ending) in conformance::all().zip(&results) {
         if ending.is_fault() {
             let id = format_args!("{} {}", case.group, case.name);
@@ -49,9 +48,8 @@ pub(crate) fn ours(report: &mut Report) -> Result<()> {
 }
 
 /// On the ring of Xen's own UART, which fails many.
-#[expect(clippy::unnecessary_wraps, reason = "as scenarios are")]
 pub(crate) fn stock(report: &mut Report) -> Result<()> {
-    let results = run(report, &Config::firmware("conformance", IMAGE).sbsa());
+    let results = run(report, &Config::firmware("conformance", IMAGE).sbsa())?;
     let missing = results.iter().filter(|ending| **ending == Ending::Missing);
     report.check_eq("cases that did not run", &missing.count(), &0);
     report.data("conformance", results);
@@ -59,19 +57,19 @@ pub(crate) fn stock(report: &mut Report) -> Result<()> {
 }
 
 /// Runs the suite in a guest, as far as it gets.
-fn run(report: &mut Report, config: &Config) -> Results {
-    let mut verdicts = Verdicts::default();
-    if let Err(error) = serve(config, &mut verdicts) {
-        report.check("the suite ran to its end", false, format_args!("{error:#}"));
-    }
-    verdicts.finish()
-}
-
-/// Starts the guest and serves both its consoles until the suite is done.
-fn serve(config: &Config, verdicts: &mut Verdicts) -> Result<()> {
+fn run(report: &mut Report, config: &Config) -> Result<Results> {
     // xl wants a daemon that gives a new domain its console.
     let guest = config.create_paused()?;
     Daemon::running()?.end(Signal::TERM)?;
+    let mut verdicts = Verdicts::default();
+    if let Err(error) = serve(&guest, &mut verdicts) {
+        report.check("the suite ran to its end", false, format_args!("{error:#}"));
+    }
+    Ok(verdicts.finish())
+}
+
+/// Lets the guest run and serves both its consoles until the suite is done.
+fn serve(guest: &Guest, verdicts: &mut Verdicts) -> Result<()> {
     let mut backend = Backend::attach(DomId(guest.domid))?;
     guest::xl(&["unpause", &guest.name])?;
     let end = Instant::now() + WHOLE;
