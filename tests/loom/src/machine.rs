@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+//! What is around the ring: the hypervisor's lock, the event channel, the
+//! guest's interrupt.
+
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use loom::sync::{Mutex, MutexGuard, Notify};
+use vpl011::backend::Backend as _;
+use vpl011::ring::fake::AtomicPage;
+use vpl011::ring::layout::{IN, OUT};
+use vpl011::ring::memory::RingMemory;
+use vpl011::ring::port::RingPort;
+use vpl011::trap::Width;
+use vpl011::{Access, Outcome, Uart};
+
+use crate::page::{Barriers, Shared};
+
+const IMSC: u16 = 0x038;
+const IN_CONS: usize = 3072;
+const IN_PROD: usize = 3076;
+const OUT_CONS: usize = 3080;
+const OUT_PROD: usize = 3084;
+
+/// Bytes of each buffer, after its start, that a model may write.
+const WRITTEN: usize = 6;
+
+/// A device on a ring, with the two ways to wake a side.
+pub struct Machine {
+    page: Shared,
+    uart: Mutex<Uart<RingPort<Shared>>>,
+    /// What the backend sleeps on. Like an event channel it stays pending.
+    pub doorbell: Notify,
+    /// What the guest sleeps on.
+    pub interrupt: Notify,
+    rings: AtomicUsize,
+    events: AtomicUsize,
+    bare: bool,
+}
+
+/// Where the indices stand when a model starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// `out_prod` and `out_cons`.
+    pub out: (u32, u32),
+    /// `in_prod` and `in_cons`.
+    pub input: (u32, u32),
+    /// The guest stands on the ring's end itself, without a device: any
+    /// notification interrupts it. Then it can read in one go what a device
+    /// gives byte by byte, in more steps than a model can have.
+    pub bare: bool,
+}
+
+impl Start {
+    /// Both buffers empty at the start of their storage, but not of counting.
+    pub const EMPTY: Self = Self {
+        out: (2048, 2048),
+        input: (1024, 1024),
+        bare: false,
+    };
+
+    /// `out` with room for so many bytes.
+    #[must_use]
+    pub const fn room(bytes: u32) -> Self {
+        Self {
+            out: (4096 - bytes, 2048 - bytes),
+            ..Self::EMPTY
+        }
+    }
+
+    /// `in` with room for so many bytes, and a guest without a device.
+    #[must_use]
+    pub const fn input_room(bytes: u32) -> Self {
+        Self {
+            input: (2048 - bytes, 1024 - bytes),
+            bare: true,
+            ..Self::EMPTY
+        }
+    }
+
+    /// The page and the device that stand there, by way of a snapshot
+    /// (src/snapshot.rs: the indices are at 150).
+    fn make(self, page: Shared) -> Uart<RingPort<Shared>> {
+        let mut snapshot = Uart::new(RingPort::new(&AtomicPage::new())).save().0;
+        let words = [self.out.0, self.out.1, self.input.1, self.input.0];
+        for (word, at) in words.into_iter().zip((150..).step_by(4)) {
+            snapshot[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        }
+        Uart::restore(page, &snapshot).expect("indices that can be")
+    }
+}
+
+impl Machine {
+    /// A machine that starts there.
+    #[must_use]
+    pub fn new(start: Start, barriers: Barriers) -> Self {
+        let page = AtomicPage::new();
+        page.store_u32(OUT_PROD, start.out.0);
+        page.store_u32(OUT_CONS, start.out.1);
+        page.store_u32(IN_PROD, start.input.0);
+        page.store_u32(IN_CONS, start.input.1);
+        // What waits already is told apart from what is written later.
+        for offset in 0..3072 {
+            page.store_u8(offset, b'.');
+        }
+        let last = |base: usize, size: usize| base + size - WRITTEN..base + size;
+        let first = |base: usize| base..base + WRITTEN;
+        let written = first(IN)
+            .chain(last(IN, 1024))
+            .chain(first(OUT))
+            .chain(last(OUT, 2048));
+        let page = Shared::new(&page, written, barriers);
+        Self {
+            uart: Mutex::new(start.make(page.clone())),
+            page,
+            doorbell: Notify::new(),
+            interrupt: Notify::new(),
+            rings: AtomicUsize::new(0),
+            events: AtomicUsize::new(0),
+            bare: start.bare,
+        }
+    }
+
+    /// The ring page.
+    pub fn page(&self) -> Shared {
+        self.page.clone()
+    }
+
+    /// An entry into the device under the lock; its doorbell is rung after.
+    pub fn enter(&self, entry: impl FnOnce(&mut Uart<RingPort<Shared>>) -> Outcome) -> Outcome {
+        let outcome = entry(&mut self.uart());
+        self.ring_if(outcome.doorbell);
+        outcome
+    }
+
+    /// An entry to the guest's end of the ring alone, without the registers.
+    pub fn enter_port<T>(&self, entry: impl FnOnce(&mut RingPort<Shared>) -> (T, bool)) -> T {
+        let (result, doorbell) = entry(self.uart().backend_mut());
+        self.ring_if(doorbell);
+        result
+    }
+
+    /// The guest's read of a register.
+    pub fn read(&self, offset: u16) -> u32 {
+        self.enter(|uart| uart.read(Access::new(offset, Width::Word)))
+            .value
+    }
+
+    /// The guest's write to a register.
+    pub fn write(&self, offset: u16, value: u32) {
+        let _ = self.enter(|uart| uart.write(Access::new(offset, Width::Word), value));
+    }
+
+    /// The guest wants to be interrupted by these.
+    pub fn unmask(&self, interrupts: u32) {
+        self.write(IMSC, interrupts);
+    }
+
+    /// The backend notifies: an entry like any other, on the CPU that does it.
+    pub fn notify(&self) {
+        self.events.fetch_add(1, Ordering::Relaxed);
+        if self.bare {
+            self.enter_port(|port| ((), port.event()));
+            self.interrupt.notify();
+            return;
+        }
+        let outcome = self.enter(Uart::backend_event);
+        if !outcome.pending.is_empty() {
+            self.interrupt.notify();
+        }
+    }
+
+    /// How often the doorbell rang.
+    pub fn rings(&self) -> usize {
+        self.rings.load(Ordering::Relaxed)
+    }
+
+    /// How often the backend notified.
+    pub fn events(&self) -> usize {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    fn uart(&self) -> MutexGuard<'_, Uart<RingPort<Shared>>> {
+        self.uart.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring_if(&self, doorbell: bool) {
+        if doorbell {
+            self.rings.fetch_add(1, Ordering::Relaxed);
+            self.doorbell.notify();
+        }
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+//! Bytes in: every byte once and in order, and neither a guest that sleeps on
+//! bytes nor a backend that sleeps on room.
+#![forbid(unsafe_code)]
+
+use interleavings::{Backend, Barriers, Machine, Old, Ours, Start, check};
+use loom::thread;
+use std::sync::Arc;
+use vpl011::backend::Backend as _;
+
+const DR: u16 = 0x000;
+const FR: u16 = 0x018;
+const RXFE: u32 = 1 << 4;
+const RX_RT: u32 = 0x50;
+
+const BYTES: &[u8] = b"xyz";
+
+/// A guest that reads what there is and then sleeps for its interrupt.
+fn reads(machine: &Machine, count: usize) -> Vec<u8> {
+    machine.unmask(RX_RT);
+    let mut got = Vec::new();
+    while got.len() < count {
+        if machine.read(FR) & RXFE == 0 {
+            got.push(machine.read(DR).to_le_bytes()[0]);
+        } else {
+            machine.interrupt.wait();
+        }
+    }
+    got
+}
+
+/// Everything that a backend gives to a guest, in two goes, of which the guest
+/// may find the second before it is notified.
+fn transfer<B: Backend>(barriers: Barriers, attach: fn(&Machine) -> B) {
+    let machine = Arc::new(Machine::new(Start::EMPTY, barriers));
+    let vcpu = {
+        let machine = machine.clone();
+        thread::spawn(move || reads(&machine, BYTES.len()))
+    };
+    let mut backend = attach(&machine);
+    let (first, second) = BYTES.split_at(1);
+    backend.put_all(&machine, first);
+    backend.put_all(&machine, second);
+    assert_eq!(vcpu.join().unwrap(), BYTES);
+}
+
+/// `in` with room for one byte of three. The guest empties it in two goes, of
+/// which the first leaves it more than half full, and then sleeps until there
+/// is more. Returns how often the backend was told of room.
+fn through_a_full_ring<B: Backend>(barriers: Barriers, attach: fn(&Machine) -> B) -> usize {
+    let start = Start::input_room(1);
+    let machine = Arc::new(Machine::new(start, barriers));
+    let held = start.input.0.wrapping_sub(start.input.1) as usize;
+    let vcpu = {
+        let machine = machine.clone();
+        thread::spawn(move || {
+            let mut got = take(&machine, 300);
+            while got.len() < held + BYTES.len() {
+                let more = take(&machine, 1024);
+                if more.is_empty() {
+                    machine.interrupt.wait();
+                }
+                got.extend(more);
+            }
+            got
+        })
+    };
+    attach(&machine).put_all(&machine, BYTES);
+    let got = vcpu.join().unwrap();
+    assert!(got[..held].iter().all(|&byte| byte == b'.'));
+    assert_eq!(&got[held..], BYTES);
+    machine.rings()
+}
+
+/// The guest's end takes at most so many bytes and gives their room away.
+fn take(machine: &Machine, most: usize) -> Vec<u8> {
+    machine.enter_port(|port| {
+        let got: Vec<u8> = std::iter::from_fn(|| port.try_recv()).take(most).collect();
+        (got, port.acknowledge())
+    })
+}
+
+#[test]
+fn a_guest_sleeps_on_no_byte_of_an_old_backend() {
+    check(|| transfer(Barriers::Kept, Old::attach));
+}
+
+#[test]
+fn a_guest_sleeps_on_no_byte_without_the_event_index() {
+    check(|| transfer(Barriers::Kept, Ours::attach));
+}
+
+#[test]
+fn a_guest_sleeps_on_no_byte_with_the_event_index() {
+    check(|| transfer(Barriers::Kept, Ours::with_event_index));
+}
+
+/// It cannot say that it waits; it is told when it can have found `in` full
+/// and half is free, and that once.
+#[test]
+fn an_old_backend_sleeps_on_no_room() {
+    check(|| assert!(through_a_full_ring(Barriers::Kept, Old::attach) <= 1));
+}
+
+#[test]
+fn a_backend_without_the_event_index_sleeps_on_no_room() {
+    check(|| assert!(through_a_full_ring(Barriers::Kept, Ours::attach) <= 1));
+}
+
+#[test]
+fn a_backend_with_the_event_index_sleeps_on_no_room() {
+    check(|| {
+        let rings = through_a_full_ring(Barriers::Kept, Ours::with_event_index);
+        assert!(rings <= 1);
+    });
+}
+
+// What the models are worth: each of these has one defect, which is found.
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_barriers_room_is_not_told_of() {
+    check(|| {
+        through_a_full_ring(Barriers::Left, Ours::with_event_index);
+    });
+}
+
+#[test]
+#[should_panic(expected = "assertion")]
+fn without_barriers_input_is_read_too_early() {
+    check(|| transfer(Barriers::Left, Old::attach));
+}
