@@ -128,6 +128,11 @@ impl<M: RingMemory> RingPeer<M> {
         reached as usize >= OUT_SIZE || !self.event_index
     }
 
+    /// Index of the next byte to go to `in`.
+    pub fn in_prod(&self) -> u32 {
+        self.in_prod
+    }
+
     /// Index of the next byte to take from `out`.
     pub fn out_cons(&self) -> u32 {
         self.out_cons

@@ -10,11 +10,19 @@ use mio::net::UnixStream;
 
 use crate::attach::Mode;
 use crate::history::History;
+use crate::inbox::{Inbox, Recipient};
 use crate::sockets::Door;
 use crate::viewer::Viewer;
 
 /// Most viewers of a console.
-const VIEWERS_MAX: usize = 32;
+pub(crate) const VIEWERS_MAX: usize = 32;
+
+/// A viewer who is not there any more.
+pub(crate) struct Left {
+    pub(crate) token: usize,
+    /// By what name the service manager keeps it.
+    pub(crate) kept: Option<String>,
+}
 
 /// The viewers of one console, by token.
 #[derive(Default)]
@@ -26,7 +34,7 @@ pub(crate) struct Audience {
     /// Bytes that those who left were too slow for.
     lost: u64,
     /// Those who left since somebody asked.
-    left: Vec<usize>,
+    left: Vec<Left>,
 }
 
 impl Audience {
@@ -111,7 +119,11 @@ impl Audience {
 
     /// What somebody typed, each in turn, which may be nothing for the guest;
     /// `None` when nobody did.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    pub(crate) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        inbox: Option<(&Inbox, Recipient)>,
+    ) -> Option<usize> {
         let after = (Bound::Excluded(self.last), Bound::Unbounded);
         let later = self.viewers.range(after);
         let order = later.chain(self.viewers.range(..=self.last));
@@ -120,26 +132,44 @@ impl Audience {
             .map(|(token, _)| *token)
             .next()?;
         self.last = token;
-        let typed = self.viewers.get_mut(&token)?.read(buffer);
+        let typed = self.viewers.get_mut(&token)?.read(buffer, inbox);
         Some(typed.unwrap_or(0))
     }
 
-    /// Takes leave of everybody.
+    pub(crate) fn doors(&self) -> impl Iterator<Item = &Door> {
+        self.doors.values()
+    }
+
+    /// By what names the service manager keeps viewers.
+    pub(crate) fn kept_names(&self) -> impl Iterator<Item = &str> {
+        self.viewers.values().filter_map(Viewer::kept_name)
+    }
+
+    /// Leaves the doors where they are, for the next daemon to open.
+    pub(crate) fn leave_doors(&mut self) {
+        for door in self.doors.values_mut() {
+            door.leave();
+        }
+    }
+
+    /// Takes leave of everybody; of those who are kept for the next daemon
+    /// without their noticing.
     pub(crate) fn end(&mut self, history: &History, why: &str) {
         for (_, viewer) in std::mem::take(&mut self.viewers) {
             viewer.end(history, why);
         }
     }
 
-    /// The tokens of those who left since the last call.
-    pub(crate) fn take_left(&mut self) -> Vec<usize> {
+    /// Those who left since the last call.
+    pub(crate) fn take_left(&mut self) -> Vec<Left> {
         std::mem::take(&mut self.left)
     }
 
     fn remove(&mut self, token: usize, history: &History) {
         if let Some(viewer) = self.viewers.remove(&token) {
             self.lost += viewer.lost(history);
-            self.left.push(token);
+            let kept = viewer.kept_name().map(str::to_owned);
+            self.left.push(Left { token, kept });
         }
     }
 }

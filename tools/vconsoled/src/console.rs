@@ -20,6 +20,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::audience::Audience;
 use crate::doorbell::Doorbell;
 use crate::history::{CAPACITY, Cursor, History, Mark, Note};
+use crate::inbox::{Inbox, Recipient};
 use crate::log::Log;
 use crate::log::journal::Lines;
 use crate::pty::Pty;
@@ -111,6 +112,8 @@ pub(crate) struct Console {
     pub(crate) stream: String,
     pub(crate) audience: Audience,
     last_heard: Heard,
+    /// By what way input comes that must outlive this daemon.
+    inbox: Option<Arc<Inbox>>,
     /// When this daemon took it up from another one.
     taken_up: Option<Instant>,
     /// How far the pty got.
@@ -149,6 +152,7 @@ impl Console {
             stream,
             audience: Audience::default(),
             last_heard: Heard::Pty,
+            inbox: None,
             taken_up,
             viewers: 0,
             readable: true,
@@ -168,6 +172,30 @@ impl Console {
             tracing::warn!("domain {domid} {slot}: its ring is not where it was left");
         }
         ours
+    }
+
+    /// Has input taken so that it outlives this daemon, and brings to the ring
+    /// what the last daemon had taken.
+    pub(crate) fn set_inbox(&mut self, inbox: Arc<Inbox>) {
+        match inbox.left_for(self.recipient()) {
+            Ok(left) if !left.is_empty() => {
+                let put = self.link.ring.put_in(&left);
+                self.counters.to_guest += put.bytes as u64;
+                inbox.done();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!("what was typed last is lost: {error}"),
+        }
+        self.inbox = Some(inbox);
+    }
+
+    /// Whose input is taken now.
+    fn recipient(&self) -> Recipient {
+        Recipient {
+            owner: Inbox::owner(self.pty.label()),
+            ring: self.link.ring_id,
+            in_prod: self.link.ring.in_prod(),
+        }
     }
 
     /// Sets a ring going: tells the far end, which may be waiting.
@@ -392,6 +420,9 @@ impl Console {
                 continue;
             }
             let put = self.link.ring.put_in(&buffer[..length]);
+            if let Some(inbox) = &self.inbox {
+                inbox.done();
+            }
             // Room does not shrink unless the far end cheats on itself.
             self.counters.to_guest += put.bytes as u64;
             self.doorbell.was_useful();
@@ -409,10 +440,11 @@ impl Console {
             Heard::Pty if self.audience.has_input() => Heard::Audience,
             same => same,
         };
+        let inbox = self.inbox.as_deref().map(|inbox| (inbox, self.recipient()));
         if self.last_heard == Heard::Audience {
-            return Ok(self.audience.read(buffer).unwrap_or(0));
+            return Ok(self.audience.read(buffer, inbox).unwrap_or(0));
         }
-        let length = self.pty.read(buffer)?;
+        let length = self.pty.read(buffer, inbox)?;
         self.readable = length.is_some();
         Ok(length.unwrap_or(0))
     }

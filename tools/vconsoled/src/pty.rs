@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::OptionalActions;
+
+use crate::inbox::{Inbox, Recipient};
 
 /// A raw, non-blocking pseudo-terminal.
 pub(crate) struct Pty {
@@ -21,7 +22,7 @@ pub(crate) struct Pty {
 }
 
 impl Pty {
-    /// A new one. `label` is how the service manager knows it.
+    /// A new one. `label` is how the service manager knows the console.
     pub(crate) fn open(label: &str) -> io::Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = rustix::pty::openpt(flags)?;
@@ -67,14 +68,22 @@ impl Pty {
         &self.name
     }
 
-    /// Takes what viewers typed; `None` when there is nothing.
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        would_block(rustix::io::read(&self.master, buffer))
+    /// Takes what viewers typed, by way of the inbox if there is one; `None`
+    /// when there is nothing.
+    pub(crate) fn read(
+        &self,
+        buffer: &mut [u8],
+        inbox: Option<(&Inbox, Recipient)>,
+    ) -> io::Result<Option<usize>> {
+        would_block(match inbox {
+            Some((inbox, recipient)) => inbox.take(recipient, &self.master, buffer),
+            None => rustix::io::read(&self.master, buffer).map_err(io::Error::from),
+        })
     }
 
     /// Gives bytes to viewers; `None` when there is no room.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        would_block(rustix::io::write(&self.master, bytes))
+        would_block(rustix::io::write(&self.master, bytes).map_err(io::Error::from))
     }
 }
 
@@ -84,10 +93,13 @@ impl AsFd for Pty {
     }
 }
 
-fn would_block(result: rustix::io::Result<usize>) -> io::Result<Option<usize>> {
+fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
-        Ok(0) | Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        Ok(0) => Ok(None),
         Ok(length) => Ok(Some(length)),
-        Err(errno) => Err(errno.into()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+            _ => Err(error),
+        },
     }
 }

@@ -3,8 +3,6 @@
 //! that logs are being opened again, that the end has come, and, by the event
 //! loop itself, that it still turns. Without a service manager nobody is told.
 
-use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
@@ -61,57 +59,6 @@ pub(crate) fn reloading() {
 /// Consoles are let go of.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping]);
-}
-
-/// Descriptors that the service manager keeps for the next daemon, by name.
-#[derive(Default)]
-pub(crate) struct Store {
-    /// Those that the last daemon left and nobody has taken yet.
-    left: BTreeMap<String, OwnedFd>,
-}
-
-impl Store {
-    /// What the last daemon left.
-    pub(crate) fn inherited() -> Self {
-        let left = xen_io::inherited::take().unwrap_or_else(|error| {
-            tracing::warn!("what the last daemon left cannot be taken up: {error}");
-            Vec::new()
-        });
-        Self {
-            left: left.into_iter().collect(),
-        }
-    }
-
-    /// What the last daemon left under that name. It stays with the service
-    /// manager as well.
-    pub(crate) fn take(&mut self, name: &str) -> Option<OwnedFd> {
-        self.left.remove(name)
-    }
-
-    /// Leaves a descriptor for the next daemon.
-    pub(crate) fn keep(name: &str, fd: &impl AsFd) {
-        // A terminal that nobody has open looks like one that hung up.
-        let state = [
-            NotifyState::FdStore,
-            NotifyState::FdName(name),
-            NotifyState::Custom("FDPOLL=0"),
-        ];
-        if let Err(error) = sd_notify::notify_with_fds(&state, &[fd.as_fd()]) {
-            tracing::warn!("the service manager does not keep {name}: {error}");
-        }
-    }
-
-    /// The next daemon has no use for it.
-    pub(crate) fn forget(name: &str) {
-        tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
-    }
-
-    /// Nor for any that was not taken.
-    pub(crate) fn forget_rest(&mut self) {
-        for name in std::mem::take(&mut self.left).into_keys() {
-            Self::forget(&name);
-        }
-    }
 }
 
 fn tell(state: &[NotifyState]) {

@@ -11,8 +11,9 @@
 //! Nobody else may change the directories; who may connect is for the sockets
 //! to say. Every step is taken from an open directory, never through a link.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use mio::Registry;
@@ -39,21 +40,18 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Makes the directory, and takes away what a daemon that was killed left
-    /// in it.
+    /// Makes the directory.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
         let dir = directory(rustix::fs::CWD, path)?;
         let by_name = directory(&dir, Path::new(BY_NAME))?;
-        let sockets = Self {
+        Ok(Self {
             path: path.to_owned(),
             dir,
             by_name,
-        };
-        sockets.sweep()?;
-        Ok(sockets)
+        })
     }
 
     /// Opens the door to a console.
@@ -65,10 +63,7 @@ impl Sockets {
         access: Access,
     ) -> io::Result<Door> {
         let dir = directory(&self.dir, Path::new(&domid.to_string()))?;
-        let file = match mode {
-            Mode::ReadWrite => format!("{console}.sock"),
-            Mode::ReadOnly => format!("{console}.ro.sock"),
-        };
+        let file = file_name(console, mode);
         remove_socket(&dir, &file)?;
         let socket = rustix::net::socket_with(
             rustix::net::AddressFamily::UNIX,
@@ -96,6 +91,44 @@ impl Sockets {
             dir,
             name: file,
             inode,
+            left: false,
+        })
+    }
+
+    /// Goes on with the door that another process had: the socket, whose name
+    /// had that inode. `None` if it is not there any more as it should be.
+    pub(crate) fn resume(
+        &self,
+        socket: OwnedFd,
+        inode: u64,
+        (domid, console): (DomId, &str),
+        mode: Mode,
+        access: Access,
+    ) -> Option<Door> {
+        let dir = directory(&self.dir, Path::new(&domid.to_string())).ok()?;
+        let name = file_name(console, mode);
+        let stat = rustix::fs::statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let group = match access.group {
+            Some(group) => Group::from_name(group).ok()??.gid.as_raw(),
+            None => rustix::process::getegid().as_raw(),
+        };
+        let as_wanted = FileType::from_raw_mode(stat.st_mode) == FileType::Socket
+            && stat.st_mode & 0o7777 == access.mode.0
+            && stat.st_gid == group;
+        if stat.st_ino != inode
+            || !as_wanted
+            || !rustix::net::sockopt::socket_acceptconn(&socket).ok()?
+        {
+            return None;
+        }
+        let listener = std::os::unix::net::UnixListener::from(socket);
+        Some(Door {
+            listener: UnixListener::from_std(listener),
+            mode,
+            dir,
+            name,
+            inode,
+            left: false,
         })
     }
 
@@ -127,9 +160,18 @@ impl Sockets {
         let _gone = rustix::fs::unlinkat(&self.dir, domid.to_string(), AtFlags::REMOVEDIR);
     }
 
-    fn sweep(&self) -> io::Result<()> {
+    /// Takes away what a daemon that was killed left: sockets that are not
+    /// `open`, by domain and name.
+    pub(crate) fn sweep(&self, open: &BTreeSet<(String, String)>) -> io::Result<()> {
         for name in names(&self.by_name)? {
-            let _kept = rustix::fs::unlinkat(&self.by_name, &name, AtFlags::empty());
+            let target = rustix::fs::readlinkat(&self.by_name, &name, Vec::new());
+            let stays = target.is_ok_and(|target| {
+                open.iter()
+                    .any(|(domid, _)| target.as_bytes() == format!("../{domid}").as_bytes())
+            });
+            if !stays {
+                let _kept = rustix::fs::unlinkat(&self.by_name, &name, AtFlags::empty());
+            }
         }
         for domid in names(&self.dir)? {
             if domid.parse::<u16>().is_err() {
@@ -139,8 +181,10 @@ impl Sockets {
                 continue;
             };
             for name in names(&dir)? {
-                // What is no socket is not ours, and stays.
-                let _kept = remove_socket(&dir, &name);
+                if !open.contains(&(domid.clone(), name.clone())) {
+                    // What is no socket is not ours, and stays.
+                    let _kept = remove_socket(&dir, &name);
+                }
             }
             let _kept = rustix::fs::unlinkat(&self.dir, &domid, AtFlags::REMOVEDIR);
         }
@@ -163,9 +207,25 @@ pub(crate) struct Door {
     dir: OwnedFd,
     name: String,
     inode: u64,
+    /// It is for the next daemon.
+    left: bool,
 }
 
 impl Door {
+    /// What the socket's name is, and its inode.
+    pub(crate) fn name(&self) -> (&str, u64) {
+        (&self.name, self.inode)
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Leaves the socket's name where it is: the next daemon will listen.
+    pub(crate) fn leave(&mut self) {
+        self.left = true;
+    }
+
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.listener, token, mio::Interest::READABLE)
     }
@@ -187,13 +247,29 @@ impl Door {
     }
 }
 
+impl AsFd for Door {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
 impl Drop for Door {
     fn drop(&mut self) {
+        if self.left {
+            return;
+        }
         // Only our own: somebody else may have put another there.
         let there = rustix::fs::statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW);
         if there.is_ok_and(|there| there.st_ino == self.inode) {
             let _gone = rustix::fs::unlinkat(&self.dir, &self.name, AtFlags::empty());
         }
+    }
+}
+
+fn file_name(console: &str, mode: Mode) -> String {
+    match mode {
+        Mode::ReadWrite => format!("{console}.sock"),
+        Mode::ReadOnly => format!("{console}.ro.sock"),
     }
 }
 

@@ -9,6 +9,8 @@ use vpl011::ring::layout::OUT_SIZE;
 
 use crate::attach::{self, HEADER, Mode, PAYLOAD_MAX};
 use crate::history::History;
+use crate::inbox::{Inbox, Recipient};
+use crate::outbox::Outbox;
 
 /// Output that is on its way to one viewer, at most, in bytes. The kernel
 /// holds some more; everything else stays in the history.
@@ -57,6 +59,9 @@ pub(crate) struct Viewer {
     /// On its way, of which so many are gone.
     sending: Vec<u8>,
     sent: usize,
+    /// What the service manager keeps of it, if it does: its name, and what is
+    /// on its way instead.
+    kept: Option<(String, Outbox)>,
     /// A frame's header, and a short payload, as far as it came.
     received: Vec<u8>,
     /// Of a frame of data, or of one that means nothing, what is to come.
@@ -89,6 +94,7 @@ impl Viewer {
             lost: 0,
             sending: greeting,
             sent: 0,
+            kept: None,
             received: Vec::new(),
             data: 0,
             skip: 0,
@@ -96,6 +102,19 @@ impl Viewer {
             output: Way::Ready,
             hung_up: false,
         }
+    }
+
+    /// A viewer of plain bytes whom the service manager keeps by that name.
+    pub(crate) fn kept(stream: UnixStream, mode: Mode, name: String, outbox: Outbox) -> Self {
+        let position = outbox.position();
+        let mut viewer = Self::new(stream, Speech::Plain, mode, position, Vec::new());
+        viewer.kept = Some((name, outbox));
+        viewer
+    }
+
+    /// By what name the service manager keeps it.
+    pub(crate) fn kept_name(&self) -> Option<&str> {
+        self.kept.as_ref().map(|(name, _)| name.as_str())
     }
 
     /// Position of the next byte, for one who still takes them.
@@ -154,7 +173,8 @@ impl Viewer {
     }
 
     fn is_sending(&self) -> bool {
-        self.sent < self.sending.len()
+        let outbox = self.kept.as_ref().map(|(_, outbox)| outbox);
+        self.sent < self.sending.len() || outbox.is_some_and(|outbox| !outbox.is_empty())
     }
 
     /// Sends what it takes, `budget` bytes at most.
@@ -163,9 +183,8 @@ impl Viewer {
             if !self.is_sending() && !self.fill(history)? {
                 break;
             }
-            match self.stream.write(&self.sending[self.sent..]) {
+            match self.send() {
                 Ok(length) => {
-                    self.sent += length;
                     budget = budget.saturating_sub(length);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -180,6 +199,16 @@ impl Viewer {
             }
         }
         Ok(())
+    }
+
+    /// Sends some of what is on its way.
+    fn send(&mut self) -> io::Result<usize> {
+        if let Some((_, outbox)) = &mut self.kept {
+            return outbox.send(&self.stream);
+        }
+        let length = self.stream.write(&self.sending[self.sent..])?;
+        self.sent += length;
+        Ok(length)
     }
 
     /// Takes up the next bytes of the history, or a note about those that are
@@ -197,30 +226,56 @@ impl Viewer {
             Ok(length) => {
                 let bytes = &buffer[..length];
                 self.position += length as u64;
-                self.sending = match self.speech {
-                    Speech::Plain => bytes.to_vec(),
-                    Speech::Framed => attach::frame(attach::DATA, bytes),
-                };
+                match (&mut self.kept, self.speech) {
+                    (Some((_, outbox)), _) => {
+                        if let Err(error) = outbox.add(bytes) {
+                            self.lose_outbox(&error);
+                        }
+                    }
+                    (None, Speech::Plain) => self.sending = bytes.to_vec(),
+                    (None, Speech::Framed) => self.sending = attach::frame(attach::DATA, bytes),
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let gap = history.start().saturating_sub(self.position);
                 self.position += gap;
                 self.lost += gap;
-                self.sending = match self.speech {
-                    Speech::Plain => format!("\r\n[{gap} bytes lost]\r\n").into_bytes(),
-                    Speech::Framed => attach::frame(attach::LOST, &gap.to_le_bytes()),
-                };
+                let note = format!("\r\n[{gap} bytes lost]\r\n").into_bytes();
+                match (&mut self.kept, self.speech) {
+                    (Some((_, outbox)), _) => {
+                        if let Err(error) = outbox.lose(gap, &note) {
+                            self.lose_outbox(&error);
+                        }
+                    }
+                    (None, Speech::Plain) => self.sending = note,
+                    (None, Speech::Framed) => {
+                        self.sending = attach::frame(attach::LOST, &gap.to_le_bytes());
+                    }
+                }
             }
             Err(error) => return Err(error),
         }
-        Ok(true)
+        Ok(self.is_sending())
+    }
+
+    /// There is no memory for what is on its way: better no viewer than one
+    /// with a gap.
+    fn lose_outbox(&mut self, why: &io::Error) {
+        tracing::warn!("a viewer is let go of: {why}");
+        (self.input, self.output) = (Way::Closed, Way::Closed);
     }
 
     /// Takes what it typed for the guest, which may be nothing yet; `None`
-    /// when there is no more now.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    /// when there is no more now. By way of the inbox, if there is one and the
+    /// viewer is kept.
+    pub(crate) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        inbox: Option<(&Inbox, Recipient)>,
+    ) -> Option<usize> {
+        let inbox = inbox.filter(|_| self.kept.is_some());
         let typed = match self.speech {
-            Speech::Plain => self.receive(buffer)?,
+            Speech::Plain => self.receive(buffer, inbox)?,
             Speech::Framed => self.read_frames(buffer)?,
         };
         Some(match self.mode {
@@ -234,7 +289,7 @@ impl Viewer {
     pub(crate) fn drain(&mut self) {
         let mut nothing = [0; CHUNK];
         if self.allowed == Mode::ReadOnly && self.input == Way::Ready {
-            let _forgotten = self.read(&mut nothing);
+            let _forgotten = self.read(&mut nothing, None);
         }
     }
 
@@ -242,19 +297,19 @@ impl Viewer {
     fn read_frames(&mut self, buffer: &mut [u8]) -> Option<usize> {
         if self.data > 0 {
             let want = buffer.len().min(self.data);
-            let length = self.receive(&mut buffer[..want])?;
+            let length = self.receive(&mut buffer[..want], None)?;
             self.data -= length;
             return Some(length);
         }
         if self.skip > 0 {
             let mut nothing = [0; PAYLOAD_MAX];
             let want = nothing.len().min(self.skip);
-            self.skip -= self.receive(&mut nothing[..want])?;
+            self.skip -= self.receive(&mut nothing[..want], None)?;
             return Some(0);
         }
         let mut part = [0; HEADER + 1];
         let want = self.wanted() - self.received.len();
-        let length = self.receive(&mut part[..want])?;
+        let length = self.receive(&mut part[..want], None)?;
         self.received.extend_from_slice(&part[..length]);
         if self.received.len() == self.wanted() {
             self.heed();
@@ -296,9 +351,13 @@ impl Viewer {
     }
 
     /// Reads from its socket; `None` when there is nothing now, or ever.
-    fn receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    fn receive(&mut self, buffer: &mut [u8], inbox: Option<(&Inbox, Recipient)>) -> Option<usize> {
         loop {
-            match self.stream.read(buffer) {
+            let received = match inbox {
+                Some((inbox, recipient)) => inbox.take(recipient, &self.stream, buffer),
+                None => self.stream.read(buffer),
+            };
+            match received {
                 Ok(0) => self.input = Way::Closed,
                 Ok(length) => return Some(length),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -33,6 +33,8 @@ pub enum Note {
     Stream = 4,
     /// Where the log is.
     LogPath = 5,
+    /// Which sockets are for viewers.
+    Doors = 6,
 }
 
 impl Note {

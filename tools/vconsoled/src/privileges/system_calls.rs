@@ -30,6 +30,7 @@ const ANSWERED: &[libc::c_long] = &[
     libc::SYS_ioctl,
     libc::SYS_pipe2,
     libc::SYS_splice,
+    libc::SYS_tee,
     libc::SYS_sendfile,
     libc::SYS_copy_file_range,
     // Files.

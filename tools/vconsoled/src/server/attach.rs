@@ -3,56 +3,118 @@
 //! a console's own sockets.
 
 use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use mio::Interest;
 use mio::event::Event;
 use mio::net::UnixStream;
+use rustix::fs::FileType;
 use vpl011::ring::layout::OUT_SIZE;
 use xen_io::DomId;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{Server, take_token};
 use crate::attach::{self, Attach, Attached, Mode, Refused, VERSION};
+use crate::audience::{Left, VIEWERS_MAX};
 use crate::console::Console;
+use crate::history::{History, Note};
+use crate::kept::{self, Purpose};
 use crate::listener::Access;
+use crate::outbox::Outbox;
+use crate::sockets::Door;
 use crate::viewer::{Speech, Viewer};
 
 /// Most viewers of all consoles together: the others' descriptors are for the
 /// consoles themselves.
-const VIEWERS_MAX: usize = 1024;
+const ALL_VIEWERS_MAX: usize = 1024;
 
 impl Server {
-    /// Opens a console's sockets. It is served without them if need be.
+    /// Opens a console's sockets, or goes on with those that the last daemon
+    /// left. It is served without them if need be.
     pub(super) fn open_doors(&mut self, token: usize) {
         let (Some(sockets), Some(console)) = (&self.sockets, self.consoles.get_mut(&token)) else {
             return;
         };
-        let (domid, slot) = (console.domid, console.slot);
-        for mode in [Mode::ReadWrite, Mode::ReadOnly] {
+        let (domid, slot) = (console.domid, console.slot.to_string());
+        let access = Access {
+            mode: self.config.sockets.consoles_mode,
+            group: self.config.sockets.group.as_deref(),
+        };
+        let mut inodes = DoorNote::of(console.history());
+        for (mode, inode) in [
+            (Mode::ReadWrite, &mut inodes.read_write),
+            (Mode::ReadOnly, &mut inodes.read_only),
+        ] {
+            let name = kept::name(Purpose::Door(mode), console.pty().label());
+            let left = self.kept.take(&name).pop();
+            let left = left.and_then(|left| {
+                sockets.resume(left, *inode, (domid, slot.as_str()), mode, access)
+            });
+            let fresh = left.is_none();
             let door_token = take_token(&mut self.next_token);
-            let access = Access {
-                mode: self.config.sockets.consoles_mode,
-                group: self.config.sockets.group.as_deref(),
-            };
-            let door = sockets
-                .listen(domid, &slot.to_string(), mode, access)
+            let door = left
+                .map_or_else(|| sockets.listen(domid, &slot, mode, access), Ok)
                 .and_then(|mut door| {
                     door.register(self.poll.registry(), door_token)?;
                     Ok(door)
                 });
+            if fresh {
+                self.kept.forget(&name);
+            }
             match door {
                 Ok(door) => {
+                    if fresh {
+                        self.kept.keep(&name, &[door.as_fd()]);
+                    }
+                    *inode = door.name().1;
                     console.audience.add_door(door_token.0, door);
                     self.owners.insert(door_token.0, token);
                 }
                 Err(error) => tracing::warn!("domain {domid} {slot}: no socket: {error}"),
             }
         }
+        // Without it the next daemon makes new ones.
+        let _noted = console.history().note(Note::Doors, inodes.as_bytes());
         if let Err(error) = sockets.link(domid, &console.name) {
             tracing::warn!("domain {domid}: its sockets are not found by name: {error}");
         }
+        self.resume_viewers(token);
     }
 
-    /// Takes leave of a console's viewers and closes its sockets.
+    /// Lets in those whom the last daemon left.
+    fn resume_viewers(&mut self, owner: usize) {
+        if !self.kept.is_left() {
+            return;
+        }
+        for number in 0..=u8::MAX {
+            if usize::from(number) >= VIEWERS_MAX {
+                return;
+            }
+            for mode in [Mode::ReadWrite, Mode::ReadOnly] {
+                let Some(console) = self.consoles.get(&owner) else {
+                    return;
+                };
+                let name = kept::name(Purpose::Viewer(mode, number), console.pty().label());
+                let left = self.kept.take(&name);
+                if left.is_empty() {
+                    continue;
+                }
+                let end = console.history().end();
+                match take_up(left) {
+                    // Else its place is in a history that was lost.
+                    Some((stream, outbox)) if outbox.position() <= end => {
+                        self.admit(owner, stream, |stream| {
+                            Viewer::kept(stream, mode, name, outbox)
+                        });
+                    }
+                    _ => self.kept.forget(&name),
+                }
+            }
+        }
+    }
+
+    /// Takes leave of a console's viewers and closes its sockets. What the
+    /// service manager keeps stays with it if this is the daemon's end.
     pub(super) fn close_doors(&mut self, console: &mut Console) {
         let why = if self.is_stopping() {
             "daemon"
@@ -64,9 +126,46 @@ impl Server {
         for token in console.audience.tokens() {
             self.owners.remove(&token);
         }
+        let stays = self.ending && self.kept.is_possible();
+        if stays {
+            console.audience.leave_doors();
+        } else {
+            self.forget_audience(console);
+        }
         console.take_leave(why);
-        if let Some(sockets) = &self.sockets {
+        if let Some(sockets) = self.sockets.as_ref().filter(|_| !stays) {
             sockets.forget(console.domid, &console.name);
+        }
+    }
+
+    /// The next daemon has no use for a console's sockets and viewers.
+    fn forget_audience(&mut self, console: &mut Console) {
+        let left = console.audience.take_left();
+        let left = left.into_iter().filter_map(|left| left.kept);
+        let viewers = console.audience.kept_names().map(str::to_owned);
+        let doors = console.audience.doors().map(Door::mode);
+        let doors = doors.map(|mode| kept::name(Purpose::Door(mode), console.pty().label()));
+        for name in left.chain(viewers).chain(doors) {
+            self.kept.forget(&name);
+        }
+    }
+
+    /// Takes away sockets of consoles that are not there any more.
+    pub(super) fn sweep_doors(&self) {
+        let Some(sockets) = &self.sockets else {
+            return;
+        };
+        let doors = |console: &Console| {
+            let domid = console.domid.to_string();
+            let names = console
+                .audience
+                .doors()
+                .map(|door| door.name().0.to_owned());
+            names.map(|name| (domid.clone(), name)).collect::<Vec<_>>()
+        };
+        let open = self.consoles.values().flat_map(doors).collect();
+        if let Err(error) = sockets.sweep(&open) {
+            tracing::warn!("sockets of a daemon that is gone stay: {error}");
         }
     }
 
@@ -94,14 +193,54 @@ impl Server {
             return;
         }
         let position = console.history().scrollback();
-        self.admit(owner, stream, |stream| {
-            Viewer::new(stream, Speech::Plain, mode, position, Vec::new())
+        // Before a name of theirs is given again.
+        let left = console.audience.take_left();
+        self.miss(left);
+        let kept = self.keep_viewer(owner, &stream, mode, position);
+        self.admit(owner, stream, |stream| match kept {
+            Some((name, outbox)) => Viewer::kept(stream, mode, name, outbox),
+            None => Viewer::new(stream, Speech::Plain, mode, position, Vec::new()),
         });
+    }
+
+    /// Forgets viewers who are not there any more.
+    pub(super) fn miss(&mut self, left: Vec<Left>) {
+        for left in left {
+            self.owners.remove(&left.token);
+            if let Some(name) = left.kept {
+                self.kept.forget(&name);
+            }
+        }
+    }
+
+    /// Leaves a viewer with the service manager: by what name, and with what
+    /// will be on its way there. `None` when nobody keeps it.
+    fn keep_viewer(
+        &mut self,
+        owner: usize,
+        stream: &UnixStream,
+        mode: Mode,
+        position: u64,
+    ) -> Option<(String, Outbox)> {
+        if !self.kept.is_possible() {
+            return None;
+        }
+        let console = self.consoles.get(&owner)?;
+        let taken: Vec<&str> = console.audience.kept_names().collect();
+        let name = (0..u8::MAX)
+            .take(VIEWERS_MAX)
+            .map(|number| kept::name(Purpose::Viewer(mode, number), console.pty().label()))
+            .find(|name| !taken.contains(&name.as_str()))?;
+        let outbox = Outbox::new(position)
+            .inspect_err(|error| tracing::warn!("a viewer will not outlive us: {error}"))
+            .ok()?;
+        let fds = [stream.as_fd(), outbox.as_fd()];
+        self.kept.keep(&name, &fds).then_some((name, outbox))
     }
 
     fn is_full(&self) -> bool {
         // Each console has two doors.
-        self.owners.len() >= VIEWERS_MAX + 2 * self.consoles.len()
+        self.owners.len() >= ALL_VIEWERS_MAX + 2 * self.consoles.len()
     }
 
     fn admit(
@@ -206,4 +345,34 @@ impl Server {
                 Refused::new("no-console", what)
             })
     }
+}
+
+/// What the next daemon is told of a console's sockets: the inodes of their
+/// names, 0 for none.
+#[derive(Clone, Copy, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+struct DoorNote {
+    read_write: u64,
+    read_only: u64,
+}
+
+impl DoorNote {
+    fn of(history: &History) -> Self {
+        let noted = history.noted(Note::Doors).unwrap_or_default();
+        Self::read_from_bytes(&noted).unwrap_or_default()
+    }
+}
+
+/// A viewer's connection, and what is on its way to it.
+fn take_up(left: Vec<OwnedFd>) -> Option<(UnixStream, Outbox)> {
+    let (mut stream, mut outbox) = (None, None);
+    for fd in left {
+        let stat = rustix::fs::fstat(&fd).ok()?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Socket {
+            stream = Some(std::os::unix::net::UnixStream::from(fd));
+        } else {
+            outbox = Some(Outbox::resume(fd).ok()?);
+        }
+    }
+    Some((UnixStream::from_std(stream?), outbox?))
 }

@@ -19,10 +19,10 @@ use crate::channel::xenbus;
 use crate::config::{Config, ConsoleConfig};
 use crate::console::{Console, Link};
 use crate::history::{History, Note};
+use crate::kept::{self, Purpose};
 use crate::log::journal::Lines;
 use crate::log::{self, Rotation, Style};
 use crate::pty::Pty;
-use crate::service::Store;
 use crate::source::{Slot, Source};
 
 impl Server {
@@ -45,10 +45,7 @@ impl Server {
             .open(domid, slot, &instance, config.history.0.0)?;
         let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
         let link = Link::new(source, ring, port);
-        let label = format!(
-            "pty-{domid}-{slot}-{:08x}",
-            crc32fast::hash(instance.as_bytes())
-        );
+        let label = kept::console(domid, slot, &instance);
         let (pty, open) = match self.open_pty(&label) {
             Ok(pty) => pty,
             Err(error) => {
@@ -85,15 +82,16 @@ impl Server {
 
     /// The pty that the last daemon left, and whether it is open, or a new one.
     fn open_pty(&mut self, label: &str) -> io::Result<(Pty, bool)> {
-        if let Some(left) = self.left.take(label) {
+        let name = kept::name(Purpose::Terminal, label);
+        if let Some(left) = self.kept.take(&name).pop() {
             match Pty::resume(left, label) {
                 Ok(pty) => return Ok(pty),
-                Err(error) => tracing::warn!("{label}: not what the last daemon left: {error}"),
+                Err(error) => tracing::warn!("{name}: not what the last daemon left: {error}"),
             }
-            Store::forget(label);
+            self.kept.forget(&name);
         }
         let pty = Pty::open(label)?;
-        Store::keep(label, &pty);
+        self.kept.keep(&name, &[pty.as_fd()]);
         Ok((pty, false))
     }
 
@@ -105,6 +103,9 @@ impl Server {
         };
         let (domid, slot, tty) = (console.domid, console.slot, console.pty().name().to_owned());
         let ours = console.take_up();
+        if let Some(inbox) = &self.inbox {
+            console.set_inbox(Arc::clone(inbox));
+        }
         console.start(self.events.as_mut())?;
         let config = self.config.console(&console.name, &slot.to_string());
         if config.log {
@@ -190,7 +191,8 @@ impl Server {
         let mut console = self.consoles.remove(&token)?;
         let (domid, slot) = (console.domid, console.slot);
         if !self.ending {
-            Store::forget(console.pty().label());
+            let terminal = kept::name(Purpose::Terminal, console.pty().label());
+            self.kept.forget(&terminal);
         }
         // What is still in the ring goes to the log, if the ring is there.
         let _last = console.turn(self.events.as_mut(), Instant::now());

@@ -28,6 +28,8 @@ use crate::config::Config;
 use crate::console::{Console, Next};
 use crate::control::Control;
 use crate::hypervisor::Messages;
+use crate::inbox::{self, Inbox};
+use crate::kept::Kept;
 use crate::listener::Access;
 use crate::log::Logs;
 use crate::log::journal::Journal;
@@ -92,7 +94,8 @@ pub struct Server {
     config: Config,
     state: State,
     logs: Logs,
-    left: service::Store,
+    kept: Kept,
+    inbox: Option<Arc<Inbox>>,
     /// What is let go of now is for the next daemon.
     ending: bool,
     journal: Arc<Journal>,
@@ -179,10 +182,12 @@ impl Server {
                 })
                 .ok()
         });
+        let mut kept = Kept::inherited();
         let server = Self {
             config,
             state,
-            left: service::Store::inherited(),
+            inbox: open_inbox(&mut kept),
+            kept,
             ending: false,
             logs,
             journal,
@@ -253,7 +258,7 @@ impl Server {
         xenbus::offer(&mut self.store)?;
         self.follow_store()?;
         self.finish_orphans();
-        self.left.forget_rest();
+        self.take_no_more();
         ready();
         service::ready();
         let mut happened = Events::with_capacity(256);
@@ -278,6 +283,15 @@ impl Server {
         }
         service::stopping();
         Ok(())
+    }
+
+    /// Whatever the last daemon left has found its place, or will not.
+    fn take_no_more(&mut self) {
+        self.kept.forget_rest();
+        if let Some(inbox) = &self.inbox {
+            inbox.done();
+        }
+        self.sweep_doors();
     }
 
     fn wait(&mut self, happened: &mut Events) -> io::Result<()> {
@@ -422,9 +436,8 @@ impl Server {
             let events = self.events.as_mut();
             let turned = if let Some(console) = self.consoles.get_mut(&token) {
                 let turned = console.turn(events, now);
-                for left in console.audience.take_left() {
-                    self.owners.remove(&left);
-                }
+                let left = console.audience.take_left();
+                self.miss(left);
                 turned
             } else if let Some(channel) = self.channels.get_mut(token) {
                 channel.turn(events, now)
@@ -472,6 +485,26 @@ impl Server {
             .registry()
             .register(&mut SourceFd(&raw), token, Interest::READABLE)
     }
+}
+
+/// The way for what is typed, if anybody keeps it.
+fn open_inbox(kept: &mut Kept) -> Option<Arc<Inbox>> {
+    if !kept.is_possible() {
+        return None;
+    }
+    let left = kept.take(inbox::NAME);
+    if !left.is_empty() {
+        match Inbox::resume(left) {
+            Ok(inbox) => return Some(Arc::new(inbox)),
+            Err(error) => tracing::warn!("not what the last daemon left: {error}"),
+        }
+        kept.forget(inbox::NAME);
+    }
+    let inbox = Inbox::new()
+        .inspect_err(|error| tracing::warn!("what is typed may be lost: {error}"))
+        .ok()?;
+    kept.keep(inbox::NAME, &inbox.fds());
+    Some(Arc::new(inbox))
 }
 
 fn take_token(next: &mut usize) -> Token {

@@ -7,6 +7,7 @@ mod manager;
 mod privileges;
 mod restart;
 mod service;
+mod sockets;
 #[expect(dead_code, reason = "most of it is for tests inside one process")]
 #[path = "../daemon/support.rs"]
 mod support;
@@ -91,6 +92,26 @@ fn main() -> ExitCode {
         test(
             "a_terminal_survives_with_those_who_have_it_open",
             restart::a_terminal_survives_with_those_who_have_it_open,
+        ),
+        test(
+            "a_plain_reader_notices_no_end_and_gets_every_byte_once",
+            sockets::a_plain_reader_notices_no_end_and_gets_every_byte_once,
+        ),
+        test(
+            "whoever_connects_while_there_is_no_daemon_is_served",
+            sockets::whoever_connects_while_there_is_no_daemon_is_served,
+        ),
+        test(
+            "a_slow_reader_is_told_once_what_it_lost_across_ends",
+            sockets::a_slow_reader_is_told_once_what_it_lost_across_ends,
+        ),
+        test(
+            "what_is_typed_arrives_once_wherever_the_daemon_is_killed",
+            sockets::what_is_typed_arrives_once_wherever_the_daemon_is_killed,
+        ),
+        test(
+            "what_is_kept_goes_with_its_viewer_and_its_domain",
+            sockets::what_is_kept_goes_with_its_viewer_and_its_domain,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()

@@ -17,7 +17,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 /// Where a program finds what it inherits.
 const FIRST_FD: i32 = 3;
 
-type Kept = Arc<Mutex<BTreeMap<String, OwnedFd>>>;
+type Kept = Arc<Mutex<BTreeMap<String, Vec<OwnedFd>>>>;
 
 pub(crate) struct Manager {
     socket: PathBuf,
@@ -36,16 +36,23 @@ impl Manager {
         Self { socket, kept }
     }
 
-    /// The names of what it keeps.
+    /// The names of what it keeps of consoles, whose names are longer than
+    /// the daemon's own.
     pub(crate) fn kept(&self) -> Vec<String> {
-        self.kept.lock().unwrap().keys().cloned().collect()
+        let kept = self.kept.lock().unwrap();
+        let names = kept.keys().filter(|name| name.contains('-'));
+        names.cloned().collect()
     }
 
     /// Makes a command one that this manager starts.
     pub(crate) fn prepare(&self, command: &mut Command) {
         let kept = self.kept.lock().unwrap();
-        let mappings = kept
-            .values()
+        let all = kept
+            .iter()
+            .flat_map(|(name, fds)| fds.iter().map(move |fd| (name.as_str(), fd)));
+        let (names, fds): (Vec<&str>, Vec<&OwnedFd>) = all.unzip();
+        let mappings = fds
+            .into_iter()
             .zip(FIRST_FD..)
             .map(|(fd, child_fd)| FdMapping {
                 parent_fd: fd.try_clone().unwrap(),
@@ -63,7 +70,6 @@ impl Manager {
                     .filter_map(|(name, value)| Some((name, value?))),
             );
         if !kept.is_empty() {
-            let names: Vec<String> = kept.keys().cloned().collect();
             started
                 .env("LISTEN_FDS", names.len().to_string())
                 .env("LISTEN_FDNAMES", names.join(":"));
@@ -100,6 +106,6 @@ fn hear(inbox: &UnixDatagram, kept: &Kept) {
         kept.remove(name);
     } else if text.contains("FDSTORE=1") {
         assert!(text.contains("FDPOLL=0"), "an idle pty would be dropped");
-        kept.extend(fds.into_iter().map(|fd| (name.to_owned(), fd)));
+        kept.entry(name.to_owned()).or_default().extend(fds);
     }
 }

@@ -24,10 +24,16 @@ impl Manager {
         Self(socket)
     }
 
+    /// What it hears that is about nothing to keep.
     fn hear(&self) -> String {
         let mut buffer = [0; 256];
-        let length = self.0.recv(&mut buffer).unwrap();
-        String::from_utf8(buffer[..length].to_vec()).unwrap()
+        loop {
+            let length = self.0.recv(&mut buffer).unwrap();
+            let said = String::from_utf8(buffer[..length].to_vec()).unwrap();
+            if !said.starts_with("FDSTORE") {
+                return said;
+            }
+        }
     }
 
     /// What it hears that is no beat.

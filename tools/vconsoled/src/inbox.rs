@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+//! What was typed, on its way to a ring, in the kernel's hands: it reaches the
+//! guest once, even if this process is killed at any moment.
+//!
+//! Typed bytes are moved, not read: `splice(2)` takes them out of a terminal
+//! or a socket and into a pipe at one stroke. From the pipe they are copied
+//! (`tee(2)`), put into the ring, and only then taken out. Before all that a
+//! note says whose they are and where the ring's index stands. A process that
+//! finds bytes in the pipe thus knows whether the ring has them: its index,
+//! which one store moves past all of them, is where the note says, or not.
+//!
+//! One pipe does for all consoles, because it is empty between two turns.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::fs::{FileType, MemfdFlags, Mode, OFlags};
+use rustix::pipe::{PipeFlags, SpliceFlags};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use vpl011::ring::layout::IN_SIZE;
+
+/// The service manager's name for it.
+pub(crate) const NAME: &str = "typed";
+
+/// Whose input it is, and where the ring stood before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Recipient {
+    /// The console, by [`Inbox::owner`].
+    pub(crate) owner: u32,
+    /// Which of its rings.
+    pub(crate) ring: u32,
+    /// The ring's index before the input.
+    pub(crate) in_prod: u32,
+}
+
+/// The way for what is typed.
+pub(crate) struct Inbox {
+    /// Both ends of it.
+    pipe: OwnedFd,
+    note: File,
+    /// Where bytes are copied to from the pipe, to be looked at.
+    copies: (OwnedFd, OwnedFd),
+    /// Bytes in the pipe.
+    held: AtomicUsize,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (end, _) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // One descriptor that can do both is all the next process needs.
+        let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let pipe = rustix::fs::open(path, flags, Mode::empty())?;
+        let note = rustix::fs::memfd_create("vconsoled-typed", MemfdFlags::CLOEXEC)?;
+        Self::over(pipe, note.into())
+    }
+
+    /// Goes on with what another process had: the two descriptors of
+    /// [`fds`](Self::fds). Anything else is an error.
+    pub(crate) fn resume(left: Vec<OwnedFd>) -> io::Result<Self> {
+        let (mut pipe, mut note) = (None, None);
+        for fd in left {
+            match FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) {
+                FileType::Fifo => pipe = Some(fd),
+                _ => note = Some(fd),
+            }
+        }
+        let (Some(pipe), Some(note)) = (pipe, note) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        Self::over(pipe, note.into())
+    }
+
+    fn over(pipe: OwnedFd, note: File) -> io::Result<Self> {
+        let held = rustix::io::ioctl_fionread(&pipe)?;
+        Ok(Self {
+            held: usize::try_from(held).unwrap_or(usize::MAX).into(),
+            copies: rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?,
+            pipe,
+            note,
+        })
+    }
+
+    /// What the next process needs.
+    pub(crate) fn fds(&self) -> [BorrowedFd<'_>; 2] {
+        [self.pipe.as_fd(), self.note.as_fd()]
+    }
+
+    /// A console's number, by the name of its terminal.
+    pub(crate) fn owner(terminal: &str) -> u32 {
+        crc32fast::hash(terminal.as_bytes())
+    }
+
+    /// Moves here what somebody typed, and shows it: at most as much as fits
+    /// the buffer, 0 at the end. [`done`](Self::done) must follow when the
+    /// ring has it.
+    pub(crate) fn take(
+        &self,
+        recipient: Recipient,
+        from: impl AsFd,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        // Left by an error; the ring has it or nobody can have it any more.
+        self.done();
+        self.note.write_all_at(recipient.as_bytes(), 0)?;
+        let flags = SpliceFlags::NONBLOCK;
+        let length = rustix::pipe::splice(from, None, &self.pipe, None, buffer.len(), flags)?;
+        self.held.store(length, Ordering::Relaxed);
+        self.show(&mut buffer[..length])?;
+        Ok(length)
+    }
+
+    /// The ring has what was taken.
+    pub(crate) fn done(&self) {
+        let held = self.held.swap(0, Ordering::Relaxed);
+        let mut gone = [0; IN_SIZE];
+        let mut left = held;
+        while left > 0 {
+            let want = left.min(gone.len());
+            match rustix::io::read(&self.pipe, &mut gone[..want]) {
+                Ok(length @ 1..) => left -= length,
+                // It holds no more than was counted.
+                _ => return,
+            }
+        }
+    }
+
+    /// What the last process took for a console and may not have brought to
+    /// its ring: for `recipient`, whose index tells. The ring must be given
+    /// it; then [`done`](Self::done).
+    pub(crate) fn left_for(&self, recipient: Recipient) -> io::Result<Vec<u8>> {
+        let held = self.held.load(Ordering::Relaxed);
+        let mut note = [0; size_of::<Recipient>()];
+        if held == 0 || self.note.read_exact_at(&mut note, 0).is_err() {
+            return Ok(Vec::new());
+        }
+        let noted = Recipient::read_from_bytes(&note).map_err(|_| io::ErrorKind::InvalidData)?;
+        if (noted.owner, noted.ring) != (recipient.owner, recipient.ring) {
+            return Ok(Vec::new());
+        }
+        let mut bytes = vec![0; held.min(IN_SIZE)];
+        if noted.in_prod == recipient.in_prod {
+            self.show(&mut bytes)?;
+            return Ok(bytes);
+        }
+        // The ring has it.
+        self.done();
+        Ok(Vec::new())
+    }
+
+    /// Copies what is in the pipe, and leaves it there.
+    fn show(&self, buffer: &mut [u8]) -> io::Result<()> {
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let (copy, to) = &self.copies;
+        let copied = rustix::pipe::tee(&self.pipe, to, buffer.len(), SpliceFlags::NONBLOCK)?;
+        let mut seen = 0;
+        while seen < copied {
+            match rustix::io::read(copy, &mut buffer[seen..copied])? {
+                0 => break,
+                length => seen += length,
+            }
+        }
+        if seen < buffer.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+
+    const HERE: Recipient = Recipient {
+        owner: 7,
+        ring: 3,
+        in_prod: u32::MAX,
+    };
+
+    /// What the next process finds.
+    fn again(inbox: &Inbox) -> Inbox {
+        let fds = inbox.fds().map(|fd| fd.try_clone_to_owned().unwrap());
+        Inbox::resume(fds.into()).unwrap()
+    }
+
+    fn typed(bytes: &[u8]) -> (UnixStream, UnixStream) {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        far.write_all(bytes).unwrap();
+        (near, far)
+    }
+
+    #[test]
+    fn what_the_ring_does_not_have_yet_is_there_for_the_next() {
+        let inbox = Inbox::new().unwrap();
+        let (near, _far) = typed(b"typed");
+        let mut buffer = [0; 4];
+        assert_eq!(inbox.take(HERE, &near, &mut buffer).unwrap(), 4);
+        assert_eq!(&buffer, b"type");
+        let other = |change: fn(&mut Recipient)| {
+            let mut recipient = HERE;
+            change(&mut recipient);
+            again(&inbox).left_for(recipient).unwrap()
+        };
+        assert_eq!(other(|_| ()), b"type");
+        assert!(other(|one| one.owner = 8).is_empty());
+        assert!(other(|one| one.ring = 4).is_empty());
+        inbox.done();
+        assert!(again(&inbox).left_for(HERE).unwrap().is_empty());
+        assert_eq!(inbox.take(HERE, &near, &mut buffer).unwrap(), 1);
+        assert_eq!(buffer[0], b'd');
+    }
+
+    #[test]
+    fn what_the_ring_has_does_not_come_again() {
+        let inbox = Inbox::new().unwrap();
+        let (near, _far) = typed(b"abc");
+        inbox.take(HERE, &near, &mut [0; 8]).unwrap();
+        let next = again(&inbox);
+        let reached = Recipient { in_prod: 2, ..HERE };
+        assert!(next.left_for(reached).unwrap().is_empty());
+        assert!(again(&next).left_for(HERE).unwrap().is_empty());
+    }
+
+    #[test]
+    fn nothing_typed_and_an_end_are_told_apart() {
+        let inbox = Inbox::new().unwrap();
+        let (near, far) = typed(b"");
+        let none = inbox.take(HERE, &near, &mut [0; 8]).unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
+        drop(far);
+        assert_eq!(inbox.take(HERE, &near, &mut [0; 8]).unwrap(), 0);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let (one, other) = UnixStream::pair().unwrap();
+        assert!(Inbox::resume(vec![one.into(), other.into()]).is_err());
+        assert!(Inbox::resume(Vec::new()).is_err());
+    }
+}

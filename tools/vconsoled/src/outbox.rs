@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+//! What is on its way to a viewer, in the kernel's hands: bytes that have been
+//! sent are never sent again, even if this process is killed at any moment.
+//!
+//! The bytes lie in a memory file whose own offset says how far they were
+//! sent. `sendfile(2)` moves it together with the bytes: there is no moment at
+//! which a signal could come between the two. The file's length says how far
+//! it is filled. Who holds the file, as a service manager does, holds all
+//! there is to know of the viewer.
+//!
+//! The file only grows; what was sent is given back to the system a page at a
+//! time. Nothing in it is ever written over, for the kernel sends the pages
+//! themselves, which the viewer may not have read yet.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Memory is given back in pieces of this size, a multiple of any page. The
+/// first holds the note.
+const PIECE: u64 = 64 * 1024;
+
+/// A place in the file, and which byte of the stream belongs there.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+struct Anchor {
+    offset: u64,
+    position: u64,
+}
+
+/// Where in the stream the file's end is: counted from `after` once the file
+/// reaches that, and `before` until then. Between the two stands what is told
+/// of bytes that were lost.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+struct Place {
+    before: Anchor,
+    after: Anchor,
+}
+
+/// Bytes on their way.
+pub(crate) struct Outbox {
+    file: File,
+    sent: u64,
+    end: u64,
+    /// What is before this was given back.
+    freed: u64,
+    place: Place,
+}
+
+impl Outbox {
+    /// An empty one, whose first byte will be the stream's at `position`.
+    pub(crate) fn new(position: u64) -> io::Result<Self> {
+        let file: File = rustix::fs::memfd_create("vconsoled-viewer", MemfdFlags::CLOEXEC)?.into();
+        let first = Anchor {
+            offset: PIECE,
+            position,
+        };
+        let place = Place {
+            before: first,
+            after: first,
+        };
+        file.write_all_at(place.as_bytes(), 0)?;
+        file.set_len(PIECE)?;
+        rustix::fs::seek(&file, SeekFrom::Start(PIECE))?;
+        Ok(Self {
+            file,
+            sent: PIECE,
+            end: PIECE,
+            freed: PIECE,
+            place,
+        })
+    }
+
+    /// Goes on with one that another process had. Anything else is an error.
+    pub(crate) fn resume(file: OwnedFd) -> io::Result<Self> {
+        let file = File::from(file);
+        let mut place = [0; size_of::<Place>()];
+        file.read_exact_at(&mut place, 0)?;
+        let place = Place::read_from_bytes(&place).map_err(|_| io::ErrorKind::InvalidData)?;
+        let mut end = file.metadata()?.len();
+        if end < place.after.offset {
+            // What was being told of lost bytes is told anew.
+            end = place.before.offset;
+            file.set_len(end)?;
+        }
+        let sent = rustix::fs::tell(&file)?;
+        if sent < PIECE || sent > end {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Self {
+            file,
+            sent,
+            end,
+            freed: sent / PIECE * PIECE,
+            place,
+        })
+    }
+
+    /// Position of the stream's next byte to be added.
+    pub(crate) fn position(&self) -> u64 {
+        match self.end.checked_sub(self.place.after.offset) {
+            Some(since) => self.place.after.position + since,
+            None => self.place.before.position,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent == self.end
+    }
+
+    /// Adds the stream's next bytes.
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.end)?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Adds a note in place of so many bytes of the stream.
+    pub(crate) fn lose(&mut self, gap: u64, note: &[u8]) -> io::Result<()> {
+        let position = self.position();
+        self.place = Place {
+            before: Anchor {
+                offset: self.end,
+                position,
+            },
+            after: Anchor {
+                offset: self.end + note.len() as u64,
+                position: position + gap,
+            },
+        };
+        self.file.write_all_at(self.place.as_bytes(), 0)?;
+        self.add(note)
+    }
+
+    /// Sends what the socket takes; returns how much that was.
+    pub(crate) fn send(&mut self, to: impl AsFd) -> io::Result<usize> {
+        let want = usize::try_from(self.end - self.sent).unwrap_or(usize::MAX);
+        let length = rustix::fs::sendfile(to, &self.file, None, want)?;
+        self.sent += length as u64;
+        let to = self.sent / PIECE * PIECE;
+        if to > self.freed {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            // What cannot be given back is kept.
+            let _kept = rustix::fs::fallocate(&self.file, flags, self.freed, to - self.freed);
+            self.freed = to;
+        }
+        Ok(length)
+    }
+}
+
+impl AsFd for Outbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+
+    fn receive(from: &mut UnixStream, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        from.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// What the next process finds.
+    fn again(outbox: &Outbox) -> Outbox {
+        Outbox::resume(outbox.file.try_clone().unwrap().into()).unwrap()
+    }
+
+    #[test]
+    fn the_next_process_goes_on_where_this_one_stopped() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let mut outbox = Outbox::new(1000).unwrap();
+        outbox.add(b"one").unwrap();
+        assert_eq!(outbox.send(&near).unwrap(), 3);
+        outbox.add(b"two").unwrap();
+        let mut next = again(&outbox);
+        assert_eq!((next.position(), next.is_empty()), (1006, false));
+        assert_eq!(next.send(&near).unwrap(), 3);
+        assert_eq!(receive(&mut far, 6), b"onetwo");
+        let next = again(&next);
+        assert_eq!((next.position(), next.is_empty()), (1006, true));
+    }
+
+    #[test]
+    fn what_was_lost_is_told_once_and_counted() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let mut outbox = Outbox::new(0).unwrap();
+        outbox.add(b"ab").unwrap();
+        outbox.send(&near).unwrap();
+        outbox.lose(70, b"[70]").unwrap();
+        assert_eq!(outbox.position(), 72);
+        let mut next = again(&outbox);
+        assert_eq!(next.position(), 72);
+        next.send(&near).unwrap();
+        next.add(b"cd").unwrap();
+        let mut next = again(&next);
+        assert_eq!(next.position(), 74);
+        next.send(&near).unwrap();
+        assert_eq!(receive(&mut far, 8), b"ab[70]cd");
+    }
+
+    #[test]
+    fn a_process_that_ends_while_it_tells_of_a_loss_has_told_nothing() {
+        let mut outbox = Outbox::new(10).unwrap();
+        outbox.lose(70, b"[70 bytes]").unwrap();
+        // As if it had come to the note in the first page, or a bit further.
+        for written in [0, 3] {
+            outbox.file.set_len(PIECE + written).unwrap();
+            let next = again(&outbox);
+            assert_eq!((next.position(), next.is_empty()), (10, true));
+        }
+    }
+
+    #[test]
+    fn unread_bytes_stay_as_they_were_and_memory_is_given_back() {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let byte = |at: u32| (at / 7).to_le_bytes()[0];
+        let (near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let mut outbox = Outbox::new(0).unwrap();
+        let (mut sent, mut seen) = (0_u32, Vec::new());
+        while seen.len() < 4 << 20 {
+            if outbox.is_empty() {
+                let chunk: Vec<u8> = (sent..).take(2048).map(byte).collect();
+                outbox.add(&chunk).unwrap();
+                sent += 2048;
+            }
+            if let Err(error) = outbox.send(&near) {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                seen.extend(receive(&mut far, 50_000));
+            }
+        }
+        let expected = (0..).map(byte);
+        assert!(expected.zip(&seen).all(|(wanted, got)| wanted == *got));
+        let held = outbox.file.metadata().unwrap().blocks() * 512;
+        assert!(held <= 4 * PIECE, "{held} bytes are held");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let empty = rustix::fs::memfd_create("empty", MemfdFlags::CLOEXEC).unwrap();
+        assert!(Outbox::resume(empty).is_err());
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        assert!(Outbox::resume(socket.into()).is_err());
+        let outbox = Outbox::new(5).unwrap();
+        rustix::fs::seek(&outbox.file, SeekFrom::Start(PIECE + 1)).unwrap();
+        let left = outbox.file.try_clone().unwrap();
+        assert!(Outbox::resume(left.into()).is_err());
+    }
+}
