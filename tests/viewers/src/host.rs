@@ -13,7 +13,7 @@ use vconsoled::{Config, Handle, Server};
 use xen_io::DomId;
 use xen_io::fake::Machine;
 
-use crate::{Guest, PATIENCE, wait_for};
+use crate::{Guest, PATIENCE, Program, Terminal, wait_for};
 
 /// The host, its daemon included; both end with this.
 pub struct Host {
@@ -248,6 +248,23 @@ impl Host {
         command.args(["-c", &line]).env("PATH", path.join(":"));
         self.environment(&mut command);
         command
+    }
+
+    /// A line of shell with a terminal of its own, as a login has it.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn login(&self, user: &Terminal, line: &str) -> Program {
+        let inner = self.shell(line);
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait"]).arg(inner.get_program());
+        command.args(inner.get_args()).env("TERM", "vt100");
+        for (name, value) in inner.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        user.run(command)
     }
 
     fn environment(&self, command: &mut Command) {

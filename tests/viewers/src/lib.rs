@@ -14,7 +14,7 @@ pub use host::{Host, vconsole};
 pub use program::{Program, Terminal};
 
 /// How long anything may take on a machine that is busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `what` gives something.
 ///

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 use rustix::pty::OpenptFlags;
-use rustix::termios::{LocalModes, Winsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize};
 
 use crate::{PATIENCE, wait_for};
 
@@ -128,6 +128,19 @@ impl Program {
         wait_for("the program's end", || self.child.try_wait().unwrap())
     }
 
+    /// Waits until it is stopped, as job control stops a program.
+    ///
+    /// # Panics
+    ///
+    /// When it is not in time.
+    pub fn until_stopped(&self) {
+        let path = format!("/proc/{}/stat", self.child.id());
+        wait_for("a stopped program", || {
+            let stat = std::fs::read_to_string(&path).unwrap();
+            stat.contains(") T ").then_some(())
+        });
+    }
+
     /// Whether it runs.
     ///
     /// # Panics
@@ -207,6 +220,17 @@ impl Terminal {
     /// When it does not come in time.
     pub fn until(&mut self, end: &str) -> String {
         read_until(&mut self.outer, end)
+    }
+
+    /// Makes it what a shell makes of it for itself.
+    ///
+    /// # Panics
+    ///
+    /// When the terminal is gone.
+    pub fn cook(&self) {
+        let mut modes = rustix::termios::tcgetattr(&self.inner).unwrap();
+        modes.local_modes |= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+        rustix::termios::tcsetattr(&self.inner, OptionalActions::Now, &modes).unwrap();
     }
 
     /// Whether it is as a login leaves it: by lines, with echo.

@@ -223,6 +223,75 @@ fn the_terminal_is_as_it_was_however_it_ends() {
     }
 }
 
+/// The shell's `fg` brings back what the menu, or somebody's signal, has
+/// suspended; meanwhile the terminal is the shell's.
+#[test]
+fn a_suspended_client_leaves_the_terminal_to_the_shell() {
+    let host = Host::start();
+    let (_, _pv, mut vuart) = host.guest("guest");
+    let mut user = Terminal::open();
+    let line = "set -m; vconsole attach guest/vuart0; echo suspended; read word; fg; echo left";
+    let mut shell = host.login(&user, line);
+    user.until(GREETING);
+    user.write(b"one\x14z");
+    user.until("suspended\r\n");
+    assert!(user.is_cooked());
+    assert_eq!(vuart.receive(3), b"one");
+    vuart.send(b"said meanwhile");
+    user.write(b"go on\n");
+    user.until("said meanwhile");
+    wait_for("a raw terminal", || (!user.is_cooked()).then_some(()));
+    user.write(b"two\x1d");
+    user.until("left\r\n");
+    assert!(shell.wait().success());
+    assert!(user.is_cooked());
+    assert_eq!(
+        vuart.receive(3),
+        b"two",
+        "what the shell was told is not here"
+    );
+
+    for stop in [Signal::TSTP, Signal::STOP] {
+        let mut client = user.run(host.vconsole("attach guest/vuart0"));
+        user.until(GREETING);
+        client.signal(stop);
+        client.until_stopped();
+        // No program hears of the second: the shell sees to the terminal.
+        if stop == Signal::STOP {
+            user.cook();
+        }
+        assert!(user.is_cooked());
+        client.signal(Signal::CONT);
+        wait_for("a raw terminal", || (!user.is_cooked()).then_some(()));
+        user.write(b"three\x1d");
+        assert!(client.wait().success());
+        assert_eq!(vuart.receive(5), b"three");
+        assert!(user.is_cooked());
+    }
+    // One that is told to end while it is suspended does so.
+    let mut client = user.run(host.vconsole("attach guest/vuart0"));
+    user.until(GREETING);
+    client.signal(Signal::TSTP);
+    client.until_stopped();
+    client.signal(Signal::TERM);
+    client.signal(Signal::CONT);
+    assert!(client.wait().success());
+    assert!(user.is_cooked());
+
+    let mut list = user.run(host.vconsole("list --watch"));
+    user.until("vuart0");
+    list.signal(Signal::TSTP);
+    user.until("\x1b[?25h\x1b[?1049l");
+    list.until_stopped();
+    assert!(user.is_cooked());
+    list.signal(Signal::CONT);
+    user.until("\x1b[?1049h\x1b[?25l");
+    user.until("vuart0");
+    user.write(b"q");
+    assert!(list.wait().success());
+    assert!(user.is_cooked());
+}
+
 #[test]
 fn a_daemon_that_comes_back_goes_on_to_the_byte() {
     let mut host = Host::start();

@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use viewers::{Guest, Host, PATIENCE, Program, Terminal, wait_for};
 
@@ -32,18 +32,6 @@ fn host() -> (Host, std::thread::JoinHandle<Guest>) {
     (host, guest)
 }
 
-/// A line of shell with a terminal of its own, as a login has it.
-fn login(host: &Host, user: &Terminal, line: &str) -> Program {
-    let inner = host.shell(line);
-    let mut command = Command::new("setsid");
-    command.args(["--ctty", "--wait"]).arg(inner.get_program());
-    command.args(inner.get_args()).env("TERM", "vt100");
-    for (name, value) in inner.get_envs() {
-        command.env(name, value.unwrap_or_default());
-    }
-    user.run(command)
-}
-
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
@@ -57,7 +45,7 @@ fn socat() {
         panic!("{lines:?}")
     };
     let mut user = Terminal::open();
-    let mut session = login(&host, &user, terminal);
+    let mut session = host.login(&user, terminal);
     user.until("welcome\r\n");
     let mut watcher = Program::piped(host.shell(watch));
     assert_eq!(watcher.read(9), b"welcome\r\n");
@@ -92,7 +80,7 @@ fn screen() {
     for (line, leave) in lines.iter().zip([&b"\x1d"[..], b"\x01ky"]) {
         let mut user = Terminal::open();
         let line = format!("SCREENDIR={} {line}", sessions.display());
-        let mut session = login(&host, &user, &line);
+        let mut session = host.login(&user, &line);
         host.until_viewers("vuart0", 1);
         user.write(b"in screen\r");
         user.until("echo: in screen");
@@ -111,9 +99,10 @@ fn conserver() {
     let (mut host, guest) = host();
     let pages = blocks("conserver.md", "conserver");
     let lines = blocks("conserver.md", "sh");
-    let [check, serve, attach] = &lines[..] else {
+    let [check, serve, attach, ..] = &lines[..] else {
         panic!("{lines:?}")
     };
+    unpacked(&host, "conserver");
     let dir = host.dir.path().join("conserver");
     std::fs::create_dir(&dir).unwrap();
     let file = dir.join("conserver.cf");
@@ -146,7 +135,7 @@ fn conserver() {
     host.until_viewers("vuart0", 1);
     wait_for("conserver", || TcpStream::connect(("127.0.0.1", port)).ok());
     let mut user = Terminal::open();
-    let mut session = login(&host, &user, &here(attach));
+    let mut session = host.login(&user, &here(attach));
     user.until("help]");
     user.write(b"by conserver\r");
     user.until("echo: by conserver");
@@ -155,7 +144,7 @@ fn conserver() {
     // The daemon is restarted, and conserver comes back for the next user.
     host.stop_daemon();
     host.start_daemon();
-    let mut session = login(&host, &user, &here(attach));
+    let mut session = host.login(&user, &here(attach));
     user.until("help]");
     host.until_viewers("vuart0", 1);
     user.write(b"again\r");
@@ -170,11 +159,91 @@ fn conserver() {
     guest.join().unwrap();
 }
 
+/// Two hosts on one machine: their servers have an address of their own.
+#[test]
+fn conserver_of_many_hosts() {
+    let (host, guest) = host();
+    let (_, _pv, mut other) = host.guest("other");
+    let other = std::thread::spawn(move || {
+        other.echo();
+        other
+    });
+    unpacked(&host, "conserver");
+    let pages = blocks("conserver.md", "conserver");
+    let lines = blocks("conserver.md", "sh");
+    let [.., serve, list, attach] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    let dir = host.dir.path().join("conserver");
+    std::fs::create_dir(&dir).unwrap();
+    let port = free_port();
+    let here = |line: &str| {
+        line.replace("xen1.example.org", "127.0.0.1")
+            .replace("xen2.example.org", "127.0.0.2")
+            .replace("-p 782", &format!("-p {port}"))
+    };
+    // The first knows of what the second has.
+    let text = pages[0].replace("trusted", "trusted 127.0.0.2");
+    let servers = [
+        ("127.0.0.1", [&text, &*pages[1]].concat()),
+        ("127.0.0.2", text.replace("guest", "other")),
+    ];
+    let servers = servers.map(|(address, text)| {
+        let file = dir.join(address);
+        let text = text
+            .replace("/run/vconsoled", &host.run().to_string_lossy())
+            .replace("/var/log/conserver", &dir.to_string_lossy());
+        std::fs::write(&file, here(&text)).unwrap();
+        let line = serve.replace("/etc/conserver/conserver.cf", &file.to_string_lossy());
+        let line = here(&line.replace("xen1.example.org", address));
+        let mut command = host.shell(&format!("exec {line} -L {}.log", file.display()));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Program::start(command)
+    });
+    for address in ["127.0.0.1", "127.0.0.2"] {
+        wait_for("conserver", || TcpStream::connect((address, port)).ok());
+    }
+    // Each host has what is its own, and the first knows them all.
+    for name in ["guest/vuart0", "other/vuart0"] {
+        wait_for("a server at each console", || {
+            let consoles = host.consoles();
+            let mut named = consoles.iter().filter(|one| {
+                name.split_once('/') == one["name"].as_str().zip(one["console"].as_str())
+            });
+            named.any(|one| one["viewers"] == 1).then_some(())
+        });
+    }
+    let listed = host.shell(&here(list)).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    for console in ["guest", "other"] {
+        assert!(listed.contains(console), "{listed}");
+    }
+    let mut user = Terminal::open();
+    let mut session = host.login(&user, &here(attach));
+    user.until("help]");
+    user.write(b"on the other host\r");
+    user.until("echo: on the other host");
+    user.write(b"off\r");
+    user.until("echo: off");
+    user.write(b"\x05c.");
+    session.wait();
+    other.join().unwrap();
+    for server in servers {
+        server.signal(rustix::process::Signal::TERM);
+    }
+    end(&host);
+    guest.join().unwrap();
+}
+
 /// As the page's script asks: a session is made, keys go in as hexadecimal
 /// digits, and a request waits until there is output.
 #[test]
 fn shellinabox() {
     let (host, guest) = host();
+    unpacked(&host, "shellinaboxd");
     let lines = blocks("web.md", "sh");
     let port = free_port();
     // A service gets no environment from the server.
@@ -222,6 +291,13 @@ fn shellinabox() {
     drop(server);
     end(&host);
     guest.join().unwrap();
+}
+
+/// Says what to do where a program is not there.
+fn unpacked(host: &Host, program: &str) {
+    let found = host.shell(&format!("command -v {program}")).output();
+    let found = found.is_ok_and(|output| output.status.success());
+    assert!(found, "no {program} here: run `cargo xtask programs`");
 }
 
 fn post(port: u16, body: &str) -> String {

@@ -3,9 +3,10 @@
 //! those that follow the menu key.
 
 /// What the menu key and the next one do, as the user reads it.
-const COMMANDS: [(&str, &str); 4] = [
+const COMMANDS: [(&str, &str); 5] = [
     ("b", "send a break"),
     ("r", "read only, and back"),
+    ("z", "suspend, as ^Z elsewhere"),
     (". or q", "leave"),
     ("? or h", "this help"),
 ];
@@ -23,6 +24,8 @@ pub(crate) enum Key {
     Break,
     /// To be heard no more, or again.
     ReadOnly,
+    /// To go back to the shell for a while.
+    Suspend,
     /// Something the menu does not have.
     Unknown(u8),
 }
@@ -80,6 +83,7 @@ impl Keys {
             b'?' | b'h' | b'H' => Key::Help,
             b'b' | b'B' => Key::Break,
             b'r' | b'R' => Key::ReadOnly,
+            b'z' | b'Z' => Key::Suspend,
             _ => Key::Unknown(byte),
         }
     }
@@ -143,14 +147,15 @@ mod tests {
     fn the_menu_key_gives_the_next_one_its_meaning() {
         let mut keys = Keys::new(Some(0x1d), Some(0x14));
         assert_eq!(
-            keys.press(b"x\x14by\x14r\x14?\x14z"),
+            keys.press(b"x\x14by\x14r\x14?\x14z\x14x"),
             [
                 typed(b"x"),
                 Key::Break,
                 typed(b"y"),
                 Key::ReadOnly,
                 Key::Help,
-                Key::Unknown(b'z')
+                Key::Suspend,
+                Key::Unknown(b'x')
             ]
         );
         // However the bytes are cut.

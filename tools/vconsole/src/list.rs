@@ -3,15 +3,15 @@
 //! again.
 
 use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::stdio::stdin;
+use rustix::io::Errno;
+use rustix::stdio::{stdin, stdout};
 
 use crate::daemon::{Daemon, Row};
-use crate::session::stop_signals;
-use crate::terminal::Raw;
+use crate::signals::Signals;
+use crate::terminal::{Raw, Screen};
 
 /// How often a live table is drawn.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -19,9 +19,6 @@ const PERIOD: Duration = Duration::from_secs(1);
 const HOME: &str = "\x1b[H";
 const CLEAR_BELOW: &str = "\x1b[J";
 const CLEAR_LINE: &str = "\x1b[K";
-/// A screen of its own without a cursor, and back.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
 /// Prints the daemon's consoles.
 pub(crate) fn print(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
@@ -37,61 +34,74 @@ pub(crate) fn print(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
 /// Prints them until the user has seen enough. Where standard output is no
 /// terminal, each look follows the last.
 pub(crate) fn watch(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
-    let stopped = stop_signals()?;
-    let screen = !json && rustix::termios::isatty(rustix::stdio::stdout());
-    let raw = if screen { Raw::enter()? } else { None };
-    let mut stdout = io::stdout().lock();
-    if screen {
-        stdout.write_all(ENTER.as_bytes())?;
-    }
-    let result = draw(daemon, json, screen, raw.is_some(), &stopped, &mut stdout);
-    if screen {
-        stdout.write_all(LEAVE.as_bytes())?;
-        stdout.flush()?;
-    }
-    result
-}
-
-fn draw(
-    daemon: &Daemon,
-    json: bool,
-    screen: bool,
-    keys: bool,
-    stopped: &UnixStream,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+    let mut signals = Signals::catch()?;
+    let on_screen = !json && rustix::termios::isatty(stdout());
+    let raw = if on_screen { Raw::enter()? } else { None };
+    let _screen = on_screen.then(Screen::enter);
     loop {
         let text = match daemon.status() {
             Ok(status) if !json => table(&status.consoles),
             Ok(_) => daemon.status_line()?,
             // It may come back; one who watches wants to see that.
-            Err(error) if screen => format!("{error:#}\n"),
+            Err(error) if on_screen => format!("{error:#}\n"),
             Err(error) => return Err(error),
         };
-        if screen {
-            let lines = text.replace('\n', &format!("{CLEAR_LINE}\r\n"));
-            write!(out, "{HOME}{lines}{CLEAR_BELOW}")?;
+        let mut out = io::stdout().lock();
+        if on_screen {
+            let size = rustix::termios::tcgetwinsize(stdout());
+            let (rows, columns) = size.map_or((0, 0), |size| (size.ws_row, size.ws_col));
+            let page = page(&text, rows.into(), columns.into());
+            write!(out, "{HOME}{page}{CLEAR_BELOW}")?;
         } else {
             write!(out, "{text}")?;
         }
         out.flush()?;
-        if enough(stopped, keys)? {
+        drop(out);
+        if enough(&mut signals, raw.is_some())? {
             return Ok(());
         }
     }
 }
 
-/// Waits a period; `true` when it is time to go: a signal, or any key.
-fn enough(stopped: &UnixStream, keys: bool) -> io::Result<bool> {
-    let mut fds = vec![PollFd::new(stopped, PollFlags::IN)];
-    if keys {
-        fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
+/// As much of a text as a screen of that size has room for, with what clears
+/// the rest of each line; one of unknown size has room for all.
+fn page(text: &str, rows: usize, columns: usize) -> String {
+    let room = |size: usize| if size == 0 { usize::MAX } else { size };
+    let (rows, columns) = (room(rows), room(columns));
+    let count = text.lines().count();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if count > rows {
+        lines.truncate(rows - 1);
+        lines.push(format!("... and {} more", count + 1 - rows));
     }
-    let period = Timespec::try_from(PERIOD).map_err(|_| io::ErrorKind::InvalidInput)?;
-    match rustix::event::poll(&mut fds, Some(&period)) {
-        Ok(ready) => Ok(ready > 0),
-        Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(errno) => Err(errno.into()),
+    let cut = |line: String| line.chars().take(columns).collect::<String>();
+    let lines: Vec<String> = lines.into_iter().map(cut).collect();
+    // Without an end of its last line, which would scroll a full screen.
+    format!("{}{CLEAR_LINE}", lines.join(&format!("{CLEAR_LINE}\r\n")))
+}
+
+/// Waits a period; `true` when it is time to go: a signal, or any key.
+fn enough(signals: &mut Signals, keys: bool) -> io::Result<bool> {
+    let end = Instant::now() + PERIOD;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
+        if keys {
+            fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
+        }
+        match rustix::event::poll(&mut fds, Some(&left)) {
+            Ok(0) => return Ok(false),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if fds[1..].iter().any(|keys| !keys.revents().is_empty()) {
+            return Ok(true);
+        }
+        if !fds[0].revents().is_empty() {
+            // After a pause the screen is to be drawn again.
+            return signals.heed();
+        }
     }
 }
 
@@ -149,6 +159,21 @@ fn table(consoles: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_what_the_screen_has_room_for() {
+        let text = "0123456789\nb\nc\nd\n";
+        let lines = |rows, columns| {
+            let page = page(text, rows, columns);
+            let lines = page.split("\r\n");
+            let plain = lines.map(|line| line.strip_suffix(CLEAR_LINE).unwrap().to_owned());
+            plain.collect::<Vec<_>>()
+        };
+        assert_eq!(lines(0, 0), ["0123456789", "b", "c", "d"]);
+        assert_eq!(lines(4, 5), ["01234", "b", "c", "d"]);
+        assert_eq!(lines(3, 80), ["0123456789", "b", "... and 2 more"]);
+        assert_eq!(lines(1, 80), ["... and 4 more"]);
+    }
 
     #[test]
     fn the_table_is_aligned_and_plain() {

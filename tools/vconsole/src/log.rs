@@ -16,7 +16,7 @@ use crate::choose::Choice;
 use crate::daemon::{Attach, Daemon, Row};
 use crate::frame::{Decoder, Frame};
 use crate::output::Output;
-use crate::session::stop_signals;
+use crate::signals::Signals;
 
 /// How often a followed log is looked at.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -31,10 +31,10 @@ pub(crate) fn print(
     follow: bool,
     filter: bool,
 ) -> anyhow::Result<()> {
-    let stopped = stop_signals()?;
+    let signals = Signals::catch()?;
     let mut printer = Printer {
         output: Output::new(filter),
-        stopped,
+        signals,
     };
     let log = rows
         .iter()
@@ -49,7 +49,7 @@ pub(crate) fn print(
 
 struct Printer {
     output: Output,
-    stopped: UnixStream,
+    signals: Signals,
 }
 
 impl Printer {
@@ -74,7 +74,7 @@ impl Printer {
             current = Some(file);
         }
         while let Some(mut file) = current.take().filter(|_| follow) {
-            if self.wait(None, Some(PERIOD))?.stopped {
+            if self.wait(None, Some(PERIOD))? {
                 break;
             }
             // Looked at before the rest is read: what comes after that look
@@ -125,7 +125,7 @@ impl Printer {
         let mut position = attached.position;
         let mut decoder = Decoder::default();
         while follow || position < attached.end {
-            if self.wait(Some(&stream), None)?.stopped {
+            if self.wait(Some(&stream), None)? {
                 break;
             }
             let mut buffer = [0; 16384];
@@ -171,16 +171,16 @@ impl Printer {
             if self.output.is_empty() {
                 return Ok(true);
             }
-            if self.wait(None, None)?.stopped {
+            if self.wait(None, None)? {
                 return Ok(false);
             }
         }
     }
 
     /// Waits for the stream, for room on standard output if there is too
-    /// little, or for so long.
-    fn wait(&self, stream: Option<&UnixStream>, limit: Option<Duration>) -> io::Result<Waited> {
-        let mut fds = vec![PollFd::new(&self.stopped, PollFlags::IN)];
+    /// little, or for so long; `true` when told to stop.
+    fn wait(&mut self, stream: Option<&UnixStream>, limit: Option<Duration>) -> io::Result<bool> {
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
         if !self.output.is_empty() {
             fds.push(PollFd::new(&self.output, PollFlags::OUT));
         }
@@ -193,14 +193,11 @@ impl Printer {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        Ok(Waited {
-            stopped: !fds[0].revents().is_empty(),
-        })
+        if fds[0].revents().is_empty() {
+            return Ok(false);
+        }
+        self.signals.heed()
     }
-}
-
-struct Waited {
-    stopped: bool,
 }
 
 /// The name of a log that was rotated so many times.

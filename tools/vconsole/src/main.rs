@@ -15,6 +15,7 @@ mod log;
 mod options;
 mod output;
 mod session;
+mod signals;
 mod target;
 mod terminal;
 mod viewer;
@@ -27,6 +28,7 @@ use xen_io::xenstore::Client;
 
 use daemon::Daemon;
 use options::{Command, Options, Viewing, Xenconsole};
+use session::Manner;
 use target::Target;
 
 fn main() -> ExitCode {
@@ -54,7 +56,7 @@ fn xenconsole() -> anyhow::Result<()> {
     let options = Xenconsole::parse();
     let mut store = Client::open()?;
     let target = Target::of_xenconsole(&mut store, options.domid, options.kind, options.num)?;
-    session::run(store, &target, &options.session)
+    session::run(store, &target, &options.session, Manner::default())
 }
 
 fn vconsole() -> anyhow::Result<()> {
@@ -104,7 +106,11 @@ fn attach(daemon: &Daemon, console: Option<&str>, viewing: &Viewing) -> anyhow::
     if let Some(name) = by_pty {
         let mut store = Client::open()?;
         let target = Target::find(&mut store, name)?;
-        return session::run(store, &target, &viewing.session);
+        let manner = Manner {
+            read_only: viewing.read_only,
+            filter: viewing.filter,
+        };
+        return session::run(store, &target, &viewing.session, manner);
     }
     let rows = daemon.status()?.consoles;
     let choice = match console {

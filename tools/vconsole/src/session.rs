@@ -5,7 +5,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -14,11 +13,12 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::stdio::stdin;
 use rustix::termios::{self, OptionalActions};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use xen_io::xenstore::{Client, domain_path};
 
 use crate::lock::Lock;
 use crate::options::Session as Options;
+use crate::output::Output;
+use crate::signals::Signals;
 use crate::target::Target;
 use crate::terminal::Raw;
 
@@ -37,13 +37,27 @@ pub(crate) enum End {
     Gone,
 }
 
+/// How the console is shown, where `xenconsole` leaves no choice.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// What is typed does not reach the guest.
+    pub(crate) read_only: bool,
+    /// Escape sequences are left out.
+    pub(crate) filter: bool,
+}
+
 /// Runs a session until the user leaves or the domain ends.
-pub(crate) fn run(mut store: Client, target: &Target, options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(
+    mut store: Client,
+    target: &Target,
+    options: &Options,
+    manner: Manner,
+) -> anyhow::Result<()> {
     let _lock = Lock::take(target)?;
-    let stopped = stop_signals()?;
+    let mut signals = Signals::catch()?;
     store.watch(&target.tty_path(), TTY)?;
     store.watch("@releaseDomain", RELEASE)?;
-    let pty = wait_for_pty(&mut store, target, &stopped)?;
+    let pty = wait_for_pty(&mut store, target, &mut signals)?;
     let introduced = store.is_introduced(target.domid)?;
     let raw = Raw::enter()?;
     if let Some(fd) = options.start_notify_fd {
@@ -53,15 +67,19 @@ pub(crate) fn run(mut store: Client, target: &Target, options: &Options) -> anyh
     let mut session = Session {
         store,
         target,
-        stopped,
+        signals,
         escape: heed_escape.then_some(options.escape),
         terminal: raw.is_some(),
         pty: Some(pty),
         input: Input::Open,
         typed: Vec::new(),
+        output: Output::new(manner.filter),
+        read_only: manner.read_only,
         introduced,
     };
     let end = session.join();
+    // What was on its way to the user still goes there.
+    let _shown = session.output.flush();
     drop(raw);
     match end? {
         End::Left => {}
@@ -84,7 +102,7 @@ enum Input {
 struct Session<'a> {
     store: Client,
     target: &'a Target,
-    stopped: UnixStream,
+    signals: Signals,
     escape: Option<u8>,
     /// Standard input is a terminal.
     terminal: bool,
@@ -92,6 +110,8 @@ struct Session<'a> {
     input: Input,
     /// Input that the pty has not taken yet.
     typed: Vec<u8>,
+    output: Output,
+    read_only: bool,
     /// Xenstore has known the domain, which it does not while a boot loader
     /// prepares it.
     introduced: bool,
@@ -101,14 +121,18 @@ impl Session<'_> {
     fn join(&mut self) -> anyhow::Result<End> {
         loop {
             let Ready {
-                stopped,
+                signal,
                 store,
+                output,
                 pty_in,
                 pty_out,
                 input,
             } = self.wait()?;
-            if stopped {
+            if signal && self.signals.heed()? {
                 return Ok(End::Left);
+            }
+            if output {
+                self.output.flush().context("standard output")?;
             }
             // Output first: what came before the daemon went is still there.
             if pty_in {
@@ -131,7 +155,7 @@ impl Session<'_> {
 
     fn wait(&self) -> io::Result<Ready> {
         let mut fds = vec![
-            PollFd::new(&self.stopped, PollFlags::IN),
+            PollFd::new(&self.signals, PollFlags::IN),
             PollFd::new(&self.store, PollFlags::IN),
         ];
         // Without a pty only the user at a terminal is heard, who may want to
@@ -141,19 +165,24 @@ impl Session<'_> {
             && (self.pty.is_some() || self.terminal);
         let stdin = stdin();
         let place = |fds: &mut Vec<PollFd<'_>>| fds.len() - 1;
-        let (mut at_input, mut at_pty) = (None, None);
+        let (mut at_input, mut at_output, mut at_pty) = (None, None, None);
         if input {
             fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::IN));
             at_input = Some(place(&mut fds));
         }
+        if !self.output.is_empty() {
+            fds.push(PollFd::new(&self.output, PollFlags::OUT));
+            at_output = Some(place(&mut fds));
+        }
         if let Some(pty) = &self.pty {
-            let out = if self.typed.is_empty() {
-                PollFlags::empty()
-            } else {
-                PollFlags::OUT
-            };
-            fds.push(PollFd::new(pty, PollFlags::IN | out));
-            at_pty = Some(place(&mut fds));
+            let mut wanted = PollFlags::empty();
+            wanted.set(PollFlags::IN, self.output.has_room());
+            wanted.set(PollFlags::OUT, !self.typed.is_empty());
+            // A hang-up is told even to those who do not ask.
+            if !wanted.is_empty() {
+                fds.push(PollFd::new(pty, wanted));
+                at_pty = Some(place(&mut fds));
+            }
         }
         match rustix::event::poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -162,9 +191,11 @@ impl Session<'_> {
         let happened = |at: Option<usize>| at.map_or(PollFlags::empty(), |at| fds[at].revents());
         let pty = happened(at_pty);
         Ok(Ready {
-            stopped: !fds[0].revents().is_empty(),
+            signal: !fds[0].revents().is_empty(),
             store: !fds[1].revents().is_empty(),
-            pty_in: pty.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR),
+            output: !happened(at_output).is_empty(),
+            pty_in: self.output.has_room()
+                && pty.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR),
             pty_out: pty.contains(PollFlags::OUT),
             input: !happened(at_input).is_empty(),
         })
@@ -179,11 +210,9 @@ impl Session<'_> {
         match pty.read(&mut buffer) {
             Ok(0) => self.lost(),
             Ok(length) => {
-                let mut stdout = io::stdout().lock();
-                stdout
-                    .write_all(&buffer[..length])
-                    .and_then(|()| stdout.flush())
-                    .context("standard output")?;
+                self.output.put(&buffer[..length]);
+                // At once, where it can be.
+                self.output.flush().context("standard output")?;
             }
             Err(error) if is_transient(&error) => {}
             Err(_) => self.lost(),
@@ -226,7 +255,7 @@ impl Session<'_> {
         if end.is_some() {
             self.input = Input::Leaving;
         }
-        if self.pty.is_some() {
+        if self.pty.is_some() && !self.read_only {
             self.typed
                 .extend_from_slice(&bytes[..end.unwrap_or(length)]);
             self.pass_on();
@@ -287,23 +316,19 @@ impl Session<'_> {
     reason = "one for each thing that can be ready"
 )]
 struct Ready {
-    stopped: bool,
+    signal: bool,
     store: bool,
+    output: bool,
     pty_in: bool,
     pty_out: bool,
     input: bool,
 }
 
-/// A stream that ends a wait when the program is told to stop.
-pub(crate) fn stop_signals() -> io::Result<UnixStream> {
-    let (stopped, sender) = UnixStream::pair()?;
-    for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
-        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
-    }
-    Ok(stopped)
-}
-
-fn wait_for_pty(store: &mut Client, target: &Target, stopped: &UnixStream) -> anyhow::Result<File> {
+fn wait_for_pty(
+    store: &mut Client,
+    target: &Target,
+    signals: &mut Signals,
+) -> anyhow::Result<File> {
     let deadline = Instant::now() + PATIENCE;
     let mut why = None;
     loop {
@@ -317,14 +342,14 @@ fn wait_for_pty(store: &mut Client, target: &Target, stopped: &UnixStream) -> an
         let left = deadline.saturating_duration_since(Instant::now());
         let mut fds = [
             PollFd::new(&*store, PollFlags::IN),
-            PollFd::new(stopped, PollFlags::IN),
+            PollFd::new(&*signals, PollFlags::IN),
         ];
         match rustix::event::poll(&mut fds, Some(&Timespec::try_from(left)?)) {
             Ok(0) => break,
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        if !fds[1].revents().is_empty() {
+        if !fds[1].revents().is_empty() && signals.heed()? {
             bail!("interrupted");
         }
     }

@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: MIT
-//! The user's terminal in raw mode, and back, however the program ends.
+//! The user's terminal as this program wants it, and as it was, however the
+//! program ends or pauses.
 
 use std::io;
 use std::panic;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::stdio::stdin;
+use rustix::io::retry_on_intr;
+use rustix::stdio::{stdin, stdout};
 use rustix::termios::{self, OptionalActions, Termios};
 
-/// How the terminal was, for the panic hook: a release build has no unwinding
-/// to run destructors.
-static BEFORE: OnceLock<Termios> = OnceLock::new();
+/// A screen of its own without a cursor, and back.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l";
+const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+
+/// How the terminal was, and raw. Static for the panic hook: a release build
+/// has no unwinding to run destructors.
+static MODES: OnceLock<[Termios; 2]> = OnceLock::new();
+/// What there is to restore.
+static RAW: AtomicBool = AtomicBool::new(false);
+static SCREEN: AtomicBool = AtomicBool::new(false);
 
 /// Standard input's terminal is raw while this lives.
 pub(crate) struct Raw(());
@@ -23,28 +33,154 @@ impl Raw {
         }
         let before = termios::tcgetattr(stdin())?;
         let mut raw = before.clone();
-        if BEFORE.set(before).is_ok() {
-            let say = panic::take_hook();
-            panic::set_hook(Box::new(move |panic| {
-                restore();
-                say(panic);
-            }));
-        }
         raw.make_raw();
-        termios::tcsetattr(stdin(), OptionalActions::Now, &raw)?;
-        Ok(Some(Self(())))
+        if MODES.set([before, raw]).is_ok() {
+            restore_on_panic();
+        }
+        RAW.store(true, Ordering::SeqCst);
+        let entered = Self(());
+        take()?;
+        Ok(Some(entered))
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
         restore();
+        RAW.store(false, Ordering::SeqCst);
     }
 }
 
-fn restore() {
-    if let Some(before) = BEFORE.get() {
-        // A terminal that has gone needs no care.
-        let _gone = termios::tcsetattr(stdin(), OptionalActions::Drain, before);
+/// Standard output's terminal shows a screen of its own while this lives.
+pub(crate) struct Screen(());
+
+impl Screen {
+    /// Clears the screen, and keeps what was on it.
+    pub(crate) fn enter() -> Self {
+        restore_on_panic();
+        SCREEN.store(true, Ordering::SeqCst);
+        say(ENTER);
+        Self(())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        say(LEAVE);
+        SCREEN.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Makes the terminal what this program wants; `false` in the background,
+/// where it is somebody else's.
+pub(crate) fn take() -> io::Result<bool> {
+    if in_background() {
+        return Ok(false);
+    }
+    if RAW.load(Ordering::SeqCst)
+        && let Some([_, raw]) = MODES.get()
+    {
+        retry_on_intr(|| termios::tcsetattr(stdin(), OptionalActions::Now, raw))?;
+    }
+    if SCREEN.load(Ordering::SeqCst) {
+        say(ENTER);
+    }
+    Ok(true)
+}
+
+/// Makes it what it was.
+pub(crate) fn restore() {
+    if in_background() {
+        return;
+    }
+    if SCREEN.load(Ordering::SeqCst) {
+        say(LEAVE);
+    }
+    if RAW.load(Ordering::SeqCst)
+        && let Some([before, _]) = MODES.get()
+    {
+        // At once, as one that was stopped never drains. One that has gone
+        // needs no care.
+        let _gone = retry_on_intr(|| termios::tcsetattr(stdin(), OptionalActions::Now, before));
+    }
+}
+
+/// Whether another job of the shell's has the terminal.
+fn in_background() -> bool {
+    termios::tcgetpgrp(stdin()).is_ok_and(|group| group != rustix::process::getpgrp())
+}
+
+fn restore_on_panic() {
+    static HOOKED: OnceLock<()> = OnceLock::new();
+    HOOKED.get_or_init(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            restore();
+            report(panic);
+        }));
+    });
+}
+
+/// Past what is buffered, whoever holds its lock.
+fn say(sequence: &str) {
+    let _gone = rustix::io::write(stdout(), sequence.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pty::OpenptFlags;
+    use rustix::termios::LocalModes;
+    use std::fs::File;
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    const OWN: &str = "terminal::tests::a_panic_leaves_the_terminal_as_it_was";
+    const CHILD: &str = "VCONSOLE_TEST_PANICS";
+
+    fn is_raw(terminal: impl std::os::fd::AsFd) -> bool {
+        let modes = termios::tcgetattr(terminal).unwrap().local_modes;
+        !modes.intersects(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    /// In a process of its own, which is this test once more.
+    #[test]
+    fn a_panic_leaves_the_terminal_as_it_was() {
+        if std::env::var_os(CHILD).is_some() {
+            let raw = Raw::enter().unwrap().expect("a terminal");
+            let screen = Screen::enter();
+            println!("is raw: {}", is_raw(stdin()));
+            // As in a release build, where nothing is unwound.
+            std::mem::forget((raw, screen));
+            panic!("on purpose");
+        }
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let outer = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&outer).unwrap();
+        rustix::pty::unlockpt(&outer).unwrap();
+        let inner = rustix::pty::ioctl_tiocgptpeer(&outer, flags).unwrap();
+        assert!(!is_raw(&inner));
+        let end = || Stdio::from(inner.try_clone().unwrap());
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", OWN])
+            .env(CHILD, "yes")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        let mut shown = String::new();
+        let mut outer = File::from(outer);
+        while !shown.contains("test result:") {
+            let mut buffer = [0; 1024];
+            let length = outer.read(&mut buffer).unwrap();
+            shown.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        }
+        assert!(!child.wait().unwrap().success());
+        assert!(shown.contains("is raw: true"), "{shown}");
+        let left = shown.find(LEAVE).expect("the screen as it was");
+        let said = shown.find("on purpose").expect("the panic is told");
+        assert!(left < said, "where the user sees it: {shown}");
+        assert!(!is_raw(&inner));
     }
 }

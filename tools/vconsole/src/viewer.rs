@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::process::Signal;
 use rustix::stdio::stdin;
 
 use crate::choose::Choice;
@@ -18,7 +19,8 @@ use crate::frame::{self, Decoder, Frame};
 use crate::keys::{self, Key, Keys};
 use crate::options::Viewing;
 use crate::output::Output;
-use crate::session::{End, notify, stop_signals};
+use crate::session::{End, notify};
+use crate::signals::Signals;
 use crate::terminal::Raw;
 
 /// How long the console may take to be there at first.
@@ -31,7 +33,7 @@ const TYPED_MAX: usize = 4096;
 
 /// Runs until the user leaves or the domain ends.
 pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow::Result<()> {
-    let stopped = stop_signals()?;
+    let mut signals = Signals::catch()?;
     let mut wanted = Attach {
         domid: choice.domid,
         console: choice.console.clone(),
@@ -39,7 +41,7 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
         scrollback: options.scrollback.map(|scrollback| scrollback.0),
         resume: None,
     };
-    let (attached, stream) = first(&daemon, &wanted, &stopped)?;
+    let (attached, stream) = first(&daemon, &wanted, &mut signals)?;
     wanted.resume = Some(Resume {
         stream: attached.stream.clone(),
         from: attached.position,
@@ -58,7 +60,7 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
         daemon,
         choice,
         wanted,
-        stopped,
+        signals,
         keys,
         terminal: raw.is_some(),
         stream: Some((stream, Decoder::default())),
@@ -86,7 +88,7 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
 fn first(
     daemon: &Daemon,
     wanted: &Attach,
-    stopped: &UnixStream,
+    signals: &mut Signals,
 ) -> anyhow::Result<(Attached, UnixStream)> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -96,9 +98,11 @@ fn first(
             Err(refusal) if Instant::now() > deadline => bail!("{refusal}"),
             Err(_) => {}
         }
-        let mut fds = [PollFd::new(stopped, PollFlags::IN)];
+        let mut fds = [PollFd::new(&*signals, PollFlags::IN)];
         let pause = Timespec::try_from(RETRY_FIRST)?;
-        if rustix::event::poll(&mut fds, Some(&pause)).is_ok_and(|ready| ready > 0) {
+        if rustix::event::poll(&mut fds, Some(&pause)).is_ok_and(|ready| ready > 0)
+            && signals.heed()?
+        {
             bail!("interrupted");
         }
     }
@@ -120,7 +124,7 @@ struct Viewer<'a> {
     choice: &'a Choice,
     /// What to ask for when the connection breaks.
     wanted: Attach,
-    stopped: UnixStream,
+    signals: Signals,
     keys: Keys,
     /// Standard input is a terminal.
     terminal: bool,
@@ -140,7 +144,7 @@ struct Viewer<'a> {
     reason = "one for each thing that can be ready"
 )]
 struct Ready {
-    stopped: bool,
+    signal: bool,
     input: bool,
     output: bool,
     stream_in: bool,
@@ -151,7 +155,7 @@ impl Viewer<'_> {
     fn join(&mut self) -> anyhow::Result<End> {
         loop {
             let ready = self.wait()?;
-            if ready.stopped {
+            if ready.signal && self.signals.heed()? {
                 return Ok(End::Left);
             }
             if ready.output {
@@ -176,7 +180,7 @@ impl Viewer<'_> {
     }
 
     fn wait(&self) -> io::Result<Ready> {
-        let mut fds = vec![PollFd::new(&self.stopped, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
         let (mut input, mut output, mut stream) = (None, None, None);
         // Without a stream only the user at a terminal is heard, who may want
         // to leave; a pipe's bytes stay in the pipe.
@@ -215,7 +219,7 @@ impl Viewer<'_> {
         let happened = |at: Option<usize>| at.map_or(PollFlags::empty(), |at| fds[at].revents());
         let ended = PollFlags::HUP | PollFlags::ERR;
         Ok(Ready {
-            stopped: !fds[0].revents().is_empty(),
+            signal: !fds[0].revents().is_empty(),
             input: !happened(input).is_empty(),
             output: !happened(output).is_empty(),
             stream_in: self.output.has_room() && happened(stream).intersects(PollFlags::IN | ended),
@@ -324,6 +328,10 @@ impl Viewer<'_> {
                 Key::Break => {
                     let word = self.send_break();
                     self.remark(&word);
+                }
+                // As the terminal's own key would, which is the guest's here.
+                Key::Suspend => {
+                    rustix::process::kill_current_process_group(Signal::TSTP)?;
                 }
                 Key::ReadOnly => {
                     let write = self.wanted.mode != "rw";

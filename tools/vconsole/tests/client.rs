@@ -15,7 +15,7 @@ use xen_io::DomId;
 use xen_io::fake::Machine;
 use xen_io::xenstore::Client;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A host with one domain, and a xenstored that the client can reach.
 struct Host {
@@ -308,6 +308,56 @@ fn the_terminal_is_raw_inside_and_as_it_was_afterwards() {
         }
         assert!(user.is_canonical(), "after {how}");
     }
+}
+
+/// Another daemon's console, which has a pty alone.
+#[test]
+fn without_our_daemon_a_pty_is_shown_in_the_same_manner() {
+    let mut host = Host::new();
+    let mut pty = Pty::raw();
+    host.announce("console", &pty);
+    let line = "attach guest --read-only --filter --interactive --control /nonexistent/socket";
+    let mut child = host.vconsole(line).spawn().unwrap();
+    pty.master
+        .write_all(b"\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07.")
+        .unwrap();
+    assert_eq!(read(child.stdout.as_mut().unwrap(), 6), b"red\r\n.");
+    child
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"in vain\x1d")
+        .unwrap();
+    assert!(wait(&mut child).success());
+    let none = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let came = rustix::event::poll(&mut [PollFd::new(&pty.master, PollFlags::IN)], Some(&none));
+    assert_eq!(came.unwrap(), 0, "the guest hears nothing");
+}
+
+#[test]
+fn who_takes_no_output_can_still_be_ended() {
+    let mut host = Host::new();
+    let mut pty = Pty::raw();
+    host.announce("console", &pty);
+    let mut child = host.xenconsole("1 --type pv").spawn().unwrap();
+    pty.master.write_all(b"up").unwrap();
+    assert_eq!(read(child.stdout.as_mut().unwrap(), 2), b"up");
+    // Nobody reads further, until neither the pipe nor the pty takes more.
+    rustix::io::ioctl_fionbio(&pty.master, true).unwrap();
+    let mut full = 0;
+    while full < 100 {
+        if let Err(error) = pty.master.write_all(&[b'x'; 64]) {
+            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+            full += 1;
+            std::thread::sleep(Duration::from_millis(2));
+        } else {
+            full = 0;
+        }
+    }
+    stop(child);
 }
 
 #[test]

@@ -206,6 +206,18 @@ impl Private {
             .collect()
     }
 
+    /// Fetches packages into a folder, without what they depend on.
+    pub(crate) fn download_alone(&self, cx: &Cx, packages: &[String], into: &Path) -> Result<()> {
+        self.with_lists(cx, || {
+            cx.run(
+                self.apt_get()
+                    .arg("download")
+                    .args(packages)
+                    .current_dir(into),
+            )
+        })
+    }
+
     /// Fetches one package without what it depends on: `package` at `version`
     /// or, when that is not served any more, what `follow` depends on now.
     pub(crate) fn download_following(

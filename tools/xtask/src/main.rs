@@ -51,6 +51,7 @@ enum Command {
     Test(test::Options),
     E2e(scenarios::Options),
     Package(package::Options),
+    Programs(programs::Options),
     Bench(bench::Options),
     Doctor(doctor::Options),
     /// Fetch, build or change a Xen tree
@@ -89,6 +90,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Test(options) => options.run(&steps),
         Command::E2e(options) => options.run(&steps),
         Command::Package(package::Options) => package::run(&steps).map(|()| true),
+        Command::Programs(programs::Options) => programs::run(&steps).map(|()| true),
         Command::Bench(options) => options.run(&steps),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }

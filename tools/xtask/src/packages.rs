@@ -10,6 +10,7 @@ pub(crate) struct Packages {
     pub(crate) debian: Debian,
     pub(crate) host: List,
     pub(crate) programs: List,
+    pub(crate) dom0: List,
     pub(crate) xen: Source,
     #[serde(rename = "u-boot")]
     pub(crate) u_boot: Source,

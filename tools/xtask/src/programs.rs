@@ -1,14 +1,29 @@
 // SPDX-License-Identifier: MIT
-//! Daemons of other people that tests run by hand. Installed they would start,
-//! now and at every boot, so they are only unpacked.
+//! Programs of other people that consoles are tried with. Installed, some of
+//! them would start, now and at every boot, so they are only unpacked.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::apt::Private;
+use crate::dirs::Dirs;
+use crate::host;
 use crate::packages::Packages;
-use crate::step::{Key, Steps};
+use crate::step::{Cx, Key, Steps};
+
+/// Unpack the programs that `cargo test -p viewers` runs
+#[derive(clap::Args)]
+pub(crate) struct Options;
+
+/// Fetches and unpacks them, and what they need.
+pub(crate) fn run(steps: &Steps) -> Result<()> {
+    let packages = Packages::read();
+    host::tools(steps, &packages)?;
+    make(steps, &packages)
+}
 
 /// Makes `target/programs`, in which the tests of `viewers` look.
 pub(crate) fn make(steps: &Steps, packages: &Packages) -> Result<()> {
@@ -16,10 +31,7 @@ pub(crate) fn make(steps: &Steps, packages: &Packages) -> Result<()> {
     let wanted = &packages.programs.packages;
     let key = Key::default().text(wanted.join(" "));
     steps.run("programs", key, &[&root], |cx| {
-        if root.exists() {
-            fs::remove_dir_all(&root)?;
-        }
-        let fetched = root.join("packages");
+        let fetched = empty(&root)?.join("packages");
         fs::create_dir_all(&fetched)?;
         cx.run(
             Command::new("apt-get")
@@ -28,15 +40,50 @@ pub(crate) fn make(steps: &Steps, packages: &Packages) -> Result<()> {
                 .current_dir(&fetched),
         )
         .context("packages for this machine (after `apt-get update`)")?;
-        for package in fs::read_dir(&fetched)? {
-            cx.run(
-                Command::new("dpkg-deb")
-                    .arg("--extract")
-                    .arg(package?.path())
-                    .arg(&root),
-            )?;
-        }
-        Ok(format!("{} packages unpacked", wanted.len()))
+        unpack(cx, &fetched, &root)
     })?;
     Ok(())
+}
+
+/// Where those for dom0 are unpacked.
+pub(crate) fn for_dom0(dirs: &Dirs) -> PathBuf {
+    dirs.target.join("dom0-programs")
+}
+
+/// Makes the folder of those for dom0. Returns the step's key.
+pub(crate) fn make_for_dom0(steps: &Steps, packages: &Packages) -> Result<String> {
+    let root = for_dom0(&steps.dirs);
+    let wanted = &packages.dom0.packages;
+    let key = Key::default()
+        .text(&packages.debian.release)
+        .text(wanted.join(" "));
+    steps.run("dom0 programs", key, &[&root], |cx| {
+        let fetched = empty(&root)?.join("packages");
+        fs::create_dir_all(&fetched)?;
+        let private = Private::open(cx, cx.dirs, &packages.debian.release)?;
+        private.download_alone(cx, wanted, &fetched)?;
+        unpack(cx, &fetched, &root)
+    })
+}
+
+/// A folder with nothing in it.
+fn empty(root: &Path) -> Result<&Path> {
+    if root.exists() {
+        fs::remove_dir_all(root)?;
+    }
+    Ok(root)
+}
+
+fn unpack(cx: &Cx, fetched: &Path, root: &Path) -> Result<String> {
+    let mut count = 0;
+    for package in fs::read_dir(fetched)? {
+        cx.run(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(package?.path())
+                .arg(root),
+        )?;
+        count += 1;
+    }
+    Ok(format!("{count} packages unpacked"))
 }

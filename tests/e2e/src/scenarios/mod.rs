@@ -13,6 +13,7 @@ mod life;
 mod login;
 mod params;
 mod private;
+mod programs;
 mod restart;
 mod serial;
 mod transfer;
@@ -68,6 +69,13 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: clients::xl_console,
+    },
+    Scenario {
+        name: "programs",
+        about: "socat, screen, conserver and a web terminal at once, beside vconsole",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: programs::programs,
     },
     Scenario {
         name: "transfer",
@@ -183,7 +191,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "channel",
-        about: "channels on a socket and on a pty, 64 KiB each way, without a QEMU",
+        about: "channels on a socket, by socat, and on a pty, 64 KiB each way, without a QEMU",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: channel::channel,

@@ -17,6 +17,7 @@ ln -sfn /run /var/run
 ln -sfn /run/lock /var/lock
 mkdir -p /run/xen /run/xenstored /run/lock /var/lib/xen /var/lib/xenstored /var/log/xen/console
 hostname -F /etc/hostname
+ifconfig lo 127.0.0.1
 for module in xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs virtio_mmio virtio_console; do
     insmod /lib/modules/$module.ko
 done

@@ -12,6 +12,7 @@ use super::archive::Archive;
 use super::{Firmware, Kernel, guest, libraries, programs, u_boot};
 use crate::package::{self, Package};
 use crate::packages::Packages;
+use crate::programs as others;
 use crate::step::{Cx, Key, Steps};
 use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XENSTORE, XENSTORED, XL};
 use crate::xen::{Built, Flavour, sysroot};
@@ -39,6 +40,22 @@ const XENSTORE_CLIENTS: [&str; 7] = [
     "xenstore-watch",
     "xenstore-write",
 ];
+
+/// Other people's, which attach to consoles, and the terminals they know.
+const PROGRAMS: &[&str] = &[
+    "usr/bin/console",
+    "usr/bin/screen",
+    "usr/bin/shellinaboxd",
+    "usr/bin/socat",
+    "usr/sbin/conserver",
+];
+const TERMINALS: &[&str] = &["lib/terminfo/s/screen", "lib/terminfo/v/vt100"];
+/// The one module of PAM's, and a rule that asks for it: whoever may start
+/// shellinabox may use it.
+const PAM_PERMIT: &str = "lib/aarch64-linux-gnu/security/pam_permit.so";
+const PAM: &str = "auth required pam_permit.so\naccount required pam_permit.so\n\
+    session required pam_permit.so\n";
+const HOSTS: &str = "127.0.0.1 localhost\n";
 
 /// Where the package says which users it needs.
 const SYSUSERS: &str = "usr/lib/sysusers.d/vconsoled.conf";
@@ -77,6 +94,10 @@ impl Dom0 {
             Flavour::Ours => Some(package::make(steps)?),
             Flavour::Stock => None,
         };
+        let others = match flavour {
+            Flavour::Ours => others::make_for_dom0(steps, packages)?,
+            Flavour::Stock => String::new(),
+        };
         let programs = package.as_ref().map_or("", |package| &package.key);
         let (monitor, monitor_key) = guest::monitor(steps)?;
         let (u_boot, u_boot_key) = u_boot::build(steps, packages)?;
@@ -85,6 +106,12 @@ impl Dom0 {
         let key = Key::default()
             .text(&built.toolstack)
             .text(programs)
+            .text(others)
+            .text(PROGRAMS.join(" "))
+            .text(TERMINALS.join(" "))
+            .text(PAM)
+            .text(HOSTS)
+            .text(NOBODY)
             .text(guest_key)
             .text(monitor_key)
             .text(u_boot_key)
@@ -136,7 +163,15 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -
         archive.link(&format!("/usr/bin/{client}"), "xenstore");
     }
     archive.file("/usr/bin/e2e", &programs::path(cx.dirs, "e2e"))?;
+    let others = others::for_dom0(cx.dirs);
     if let Some(package) = package {
+        for path in PROGRAMS.iter().chain(TERMINALS) {
+            archive.file(&format!("/{path}"), &others.join(path))?;
+        }
+        // /lib/aarch64-linux-gnu is a link.
+        archive.file(&format!("/usr/{PAM_PERMIT}"), &others.join(PAM_PERMIT))?;
+        archive.text("/etc/pam.d/other", PAM);
+        archive.text("/etc/hosts", HOSTS);
         archive.tree(&package.root)?;
         let users = fs::read_to_string(package.root.join(SYSUSERS))?;
         let (users, groups) = users_of(&users);
@@ -152,9 +187,10 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -
     for entry in fs::read_dir(built.tree.join("tools/libs"))? {
         folders.push(entry?.path());
     }
-    folders.extend(
-        ["usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu", "lib"].map(|dir| sysroot.join(dir)),
-    );
+    for root in [&sysroot, &others] {
+        let libraries = ["usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu", "lib"];
+        folders.extend(libraries.map(|dir| root.join(dir)));
+    }
     libraries::add(&mut archive, &folders)?;
 
     archive.file("/guest/Image", &kernel.image)?;
@@ -165,6 +201,9 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -
     archive.text("/guest/guest.cfg", &format!("{GUEST}{uart}"));
     Ok(archive)
 }
+
+/// Who shellinabox is when it needs to be nobody in particular.
+const NOBODY: &str = "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n";
 
 /// What systemd-sysusers would make of a file of its: users and groups beside
 /// root's.
@@ -180,8 +219,8 @@ fn users_of(sysusers: &str) -> (String, String) {
         })
         .unzip();
     (
-        format!("root:x:0:0:root:/root:/bin/sh\n{users}"),
-        format!("root:x:0:\ntty:x:5:\n{groups}"),
+        format!("root:x:0:0:root:/root:/bin/sh\n{NOBODY}{users}"),
+        format!("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n{groups}"),
     )
 }
 
@@ -192,8 +231,8 @@ mod tests {
     #[test]
     fn the_packages_users_are_made() {
         let (users, groups) = users_of("# u no\nu one - \"One\" - -\ng two - -\n");
-        assert!(users.ends_with("/bin/sh\none:x:990:990::/:/usr/sbin/nologin\n"));
-        assert!(groups.ends_with("tty:x:5:\none:x:990:\n"));
+        assert!(users.ends_with("nologin\none:x:990:990::/:/usr/sbin/nologin\n"));
+        assert!(groups.ends_with("65534:\none:x:990:\n"));
     }
 
     #[test]

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+//! Other people's programs on a guest's consoles, as the pages of
+//! `docs/integrations` have it: each sees all, and all of them type.
+
+use std::fs;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::command;
+use crate::console::{Console, Line};
+use crate::guest::Config;
+use crate::report::Report;
+use crate::scenarios::boot::QUIET;
+use crate::shell::{BOOT, SHORT, Shell};
+
+const CONSERVER: &str = include_str!("../../../../docs/integrations/conserver.md");
+const SCREEN: &str = include_str!("../../../../docs/integrations/screen.md");
+const SOCAT: &str = include_str!("../../../../docs/integrations/socat.md");
+const WEB: &str = include_str!("../../../../docs/integrations/web.md");
+
+/// The guest of the pages.
+const GUEST: &str = "guest";
+/// Where the web terminal's page serves it.
+const PAGE: &str = "http://127.0.0.1:4200/";
+
+/// All of them at once on ttyAMA0, and those that need no more than a socket
+/// or a terminal on hvc0.
+pub(crate) fn programs(report: &mut Report) -> Result<()> {
+    let _guest = Config::linux(GUEST).pl011().bootargs(QUIET).create()?;
+    private_folder("/tmp/screens")?;
+    let _conserver = conserver()?;
+    let _web_server = Console::spawn("sh", &["-c", &block(WEB, "sh", 0)?])?;
+    for line in Line::BOTH {
+        let console = match line {
+            Line::Vuart => "vuart0",
+            Line::Pv => "pv0",
+        };
+        let here = |text: String| text.replace("vuart0", console);
+        let ours = ["attach", &format!("{GUEST}/{console}")];
+        // Whoever is there first waits for the shell.
+        let ours = Shell::login(Console::spawn("vconsole", &ours)?, BOOT)?.console;
+        let mut users = vec![
+            ("vconsole", ours),
+            ("socat", login(&here(block(SOCAT, "sh", 0)?))?),
+            ("screen", login(&here(block(SCREEN, "sh", 1)?))?),
+        ];
+        if line == Line::Vuart {
+            users.push(("vconsole in screen", login(&block(SCREEN, "sh", 0)?)?));
+            users.push(("conserver", login(&block(CONSERVER, "sh", 2)?)?));
+        }
+        for (name, user) in &mut users {
+            // Its first return shows that it is attached.
+            if *name == "conserver" {
+                user.expect("help]", SHORT)?;
+            }
+            answered(user, name)?;
+        }
+        let names: Vec<&str> = users.iter().map(|(name, _)| *name).collect();
+        for (number, name) in names.iter().enumerate() {
+            users[number].1.send(&typed(name))?;
+            for (other, user) in &mut users {
+                let seen = user.expect(&shown(name), SHORT);
+                report.check_ok(
+                    format_args!("{}: {other} sees what {name} types", line.tty()),
+                    seen,
+                );
+            }
+        }
+        if line == Line::Pv {
+            continue;
+        }
+        let mut web = Web::open()?;
+        for name in names {
+            let seen = web.until(&shown(name));
+            report.check_ok(format_args!("a browser sees what {name} typed"), seen);
+        }
+        web.press(&typed("a browser"))?;
+        let seen = web.until(&shown("a browser"));
+        report.check_ok("a browser sees what it types", seen);
+        for (other, user) in &mut users {
+            let seen = user.expect(&shown("a browser"), SHORT);
+            report.check_ok(format_args!("{other} sees what a browser types"), seen);
+        }
+        let log = fs::read_to_string("/var/log/conserver/guest").unwrap_or_default();
+        report.check(
+            "conserver logs it",
+            log.contains(&shown("a browser")),
+            log.len(),
+        );
+    }
+    Ok(())
+}
+
+/// Presses return until the guest's shell answers with what `name` types.
+fn answered(user: &mut Console, name: &str) -> Result<()> {
+    let end = Instant::now() + SHORT;
+    loop {
+        user.send(&typed(&format!("new {name}")))?;
+        match user.expect(&shown(&format!("new {name}")), SHORT / 4) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > end => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+/// A command, whose quotes tell the guest's answer from its echo.
+fn typed(name: &str) -> String {
+    format!("echo \"by\" {name}\r")
+}
+
+fn shown(name: &str) -> String {
+    format!("by {name}")
+}
+
+/// The n-th block of a kind in a page.
+fn block(page: &str, kind: &str, number: usize) -> Result<String> {
+    let start = format!("```{kind}\n");
+    let rest = page.split(&start).nth(1 + number);
+    let text = rest.and_then(|rest| rest.split("\n```").next());
+    text.map(str::to_owned)
+        .with_context(|| format!("a page has no block {number} of {kind}"))
+}
+
+/// A line of shell as one who has logged in types it.
+fn login(line: &str) -> Result<Console> {
+    let line = format!("export SCREENDIR=/tmp/screens; {line}");
+    Console::spawn("setsid", &["-c", "sh", "-c", &line])
+}
+
+/// conserver's server, as its page has it.
+fn conserver() -> Result<Console> {
+    fs::create_dir_all("/etc/conserver")?;
+    fs::create_dir_all("/var/log/conserver")?;
+    let file = "/etc/conserver/conserver.cf";
+    fs::write(file, block(CONSERVER, "conserver", 0)?).context(file)?;
+    Console::spawn("sh", &["-c", &block(CONSERVER, "sh", 1)?])
+}
+
+fn private_folder(path: &str) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(path)
+        .with_context(|| path.to_owned())
+}
+
+/// What a browser does on the web terminal's page: keys go in as hexadecimal
+/// digits, and a request waits until there is output.
+struct Web {
+    session: String,
+    shown: String,
+}
+
+impl Web {
+    fn open() -> Result<Self> {
+        let mut page = String::new();
+        command::poll(SHORT, || {
+            let got = command::run("wget", &["-q", "-O", "-", PAGE], SHORT);
+            page = got.and_then(command::Finished::ok).unwrap_or_default();
+            !page.is_empty()
+        });
+        if !page.to_ascii_lowercase().contains("<html") {
+            bail!("the web terminal's page is {page:?}");
+        }
+        let answer = post("rooturl=http%3A%2F%2F127.0.0.1%3A4200%2F")?;
+        let session = answer["session"].as_str().context("no session")?;
+        Ok(Self {
+            session: session.to_owned(),
+            shown: String::new(),
+        })
+    }
+
+    fn until(&mut self, words: &str) -> Result<()> {
+        let end = Instant::now() + SHORT;
+        while !self.shown.contains(words) {
+            if Instant::now() > end {
+                bail!("no {words:?} in {:?}", self.shown);
+            }
+            let more = post(&format!("session={}", self.session))?;
+            self.shown
+                .push_str(more["data"].as_str().unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn press(&self, keys: &str) -> Result<()> {
+        let keys: Vec<String> = keys.bytes().map(|key| format!("{key:02X}")).collect();
+        post(&format!("session={}&keys={}", self.session, keys.concat())).map(drop)
+    }
+}
+
+fn post(form: &str) -> Result<Value> {
+    let form = format!("width=80&height=24&{form}");
+    let url = format!("{PAGE}?");
+    let words = ["-q", "-O", "-", "--post-data", &form, &url];
+    let answer = command::run("wget", &words, SHORT)?.ok()?;
+    // The answer to keys may be empty.
+    Ok(serde_json::from_str(&answer).unwrap_or_default())
+}
