@@ -24,6 +24,10 @@ use signal_hook::iterator::Signals;
 /// How long children may take to end in order before they are killed.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// How long those that are killed may take to be gone. One that waits for a
+/// device may never be.
+const KILLED: Duration = Duration::from_secs(20);
+
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Held while a child is started, so that an interrupt sees it or prevents it.
@@ -143,12 +147,19 @@ fn end_tree(root: Pid) {
             let _ = kill_process(pid, signal);
         }
     };
+    // A process whose parent ends during a look is missed by that one.
+    let gone = || living().is_empty() && living().is_empty();
     signal_all(Signal::TERM);
     let deadline = Instant::now() + GRACE;
-    while !living().is_empty() && Instant::now() < deadline {
+    while !gone() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(20));
     }
-    signal_all(Signal::KILL);
+    // Again and again, as one may start another before it is killed.
+    let deadline = Instant::now() + KILLED;
+    while !gone() && Instant::now() < deadline {
+        signal_all(Signal::KILL);
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Every process below `root`.

@@ -21,7 +21,8 @@ use xen_io::DomId;
 use xen_io::fake::{Console, Line, Machine};
 use xen_io::page::Page;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long anything may take on a machine that is busy with other things.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `what` gives something.
 pub(crate) fn wait_for<T>(why: &str, mut what: impl FnMut() -> Option<T>) -> T {
