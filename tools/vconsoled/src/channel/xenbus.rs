@@ -62,6 +62,13 @@ impl State {
             _ => return None,
         })
     }
+
+    /// Whether it is what the backend's directory of a console says.
+    pub(crate) fn stands(self, store: &mut Client, domid: DomId, devid: u32) -> io::Result<bool> {
+        let path = format!("{}/state", backend_path(domid, devid));
+        let there = store.read(&path)?;
+        Ok(there.is_some_and(|there| there == (self as u32).to_string().as_bytes()))
+    }
 }
 
 /// What the host's end of a channel is.

@@ -48,6 +48,8 @@ struct Known {
     /// The frontend's state was written since the last look: if it offers a
     /// ring, that may be another one, even if its numbers are the same.
     written: bool,
+    /// The state that we gave last.
+    said: Option<State>,
     complained: Option<Instant>,
 }
 
@@ -95,9 +97,11 @@ impl Server {
         let domid = parts.next().and_then(|part| part.parse().ok()).map(DomId);
         let devid = parts.next().and_then(|part| part.parse().ok());
         match (domid, devid, parts.next()) {
-            // Our own doing.
-            (_, _, Some("state")) => Ok(Vec::new()),
-            (Some(domid), Some(devid), _) => Ok(secondary(domid, devid).into_iter().collect()),
+            (Some(domid), Some(devid), part) => {
+                let own = part == Some("state") && self.is_own_state(domid, devid)?;
+                let key = secondary(domid, devid).filter(|_| !own);
+                Ok(key.into_iter().collect())
+            }
             (Some(domid), None, _) => self.secondaries(domid),
             (None, ..) => {
                 let domains: Vec<DomId> = self.domains.iter().copied().collect();
@@ -108,6 +112,16 @@ impl Server {
                 Ok(keys)
             }
         }
+    }
+
+    /// Whether a backend's state is what we made it.
+    fn is_own_state(&mut self, domid: DomId, devid: u32) -> io::Result<bool> {
+        let key = (domid, Slot::Secondary(devid));
+        let known = self.channels.known.get(&key);
+        let Some(said) = known.and_then(|known| known.said) else {
+            return Ok(false);
+        };
+        said.stands(&mut self.store, domid, devid)
     }
 
     /// The secondary consoles that a domain has or had.
@@ -178,6 +192,7 @@ impl Server {
                 again: None,
                 watch_set: false,
                 written: false,
+                said: None,
                 complained: None,
             };
             self.channels.known.insert(key, known);
@@ -198,6 +213,9 @@ impl Server {
                 state
             }
         };
+        if let Some(known) = self.channels.known.get_mut(&key) {
+            known.said = Some(state);
+        }
         device.answer(&mut self.store, (domid, devid), state)
     }
 
