@@ -4,15 +4,14 @@
 //! `status`, or `break CONSOLE` with a console as the status names it:
 //! `DOMID/CONSOLE`.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use mio::net::UnixStream;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 use serde::{Deserialize, Serialize};
 
-use crate::listener::{Access, Listener};
+use crate::listener::{Access, Clients};
 
 /// Longest request, in bytes.
 const REQUEST_MAX: usize = 1024;
@@ -114,16 +113,24 @@ pub struct ConsoleStatus {
 }
 
 /// The listening socket and its clients.
-pub(crate) struct Control {
-    listener: Listener,
-    clients: BTreeMap<Token, Client>,
-}
+pub(crate) struct Control(Clients<Client>);
 
 struct Client {
     stream: UnixStream,
     request: Vec<u8>,
     answer: Vec<u8>,
     answered: bool,
+}
+
+impl From<UnixStream> for Client {
+    fn from(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            request: Vec::new(),
+            answer: Vec::new(),
+            answered: false,
+        }
+    }
 }
 
 impl Control {
@@ -134,33 +141,12 @@ impl Control {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let mut listener = Listener::bind(path, access)?;
-        listener.register(registry, token)?;
-        Ok(Self {
-            listener,
-            clients: BTreeMap::new(),
-        })
+        Clients::listen(path, access, CLIENTS_MAX, registry, token).map(Self)
     }
 
     /// Takes in everyone who has connected.
-    pub(crate) fn accept(&mut self, registry: &Registry, mut token: impl FnMut() -> Token) {
-        while let Some(mut stream) = self.listener.accept() {
-            let token = token();
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if registry.register(&mut stream, token, interest).is_err() {
-                continue;
-            }
-            if self.clients.len() >= CLIENTS_MAX {
-                self.clients.pop_first();
-            }
-            let client = Client {
-                stream,
-                request: Vec::new(),
-                answer: Vec::new(),
-                answered: false,
-            };
-            self.clients.insert(token, client);
-        }
+    pub(crate) fn accept(&mut self, registry: &Registry, token: impl FnMut() -> Token) {
+        self.0.accept(registry, token);
     }
 
     /// Goes on with the client of that token, if there is one. `obey` is
@@ -172,11 +158,11 @@ impl Control {
         registry: &Registry,
         obey: impl FnOnce(Request) -> Answer,
     ) -> Option<(UnixStream, Vec<u8>)> {
-        let next = self.clients.get_mut(&token)?.advance(obey);
+        let next = self.0.get_mut(token)?.advance(obey);
         if next == Next::More {
             return None;
         }
-        let mut client = self.clients.remove(&token)?;
+        let mut client = self.0.remove(token)?;
         if next == Next::Over {
             return None;
         }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! A unix socket at a path of its own, with the permissions that the operator
-//! wants from the moment it can be found. It is removed with this.
+//! wants from the moment it can be found, and the clients that it brings. It is
+//! removed with this.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt, chown};
@@ -29,14 +31,14 @@ pub(crate) struct Access<'a> {
 }
 
 /// A socket that is listened to.
-pub(crate) struct Listener {
+struct Listener {
     path: PathBuf,
     socket: UnixListener,
 }
 
 impl Listener {
     /// Listens at `path`, in place of a daemon that is gone.
-    pub(crate) fn bind(path: &Path, access: Access) -> io::Result<Self> {
+    fn bind(path: &Path, access: Access) -> io::Result<Self> {
         let named = |error: io::Error| {
             let what = format!("the socket {}: {error}", path.display());
             io::Error::new(error.kind(), what)
@@ -72,12 +74,8 @@ impl Listener {
         Ok(listener)
     }
 
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.socket.register(registry, token, Interest::READABLE)
-    }
-
     /// The next who has connected.
-    pub(crate) fn accept(&self) -> Option<UnixStream> {
+    fn accept(&self) -> Option<UnixStream> {
         loop {
             match self.socket.accept() {
                 Ok((stream, _)) => return Some(stream),
@@ -92,6 +90,60 @@ impl Drop for Listener {
     fn drop(&mut self) {
         // Whoever removed it already has done our work.
         let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A socket that is listened to, and the clients that it brought: only so many
+/// at once, a further one closes the oldest.
+pub(crate) struct Clients<C> {
+    listener: Listener,
+    open: BTreeMap<Token, C>,
+    most: usize,
+}
+
+impl<C: From<UnixStream>> Clients<C> {
+    /// Listens at `path`, for `most` clients at once.
+    pub(crate) fn listen(
+        path: &Path,
+        access: Access,
+        most: usize,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let mut listener = Listener::bind(path, access)?;
+        listener
+            .socket
+            .register(registry, token, Interest::READABLE)?;
+        Ok(Self {
+            listener,
+            open: BTreeMap::new(),
+            most,
+        })
+    }
+
+    /// Takes in everyone who has connected.
+    pub(crate) fn accept(&mut self, registry: &Registry, mut token: impl FnMut() -> Token) {
+        while let Some(mut stream) = self.listener.accept() {
+            let token = token();
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            if registry.register(&mut stream, token, interest).is_err() {
+                continue;
+            }
+            if self.open.len() >= self.most {
+                self.open.pop_first();
+            }
+            self.open.insert(token, C::from(stream));
+        }
+    }
+
+    /// The client of that token, if there is one.
+    pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut C> {
+        self.open.get_mut(&token)
+    }
+
+    /// Hands a client out, or closes it.
+    pub(crate) fn remove(&mut self, token: Token) -> Option<C> {
+        self.open.remove(&token)
     }
 }
 

@@ -5,14 +5,13 @@
 
 mod text;
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use mio::net::UnixStream;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
-use crate::listener::{Access, Listener};
+use crate::listener::{Access, Clients};
 
 pub(crate) use text::{Process, write};
 
@@ -26,48 +25,31 @@ const CLIENTS_MAX: usize = 4;
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The listening socket and its clients.
-pub(crate) struct Metrics {
-    listener: Listener,
-    clients: BTreeMap<Token, Client>,
-}
+pub(crate) struct Metrics(Clients<Client>);
 
 impl Metrics {
+    /// Listens at `path`.
     pub(crate) fn listen(
         path: &Path,
         access: Access,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let mut listener = Listener::bind(path, access)?;
-        listener.register(registry, token)?;
-        Ok(Self {
-            listener,
-            clients: BTreeMap::new(),
-        })
+        Clients::listen(path, access, CLIENTS_MAX, registry, token).map(Self)
     }
 
     /// Takes in everyone who has connected.
-    pub(crate) fn accept(&mut self, registry: &Registry, mut token: impl FnMut() -> Token) {
-        while let Some(mut stream) = self.listener.accept() {
-            let token = token();
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if registry.register(&mut stream, token, interest).is_err() {
-                continue;
-            }
-            if self.clients.len() >= CLIENTS_MAX {
-                self.clients.pop_first();
-            }
-            self.clients.insert(token, Client::new(stream));
-        }
+    pub(crate) fn accept(&mut self, registry: &Registry, token: impl FnMut() -> Token) {
+        self.0.accept(registry, token);
     }
 
     /// Goes on with the client of that token, if there is one. `text` is asked
     /// for when it is wanted.
     pub(crate) fn serve(&mut self, token: Token, text: impl FnOnce() -> String) {
-        if let Some(client) = self.clients.get_mut(&token)
+        if let Some(client) = self.0.get_mut(token)
             && !client.advance(text)
         {
-            self.clients.remove(&token);
+            self.0.remove(token);
         }
     }
 }
@@ -95,15 +77,17 @@ enum Wanted {
     Http(&'static str),
 }
 
-impl Client {
-    fn new(stream: UnixStream) -> Self {
+impl From<UnixStream> for Client {
+    fn from(stream: UnixStream) -> Self {
         Self {
             stream,
             request: Vec::new(),
             answer: None,
         }
     }
+}
 
+impl Client {
     /// Reads, answers, writes; `false` when it is over.
     fn advance(&mut self, text: impl FnOnce() -> String) -> bool {
         if self.answer.is_none() {
