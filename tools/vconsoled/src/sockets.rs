@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mio::Registry;
 use mio::Token;
@@ -35,7 +36,7 @@ const BY_NAME: &str = "by-name";
 /// The directory, ours while this lives.
 pub(crate) struct Sockets {
     path: PathBuf,
-    dir: OwnedFd,
+    dir: Arc<OwnedFd>,
     by_name: OwnedFd,
 }
 
@@ -49,7 +50,7 @@ impl Sockets {
         let by_name = directory(&dir, Path::new(BY_NAME))?;
         Ok(Self {
             path: path.to_owned(),
-            dir,
+            dir: Arc::new(dir),
             by_name,
         })
     }
@@ -88,8 +89,8 @@ impl Sockets {
         Ok(Door {
             listener: UnixListener::from_std(listener),
             mode,
-            dir,
-            name: file,
+            dir: Arc::clone(&self.dir),
+            path: format!("{domid}/{file}"),
             inode,
             left: false,
         })
@@ -125,8 +126,8 @@ impl Sockets {
         Some(Door {
             listener: UnixListener::from_std(listener),
             mode,
-            dir,
-            name,
+            dir: Arc::clone(&self.dir),
+            path: format!("{domid}/{name}"),
             inode,
             left: false,
         })
@@ -204,8 +205,10 @@ impl Drop for Sockets {
 pub(crate) struct Door {
     listener: UnixListener,
     mode: Mode,
-    dir: OwnedFd,
-    name: String,
+    /// The folder of all of them, and where in it the socket is: what is
+    /// between is ours alone, and no link.
+    dir: Arc<OwnedFd>,
+    path: String,
     inode: u64,
     /// It is for the next daemon.
     left: bool,
@@ -214,7 +217,8 @@ pub(crate) struct Door {
 impl Door {
     /// What the socket's name is, and its inode.
     pub(crate) fn name(&self) -> (&str, u64) {
-        (&self.name, self.inode)
+        let name = self.path.rsplit('/').next();
+        (name.unwrap_or_default(), self.inode)
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -239,7 +243,7 @@ impl Door {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return came,
                 Err(error) => {
-                    tracing::warn!("{}: nobody can be let in: {error}", self.name);
+                    tracing::warn!("{}: nobody can be let in: {error}", self.path);
                     return came;
                 }
             }
@@ -259,9 +263,9 @@ impl Drop for Door {
             return;
         }
         // Only our own: somebody else may have put another there.
-        let there = rustix::fs::statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        let there = rustix::fs::statat(&*self.dir, &self.path, AtFlags::SYMLINK_NOFOLLOW);
         if there.is_ok_and(|there| there.st_ino == self.inode) {
-            let _gone = rustix::fs::unlinkat(&self.dir, &self.name, AtFlags::empty());
+            let _gone = rustix::fs::unlinkat(&*self.dir, &self.path, AtFlags::empty());
         }
     }
 }

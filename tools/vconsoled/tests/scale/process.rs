@@ -13,9 +13,9 @@ use xen_io::Platform;
 
 use crate::DAEMON;
 
-/// Descriptors of a console: its pty's two ends, its history, its log, and its
-/// two sockets with the folder that each is in.
-pub(crate) const FILES_A_CONSOLE: f64 = 8.0;
+/// Descriptors of a console: its pty's two ends, its history, its log and its
+/// two sockets.
+pub(crate) const FILES_A_CONSOLE: f64 = 6.0;
 /// Descriptors of the daemon itself.
 pub(crate) const FILES: f64 = 64.0;
 
