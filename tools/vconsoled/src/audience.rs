@@ -48,11 +48,20 @@ impl Audience {
         self.doors.keys().chain(self.viewers.keys()).copied()
     }
 
-    /// Whoever waits at a door, and what they may do.
-    pub(crate) fn accept(&self, token: usize) -> Vec<(UnixStream, Mode)> {
+    /// The tokens of the doors.
+    pub(crate) fn door_tokens(&self) -> impl Iterator<Item = usize> {
+        self.doors.keys().copied()
+    }
+
+    /// Adds to `came` whoever waits at a door, and what they may do.
+    pub(crate) fn accept(
+        &self,
+        token: usize,
+        came: &mut Vec<(UnixStream, Mode)>,
+    ) -> io::Result<()> {
         match self.doors.get(&token) {
-            Some(door) => door.accept(),
-            None => Vec::new(),
+            Some(door) => door.accept(came),
+            None => Ok(()),
         }
     }
 

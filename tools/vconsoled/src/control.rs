@@ -145,8 +145,12 @@ impl Control {
     }
 
     /// Takes in everyone who has connected.
-    pub(crate) fn accept(&mut self, registry: &Registry, token: impl FnMut() -> Token) {
-        self.0.accept(registry, token);
+    pub(crate) fn accept(
+        &mut self,
+        registry: &Registry,
+        token: impl FnMut() -> Token,
+    ) -> io::Result<()> {
+        self.0.accept(registry, token)
     }
 
     /// Goes on with the client of that token, if there is one. `obey` is

@@ -73,15 +73,17 @@ impl Listener {
         rustix::net::listen(&listener.socket, BACKLOG)?;
         Ok(listener)
     }
+}
 
-    /// The next who has connected.
-    fn accept(&self) -> Option<UnixStream> {
-        loop {
-            match self.socket.accept() {
-                Ok((stream, _)) => return Some(stream),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return None,
-            }
+/// The next who has connected, if somebody has. An error leaves them where
+/// they are, to be asked for again.
+pub(crate) fn next(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => return Ok(Some(stream)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
         }
     }
 }
@@ -122,8 +124,12 @@ impl<C: From<UnixStream>> Clients<C> {
     }
 
     /// Takes in everyone who has connected.
-    pub(crate) fn accept(&mut self, registry: &Registry, mut token: impl FnMut() -> Token) {
-        while let Some(mut stream) = self.listener.accept() {
+    pub(crate) fn accept(
+        &mut self,
+        registry: &Registry,
+        mut token: impl FnMut() -> Token,
+    ) -> io::Result<()> {
+        while let Some(mut stream) = next(&self.listener.socket)? {
             let token = token();
             let interest = Interest::READABLE | Interest::WRITABLE;
             if registry.register(&mut stream, token, interest).is_err() {
@@ -134,6 +140,7 @@ impl<C: From<UnixStream>> Clients<C> {
             }
             self.open.insert(token, C::from(stream));
         }
+        Ok(())
     }
 
     /// The client of that token, if there is one.

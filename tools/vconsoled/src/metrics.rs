@@ -39,8 +39,12 @@ impl Metrics {
     }
 
     /// Takes in everyone who has connected.
-    pub(crate) fn accept(&mut self, registry: &Registry, token: impl FnMut() -> Token) {
-        self.0.accept(registry, token);
+    pub(crate) fn accept(
+        &mut self,
+        registry: &Registry,
+        token: impl FnMut() -> Token,
+    ) -> io::Result<()> {
+        self.0.accept(registry, token)
     }
 
     /// Goes on with the client of that token, if there is one. `text` is asked

@@ -26,7 +26,7 @@ use rustix::io::Errno;
 use xen_io::DomId;
 
 use crate::attach::Mode;
-use crate::listener::Access;
+use crate::listener::{self, Access};
 use crate::log::is_plain;
 
 /// Everybody may look.
@@ -234,20 +234,12 @@ impl Door {
         registry.register(&mut self.listener, token, mio::Interest::READABLE)
     }
 
-    /// Everybody who waits, and what they may do.
-    pub(crate) fn accept(&self) -> Vec<(UnixStream, Mode)> {
-        let mut came = Vec::new();
-        loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => came.push((stream, self.mode)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return came,
-                Err(error) => {
-                    tracing::warn!("{}: nobody can be let in: {error}", self.path);
-                    return came;
-                }
-            }
+    /// Adds to `came` everybody who waits, and what they may do.
+    pub(crate) fn accept(&self, came: &mut Vec<(UnixStream, Mode)>) -> io::Result<()> {
+        while let Some(stream) = listener::next(&self.listener)? {
+            came.push((stream, self.mode));
         }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The limit on open files is the process's, so this test has one to itself.
+//! The limit on open files is the process's, so these tests have one to
+//! themselves, and take turns.
 #![forbid(unsafe_code)]
 
 #[expect(dead_code, reason = "most of it is for other tests")]
@@ -7,9 +8,15 @@
 mod support;
 
 use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use vconsoled::Config;
+use vconsoled::config::Sockets;
 use xen_io::fake::Machine;
 
 use support::*;
@@ -23,11 +30,100 @@ fn take_all() -> Vec<File> {
     taken
 }
 
-#[test]
-fn without_descriptors_what_is_served_goes_on_and_the_rest_waits() {
+/// Has this process to itself, with a limit that is soon reached.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = Some(400);
     setrlimit(Resource::Nofile, limit).unwrap();
+    turn
+}
+
+/// A client who has a socket already, and nobody to connect it to.
+fn unconnected() -> UnixStream {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None);
+    let stream = UnixStream::from(socket.unwrap());
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn connect(client: &UnixStream, path: &Path) {
+    rustix::net::connect(client, &SocketAddrUnix::new(path).unwrap()).unwrap();
+}
+
+#[test]
+fn without_descriptors_viewers_and_logs_go_on_and_newcomers_wait() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let config = Config {
+        sockets: Sockets {
+            control: Some(run.join("control.sock")),
+            metrics: Some(run.join("metrics.sock")),
+            consoles: Some(run.join("consoles")),
+            ..Sockets::default()
+        },
+        log: logs_in(dir.path()),
+        ..Config::default()
+    };
+    let machine = Machine::new();
+    let heard = Heard::default();
+    let (domid, mut pv, _) = guest(&machine, "guest");
+    let daemon = Daemon::start_heard(&machine, config, &heard);
+    let plain = run.join(format!("consoles/{domid}/pv0.sock"));
+    let mut early = unconnected();
+    connect(&early, &plain);
+    pv.send(b"before ");
+    let mut seen = [0; 7];
+    early.read_exact(&mut seen).unwrap();
+
+    let mut late = unconnected();
+    let mut asking = unconnected();
+    let mut counting = unconnected();
+    let full = take_all();
+    // The logs are to be opened again, and cannot be.
+    daemon.handle.reopen_logs();
+    connect(&late, &plain);
+    connect(&asking, &run.join("control.sock"));
+    asking.write_all(b"status\n").unwrap();
+    connect(&counting, &run.join("metrics.sock"));
+    counting.write_all(b"metrics\n").unwrap();
+    wait_for("a line about it", || {
+        (!heard.lines("let in").is_empty()).then_some(())
+    });
+    pv.send(b"meanwhile");
+    let mut seen = [0; 9];
+    early.read_exact(&mut seen).unwrap();
+    assert_eq!(&seen, b"meanwhile");
+    early.write_all(b"typed").unwrap();
+    assert_eq!(pv.receive(5), b"typed");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let lines = heard.lines("let in");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].contains("open files"), "{lines:#?}");
+
+    // Nobody need come twice.
+    drop(full);
+    let mut seen = [0; 16];
+    late.read_exact(&mut seen).unwrap();
+    assert_eq!(&seen, b"before meanwhile");
+    let mut answer = String::new();
+    asking.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("{\"version\":1"), "{answer}");
+    let mut answer = String::new();
+    counting.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("vconsoled_"), "{answer}");
+    pv.send(b" after");
+    late.read_exact(&mut [0; 6]).unwrap();
+    daemon.stop().unwrap();
+    let log = std::fs::read(dir.path().join("guest-guest.log")).unwrap();
+    assert_eq!(String::from_utf8_lossy(&log), "before meanwhile after");
+}
+
+#[test]
+fn without_descriptors_what_is_served_goes_on_and_the_rest_waits() {
+    let _turn = alone();
     let machine = Machine::new();
     let heard = Heard::default();
     let (domid, mut pv, _) = guest(&machine, "early");

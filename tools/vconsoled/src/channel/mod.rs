@@ -22,6 +22,7 @@ use xen_io::{DomId, EventChannels};
 
 use crate::console::{BUDGET, Counters, Link, Next};
 use crate::doorbell::Doorbell;
+use crate::listener;
 use crate::source::Slot;
 use socket::Socket;
 
@@ -111,8 +112,12 @@ impl Channel {
 
     /// Takes in the first client that comes, and turns away others while it
     /// is there.
-    pub(crate) fn accept(&mut self, registry: &Registry, mut token: impl FnMut() -> Token) {
-        while let Ok((mut stream, _)) = self.socket.listener().accept() {
+    pub(crate) fn accept(
+        &mut self,
+        registry: &Registry,
+        mut token: impl FnMut() -> Token,
+    ) -> io::Result<()> {
+        while let Some(mut stream) = listener::next(self.socket.listener())? {
             if self.client.as_ref().is_some_and(|client| !client.is_gone()) {
                 tracing::info!(
                     "domain {} {}: a second client was turned away",
@@ -131,6 +136,7 @@ impl Channel {
                 writable: true,
             });
         }
+        Ok(())
     }
 
     /// The client's stream has become ready.

@@ -176,14 +176,11 @@ impl Server {
         };
         let token = event.token().0;
         console.audience.on_ready(token, event);
-        let came = console.audience.accept(token);
         self.ready.push_back(owner);
-        for (stream, mode) in came {
-            self.admit_plain(owner, stream, mode);
-        }
+        self.admit_to_console(owner, token);
     }
 
-    fn admit_plain(&mut self, owner: usize, mut stream: UnixStream, mode: Mode) {
+    pub(super) fn admit_plain(&mut self, owner: usize, mut stream: UnixStream, mode: Mode) {
         let full = self.is_full();
         let Some(console) = self.consoles.get_mut(&owner) else {
             return;

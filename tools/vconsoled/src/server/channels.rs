@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use mio::Token;
+use mio::{Registry, Token};
 use xen_io::DomId;
 
 use super::{Key, Server, take_token};
@@ -58,6 +58,30 @@ impl Channels {
     fn token(&self, token: usize) -> Option<usize> {
         let channel = self.clients.get(&token).copied().unwrap_or(token);
         self.open.contains_key(&channel).then_some(channel)
+    }
+
+    /// Lets in who is at a channel's socket.
+    pub(super) fn accept(
+        &mut self,
+        token: usize,
+        registry: &Registry,
+        mut next: impl FnMut() -> Token,
+    ) -> io::Result<()> {
+        let Self { open, clients, .. } = self;
+        let Some(channel) = open.get_mut(&token) else {
+            return Ok(());
+        };
+        channel.accept(registry, || {
+            let client = next();
+            clients.retain(|_, channel| *channel != token);
+            clients.insert(client.0, token);
+            client
+        })
+    }
+
+    /// The tokens of the channels' sockets.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = usize> {
+        self.open.keys().copied()
     }
 
     pub(super) fn get_mut(&mut self, token: usize) -> Option<&mut Channel> {
@@ -376,19 +400,9 @@ impl Server {
         let Some(token) = self.channels.token(event.token().0) else {
             return false;
         };
-        let Channels { open, clients, .. } = &mut self.channels;
-        let Some(channel) = open.get_mut(&token) else {
-            return false;
-        };
         if event.token() == Token(token) {
-            let (registry, next) = (self.poll.registry(), &mut self.next_token);
-            channel.accept(registry, || {
-                let client = take_token(next);
-                clients.retain(|_, channel| *channel != token);
-                clients.insert(client.0, token);
-                client
-            });
-        } else {
+            self.admit_to_channel(token);
+        } else if let Some(channel) = self.channels.get_mut(token) {
             channel.on_stream(event.is_readable(), event.is_writable());
         }
         self.ready.push_back(token);

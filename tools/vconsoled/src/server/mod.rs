@@ -8,6 +8,7 @@ mod attach;
 mod channels;
 mod consoles;
 mod domains;
+mod newcomers;
 mod requests;
 mod status;
 
@@ -43,6 +44,7 @@ use crate::viewers::{Change, Viewers, Watch};
 
 use channels::{BACKENDS, Channels};
 use domains::{CAME, Failure, WENT};
+use newcomers::Newcomers;
 
 const EVENT_CHANNELS: Token = Token(0);
 const STORE: Token = Token(1);
@@ -121,6 +123,7 @@ pub struct Server {
     owners: HashMap<usize, usize>,
     failures: BTreeMap<Key, Failure>,
     channels: Channels,
+    newcomers: Newcomers,
     ready: VecDeque<usize>,
     timers: BTreeMap<usize, Instant>,
 }
@@ -211,6 +214,7 @@ impl Server {
             owners: HashMap::new(),
             failures: BTreeMap::new(),
             channels: Channels::default(),
+            newcomers: Newcomers::default(),
             ready: VecDeque::new(),
             timers: BTreeMap::new(),
             poll,
@@ -301,6 +305,7 @@ impl Server {
             let looks = self.channels.next_due().into_iter();
             let next = self.timers.values().copied();
             let next = next.chain(retries).chain(looks);
+            let next = next.chain(self.newcomers.next());
             let next = next.chain(self.watchdog.next()).min();
             next.map(|at| at.saturating_duration_since(Instant::now()))
         } else {
@@ -316,18 +321,8 @@ impl Server {
         match event.token() {
             EVENT_CHANNELS => self.on_ports(ports)?,
             STORE | HANDLE => {}
-            CONTROL => {
-                let (registry, next) = (self.poll.registry(), &mut self.next_token);
-                if let Some(control) = &mut self.control {
-                    control.accept(registry, || take_token(next));
-                }
-            }
-            METRICS => {
-                let (registry, next) = (self.poll.registry(), &mut self.next_token);
-                if let Some(metrics) = &mut self.metrics {
-                    metrics.accept(registry, || take_token(next));
-                }
-            }
+            CONTROL => self.admit_to_control(),
+            METRICS => self.admit_to_metrics(),
             VIEWERS => self.on_viewers()?,
             token => {
                 if let Some(console) = self.consoles.get_mut(&token.0) {
@@ -409,6 +404,7 @@ impl Server {
     }
 
     fn on_time(&mut self, now: Instant) {
+        self.admit_late(now);
         self.timers.retain(|token, at| {
             if *at <= now {
                 self.ready.push_back(*token);
