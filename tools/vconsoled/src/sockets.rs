@@ -72,8 +72,10 @@ impl Sockets {
             rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK,
             None,
         )?;
-        // Before it has a name, so that it never has other permissions.
-        rustix::fs::fchmod(&socket, Permissions::from_raw_mode(access.mode.0))?;
+        // Before it has a name, so that it never has wider permissions; and
+        // once more with it, as the process's mask takes some away.
+        let bits = Permissions::from_raw_mode(access.mode.0);
+        rustix::fs::fchmod(&socket, bits)?;
         // A short name of the directory, whatever its path and links in it.
         let address = format!("/proc/self/fd/{}/{file}", dir.as_raw_fd());
         rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new(address)?)?;
@@ -83,6 +85,7 @@ impl Sockets {
             let gid = rustix::fs::Gid::from_raw(group.gid.as_raw());
             rustix::fs::chownat(&dir, &file, None, Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
         }
+        rustix::fs::chmodat(&dir, &file, bits, AtFlags::empty())?;
         rustix::net::listen(&socket, 16)?;
         let inode = rustix::fs::statat(&dir, &file, AtFlags::SYMLINK_NOFOLLOW)?.st_ino;
         let listener = std::os::unix::net::UnixListener::from(socket);

@@ -41,9 +41,16 @@ pub(super) fn make(config: &Config, owner: Option<Uid>) -> anyhow::Result<()> {
     let shared = of_sockets(config).map(|folder| (folder, 0o755));
     for (folder, mode) in shared.chain(own(config).map(|folder| (folder, 0o750))) {
         let made = make_one(folder, mode)?;
+        // The operator may have moved logs to another disk.
+        let moved = logs(config) == Some(folder);
+        let real = if moved {
+            fs::canonicalize(folder)?
+        } else {
+            folder.to_owned()
+        };
         let Some(owner) = owner else { continue };
         if made || holds_only_ours(folder, config)? {
-            give(folder, owner)?;
+            give(&real, owner)?;
         } else if fs::metadata(folder)?.uid() == 0 {
             tracing::warn!(
                 "the folder {} holds what is not ours and stays root's; user {owner} may have no \
@@ -107,6 +114,7 @@ fn holds_only_ours(folder: &Path, config: &Config) -> anyhow::Result<bool> {
 }
 
 /// Gives away what is root's; the group stays, for those who read logs by it.
+/// A link is not followed: what it leads to may have to stay root's.
 fn give(path: &Path, owner: Uid) -> anyhow::Result<()> {
     let shown = path.display();
     let metadata = fs::symlink_metadata(path).with_context(|| format!("{shown}"))?;

@@ -589,6 +589,40 @@ fn sockets_are_for_root_and_nothing_else_is_touched() {
     }
 }
 
+#[test]
+fn sockets_have_the_permissions_and_the_group_that_are_configured() {
+    use nix::unistd::{Gid, Group, geteuid};
+    use std::os::unix::fs::MetadataExt;
+    use vconsoled::config::Mode;
+    // Root can give them to any group, others to their own.
+    let group = if geteuid().is_root() {
+        Group::from_name("nogroup")
+    } else {
+        Group::from_gid(Gid::effective())
+    };
+    let group = group.unwrap().expect("a group");
+    let sockets = Sockets::new();
+    let machine = Machine::new();
+    let _guest = guest(&machine, "guest");
+    let mut config = sockets.config();
+    config.sockets.control_mode = Mode(0o640);
+    config.sockets.consoles_mode = Mode(0o660);
+    config.sockets.group = Some(group.name);
+    let _daemon = Daemon::start(&machine, config);
+    for (path, mode) in [
+        (sockets.control(), 0o640),
+        (sockets.plain("1/pv0.sock"), 0o660),
+        (sockets.plain("1/pv0.ro.sock"), 0o660),
+        (sockets.plain("1/vuart0.sock"), 0o660),
+    ] {
+        // Nobody can connect before it is as it should be.
+        wait_for("the socket", || UnixStream::connect(&path).ok());
+        let metadata = std::fs::metadata(&path).unwrap();
+        let seen = (metadata.mode() & 0o7777, metadata.gid());
+        assert_eq!(seen, (mode, group.gid.as_raw()), "{}", path.display());
+    }
+}
+
 fn private_dir(path: &Path) {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()

@@ -62,6 +62,10 @@ fn main() -> ExitCode {
             privileges::a_daemon_of_another_user_has_no_way_back,
         ),
         test(
+            "a_log_folder_that_is_a_link_is_followed_and_a_log_is_not",
+            privileges::a_log_folder_that_is_a_link_is_followed_and_a_log_is_not,
+        ),
+        test(
             "folders_of_others_stay_theirs",
             privileges::folders_of_others_stay_theirs,
         ),

@@ -145,6 +145,29 @@ pub(crate) fn a_daemon_of_another_user_has_no_way_back() {
     assert!(!at("run/control.sock").exists());
 }
 
+/// Where logs are is the operator's to say, who may have moved the folder to
+/// another disk; what is in it is not.
+pub(crate) fn a_log_folder_that_is_a_link_is_followed_and_a_log_is_not() {
+    let user = if is_root() { "nobody" } else { "" };
+    let place = place(&format!("user = \"{user}\"\nsandbox = true"));
+    let at = |name: &str| place.dir.path().join(name);
+    std::fs::create_dir(at("disk")).unwrap();
+    std::os::unix::fs::symlink(at("disk"), at("log")).unwrap();
+    std::fs::write(at("precious"), "precious").unwrap();
+    std::fs::set_permissions(at("precious"), Permissions::from_mode(0o666)).unwrap();
+    std::os::unix::fs::symlink(at("precious"), at("disk/guest-late-vuart0.log")).unwrap();
+    let mut daemon = Process::start(&place.config, &[]);
+    assert_eq!(daemon.ask("guest"), "said\\nok");
+    daemon.end();
+    daemon.ended();
+    assert_eq!(std::fs::read(at("disk/guest-late.log")).unwrap(), b"said\n");
+    assert_eq!(std::fs::read(at("precious")).unwrap(), b"precious");
+    if is_root() {
+        assert_eq!(std::fs::metadata(at("disk")).unwrap().uid(), NOBODY);
+        assert_eq!(std::fs::metadata(at("precious")).unwrap().uid(), 0);
+    }
+}
+
 pub(crate) fn folders_of_others_stay_theirs() {
     if !is_root() {
         return;
