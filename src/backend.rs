@@ -28,6 +28,10 @@ pub struct Traffic {
 /// Every call is bounded and returns at once: a backend that cannot take or
 /// give a byte says so, and the UART keeps or withholds it.
 pub trait Backend {
+    /// Whether [`try_send`](Self::try_send) would take a byte, as far as is known
+    /// without asking the far side again.
+    fn has_room(&self) -> bool;
+
     /// Takes one byte from the guest.
     fn try_send(&mut self, byte: u8) -> Sent;
 

@@ -161,10 +161,19 @@ impl Pl011 {
         self.flags.is_set(FR::TXFE)
     }
 
-    /// The line took the character of [`Effect::Transmit`].
+    /// Whether a character that the guest writes is only to be carried: none
+    /// waits before it, and it does not come back.
     #[inline]
-    pub fn sent(&mut self) {
-        self.transmitter.sent(&mut self.interrupts);
+    #[must_use]
+    pub fn sends_straight(&self) -> bool {
+        self.is_drained() && !self.loops_back()
+    }
+
+    /// The line took the character of [`Effect::Transmit`]. Whether any
+    /// register or the [`glance`](Self::glance) has changed by it.
+    #[inline]
+    pub fn sent(&mut self) -> bool {
+        self.transmitter.sent(&mut self.interrupts)
     }
 
     /// The line did not take the character of [`Effect::Transmit`].

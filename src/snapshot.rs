@@ -106,11 +106,7 @@ impl<B: Persistent> Uart<B> {
         let doorbells = from.u64()?;
         let backend = B::restore(ground, &mut from)?;
         check(from.left.iter().all(|&byte| byte == 0), "padding")?;
-        Ok(Self {
-            device,
-            backend,
-            doorbells,
-        })
+        Ok(Self::joined(device, backend, doorbells))
     }
 }
 

@@ -39,11 +39,14 @@ impl Transmitter {
         self.fifo.len() <= usize::from(self.trigger)
     }
 
-    /// A character went straight to the line, none waiting before it.
+    /// A character went straight to the line, none waiting before it. Whether
+    /// that is news: nothing was, if one went before and nobody looked since.
     #[inline]
-    pub(crate) fn sent(&mut self, interrupts: &mut InterruptRegisters) {
+    pub(crate) fn sent(&mut self, interrupts: &mut InterruptRegisters) -> bool {
+        let news = !(self.unseen && interrupts.raw.contains(Interrupts::TX));
         self.unseen = true;
         interrupts.raise(Interrupts::TX);
+        news
     }
 
     /// A character went round to the receiver, past any that wait.

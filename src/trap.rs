@@ -13,17 +13,12 @@ use tock_registers::{LocalRegisterCopy, register_bitfields};
 register_bitfields! { u64,
     ISS [
         WNR OFFSET(6) NUMBITS(1) [],
-        SAS OFFSET(22) NUMBITS(2) [
-            Byte = 0,
-            Halfword = 1,
-            Word = 2,
-            Doubleword = 3
-        ],
+        SAS OFFSET(22) NUMBITS(2) [],
         ISV OFFSET(24) NUMBITS(1) []
     ]
 }
 
-/// How many bytes an access covers.
+/// How many bytes an access covers, as the syndrome's SAS counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Width {
@@ -58,8 +53,9 @@ impl Width {
     }
 }
 
-/// Which way an access moves data.
+/// Which way an access moves data, as the syndrome's write bit says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Direction {
     /// The guest loads.
     Read,
@@ -69,6 +65,7 @@ pub enum Direction {
 
 /// Where in the frame an access lands, and how wide it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Access {
     /// Bytes from the start of the 4 KiB frame.
     pub offset: u16,
@@ -120,11 +117,11 @@ impl Access {
         if !iss.is_set(ISS::ISV) {
             return Err(BadTrap::NoSyndrome);
         }
-        let width = match iss.read_as_enum(ISS::SAS) {
-            Some(ISS::SAS::Value::Byte) => Width::Byte,
-            Some(ISS::SAS::Value::Halfword) => Width::Half,
-            Some(ISS::SAS::Value::Word) => Width::Word,
-            Some(ISS::SAS::Value::Doubleword) | None => return Err(BadTrap::TooWide),
+        let width = match iss.read(ISS::SAS) {
+            0 => Width::Byte,
+            1 => Width::Half,
+            2 => Width::Word,
+            _ => return Err(BadTrap::TooWide),
         };
         let direction = if iss.is_set(ISS::WNR) {
             Direction::Write

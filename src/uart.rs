@@ -4,6 +4,7 @@
 
 use crate::backend::{Backend, Sent};
 use crate::device::{Effect, Pl011};
+use crate::glance::Glance;
 use crate::interrupt::Interrupts;
 use crate::outcome::Outcome;
 use crate::registers::{Profile, Register};
@@ -27,11 +28,13 @@ pub struct Counters {
 }
 
 /// A PL011 whose line is `B`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Uart<B> {
     pub(crate) device: Pl011,
     pub(crate) backend: B,
     pub(crate) doorbells: u64,
+    /// The device's, as the last entry left it.
+    glance: Glance,
 }
 
 impl<B: Backend> Uart<B> {
@@ -42,10 +45,16 @@ impl<B: Backend> Uart<B> {
 
     /// A UART of this profile after reset on a line.
     pub fn with_profile(profile: Profile, backend: B) -> Self {
+        Self::joined(Pl011::new(profile), backend, 0)
+    }
+
+    /// A device on a line, with the doorbells asked for so far.
+    pub(crate) fn joined(device: Pl011, backend: B, doorbells: u64) -> Self {
         Self {
-            device: Pl011::new(profile),
+            glance: device.glance(),
+            device,
             backend,
-            doorbells: 0,
+            doorbells,
         }
     }
 
@@ -53,7 +62,7 @@ impl<B: Backend> Uart<B> {
     #[inline]
     pub fn read(&mut self, access: Access) -> Outcome {
         let Some(register) = self.device.register(access.offset) else {
-            return self.outcome(false);
+            return self.noted(false);
         };
         let mut doorbell = false;
         let mut stalled = false;
@@ -73,11 +82,30 @@ impl<B: Backend> Uart<B> {
         }
     }
 
+    /// What [`write`](Self::write) does, if it is what drivers write most: a
+    /// character that goes straight to the line, which is known to have room.
+    /// `None` for all else; then nothing has happened.
+    #[inline]
+    pub fn send(&mut self, access: Access, value: u32) -> Option<Outcome> {
+        let straight = Register::is_data(access.offset) && self.device.sends_straight();
+        if !straight || !self.backend.has_room() {
+            return None;
+        }
+        let doorbell = match self.backend.try_send((value & 0xFF) as u8) {
+            Sent::Full => return None,
+            sent => sent == Sent::Ring,
+        };
+        if self.device.sent() {
+            self.note_glance();
+        }
+        Some(self.noted(doorbell))
+    }
+
     /// The guest writes. What names no register ignores it.
     #[inline]
     pub fn write(&mut self, access: Access, value: u32) -> Outcome {
         let Some(register) = self.device.register(access.offset) else {
-            return self.outcome(false);
+            return self.noted(false);
         };
         let doorbell = match self.device.write(register, value, access.width) {
             Effect::None => false,
@@ -138,17 +166,28 @@ impl<B: Backend> Uart<B> {
         }
     }
 
+    /// The outcome of an entry that may have changed the device.
     #[inline]
     fn outcome(&mut self, doorbell: bool) -> Outcome {
-        if doorbell {
-            self.doorbells += 1;
-        }
+        self.note_glance();
+        self.noted(doorbell)
+    }
+
+    #[inline(never)]
+    fn note_glance(&mut self) {
+        self.glance = self.device.glance();
+    }
+
+    /// The outcome of an entry that has left the glance as it is noted.
+    #[inline]
+    fn noted(&mut self, doorbell: bool) -> Outcome {
+        self.doorbells += u64::from(doorbell);
         Outcome {
             value: 0,
             pending: self.device.pending(),
             doorbell,
             stalled: false,
-            glance: self.device.glance(),
+            glance: self.glance,
         }
     }
 

@@ -48,6 +48,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
         &[
             "backend",
             "device",
+            "glance",
             "interrupt",
             "outcome",
             "registers",

@@ -15,7 +15,7 @@ bool vpl011_line_is_high(const struct domain *d, unsigned int virq)
 }
 
 #ifdef CONFIG_NEW_VGIC
-static void vpl011_drive_line(struct domain *d, uint32_t pending)
+static noinline void vpl011_drive_line(struct domain *d, uint32_t pending)
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;
     bool was_high = vpl011->shadow_uartmis;
@@ -34,7 +34,7 @@ static void vpl011_drive_line(struct domain *d, uint32_t pending)
  * line left high is pending again. An injection at a vCPU that is offline is
  * dropped: it is repeated as soon as the device is touched.
  */
-static void vpl011_drive_line(struct domain *d, uint32_t pending)
+static noinline void vpl011_drive_line(struct domain *d, uint32_t pending)
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;
     bool was_high = vpl011->shadow_uartmis;
@@ -50,89 +50,126 @@ static void vpl011_drive_line(struct domain *d, uint32_t pending)
 #endif
 
 /* What an outcome asks for under the lock. */
-static void vpl011_settle(struct domain *d, struct vpl011_outcome outcome)
+static always_inline void vpl011_settle(struct domain *d,
+                                        struct vpl011_outcome outcome)
 {
-    if ( outcome.flags & VPL011_ABORT )
+    struct vpl011 *vpl011 = &d->arch.vpl011;
+
+    if ( unlikely(outcome.flags & VPL011_ABORT) )
         return;
 
     /* Read without the lock: what it shows is over by then, or not yet. */
-    write_atomic(&d->arch.vpl011.glance, outcome.glance);
+    write_atomic(&vpl011->glance, outcome.glance);
 
-    if ( outcome.pending | d->arch.vpl011.shadow_uartmis )
+    if ( outcome.pending | vpl011->shadow_uartmis )
         vpl011_drive_line(d, outcome.pending);
 
-    if ( outcome.flags & VPL011_OUTPUT )
+    if ( unlikely(outcome.flags & VPL011_OUTPUT) )
         vpl011_console_output(d, outcome.output);
 }
 
 /* What an outcome asks for once the lock is dropped. */
-static void vpl011_notify(struct domain *d, struct vpl011_outcome outcome)
+static always_inline void vpl011_notify(struct domain *d,
+                                        struct vpl011_outcome outcome)
 {
     if ( outcome.flags & VPL011_DOORBELL )
         notify_via_xen_event_channel(d, d->arch.vpl011.evtchn);
 }
 
-/* Returns whether the access is one the device has an answer to. */
-static bool vpl011_access_by(struct domain *d, const mmio_info_t *info,
-                             register_t *r)
+/*
+ * An access of the guest, which writes @value if it writes. What the outcome
+ * asks for is done when this returns.
+ */
+static always_inline struct vpl011_outcome
+vpl011_access_by(struct domain *d, union hsr hsr, paddr_t gpa,
+                 register_t value)
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;
-    const union hsr hsr = { .dabt = info->dabt };
     struct vpl011_outcome outcome = { };
     unsigned long flags;
 
     VPL011_LOCK(d, flags);
 
-    if ( vpl011->state )
+    if ( likely(vpl011->state) )
     {
         outcome = vpl011_access(vpl011->state, (uint32_t)hsr.bits,
-                                info->gpa - vpl011->base_addr, *r);
+                                gpa - vpl011->base_addr, value);
         vpl011_settle(d, outcome);
     }
 
     VPL011_UNLOCK(d, flags);
 
     vpl011_notify(d, outcome);
-    if ( outcome.flags & VPL011_STALLED )
+    if ( unlikely(outcome.flags & VPL011_STALLED) )
         vcpu_yield();
+
+    return outcome;
+}
+
+bool vpl011_try_handle(struct cpu_user_regs *regs, const union hsr hsr,
+                       paddr_t gpa)
+{
+    struct domain *d = current->domain;
+    const struct vpl011 *vpl011 = &d->arch.vpl011;
+    const struct hsr_dabt dabt = hsr.dabt;
+    const paddr_t offset = gpa - vpl011->base_addr;
+    uint64_t seen = VPL011_UNSEEN;
+    register_t r = 0;
+
+    if ( offset >= vpl011->size || !dabt.valid )
+        return false;
+
+    if ( dabt.write )
+        r = get_user_reg(regs, dabt.reg);
+
+    /*
+     * A driver that polls gets its answer at a glance, without the lock: from
+     * the registers as the newest outcome left them. UARTDR, at 0, is not one
+     * of those.
+     */
+    if ( offset )
+        seen = vpl011_peek(read_atomic(&vpl011->glance), (uint32_t)hsr.bits,
+                           offset, r);
+    if ( seen == VPL011_UNSEEN )
+    {
+        struct vpl011_outcome outcome = vpl011_access_by(d, hsr, gpa, r);
+
+        if ( outcome.flags & VPL011_ABORT )
+            return false;
+        seen = outcome.value;
+    }
+
+    if ( !dabt.write )
+        set_user_reg(regs, dabt.reg, sign_extend(dabt, seen));
+
+    return true;
+}
+
+/*
+ * By way of Xen's search come the accesses whose instruction it decodes, and
+ * those that the guest shall get an abort for.
+ */
+static bool vpl011_mmio(struct domain *d, const mmio_info_t *info,
+                        register_t *r)
+{
+    const union hsr hsr = { .dabt = info->dabt };
+    struct vpl011_outcome outcome = vpl011_access_by(d, hsr, info->gpa, *r);
+
     *r = outcome.value;
 
     return !(outcome.flags & VPL011_ABORT);
 }
 
-/*
- * A driver that polls gets its answer at a glance, without the lock: from the
- * registers as the newest outcome left them.
- */
-static uint64_t vpl011_peek_by(const struct domain *d, const mmio_info_t *info,
-                               register_t value)
-{
-    const struct vpl011 *vpl011 = &d->arch.vpl011;
-    const union hsr hsr = { .dabt = info->dabt };
-
-    return vpl011_peek(read_atomic(&vpl011->glance), (uint32_t)hsr.bits,
-                       info->gpa - vpl011->base_addr, value);
-}
-
 static int vpl011_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
                             void *priv)
 {
-    uint64_t seen = vpl011_peek_by(v->domain, info, 0);
-
-    if ( seen == VPL011_UNSEEN )
-        return vpl011_access_by(v->domain, info, r);
-
-    *r = seen;
-    return 1;
+    return vpl011_mmio(v->domain, info, r);
 }
 
 static int vpl011_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
                              void *priv)
 {
-    if ( vpl011_peek_by(v->domain, info, r) == VPL011_UNSEEN )
-        return vpl011_access_by(v->domain, info, &r);
-
-    return 1;
+    return vpl011_mmio(v->domain, info, &r);
 }
 
 const struct mmio_handler_ops vpl011_mmio_ops = {
@@ -141,12 +178,12 @@ const struct mmio_handler_ops vpl011_mmio_ops = {
 };
 
 /*
- * evtchn_send() has dropped its locks by now: the device may be gone, and
- * with it the ring.
+ * Something that happens beside the guest. evtchn_send() has dropped its locks
+ * by now: the device may be gone, and with it the ring.
  */
-void vpl011_event(struct vcpu *v, unsigned int port)
+static void vpl011_entry(struct domain *d,
+                         struct vpl011_outcome (*entry)(struct vpl011_state *))
 {
-    struct domain *d = v->domain;
     struct vpl011 *vpl011 = &d->arch.vpl011;
     struct vpl011_outcome outcome = { };
     unsigned long flags;
@@ -155,13 +192,24 @@ void vpl011_event(struct vcpu *v, unsigned int port)
 
     if ( vpl011->state )
     {
-        outcome = vpl011_ring_event(vpl011->state);
+        outcome = entry(vpl011->state);
         vpl011_settle(d, outcome);
     }
 
     VPL011_UNLOCK(d, flags);
 
     vpl011_notify(d, outcome);
+}
+
+void vpl011_event(struct vcpu *v, unsigned int port)
+{
+    vpl011_entry(v->domain, vpl011_ring_event);
+}
+
+/* A break from the backend's domain, whichever backend it is. */
+void vpl011_rx_break(struct domain *d)
+{
+    vpl011_entry(d, vpl011_break);
 }
 
 /* A character typed at Xen's console, for a domain without a ring. */
@@ -178,26 +226,6 @@ void vpl011_rx_char_xen(struct domain *d, char c)
         vpl011_settle(d, vpl011_receive(vpl011->state, c));
 
     VPL011_UNLOCK(d, flags);
-}
-
-/* A break from the backend's domain, whichever backend it is. */
-void vpl011_rx_break(struct domain *d)
-{
-    struct vpl011 *vpl011 = &d->arch.vpl011;
-    struct vpl011_outcome outcome = { };
-    unsigned long flags;
-
-    VPL011_LOCK(d, flags);
-
-    if ( vpl011->state )
-    {
-        outcome = vpl011_break(vpl011->state);
-        vpl011_settle(d, outcome);
-    }
-
-    VPL011_UNLOCK(d, flags);
-
-    vpl011_notify(d, outcome);
 }
 
 /* The core's only call out. It is a defect in the core to get here. */

@@ -17,6 +17,8 @@
 #include <xen/spinlock.h>
 #include <xsm/xsm.h>
 #include <asm/mmio.h>
+#include <asm/regs.h>
+#include <asm/traps.h>
 #include <asm/vgic.h>
 #include <asm/vpl011.h>
 #else

@@ -99,8 +99,14 @@ void vpl011_discard(struct domain *d)
 
 void vpl011_publish(struct domain *d)
 {
-    register_mmio_handler(d, &vpl011_mmio_ops, d->arch.vpl011.base_addr,
+    struct vpl011 *vpl011 = &d->arch.vpl011;
+
+    register_mmio_handler(d, &vpl011_mmio_ops, vpl011->base_addr,
                           GUEST_PL011_SIZE, NULL);
+
+    /* vpl011_try_handle() takes no lock to see whose an address is. */
+    smp_wmb();
+    write_atomic(&vpl011->size, GUEST_PL011_SIZE);
 }
 
 /*
@@ -196,6 +202,9 @@ void domain_vpl011_deinit(struct domain *d)
     if ( state )
     {
         unsigned long flags;
+
+        /* The guest runs no more: nobody is in vpl011_try_handle(). */
+        vpl011->size = 0;
 
         VPL011_LOCK(d, flags);
         vpl011->state = NULL;

@@ -12,7 +12,9 @@
 #include <xen/types.h>
 #include <public/hvm/params.h>
 
+struct cpu_user_regs;
 struct domain;
+union hsr;
 
 static inline bool vpl011_is_private_param(uint32_t index)
 {
@@ -21,6 +23,14 @@ static inline bool vpl011_is_private_param(uint32_t index)
 }
 
 #ifdef CONFIG_SBSA_VUART_CONSOLE
+
+/*
+ * A data abort of the running vCPU at @gpa, by a translation fault. Returns
+ * whether it was an access to the device and is done, but for the PC. If not,
+ * nothing has happened.
+ */
+bool vpl011_try_handle(struct cpu_user_regs *regs, const union hsr hsr,
+                       paddr_t gpa);
 
 /*
  * HVMOP_get_param and HVMOP_set_param of the private parameters.
@@ -59,6 +69,8 @@ int vpl011_make_nodes(const struct domain *d, void *fdt, uint32_t phandle_gic);
 bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
 
 #else /* !CONFIG_SBSA_VUART_CONSOLE */
+
+#define vpl011_try_handle(regs, hsr, gpa) false
 
 static inline int vpl011_private_param(struct domain *d, bool set,
                                        uint32_t index, uint64_t *value)

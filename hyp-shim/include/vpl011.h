@@ -80,8 +80,9 @@ struct vpl011_outcome vpl011_access(struct vpl011_state *state, uint64_t esr,
 
 /*
  * What an access gives that changes nothing: the value read, or 0 for a write.
- * VPL011_UNSEEN if only vpl011_access() can tell. `glance` is that of the
- * newest outcome; the state is not looked at, and needs no lock here.
+ * VPL011_UNSEEN if only vpl011_access() can tell, as always for UARTDR, at
+ * offset 0. `glance` is that of the newest outcome; the state is not looked
+ * at, and needs no lock here.
  */
 uint64_t vpl011_peek(uint64_t glance, uint64_t esr, uint64_t offset,
                      uint64_t value);

@@ -51,6 +51,14 @@ impl Line {
 
 impl Backend for Line {
     #[inline]
+    fn has_room(&self) -> bool {
+        match self {
+            Self::Ring(ring) => ring.has_room(),
+            Self::Console(console) => console.sent.is_none(),
+        }
+    }
+
+    #[inline]
     fn try_send(&mut self, byte: u8) -> Sent {
         match self {
             Self::Ring(ring) => ring.try_send(byte),

@@ -90,6 +90,9 @@ cases! {
     mask_lowers_the_line
     stragglers_after_deinit_are_harmless
     widths_and_odd_offsets
+    only_the_devices_accesses_are_handled
+    loads_and_stores_use_their_register
+    decoded_accesses_reach_the_device
     xen_prints_lines
     xen_flags_are_right
     xen_prints_bare_with_focus

@@ -116,8 +116,7 @@ impl<M: RingMemory> RingPort<M> {
     /// Whether publishing `new` after `old` moved past the threshold at
     /// `event`; also when the thresholds are gone, as no one says what the
     /// backend saw last.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     fn past_threshold(&mut self, event: usize, old: u32, new: u32) -> bool {
         // The index is published before the threshold is read, as the backend
         // publishes the threshold before it reads the index.
@@ -128,8 +127,13 @@ impl<M: RingMemory> RingPort<M> {
 
 impl<M: RingMemory> Backend for RingPort<M> {
     #[inline]
+    fn has_room(&self) -> bool {
+        (self.out_prod.wrapping_sub(self.out_cons) as usize) < OUT_SIZE
+    }
+
+    #[inline]
     fn try_send(&mut self, byte: u8) -> Sent {
-        if self.out_prod.wrapping_sub(self.out_cons) as usize >= OUT_SIZE && !self.look_out() {
+        if !self.has_room() && !self.look_out() {
             return Sent::Full;
         }
         let old = self.out_prod;

@@ -88,7 +88,7 @@ static void __attribute__((noreturn)) flood(void)
  * The cost of an access, in ticks of the virtual counter for all of @count. The
  * line that is printed first ends the characters that the accesses sent.
  */
-static int64_t time_reads(uint64_t address, uint64_t count)
+static int64_t __attribute__((noinline)) time_reads(uint64_t address, uint64_t count)
 {
     uint64_t start = ticks();
 
@@ -97,7 +97,7 @@ static int64_t time_reads(uint64_t address, uint64_t count)
     return (int64_t)(ticks() - start);
 }
 
-static int64_t time_writes(uint64_t address, uint32_t value, uint64_t count)
+static int64_t __attribute__((noinline)) time_writes(uint64_t address, uint32_t value, uint64_t count)
 {
     uint64_t start = ticks(), end;
 
@@ -108,7 +108,7 @@ static int64_t time_writes(uint64_t address, uint32_t value, uint64_t count)
     return (int64_t)(end - start);
 }
 
-static int64_t time_prints(uint64_t count)
+static int64_t __attribute__((noinline)) time_prints(uint64_t count)
 {
     uint64_t start = ticks(), end;
 

@@ -240,3 +240,21 @@ fn a_glance_answers_drivers_that_poll() {
     uart.send(b"x");
     assert_eq!(uart.peek(reg::FR), None);
 }
+
+/// Every write of a bench goes the short way if it can, and is compared with
+/// the long one; here, that drivers' output does go it.
+#[test]
+fn output_goes_the_short_way() {
+    let mut uart = Bench::new().fifos();
+    uart.send(b"polled");
+    assert_eq!(uart.sent_short, 6);
+    uart.write(reg::IMSC, int::TX);
+    uart.send(b"by interrupt");
+    assert_eq!(uart.sent_short, 18);
+    // Not what waits, nor what comes back.
+    uart.write(reg::CR, cr::UARTEN | cr::TXE | cr::RXE | cr::LBE);
+    uart.send(b"x");
+    let mut full = Bench::with_room(0);
+    full.send(b"x");
+    assert_eq!((uart.sent_short, full.sent_short), (18, 0));
+}

@@ -14,6 +14,7 @@
 #define PERIPH_ID0 0xfe0
 #define FR_RXFE 0x10
 #define FR_TXFE 0x80
+#define FR_IDLE 0x97 /* CTS DSR DCD, both FIFOs empty */
 #define FR_TX   (FR_TXFE | 0x20 /* TXFF */ | 0x08 /* BUSY */)
 #define LCR_H_FEN 0x10
 #define INT_RX  0x10
@@ -44,18 +45,52 @@ static void set_ring_word(unsigned int offset, uint32_t word)
     memcpy(emul.page + offset, &word, sizeof(word));
 }
 
-/* A guest's access; `size` is the syndrome's SAS. Returns whether served. */
+/* The guest's registers, of which plain accesses use one. */
+static struct cpu_user_regs regs;
+enum { PLAIN_REG = 3 };
+
+/* A trapped access; `size` is the syndrome's SAS. */
+static union hsr syndrome(bool write, unsigned int size, unsigned int reg)
+{
+    return (union hsr){ .dabt = {
+        .write = write, .size = size, .reg = reg, .valid = 1, .ec = 0x24,
+    } };
+}
+
+/* The trap, in the guest. Returns whether the glue has handled it. */
+static bool trapped(union hsr hsr, paddr_t gpa)
+{
+    struct vcpu *was = current;
+    bool handled;
+
+    current = &emul.vcpu;
+    handled = vpl011_try_handle(&regs, hsr, gpa);
+    current = was;
+
+    return handled;
+}
+
+/* The way by Xen's search of handlers. Returns whether served. */
+static bool searched(union hsr hsr, unsigned int offset, register_t *value)
+{
+    mmio_info_t info = { .dabt = hsr.dabt, .gpa = emul.mmio_base + offset };
+
+    CHECK(emul.ops);
+    return hsr.dabt.write ? emul.ops->write(&emul.vcpu, &info, *value, NULL)
+                          : emul.ops->read(&emul.vcpu, &info, value, NULL);
+}
+
+/* A guest's access, either way. Returns whether served. */
 static bool guest(bool write, unsigned int offset, unsigned int size,
                   register_t *value)
 {
-    mmio_info_t info = {
-        .dabt = { .write = write, .size = size, .valid = 1, .ec = 0x24 },
-        .gpa = emul.mmio_base + offset,
-    };
+    union hsr hsr = syndrome(write, size, PLAIN_REG);
 
-    CHECK(emul.ops);
-    return write ? emul.ops->write(&emul.vcpu, &info, *value, NULL)
-                 : emul.ops->read(&emul.vcpu, &info, value, NULL);
+    regs.x[PLAIN_REG] = *value;
+    if ( !trapped(hsr, emul.mmio_base + offset) )
+        return searched(hsr, offset, value);
+    *value = regs.x[PLAIN_REG];
+    return true;
 }
 
 static void write32(unsigned int offset, register_t value)
@@ -684,6 +719,111 @@ static void widths_and_odd_offsets(void)
     CHECK(guest(false, FR + 1, 0, &value) && value == 0);
 }
 
+/* Without a device, beside it, of another domain, or not to be understood. */
+static void only_the_devices_accesses_are_handled(void)
+{
+    static const union hsr odd[] = {
+        { .dabt = { .write = 1, .size = 2, .reg = 3, .ec = 0x24 } },
+        { .dabt = { .write = 1, .size = 3, .reg = 3, .valid = 1, .ec = 0x24 } },
+        { .dabt = { .write = 1, .size = 2, .reg = 3, .valid = 1, .ec = 0x20 } },
+    };
+    const union hsr store = syndrome(true, 2, PLAIN_REG);
+    unsigned int i;
+
+    regs.x[PLAIN_REG] = 'x';
+    CHECK(!trapped(store, 0));
+    CHECK(!trapped(store, UART_BASE));
+    CHECK(!private_pfn());
+    CHECK(!trapped(store, UART_BASE));
+    CHECK(!private_evtchn());
+
+    CHECK(!trapped(store, UART_BASE - 4));
+    CHECK(!trapped(store, UART_BASE + 0x1000));
+    CHECK(!trapped(store, UART_BASE + (1UL << 32)));
+    CHECK(!trapped(store, 0));
+    CHECK(!trapped(store, UINT64_MAX));
+    current = &emul.other_vcpu;
+    CHECK(!vpl011_try_handle(&regs, store, UART_BASE));
+    current = &emul.dom0_vcpu;
+    for ( i = 0; i < ARRAY_SIZE(odd); i++ )
+        CHECK(!trapped(odd[i], UART_BASE));
+    CHECK(!ring_word(RING_OUT_PROD) && !emul.doorbells);
+
+    CHECK(trapped(store, UART_BASE));
+    CHECK(ring_word(RING_OUT_PROD) == 1 && emul.doorbells == 1);
+    CHECK(trapped(store, UART_BASE + 0xffc));
+    CHECK(ring_word(RING_OUT_PROD) == 1);
+    CHECK(regs.x[PLAIN_REG] == 'x');
+
+    destroy();
+    CHECK(!trapped(store, UART_BASE));
+}
+
+/* What is loaded, and what is stored from, as the instruction names it. */
+static void loads_and_stores_use_their_register(void)
+{
+    union hsr load = syndrome(false, 0, 30);
+    unsigned int i, n;
+
+    CHECK(!init_private());
+    write32(LCR_H, LCR_H_FEN);
+    for ( i = 0; i < 31; i++ )
+        regs.x[i] = 0x40 + i;
+    for ( i = 0; i < 32; i++ )
+        CHECK(trapped(syndrome(true, 0, i), UART_BASE + DR));
+    for ( i = 0; i < 32; i++ )
+        CHECK(emul.page[RING_OUT + i] == (i == 31 ? 0 : 0x40 + i));
+
+    /* Both with the lock and at a glance. */
+    for ( i = 0; i < 32; i++ )
+    {
+        backend_sends(0xf0);
+        CHECK(trapped(syndrome(false, 0, i), UART_BASE + DR));
+        CHECK(trapped(syndrome(false, 1, (i + 1) % 32), UART_BASE + FR));
+        for ( n = 0; n < 31; n++ )
+        {
+            if ( n == i )
+                CHECK(regs.x[n] == 0xf0);
+            if ( n == (i + 1) % 32 )
+                CHECK(regs.x[n] == FR_IDLE);
+            if ( n > i + 1 )
+                CHECK(regs.x[n] == 0x40 + n);
+        }
+    }
+
+    load.dabt.sign = 1;
+    backend_sends(0xf0);
+    CHECK(trapped(load, UART_BASE + DR));
+    CHECK(regs.x[30] == 0xfffffffffffffff0UL);
+    backend_sends(0x70);
+    CHECK(trapped(load, UART_BASE + DR));
+    CHECK(regs.x[30] == 0x70);
+    CHECK(trapped(load, UART_BASE + FR));
+    CHECK(regs.x[30] == (0xffffffffffffff00UL | FR_IDLE));
+    load.dabt.size = 1;
+    CHECK(trapped(load, UART_BASE + FR));
+    CHECK(regs.x[30] == FR_IDLE);
+}
+
+/* What Xen decodes comes by its search, to the same device. */
+static void decoded_accesses_reach_the_device(void)
+{
+    register_t value = 'a';
+
+    CHECK(!init_private());
+    CHECK(searched(syndrome(true, 2, 0), DR, &value));
+    write32(DR, 'b');
+    CHECK(!memcmp(emul.page + RING_OUT, "ab", 2));
+    CHECK(searched(syndrome(false, 2, 0), FR, &value) && value == FR_IDLE);
+    CHECK(!searched(syndrome(false, 3, 0), FR, &value));
+    backend_sends('c');
+    CHECK(searched(syndrome(false, 2, 0), DR, &value) && value == 'c');
+    CHECK(read32(FR) == FR_IDLE);
+
+    destroy();
+    CHECK(searched(syndrome(false, 2, 0), FR, &value) && value == 0);
+}
+
 static void xen_prints_lines(void)
 {
     unsigned int i, xs = 0, breaks = 0;
@@ -857,6 +997,9 @@ static const struct {
     CASE(mask_lowers_the_line),
     CASE(stragglers_after_deinit_are_harmless),
     CASE(widths_and_odd_offsets),
+    CASE(only_the_devices_accesses_are_handled),
+    CASE(loads_and_stores_use_their_register),
+    CASE(decoded_accesses_reach_the_device),
     CASE(xen_prints_lines),
     CASE(xen_flags_are_right),
     CASE(xen_prints_bare_with_focus),

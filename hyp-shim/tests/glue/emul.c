@@ -33,6 +33,7 @@ void emul_reset(void)
         .other.domain_id = 2,
         .vcpu.domain = &emul.domain,
         .dom0_vcpu.domain = &emul.dom0,
+        .other_vcpu.domain = &emul.other,
         .page = page,
         .page_owner = &emul.domain,
         .page_in_p2m = true,
@@ -81,6 +82,26 @@ void register_mmio_handler(struct domain *d,
     emul.handlers++;
     emul.ops = ops;
     emul.mmio_base = addr;
+}
+
+register_t get_user_reg(struct cpu_user_regs *regs, int reg)
+{
+    return reg == 31 ? 0 : regs->x[reg];
+}
+
+void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value)
+{
+    if ( reg != 31 )
+        regs->x[reg] = value;
+}
+
+register_t sign_extend(const struct hsr_dabt dabt, register_t r)
+{
+    unsigned int unused = 64 - (8U << dabt.size);
+
+    /* What a handler gives has nothing above the access's width. */
+    EMUL_CHECK(r << unused >> unused == r);
+    return dabt.sign ? (register_t)((int64_t)(r << unused) >> unused) : r;
 }
 
 const struct vuart_info *serial_vuart_info(int handle)

@@ -21,6 +21,11 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define BUILD_BUG_ON(condition) _Static_assert(!(condition), #condition)
 #define ASSERT(condition) EMUL_CHECK(condition)
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+#define always_inline inline __attribute__((always_inline))
+#define noinline __attribute__((noinline))
+#define smp_wmb() __atomic_thread_fence(__ATOMIC_RELEASE)
 #define write_atomic(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define read_atomic(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define XENLOG_ERR ""
@@ -78,6 +83,7 @@ struct vpl011 {
     evtchn_port_t evtchn;
     struct vpl011_state *state;
     uint64_t glance;
+    paddr_t size;
     bool ring_hidden;
 };
 
@@ -129,6 +135,15 @@ typedef struct {
     struct hsr_dabt dabt;
     paddr_t gpa;
 } mmio_info_t;
+
+/* A guest's registers; what a syndrome calls 31 is none of them. */
+struct cpu_user_regs {
+    register_t x[31];
+};
+
+register_t get_user_reg(struct cpu_user_regs *regs, int reg);
+void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value);
+register_t sign_extend(const struct hsr_dabt dabt, register_t r);
 
 struct mmio_handler_ops {
     int (*read)(struct vcpu *v, mmio_info_t *info, register_t *r, void *priv);
@@ -211,6 +226,8 @@ unsigned int vpl011_ring_frames(const struct domain *d, unsigned int id);
 int vpl011_acquire_ring(struct domain *d, unsigned int id, unsigned int frame,
                         unsigned int nr_frames, xen_pfn_t mfn_list[]);
 bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
+bool vpl011_try_handle(struct cpu_user_regs *regs, const union hsr hsr,
+                       paddr_t gpa);
 
 /* What the cases set up and look at. */
 #define EMUL_GFN 0x39003UL  /* the one gfn that is RAM */
@@ -219,7 +236,7 @@ bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
 
 struct emul {
     struct domain domain, dom0, other;
-    struct vcpu vcpu, dom0_vcpu;
+    struct vcpu vcpu, dom0_vcpu, other_vcpu;
     /* Fails the n-th call from now that can fail; 0: none. */
     unsigned int fail_at;
     bool failed;

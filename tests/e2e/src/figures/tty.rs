@@ -73,14 +73,20 @@ impl Tty {
         let end = Instant::now() + limit;
         let mut seen = Vec::new();
         let mut buffer = [0; 4096];
-        while !seen.windows(mark.len()).any(|part| part == mark) {
+        // Looked at once each: this runs beside what is measured.
+        let mut looked_at = 0;
+        loop {
+            let fresh = &seen[looked_at..];
+            if fresh.windows(mark.len()).any(|part| part == mark) {
+                return Ok(seen);
+            }
+            looked_at = (seen.len() + 1).saturating_sub(mark.len()).max(looked_at);
             match self.0.read(&mut buffer) {
                 Ok(0) => bail!("the console ended after {} bytes", seen.len()),
                 Ok(read) => seen.extend_from_slice(&buffer[..read]),
                 Err(error) => self.wait(error, PollFlags::IN, end)?,
             }
         }
-        Ok(seen)
     }
 
     /// Writes all of it.
