@@ -15,6 +15,7 @@ fn logs_are_named_as_people_expect() {
     let machine = Machine::new();
     let (_, mut pv, mut uart) = guest(&machine, "web");
     let (evil, mut evil_pv, _) = guest(&machine, "../outside");
+    let (odd, mut odd_pv, _) = guest(&machine, "o\u{1b}[2Jdd\n");
     let config = Config {
         log: Logs {
             filter: Filter::Dot,
@@ -26,11 +27,13 @@ fn logs_are_named_as_people_expect() {
     pv.send(b"pv \x1b[0m\n");
     uart.send(b"uart\n");
     evil_pv.send(b"evil\n");
+    odd_pv.send(b"odd\n");
     daemon.stop().unwrap();
     let read = |name: &str| std::fs::read_to_string(logs.join(name)).unwrap();
     assert_eq!(read("guest-web.log"), "pv .[0m\n");
     assert_eq!(read("guest-web-vuart0.log"), "uart\n");
     assert_eq!(read(&format!("guest-dom{evil}.log")), "evil\n");
+    assert_eq!(read(&format!("guest-dom{odd}.log")), "odd\n");
     assert!(!outside.exists());
 }
 
@@ -201,4 +204,40 @@ fn lines_start_with_the_time_across_a_restart() {
         })
         .collect();
     assert_eq!(said, ["Logfile Opened", "one", "two", "three"]);
+}
+
+/// Two guests that print at the same time, and two consoles of each.
+#[test]
+fn each_console_is_stamped_and_filtered_as_its_rule_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (_, mut stamped, mut raw) = guest(&machine, "stamped");
+    let (_, mut plain, mut unlogged) = guest(&machine, "plain");
+    let rules = Config::parse(
+        "[[console]]\ndomain = \"stamped\"\nconsole = \"pv0\"\ntimestamps = true\nfilter = \"strip\"\n\
+         [[console]]\ndomain = \"plain\"\nconsole = \"vuart0\"\nlog = false\n",
+    );
+    let config = Config {
+        log: logs_in(dir.path()),
+        rules: rules.unwrap().rules,
+        ..Config::default()
+    };
+    let daemon = Daemon::start(&machine, config);
+    for part in [&b"li\x1b[1"[..], b"mne\nnext\n"] {
+        for console in [&mut stamped, &mut plain] {
+            console.send(part);
+        }
+        for console in [&mut raw, &mut unlogged] {
+            console.send(part);
+        }
+    }
+    daemon.stop().unwrap();
+    let log = |name: &str| std::fs::read_to_string(dir.path().join(name));
+    let lines = log("guest-stamped.log").unwrap();
+    let lines: Vec<&str> = lines.lines().map(|line| &line[22..]).collect();
+    assert_eq!(lines, ["Logfile Opened", "line", "next"]);
+    for name in ["guest-stamped-vuart0.log", "guest-plain.log"] {
+        assert_eq!(log(name).unwrap(), "li\x1b[1mne\nnext\n", "{name}");
+    }
+    assert!(log("guest-plain-vuart0.log").is_err());
 }
