@@ -25,3 +25,13 @@ pub fn passed(event: u32, old: u32, new: u32) -> bool {
 pub(super) const fn position(base: usize, size: usize, index: u32) -> usize {
     base + (index as usize & (size - 1))
 }
+
+/// `index` moved on by so many bytes.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "indices are counted modulo 2^32"
+)]
+#[inline]
+pub(super) const fn advanced(index: u32, bytes: usize) -> u32 {
+    index.wrapping_add(bytes as u32)
+}

@@ -16,6 +16,20 @@ pub trait RingMemory {
     fn load_u8(&self, offset: usize) -> u8;
     /// Stores one byte (relaxed).
     fn store_u8(&self, offset: usize, value: u8);
+    /// Loads bytes from `offset` on (relaxed), in any order and in pieces of
+    /// any size.
+    fn load_bytes(&self, offset: usize, bytes: &mut [u8]) {
+        for (at, byte) in (offset..).zip(bytes) {
+            *byte = self.load_u8(at);
+        }
+    }
+    /// Stores bytes from `offset` on (relaxed), in any order and in pieces of
+    /// any size.
+    fn store_bytes(&self, offset: usize, bytes: &[u8]) {
+        for (at, byte) in (offset..).zip(bytes) {
+            self.store_u8(at, *byte);
+        }
+    }
     /// Orders every access before it against every access after it, as seen
     /// by the other side (Xen `smp_mb`).
     fn barrier(&self);
@@ -36,6 +50,14 @@ impl<T: RingMemory + ?Sized> RingMemory for &T {
 
     fn store_u8(&self, offset: usize, value: u8) {
         (**self).store_u8(offset, value);
+    }
+
+    fn load_bytes(&self, offset: usize, bytes: &mut [u8]) {
+        (**self).load_bytes(offset, bytes);
+    }
+
+    fn store_bytes(&self, offset: usize, bytes: &[u8]) {
+        (**self).store_bytes(offset, bytes);
     }
 
     fn barrier(&self) {

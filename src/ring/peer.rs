@@ -10,7 +10,7 @@
 //! told when it may be waiting: of room, when it can have found `out` full; of
 //! input, when it can have found `in` empty.
 
-use super::index::{filled, position};
+use super::index::{advanced, filled, position};
 use super::layout::{
     CONNECTION, EVENT_INDEX, EVENT_INDEX_MAGIC, IN, IN_CONS, IN_EVENT, IN_PROD, IN_SIZE, OUT,
     OUT_CONS, OUT_EVENT, OUT_PROD, OUT_SIZE,
@@ -101,13 +101,13 @@ impl<M: RingMemory> RingPeer<M> {
                 notify: true,
             };
         };
-        let mut cons = self.out_cons;
-        for byte in buffer.iter_mut().take(waiting) {
-            *byte = self.memory.load_u8(position(OUT, OUT_SIZE, cons));
-            cons = cons.wrapping_add(1);
-        }
+        let bytes = waiting.min(buffer.len());
+        let first = position(OUT, OUT_SIZE, self.out_cons);
+        let (run, wrapped) = buffer[..bytes].split_at_mut(bytes.min(OUT + OUT_SIZE - first));
+        self.memory.load_bytes(first, run);
+        self.memory.load_bytes(OUT, wrapped);
         Taken {
-            bytes: cons.wrapping_sub(self.out_cons) as usize,
+            bytes,
             notify: false,
         }
     }
@@ -139,12 +139,8 @@ impl<M: RingMemory> RingPeer<M> {
     }
 
     /// That index when so many bytes have been released.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "indices are counted modulo 2^32"
-    )]
     pub fn out_cons_after(&self, bytes: usize) -> u32 {
-        self.out_cons.wrapping_add(bytes as u32)
+        advanced(self.out_cons, bytes)
     }
 
     /// Goes on at `out_cons`, which the last backend had reached by its own
@@ -171,17 +167,18 @@ impl<M: RingMemory> RingPeer<M> {
                 put.notify = true;
                 return put;
             };
-            let chunk = bytes.iter().skip(put.bytes).take(room);
-            let first = self.in_prod;
-            for byte in chunk {
-                self.memory
-                    .store_u8(position(IN, IN_SIZE, self.in_prod), *byte);
-                self.in_prod = self.in_prod.wrapping_add(1);
-            }
-            if self.in_prod == first {
+            let chunk = &bytes[put.bytes..];
+            let chunk = &chunk[..chunk.len().min(room)];
+            if chunk.is_empty() {
                 return put;
             }
-            put.bytes += self.in_prod.wrapping_sub(first) as usize;
+            let first = self.in_prod;
+            let at = position(IN, IN_SIZE, first);
+            let (run, wrapped) = chunk.split_at(chunk.len().min(IN + IN_SIZE - at));
+            self.memory.store_bytes(at, run);
+            self.memory.store_bytes(IN, wrapped);
+            self.in_prod = advanced(first, chunk.len());
+            put.bytes += chunk.len();
             // The bytes are written before the index that covers them, and
             // how far the far end got is looked at afterwards.
             self.memory.barrier();

@@ -122,6 +122,7 @@ pub(crate) struct Console {
     /// The pty may have input; it may have room for output.
     readable: bool,
     writable: bool,
+    asked_for_room: bool,
     doorbell: Doorbell,
     pub(crate) counters: Counters,
 }
@@ -157,6 +158,7 @@ impl Console {
             viewers: 0,
             readable: true,
             writable: true,
+            asked_for_room: false,
             doorbell: Doorbell::default(),
             counters: Counters::default(),
         }
@@ -255,12 +257,12 @@ impl Console {
         self.viewers
     }
 
-    /// Bytes that are missing from the log.
     /// Its log file, if it has one.
     pub(crate) fn log_path(&self) -> &Path {
         self.log.as_ref().map_or(Path::new(""), Log::path)
     }
 
+    /// Bytes that are missing from the log.
     pub(crate) fn log_lost(&self) -> u64 {
         self.log.as_ref().map_or(0, Log::lost)
     }
@@ -301,6 +303,14 @@ impl Console {
         self.writable |= writable;
     }
 
+    /// Whether to be told that the pty has room again, if that is not what was
+    /// asked for already.
+    pub(crate) fn asks_for_room(&mut self) -> Option<bool> {
+        let asks = self.viewers > 0 && !self.shown.is_at_end(&self.history);
+        let before = std::mem::replace(&mut self.asked_for_room, asks);
+        (asks != before).then_some(asks)
+    }
+
     /// The number of viewers has changed.
     pub(crate) fn set_viewers(&mut self, viewers: usize) {
         self.viewers = viewers;
@@ -317,11 +327,14 @@ impl Console {
     }
 
     fn note_pty(&self) -> io::Result<()> {
-        let note = PtyNote {
+        self.history.note(Note::Pty, self.pty_note().as_bytes())
+    }
+
+    fn pty_note(&self) -> PtyNote {
+        PtyNote {
             position: self.shown.position(),
             viewers: self.viewers as u64,
-        };
-        self.history.note(Note::Pty, note.as_bytes())
+        }
     }
 
     /// Moves what there is to move, within bounds.
@@ -380,9 +393,11 @@ impl Console {
                 ring: self.link.ring_id,
                 out_cons: self.link.ring.out_cons_after(bytes.len()),
             };
-            self.history.append(bytes, mark)?;
+            let shown = self.show(bytes);
+            let shown = shown.as_ref().map(PtyNote::as_bytes);
+            self.history.append_shown(bytes, mark, shown)?;
             if let Some(log) = &self.log {
-                log.more();
+                log.more(self.history.end());
             }
             if let Some(journal) = &mut self.journal {
                 journal.take(bytes);
@@ -394,6 +409,18 @@ impl Console {
                 self.notify(events)?;
             }
         }
+    }
+
+    /// Gives output to a pty that has all there was before, and which need not
+    /// wait until it is kept. What is then to be noted.
+    fn show(&mut self, bytes: &[u8]) -> Option<PtyNote> {
+        if self.viewers == 0 || !self.writable || !self.shown.is_at_end(&self.history) {
+            return None;
+        }
+        // Should this fail, so will the next attempt, which knows what to do.
+        let length = self.pty.write(bytes).ok()??;
+        self.shown.advance(length);
+        Some(self.pty_note())
     }
 
     /// Gives input to the ring; `true` when there may be more for which there

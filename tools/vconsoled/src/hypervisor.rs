@@ -97,7 +97,7 @@ impl Messages {
                 out_cons: self.index,
             };
             self.history.append(&buffer[..length], mark)?;
-            self.log.more();
+            self.log.more(self.history.end());
             let allowed = self.history.end().saturating_sub(self.log.allowance());
             self.history.release(self.log.position().max(allowed));
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::console::{Console, Line};
-use crate::daemon;
 use crate::guest::Config;
 use crate::report::Report;
+use crate::{command, daemon};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -36,7 +36,12 @@ fn guest(report: &mut Report, name: &str) -> Result<()> {
     // What it said before the client was there may be past what it shows.
     console.send("\r")?;
     console.expect(" interrupts]\r\n", LIMIT)?;
-    let log = daemon::log(&guest.name, Line::Vuart)?;
+    // The log follows the console by some milliseconds.
+    let mut log = String::new();
+    let _complete_or_judged_below = command::poll(LIMIT, || {
+        log = daemon::log(&guest.name, Line::Vuart).unwrap_or_default();
+        log.lines().count() > LINES
+    });
     let text: Vec<&str> = log.lines().take(LINES).collect();
     let wanted: Vec<String> = (0..LINES)
         .map(|number| format!("{name} line {number:03} of the text"))

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use vpl011::ring::memory::RingMemory;
 use xen_io::page::Page;
 use xen_io::privcmd::PortState;
 use xen_io::{DomId, HvmParam, Port, Privcmd, Resource};
@@ -234,6 +235,6 @@ impl Site<'_> {
 
 fn first_bytes(ring: &Page) -> [u8; 7] {
     let mut bytes = [0; 7];
-    ring.read_bytes(OUT, &mut bytes);
+    ring.load_bytes(OUT, &mut bytes);
     bytes
 }

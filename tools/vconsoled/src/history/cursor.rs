@@ -30,6 +30,12 @@ impl Cursor {
         self.position
     }
 
+    /// Whether the next byte to come is the next one for this consumer.
+    #[must_use]
+    pub fn is_at_end(&self, history: &History) -> bool {
+        self.note.is_empty() && self.position == history.end()
+    }
+
     /// Bytes this consumer never saw and never will.
     #[must_use]
     pub fn lost(&self, history: &History) -> u64 {

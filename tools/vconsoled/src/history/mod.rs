@@ -214,19 +214,25 @@ impl History {
     /// A file that cannot be written to is given up, with a message: the
     /// history goes on in memory, which can fail as well.
     pub fn append(&self, bytes: &[u8], mark: Mark) -> io::Result<()> {
+        self.append_shown(bytes, mark, None)
+    }
+
+    /// The same for bytes of which the pty took some already: with them
+    /// [`Note::Pty`] becomes `shown`, at no further cost.
+    pub fn append_shown(&self, bytes: &[u8], mark: Mark, shown: Option<&[u8]>) -> io::Result<()> {
         if bytes.len() > STEP {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        match self.try_append(bytes, mark) {
+        match self.try_append(bytes, mark, shown) {
             Err(error) if !self.in_memory.load(Ordering::Relaxed) => {
                 self.move_to_memory(&error)?;
-                self.try_append(bytes, mark)
+                self.try_append(bytes, mark, shown)
             }
             result => result,
         }
     }
 
-    fn try_append(&self, bytes: &[u8], mark: Mark) -> io::Result<()> {
+    fn try_append(&self, bytes: &[u8], mark: Mark, shown: Option<&[u8]>) -> io::Result<()> {
         let mut writer = self.writer();
         let end = self.end() + bytes.len() as u64;
         // First of all: a reader that sees a byte written over sees this too.
@@ -235,9 +241,14 @@ impl History {
         fence(Ordering::SeqCst);
         let (offset, room) = place(self.end());
         let (piece, rest) = bytes.split_at(to_usize(room).min(bytes.len()));
-        self.file().write_all_at(piece, offset)?;
-        self.file().write_all_at(rest, HEADER)?;
-        self.note_output(end, mark)?;
+        let file = self.file();
+        file.write_all_at(piece, offset)?;
+        file.write_all_at(rest, HEADER)?;
+        let output = self.output(end, mark);
+        match shown {
+            Some(shown) => Note::Output.write(&file, &[output.as_bytes(), shown])?,
+            None => Note::Output.write(&file, &[output.as_bytes()])?,
+        }
         writer.mark = mark;
         self.end.store(end, Ordering::Release);
         Ok(())
@@ -270,7 +281,8 @@ impl History {
             return;
         }
         // Told before it is done: nobody must take a hole for output.
-        if self.note_output(self.end(), writer.mark).is_err() {
+        let output = self.output(self.end(), writer.mark);
+        if self.note(Note::Output, output.as_bytes()).is_err() {
             return;
         }
         // What is more than a lap behind lies where newer bytes are.
@@ -289,7 +301,7 @@ impl History {
 
     /// Writes a note, at most [`NOTE_MAX`] bytes of it, whole or not at all.
     pub fn note(&self, note: Note, text: &[u8]) -> io::Result<()> {
-        note.write(&self.file(), text)
+        note.write(&self.file(), &[text])
     }
 
     /// A note, if there is one that is whole.
@@ -298,14 +310,13 @@ impl History {
         note.read(&self.file())
     }
 
-    fn note_output(&self, end: u64, mark: Mark) -> io::Result<()> {
-        let output = Output {
+    fn output(&self, end: u64, mark: Mark) -> Output {
+        Output {
             start: self.start(),
             end,
             ring: mark.ring,
             out_cons: mark.out_cons,
-        };
-        self.note(Note::Output, output.as_bytes())
+        }
     }
 
     /// Goes on without the file. What it holds is copied as far as it can be

@@ -15,6 +15,8 @@ pub(super) const HEADER: u64 = 4096;
 /// Room for each note and for what checks it.
 const NOTE_SIZE: usize = 256;
 const NOTE_HEAD: usize = 8;
+/// Most that are written at once.
+const TOGETHER: usize = 2;
 /// Longest note, in bytes.
 pub const NOTE_MAX: usize = NOTE_SIZE - NOTE_HEAD;
 
@@ -42,15 +44,21 @@ impl Note {
         self as u64 * NOTE_SIZE as u64
     }
 
-    /// Writes the note, at most [`NOTE_MAX`] bytes of it.
-    pub(super) fn write(self, file: &File, text: &[u8]) -> io::Result<()> {
-        let text = &text[..text.len().min(NOTE_MAX)];
-        let length = u32::try_from(text.len()).unwrap_or_default();
-        let mut bytes = [0; NOTE_SIZE];
-        bytes[..4].copy_from_slice(&self.checksum(text).to_le_bytes());
-        bytes[4..NOTE_HEAD].copy_from_slice(&length.to_le_bytes());
-        bytes[NOTE_HEAD..][..text.len()].copy_from_slice(text);
-        file.write_all_at(&bytes[..NOTE_HEAD + text.len()], self.offset())
+    /// Writes the note, and those after it for which there is a text, at most
+    /// [`NOTE_MAX`] bytes of each: together whole or not at all.
+    pub(super) fn write(self, file: &File, texts: &[&[u8]]) -> io::Result<()> {
+        let mut bytes = [0; NOTE_SIZE * TOGETHER];
+        let mut length = 0;
+        let places = bytes.chunks_exact_mut(NOTE_SIZE).zip(texts);
+        for ((number, (place, text)), end) in (self as u8..).zip(places).zip(1..) {
+            let text = &text[..text.len().min(NOTE_MAX)];
+            let size = u32::try_from(text.len()).unwrap_or_default();
+            place[..4].copy_from_slice(&checksum(number, text).to_le_bytes());
+            place[4..NOTE_HEAD].copy_from_slice(&size.to_le_bytes());
+            place[NOTE_HEAD..][..text.len()].copy_from_slice(text);
+            length = NOTE_SIZE * end - (NOTE_MAX - text.len());
+        }
+        file.write_all_at(&bytes[..length], self.offset())
     }
 
     /// Reads the note, if there is one that is whole.
@@ -66,13 +74,13 @@ impl Note {
         let mut text = vec![0; length];
         let offset = self.offset() + NOTE_HEAD as u64;
         file.read_exact_at(&mut text, offset).ok()?;
-        (self.checksum(&text) == sum).then_some(text)
+        (checksum(self as u8, &text) == sum).then_some(text)
     }
+}
 
-    fn checksum(self, text: &[u8]) -> u32 {
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(&[self as u8]);
-        sum.update(text);
-        sum.finalize()
-    }
+fn checksum(number: u8, text: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&[number]);
+    sum.update(text);
+    sum.finalize()
 }

@@ -5,6 +5,9 @@
 //! than the history lasts. A disk that is merely slower than a guest slows that
 //! guest down.
 //!
+//! A log that was just written is left alone for a moment, unless much comes in
+//! that time: one write of many lines costs little more than that of one.
+//!
 //! After each write a note in the history says how far the log got and how
 //! long its file is, so that the next daemon cuts off what a killed one wrote
 //! beyond, and goes on there: every byte is in the log once.
@@ -86,8 +89,11 @@ struct Shared {
     options: Options,
     /// None: given up.
     history: Mutex<Option<Arc<History>>>,
-    /// The writer was told that there is more.
+    /// The writer was told that there is more, and looks by itself until there
+    /// is not.
     told: AtomicBool,
+    /// It was told not to leave the log alone for so long.
+    urged: AtomicBool,
     position: AtomicU64,
     lost: AtomicU64,
     failed: AtomicBool,
@@ -147,6 +153,7 @@ impl Logs {
             position: AtomicU64::new(writer::noted_position(&history)),
             history: Mutex::new(Some(history)),
             told: AtomicBool::new(true),
+            urged: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
@@ -183,10 +190,14 @@ impl Inbox {
 }
 
 impl Log {
-    /// Says that there is more in the history.
-    pub fn more(&self) {
-        if !self.shared.told.swap(true, Ordering::AcqRel) {
-            self.inbox.send(Command::More(self.shared.id));
+    /// Says that there is more in the history, which goes up to `end`.
+    pub fn more(&self, end: u64) {
+        let shared = &self.shared;
+        let behind = || end.saturating_sub(self.position()) >= self.allowance() / 4;
+        let news = !shared.told.swap(true, Ordering::AcqRel)
+            || behind() && !shared.urged.swap(true, Ordering::Relaxed);
+        if news {
+            self.inbox.send(Command::More(shared.id));
         }
     }
 

@@ -7,6 +7,8 @@
 //! string up to its terminator. A line feed ends any of them, so that a guest
 //! that never ends one loses no more than its line.
 
+use memchr::memchr;
+
 use super::Style;
 use crate::config::Filter;
 
@@ -103,19 +105,55 @@ impl Text {
     /// Adds `bytes` to `text`. `stamp` goes before each line that is to have
     /// the time.
     pub(super) fn render(&mut self, style: Style, stamp: &[u8], bytes: &[u8], text: &mut Vec<u8>) {
-        for byte in bytes {
-            let Some(byte) = self.show(style.filter, *byte) else {
-                continue;
-            };
-            // A carriage return right after the line feed says nothing.
-            if style.timestamps && self.line_start && byte == b'\r' {
-                continue;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let run;
+            (run, rest) = rest.split_at(self.run(style.filter, rest));
+            self.add(style, stamp, run, text);
+            // What ends the run is looked at by itself.
+            if let Some((byte, after)) = rest.split_first() {
+                rest = after;
+                if let Some(byte) = self.show(style.filter, *byte) {
+                    self.add(style, stamp, &[byte], text);
+                }
             }
-            if style.timestamps && self.line_start {
+        }
+    }
+
+    /// How many of `bytes` are shown as they are and leave the text where it
+    /// is.
+    fn run(self, filter: Filter, bytes: &[u8]) -> usize {
+        match filter {
+            Filter::None => bytes.len(),
+            Filter::Dot => memchr(ESC, bytes).unwrap_or(bytes.len()),
+            Filter::Strip if self.within == Within::Plain => plain(bytes),
+            Filter::Strip => 0,
+        }
+    }
+
+    /// Adds bytes that are shown.
+    fn add(&mut self, style: Style, stamp: &[u8], shown: &[u8], text: &mut Vec<u8>) {
+        if !style.timestamps {
+            text.extend_from_slice(shown);
+            self.line_start = shown.last().map_or(self.line_start, |byte| *byte == b'\n');
+            return;
+        }
+        let mut rest = shown;
+        while !rest.is_empty() {
+            if self.line_start {
+                // A carriage return right after the line feed says nothing.
+                let said = rest.iter().position(|byte| *byte != b'\r');
+                rest = &rest[said.unwrap_or(rest.len())..];
+                if rest.is_empty() {
+                    return;
+                }
                 text.extend_from_slice(stamp);
             }
-            self.line_start = byte == b'\n';
-            text.push(byte);
+            let end = memchr(b'\n', rest);
+            let line;
+            (line, rest) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+            text.extend_from_slice(line);
+            self.line_start = end.is_some();
         }
     }
 
@@ -138,6 +176,28 @@ impl Text {
         };
         shown.then_some(byte)
     }
+}
+
+/// Bytes up to the first that is no text, tab or end of a line. They are looked
+/// at several at once.
+fn plain(bytes: &[u8]) -> usize {
+    const AT_ONCE: usize = 32;
+    let (pieces, _) = bytes.as_chunks::<AT_ONCE>();
+    let all_plain =
+        |piece: &[u8; AT_ONCE]| piece.iter().fold(true, |all, one| all & is_plain(*one));
+    let whole = pieces.iter().take_while(|piece| all_plain(piece)).count() * AT_ONCE;
+    let rest = &bytes[whole..];
+    let end = rest.iter().position(|byte| !is_plain(*byte));
+    whole + end.unwrap_or(rest.len())
+}
+
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without a branch a byte the compiler looks at many at once"
+)]
+fn is_plain(byte: u8) -> bool {
+    let space = (byte == b'\t') | (byte == b'\n') | (byte == b'\r');
+    ((byte >= 0x20) | space) & (byte != DEL)
 }
 
 #[cfg(test)]
@@ -186,6 +246,28 @@ mod tests {
             ("cut \x1b", "cut "),
         ] {
             assert_eq!(rendered(STRIP, raw.as_bytes()), text, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn any_byte_anywhere_is_what_it_is_by_itself() {
+        for filter in [Filter::None, Filter::Dot, Filter::Strip] {
+            for timestamps in [false, true] {
+                let style = Style { timestamps, filter };
+                for byte in 0..=255_u8 {
+                    for at in 0..70 {
+                        let mut bytes = [b'x'; 70];
+                        bytes[at] = byte;
+                        let (mut text, mut together) = (Text::default(), Vec::new());
+                        text.render(style, b"[t] ", &bytes, &mut together);
+                        let (mut text, mut apart) = (Text::default(), Vec::new());
+                        for one in bytes {
+                            text.render(style, b"[t] ", &[one], &mut apart);
+                        }
+                        assert_eq!(together, apart, "{style:?} {byte:#x} at {at}");
+                    }
+                }
+            }
         }
     }
 

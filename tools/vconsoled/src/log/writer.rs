@@ -18,7 +18,10 @@ use super::{Counts, Rotation, Shared};
 use crate::history::{Cursor, History, Note};
 
 /// How much of a history is written at once.
-const BATCH: usize = 8 * 1024;
+const BATCH: usize = 16 * 1024;
+/// How long a log is left alone that was just written, so that the next write
+/// is worth its while.
+const REST: Duration = Duration::from_millis(10);
 /// How long to leave a log alone that could not be written.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long after one message about a log there is no other.
@@ -28,7 +31,7 @@ const QUIET: Duration = Duration::from_secs(60);
 pub(super) enum Command {
     /// There is another log; whether nobody else has written to it.
     Open(Arc<Shared>, bool),
-    /// There is more for a log.
+    /// There is more for a log, which is to be written now.
     More(u64),
     /// Files were moved away.
     Reopen,
@@ -82,6 +85,11 @@ pub(super) struct Writer {
     last: u64,
     /// Logs that could not be written, and when to try again.
     later: BTreeMap<u64, Instant>,
+    /// Logs that were just written, and when to look at all of them again.
+    resting: BTreeSet<u64>,
+    rested: Option<Instant>,
+    /// What is read from a history.
+    raw: Vec<u8>,
     /// Those to tell when nothing is ready.
     waiting: Vec<Sender<()>>,
 }
@@ -95,6 +103,9 @@ impl Writer {
             ready: BTreeSet::new(),
             last: 0,
             later: BTreeMap::new(),
+            resting: BTreeSet::new(),
+            rested: None,
+            raw: vec![0; BATCH],
             waiting: Vec::new(),
         }
     }
@@ -107,7 +118,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) if self.ready.is_empty() => return,
                 Err(_) => {}
             }
-            self.retry(Instant::now());
+            self.wake(Instant::now());
             // The next one after the last, round and round.
             let next = self.ready.range(self.last + 1..).next();
             if let Some(id) = next.or(self.ready.first()).copied() {
@@ -129,7 +140,7 @@ impl Writer {
         if !self.ready.is_empty() {
             return self.inbox.recv_timeout(Duration::ZERO);
         }
-        match self.later.values().min() {
+        match self.later.values().copied().chain(self.rested).min() {
             None => self.inbox.recv().map_err(RecvTimeoutError::from),
             Some(at) => {
                 let pause = at.saturating_duration_since(Instant::now());
@@ -160,7 +171,10 @@ impl Writer {
                 }
                 self.make_ready(id);
             }
-            Command::Finish(tell) => self.waiting.push(tell),
+            Command::Finish(tell) => {
+                self.waiting.push(tell);
+                self.end_rest();
+            }
         }
     }
 
@@ -171,7 +185,11 @@ impl Writer {
         }
     }
 
-    fn retry(&mut self, now: Instant) {
+    /// Turns to logs that were left alone for long enough.
+    fn wake(&mut self, now: Instant) {
+        if self.rested.is_some_and(|at| at <= now) {
+            self.end_rest();
+        }
         while let Some(id) = self
             .later
             .iter()
@@ -182,13 +200,22 @@ impl Writer {
         }
     }
 
+    fn end_rest(&mut self) {
+        self.rested = None;
+        self.ready.append(&mut self.resting);
+    }
+
     fn turn(&mut self, id: u64) {
         let Some(log) = self.logs.get_mut(&id) else {
             return;
         };
-        match log.step(&self.counts) {
-            Ok(true) => self.make_ready(id),
-            Ok(false) if log.closing => {
+        match log.step(&self.counts, &mut self.raw) {
+            Ok(Step::Wrote) if !log.closing => {
+                self.resting.insert(id);
+                self.rested.get_or_insert_with(|| Instant::now() + REST);
+            }
+            Ok(Step::Wrote | Step::Partly) => self.make_ready(id),
+            Ok(Step::Nothing) if log.closing => {
                 if let Some(state) = log.state.take() {
                     // One that was never there is gone as well.
                     let _gone = std::fs::remove_file(state);
@@ -197,13 +224,23 @@ impl Writer {
                 self.counts.open.fetch_sub(1, Ordering::AcqRel);
                 self.counts.closing.fetch_sub(1, Ordering::AcqRel);
             }
-            Ok(false) => {}
+            Ok(Step::Nothing) => {}
             Err(error) => {
                 log.fail(&error);
                 self.later.insert(id, Instant::now() + PAUSE);
             }
         }
     }
+}
+
+/// What became of a log's turn.
+enum Step {
+    /// There was nothing to write; of more it is told.
+    Nothing,
+    /// All there was is written; nobody tells of more.
+    Wrote,
+    /// There may be more.
+    Partly,
 }
 
 /// A log.
@@ -243,22 +280,25 @@ impl Open {
         }
     }
 
-    /// Writes some of what there is; `true` when there may be more. On failure
-    /// nothing was written.
-    fn step(&mut self, counts: &Counts) -> io::Result<bool> {
-        // First: what is told of from here on is told of again.
-        self.shared.told.swap(false, Ordering::AcqRel);
+    /// Writes some of what there is. On failure nothing was written.
+    fn step(&mut self, counts: &Counts, raw: &mut [u8]) -> io::Result<Step> {
         let Some(history) = self.shared.history().clone() else {
-            return Ok(false);
+            return Ok(Step::Nothing);
         };
+        self.shared.urged.store(false, Ordering::Relaxed);
+        if self.cursor.position() == history.end() {
+            // What is told of from here on is told of again; what came before
+            // may not have been.
+            self.shared.told.swap(false, Ordering::AcqRel);
+        }
         let mut file = match self.file.take() {
             Some(file) if !self.reopen => file,
             Some(file) => self.open_again(&history, file),
             None => self.open(&history)?,
         };
-        let more = self.write(&history, &mut file, counts);
+        let step = self.write(&history, &mut file, counts, raw);
         self.file = Some(file);
-        more
+        step
     }
 
     fn write(
@@ -266,11 +306,20 @@ impl Open {
         history: &History,
         file: &mut LogFile,
         counts: &Counts,
-    ) -> io::Result<bool> {
-        let mut raw = [0; BATCH];
-        let length = self.cursor.peek(history, &mut raw)?;
+        raw: &mut [u8],
+    ) -> io::Result<Step> {
+        let most = match self.shared.options.rotation.size {
+            0 => raw.len(),
+            // One file is not to hold much more than it should.
+            size => raw.len().min(
+                usize::try_from(size - size / 4)
+                    .unwrap_or(usize::MAX)
+                    .max(1),
+            ),
+        };
+        let length = self.cursor.peek(history, &mut raw[..most])?;
         if length == 0 {
-            return Ok(false);
+            return Ok(Step::Nothing);
         }
         let mut raw = &raw[..length];
         let (mut text, mut bytes) = self.render(raw);
@@ -292,7 +341,8 @@ impl Open {
         self.cursor.advance(raw.len());
         self.note(history, file);
         self.recover();
-        Ok(true)
+        let all = self.cursor.position() == history.end();
+        Ok(if all { Step::Wrote } else { Step::Partly })
     }
 
     fn render(&self, raw: &[u8]) -> (Text, Vec<u8>) {

@@ -120,10 +120,9 @@ impl Server {
             console.set_journal(lines);
         }
         let raw = console.pty().as_fd().as_raw_fd();
-        let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll
             .registry()
-            .register(&mut SourceFd(&raw), Token(token), interest)?;
+            .register(&mut SourceFd(&raw), Token(token), Interest::READABLE)?;
         self.ready.push_back(token);
         self.open_doors(token);
         let path = slot.path(domid);

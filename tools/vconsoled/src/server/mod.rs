@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use xen_io::xenstore::Client;
 use xen_io::{DomId, EventChannels, Hypervisor, Platform, Port};
 
@@ -432,6 +432,10 @@ impl Server {
             let events = self.events.as_mut();
             let turned = if let Some(console) = self.consoles.get_mut(&token) {
                 let turned = console.turn(events, now);
+                let turned = turned.and_then(|next| {
+                    watch_for_room(self.poll.registry(), token, console)?;
+                    Ok(next)
+                });
                 let left = console.audience.take_left();
                 self.miss(left);
                 turned
@@ -501,6 +505,18 @@ fn open_inbox(kept: &mut Kept) -> Option<Arc<Inbox>> {
         .ok()?;
     kept.keep(inbox::NAME, &inbox.fds());
     Some(Arc::new(inbox))
+}
+
+/// Has the poll tell of room in a console's pty while there is output waiting
+/// for it, and only then: a viewer who keeps up makes room with each read.
+fn watch_for_room(registry: &Registry, token: usize, console: &mut Console) -> io::Result<()> {
+    let interest = match console.asks_for_room() {
+        Some(true) => Interest::READABLE | Interest::WRITABLE,
+        Some(false) => Interest::READABLE,
+        None => return Ok(()),
+    };
+    let raw = console.pty().as_fd().as_raw_fd();
+    registry.reregister(&mut SourceFd(&raw), Token(token), interest)
 }
 
 fn take_token(next: &mut usize) -> Token {

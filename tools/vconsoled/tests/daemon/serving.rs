@@ -162,9 +162,16 @@ fn a_new_daemon_goes_on_where_the_old_one_stopped() {
     assert_eq!(other.read(9), b"zwei drei");
     viewer.write(b"typed");
     assert_eq!(uart.receive(5), b"typed");
-    let log = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
-    assert_eq!(log("guest-guest-vuart0.log"), "one two three");
-    assert_eq!(log("guest-guest.log"), "eins zwei drei");
+    // A log follows its console by some milliseconds.
+    for (name, text) in [
+        ("guest-guest-vuart0.log", "one two three"),
+        ("guest-guest.log", "eins zwei drei"),
+    ] {
+        wait_for(text, || {
+            let log = std::fs::read_to_string(dir.path().join(name)).unwrap();
+            (log == text).then_some(())
+        });
+    }
 }
 
 #[test]

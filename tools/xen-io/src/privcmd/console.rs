@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
+use vpl011::ring::memory::RingMemory;
 
 use super::{LIST, Privcmd, abi, hypercall};
 use crate::page::XEN_PAGE_SIZE;
@@ -62,7 +63,7 @@ impl Privcmd {
         let words = [bounce.address(), 0];
         self.hypercall(&bounce, hypercall::SYSCTL, words, &mut op)?;
         let length = room.min(usize::try_from(op.count).unwrap_or(room));
-        bounce.read_bytes(LIST, &mut buffer[..length]);
+        bounce.load_bytes(LIST, &mut buffer[..length]);
         *index = op.index;
         Ok(length)
     }

@@ -38,7 +38,7 @@ impl Privcmd {
 
     fn reservation(&self, command: u64, domid: DomId, gfn: Gfn) -> io::Result<bool> {
         let bounce = self.bounce();
-        bounce.write_bytes(LIST, &gfn.0.to_ne_bytes());
+        bounce.store_bytes(LIST, &gfn.0.to_ne_bytes());
         bounce.barrier();
         let mut op = abi::MemoryReservation {
             extent_start: bounce.address() + LIST as u64,

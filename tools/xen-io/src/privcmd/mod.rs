@@ -19,6 +19,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
+use vpl011::ring::memory::RingMemory;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub use event_channel::{PortState, PortStatus};
@@ -134,7 +135,7 @@ impl Privcmd {
         T: IntoBytes + FromBytes + Immutable,
     {
         const { assert!(size_of::<T>() <= LIST) };
-        bounce.write_bytes(0, argument.as_bytes());
+        bounce.store_bytes(0, argument.as_bytes());
         let mut request = abi::Hypercall {
             op,
             arg: [words[0], words[1], 0, 0, 0],
@@ -144,7 +145,7 @@ impl Privcmd {
         // by contract lie in the same page; neither holds a Rust value.
         let returned = unsafe { ioctl::call(self.device.as_fd(), &mut request)? };
         let mut bytes = vec![0; size_of::<T>()];
-        bounce.read_bytes(0, &mut bytes);
+        bounce.load_bytes(0, &mut bytes);
         *argument = T::read_from_bytes(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
         Ok(returned)
     }
