@@ -212,7 +212,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "out of range")]
     fn bytes_beyond_the_page_are_a_bug() {
-        page().store_bytes(4090, &[0; 16]);
+        page().store_bytes(4090, &[0; 14]);
     }
 
     #[test]
