@@ -70,6 +70,17 @@ pub mod lcr_h {
     pub const WLEN8: u32 = 3 << 5;
 }
 
+/// Trigger levels: what stands for each in a field of UARTIFLS (TRM 3.3.9),
+/// and how many entries of 32 it is.
+#[expect(missing_docs, reason = "the TRM's names")]
+pub mod trigger {
+    pub const ONE_EIGHTH: (u32, u32) = (0, 4);
+    pub const ONE_QUARTER: (u32, u32) = (1, 8);
+    pub const HALF: (u32, u32) = (2, 16);
+    pub const THREE_QUARTERS: (u32, u32) = (3, 24);
+    pub const SEVEN_EIGHTHS: (u32, u32) = (4, 28);
+}
+
 /// Break, in bits 11:8 of DR (TRM 3.3.1).
 pub const DR_BE: u32 = 1 << 10;
 /// Overrun, in bits 11:8 of DR.

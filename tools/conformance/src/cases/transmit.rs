@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! D2, D3, D11: the transmit side (TRM 2.4.2, 2.8.3, 3.3.3).
 
-use crate::registers::{cr, fr, int, lcr_h, reg};
+use crate::registers::{cr, fr, int, lcr_h, reg, trigger};
 use crate::{Uart, Verdict, pattern};
 
 cases! { "transmit":
@@ -169,41 +169,41 @@ fn level_is(uart: &mut Uart<'_>, level: u32) -> Verdict {
     Ok(())
 }
 
-fn level(uart: &mut Uart<'_>, select: u32, level: u32) -> Verdict {
+fn level(uart: &mut Uart<'_>, (select, level): (u32, u32)) -> Verdict {
     uart.write(reg::IFLS, select);
     level_is(uart, level)
 }
 
 fn level_one_eighth(uart: &mut Uart<'_>) -> Verdict {
-    level(uart, 0, 4)
+    level(uart, trigger::ONE_EIGHTH)
 }
 
 fn level_one_quarter(uart: &mut Uart<'_>) -> Verdict {
-    level(uart, 1, 8)
+    level(uart, trigger::ONE_QUARTER)
 }
 
 fn level_half(uart: &mut Uart<'_>) -> Verdict {
-    level(uart, 2, 16)
+    level(uart, trigger::HALF)
 }
 
 fn level_three_quarters(uart: &mut Uart<'_>) -> Verdict {
-    level(uart, 3, 24)
+    level(uart, trigger::THREE_QUARTERS)
 }
 
 fn level_seven_eighths(uart: &mut Uart<'_>) -> Verdict {
-    level(uart, 4, 28)
+    level(uart, trigger::SEVEN_EIGHTHS)
 }
 
 fn reserved_levels_mean_the_highest(uart: &mut Uart<'_>) -> Verdict {
     for select in 5..8 {
-        level(uart, select, 28)?;
+        level(uart, (select, trigger::SEVEN_EIGHTHS.1))?;
         uart.outputs(&[b'x'; 32])?;
     }
     Ok(())
 }
 
 fn the_level_of_reset_is_half(uart: &mut Uart<'_>) -> Verdict {
-    level_is(uart, 16)
+    level_is(uart, trigger::HALF.1)
 }
 
 /// With FEN=0 the level is the empty holding register (TRM 2.8.3).

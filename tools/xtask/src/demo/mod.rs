@@ -52,7 +52,15 @@ impl Options {
         } else {
             emulated(steps)?
         };
-        show::all(&outcome);
+        let consoles = if self.embedded {
+            ["vuart0, the PL011: its pty", "pv0, the PV console: its pty"]
+        } else {
+            [
+                "ttyAMA0: PL011, xl console -t vuart guest",
+                "hvc0: PV console, xl console guest",
+            ]
+        };
+        show::all(&outcome, consoles);
         if let Some(path) = &self.json {
             let summary = json!({
                 "version": 1,

@@ -10,8 +10,9 @@ use serde_json::Value;
 const WIDTH: usize = 120;
 const NARROW: usize = 60;
 
-/// Shows everything.
-pub(crate) fn all(outcome: &Outcome) {
+/// Shows everything. `consoles` says what each is and how it was opened: the
+/// UART, and the PV console.
+pub(crate) fn all(outcome: &Outcome, consoles: [&str; 2]) {
     let data = Value::Object(outcome.data.clone());
     let transcript = |console: &str| {
         data.pointer(&format!("/transcripts/{console}"))
@@ -20,11 +21,8 @@ pub(crate) fn all(outcome: &Outcome) {
     };
     println!();
     for line in side_by_side(
-        (
-            "ttyAMA0: PL011, xl console -t vuart guest",
-            transcript("vuart"),
-        ),
-        ("hvc0: PV console, xl console guest", transcript("pv")),
+        (consoles[0], transcript("vuart")),
+        (consoles[1], transcript("pv")),
         width(),
     ) {
         println!("{line}");
