@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::bench;
 use crate::conformance;
 use crate::demo;
 use crate::dirs::cargo;
@@ -104,6 +105,7 @@ impl Options {
         }
         count.add(unit_tests(steps));
         count.add(single("firmware lints", || image::lint_firmware(steps)));
+        count.add(single("bench core", || bench::check_core(steps)));
         count.add(single("package", || package::run(steps)));
         count.add(single("embedded demo", || demo::embedded(steps)));
         for result in conformance::quick(steps) {

@@ -3,6 +3,7 @@
 //! console daemon.
 
 mod backend;
+mod core;
 mod figures;
 mod xen;
 
@@ -20,10 +21,13 @@ pub(crate) struct Options {
     xen: xen::Xen,
 }
 
-/// What is measured by this machine's own clock.
+pub(crate) use self::core::check as check_core;
+
+/// What is measured on this machine itself.
 #[derive(clap::Subcommand)]
 enum Other {
     Backend(backend::Backend),
+    Core(self::core::Core),
 }
 
 impl Options {
@@ -31,6 +35,7 @@ impl Options {
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         match &self.other {
             Some(Other::Backend(backend)) => backend.run(steps),
+            Some(Other::Core(core)) => core.run(steps),
             None => self.xen.run(steps),
         }
     }

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+//! Accesses to the device alone, as a hypervisor makes them over the C ABI, for
+//! an instrument that counts instructions: `cargo xtask bench core`.
+//!
+//! `core` lists the cases; `core CASE COUNT` does one so many times. What all
+//! of it costs beside that is the same for every count of as many digits.
+
+use std::hint::black_box;
+use std::ptr::{from_mut, null_mut};
+
+use hyp_shim::abi::{VPL011_PROFILE_PL011, VPL011_UNSEEN, vpl011_outcome, vpl011_state};
+use hyp_shim::entry::{vpl011_access, vpl011_init, vpl011_peek, vpl011_ring_event};
+
+/// Offsets of the TRM (3.2), and of the ring's page (Xen
+/// `public/io/console.h`, and the event index in its tail).
+const DR: u64 = 0x00;
+const RSR: u64 = 0x04;
+const FR: u64 = 0x18;
+const LCR_H: u64 = 0x2C;
+const IMSC: u64 = 0x38;
+const RIS: u64 = 0x3C;
+const ICR: u64 = 0x44;
+const FEN: u64 = 0x10;
+const TXIM: u64 = 0x20;
+const RX_RT: u64 = 0x50;
+const IN_SIZE: u32 = 1024;
+const IN_PROD: usize = 3076;
+const EVENT_INDEX: usize = 3584;
+const EVENT_INDEX_MAGIC: u32 = 0x5645_4958;
+const OUT_EVENT: usize = 3588;
+
+/// A data abort's syndrome with ISV, for an access of 32 bits.
+const READ: u64 = 0x24 << 26 | 1 << 24 | 2 << 22;
+const WRITE: u64 = READ | 1 << 6;
+
+#[repr(C, align(4096))]
+struct Page([u8; 4096]);
+
+struct Device {
+    state: vpl011_state,
+    page: Page,
+    newest: vpl011_outcome,
+}
+
+impl Device {
+    /// After reset, with its FIFOs enabled, on an empty ring. `None` is the
+    /// hypervisor's own console.
+    fn new(ring: bool) -> Box<Self> {
+        let mut device = Box::new(Self {
+            // SAFETY: any contents are a `vpl011_state` that is not made yet.
+            state: unsafe { std::mem::zeroed() },
+            page: Page([0; 4096]),
+            newest: vpl011_outcome::default(),
+        });
+        let page = if ring {
+            from_mut(&mut device.page).cast()
+        } else {
+            null_mut()
+        };
+        // SAFETY: the page is aligned, and lives and stays where it is as long
+        // as the state, in the same box.
+        unsafe { vpl011_init(&raw mut device.state, page, VPL011_PROFILE_PL011) };
+        device.write(LCR_H, FEN);
+        device
+    }
+
+    /// On a ring whose backend publishes the event index, far ahead.
+    fn with_event_index() -> Box<Self> {
+        let mut device = Self::new(true);
+        device.publish(EVENT_INDEX, EVENT_INDEX_MAGIC);
+        device.publish(OUT_EVENT, u32::MAX / 2);
+        device
+    }
+
+    fn publish(&mut self, offset: usize, word: u32) {
+        self.page.0[offset..offset + 4].copy_from_slice(&word.to_ne_bytes());
+        // SAFETY: `new` has made the device, in one thread.
+        self.newest = unsafe { vpl011_ring_event(&raw mut self.state) };
+    }
+
+    fn access(&mut self, syndrome: u64, offset: u64, value: u64) {
+        let (syndrome, offset, value) = (black_box(syndrome), black_box(offset), black_box(value));
+        // SAFETY: as for `publish`.
+        self.newest = unsafe { vpl011_access(&raw mut self.state, syndrome, offset, value) };
+    }
+
+    fn write(&mut self, offset: u64, value: u64) {
+        self.access(WRITE, offset, value);
+    }
+
+    fn read(&mut self, offset: u64) {
+        self.access(READ, offset, 0);
+    }
+
+    fn peek(&mut self, syndrome: u64, offset: u64, value: u64) {
+        let glance = black_box(self.newest.glance);
+        let seen = vpl011_peek(glance, black_box(syndrome), black_box(offset), value);
+        assert_ne!(seen, VPL011_UNSEEN);
+    }
+}
+
+/// A case: its name, the device it begins with, and what is counted.
+type Case = (&'static str, fn() -> Box<Device>, fn(&mut Device));
+
+const CASES: &[Case] = &[
+    ("dr_write", || Device::new(true), |d| d.write(DR, 0x78)),
+    ("dr_write_event_index", Device::with_event_index, |d| {
+        d.write(DR, 0x78);
+    }),
+    (
+        "dr_write_interrupting",
+        || {
+            let mut device = Device::with_event_index();
+            device.write(IMSC, TXIM);
+            device
+        },
+        |d| d.write(DR, 0x78),
+    ),
+    (
+        "dr_write_console",
+        || Device::new(false),
+        |d| d.write(DR, 0x78),
+    ),
+    (
+        "dr_read",
+        || {
+            let mut device = Device::new(true);
+            device.write(IMSC, RX_RT);
+            device.publish(IN_PROD, IN_SIZE);
+            device
+        },
+        |d| d.read(DR),
+    ),
+    ("fr_glance", || Device::new(true), |d| d.peek(READ, FR, 0)),
+    ("ris_glance", || Device::new(true), |d| d.peek(READ, RIS, 0)),
+    (
+        "icr_glance",
+        || Device::new(true),
+        |d| d.peek(WRITE, ICR, 0),
+    ),
+    ("fr_read", || Device::new(true), |d| d.read(FR)),
+    ("rsr_read", || Device::new(true), |d| d.read(RSR)),
+    (
+        "mis_handler",
+        || Device::new(true),
+        |d| {
+            d.write(IMSC, TXIM);
+            d.read(RIS);
+            d.write(ICR, TXIM);
+        },
+    ),
+    (
+        "event_idle",
+        || Device::new(true),
+        |d| d.publish(OUT_EVENT, 0),
+    ),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [case, count] = &arguments[..] else {
+        for (name, ..) in CASES {
+            println!("{name}");
+        }
+        return;
+    };
+    let (_, device, work) = CASES
+        .iter()
+        .find(|(name, ..)| name == case)
+        .unwrap_or_else(|| panic!("there is no case {case}"));
+    let count: u32 = count.parse().expect("a count");
+    let mut device = device();
+    for _ in 0..count {
+        work(black_box(&mut device));
+    }
+    black_box(&device);
+}
