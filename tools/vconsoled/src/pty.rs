@@ -41,15 +41,19 @@ impl Pty {
     }
 
     fn around(master: OwnedFd, label: &str) -> io::Result<Self> {
+        let open_flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
+        let name = rustix::pty::ptsname(&master, Vec::new())?;
+        // A master that was opened by way of mounts that are gone, as a service
+        // manager makes them for each daemon, does not find its other end.
+        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)
+            .or_else(|_| rustix::fs::open(&name, open_flags, Mode::empty()))?;
         let mut termios = rustix::termios::tcgetattr(&slave)?;
         termios.make_raw();
         rustix::termios::tcsetattr(&slave, OptionalActions::Now, &termios)?;
         rustix::fs::fchmod(&slave, Mode::RUSR | Mode::WUSR)?;
         let status = rustix::fs::fcntl_getfl(&master)?;
         rustix::fs::fcntl_setfl(&master, status | OFlags::NONBLOCK)?;
-        let name = rustix::pty::ptsname(&master, Vec::new())?;
         let name = name.into_string().map_err(|_| io::ErrorKind::InvalidData)?;
         Ok(Self {
             master,
