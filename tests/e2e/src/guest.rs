@@ -23,13 +23,15 @@ pub(crate) struct Config {
 impl Config {
     /// The Debian guest, without any UART.
     pub(crate) fn linux(name: &str) -> Self {
+        Self::linux_on(name, "/guest/guest.cpio.gz")
+    }
+
+    /// The same with another initramfs.
+    pub(crate) fn linux_on(name: &str, ramdisk: &str) -> Self {
+        let ramdisk = format!("ramdisk = \"{ramdisk}\"");
         Self::new(
             name,
-            &[
-                "kernel = \"/guest/Image\"",
-                "ramdisk = \"/guest/guest.cpio.gz\"",
-                "memory = 192",
-            ],
+            &["kernel = \"/guest/Image\"", &ramdisk, "memory = 192"],
         )
     }
 

@@ -22,10 +22,31 @@ use crate::shell::{SHORT, Shell};
 const SOCKET: &str = "/run/vconsoled/channels/agent.sock";
 /// 64 KiB, with an emulated CPU that is busy elsewhere too.
 const TRANSFER: Duration = Duration::from_secs(60);
+/// udev's own limits are longer still.
+const UDEV: Duration = Duration::from_secs(60);
+
+/// Adds udev and what its rule runs, from dom0, to the guest's image.
+const WITH_UDEV: &str = r"
+set -e
+mkdir /tmp/udev
+cd /tmp/udev
+programs='/bin/udevadm /usr/bin/xenstore-read'
+needs() { for program in $programs; do LD_TRACE_LOADED_OBJECTS=1 $program; done; }
+for file in $programs $(needs | grep -o '/[^ ]*' | sort -u); do
+    mkdir -p .${file%/*}
+    cp -L $file .$file
+done
+{ cat /guest/guest.cpio.gz; find . | cpio -o -H newc; } >/tmp/channel.cpio
+";
+const IMAGE: &str = "/tmp/channel.cpio";
+
+/// The page with the rule that gives channels their names.
+const PAGE: &str = include_str!("../../../../docs/vconsoled.md");
 
 /// A guest with both kinds of channel, and its end.
 pub(crate) fn channel(report: &mut Report) -> Result<()> {
-    let guest = Config::linux("channel")
+    command::run("sh", &["-c", WITH_UDEV], UDEV)?.ok()?;
+    let guest = Config::linux_on("channel", IMAGE)
         .pl011()
         .bootargs(BOTH_LINES)
         .with(&format!(
@@ -54,6 +75,7 @@ pub(crate) fn channel(report: &mut Report) -> Result<()> {
         &ends.as_str(),
         &"device/console/1\ndevice/console/2\n",
     );
+    named(report, &mut shell)?;
     // The driver forgets a terminal's mode when nobody has it open.
     shell.run(
         "exec 3<>/dev/hvc1 4<>/dev/hvc2; stty raw -echo <&3; stty raw -echo <&4",
@@ -77,6 +99,40 @@ pub(crate) fn channel(report: &mut Report) -> Result<()> {
     let ended = command::poll(SHORT, || !client.is_open());
     report.check("and so does the client's connection", ended, "socat ends");
     report.check("the guest is gone", guest::all_gone(), "no domain is left");
+    Ok(())
+}
+
+/// The guest finds its channels by their names, by the rule of the page.
+fn named(report: &mut Report, shell: &mut Shell) -> Result<()> {
+    let rule = PAGE
+        .lines()
+        .find_map(|line| line.strip_prefix("    SUBSYSTEM"));
+    let rule = rule.context("the page has no rule")?;
+    for line in [
+        "mkdir -p /etc/udev/rules.d",
+        &format!("echo 'SUBSYSTEM{rule}' >/etc/udev/rules.d/60-xen-channel.rules"),
+        "ln -s /bin/udevadm /tmp/systemd-udevd",
+        "/tmp/systemd-udevd --daemon 2>/tmp/udev.log",
+        "udevadm trigger --action=add --subsystem-match=tty",
+        "udevadm settle --timeout=60",
+    ] {
+        shell.run(line, UDEV)?;
+    }
+    let names = shell.run(
+        "cd /dev/xen-channel; for name in *; do echo $name $(readlink -f $name); done; cd /",
+        SHORT,
+    )?;
+    report.check_eq(
+        "udev names the guest's ends",
+        &names.as_str(),
+        &"org.example.agent.0 /dev/hvc1\nsecond /dev/hvc2\n",
+    );
+    let errors = shell.run("cat /tmp/udev.log; killall systemd-udevd", SHORT)?;
+    report.check(
+        "without complaint",
+        !errors.contains("60-xen-channel"),
+        errors,
+    );
     Ok(())
 }
 

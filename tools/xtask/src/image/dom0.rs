@@ -41,8 +41,10 @@ const XENSTORE_CLIENTS: [&str; 7] = [
     "xenstore-write",
 ];
 
-/// Other people's, which attach to consoles, and the terminals they know.
+/// Other people's, which attach to consoles, and the terminals they know; and
+/// udev, which a scenario puts into a guest.
 const PROGRAMS: &[&str] = &[
+    "bin/udevadm",
     "usr/bin/console",
     "usr/bin/screen",
     "usr/bin/shellinaboxd",
