@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hammer.h"
 #include "machine.h"
 #include "uart.h"
 #include "xen.h"
@@ -119,6 +120,12 @@ static int64_t __attribute__((noinline)) time_prints(uint64_t count)
     return (int64_t)(end - start);
 }
 
+/* The domain that a command names last: itself, if it names none. */
+static uint16_t whom(uint64_t domid)
+{
+    return domid ? (uint16_t)domid : DOMID_SELF;
+}
+
 static void obey(char *line)
 {
     const char *command = word(&line);
@@ -135,20 +142,34 @@ static void obey(char *line)
     else if ( same(command, "get") )
     {
         uint64_t value;
-        int64_t rc = hvm_get_param((uint32_t)a, &value);
+        int64_t rc = hvm_get_param(whom(b), (uint32_t)a, &value);
 
         answer(rc ? rc : (int64_t)value);
     }
     else if ( same(command, "set") )
-        answer(hvm_set_param((uint32_t)a, b));
+        answer(hvm_set_param(whom(c), (uint32_t)a, b));
     else if ( same(command, "close") )
         answer(evtchn_close((uint32_t)a));
     else if ( same(command, "send") )
         answer(evtchn_send((uint32_t)a));
+    else if ( same(command, "unmask") )
+        answer(evtchn_unmask((uint32_t)a));
+    else if ( same(command, "reset") )
+        answer(evtchn_reset(whom(a)));
+    else if ( same(command, "affinity") )
+        answer(evtchn_bind_vcpu((uint32_t)a));
+    else if ( same(command, "bind") )
+        answer(evtchn_bind_interdomain(whom(b), (uint32_t)a));
+    else if ( same(command, "alloc") )
+        answer(evtchn_alloc_unbound(whom(a)));
     else if ( same(command, "release") )
-        answer(decrease_reservation(a));
+        answer(decrease_reservation(whom(b), a));
+    else if ( same(command, "remove") )
+        answer(remove_from_physmap(whom(b), a));
     else if ( same(command, "resource") )
-        answer(acquire_resource((uint16_t)a));
+        answer(acquire_resource(whom(b), (uint16_t)a));
+    else if ( same(command, "hammer") )
+        hammer(a);
     else if ( same(command, "flood") )
         flood();
     else if ( same(command, "frequency") )

@@ -37,6 +37,15 @@ boot:
 2:      wfi
         b       2b
 
+        /* A second vCPU starts here, its stack in x0. */
+        .globl  secondary
+secondary:
+        mov     sp, x0
+        adr     x1, vectors
+        msr     vbar_el1, x1
+        isb
+        bl      second_main
+
         /* Notes syndrome and address, and skips the instruction. */
 skip:
         stp     x0, x1, [sp, #-16]!

@@ -3,11 +3,26 @@
 
 #include "machine.h"
 
-#define UART    0x22000000UL
-#define DR      0x00
-#define FR      0x18
-#define FR_RXFE 0x10
-#define FR_TXFF 0x20
+#define DR          0x00
+#define FR          0x18
+#define FR_RXFE     0x10
+#define FR_TXFF     0x20
+#define LCR_H       0x2c
+#define LCR_H_8_BITS_FIFO 0x70
+#define CR          0x30
+#define CR_ON       0x301
+#define IMSC        0x38
+#define DMACR       0x48
+
+void start_uart(void)
+{
+    store32(UART + CR, 0);
+    store32(UART + IMSC, 0);
+    store32(UART + DMACR, 0);
+    store32(UART + LCR_H, 0);
+    store32(UART + LCR_H, LCR_H_8_BITS_FIFO);
+    store32(UART + CR, CR_ON);
+}
 
 static void put(char c)
 {

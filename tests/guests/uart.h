@@ -5,6 +5,13 @@
 
 #include <stdint.h>
 
+/* The device's page. */
+#define UART        0x22000000UL
+#define UART_SIZE   0x1000
+
+/* Switches it on, whatever was done to it: 8 bits, FIFOs, no interrupt. */
+void start_uart(void);
+
 void print(const char *text);
 void print_hex(uint64_t value);
 

@@ -9,13 +9,17 @@
 #define HVMOP_SET_PARAM     0
 #define HVMOP_GET_PARAM     1
 
-#define EVTCHNOP_CLOSE      3
-#define EVTCHNOP_SEND       4
+#define EVTCHNOP_BIND_INTERDOMAIN   0
+#define EVTCHNOP_CLOSE              3
+#define EVTCHNOP_SEND               4
+#define EVTCHNOP_ALLOC_UNBOUND      6
+#define EVTCHNOP_BIND_VCPU          8
+#define EVTCHNOP_UNMASK             9
+#define EVTCHNOP_RESET              10
 
 #define XENMEM_DECREASE_RESERVATION 1
+#define XENMEM_REMOVE_FROM_PHYSMAP  15
 #define XENMEM_ACQUIRE_RESOURCE     28
-
-#define DOMID_SELF          0x7ff0
 
 struct hvm_param
 {
@@ -23,6 +27,32 @@ struct hvm_param
     uint16_t pad;
     uint32_t index;
     uint64_t value;
+};
+
+struct bind_interdomain
+{
+    uint16_t remote_domid;
+    uint32_t remote_port;
+    uint32_t port;
+};
+
+struct alloc_unbound
+{
+    uint16_t domid;
+    uint16_t remote_domid;
+    uint32_t port;
+};
+
+struct bind_vcpu
+{
+    uint32_t port;
+    uint32_t vcpu;
+};
+
+struct physmap
+{
+    uint16_t domid;
+    uint64_t gfn;
 };
 
 struct reservation
@@ -69,38 +99,74 @@ static int64_t hypercall(uint64_t number, uint64_t command, void *argument,
     return (int64_t)x0;
 }
 
-int64_t hvm_get_param(uint32_t index, uint64_t *value)
+int64_t hvm_get_param(uint16_t domid, uint32_t index, uint64_t *value)
 {
-    struct hvm_param op = { .domid = DOMID_SELF, .index = index };
+    struct hvm_param op = { .domid = domid, .index = index };
     int64_t rc = hypercall(HYPERCALL_HVM, HVMOP_GET_PARAM, &op, sizeof(op));
 
     *value = op.value;
     return rc;
 }
 
-int64_t hvm_set_param(uint32_t index, uint64_t value)
+int64_t hvm_set_param(uint16_t domid, uint32_t index, uint64_t value)
 {
-    struct hvm_param op = {
-        .domid = DOMID_SELF, .index = index, .value = value
-    };
+    struct hvm_param op = { .domid = domid, .index = index, .value = value };
 
     return hypercall(HYPERCALL_HVM, HVMOP_SET_PARAM, &op, sizeof(op));
 }
 
+static int64_t event_channel_op(uint64_t command, void *op, uint64_t size)
+{
+    return hypercall(HYPERCALL_EVTCHN, command, op, size);
+}
+
 int64_t evtchn_close(uint32_t port)
 {
-    return hypercall(HYPERCALL_EVTCHN, EVTCHNOP_CLOSE, &port, sizeof(port));
+    return event_channel_op(EVTCHNOP_CLOSE, &port, sizeof(port));
 }
 
 int64_t evtchn_send(uint32_t port)
 {
-    return hypercall(HYPERCALL_EVTCHN, EVTCHNOP_SEND, &port, sizeof(port));
+    return event_channel_op(EVTCHNOP_SEND, &port, sizeof(port));
 }
 
-int64_t decrease_reservation(uint64_t gfn)
+int64_t evtchn_unmask(uint32_t port)
+{
+    return event_channel_op(EVTCHNOP_UNMASK, &port, sizeof(port));
+}
+
+int64_t evtchn_reset(uint16_t domid)
+{
+    return event_channel_op(EVTCHNOP_RESET, &domid, sizeof(domid));
+}
+
+int64_t evtchn_bind_vcpu(uint32_t port)
+{
+    struct bind_vcpu op = { .port = port };
+
+    return event_channel_op(EVTCHNOP_BIND_VCPU, &op, sizeof(op));
+}
+
+int64_t evtchn_bind_interdomain(uint16_t domid, uint32_t port)
+{
+    struct bind_interdomain op = {
+        .remote_domid = domid, .remote_port = port
+    };
+
+    return event_channel_op(EVTCHNOP_BIND_INTERDOMAIN, &op, sizeof(op));
+}
+
+int64_t evtchn_alloc_unbound(uint16_t domid)
+{
+    struct alloc_unbound op = { .domid = domid, .remote_domid = DOMID_SELF };
+
+    return event_channel_op(EVTCHNOP_ALLOC_UNBOUND, &op, sizeof(op));
+}
+
+int64_t decrease_reservation(uint16_t domid, uint64_t gfn)
 {
     struct reservation op = {
-        .extents = (uint64_t)&gfn, .count = 1, .domid = DOMID_SELF
+        .extents = (uint64_t)&gfn, .count = 1, .domid = domid
     };
 
     clean(&gfn, sizeof(gfn));
@@ -108,12 +174,19 @@ int64_t decrease_reservation(uint64_t gfn)
                      sizeof(op));
 }
 
-int64_t acquire_resource(uint16_t type)
+int64_t remove_from_physmap(uint16_t domid, uint64_t gfn)
+{
+    struct physmap op = { .domid = domid, .gfn = gfn };
+
+    return hypercall(HYPERCALL_MEMORY, XENMEM_REMOVE_FROM_PHYSMAP, &op,
+                     sizeof(op));
+}
+
+int64_t acquire_resource(uint16_t domid, uint16_t type)
 {
     uint64_t frame = 0;
     struct resource op = {
-        .domid = DOMID_SELF, .type = type, .count = 1,
-        .frames = (uint64_t)&frame
+        .domid = domid, .type = type, .count = 1, .frames = (uint64_t)&frame
     };
 
     clean(&frame, sizeof(frame));

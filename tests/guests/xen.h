@@ -5,15 +5,33 @@
 
 #include <stdint.h>
 
-int64_t hvm_get_param(uint32_t index, uint64_t *value);
-int64_t hvm_set_param(uint32_t index, uint64_t value);
+/* The caller itself, for a domid. */
+#define DOMID_SELF 0x7ff0
+
+int64_t hvm_get_param(uint16_t domid, uint32_t index, uint64_t *value);
+int64_t hvm_set_param(uint16_t domid, uint32_t index, uint64_t value);
+
 int64_t evtchn_close(uint32_t port);
 int64_t evtchn_send(uint32_t port);
+int64_t evtchn_unmask(uint32_t port);
+int64_t evtchn_reset(uint16_t domid);
+
+/* Has a port's events go to vCPU 0. */
+int64_t evtchn_bind_vcpu(uint32_t port);
+
+/* Binds a new port to one of @domid's. */
+int64_t evtchn_bind_interdomain(uint16_t domid, uint32_t port);
+
+/* Makes a port in @domid that the caller may bind. */
+int64_t evtchn_alloc_unbound(uint16_t domid);
 
 /* Gives the frame back to Xen; 1 if Xen took it. */
-int64_t decrease_reservation(uint64_t gfn);
+int64_t decrease_reservation(uint16_t domid, uint64_t gfn);
 
-/* Asks for the frame of a resource of the caller's own. */
-int64_t acquire_resource(uint16_t type);
+/* Takes the frame out of the address space. */
+int64_t remove_from_physmap(uint16_t domid, uint64_t gfn);
+
+/* Asks for the frame of a resource. */
+int64_t acquire_resource(uint16_t domid, uint16_t type);
 
 #endif

@@ -35,6 +35,7 @@ pub(crate) struct Served {
     pub(crate) to_guest: u64,
     pub(crate) doorbells_in: u64,
     pub(crate) doorbells_out: u64,
+    pub(crate) resyncs: u64,
     /// `connected`, or why not.
     #[expect(dead_code, reason = "shown where something is amiss")]
     pub(crate) state: String,

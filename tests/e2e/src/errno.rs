@@ -17,6 +17,7 @@ pub(crate) fn word<T>(result: &io::Result<T>) -> String {
 pub(crate) fn name(number: i32) -> String {
     let known = [
         (Errno::PERM, "EPERM"),
+        (Errno::NOENT, "ENOENT"),
         (Errno::SRCH, "ESRCH"),
         (Errno::EXIST, "EEXIST"),
         (Errno::NODEV, "ENODEV"),

@@ -39,6 +39,8 @@ mod shell;
 mod spare;
 pub mod suite;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use report::Report;
@@ -59,10 +61,22 @@ pub struct Scenario {
     pub about: &'static str,
     /// The machine that dom0 must be booted on.
     pub needs: Machine,
-    /// Longest run, in seconds, after which it counts as failed.
+    /// Longest run, in seconds, after which it counts as failed; the long form
+    /// of a soak has [`SOAK`] times as many.
     pub limit: u64,
     #[serde(skip)]
     run: fn(&mut Report) -> anyhow::Result<()>,
+}
+
+/// How much longer than [`Scenario::limit`] a scenario's long form may take.
+const SOAK: u32 = 8;
+
+impl Scenario {
+    /// The longest run, after which it counts as failed.
+    #[must_use]
+    pub fn limit(&self, soak: bool) -> Duration {
+        Duration::from_secs(self.limit) * if soak { SOAK } else { 1 }
+    }
 }
 
 /// The emulated machine of a scenario.
@@ -82,6 +96,10 @@ pub struct Machine {
 pub enum Hypervisor {
     /// With this project's PL011 and hooks.
     Ours,
+    /// The same with Xen's assertions and lock checks on.
+    Debug,
+    /// The same with the newer of the two implementations of the vGIC.
+    NewVgic,
     /// As Xen's own source builds it.
     Stock,
 }
@@ -99,6 +117,12 @@ impl Machine {
 #[must_use]
 pub fn scenarios() -> &'static [Scenario] {
     scenarios::ALL
+}
+
+/// The scenarios that have a long form, for a soak.
+pub fn soaks() -> impl Iterator<Item = &'static Scenario> {
+    let long = |scenario: &&Scenario| scenarios::LONG.contains(&scenario.name);
+    scenarios().iter().filter(long)
 }
 
 /// Every measurement, in the order in which a whole run takes them.
@@ -133,6 +157,11 @@ mod tests {
             );
             assert!(!scenario.about.contains('\n') && scenario.about.len() <= 100);
         }
+    }
+
+    #[test]
+    fn every_long_form_is_a_scenario_s() {
+        assert_eq!(soaks().count(), scenarios::LONG.len());
     }
 
     #[test]

@@ -27,13 +27,20 @@ enum Task {
         /// Names, as `list` shows them.
         #[arg(required = true)]
         names: Vec<String>,
+        /// In their long form.
+        #[arg(long)]
+        soak: bool,
     },
     /// Does something inside a Linux guest.
     #[command(subcommand)]
     Probe(Probe),
     /// Runs one scenario for `run`, which starts this for each.
     #[command(hide = true)]
-    Scenario { name: String },
+    Scenario {
+        name: String,
+        #[arg(long)]
+        soak: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -91,7 +98,7 @@ fn main() -> anyhow::Result<ExitCode> {
             }
             true
         }
-        Task::Run { names } => e2e::runner::run(&names)?,
+        Task::Run { names, soak } => e2e::runner::run(&names, soak)?,
         Task::Probe(Probe::Pattern { seed, len }) => {
             e2e::probe::pattern(seed, len)?;
             true
@@ -116,8 +123,8 @@ fn main() -> anyhow::Result<ExitCode> {
             e2e::probe::intrude(domid, port)?;
             true
         }
-        Task::Scenario { name } => {
-            e2e::runner::run_here(&name)?;
+        Task::Scenario { name, soak } => {
+            e2e::runner::run_here(&name, soak)?;
             true
         }
     };

@@ -70,6 +70,32 @@ impl Monitor {
         self.console.expect("flood 0x20\r\n", ANSWER).map(drop)
     }
 
+    /// Has it hammer the UART for so many seconds.
+    pub(crate) fn hammer(&mut self, seconds: u64) -> Result<()> {
+        self.console.send(&format!("hammer {seconds:x}\r"))
+    }
+
+    /// Waits until it has hammered: the accesses of each vCPU.
+    pub(crate) fn hammered(&mut self, limit: Duration) -> Result<Vec<u64>> {
+        self.console.expect("\r\nhammered ", limit)?;
+        let line = self.console.expect("\r\n", ANSWER)?;
+        let line = String::from_utf8_lossy(&line);
+        line.split(' ').map(hex).collect()
+    }
+
+    /// Types at it without waiting for an answer.
+    pub(crate) fn mumble(&mut self) -> Result<()> {
+        self.console.send("mumble\r")?;
+        std::thread::sleep(command::TICK);
+        Ok(())
+    }
+
+    /// Waits until it answers again, whatever was on its line.
+    pub(crate) fn come_round(&mut self) -> Result<()> {
+        self.console.send("\rround\r")?;
+        self.console.expect("? round\r\n", ANSWER).map(drop)
+    }
+
     /// Whether the client ends by itself in that time.
     pub(crate) fn console_ends(&mut self, limit: Duration) -> bool {
         command::poll(limit, || !self.console.is_open())

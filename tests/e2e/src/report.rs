@@ -104,17 +104,28 @@ impl Outcome {
 #[derive(Debug)]
 pub struct Report<W = io::Stdout> {
     to: W,
+    soak: bool,
 }
 
 impl Report {
-    /// Reports to the runner on standard output.
+    /// Reports to the runner on standard output; `soak` has scenarios take
+    /// their long form.
     #[must_use]
-    pub fn to_stdout() -> Self {
-        Self { to: io::stdout() }
+    pub fn to_stdout(soak: bool) -> Self {
+        Self {
+            to: io::stdout(),
+            soak,
+        }
     }
 }
 
 impl<W: Write> Report<W> {
+    /// How much of something to do: `short` in a whole run, `long` in a soak.
+    #[must_use]
+    pub fn amount<T>(&self, short: T, long: T) -> T {
+        if self.soak { long } else { short }
+    }
+
     /// States whether something held, and what was seen.
     pub fn check(&mut self, id: impl Display, pass: bool, detail: impl Display) {
         let check = Check {
@@ -225,7 +236,10 @@ mod tests {
 
     #[test]
     fn messages_survive_the_pipe() {
-        let mut report = Report { to: Vec::new() };
+        let mut report = Report {
+            to: Vec::new(),
+            soak: false,
+        };
         report.check_eq("sum", &1, &2);
         report.data("n", 3);
         report.end();

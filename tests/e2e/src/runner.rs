@@ -20,8 +20,9 @@ use crate::{Scenario, command, daemon, guest, scenario};
 const START: Duration = Duration::from_secs(30);
 
 /// Runs the named scenarios in order and reports each on standard output;
-/// whether all passed. The names must be known.
-pub fn run(names: &[String]) -> Result<bool> {
+/// whether all passed. The names must be known. A soak takes scenarios in their
+/// long form.
+pub fn run(names: &[String], soak: bool) -> Result<bool> {
     let chosen: Vec<&Scenario> = names
         .iter()
         .map(|name| scenario(name).with_context(|| format!("no scenario is called `{name}`")))
@@ -35,7 +36,7 @@ pub fn run(names: &[String]) -> Result<bool> {
         say(&Event::Start {
             scenario: scenario.name.to_owned(),
         });
-        let outcome = run_apart(scenario);
+        let outcome = run_apart(scenario, soak);
         pass &= outcome.pass;
         say(&Event::Result(outcome));
     }
@@ -44,11 +45,11 @@ pub fn run(names: &[String]) -> Result<bool> {
 }
 
 /// What the process of one scenario does: it runs it and tells its parent.
-pub fn run_here(name: &str) -> Result<()> {
+pub fn run_here(name: &str, soak: bool) -> Result<()> {
     let Some(scenario) = scenario(name) else {
         bail!("no scenario is called `{name}`")
     };
-    let mut report = Report::to_stdout();
+    let mut report = Report::to_stdout(soak);
     if let Err(error) = (scenario.run)(&mut report) {
         report.check("runs to its end", false, format_args!("{error:#}"));
     }
@@ -57,11 +58,11 @@ pub fn run_here(name: &str) -> Result<()> {
 }
 
 /// Runs a scenario in a process of its own and puts dom0 in order after it.
-fn run_apart(scenario: &Scenario) -> Outcome {
+fn run_apart(scenario: &Scenario, soak: bool) -> Outcome {
     let start = Instant::now();
     let mut checks = Vec::new();
     let mut data = Map::new();
-    let limit = Duration::from_secs(scenario.limit);
+    let limit = scenario.limit(soak);
     let failed = |id: &str, error: &anyhow::Error| Check {
         id: id.to_owned(),
         pass: false,
@@ -69,7 +70,7 @@ fn run_apart(scenario: &Scenario) -> Outcome {
     };
     let daemon = daemon::Daemon::running();
     let run = follow(
-        own_process(scenario.name),
+        own_process(scenario.name, soak),
         start + limit,
         |message| match message {
             Message::Check(check) => checks.push(check),
@@ -97,10 +98,13 @@ fn run_apart(scenario: &Scenario) -> Outcome {
 }
 
 /// What runs a scenario apart: this program once more.
-fn own_process(name: &str) -> Command {
+fn own_process(name: &str, soak: bool) -> Command {
     // The link works even when the file it stood for was replaced.
     let mut command = Command::new("/proc/self/exe");
     command.args(["scenario", name]);
+    if soak {
+        command.arg("--soak");
+    }
     command
 }
 

@@ -20,6 +20,7 @@ mod process;
 mod programs;
 mod progress;
 mod scenarios;
+mod soak;
 mod step;
 mod test;
 mod xen;
@@ -50,6 +51,7 @@ enum Command {
     Demo(demo::Options),
     Test(test::Options),
     E2e(scenarios::Options),
+    Soak(soak::Options),
     Package(package::Options),
     Programs(programs::Options),
     Bench(bench::Options),
@@ -89,6 +91,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Doctor(options) => options.run(&steps),
         Command::Test(options) => options.run(&steps),
         Command::E2e(options) => options.run(&steps),
+        Command::Soak(options) => options.run(&steps),
         Command::Package(package::Options) => package::run(&steps).map(|()| true),
         Command::Programs(programs::Options) => programs::run(&steps).map(|()| true),
         Command::Bench(options) => options.run(&steps),

@@ -86,6 +86,19 @@ impl Chosen {
         Ok(chosen)
     }
 
+    /// Those with a long form of these names; all of them if there are no names.
+    pub(crate) fn long(names: &[String]) -> Result<Self> {
+        let known: Vec<&str> = e2e::soaks().map(|scenario| scenario.name).collect();
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            bail!("`{name}` has no long form; there are {}", known.join(", "));
+        }
+        let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+        Ok(Self {
+            inside: e2e::soaks().filter(|s| wanted(s.name)).collect(),
+            outside: Vec::new(),
+        })
+    }
+
     /// How many scenarios these are.
     pub(crate) fn len(&self) -> usize {
         self.list().count()
@@ -113,6 +126,7 @@ pub(crate) struct Bench<'a> {
     packages: Packages,
     dom0: Dom0,
     hypervisor: PathBuf,
+    soak: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -127,7 +141,13 @@ impl<'a> Bench<'a> {
             packages,
             dom0,
             hypervisor: built.hypervisor,
+            soak: false,
         })
+    }
+
+    /// The same, for scenarios in their long form.
+    pub(crate) fn at_length(self) -> Self {
+        Self { soak: true, ..self }
     }
 
     /// Switches on a machine for a task of dom0's (words on its kernel's
@@ -164,9 +184,10 @@ impl<'a> Bench<'a> {
         guest: Option<DomU>,
         name: &str,
     ) -> Result<(Machine, PathBuf)> {
-        let hypervisor = match needs.hypervisor {
-            Hypervisor::Ours => self.hypervisor.clone(),
-            Hypervisor::Stock => xen::stock_hypervisor(self.steps, &self.packages)?,
+        let hypervisor = match flavour(needs.hypervisor) {
+            // It is built with everything else.
+            Flavour::Ours => self.hypervisor.clone(),
+            other => xen::hypervisor(self.steps, &self.packages, other)?,
         };
         let spec = Spec {
             hypervisor,
@@ -213,25 +234,51 @@ impl<'a> Bench<'a> {
     /// least one outcome.
     fn run_group(&self, needs: e2e::Machine, scenarios: &[&Scenario]) -> Result<Vec<Outcome>> {
         let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
-        let hypervisor = match needs.hypervisor {
-            Hypervisor::Ours => "ours",
-            Hypervisor::Stock => "stock",
+        let label = flavour(needs.hypervisor).step(&format!("boot GICv{}", needs.gic));
+        let log = format!(
+            "machine-gicv{}-{}-{}",
+            needs.gic,
+            flavour(needs.hypervisor).tree(),
+            names[0]
+        );
+        let task = Task {
+            names: &names,
+            soak: self.soak,
         };
-        let label = format!("boot GICv{} {hypervisor}", needs.gic);
-        let log = format!("machine-gicv{}-{hypervisor}-{}", needs.gic, names[0]);
-        let (machine, log) = self.start(needs, format!("e2e={}", names.join(",")), &log)?;
-        Ok(follow(machine, &log, &label, &names))
+        let (machine, log) = self.start(needs, task.words(), &log)?;
+        Ok(follow(machine, &log, &label, &task))
+    }
+}
+
+/// What is built for a scenario's hypervisor.
+fn flavour(hypervisor: Hypervisor) -> Flavour {
+    match hypervisor {
+        Hypervisor::Ours => Flavour::Ours,
+        Hypervisor::Debug => Flavour::Debug,
+        Hypervisor::NewVgic => Flavour::NewVgic,
+        Hypervisor::Stock => Flavour::Stock,
+    }
+}
+
+/// What the agent in dom0 is to run.
+pub(crate) struct Task<'a> {
+    /// Scenarios or measurements, by name.
+    pub(crate) names: &'a [&'a str],
+    /// In their long form.
+    pub(crate) soak: bool,
+}
+
+impl Task<'_> {
+    /// As dom0's init finds it on the kernel's command line.
+    pub(crate) fn words(&self) -> String {
+        let soak = if self.soak { " soak=1" } else { "" };
+        format!("e2e={}{soak}", self.names.join(","))
     }
 }
 
 /// Says a line on each scenario that runs in a machine, until the machine has
 /// run them all or one of them has ended it. Returns at least one outcome.
-pub(crate) fn follow(
-    mut machine: Machine,
-    log: &Path,
-    label: &str,
-    names: &[&str],
-) -> Vec<Outcome> {
+pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task) -> Vec<Outcome> {
     let mut complaints = String::new();
     let mut outcomes = Vec::new();
     let mut progress = Some(Progress::start(label));
@@ -254,8 +301,8 @@ pub(crate) fn follow(
                 }
             }
             Output::Event(Event::Start { scenario }) => {
-                let limit = e2e::scenario(&scenario).map_or(0, |scenario| scenario.limit);
-                deadline = Instant::now() + Duration::from_secs(limit) + SLACK;
+                let limit = e2e::scenario(&scenario).map(|scenario| scenario.limit(task.soak));
+                deadline = Instant::now() + limit.unwrap_or_default() + SLACK;
                 progress = Some(Progress::start(&format!("e2e {scenario}")));
             }
             Output::Event(Event::Result(outcome)) => {
@@ -276,7 +323,7 @@ pub(crate) fn follow(
         tail(log)
     );
     println!("    FAILED {detail}");
-    if let Some(unfinished) = names.get(outcomes.len()) {
+    if let Some(unfinished) = task.names.get(outcomes.len()) {
         let check = Check {
             id: "the machine runs".into(),
             pass: false,

@@ -52,7 +52,8 @@ pub(crate) fn destroy(report: &mut Report) -> Result<()> {
         format_args!("{:?}", guest::domids()?),
     );
     let before = guest::free_memory()?;
-    for round in 0..4 {
+    let rounds = report.amount(4, 50);
+    for round in 0..rounds {
         let guest = Config::monitor("flood").pl011().create()?;
         let mut monitor = Monitor::open(&guest.name)?;
         monitor.flood()?;
@@ -88,6 +89,8 @@ pub(crate) fn destroy(report: &mut Report) -> Result<()> {
         format_args!("{:?}", guest::domids()?),
     );
     report.check_eq("free memory in MiB", &guest::free_memory()?, &before);
+    report.data("guests", rounds + 2);
+    report.data("free memory in MiB", before);
     let served = || daemon::status().map(|status| status.consoles);
     let none = command::poll(guest::GONE, || {
         served().is_ok_and(|consoles| consoles.is_empty())

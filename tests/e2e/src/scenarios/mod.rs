@@ -3,12 +3,14 @@
 
 mod boot;
 mod breaks;
+mod builds;
 mod channel;
 mod clients;
 mod config;
 mod conformance;
 mod crates;
 mod demo;
+mod faults;
 mod life;
 mod login;
 mod params;
@@ -25,6 +27,9 @@ use crate::{Hypervisor, Machine, Scenario};
 /// Seconds for a scenario of one or two guests, on a machine that is busy with
 /// other things too.
 const LIMIT: u64 = 240;
+
+/// Those with a long form, which a soak repeats.
+pub(crate) const LONG: &[&str] = &["destroy", "daemon-kills", "scribble", "hammer"];
 
 /// In the order in which a whole run takes them.
 pub(crate) const ALL: &[Scenario] = &[
@@ -148,6 +153,13 @@ pub(crate) const ALL: &[Scenario] = &[
         run: private::port,
     },
     Scenario {
+        name: "guest-neighbour",
+        about: "parameters, page and port are out of another guest's reach too",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: private::neighbour,
+    },
+    Scenario {
         name: "guest-root",
         about: "the same attempts, and mapping the ring, by root in a Linux guest",
         needs: Machine::DEFAULT,
@@ -183,6 +195,13 @@ pub(crate) const ALL: &[Scenario] = &[
         run: restart::kill,
     },
     Scenario {
+        name: "daemon-kills",
+        about: "the daemon is killed again and again while a guest prints: every byte once",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: restart::kills,
+    },
+    Scenario {
         name: "pv-only",
         about: "a guest without pl011 has only the PV console",
         needs: Machine::DEFAULT,
@@ -209,6 +228,41 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: life::two_guests,
+    },
+    Scenario {
+        name: "scribble",
+        about: "a backend that scribbles on the ring's page harms nobody else, and is got over",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: faults::scribble,
+    },
+    Scenario {
+        name: "hammer",
+        about: "every register, every width, any value, from two vCPUs, while others use consoles",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: faults::hammer,
+    },
+    Scenario {
+        name: "slow-xenstore",
+        about: "consoles go on while xenstored does not answer",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: faults::slow_xenstore,
+    },
+    Scenario {
+        name: "full-disk",
+        about: "dom0's disk is full: only what did not fit is missing, and only in the log",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: faults::full_disk,
+    },
+    Scenario {
+        name: "standstill",
+        about: "pause and unpause, output that nobody watches, and a guest that crashes",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: faults::standstill,
     },
     Scenario {
         name: "two-vcpus",
@@ -258,6 +312,27 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT + conformance::WHOLE.as_secs(),
         run: conformance::ours,
+    },
+    Scenario {
+        name: "debug-xen",
+        about: "transfers, two vCPUs, a kill and a destruction under Xen's assertions and lock checks",
+        needs: Machine {
+            hypervisor: Hypervisor::Debug,
+            ..Machine::DEFAULT
+        },
+        limit: LIMIT,
+        run: builds::debug,
+    },
+    Scenario {
+        name: "new-vgic",
+        about: "both consoles carry 64 KiB each way with NEW_VGIC=y",
+        needs: Machine {
+            gic: 2,
+            hypervisor: Hypervisor::NewVgic,
+            ..Machine::DEFAULT
+        },
+        limit: LIMIT,
+        run: builds::new_vgic,
     },
     Scenario {
         name: "gicv2",

@@ -8,7 +8,7 @@ use xen_io::{DomId, HvmParam, Privcmd, Resource, xenstore};
 
 use crate::console::Line;
 use crate::guest::{Config, Guest};
-use crate::monitor::Monitor;
+use crate::monitor::{Answer, Monitor};
 use crate::report::Report;
 use crate::scenarios::boot::BOTH_LINES;
 use crate::shell::{SHORT, Shell};
@@ -66,11 +66,16 @@ pub(crate) fn page(report: &mut Report) -> Result<()> {
     try_access(format!("read {page:x}"), page)?;
     try_access(format!("read {:x}", page + OUT), page + OUT)?;
     try_access(format!("write {page:x} 5a5a5a5a"), page)?;
-    let released = monitor.ask(&format!("release {gfn:x}"))?;
     report.check_eq(
-        "frames that Xen takes from it",
-        &released.word(),
-        &"ok".to_owned(),
+        "frames that Xen takes back from there",
+        &monitor.ask(&format!("release {gfn:x}"))?,
+        &Answer::Value(0),
+    );
+    let removed = monitor.ask(&format!("remove {gfn:x}"))?;
+    report.check_eq(
+        "removing it from the address space, where it is not",
+        &removed.word().as_str(),
+        &"ENOENT",
     );
     let resource = monitor.ask("resource 7675")?;
     report.check(
@@ -96,8 +101,13 @@ pub(crate) fn page(report: &mut Report) -> Result<()> {
     let read = monitor.ask(&format!("read {:x}", gfn * PAGE + OUT))?;
     report.check(
         "the stock ring is in reach",
-        read == crate::monitor::Answer::Value(i64::from(u32::from_le_bytes(*b"moni"))),
+        read == Answer::Value(i64::from(u32::from_le_bytes(*b"moni"))),
         format_args!("{read:x?}"),
+    );
+    report.check_eq(
+        "frames that Xen takes back from the stock ring",
+        &monitor.ask(&format!("release {gfn:x}"))?,
+        &Answer::Value(1),
     );
     Ok(())
 }
@@ -115,7 +125,7 @@ pub(crate) fn port(report: &mut Report) -> Result<()> {
         &sent.word().as_str(),
         &"ok",
     );
-    for command in ["send", "close"] {
+    for command in ["send", "close", "affinity", "bind"] {
         let answer = monitor.ask(&format!("{command} {port:x}"))?;
         report.check_eq(
             format_args!("{command} on the private port"),
@@ -123,11 +133,62 @@ pub(crate) fn port(report: &mut Report) -> Result<()> {
             &"EINVAL",
         );
     }
-    report.check(
-        "the UART still works",
-        monitor.ask("get 11")?.word() == "ok",
-        "it answered",
+    // Xen answers both with success, and leaves a port of its own alone.
+    for command in [format!("unmask {port:x}"), "reset".to_owned()] {
+        report.check_eq(&command, &monitor.ask(&command)?.word().as_str(), &"ok");
+        report.check(
+            format_args!("the UART works after {command}"),
+            monitor.ask("get 11")?.word() == "ok",
+            "it answered",
+        );
+    }
+    let sent = monitor.ask(&format!("send {console:x}"))?;
+    report.check_eq(
+        "send on the PV console's port, which the reset has closed",
+        &sent.word().as_str(),
+        &"EINVAL",
     );
+    Ok(())
+}
+
+/// The same attempts by one guest on another's.
+pub(crate) fn neighbour(report: &mut Report) -> Result<()> {
+    let victim = Config::monitor("victim").pl011().create()?;
+    let mut victims = Monitor::open(&victim.name)?;
+    let intruder = Config::monitor("intruder").pl011().create()?;
+    let mut intruders = Monitor::open(&intruder.name)?;
+    let before = private_params(&victim)?;
+    let (gfn, port) = before;
+    let domid = victim.domid;
+    for (attempt, refusals) in [
+        (format!("get 27 {domid:x}"), &["EPERM"][..]),
+        (format!("get 28 {domid:x}"), &["EPERM"]),
+        (format!("get 29 {domid:x}"), &["EPERM"]),
+        (format!("set 27 {gfn:x} {domid:x}"), &["EPERM"]),
+        (format!("set 28 {port:x} {domid:x}"), &["EPERM"]),
+        (format!("set 29 1 {domid:x}"), &["EPERM"]),
+        (format!("resource 7675 {domid:x}"), &["EPERM", "ESRCH"]),
+        (format!("remove {gfn:x} {domid:x}"), &["EPERM", "ESRCH"]),
+        (format!("bind {port:x} {domid:x}"), &["EINVAL"]),
+        (format!("alloc {domid:x}"), &["EPERM"]),
+        (format!("reset {domid:x}"), &["EPERM"]),
+    ] {
+        let word = intruders.ask(&attempt)?.word();
+        report.check(attempt, refusals.contains(&word.as_str()), word);
+    }
+    report.check_eq(
+        "frames that Xen takes from the other guest",
+        &intruders.ask(&format!("release {gfn:x} {domid:x}"))?,
+        &Answer::Value(0),
+    );
+    report.check_eq("both are unchanged", &private_params(&victim)?, &before);
+    for (whose, monitor) in [("other", &mut victims), ("own", &mut intruders)] {
+        report.check(
+            format_args!("its {whose} UART works"),
+            monitor.ask("get 11")?.word() == "ok",
+            "it answered",
+        );
+    }
     Ok(())
 }
 

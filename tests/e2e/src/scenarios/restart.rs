@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The daemon ends and comes back while a guest talks.
 
-use std::fs::File;
-use std::process::{Command, Stdio};
+use std::fs::{self, File};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rustix::process::Signal;
 
 use crate::command;
@@ -13,12 +13,14 @@ use crate::console::Line;
 use crate::daemon::{self, Daemon};
 use crate::guest::Config;
 use crate::report::Report;
-use crate::scenarios::boot::BOTH_LINES;
+use crate::scenarios::boot::{BOTH_LINES, QUIET};
 use crate::shell::{SHORT, Shell};
 
 /// Lines that the guest prints meanwhile: far more than ring and terminal
 /// hold, so that it cannot be through before the daemon ends.
 const LINES: usize = 8000;
+/// From one state to the next, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// The guest's last line.
 const ALL: &str = "all counted";
 
@@ -32,19 +34,70 @@ pub(crate) fn kill(report: &mut Report) -> Result<()> {
     restart(report, "kill", Signal::KILL)
 }
 
+/// One end without warning after another, while the guest prints.
+pub(crate) fn kills(report: &mut Report) -> Result<()> {
+    let kills = report.amount(5, 100);
+    let lines = report.amount(30_000, 350_000);
+    let guest = Config::linux("kills").pl011().bootargs(QUIET).create()?;
+    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    let seen = "/tmp/kills.seen";
+    let mut viewer = watch("kills", seen)?;
+    shell.console.send(&format!(
+        "seq {lines} | sed 's/.*/count &./'; echo all \"\"counted\r"
+    ))?;
+    shell.console.expect("count 50.", SHORT)?;
+    let log = || daemon::log(&guest.name, Line::Vuart);
+    let mut daemon = Daemon::running()?;
+    for kill in 0..kills {
+        // The rest is spread over what is left to print.
+        let wanted = lines * kill / (kills + 1);
+        let reached = format!("count {}.", wanted.max(1));
+        let there = command::poll(PATIENCE, || log().is_ok_and(|log| log.contains(&reached)));
+        if !there {
+            report.check(format_args!("kill {kill}"), false, "the log stands still");
+            break;
+        }
+        daemon.end(Signal::KILL)?;
+        daemon = daemon.start_again()?;
+    }
+    let complete = command::poll(PATIENCE, || {
+        fs::read_to_string(seen).is_ok_and(|text| text.contains(ALL))
+    });
+    viewer.kill()?;
+    viewer.wait()?;
+    let text = String::from_utf8_lossy(&fs::read(seen)?).into_owned();
+    let (good, detail) = counted(&text, lines);
+    report.check(
+        "vconsole attach shows every byte once",
+        complete && good,
+        detail,
+    );
+    let log = log()?;
+    let (good, detail) = counted(&log, lines);
+    report.check("every byte once in the log", good, detail);
+    report.data("kills", kills);
+    report.data("bytes", log.len());
+    Ok(())
+}
+
+/// Starts a viewer on a socket, where a restart must not show in the bytes.
+fn watch(guest: &str, seen: &str) -> Result<Child> {
+    Command::new("vconsole")
+        .args(["attach", &format!("{guest}/vuart0")])
+        .stdin(Stdio::piped())
+        .stdout(File::create(seen)?)
+        .spawn()
+        .context("starting vconsole")
+}
+
 fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
     let guest = Config::linux(name).pl011().bootargs(BOTH_LINES).create()?;
     let mut shells = Vec::new();
     for line in Line::BOTH {
         shells.push((line, Shell::open(name, line)?));
     }
-    // On a socket, where a restart must not show in the bytes.
     let seen = format!("/tmp/{name}.seen");
-    let mut viewer = Command::new("vconsole")
-        .args(["attach", &format!("{name}/vuart0")])
-        .stdin(Stdio::piped())
-        .stdout(File::create(&seen)?)
-        .spawn()?;
+    let mut viewer = watch(name, &seen)?;
     for (_, shell) in &mut shells {
         shell.console.send(&format!(
             "seq {LINES} | sed 's/.*/count &./'; echo all \"\"counted\r"
@@ -78,23 +131,23 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
     std::thread::sleep(Duration::from_secs(1));
     let again = daemon.start_again();
     report.check_ok("another daemon serves", again);
-    let complete = command::poll(Duration::from_secs(40), || {
-        std::fs::read_to_string(&seen).is_ok_and(|text| text.contains(ALL))
+    let complete = command::poll(PATIENCE, || {
+        fs::read_to_string(&seen).is_ok_and(|text| text.contains(ALL))
     });
     viewer.kill()?;
     viewer.wait()?;
-    let (good, detail) = counted(&String::from_utf8_lossy(&std::fs::read(&seen)?));
+    let (good, detail) = counted(&String::from_utf8_lossy(&fs::read(&seen)?), LINES);
     report.check(
         "vconsole attach shows every byte once",
         complete && good,
         detail,
     );
     for (line, mut shell) in shells {
-        let complete = command::poll(Duration::from_secs(40), || {
+        let complete = command::poll(PATIENCE, || {
             daemon::log(name, line).is_ok_and(|log| log.contains(ALL))
         });
         let log = daemon::log(name, line)?;
-        let (good, detail) = counted(&log);
+        let (good, detail) = counted(&log, LINES);
         report.check(
             format_args!("every byte once in the log of {}", line.name()),
             complete && good,
@@ -114,7 +167,7 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
 
 /// Whether a log holds every line once, in order and with nothing between them
 /// but what the kernel has to say, and what it holds.
-fn counted(log: &str) -> (bool, String) {
+fn counted(log: &str, lines: usize) -> (bool, String) {
     let counting = log.find("count 1.").map_or("", |start| &log[start..]);
     let end = counting.find(ALL).unwrap_or(counting.len());
     let mut seen = 0;
@@ -125,7 +178,7 @@ fn counted(log: &str) -> (bool, String) {
             return (false, format!("after line {seen} comes {line:?}"));
         }
     }
-    (seen == LINES, format!("{seen} of {LINES} lines"))
+    (seen == lines, format!("{seen} of {lines} lines"))
 }
 
 #[cfg(test)]
@@ -141,14 +194,14 @@ mod tests {
 
     #[test]
     fn only_a_whole_log_counts() {
-        assert!(counted(&log(1..=LINES)).0);
-        assert!(!counted(&log(1..LINES)).0);
-        assert!(!counted(&log((1..=LINES).filter(|&n| n != 70))).0);
-        assert!(!counted(&log((1..=70).chain(70..=LINES))).0);
+        assert!(counted(&log(1..=LINES), LINES).0);
+        assert!(!counted(&log(1..LINES), LINES).0);
+        assert!(!counted(&log((1..=LINES).filter(|&n| n != 70)), LINES).0);
+        assert!(!counted(&log((1..=70).chain(70..=LINES)), LINES).0);
         let whole = log(1..=LINES);
         let said = whole.replacen("count 9.", "[   12.3] crng init done\r\ncount 9.", 1);
-        assert!(counted(&said).0);
+        assert!(counted(&said, LINES).0);
         let repeated = whole.replacen("count 9.", "nt 8.\r\ncount 9.", 1);
-        assert!(!counted(&repeated).0, "a part of a line came twice");
+        assert!(!counted(&repeated, LINES).0, "a part of a line came twice");
     }
 }

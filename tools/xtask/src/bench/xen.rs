@@ -13,7 +13,7 @@ use crate::host;
 use crate::image::Dom0;
 use crate::machine::{Machine, Spec};
 use crate::packages::Packages;
-use crate::scenarios::follow;
+use crate::scenarios::{Task, follow};
 use crate::step::{Steps, write};
 use crate::xen::{self, Flavour};
 
@@ -45,7 +45,7 @@ impl Xen {
                 gic: 3,
                 cpus: 1,
                 counted: true,
-                task: format!("e2e={}", names.join(",")),
+                task: task(&names).words(),
                 guest: None,
             };
             let first = run(steps, &spec, &dom0, flavour, &names)?;
@@ -91,11 +91,20 @@ impl Xen {
     }
 }
 
+fn task<'a>(names: &'a [&'a str]) -> Task<'a> {
+    Task { names, soak: false }
+}
+
 /// Runs one machine and gives what it found, by figure.
 fn run(steps: &Steps, spec: &Spec, dom0: &Dom0, flavour: Flavour, names: &[&str]) -> Result<Found> {
     let label = flavour.step("bench");
     let log = steps.dirs.log(&label);
-    let outcomes = follow(Machine::start(spec, dom0, &log)?, &log, &label, names);
+    let outcomes = follow(
+        Machine::start(spec, dom0, &log)?,
+        &log,
+        &label,
+        &task(names),
+    );
     let mut found = BTreeMap::new();
     for outcome in outcomes {
         ensure!(outcome.pass, "{label}: {} went wrong", outcome.scenario);

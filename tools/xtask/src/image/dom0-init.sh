@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # dom0's init. What it is to do stands on the kernel's command line:
 #   e2e=NAME,NAME…    run these scenarios, then power off
+#   soak=1            the same in their long form
 #   attach=vuart|pv   start the guest, hand over that console, then power off
 #   neither           a shell; the machine ends with it
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=vt100
@@ -37,10 +38,11 @@ word() {
 }
 scenarios=$(word e2e)
 attach=$(word attach)
+soak=$(word soak)
 
 if [ -n "$scenarios" ]; then
     # Events go out by a port of their own, where no other output can break them.
-    e2e run $(echo "$scenarios" | tr , ' ') >/dev/vport0p1 2>/dev/console
+    e2e run ${soak:+--soak} $(echo "$scenarios" | tr , ' ') >/dev/vport0p1 2>/dev/console
 elif [ -n "$attach" ]; then
     type=
     if [ "$attach" = vuart ]; then

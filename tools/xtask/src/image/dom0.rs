@@ -92,13 +92,14 @@ impl Dom0 {
         let kernel = Kernel::fetch(steps, packages)?;
         let sysroot = sysroot::make(steps, packages)?;
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
-        let package = match flavour {
-            Flavour::Ours => Some(package::make(steps)?),
-            Flavour::Stock => None,
-        };
-        let others = match flavour {
-            Flavour::Ours => others::make_for_dom0(steps, packages)?,
-            Flavour::Stock => String::new(),
+        let package = flavour
+            .is_hooked()
+            .then(|| package::make(steps))
+            .transpose()?;
+        let others = if flavour.is_hooked() {
+            others::make_for_dom0(steps, packages)?
+        } else {
+            String::new()
         };
         let programs = package.as_ref().map_or("", |package| &package.key);
         let (monitor, monitor_key) = guest::monitor(steps)?;

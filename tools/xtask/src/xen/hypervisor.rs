@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::jobs;
-use super::tree::{Flavour, Tree, update};
+use super::tree::{Tree, update};
 use crate::dirs::cargo;
 use crate::step::{Key, Steps};
 
@@ -21,8 +21,12 @@ const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
 /// Builds `xen/xen` of the tree. Returns its path.
 pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
     let image = tree.path.join("xen/xen");
+    let options = tree.flavour.options();
     let mut key = tree.key(|path| path.starts_with("xen"));
-    if tree.flavour == Flavour::Ours {
+    for option in options {
+        key = key.text(option);
+    }
+    if tree.flavour.is_hooked() {
         let object = object(steps)?;
         key = key.file(&object)?;
         update(&tree.path.join(OBJECT), &fs::read(&object)?)?;
@@ -35,6 +39,13 @@ pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
             make
         };
         cx.run(make().arg("defconfig"))?;
+        if !options.is_empty() {
+            let config = tree.path.join("xen/.config");
+            let defaults = fs::read_to_string(&config)?;
+            // Of two lines on one option the last counts.
+            fs::write(&config, format!("{defaults}{}\n", options.join("\n")))?;
+            cx.run(make().arg("olddefconfig"))?;
+        }
         cx.run(&mut make())?;
         Ok(format!("built, {} KiB", fs::metadata(&image)?.len() >> 10))
     })?;

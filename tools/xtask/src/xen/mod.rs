@@ -96,10 +96,10 @@ pub(crate) fn build(steps: &Steps, packages: &Packages, flavour: Flavour) -> Res
     })
 }
 
-/// Fetches and builds the hypervisor alone, without our hooks.
-pub(crate) fn stock_hypervisor(steps: &Steps, packages: &Packages) -> Result<PathBuf> {
+/// Fetches and builds a flavour's hypervisor alone.
+pub(crate) fn hypervisor(steps: &Steps, packages: &Packages, flavour: Flavour) -> Result<PathBuf> {
     let source = fetch::source(steps, packages)?;
-    let tree = Tree::prepare(steps, &source, Flavour::Stock)?;
+    let tree = Tree::prepare(steps, &source, flavour)?;
     hypervisor::build(steps, &tree)
 }
 

@@ -18,6 +18,10 @@ use crate::step::{Key, Steps, write};
 pub(crate) enum Flavour {
     /// With our hooks and the Rust object.
     Ours,
+    /// The same, with Xen's assertions and lock checks.
+    Debug,
+    /// The same as ours, with Xen's other implementation of the vGIC.
+    NewVgic,
     /// As Debian has it.
     Stock,
 }
@@ -27,7 +31,23 @@ impl Flavour {
     pub(crate) fn tree(self) -> &'static str {
         match self {
             Self::Ours => "4.17",
+            Self::Debug => "4.17-debug",
+            Self::NewVgic => "4.17-new-vgic",
             Self::Stock => "4.17-stock",
+        }
+    }
+
+    /// Whether it has our hooks and the Rust object.
+    pub(crate) fn is_hooked(self) -> bool {
+        self != Self::Stock
+    }
+
+    /// What its configuration has beside Xen's defaults.
+    pub(crate) fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Ours | Self::Stock => &[],
+            Self::Debug => &["CONFIG_DEBUG=y", "CONFIG_DEBUG_LOCKS=y"],
+            Self::NewVgic => &["CONFIG_NEW_VGIC=y"],
         }
     }
 
@@ -35,6 +55,8 @@ impl Flavour {
     pub(crate) fn step(self, name: &str) -> String {
         match self {
             Self::Ours => name.to_owned(),
+            Self::Debug => format!("{name} (debug)"),
+            Self::NewVgic => format!("{name} (new vGIC)"),
             Self::Stock => format!("{name} (stock)"),
         }
     }
@@ -74,9 +96,10 @@ impl Tree {
                 Ok("copied from the source".into())
             },
         )?;
-        let changes = match flavour {
-            Flavour::Ours => HookSet::for_tree(&steps.dirs.shim(), &pristine)?.plan(&pristine)?,
-            Flavour::Stock => Changes::new(),
+        let changes = if flavour.is_hooked() {
+            HookSet::for_tree(&steps.dirs.shim(), &pristine)?.plan(&pristine)?
+        } else {
+            Changes::new()
         };
         let tree = Self {
             flavour,
@@ -84,8 +107,8 @@ impl Tree {
             source: source.to_owned(),
             changes,
         };
-        if flavour == Flavour::Ours {
-            steps.always("xen hooks", |_| {
+        if flavour.is_hooked() {
+            steps.always(&flavour.step("xen hooks"), |_| {
                 let written = tree.bring_up_to_date(&pristine)?;
                 let said = match written {
                     0 => "unchanged".to_owned(),

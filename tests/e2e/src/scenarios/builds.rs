@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+//! Xen built in other ways than by default.
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use crate::daemon::Daemon;
+use crate::guest::{Config, xl};
+use crate::monitor::Monitor;
+use crate::report::Report;
+use crate::scenarios::{life, transfer};
+
+/// What a check of Xen's says when it fails and Xen goes on, or goes down.
+const COMPLAINTS: [&str; 4] = ["Assertion", "Xen BUG", "Xen WARN", "panic"];
+
+/// With assertions and lock checks, through what takes every lock of ours.
+pub(crate) fn debug(report: &mut Report) -> Result<()> {
+    let said = xl(&["dmesg"])?;
+    report.check("Xen is a debug build", said.contains("debug=y"), "debug=y");
+    transfer::transfer(report)?;
+    life::two_vcpus(report)?;
+    let guest = Config::monitor("flood").pl011().create()?;
+    let mut monitor = Monitor::open(&guest.name)?;
+    monitor.flood()?;
+    let daemon = Daemon::running()?;
+    daemon.end(Signal::KILL)?;
+    daemon.start_again()?;
+    guest.destroy()?;
+    report_quiet(report)
+}
+
+/// With the vGIC that knows interrupts with levels.
+pub(crate) fn new_vgic(report: &mut Report) -> Result<()> {
+    transfer::transfer(report)?;
+    life::two_vcpus(report)?;
+    report_quiet(report)
+}
+
+/// That Xen has nothing to complain of.
+fn report_quiet(report: &mut Report) -> Result<()> {
+    let said = xl(&["dmesg"])?;
+    let complaint = said
+        .lines()
+        .find(|line| COMPLAINTS.iter().any(|complaint| line.contains(complaint)));
+    report.check(
+        "Xen complains of nothing",
+        complaint.is_none(),
+        complaint.unwrap_or("quiet"),
+    );
+    Ok(())
+}

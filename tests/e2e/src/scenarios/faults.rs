@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+//! Things that break, or that somebody breaks, and who must not notice.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use rustix::process::{Pid, Signal, kill_process};
+use vpl011::ring::layout::PAGE_SIZE;
+use vpl011::ring::memory::RingMemory;
+use xen_io::{DomId, Privcmd, Resource};
+
+use crate::command;
+use crate::console::Line;
+use crate::daemon::{self, Daemon};
+use crate::guest::{self, Config, Guest, xl};
+use crate::monitor::Monitor;
+use crate::report::Report;
+use crate::scenarios::boot::{BOTH_LINES, QUIET};
+use crate::scenarios::transfer::{TRANSFER, from_guest, to_guest};
+use crate::shell::{SHORT, Shell};
+
+const XENSTORED: &str = "/run/xenstored.pid";
+const LOGS: &str = "/var/log/xen/console";
+
+/// Dom0 writes anything at all into a guest's ring while the daemon serves it.
+pub(crate) fn scribble(report: &mut Report) -> Result<()> {
+    let victim = Config::monitor("victim").pl011().create()?;
+    let mut monitor = Monitor::open(&victim.name)?;
+    let (other, mut shell) = bystander()?;
+    let served_by = daemon::status()?.pid;
+    let ring = Privcmd::open()?.map_resource(DomId(victim.domid), Resource::VUART)?;
+    let writes = report.amount(1_000_000, 10_000_000);
+    thread::scope(|scope| {
+        let scribbler = scope.spawn(move || scribble_on(&ring, writes));
+        from_guest(report, &mut shell, "a bystander meanwhile", 61)?;
+        to_guest(report, &mut shell, "a bystander meanwhile", 62)?;
+        // The victim speaks into what is left of its line.
+        while !scribbler.is_finished() {
+            monitor.mumble()?;
+        }
+        scribbler
+            .join()
+            .map_err(|_| anyhow!("the scribbler panicked"))
+    })?;
+    report.data("writes", writes);
+    report.check_ok("the victim's line works again", monitor.come_round());
+    report.check_ok("the bystander goes on", shell.run("true", SHORT));
+    report.check_eq("the daemon is the same", &daemon::status()?.pid, &served_by);
+    let status = daemon::status()?;
+    let resyncs = status.console(victim.domid, Line::Vuart)?.resyncs;
+    report.check("the daemon has set indices right", resyncs > 0, resyncs);
+    report.data("resyncs", resyncs);
+    report.check_eq(
+        "and none of the bystander's",
+        &status.console(other.domid, Line::Vuart)?.resyncs,
+        &0,
+    );
+    Ok(())
+}
+
+/// Stores of a xorshift sequence's words at the places it names.
+fn scribble_on(ring: &impl RingMemory, writes: u32) {
+    let mut state = 0x2545_f491_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    };
+    for _ in 0..writes {
+        let place = next() as usize % PAGE_SIZE;
+        ring.store_u32(place & !3, next());
+    }
+}
+
+/// A guest does its worst to its own UART.
+pub(crate) fn hammer(report: &mut Report) -> Result<()> {
+    let hammer = Config::monitor("hammer")
+        .with("vcpus = 2")
+        .pl011()
+        .create()?;
+    let mut monitor = Monitor::open(&hammer.name)?;
+    let (_other, mut shell) = bystander()?;
+    let seconds: u64 = report.amount(5, 60);
+    monitor.hammer(seconds)?;
+    let over = AtomicBool::new(false);
+    let counts = thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let counts = monitor.hammered(Duration::from_secs(seconds) + 2 * TRANSFER);
+            over.store(true, Ordering::Relaxed);
+            counts
+        });
+        let wanted = numbers(500, "\n");
+        let mut rounds = 0;
+        while !over.load(Ordering::Relaxed) {
+            // Four vCPUs and dom0 share the machine's two CPUs.
+            let shown = shell.run("seq 500", 2 * TRANSFER)?;
+            rounds += u32::from(shown == wanted);
+            if shown != wanted {
+                report.check("a bystander's output", false, shown);
+            }
+        }
+        report.check("a bystander's output comes whole", rounds > 0, rounds);
+        report.data("bystander's outputs", rounds);
+        waiting
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("the reader panicked")))
+    })?;
+    for (vcpu, accesses) in counts.iter().enumerate() {
+        report.check(
+            format_args!("vCPU {vcpu} has hammered"),
+            *accesses > 1000,
+            format_args!("{accesses} accesses"),
+        );
+    }
+    report.data("accesses", counts.iter().sum::<u64>());
+    report.check_ok("its UART works again", monitor.come_round());
+    report.check_ok("Xen answers", xl(&["info"]));
+    Ok(())
+}
+
+/// The daemon that everything is looked up in is stopped for a while.
+pub(crate) fn slow_xenstore(report: &mut Report) -> Result<()> {
+    let guest = Config::linux("slow")
+        .pl011()
+        .bootargs(BOTH_LINES)
+        .create()?;
+    let mut vuart = Shell::open(&guest.name, Line::Vuart)?;
+    let mut pv = Shell::open(&guest.name, Line::Pv)?;
+    let stopped = Stopped::process(XENSTORED)?;
+    from_guest(report, &mut vuart, "vuart meanwhile", 71)?;
+    to_guest(report, &mut vuart, "vuart meanwhile", 72)?;
+    report.check_ok("hvc0 answers meanwhile", pv.run("true", SHORT));
+    report.check_ok("so does the daemon", daemon::status());
+    drop(stopped);
+    let second = Config::monitor("second").pl011().create()?;
+    report.check_ok(
+        "a guest made afterwards is served",
+        Monitor::open(&second.name).map(drop),
+    );
+    Ok(())
+}
+
+/// The logs' file system has room for a part of what a guest says.
+pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
+    const LINES: usize = 40_000;
+    let disk = SmallDisk::mount()?;
+    let guest = Config::linux("full").pl011().bootargs(QUIET).create()?;
+    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    let shown = shell.run(&format!("seq {LINES}"), TRANSFER)?;
+    let whole = numbers(LINES, "\n");
+    report.check(
+        "who watches sees every byte",
+        shown == whole,
+        format_args!("{} of {} bytes", shown.len(), whole.len()),
+    );
+    let log = || daemon::log(&guest.name, Line::Vuart).unwrap_or_default();
+    let kept = log().len();
+    report.check(
+        "the log has what fitted",
+        kept > 0 && kept < shown.len(),
+        format_args!("{kept} bytes"),
+    );
+    disk.enlarge()?;
+    let goes_on = command::poll(SHORT, || {
+        // A log that failed is tried again when there is something to write.
+        let _ = shell.run("echo room again", SHORT);
+        log().contains("room again\r\n") || log().contains("room again\n")
+    });
+    report.check("with room the log goes on", goes_on, log().len());
+    Ok(())
+}
+
+/// Guests that stop, are not looked at, or fall.
+pub(crate) fn standstill(report: &mut Report) -> Result<()> {
+    const LINES: usize = 20_000;
+    let guest = Config::linux("still")
+        .pl011()
+        .bootargs(BOTH_LINES)
+        .create()?;
+    let mut pv = Shell::open(&guest.name, Line::Pv)?;
+    pv.console.send(&format!(
+        "(seq {LINES}; echo all \"\"said) >/dev/ttyAMA0 &\r"
+    ))?;
+    let log = || daemon::log(&guest.name, Line::Vuart).unwrap_or_default();
+    let begun = command::poll(SHORT, || log().contains("\n100\r\n"));
+    report.check("output that nobody watches is logged", begun, log().len());
+    xl(&["pause", &guest.name])?;
+    let mut length = log().len();
+    let still = command::poll(SHORT, || {
+        thread::sleep(Duration::from_millis(500));
+        std::mem::replace(&mut length, log().len()) == length
+    });
+    report.check(
+        "a paused guest says no more",
+        still && !log().contains("all said"),
+        format_args!("{length} bytes so far"),
+    );
+    xl(&["unpause", &guest.name])?;
+    let whole = numbers(LINES, "\r\n");
+    let all = command::poll(TRANSFER, || log().contains("all said"));
+    report.check(
+        "unpaused, it says the rest, each line once",
+        all && log().contains(&whole),
+        format_args!("{} bytes", log().len()),
+    );
+    pv.run("echo 1 >/proc/sys/kernel/sysrq", SHORT)?;
+    pv.console.send("echo c >/proc/sysrq-trigger\r")?;
+    report.check(
+        "a guest that crashes is gone",
+        guest::all_gone(),
+        format_args!("{:?}", guest::domids()),
+    );
+    let last = "Kernel panic - not syncing";
+    report.check("its last words are logged", log().contains(last), last);
+    let none = command::poll(guest::GONE, || {
+        daemon::status().is_ok_and(|status| status.consoles.is_empty())
+    });
+    report.check("and its consoles are served no more", none, "none");
+    Ok(())
+}
+
+/// What `seq LAST` prints, with this at the end of each line.
+fn numbers(last: usize, end: &str) -> String {
+    (1..=last).fold(String::new(), |text, n| text + &n.to_string() + end)
+}
+
+/// A guest that others' trouble is none of, and its shell.
+fn bystander() -> Result<(Guest, Shell)> {
+    let guest = Config::linux("bystander")
+        .pl011()
+        .bootargs(QUIET)
+        .create()?;
+    let shell = Shell::open(&guest.name, Line::Vuart)?;
+    Ok((guest, shell))
+}
+
+/// A process that does nothing until this is dropped.
+struct Stopped(Pid);
+
+impl Stopped {
+    /// By the file that holds its number.
+    fn process(path: &str) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
+        let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+        let pid = pid.with_context(|| format!("{path} says {text:?}"))?;
+        kill_process(pid, Signal::STOP)?;
+        Ok(Self(pid))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // If it has ended, its loss shows soon enough.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+/// A small file system for the logs, under a daemon that knows no other.
+struct SmallDisk {
+    at: &'static str,
+}
+
+impl SmallDisk {
+    fn mount() -> Result<Self> {
+        let daemon = Daemon::running()?;
+        daemon.end(Signal::TERM)?;
+        let disk = Self { at: LOGS };
+        disk.mounted("size=96k,mode=0755", &["-t", "tmpfs", "none"])?;
+        daemon.start_again()?;
+        Ok(disk)
+    }
+
+    fn enlarge(&self) -> Result<()> {
+        self.mounted("remount,size=16m", &[])
+    }
+
+    fn mounted(&self, options: &str, more: &[&str]) -> Result<()> {
+        let args = [&["-o", options], more, &[self.at]].concat();
+        command::run("mount", &args, SHORT)?.ok().map(drop)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What is left undone fails the scenarios that follow.
+        let again = Daemon::running().and_then(|daemon| {
+            daemon.end(Signal::TERM)?;
+            Ok(daemon)
+        });
+        let _ = command::run("umount", &[self.at], SHORT);
+        if let Ok(daemon) = again {
+            let _ = daemon.start_again();
+        }
+    }
+}
