@@ -168,6 +168,8 @@ static void obey(char *line)
         answer(remove_from_physmap(whom(b), a));
     else if ( same(command, "resource") )
         answer(acquire_resource(whom(b), (uint16_t)a));
+    else if ( same(command, "crash") )
+        answer(shutdown_crash());
     else if ( same(command, "hammer") )
         hammer(a);
     else if ( same(command, "flood") )

@@ -3,11 +3,15 @@
 #include "xen.h"
 
 #define HYPERCALL_MEMORY    12
+#define HYPERCALL_SCHED     29
 #define HYPERCALL_EVTCHN    32
 #define HYPERCALL_HVM       34
 
 #define HVMOP_SET_PARAM     0
 #define HVMOP_GET_PARAM     1
+
+#define SCHEDOP_SHUTDOWN    2
+#define SHUTDOWN_CRASH      3
 
 #define EVTCHNOP_BIND_INTERDOMAIN   0
 #define EVTCHNOP_CLOSE              3
@@ -113,6 +117,14 @@ int64_t hvm_set_param(uint16_t domid, uint32_t index, uint64_t value)
     struct hvm_param op = { .domid = domid, .index = index, .value = value };
 
     return hypercall(HYPERCALL_HVM, HVMOP_SET_PARAM, &op, sizeof(op));
+}
+
+int64_t shutdown_crash(void)
+{
+    uint32_t reason = SHUTDOWN_CRASH;
+
+    return hypercall(HYPERCALL_SCHED, SCHEDOP_SHUTDOWN, &reason,
+                     sizeof(reason));
 }
 
 static int64_t event_channel_op(uint64_t command, void *op, uint64_t size)

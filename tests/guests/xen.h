@@ -11,6 +11,9 @@
 int64_t hvm_get_param(uint16_t domid, uint32_t index, uint64_t *value);
 int64_t hvm_set_param(uint16_t domid, uint32_t index, uint64_t value);
 
+/* Ends the domain, as one that has crashed. */
+int64_t shutdown_crash(void);
+
 int64_t evtchn_close(uint32_t port);
 int64_t evtchn_send(uint32_t port);
 int64_t evtchn_unmask(uint32_t port);

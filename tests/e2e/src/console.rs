@@ -61,10 +61,12 @@ struct Screen {
 impl Screen {
     /// Finds the pattern that ends first in what was not looked at yet, and
     /// looks at everything up to its end: its place in `patterns`, and the
-    /// bytes before it.
-    fn find(&mut self, patterns: &[&[u8]]) -> Option<(usize, Vec<u8>)> {
-        let fresh = &self.shown[self.seen..];
-        let (end, start, which) = patterns
+    /// bytes before it. Before `from` none is known to begin; without a find,
+    /// `from` moves on, so that a flood is not searched again for every byte.
+    fn find(&mut self, patterns: &[&[u8]], from: &mut usize) -> Option<(usize, Vec<u8>)> {
+        let skipped = from.saturating_sub(self.seen);
+        let fresh = &self.shown[self.seen + skipped..];
+        let found = patterns
             .iter()
             .enumerate()
             .filter_map(|(which, pattern)| {
@@ -73,9 +75,15 @@ impl Screen {
                     .position(|part| part == *pattern)?;
                 Some((start + pattern.len(), start, which))
             })
-            .min()?;
-        let before = fresh[..start].to_vec();
-        self.seen += end;
+            .min();
+        let Some((end, start, which)) = found else {
+            let longest = patterns.iter().map(|pattern| pattern.len()).max();
+            let tail = longest.unwrap_or(0).saturating_sub(1);
+            *from = self.shown.len().saturating_sub(tail).max(*from);
+            return None;
+        };
+        let before = self.shown[self.seen..self.seen + skipped + start].to_vec();
+        self.seen += skipped + end;
         Some((which, before))
     }
 }
@@ -144,8 +152,9 @@ impl Console {
         let bytes: Vec<&[u8]> = patterns.iter().map(|pattern| pattern.as_bytes()).collect();
         let end = Instant::now() + limit;
         let mut screen = self.shared.screen();
+        let mut from = screen.seen;
         loop {
-            if let Some(found) = screen.find(&bytes) {
+            if let Some(found) = screen.find(&bytes, &mut from) {
                 return Ok(found);
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -303,17 +312,32 @@ mod tests {
     #[test]
     fn the_pattern_that_ends_first_wins_and_what_follows_is_kept() {
         let mut screen = Screen::default();
-        assert_eq!(screen.find(&[b"# "]), None);
+        let mut from = 0;
+        assert_eq!(screen.find(&[b"# "], &mut from), None);
         screen.shown.extend(b"Debian\r\nlogi");
-        assert_eq!(screen.find(&[b"# ", b"login: "]), None);
+        assert_eq!(screen.find(&[b"# ", b"login: "], &mut from), None);
         screen.shown.extend(b"n: # x");
         assert_eq!(
-            screen.find(&[b"# ", b"login: "]),
+            screen.find(&[b"# ", b"login: "], &mut from),
             Some((1, b"Debian\r\n".to_vec()))
         );
-        assert_eq!(screen.find(&[b"# ", b"login: "]), Some((0, b"".to_vec())));
-        assert_eq!(screen.find(&[b"login: "]), None);
-        assert_eq!(screen.find(&[b"x"]), Some((0, b"".to_vec())));
+        let mut find = |patterns: &[&[u8]]| screen.find(patterns, &mut 0);
+        assert_eq!(find(&[b"# ", b"login: "]), Some((0, b"".to_vec())));
+        assert_eq!(find(&[b"login: "]), None);
+        assert_eq!(find(&[b"x"]), Some((0, b"".to_vec())));
+    }
+
+    #[test]
+    fn a_pattern_is_found_however_it_is_cut() {
+        for cut in 1..10 {
+            let (mut screen, mut from) = (Screen::default(), 0);
+            let text = b"flood\r\nend> rest";
+            screen.shown.extend(&text[..cut]);
+            assert_eq!(screen.find(&[b"\r\nend>"], &mut from), None);
+            screen.shown.extend(&text[cut..]);
+            let found = screen.find(&[b"\r\nend>"], &mut from);
+            assert_eq!(found, Some((0, b"flood".to_vec())), "cut at {cut}");
+        }
     }
 
     #[test]

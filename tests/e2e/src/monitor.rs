@@ -70,6 +70,11 @@ impl Monitor {
         self.console.expect("flood 0x20\r\n", ANSWER).map(drop)
     }
 
+    /// Has it tell Xen that it has crashed.
+    pub(crate) fn crash(&mut self) -> Result<()> {
+        self.console.send("crash\r")
+    }
+
     /// Has it hammer the UART for so many seconds.
     pub(crate) fn hammer(&mut self, seconds: u64) -> Result<()> {
         self.console.send(&format!("hammer {seconds:x}\r"))

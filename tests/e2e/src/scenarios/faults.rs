@@ -179,7 +179,8 @@ pub(crate) fn standstill(report: &mut Report) -> Result<()> {
     const LINES: usize = 20_000;
     let guest = Config::linux("still")
         .pl011()
-        .bootargs(BOTH_LINES)
+        .bootargs(&format!("{BOTH_LINES} panic=1"))
+        .with("on_reboot = \"destroy\"")
         .create()?;
     let mut pv = Shell::open(&guest.name, Line::Pv)?;
     pv.console.send(&format!(
@@ -210,16 +211,23 @@ pub(crate) fn standstill(report: &mut Report) -> Result<()> {
     pv.run("echo 1 >/proc/sys/kernel/sysrq", SHORT)?;
     pv.console.send("echo c >/proc/sysrq-trigger\r")?;
     report.check(
-        "a guest that crashes is gone",
+        "a guest whose kernel panics is gone",
         guest::all_gone(),
         format_args!("{:?}", guest::domids()),
     );
     let last = "Kernel panic - not syncing";
     report.check("its last words are logged", log().contains(last), last);
+    let guest = Config::monitor("crash").pl011().create()?;
+    Monitor::open(&guest.name)?.crash()?;
+    report.check(
+        "a guest that says that it has crashed is gone",
+        guest::all_gone(),
+        format_args!("{:?}", guest::domids()),
+    );
     let none = command::poll(guest::GONE, || {
         daemon::status().is_ok_and(|status| status.consoles.is_empty())
     });
-    report.check("and its consoles are served no more", none, "none");
+    report.check("and their consoles are served no more", none, "none");
     Ok(())
 }
 
