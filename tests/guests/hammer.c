@@ -16,7 +16,8 @@ static volatile uint64_t second_count;
 static volatile int second_done;
 static uint8_t second_stack[STACK_SIZE] __attribute__((aligned(16)));
 
-void secondary(void);
+/* Hidden: its address comes from no table, which nobody would relocate. */
+__attribute__((visibility("hidden"))) void secondary(void);
 void second_main(void);
 
 static int64_t psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c)

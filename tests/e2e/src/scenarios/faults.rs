@@ -146,7 +146,7 @@ pub(crate) fn slow_xenstore(report: &mut Report) -> Result<()> {
 
 /// The logs' file system has room for a part of what a guest says.
 pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
-    const LINES: usize = 40_000;
+    const LINES: usize = 25_000;
     let disk = SmallDisk::mount()?;
     let guest = Config::linux("full").pl011().bootargs(QUIET).create()?;
     let mut shell = Shell::open(&guest.name, Line::Vuart)?;
@@ -176,7 +176,7 @@ pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
 
 /// Guests that stop, are not looked at, or fall.
 pub(crate) fn standstill(report: &mut Report) -> Result<()> {
-    const LINES: usize = 20_000;
+    const LINES: usize = 8000;
     let guest = Config::linux("still")
         .pl011()
         .bootargs(&format!("{BOTH_LINES} panic=1"))
@@ -218,7 +218,8 @@ pub(crate) fn standstill(report: &mut Report) -> Result<()> {
     let last = "Kernel panic - not syncing";
     report.check("its last words are logged", log().contains(last), last);
     let guest = Config::monitor("crash").pl011().create()?;
-    Monitor::open(&guest.name)?.crash()?;
+    let mut monitor = Monitor::open(&guest.name)?;
+    monitor.crash()?;
     report.check(
         "a guest that says that it has crashed is gone",
         guest::all_gone(),
