@@ -7,7 +7,7 @@
 //! where its own complaints come too.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -152,7 +152,29 @@ pub(crate) struct Machine {
 impl Machine {
     /// Switches it on. Everything from its console also goes to `log`.
     pub(crate) fn start(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
+        Self::run(spec.command(dom0, log)?, log)
+    }
+
+    /// The same, but that it waits for a debugger at `socket` before its first
+    /// instruction, and stops whenever that says so.
+    pub(crate) fn start_debugged(
+        spec: &Spec,
+        dom0: &Dom0,
+        log: &Path,
+        socket: &Path,
+    ) -> Result<Self> {
+        // Of a machine that is gone.
+        let _ = fs::remove_file(socket);
         let mut command = spec.command(dom0, log)?;
+        command.arg("-chardev").arg(format!(
+            "socket,id=gdb,path={},server=on,wait=on",
+            value(socket)
+        ));
+        command.args(["-gdb", "chardev:gdb"]);
+        Self::run(command, log)
+    }
+
+    fn run(mut command: Command, log: &Path) -> Result<Self> {
         let log = File::create(log).with_context(|| format!("writing {}", log.display()))?;
         command
             .stdin(Stdio::piped())

@@ -16,6 +16,8 @@ pub(crate) enum Unit {
     Milliseconds,
     /// How many.
     Count,
+    /// Bytes of memory.
+    Bytes,
     /// One over another.
     Ratio,
 }
@@ -26,6 +28,7 @@ impl Unit {
             Self::Instructions => format!("{value:.1}"),
             Self::Milliseconds => format!("{:.2} ms", value / 1e6),
             Self::Count => format!("{value:.0}"),
+            Self::Bytes => format!("{value:.0} B"),
             Self::Ratio => format!("{value:.2}"),
         }
     }
@@ -189,6 +192,25 @@ pub(crate) const FIGURES: &[Figure] = &[
         "of these, slowest by fastest",
         Unit::Ratio,
         &[Goal::Value(1.2)],
+    ),
+    figure(
+        "size_text",
+        "the device in the hypervisor, text",
+        Unit::Bytes,
+        &[Goal::Value(8192.0)],
+    ),
+    figure("size_rodata", "the same, rodata", Unit::Bytes, &[]),
+    figure(
+        "size_all",
+        "the same with its glue, text and rodata",
+        Unit::Bytes,
+        &[],
+    ),
+    figure(
+        "size_state",
+        "state of a domain's device",
+        Unit::Bytes,
+        &[Goal::Value(512.0)],
     ),
 ];
 

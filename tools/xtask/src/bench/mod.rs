@@ -3,8 +3,11 @@
 //! console daemon.
 
 mod backend;
+mod breakdown;
 mod core;
 mod figures;
+mod gdb;
+mod size;
 mod xen;
 
 use anyhow::Result;
@@ -23,10 +26,11 @@ pub(crate) struct Options {
 
 pub(crate) use self::core::check as check_core;
 
-/// What is measured on this machine itself.
+/// What is measured apart from the table.
 #[derive(clap::Subcommand)]
 enum Other {
     Backend(backend::Backend),
+    Breakdown(breakdown::Breakdown),
     Core(self::core::Core),
 }
 
@@ -35,6 +39,7 @@ impl Options {
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         match &self.other {
             Some(Other::Backend(backend)) => backend.run(steps),
+            Some(Other::Breakdown(breakdown)) => breakdown.run(steps),
             Some(Other::Core(core)) => core.run(steps),
             None => self.xen.run(steps),
         }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use super::figures::{FIGURES, Figure, Found};
+use super::size;
 use crate::host;
 use crate::image::Dom0;
 use crate::machine::{Machine, Spec};
@@ -40,6 +41,8 @@ impl Xen {
         let measure = |flavour| -> Result<Found> {
             let built = xen::build(steps, &packages, flavour)?;
             let dom0 = Dom0::make(steps, &packages, &built, flavour)?;
+            let mut sizes = Found::new();
+            size::measure(steps, &built.hypervisor, flavour, &mut sizes)?;
             let spec = Spec {
                 hypervisor: built.hypervisor,
                 gic: 3,
@@ -48,11 +51,12 @@ impl Xen {
                 task: task(&names).words(),
                 guest: None,
             };
-            let first = run(steps, &spec, &dom0, flavour, &names)?;
+            let mut first = run(steps, &spec, &dom0, flavour, &names)?;
             if !self.once {
                 let again = run(steps, &spec, &dom0, flavour, &names)?;
                 same(&first, &again)?;
             }
+            first.append(&mut sizes);
             Ok(first)
         };
         let stock = measure(Flavour::Stock)?;
