@@ -2,6 +2,7 @@
 //! The console ring: its layout, its two ends and what crosses between them.
 
 mod doorbells;
+mod exhaustive;
 mod hostile;
 mod layout;
 mod snapshot;
