@@ -85,7 +85,7 @@ impl Receiver {
         self.timeout_armed = true;
         if self.fifo.is_full() {
             // What is in the FIFO stays valid (TRM 2.4.3).
-            self.overruns += 1;
+            self.overruns = self.overruns.wrapping_add(1);
             self.overrun = true;
             self.status |= Errors::OE;
             interrupts.raise(Interrupts::OE);

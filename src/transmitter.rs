@@ -58,7 +58,7 @@ impl Transmitter {
     /// A character that the line did not take.
     pub(crate) fn queue(&mut self, byte: u8, interrupts: &mut InterruptRegisters) {
         if !self.fifo.push(byte) {
-            self.dropped += 1;
+            self.dropped = self.dropped.wrapping_add(1);
         }
         self.unseen = true;
         interrupts.follow(Interrupts::TX, self.at_trigger());

@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::registers::{Profile, Register};
 use crate::trap::Access;
 
-/// What was counted since the device was made.
+/// What was counted since the device was made, modulo 2^64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Bytes that the backend took from the guest.
@@ -181,7 +181,7 @@ impl<B: Backend> Uart<B> {
     /// The outcome of an entry that has left the glance as it is noted.
     #[inline]
     fn noted(&mut self, doorbell: bool) -> Outcome {
-        self.doorbells += u64::from(doorbell);
+        self.doorbells = self.doorbells.wrapping_add(doorbell.into());
         Outcome {
             value: 0,
             pending: self.device.pending(),

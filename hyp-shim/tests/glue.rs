@@ -16,7 +16,7 @@ static RUNNER: LazyLock<PathBuf> = LazyLock::new(|| {
     let runner = support::scratch().join("glue-cases");
     let glue =
         ["console.c", "device.c", "lifecycle.c", "private.c"].map(|f| shim.join("glue").join(f));
-    let emulated = ["emul.c", "cases.c"].map(|f| shim.join("tests/glue").join(f));
+    let emulated = ["emul.c", "monkey.c", "cases.c"].map(|f| shim.join("tests/glue").join(f));
     support::run(
         Command::new("cc")
             .args(["-std=gnu99", "-g", "-O1", "-fsanitize=address,undefined"])
@@ -100,4 +100,5 @@ cases! {
     xen_console_input_is_bounded
     resource_is_the_hidden_page
     hostile_ring_is_survived
+    any_order_of_parameters
 }

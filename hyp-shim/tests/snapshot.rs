@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Saving and restoring through the C ABI, as a hypervisor would.
 
+use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
+use std::rc::Rc;
 
 use hyp_shim::abi::{
     VPL011_DONE, VPL011_NO_RING, VPL011_NO_SNAPSHOT, VPL011_PROFILE_PL011, VPL011_PROFILE_SBSA,
@@ -11,8 +13,10 @@ use hyp_shim::abi::{
 use hyp_shim::entry::{vpl011_access, vpl011_init};
 use hyp_shim::snapshot::{vpl011_restore, vpl011_save};
 
+/// A page that the device keeps a pointer into: nothing else may claim it for
+/// itself alone.
 #[repr(align(4096))]
-struct Ring([u8; 4096]);
+struct Ring(UnsafeCell<[u8; 4096]>);
 
 const DR: u64 = 0x00;
 const LCR_H: u64 = 0x2C;
@@ -28,24 +32,24 @@ const WRITE: u64 = 1 << 6;
 /// A device in storage of its own, on a ring or without one.
 struct Device {
     state: Box<MaybeUninit<vpl011_state>>,
-    ring: Option<Box<Ring>>,
+    ring: Option<Rc<Ring>>,
 }
 
 impl Device {
     fn new(profile: u8, ring: bool) -> Self {
         let mut device = Self {
             state: Box::new(MaybeUninit::uninit()),
-            ring: ring.then(|| Box::new(Ring([0; 4096]))),
+            ring: ring.then(|| Rc::new(Ring([0; 4096].into()))),
         };
         let page = device.page();
-        // SAFETY: state and page are boxes of this device, which outlives them.
+        // SAFETY: state and page are this device's own, and allocated.
         unsafe { vpl011_init(device.state.as_mut_ptr(), page, profile) };
         device
     }
 
-    fn page(&mut self) -> *mut c_void {
-        let ring = self.ring.as_deref_mut();
-        ring.map_or(std::ptr::null_mut(), |ring| ring.0.as_mut_ptr().cast())
+    fn page(&self) -> *mut c_void {
+        let ring = self.ring.as_ref();
+        ring.map_or(std::ptr::null_mut(), |ring| ring.0.get().cast())
     }
 
     fn read(&mut self, offset: u64) -> vpl011_outcome {
@@ -71,7 +75,7 @@ impl Device {
     fn restore(&mut self, from: &vpl011_snapshot) -> Result<u16, u8> {
         let page = self.page();
         let mut pending = 0xA5A5;
-        // SAFETY: state and page are boxes of this device, which outlives them.
+        // SAFETY: state and page are this device's own, and allocated.
         let code = unsafe {
             vpl011_restore(
                 self.state.as_mut_ptr(),

@@ -74,11 +74,18 @@ impl<M: RingMemory> RingPort<M> {
         &self.memory
     }
 
+    /// Bytes taken from the guest, with those not counted yet.
+    #[inline]
+    fn bytes_out(&self) -> u64 {
+        let uncounted = self.out_prod.wrapping_sub(self.out_counted);
+        self.traffic.bytes_out.wrapping_add(uncounted.into())
+    }
+
     /// Looks afresh at `out_cons`; whether there is room in `out`.
     #[cold]
     #[inline(never)]
     fn look_out(&mut self) -> bool {
-        self.traffic.bytes_out += u64::from(self.out_prod.wrapping_sub(self.out_counted));
+        self.traffic.bytes_out = self.bytes_out();
         self.out_counted = self.out_prod;
         // The backend signals when it makes room in a ring it saw full: it
         // must see every byte before this end concludes that it is full.
@@ -87,7 +94,7 @@ impl<M: RingMemory> RingPort<M> {
         if let Some(bytes) = filled(self.out_prod, self.out_cons, OUT_SIZE) {
             return bytes < OUT_SIZE;
         }
-        self.traffic.resyncs += 1;
+        self.traffic.resyncs = self.traffic.resyncs.wrapping_add(1);
         self.out_prod = self.out_cons;
         self.out_counted = self.out_cons;
         self.memory.store_u32(OUT_PROD, self.out_prod);
@@ -100,7 +107,7 @@ impl<M: RingMemory> RingPort<M> {
         // The bytes are read after the index that covers them.
         self.memory.barrier();
         if filled(self.in_prod, self.in_cons, IN_SIZE).is_none() {
-            self.traffic.resyncs += 1;
+            self.traffic.resyncs = self.traffic.resyncs.wrapping_add(1);
             self.in_cons = self.in_prod;
             self.in_cons_published = self.in_prod;
             self.memory.store_u32(IN_CONS, self.in_cons);
@@ -167,7 +174,8 @@ impl<M: RingMemory> Backend for RingPort<M> {
         if old == new {
             return false;
         }
-        self.traffic.bytes_in += u64::from(new.wrapping_sub(old));
+        let taken = u64::from(new.wrapping_sub(old));
+        self.traffic.bytes_in = self.traffic.bytes_in.wrapping_add(taken);
         // The bytes are read before their room is given away.
         self.memory.barrier();
         self.memory.store_u32(IN_CONS, new);
@@ -205,9 +213,8 @@ impl<M: RingMemory> Backend for RingPort<M> {
     }
 
     fn traffic(&self) -> Traffic {
-        let uncounted = self.out_prod.wrapping_sub(self.out_counted);
         Traffic {
-            bytes_out: self.traffic.bytes_out + u64::from(uncounted),
+            bytes_out: self.bytes_out(),
             ..self.traffic
         }
     }

@@ -84,7 +84,7 @@ fn a_threshold_is_passed_by_the_move_that_leaves_it_behind() {
 
 /// A page whose buffers hold so much, and a device that knows it; what waits
 /// is told apart by its place.
-fn at<'page>(page: &'page AtomicPage, base: u32, out: u32, input: u32) -> Guest<'page> {
+fn at(page: &AtomicPage, base: u32, out: u32, input: u32) -> Guest<'_> {
     let indices = [base.wrapping_add(out), base, base, base.wrapping_add(input)];
     for (offset, index) in [OUT_PROD, OUT_CONS, IN_CONS, IN_PROD]
         .into_iter()

@@ -243,6 +243,32 @@ fn any_flipped_bit_is_refused_or_exact() {
     }
 }
 
+/// Counts come from outside too: at their end they go on from 0. Found by the
+/// fuzzer.
+#[test]
+fn counts_at_their_end_go_round() {
+    let page = AtomicPage::new();
+    let mut bytes = attach(&page).0.save().0;
+    // Dropped, overruns, doorbells; bytes out and in, resynchronisations.
+    for at in (126..150).chain(167..191) {
+        bytes[at] = 0xFF;
+    }
+    let mut guest = Uart::restore(&page, &bytes).unwrap();
+    assert_eq!(send(&mut guest, &pattern(2048 + 33)), 2);
+    assert_eq!(RingPeer::new(&page).put_in(b"in").bytes, 2);
+    assert!(guest.backend_event().doorbell);
+    assert_eq!(receive(&mut guest).0, b"in");
+    for _ in 0..33 {
+        let _ = guest.receive_break();
+    }
+    page.store_u32(3076, 0x8000_0000);
+    receive(&mut guest);
+    let counters = guest.counters();
+    assert_eq!((counters.bytes_out, counters.bytes_in), (2047, 1));
+    assert_eq!((counters.dropped, counters.overruns), (0, 0));
+    assert_eq!((counters.doorbells, counters.resyncs), (2, 0));
+}
+
 #[test]
 fn any_other_length_is_refused() {
     let page = AtomicPage::new();

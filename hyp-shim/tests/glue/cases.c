@@ -968,6 +968,26 @@ static void hostile_ring_is_survived(void)
     }
 }
 
+/* A short form of what the fuzzer does for as long as it is let. */
+static void any_order_of_parameters(void)
+{
+    uint64_t state = 0x2545f4914f6cdd1d;
+    uint8_t acts[96];
+    unsigned int run, i;
+
+    for ( run = 0; run < 20000; run++ )
+    {
+        for ( i = 0; i < sizeof(acts); i++ )
+        {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            acts[i] = state >> 24;
+        }
+        monkey(acts, run % sizeof(acts));
+    }
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -1007,6 +1027,7 @@ static const struct {
     CASE(xen_console_input_is_bounded),
     CASE(resource_is_the_hidden_page),
     CASE(hostile_ring_is_survived),
+    CASE(any_order_of_parameters),
 };
 
 int main(int argc, char **argv)

@@ -267,4 +267,10 @@ extern struct emul emul;
 
 void emul_reset(void);
 
+/*
+ * Does with the glue what the bytes say, in whatever order, and checks each
+ * answer against the rules of the parameters (monkey.c).
+ */
+void monkey(const uint8_t *data, size_t size);
+
 #endif /* EMUL_H */

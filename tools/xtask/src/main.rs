@@ -5,11 +5,13 @@
 mod apt;
 mod bench;
 mod boot;
+mod checks;
 mod conformance;
 mod demo;
 mod dirs;
 mod doctor;
 mod domu;
+mod fuzz;
 mod host;
 mod image;
 mod machine;
@@ -55,6 +57,11 @@ enum Command {
     Package(package::Options),
     Programs(programs::Options),
     Bench(bench::Options),
+    Fuzz(fuzz::Options),
+    Miri(checks::miri::Options),
+    Coverage(checks::coverage::Options),
+    Mutants(checks::mutants::Options),
+    Audit(checks::audit::Options),
     Doctor(doctor::Options),
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
@@ -95,6 +102,11 @@ fn run(options: &Options) -> Result<bool> {
         Command::Package(package::Options) => package::run(&steps).map(|()| true),
         Command::Programs(programs::Options) => programs::run(&steps).map(|()| true),
         Command::Bench(options) => options.run(&steps),
+        Command::Fuzz(options) => options.run(&steps),
+        Command::Miri(checks::miri::Options) => checks::miri::run(&steps).map(|()| true),
+        Command::Coverage(checks::coverage::Options) => checks::coverage::run(&steps),
+        Command::Mutants(options) => options.run(&steps),
+        Command::Audit(checks::audit::Options) => checks::audit::run(&steps),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }
 }

@@ -10,6 +10,7 @@ use crate::bench;
 use crate::conformance;
 use crate::demo;
 use crate::dirs::cargo;
+use crate::fuzz;
 use crate::host;
 use crate::image;
 use crate::package;
@@ -67,8 +68,12 @@ impl Options {
         host::prepare(steps, &Packages::read())?;
         programs::make(steps, &Packages::read())?;
         let mut count = Count::default();
-        let lints: [(&str, &[&str]); 3] = [
+        let lints: [(&str, &[&str]); 4] = [
             ("fmt", &["fmt", "--all", "--check"]),
+            (
+                "fmt fuzz",
+                &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"],
+            ),
             (
                 "clippy",
                 &[
@@ -104,6 +109,9 @@ impl Options {
             }));
         }
         count.add(unit_tests(steps));
+        for result in fuzz::quick(steps) {
+            count.add(single("fuzz", || result));
+        }
         count.add(single("firmware lints", || image::lint_firmware(steps)));
         count.add(single("bench core", || bench::check_core(steps)));
         count.add(single("package", || package::run(steps)));

@@ -244,6 +244,43 @@ impl Server {
     /// lost. `ready` is called when every console there is has been connected.
     pub fn run(mut self, ready: impl FnOnce()) -> io::Result<()> {
         let result = self.serve(ready);
+        self.end();
+        result
+    }
+
+    fn serve(&mut self, ready: impl FnOnce()) -> io::Result<()> {
+        self.begin()?;
+        ready();
+        service::ready();
+        let mut happened = Events::with_capacity(256);
+        while !self.is_stopping() {
+            self.turn(&mut happened, None)?;
+        }
+        service::stopping();
+        Ok(())
+    }
+
+    /// Connects every console there is. With [`step`](Self::step) and
+    /// [`end`](Self::end), what [`run`](Self::run) does, for a program with a
+    /// loop of its own.
+    pub fn begin(&mut self) -> io::Result<()> {
+        self.store.watch("@introduceDomain", CAME)?;
+        self.store.watch("@releaseDomain", WENT)?;
+        self.store.watch(&xenbus::backends(), BACKENDS)?;
+        xenbus::offer(&mut self.store)?;
+        self.follow_store()?;
+        self.finish_orphans();
+        self.take_no_more();
+        Ok(())
+    }
+
+    /// Waits at most `patience` for something to do, and does it.
+    pub fn step(&mut self, patience: Duration) -> io::Result<()> {
+        self.turn(&mut Events::with_capacity(64), Some(patience))
+    }
+
+    /// Lets go of every console.
+    pub fn end(mut self) {
         self.ending = true;
         let served: Vec<usize> = self.consoles.keys().copied().collect();
         for token in served {
@@ -252,40 +289,26 @@ impl Server {
         self.close_channels();
         self.messages = None;
         self.logs.finish(LOGS_PATIENCE);
-        result
     }
 
-    fn serve(&mut self, ready: impl FnOnce()) -> io::Result<()> {
-        self.store.watch("@introduceDomain", CAME)?;
-        self.store.watch("@releaseDomain", WENT)?;
-        self.store.watch(&xenbus::backends(), BACKENDS)?;
-        xenbus::offer(&mut self.store)?;
+    fn turn(&mut self, happened: &mut Events, patience: Option<Duration>) -> io::Result<()> {
+        // Requests of the last turn may have queued events that the
+        // descriptor does not tell of any more.
         self.follow_store()?;
-        self.finish_orphans();
-        self.take_no_more();
-        ready();
-        service::ready();
-        let mut happened = Events::with_capacity(256);
+        self.wait(happened, patience)?;
         let mut ports = Vec::new();
-        while !self.is_stopping() {
-            // Requests of the last turn may have queued events that the
-            // descriptor does not tell of any more.
-            self.follow_store()?;
-            self.wait(&mut happened)?;
-            for event in &happened {
-                self.on_readiness(event, &mut ports)?;
-            }
-            if self.requests.reopen_logs.swap(false, Ordering::AcqRel) {
-                service::reloading();
-                self.logs.reopen();
-                service::ready();
-            }
-            self.on_time(Instant::now());
-            self.turns();
-            self.hypervisor_turn();
-            self.watchdog.turn(Instant::now());
+        for event in &*happened {
+            self.on_readiness(event, &mut ports)?;
         }
-        service::stopping();
+        if self.requests.reopen_logs.swap(false, Ordering::AcqRel) {
+            service::reloading();
+            self.logs.reopen();
+            service::ready();
+        }
+        self.on_time(Instant::now());
+        self.turns();
+        self.hypervisor_turn();
+        self.watchdog.turn(Instant::now());
         Ok(())
     }
 
@@ -298,7 +321,7 @@ impl Server {
         self.sweep_doors();
     }
 
-    fn wait(&mut self, happened: &mut Events) -> io::Result<()> {
+    fn wait(&mut self, happened: &mut Events, patience: Option<Duration>) -> io::Result<()> {
         let due = self.messages.as_ref().is_some_and(Messages::is_due);
         let timeout = if self.ready.is_empty() && !due {
             let retries = self.failures.values().map(|failure| failure.again);
@@ -307,7 +330,8 @@ impl Server {
             let next = next.chain(retries).chain(looks);
             let next = next.chain(self.newcomers.next());
             let next = next.chain(self.watchdog.next()).min();
-            next.map(|at| at.saturating_duration_since(Instant::now()))
+            let next = next.map(|at| at.saturating_duration_since(Instant::now()));
+            next.into_iter().chain(patience).min()
         } else {
             Some(Duration::ZERO)
         };

@@ -65,8 +65,9 @@ impl Store {
         Client::from_stream(self.connect(domid)?)
     }
 
-    /// The connection of a client that `domid` would have.
-    pub(super) fn connect(&self, domid: DomId) -> io::Result<UnixStream> {
+    /// The connection of a client that `domid` would have, for whoever speaks
+    /// the protocol by itself.
+    pub fn connect(&self, domid: DomId) -> io::Result<UnixStream> {
         let (ours, theirs) = UnixStream::pair()?;
         self.serve(ours, domid)?;
         Ok(theirs)

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+//! What the fuzz targets do with their input: each module has a `run` that
+//! takes any bytes and panics when something does not hold. The targets in
+//! `fuzz_targets/` have libFuzzer call them; [`seeds`] is what it starts from.
+#![forbid(unsafe_code)]
+
+pub mod mmio;
+mod model;
+pub mod ring_peer;
+pub mod seeds;
+pub mod session;
+pub mod snapshot;
+pub mod trap;
+pub mod xenstore;
+
+use arbitrary::{Arbitrary, Unstructured};
+
+/// As many values as `data` gives.
+fn all<T: for<'a> Arbitrary<'a>>(data: &[u8]) -> impl Iterator<Item = T> {
+    let mut input = Unstructured::new(data);
+    std::iter::from_fn(move || {
+        if input.is_empty() {
+            return None;
+        }
+        input.arbitrary().ok()
+    })
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//! Inputs to start from, where noise does not get far: each target's by name.
+//! They are made here rather than kept as files.
+
+use vpl011::ring::fake::AtomicPage;
+use vpl011::ring::memory::RingMemory;
+use vpl011::ring::peer::RingPeer;
+use vpl011::ring::port::RingPort;
+use vpl011::trap::Width;
+use vpl011::{Access, Profile, Uart};
+
+/// The targets, each with what it starts from.
+#[must_use]
+pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    vec![
+        ("mmio", noise(2000)),
+        ("ring_peer", noise(2000)),
+        ("snapshot", snapshots()),
+        ("trap", noise(500)),
+        ("xenstore", noise(2000)),
+        ("session", noise(400)),
+        ("hvm_param", parameters()),
+    ]
+}
+
+/// Bytes of which no two stretches are alike.
+#[must_use]
+pub fn noise(length: usize) -> Vec<Vec<u8>> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..4)
+        .map(|_| std::iter::repeat_with(&mut next).take(length).collect())
+        .collect()
+}
+
+/// States that a device can be in, each with the indices of its ring.
+fn snapshots() -> Vec<Vec<u8>> {
+    /// Writes of registers that come before.
+    type Setup = &'static [(u16, u32)];
+    const SETUPS: [Setup; 4] = [
+        &[],
+        &[(0x02c, 0x70), (0x030, 0x301), (0x038, 0x7ff)],
+        &[
+            (0x02c, 0x10),
+            (0x034, 0x3f),
+            (0x038, 0x050),
+            (0x030, 0xff81),
+        ],
+        &[(0x024, 0x1234), (0x028, 0x3f), (0x048, 7), (0x020, 0xff)],
+    ];
+    let mut seeds = Vec::new();
+    for profile in [Profile::Pl011, Profile::Sbsa] {
+        for setup in SETUPS {
+            for busy in [false, true] {
+                let page = AtomicPage::new();
+                let mut uart = Uart::with_profile(profile, RingPort::new(&page));
+                for &(offset, value) in setup {
+                    let _ = uart.write(Access::new(offset, Width::Word), value);
+                }
+                if busy {
+                    let mut peer = RingPeer::new(&page);
+                    for byte in 0..2060_u32 {
+                        let _ = uart.write(Access::new(0, Width::Word), byte);
+                    }
+                    let _ = peer.put_in(&[b'i'; 200]);
+                    let _ = uart.backend_event();
+                    let _ = uart.receive_break();
+                }
+                let indices = (3072..3088).map(|at| page.load_u8(at));
+                seeds.push(uart.save().0.into_iter().chain(indices).collect());
+            }
+        }
+    }
+    seeds
+}
+
+/// The order that a toolstack keeps, and orders that it does not
+/// (hyp-shim/tests/glue/monkey.c says what a pair of bytes means).
+fn parameters() -> Vec<Vec<u8>> {
+    let page = [0, 0];
+    let port = [1, 1];
+    let finished = [10, 0];
+    let breaks = [2, 2];
+    vec![
+        [page, port, finished, breaks].concat(),
+        [port, page, page, port].concat(),
+        [finished, page, port, breaks].concat(),
+    ]
+}

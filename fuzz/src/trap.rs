@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//! Any syndrome: decoded as the Arm ARM says (`ESR_EL2`, and the ISS of a data
+//! abort), and any glance answers or does not.
+
+use hyp_shim::entry::vpl011_peek;
+use vpl011::ring::fake::AtomicPage;
+use vpl011::ring::port::RingPort;
+use vpl011::trap::{BadTrap, Direction, Width};
+use vpl011::{Access, Uart};
+
+use crate::all;
+
+/// `ESR_EL2`.EC of a data abort from a lower exception level.
+const DATA_ABORT_LOWER: u64 = 0x24;
+
+/// What the syndrome says, by its bits alone.
+fn expected(esr: u64, address: u64) -> Result<(Direction, Access), BadTrap> {
+    if esr >> 26 & 0x3f != DATA_ABORT_LOWER {
+        return Err(BadTrap::NotDataAbort);
+    }
+    if esr >> 24 & 1 == 0 {
+        return Err(BadTrap::NoSyndrome);
+    }
+    let width = match esr >> 22 & 3 {
+        0 => Width::Byte,
+        1 => Width::Half,
+        2 => Width::Word,
+        _ => return Err(BadTrap::TooWide),
+    };
+    let direction = if esr >> 6 & 1 == 0 {
+        Direction::Read
+    } else {
+        Direction::Write
+    };
+    let offset = u16::try_from(address % 4096).expect("below 4096");
+    Ok((direction, Access::new(offset, width)))
+}
+
+/// Any traps, one after the other, at one device.
+pub fn run(data: &[u8]) {
+    let page = AtomicPage::new();
+    let mut uart = Uart::new(RingPort::new(&page));
+    for (esr, address, value, glance, near) in all::<(u64, u64, u64, u64, bool)>(data) {
+        // Most syndromes are none of a data abort; half of these are.
+        let esr = if near {
+            esr & !(0x3f << 26) | DATA_ABORT_LOWER << 26
+        } else {
+            esr
+        };
+        let decoded = Access::from_esr(esr, address);
+        assert_eq!(decoded, expected(esr, address));
+        let peeked = vpl011_peek(glance, esr, address % 4096, value);
+        let Ok((direction, access)) = decoded else {
+            assert_eq!(peeked, u64::MAX, "no access, and an answer");
+            continue;
+        };
+        if peeked != u64::MAX {
+            let widest = access.width.truncate(u32::MAX);
+            assert!(peeked <= widest.into(), "{peeked:#x} of {:?}", access.width);
+        }
+        let low = u32::try_from(value & 0xffff_ffff).expect("32 bits");
+        let outcome = match direction {
+            Direction::Read => uart.read(access),
+            Direction::Write => uart.write(access, low),
+        };
+        assert_eq!(outcome.value, access.width.truncate(outcome.value));
+        assert_eq!(outcome.pending, uart.pending());
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+//! Xenstore's wire protocol, from both sides: a server that answers anything
+//! at a client of ours, and a client that sends anything to the fake server,
+//! at which others stay served.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use arbitrary::Arbitrary;
+use xen_io::DomId;
+use xen_io::fake::Machine;
+use xen_io::xenstore::Client;
+
+use crate::all;
+
+const WATCH_EVENT: u32 = 15;
+const ERROR: u32 = 16;
+
+/// What fits in a socket before anyone reads it.
+const MOST: usize = 48 << 10;
+
+/// What the other side sends.
+#[derive(Arbitrary, Debug)]
+enum Piece {
+    /// A message that answers the request, or one near it.
+    Answer(Kind, u8, Vec<u8>),
+    /// An answer that names an error.
+    Error(u8),
+    Event(Vec<u8>),
+    /// A header with that length, and fewer bytes or more.
+    Length(u32, Vec<u8>),
+    Noise(Vec<u8>),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Kind {
+    Asked,
+    Other(u32),
+}
+
+fn message(kind: u32, request: u32, length: u32, payload: &[u8]) -> Vec<u8> {
+    let header = [kind, request, 0, length].map(u32::to_ne_bytes);
+    [header.as_flattened(), payload].concat()
+}
+
+fn whole(kind: u32, request: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a short payload");
+    message(kind, request, length, payload)
+}
+
+impl Piece {
+    /// As an answer to the request of that number and kind.
+    fn bytes(&self, asked: u32, request: u32) -> Vec<u8> {
+        match self {
+            Self::Answer(Kind::Asked, near, payload) => {
+                whole(asked, request.wrapping_add(u32::from(near / 64)), payload)
+            }
+            Self::Answer(Kind::Other(kind), _, payload) => whole(*kind, request, payload),
+            Self::Error(which) => {
+                let name: &[u8] = match which % 5 {
+                    0 => b"ENOENT\0",
+                    1 => b"E2BIG\0",
+                    2 => b"EAGAIN\0",
+                    3 => b"no error\0",
+                    _ => b"",
+                };
+                whole(ERROR, request, name)
+            }
+            Self::Event(payload) => whole(WATCH_EVENT, 0, payload),
+            Self::Length(length, payload) => message(asked, request, *length, payload),
+            Self::Noise(bytes) => bytes.clone(),
+        }
+    }
+}
+
+/// The kinds of the requests that [`ask`] makes, in order.
+const ASKED: [u32; 8] = [2, 1, 22, 3, 4, 17, 6, 7];
+
+/// A client against a server that answers anything.
+fn client(data: &[u8]) {
+    let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+    let mut sent = 0;
+    for (at, piece) in all::<Piece>(data).enumerate() {
+        // One request may get several pieces, and some get none.
+        let which = at * 2 / 3;
+        let kind = ASKED[which % ASKED.len()];
+        let number = u32::try_from(which + 1).expect("few pieces");
+        let bytes = piece.bytes(kind, number);
+        sent += bytes.len();
+        if sent > MOST {
+            break;
+        }
+        theirs.write_all(&bytes).expect("room in the socket");
+    }
+    theirs.shutdown(Shutdown::Write).expect("a connection");
+    let mut client = Client::from_stream(ours).expect("a socket");
+    for _ in 0..16 {
+        if let Ok(Some(names)) = client.directory("/") {
+            assert!(names.iter().all(|name| !name.contains('\0')));
+        }
+        let _ = client.read("/a");
+        let _ = client.permissions("/a");
+        let _ = client.watch("/a", "t");
+        let _ = client.is_introduced(DomId(7));
+        let _ = client.transaction(|client| client.write("/a", "b"));
+        while let Ok(Some(event)) = client.next_event() {
+            assert!(!event.path.contains('\0'));
+        }
+    }
+}
+
+/// The fake server against a client that asks anything.
+fn server(data: &[u8]) {
+    let machine = Machine::new();
+    let domid = machine.create_domain("hostile").expect("a domain");
+    let mut stream = machine.store().connect(domid).expect("a connection");
+    let patience = Some(Duration::from_secs(10));
+    stream.set_write_timeout(patience).expect("a socket");
+    stream.set_read_timeout(patience).expect("a socket");
+    let mut number = 0;
+    let mut bytes = Vec::new();
+    for piece in all::<Piece>(data) {
+        number += 1;
+        bytes.extend(piece.bytes(ASKED[number as usize % ASKED.len()], number));
+        if bytes.len() > MOST {
+            break;
+        }
+    }
+    // A server that gives up on us closes the connection.
+    let _closed = stream.write_all(&bytes);
+    let _closed = stream.shutdown(Shutdown::Write);
+    let mut answers = Vec::new();
+    let end = stream.read_to_end(&mut answers);
+    assert!(
+        end.is_ok_and(|length| length <= 64 * MOST),
+        "answers without end"
+    );
+    let mut bystander = machine.toolstack().expect("a connection");
+    bystander.write("/tool", "x").expect("others are served");
+    assert_eq!(
+        bystander.read("/tool").expect("an answer"),
+        Some(b"x".to_vec())
+    );
+}
+
+/// Both, by the first byte.
+pub fn run(data: &[u8]) {
+    match data.split_first() {
+        Some((which, data)) if which & 1 == 0 => client(data),
+        Some((_, data)) => server(data),
+        None => {}
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+//! Every entry of the C ABI as a hypervisor calls it, on a page that another
+//! thread writes at the same time. `cargo xtask miri` runs these with every
+//! access checked.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+use hyp_shim::abi::{
+    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_STALLED, VPL011_UNSEEN, vpl011_counters,
+    vpl011_outcome, vpl011_state,
+};
+use hyp_shim::entry;
+
+const DR: u64 = 0x000;
+const FR: u64 = 0x018;
+const IMSC: u64 = 0x038;
+const MIS: u64 = 0x040;
+const RX: u16 = 1 << 4;
+const TXFF: u32 = 1 << 5;
+const TXFE: u32 = 1 << 7;
+const BE: u32 = 1 << 10;
+
+/// ESR of a data abort from below by an access of 8 << `size` bits.
+const fn esr(size: u64, write: bool) -> u64 {
+    0x24 << 26 | 1 << 24 | size << 22 | (write as u64) << 6
+}
+
+/// The page as whoever shares it has it: bytes, then words.
+#[repr(C, align(4096))]
+struct Ring {
+    input: [AtomicU8; 1024],
+    output: [AtomicU8; 2048],
+    words: [AtomicU32; 256],
+}
+
+impl Ring {
+    fn new() -> Self {
+        Self {
+            input: [const { AtomicU8::new(0) }; 1024],
+            output: [const { AtomicU8::new(0) }; 2048],
+            words: [const { AtomicU32::new(0) }; 256],
+        }
+    }
+
+    /// `in_cons`, `in_prod`, `out_cons` and `out_prod` are 0 to 3.
+    fn index(&self, which: usize) -> &AtomicU32 {
+        &self.words[which]
+    }
+}
+
+/// A device in storage of its own.
+struct Device(Box<MaybeUninit<vpl011_state>>);
+
+impl Device {
+    fn new(ring: Option<&Ring>) -> Self {
+        let mut state = Box::new(MaybeUninit::uninit());
+        let page = ring.map_or(std::ptr::null_mut(), |ring| {
+            std::ptr::from_ref(ring).cast_mut().cast::<c_void>()
+        });
+        // SAFETY: the page is all atomics, aligned, and borrowed for longer
+        // than the device is used, by the tests' order of variables.
+        unsafe { entry::vpl011_init(state.as_mut_ptr(), page, 0) };
+        Self(state)
+    }
+
+    fn access(&mut self, esr: u64, offset: u64, value: u64) -> vpl011_outcome {
+        // SAFETY: the state was initialised by `new`, and is used here alone.
+        unsafe { entry::vpl011_access(self.0.as_mut_ptr(), esr, offset, value) }
+    }
+
+    fn read(&mut self, offset: u64) -> vpl011_outcome {
+        self.access(esr(2, false), offset, 0)
+    }
+
+    fn write(&mut self, offset: u64, value: u64) -> vpl011_outcome {
+        self.access(esr(2, true), offset, value)
+    }
+
+    fn event(&mut self) -> vpl011_outcome {
+        // SAFETY: as for `access`.
+        unsafe { entry::vpl011_ring_event(self.0.as_mut_ptr()) }
+    }
+
+    fn receive(&mut self, character: u8) -> vpl011_outcome {
+        // SAFETY: as for `access`.
+        unsafe { entry::vpl011_receive(self.0.as_mut_ptr(), character) }
+    }
+
+    fn receive_break(&mut self) -> vpl011_outcome {
+        // SAFETY: as for `access`.
+        unsafe { entry::vpl011_break(self.0.as_mut_ptr()) }
+    }
+
+    fn counters(&mut self) -> vpl011_counters {
+        // SAFETY: as for `access`.
+        unsafe { entry::vpl011_counters(self.0.as_mut_ptr()) }
+    }
+}
+
+#[test]
+fn bytes_cross_a_ring() {
+    let ring = Ring::new();
+    let mut device = Device::new(Some(&ring));
+    let outcome = device.write(DR, u64::from(b'x'));
+    assert_eq!(outcome.flags, VPL011_DOORBELL);
+    assert_eq!(ring.index(3).load(Ordering::Relaxed), 1, "out_prod");
+    assert_eq!(ring.output[0].load(Ordering::Relaxed), b'x');
+    assert_eq!(device.write(IMSC, RX.into()).pending, 0);
+    ring.input[0].store(b'y', Ordering::Relaxed);
+    // The backend has taken the one byte and given another.
+    ring.index(2).store(1, Ordering::Relaxed);
+    ring.index(1).store(1, Ordering::Relaxed);
+    assert_eq!(device.event().pending, RX);
+    assert_eq!(device.read(MIS).value, RX.into());
+    assert_eq!(device.read(DR).value, u32::from(b'y'));
+    assert_eq!(ring.index(0).load(Ordering::Relaxed), 1, "in_cons");
+    let counters = device.counters();
+    assert_eq!((counters.bytes_out, counters.bytes_in), (1, 1));
+    assert_eq!((counters.doorbells, counters.resyncs), (1, 0));
+}
+
+#[test]
+fn a_full_ring_stalls_who_polls() {
+    let ring = Ring::new();
+    let mut device = Device::new(Some(&ring));
+    for _ in 0..2049 {
+        device.write(DR, 0);
+    }
+    let outcome = device.read(FR);
+    assert_eq!(outcome.flags & VPL011_STALLED, VPL011_STALLED);
+    assert_eq!(outcome.value & (TXFF | TXFE), TXFF);
+}
+
+#[test]
+fn a_byte_without_a_ring_leaves_by_its_outcome() {
+    let mut device = Device::new(None);
+    let outcome = device.write(DR, u64::from(b'z'));
+    assert_eq!((outcome.flags, outcome.output), (VPL011_OUTPUT, b'z'));
+    let outcome = device.read(FR);
+    assert_eq!((outcome.flags, outcome.output), (0, 0));
+    device.receive(b'k');
+    assert_eq!(device.read(DR).value, u32::from(b'k'));
+    device.receive_break();
+    assert_eq!(device.read(DR).value, BE);
+}
+
+#[test]
+fn what_is_no_access_is_one_to_abort() {
+    let ring = Ring::new();
+    let mut device = Device::new(Some(&ring));
+    for not_an_access in [esr(3, false), esr(2, true) & !(1 << 24), 0, u64::MAX] {
+        let outcome = device.access(not_an_access, DR, 1);
+        let abort = vpl011_outcome {
+            flags: VPL011_ABORT,
+            ..vpl011_outcome::default()
+        };
+        assert_eq!(outcome, abort);
+    }
+    assert_eq!(device.counters().bytes_out, 0);
+}
+
+#[test]
+fn a_glance_answers_what_polls_and_nothing_else() {
+    let ring = Ring::new();
+    let mut device = Device::new(Some(&ring));
+    let glance = device.read(FR).glance;
+    let flags = entry::vpl011_peek(glance, esr(2, false), FR, 0);
+    assert_eq!(flags, device.read(FR).value.into());
+    for unseen in [
+        entry::vpl011_peek(glance, esr(2, true), DR, 0),
+        entry::vpl011_peek(glance, esr(3, false), FR, 0),
+        entry::vpl011_peek(0, esr(2, false), FR, 0),
+    ] {
+        assert_eq!(unseen, VPL011_UNSEEN);
+    }
+}
+
+/// Somebody scribbles on every byte and index while the guest works: under
+/// Miri a data race would be found here.
+#[test]
+fn a_page_may_change_at_any_moment() {
+    let ring = Ring::new();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut value = 1_u32;
+            while !done.load(Ordering::Relaxed) {
+                value = value.wrapping_mul(0x0808_8405).wrapping_add(1);
+                ring.words[(value >> 8) as usize % 256].store(value, Ordering::Relaxed);
+                ring.index(value as usize % 4)
+                    .store(value >> 20, Ordering::Relaxed);
+                let [byte, ..] = value.to_le_bytes();
+                ring.input[value as usize % 1024].store(byte, Ordering::Relaxed);
+                ring.output[value as usize % 2048].store(byte, Ordering::Relaxed);
+                std::thread::yield_now();
+            }
+        });
+        let mut device = Device::new(Some(&ring));
+        for round in 0..40_u64 {
+            device.write(DR, round);
+            let outcome = device.event();
+            assert_eq!(outcome.flags & VPL011_ABORT, 0);
+            assert!(device.read(DR).value <= 0xFFF);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
