@@ -32,16 +32,13 @@ pub(crate) fn measure(
         .parent()
         .context("the image is in no folder")?
         .join("arch/arm");
-    let device = match flavour {
-        Flavour::Stock => STOCK,
-        Flavour::Ours => OURS,
-    };
+    let device = if flavour.is_hooked() { OURS } else { STOCK };
     let listing = sections(&[folder.join(device)])?;
     let (text, rodata) = (sum(&listing, ".text"), sum(&listing, ".rodata"));
     found.insert("size_text".into(), text);
     found.insert("size_rodata".into(), rodata);
     let mut all = text + rodata;
-    if flavour == Flavour::Ours {
+    if flavour.is_hooked() {
         let glue = sections(&GLUE.map(|object| folder.join(object)))?;
         all += sum(&glue, ".text") + sum(&glue, ".rodata");
         let header = steps.dirs.shim().join("include/vpl011.h");
