@@ -3,7 +3,7 @@
 //! `docs/integrations` have it: each sees all, and all of them type.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::console::{Console, Line};
 use crate::guest::Config;
 use crate::report::Report;
 use crate::scenarios::boot::QUIET;
-use crate::shell::{BOOT, SHORT, Shell};
+use crate::shell::{BOOT, Shell};
 
 const CONSERVER: &str = include_str!("../../../../docs/integrations/conserver.md");
 const SCREEN: &str = include_str!("../../../../docs/integrations/screen.md");
@@ -24,6 +24,10 @@ const WEB: &str = include_str!("../../../../docs/integrations/web.md");
 const GUEST: &str = "guest";
 /// Where the web terminal's page serves it.
 const PAGE: &str = "http://127.0.0.1:4200/";
+/// Six programs at once, on an emulated CPU that is busy elsewhere too.
+const WAIT: Duration = Duration::from_secs(60);
+/// How long to wait before pressing return again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// All of them at once on ttyAMA0, and those that need no more than a socket
 /// or a terminal on hvc0.
@@ -53,7 +57,7 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
         for (name, user) in &mut users {
             // Its first return shows that it is attached.
             if *name == "conserver" {
-                user.expect("help]", SHORT)?;
+                user.expect("help]", WAIT)?;
             }
             answered(user, name)?;
         }
@@ -61,7 +65,7 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
         for (number, name) in names.iter().enumerate() {
             users[number].1.send(&typed(name))?;
             for (other, user) in &mut users {
-                let seen = user.expect(&shown(name), SHORT);
+                let seen = user.expect(&shown(name), WAIT);
                 report.check_ok(
                     format_args!("{}: {other} sees what {name} types", line.tty()),
                     seen,
@@ -80,7 +84,7 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
         let seen = web.until(&shown("a browser"));
         report.check_ok("a browser sees what it types", seen);
         for (other, user) in &mut users {
-            let seen = user.expect(&shown("a browser"), SHORT);
+            let seen = user.expect(&shown("a browser"), WAIT);
             report.check_ok(format_args!("{other} sees what a browser types"), seen);
         }
         let log = fs::read_to_string("/var/log/conserver/guest").unwrap_or_default();
@@ -95,10 +99,10 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
 
 /// Presses return until the guest's shell answers with what `name` types.
 fn answered(user: &mut Console, name: &str) -> Result<()> {
-    let end = Instant::now() + SHORT;
+    let end = Instant::now() + WAIT;
     loop {
         user.send(&typed(&format!("new {name}")))?;
-        match user.expect(&shown(&format!("new {name}")), SHORT / 4) {
+        match user.expect(&shown(&format!("new {name}")), AGAIN) {
             Ok(_) => return Ok(()),
             Err(error) if Instant::now() > end => return Err(error),
             Err(_) => {}
@@ -157,8 +161,8 @@ struct Web {
 impl Web {
     fn open() -> Result<Self> {
         let mut page = String::new();
-        command::poll(SHORT, || {
-            let got = command::run("wget", &["-q", "-O", "-", PAGE], SHORT);
+        command::poll(WAIT, || {
+            let got = command::run("wget", &["-q", "-O", "-", PAGE], WAIT);
             page = got.and_then(command::Finished::ok).unwrap_or_default();
             !page.is_empty()
         });
@@ -174,7 +178,7 @@ impl Web {
     }
 
     fn until(&mut self, words: &str) -> Result<()> {
-        let end = Instant::now() + SHORT;
+        let end = Instant::now() + WAIT;
         while !self.shown.contains(words) {
             if Instant::now() > end {
                 bail!("no {words:?} in {:?}", self.shown);
@@ -196,7 +200,7 @@ fn post(form: &str) -> Result<Value> {
     let form = format!("width=80&height=24&{form}");
     let url = format!("{PAGE}?");
     let words = ["-q", "-O", "-", "--post-data", &form, &url];
-    let answer = command::run("wget", &words, SHORT)?.ok()?;
+    let answer = command::run("wget", &words, WAIT)?.ok()?;
     // The answer to keys may be empty.
     Ok(serde_json::from_str(&answer).unwrap_or_default())
 }
