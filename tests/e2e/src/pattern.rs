@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::console::LEAVE;
 
+/// Length of a line of [`text`], its end included.
+const LINE: usize = 80;
+
 /// How much a transfer carries: 64 KiB.
 pub(crate) const LEN: usize = 64 * 1024;
 
@@ -22,6 +25,19 @@ pub(crate) fn bytes(seed: u32, len: usize) -> Vec<u8> {
         state.to_le_bytes()[2]
     };
     (0..len).map(|_| next()).collect()
+}
+
+/// The same as consoles mostly have it: text, in lines of 80 bytes.
+#[must_use]
+pub(crate) fn text(seed: u32, len: usize) -> Vec<u8> {
+    let mut text = bytes(seed, len);
+    for (at, byte) in text.iter_mut().enumerate() {
+        *byte = match at % LINE {
+            last if last + 1 == LINE => b'\n',
+            _ => b' ' + *byte % 95,
+        };
+    }
+    text
 }
 
 /// The key that asks Linux for SysRq on hvc0: ^O.

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use crate::{daemon, pattern};
 
-/// Writes `len` bytes of the pattern of `seed` and waits until they are gone.
+/// Writes `len` bytes of the text of `seed` and waits until they are gone.
 pub fn send(tty: &str, seed: u32, len: usize) -> Result<()> {
     let mut terminal = open(tty)?;
-    let bytes = pattern::bytes(seed, len);
+    let bytes = pattern::text(seed, len);
     timed(|| {
         terminal.write_all(&bytes)?;
         tcdrain(&terminal)?;

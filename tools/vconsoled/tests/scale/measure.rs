@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use xen_io::fake::Machine;
@@ -47,7 +46,7 @@ pub(crate) fn run(guests: usize, full: bool) -> Figures {
     everyone_talks(&daemon, &mut seats, &mut figures);
     figures.insert("open_files", daemon.files());
     latency(&mut seats, if full { 1000 } else { 50 }, &mut figures);
-    one_floods(&mut seats, if full { 5 } else { 1 }, &mut figures);
+    one_floods(&daemon, &mut seats, if full { 5 } else { 1 }, &mut figures);
     idle(&daemon, if full { 10 } else { 2 }, &mut figures);
     figures.insert("rss_mib", daemon.resident());
     figures.insert("rss_peak_mib", daemon.peak());
@@ -113,18 +112,23 @@ fn ping(seat: &mut Seat) -> Duration {
     started.elapsed()
 }
 
-/// The first guest prints as fast as it can on both of its consoles.
-fn one_floods(seats: &mut [Seat], seconds: u64, figures: &mut Figures) {
+/// The first guest prints as fast as it can on both of its consoles. What a
+/// byte of another waits for is told in time, which on a busy machine is other
+/// processes' as well, in processor time of the daemon, and in bytes of the
+/// first guest that come to its viewers meanwhile.
+fn one_floods(daemon: &Daemon, seats: &mut [Seat], seconds: u64, figures: &mut Figures) {
     let (noisy, calm) = seats.split_at_mut(2);
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = &AtomicBool::new(false);
+    let shown = &AtomicU64::new(0);
     std::thread::scope(|scope| {
         let floods: Vec<_> = noisy
             .iter_mut()
             .map(|seat| {
-                let stop = Arc::clone(&stop);
                 scope.spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        if seat.send(2048) + seat.look() == 0 {
+                        let seen = seat.look();
+                        shown.fetch_add(seen, Ordering::Relaxed);
+                        if seat.send(2048) + seen == 0 {
                             std::thread::yield_now();
                         }
                     }
@@ -137,10 +141,13 @@ fn one_floods(seats: &mut [Seat], seconds: u64, figures: &mut Figures) {
             .collect();
         let until = Instant::now() + Duration::from_secs(seconds);
         let mut rounds = 0;
-        let mut times = Vec::new();
+        let (mut times, mut work, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
         while Instant::now() < until {
             let at = rounds * 7919 % calm.len();
+            let before = (daemon.cpu(), shown.load(Ordering::Relaxed));
             times.push(ping(&mut calm[at]));
+            work.push(daemon.cpu().saturating_sub(before.0));
+            bytes.push(shown.load(Ordering::Relaxed) - before.1);
             rounds += 1;
         }
         stop.store(true, Ordering::Relaxed);
@@ -148,6 +155,15 @@ fn one_floods(seats: &mut [Seat], seconds: u64, figures: &mut Figures) {
         figures.insert("beside_noise_median_us", median);
         figures.insert("beside_noise_p99_us", p99);
         figures.insert("beside_noise_worst_us", worst);
+        let [_, p99, worst] = spread(work);
+        figures.insert("beside_noise_p99_cpu_us", p99);
+        figures.insert("beside_noise_worst_cpu_us", worst);
+        bytes.sort_unstable();
+        figures.insert(
+            "beside_noise_p99_bytes",
+            bytes[bytes.len() * 99 / 100] as f64,
+        );
+        figures.insert("beside_noise_worst_bytes", bytes[bytes.len() - 1] as f64);
         for flood in floods {
             flood.join().expect("a guest");
         }

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use vconsoled::config::{Filter, Logs};
 use vconsoled::{Config, Server};
@@ -105,6 +107,13 @@ impl Daemon {
             .map(|field| field.parse::<f64>().expect("ticks"))
             .sum();
         ticks / TICKS
+    }
+
+    /// The same without a tick's grain.
+    pub(crate) fn cpu(&self) -> Duration {
+        let pid = Pid::from_raw(self.0.id().cast_signed());
+        let clock = clock_getcpuclockid(pid).expect("its clock");
+        clock.now().expect("its time").into()
     }
 
     /// How often one of its threads was woken.

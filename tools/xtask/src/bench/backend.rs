@@ -34,7 +34,7 @@ type Line = (&'static str, &'static str, &'static str, Option<f64>);
 /// MiB for a thousand guests; fewer have no goal.
 const RESIDENT: f64 = 48.0;
 
-const LINES: [Line; 15] = [
+const LINES: [Line; 19] = [
     ("start_s", "until all are served", "s", None),
     (
         "throughput_mib_a_second",
@@ -58,6 +58,25 @@ const LINES: [Line; 15] = [
         Some(10_000.0),
     ),
     ("beside_noise_worst_us", "the same, worst", "us", None),
+    (
+        "beside_noise_p99_cpu_us",
+        "daemon's own work in that time, 99 of 100",
+        "us",
+        None,
+    ),
+    (
+        "beside_noise_worst_cpu_us",
+        "the same, worst",
+        "us",
+        Some(10_000.0),
+    ),
+    (
+        "beside_noise_p99_bytes",
+        "the flood's bytes in that time, 99 of 100",
+        "",
+        None,
+    ),
+    ("beside_noise_worst_bytes", "the same, worst", "", None),
     (
         "idle_cpu_percent",
         "processor time when idle",
@@ -121,7 +140,7 @@ impl Backend {
                     format!("MISSED, at most {goal}")
                 }
             };
-            println!("{title:<38}{value:>12.1} {unit:<9} {goal}");
+            println!("{title:<42}{value:>12.1} {unit:<9} {goal}");
         }
         if let Some(path) = &self.json {
             let summary = json!({"version": 1, "backend": found});

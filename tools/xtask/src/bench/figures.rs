@@ -146,6 +146,12 @@ pub(crate) const FIGURES: &[Figure] = &[
         &[Goal::Stock(0.6)],
     ),
     figure(
+        "silent_boot",
+        "the same boot, nothing printed",
+        Unit::Milliseconds,
+        &[],
+    ),
+    figure(
         "paste_64k",
         "64 KiB pasted into ttyAMA0",
         Unit::Milliseconds,
