@@ -234,6 +234,15 @@ impl Figure {
         (!limits.is_empty()).then(|| limits.iter().all(|limit| value <= *limit))
     }
 
+    /// What ours must not exceed, if anything.
+    pub(crate) fn goal(&self, stock: &Found) -> Option<f64> {
+        let limits = self
+            .goals
+            .iter()
+            .filter_map(|goal| self.limit(*goal, stock));
+        limits.reduce(f64::min)
+    }
+
     /// A goal as a value.
     fn limit(&self, goal: Goal, stock: &Found) -> Option<f64> {
         match goal {
@@ -252,11 +261,7 @@ impl Figure {
             (Some(our), Some(theirs)) if *theirs > 0.0 => format!("{:.2}", our / theirs),
             _ => "-".into(),
         };
-        let limit = self
-            .goals
-            .iter()
-            .filter_map(|goal| self.limit(*goal, stock))
-            .reduce(f64::min);
+        let limit = self.goal(stock);
         let met = match self.met(stock, ours) {
             Some(true) => "met",
             Some(false) => "MISSED",

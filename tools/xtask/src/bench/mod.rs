@@ -7,6 +7,7 @@ mod breakdown;
 mod core;
 mod figures;
 mod gdb;
+mod plot;
 mod size;
 mod xen;
 

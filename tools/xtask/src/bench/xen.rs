@@ -3,7 +3,7 @@
 //! is run twice: figures that differ between the runs are no figures.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
@@ -27,6 +27,12 @@ pub(crate) struct Xen {
     /// Write every figure to a file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draw the table as bar charts (SVG) into a folder
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
+    /// Take the figures of an earlier run from the file that it wrote
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "json", "once"])]
+    from: Option<PathBuf>,
     /// Run each machine once, without looking whether figures repeat
     #[arg(long)]
     once: bool,
@@ -35,6 +41,33 @@ pub(crate) struct Xen {
 impl Xen {
     /// Measures and prints the table. Whether every goal is met.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
+        let (stock, ours) = match &self.from {
+            Some(path) => read(path)?,
+            None => self.measure(steps)?,
+        };
+        let figures: Vec<&Figure> = FIGURES
+            .iter()
+            .filter(|figure| ours.contains_key(figure.key))
+            .collect();
+        println!();
+        print!("{}", super::figures::table(&figures, &stock, &ours));
+        if let Some(path) = &self.json {
+            let summary = json!({"version": 1, "stock": stock, "ours": ours});
+            write(path, format!("{summary:#}\n"))?;
+        }
+        if let Some(dir) = &self.plot {
+            super::plot::draw(dir, &figures, &stock, &ours)?;
+        }
+        let missed = figures
+            .iter()
+            .filter(|figure| figure.met(&stock, &ours) == Some(false))
+            .count();
+        println!("{} figures, {missed} goals missed", figures.len());
+        Ok(missed == 0)
+    }
+
+    /// What stock's machine and ours found.
+    fn measure(&self, steps: &Steps) -> Result<(Found, Found)> {
         let names = self.chosen()?;
         let packages = Packages::read();
         host::prepare(steps, &packages)?;
@@ -59,24 +92,7 @@ impl Xen {
             first.append(&mut sizes);
             Ok(first)
         };
-        let stock = measure(Flavour::Stock)?;
-        let ours = measure(Flavour::Ours)?;
-        let figures: Vec<&Figure> = FIGURES
-            .iter()
-            .filter(|figure| ours.contains_key(figure.key))
-            .collect();
-        println!();
-        print!("{}", super::figures::table(&figures, &stock, &ours));
-        if let Some(path) = &self.json {
-            let summary = json!({"version": 1, "stock": stock, "ours": ours});
-            write(path, format!("{summary:#}\n"))?;
-        }
-        let missed = figures
-            .iter()
-            .filter(|figure| figure.met(&stock, &ours) == Some(false))
-            .count();
-        println!("{} figures, {missed} goals missed", figures.len());
-        Ok(missed == 0)
+        Ok((measure(Flavour::Stock)?, measure(Flavour::Ours)?))
     }
 
     /// The measurements that were asked for.
@@ -97,6 +113,21 @@ impl Xen {
 
 fn task<'a>(names: &'a [&'a str]) -> Task<'a> {
     Task { names, soak: false }
+}
+
+/// The figures that [`Xen::run`] wrote to a file.
+fn read(path: &Path) -> Result<(Found, Found)> {
+    let about = || format!("reading {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(about)?;
+    let summary: Summary = serde_json::from_str(&text).with_context(about)?;
+    Ok((summary.stock, summary.ours))
+}
+
+/// Such a file.
+#[derive(serde::Deserialize)]
+struct Summary {
+    stock: Found,
+    ours: Found,
 }
 
 /// Runs one machine and gives what it found, by figure.
