@@ -92,6 +92,7 @@ fn chart(title: &str, rows: &[Row], logarithmic: bool) -> Result<String, Box<dyn
                 ("sans-serif", 18),
             )
             .margin(12)
+            .margin_right(56)
             .x_label_area_size(32)
             .y_label_area_size(NAMES);
         if logarithmic {
