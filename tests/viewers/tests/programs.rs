@@ -153,8 +153,7 @@ fn conserver() {
     session.wait();
     let log = std::fs::read_to_string(dir.join("guest")).unwrap();
     assert!(log.contains("echo: by conserver"), "{log}");
-    server.signal(rustix::process::Signal::TERM);
-    drop(server);
+    stop(server);
     end(&host);
     guest.join().unwrap();
 }
@@ -231,9 +230,7 @@ fn conserver_of_many_hosts() {
     user.write(b"\x05c.");
     session.wait();
     other.join().unwrap();
-    for server in servers {
-        server.signal(rustix::process::Signal::TERM);
-    }
+    servers.into_iter().for_each(stop);
     end(&host);
     guest.join().unwrap();
 }
@@ -287,10 +284,15 @@ fn shellinabox() {
     let keys = "66726F6D20612062726F777365720D";
     post(port, &format!("{size}&session={session}&keys={keys}"));
     until("echo: from a browser");
-    server.signal(rustix::process::Signal::TERM);
-    drop(server);
+    stop(server);
     end(&host);
     guest.join().unwrap();
+}
+
+/// Ends a server in order, with the processes that it started.
+fn stop(mut server: Program) {
+    server.signal(rustix::process::Signal::TERM);
+    server.wait();
 }
 
 /// Says what to do where a program is not there.
