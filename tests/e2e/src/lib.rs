@@ -10,7 +10,11 @@
 //!
 //! # What the images hold
 //!
-//! dom0, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
+//! Every dom0: `/usr/bin/e2e`, our `xl`, `/guest/Image`,
+//! `/guest/guest.cpio.gz`. The one that systemd runs: `/guest/vconsoled.deb`,
+//! which is not installed, and socat.
+//!
+//! The plain one, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
 //! --log=guest` running, `/guest/Image`, `/guest/guest.cpio.gz`,
 //! `/guest/monitor.bin` (the bare-metal guest: `make -C tests/guests`),
 //! `/guest/u-boot.bin` and the images of `tests/firmware`.
@@ -88,6 +92,18 @@ pub struct Machine {
     pub cpus: u8,
     /// Which hypervisor is booted.
     pub hypervisor: Hypervisor,
+    /// What dom0 is.
+    pub dom0: Dom0,
+}
+
+/// The system that dom0 is.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dom0 {
+    /// A shell script and what it starts: up in an instant.
+    Plain,
+    /// A small Debian that systemd runs and dpkg installs packages in.
+    Systemd,
 }
 
 /// The hypervisor a scenario is about.
@@ -110,6 +126,7 @@ impl Machine {
         gic: 3,
         cpus: 2,
         hypervisor: Hypervisor::Ours,
+        dom0: Dom0::Plain,
     };
 }
 
@@ -169,7 +186,7 @@ mod tests {
         let json = serde_json::to_value(scenario("demo").unwrap()).unwrap();
         assert_eq!(
             json["needs"],
-            serde_json::json!({"gic": 3, "cpus": 2, "hypervisor": "ours"})
+            serde_json::json!({"gic": 3, "cpus": 2, "hypervisor": "ours", "dom0": "plain"})
         );
     }
 }

@@ -15,6 +15,7 @@ pub(crate) struct Packages {
     #[serde(rename = "u-boot")]
     pub(crate) u_boot: Source,
     pub(crate) sysroot: List,
+    pub(crate) systemd: List,
     pub(crate) kernel: Kernel,
 }
 

@@ -18,7 +18,7 @@ use crate::outside::{self, Outside};
 use crate::packages::Packages;
 use crate::progress::Progress;
 use crate::step::{Steps, tail};
-use crate::xen::{self, Flavour};
+use crate::xen::{self, Built, Flavour};
 
 /// From power-on to the agent's first word, on a busy machine.
 const BOOT: Duration = Duration::from_secs(180);
@@ -125,7 +125,7 @@ pub(crate) struct Bench<'a> {
     steps: &'a Steps,
     packages: Packages,
     dom0: Dom0,
-    hypervisor: PathBuf,
+    built: Built,
     soak: bool,
 }
 
@@ -140,7 +140,7 @@ impl<'a> Bench<'a> {
             steps,
             packages,
             dom0,
-            hypervisor: built.hypervisor,
+            built,
             soak: false,
         })
     }
@@ -186,7 +186,7 @@ impl<'a> Bench<'a> {
     ) -> Result<(Machine, PathBuf)> {
         let hypervisor = match flavour(needs.hypervisor) {
             // It is built with everything else.
-            Flavour::Ours => self.hypervisor.clone(),
+            Flavour::Ours => self.built.hypervisor.clone(),
             other => xen::hypervisor(self.steps, &self.packages, other)?,
         };
         let spec = Spec {
@@ -198,7 +198,14 @@ impl<'a> Bench<'a> {
             guest,
         };
         let log = self.steps.dirs.log(name);
-        Ok((Machine::start(&spec, &self.dom0, &log)?, log))
+        let machine = match needs.dom0 {
+            e2e::Dom0::Plain => Machine::start(&spec, &self.dom0, &log)?,
+            e2e::Dom0::Systemd => {
+                let dom0 = Dom0::with_systemd(self.steps, &self.packages, &self.built)?;
+                Machine::start(&spec, &dom0, &log)?
+            }
+        };
+        Ok((machine, log))
     }
 
     /// Runs scenarios and says a line on each.
@@ -234,7 +241,11 @@ impl<'a> Bench<'a> {
     /// least one outcome.
     fn run_group(&self, needs: e2e::Machine, scenarios: &[&Scenario]) -> Result<Vec<Outcome>> {
         let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
-        let label = flavour(needs.hypervisor).step(&format!("boot GICv{}", needs.gic));
+        let system = match needs.dom0 {
+            e2e::Dom0::Plain => "",
+            e2e::Dom0::Systemd => " systemd",
+        };
+        let label = flavour(needs.hypervisor).step(&format!("boot GICv{}{system}", needs.gic));
         let log = format!(
             "machine-gicv{}-{}-{}",
             needs.gic,

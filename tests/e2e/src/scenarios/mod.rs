@@ -18,11 +18,12 @@ mod private;
 mod programs;
 mod restart;
 mod serial;
+mod systemd;
 mod transfer;
 mod u_boot;
 mod upkeep;
 
-use crate::{Hypervisor, Machine, Scenario};
+use crate::{Dom0, Hypervisor, Machine, Scenario};
 
 /// Seconds for a scenario of one or two guests, on a machine that is busy with
 /// other things too.
@@ -333,6 +334,16 @@ pub(crate) const ALL: &[Scenario] = &[
         },
         limit: LIMIT,
         run: builds::new_vgic,
+    },
+    Scenario {
+        name: "systemd",
+        about: "the package under Debian's dpkg, systemd and journald: restarted, killed, upgraded",
+        needs: Machine {
+            dom0: Dom0::Systemd,
+            ..Machine::DEFAULT
+        },
+        limit: 4 * LIMIT,
+        run: systemd::systemd,
     },
     Scenario {
         name: "gicv2",

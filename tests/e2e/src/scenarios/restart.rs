@@ -168,17 +168,25 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
 /// Whether a log holds every line once, in order and with nothing between them
 /// but what the kernel has to say, and what it holds.
 fn counted(log: &str, lines: usize) -> (bool, String) {
-    let counting = log.find("count 1.").map_or("", |start| &log[start..]);
-    let end = counting.find(ALL).unwrap_or(counting.len());
+    match counting(log, ALL) {
+        Ok(seen) => (seen == lines, format!("{seen} of {lines} lines")),
+        Err(why) => (false, why),
+    }
+}
+
+/// How far a text counts until it says `end`, where it holds every line once.
+pub(super) fn counting(text: &str, end: &str) -> std::result::Result<usize, String> {
+    let counting = text.find("count 1.").map_or("", |start| &text[start..]);
+    let end = counting.find(end).unwrap_or(counting.len());
     let mut seen = 0;
     for line in counting[..end].lines().map(str::trim_end) {
         if line == format!("count {}.", seen + 1) {
             seen += 1;
         } else if !line.is_empty() && !line.starts_with('[') {
-            return (false, format!("after line {seen} comes {line:?}"));
+            return Err(format!("after line {seen} comes {line:?}"));
         }
     }
-    (seen == lines, format!("{seen} of {lines} lines"))
+    Ok(seen)
 }
 
 #[cfg(test)]

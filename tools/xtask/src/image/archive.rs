@@ -31,7 +31,12 @@ enum Entry {
 #[derive(Default)]
 pub(crate) struct Archive {
     entries: BTreeMap<String, Entry>,
+    /// Whether [`MERGED`] are links.
+    merged: bool,
 }
+
+/// Folders that a system of today has under /usr.
+const MERGED: [&str; 3] = ["/bin", "/lib", "/sbin"];
 
 impl Archive {
     /// An archive with the folders that every system has, and the device that
@@ -47,8 +52,33 @@ impl Archive {
         archive
     }
 
+    /// The same for a system whose programs and libraries are all under /usr.
+    pub(crate) fn merged() -> Self {
+        let mut archive = Self::new();
+        for folder in MERGED {
+            archive.folder(&format!("/usr{folder}"));
+            archive.link(folder, &format!("usr{folder}"));
+        }
+        archive.merged = true;
+        archive
+    }
+
+    /// Where a path's entry really stands.
+    fn place(&self, path: &str) -> String {
+        let moved = |folder: &str| {
+            path.strip_prefix(folder)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        if self.merged && MERGED.into_iter().any(moved) {
+            format!("/usr{path}")
+        } else {
+            path.to_owned()
+        }
+    }
+
     /// Adds a folder and those above it.
     pub(crate) fn folder(&mut self, path: &str) {
+        let path = &self.place(path);
         let mut at = 0;
         while let Some(slash) = path[at + 1..].find('/') {
             at += 1 + slash;
@@ -96,11 +126,20 @@ impl Archive {
 
     /// Adds all that is below a folder of this machine, as it is.
     pub(crate) fn tree(&mut self, from: &Path) -> Result<()> {
+        self.some_of(from, |_| true)
+    }
+
+    /// Adds what is `wanted`, by its path in the archive, of all that is below
+    /// a folder of this machine.
+    pub(crate) fn some_of(&mut self, from: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
         let mut files = Vec::new();
         package::list(from, &mut files)?;
         for file in files {
             let path = Path::new("/").join(file.strip_prefix(from)?);
             let path = path.to_str().context("a path that is no text")?;
+            if !wanted(path) {
+                continue;
+            }
             let metadata = fs::symlink_metadata(&file)?;
             if metadata.is_symlink() {
                 let to = fs::read_link(&file)?;
@@ -114,9 +153,11 @@ impl Archive {
         Ok(())
     }
 
-    /// Adds a symbolic link.
+    /// Adds a symbolic link, unless that is where it leads.
     pub(crate) fn link(&mut self, path: &str, to: &str) {
-        self.add(path, Entry::Link(to.to_owned()));
+        if self.place(path) != to {
+            self.add(path, Entry::Link(to.to_owned()));
+        }
     }
 
     /// The programs and libraries in the archive, for a look at what they need.
@@ -151,6 +192,7 @@ impl Archive {
     }
 
     fn add(&mut self, path: &str, entry: Entry) {
+        let path = &self.place(path);
         if let Some((folder, _)) = path.rsplit_once('/')
             && !folder.is_empty()
         {
@@ -163,6 +205,21 @@ impl Archive {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_programs_are_under_usr_where_folders_are_merged() {
+        let mut archive = Archive::merged();
+        archive.script("/bin/x", "");
+        archive.text("/library", "");
+        archive.link("/lib/y", "/usr/lib/y");
+        assert!(archive.entries.contains_key("/usr/bin/x"));
+        assert!(archive.entries.contains_key("/library"));
+        assert!(matches!(archive.entries["/bin"], Entry::Link(_)));
+        assert!(
+            !archive.entries.contains_key("/usr/lib/y"),
+            "it leads to itself"
+        );
+    }
 
     #[test]
     fn an_archive_holds_the_folders_above_each_file_first() {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::archive::Archive;
-use super::{Firmware, Kernel, guest, libraries, programs, u_boot};
+use super::{Firmware, Kernel, guest, libraries, programs, systemd, u_boot};
 use crate::package::{self, Package};
 use crate::packages::Packages;
 use crate::programs as others;
@@ -140,32 +140,54 @@ impl Dom0 {
     }
 }
 
+impl Dom0 {
+    /// Makes the initramfs of a dom0 that Debian's systemd runs. Our package is
+    /// in it, but not installed.
+    pub(crate) fn with_systemd(steps: &Steps, packages: &Packages, built: &Built) -> Result<Self> {
+        let kernel = Kernel::fetch(steps, packages)?;
+        let sysroot = sysroot::make(steps, packages)?;
+        let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
+        let package = package::make(steps)?;
+        let system = systemd::fetch(steps, packages)?;
+        let initrd = steps.dirs.machine("4.17-systemd.cpio");
+        let key = Key::default()
+            .text(&built.toolstack)
+            .text(&package.key)
+            .text(guest_key)
+            .text(&system.key);
+        steps.run("dom0 image with systemd", key, &[&initrd], |cx| {
+            let mut archive = Archive::merged();
+            system.add(&mut archive)?;
+            add_xen(cx, &mut archive, &kernel, built)?;
+            add_client(&mut archive);
+            archive.file("/guest/vconsoled.deb", &package.file)?;
+            archive.file("/guest/guest.cpio.gz", &guest)?;
+            let roots = [system.root.clone(), cx.dirs.sysroot()];
+            let folders = [
+                vec![system.root.join("usr/lib/aarch64-linux-gnu/systemd")],
+                library_folders(built, &roots)?,
+            ];
+            libraries::add(&mut archive, &folders.concat())?;
+            let size = archive.write(&initrd)?;
+            Ok(format!("made, {} KiB", size >> 10))
+        })?;
+        Ok(Self {
+            kernel: kernel.image,
+            initrd,
+            guest,
+        })
+    }
+}
+
 /// The image's file; a version's dot begins no extension.
 fn file_name(flavour: Flavour) -> String {
     format!("{}.cpio", flavour.tree())
 }
 
 fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -> Result<Archive> {
-    let sysroot = cx.dirs.sysroot();
     let mut archive = Archive::new();
     archive.script("/init", INIT);
-    archive.text("/etc/hostname", "dom0\n");
-    archive.text("/etc/xen/xl.conf", "autoballoon = \"off\"\n");
-    archive.file("/bin/busybox", &sysroot.join("bin/busybox"))?;
-    kernel.add_modules(&mut archive, &MODULES)?;
-
-    for (to, from) in [
-        ("/usr/sbin/xl", XL),
-        ("/usr/sbin/xenstored", XENSTORED),
-        ("/usr/sbin/xen-init-dom0", INIT_DOM0),
-        ("/usr/bin/xenstore", XENSTORE),
-    ] {
-        archive.file(to, &built.tree.join(from))?;
-    }
-    for client in XENSTORE_CLIENTS {
-        archive.link(&format!("/usr/bin/{client}"), "xenstore");
-    }
-    archive.file("/usr/bin/e2e", &programs::path(cx.dirs, "e2e"))?;
+    add_xen(cx, &mut archive, kernel, built)?;
     let others = others::for_dom0(cx.dirs);
     if let Some(package) = package {
         for path in PROGRAMS.iter().chain(TERMINALS) {
@@ -180,29 +202,61 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -
         let (users, groups) = users_of(&users);
         archive.text("/etc/passwd", &users);
         archive.text("/etc/group", &groups);
-        // Where the xl that we built looks for the client.
-        archive.link("/usr/lib/xen/bin/xenconsole", "/usr/bin/vconsole");
+        add_client(&mut archive);
     } else {
         archive.file("/usr/sbin/xenconsoled", &built.tree.join(XENCONSOLED))?;
         archive.file("/usr/lib/xen/bin/xenconsole", &built.tree.join(XENCONSOLE))?;
     }
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(built.tree.join("tools/libs"))? {
-        folders.push(entry?.path());
-    }
-    for root in [&sysroot, &others] {
-        let libraries = ["usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu", "lib"];
-        folders.extend(libraries.map(|dir| root.join(dir)));
-    }
-    libraries::add(&mut archive, &folders)?;
+    let roots = [cx.dirs.sysroot(), others];
+    libraries::add(&mut archive, &library_folders(built, &roots)?)?;
 
-    archive.file("/guest/Image", &kernel.image)?;
     let uart = match package {
         Some(_) => "pl011 = 1\nextra = \"console=hvc0 console=ttyAMA0\"\n",
         None => "vuart = \"sbsa_uart\"\nextra = \"console=hvc0 console=ttyAMA0\"\n",
     };
     archive.text("/guest/guest.cfg", &format!("{GUEST}{uart}"));
     Ok(archive)
+}
+
+/// Adds what makes a system domain 0, but for the console daemon, and what
+/// runs scenarios in it.
+fn add_xen(cx: &Cx, archive: &mut Archive, kernel: &Kernel, built: &Built) -> Result<()> {
+    archive.text("/etc/hostname", "dom0\n");
+    archive.text("/etc/xen/xl.conf", "autoballoon = \"off\"\n");
+    archive.file("/bin/busybox", &cx.dirs.sysroot().join("bin/busybox"))?;
+    kernel.add_modules(archive, &MODULES)?;
+    for (to, from) in [
+        ("/usr/sbin/xl", XL),
+        ("/usr/sbin/xenstored", XENSTORED),
+        ("/usr/sbin/xen-init-dom0", INIT_DOM0),
+        ("/usr/bin/xenstore", XENSTORE),
+    ] {
+        archive.file(to, &built.tree.join(from))?;
+    }
+    for client in XENSTORE_CLIENTS {
+        archive.link(&format!("/usr/bin/{client}"), "xenstore");
+    }
+    archive.file("/usr/bin/e2e", &programs::path(cx.dirs, "e2e"))?;
+    archive.file("/guest/Image", &kernel.image)
+}
+
+/// Puts our client where the xl that we built looks for one.
+fn add_client(archive: &mut Archive) {
+    archive.link("/usr/lib/xen/bin/xenconsole", "/usr/bin/vconsole");
+}
+
+/// Where the toolstack's libraries are, and, in these roots, those that they
+/// and other programs need.
+fn library_folders(built: &Built, roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(built.tree.join("tools/libs"))? {
+        folders.push(entry?.path());
+    }
+    for root in roots {
+        let libraries = ["usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu", "lib"];
+        folders.extend(libraries.map(|dir| root.join(dir)));
+    }
+    Ok(folders)
 }
 
 /// Who shellinabox is when it needs to be nobody in particular.

@@ -8,6 +8,7 @@ mod guest;
 mod kernel;
 mod libraries;
 pub(crate) mod programs;
+mod systemd;
 mod u_boot;
 
 pub(crate) use self::dom0::Dom0;
