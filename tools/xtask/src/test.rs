@@ -120,7 +120,7 @@ impl Options {
             count.add(single("conformance", || result));
         }
         if !self.fast {
-            let chosen = Chosen::all();
+            let chosen = Chosen::whole();
             match Bench::prepare(steps).and_then(|bench| bench.run(&chosen)) {
                 Ok(outcomes) => {
                     for outcome in outcomes {
