@@ -96,6 +96,22 @@ impl Daemon {
         Ok(Self { pid, command })
     }
 
+    /// The same but for what it logs.
+    pub(crate) fn logging(&self, what: &str) -> Self {
+        let option = format!("--log={what}");
+        let with = |word: &String| {
+            if word.starts_with("--log=") {
+                option.clone()
+            } else {
+                word.clone()
+            }
+        };
+        Self {
+            pid: self.pid,
+            command: self.command.iter().map(with).collect(),
+        }
+    }
+
     /// Sends a signal and waits until the process is gone.
     pub(crate) fn end(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.pid)

@@ -271,15 +271,18 @@ impl Drop for Stopped {
 /// A small file system for the logs, under a daemon that knows no other.
 struct SmallDisk {
     at: &'static str,
+    /// The daemon of the large one.
+    daemon: Daemon,
 }
 
 impl SmallDisk {
     fn mount() -> Result<Self> {
         let daemon = Daemon::running()?;
         daemon.end(Signal::TERM)?;
-        let disk = Self { at: LOGS };
+        let disk = Self { at: LOGS, daemon };
         disk.mounted("size=96k,mode=0755", &["-t", "tmpfs", "none"])?;
-        daemon.start_again()?;
+        // What Xen says meanwhile is left for its own log.
+        disk.daemon.logging("guest").start_again()?;
         Ok(disk)
     }
 
@@ -296,13 +299,8 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // What is left undone fails the scenarios that follow.
-        let again = Daemon::running().and_then(|daemon| {
-            daemon.end(Signal::TERM)?;
-            Ok(daemon)
-        });
+        let _ = Daemon::running().and_then(|daemon| daemon.end(Signal::TERM));
         let _ = command::run("umount", &[self.at], SHORT);
-        if let Ok(daemon) = again {
-            let _ = daemon.start_again();
-        }
+        let _ = self.daemon.start_again();
     }
 }
