@@ -70,19 +70,10 @@ impl Chosen {
         }
     }
 
-    /// What a whole run takes: all but the one that takes minutes for systemd
-    /// and dpkg on a busy machine, which is run by name.
-    pub(crate) fn whole() -> Self {
-        let mut chosen = Self::all();
-        let plain = |scenario: &&Scenario| scenario.needs.dom0 == e2e::Dom0::Plain;
-        chosen.inside.retain(plain);
-        chosen
-    }
-
-    /// The scenarios of these names; a whole run if there are no names.
+    /// The scenarios of these names; all if there are no names.
     pub(crate) fn named(names: &[String]) -> Result<Self> {
         if names.is_empty() {
-            return Ok(Self::whole());
+            return Ok(Self::all());
         }
         let mut chosen = Self::all();
         let known: Vec<&str> = chosen.list().map(|(name, _)| name).collect();
@@ -395,7 +386,7 @@ mod tests {
         let chosen = named(&["dom0less", "gicv2", "demo"]).unwrap();
         assert_eq!(chosen, ["demo", "gicv2", "dom0less"]);
         let all = named(&[]).unwrap();
-        assert_eq!(all.len(), e2e::scenarios().len() - 1 + outside::ALL.len());
+        assert_eq!(all.len(), e2e::scenarios().len() + outside::ALL.len());
         let error = named(&["nonesuch"]).unwrap_err().to_string();
         assert!(
             error.contains("nonesuch") && error.contains("--list"),

@@ -120,7 +120,7 @@ impl Options {
             count.add(single("conformance", || result));
         }
         if !self.fast {
-            let chosen = Chosen::whole();
+            let chosen = Chosen::all();
             match Bench::prepare(steps).and_then(|bench| bench.run(&chosen)) {
                 Ok(outcomes) => {
                     for outcome in outcomes {
