@@ -227,9 +227,15 @@ impl<'a> Bench<'a> {
         }
         let mut outcomes = Vec::new();
         for (needs, mut left) in groups {
+            let mut again = true;
             // A machine that dies takes one scenario with it, not the rest.
             while !left.is_empty() {
-                let done = self.run_group(needs, &left)?;
+                let mut done = self.run_group(needs, &left)?;
+                if again && done.last().is_some_and(has_stalled) {
+                    println!("    its scenario is run once more, on a new machine");
+                    again = false;
+                    done.pop();
+                }
                 left.drain(..done.len().min(left.len()));
                 outcomes.extend(done);
             }
@@ -291,6 +297,7 @@ impl Task<'_> {
 /// run them all or one of them has ended it. Returns at least one outcome.
 pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task) -> Vec<Outcome> {
     let mut complaints = String::new();
+    let mut stall = Stall::default();
     let mut outcomes = Vec::new();
     let mut progress = Some(Progress::start(label));
     let mut deadline = Instant::now() + BOOT;
@@ -301,7 +308,11 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
             Err(error) => break error.to_string(),
         };
         match output {
-            Output::Console(_) => {}
+            Output::Console(bytes) => {
+                if stall.seen_in(&bytes) {
+                    break STALLED.to_owned();
+                }
+            }
             Output::Complaint(line) => {
                 complaints.push_str(&line);
                 complaints.push('\n');
@@ -328,6 +339,7 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
     if let Some(progress) = progress.take() {
         progress.finish("FAILED");
     }
+    let stalled = why == STALLED;
     let detail = format!(
         "{why}; the end of {}:\n{}\n{complaints}",
         log.display(),
@@ -336,7 +348,7 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
     println!("    FAILED {detail}");
     if let Some(unfinished) = task.names.get(outcomes.len()) {
         let check = Check {
-            id: "the machine runs".into(),
+            id: if stalled { STALLED } else { "the machine runs" }.into(),
             pass: false,
             detail,
         };
@@ -348,6 +360,37 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
         ));
     }
     outcomes
+}
+
+/// What became of a machine in which a vCPU of dom0 waits for a timer that Xen
+/// has not armed. Seen with Xen 4.17 under QEMU; docs/testing.md tells.
+const STALLED: &str = "dom0's kernel has stalled";
+
+/// Whether the machine of this scenario stalled.
+fn has_stalled(outcome: &Outcome) -> bool {
+    outcome.checks.iter().any(|check| check.id == STALLED)
+}
+
+/// Finds, in a console, what dom0's kernel says when it is stalled.
+#[derive(Default)]
+struct Stall {
+    tail: Vec<u8>,
+}
+
+impl Stall {
+    const SAID: &[u8] = b"rcu_sched kthread timer wakeup didn't happen";
+
+    /// Whether it is there, now that these bytes have come.
+    fn seen_in(&mut self, bytes: &[u8]) -> bool {
+        self.tail.extend(bytes);
+        let seen = self
+            .tail
+            .windows(Self::SAID.len())
+            .any(|part| part == Self::SAID);
+        let keep = self.tail.len().min(Self::SAID.len() - 1);
+        self.tail.drain(..self.tail.len() - keep);
+        seen
+    }
 }
 
 /// Ends a scenario's line, and lists what failed.
@@ -375,6 +418,17 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stall_is_seen_however_the_console_is_cut() {
+        let said = b"[  448.7] rcu: rcu_sched kthread timer wakeup didn't happen for 5253 jiffies!";
+        for cut in 0..said.len() {
+            let mut stall = Stall::default();
+            let first = stall.seen_in(&said[..cut]);
+            assert!(first || stall.seen_in(&said[cut..]), "cut at {cut}");
+        }
+        assert!(!Stall::default().seen_in(b"rcu: rcu_sched kthread is well"));
+    }
 
     #[test]
     fn names_choose_in_the_order_of_a_whole_run() {
