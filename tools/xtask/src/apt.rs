@@ -77,6 +77,11 @@ pub(crate) struct Private {
     root: PathBuf,
 }
 
+/// Unpacks a package's files under `root`; nothing of it is run.
+pub(crate) fn extract(cx: &Cx, deb: &Path, root: &Path) -> Result<()> {
+    cx.run(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(root))
+}
+
 impl Private {
     /// Makes the root under `target/apt`, for packages of `release`.
     pub(crate) fn open(cx: &Cx, dirs: &Dirs, release: &str) -> Result<Self> {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::apt::Private;
+use crate::apt::{Private, extract};
 use crate::dirs::Dirs;
 use crate::host;
 use crate::packages::Packages;
@@ -77,12 +77,7 @@ fn empty(root: &Path) -> Result<&Path> {
 fn unpack(cx: &Cx, fetched: &Path, root: &Path) -> Result<String> {
     let mut count = 0;
     for package in fs::read_dir(fetched)? {
-        cx.run(
-            Command::new("dpkg-deb")
-                .arg("--extract")
-                .arg(package?.path())
-                .arg(root),
-        )?;
+        extract(cx, &package?.path(), root)?;
         count += 1;
     }
     Ok(format!("{count} packages unpacked"))

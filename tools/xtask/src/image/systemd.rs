@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::archive::Archive;
-use crate::apt::Private;
+use crate::apt::{Private, extract};
 use crate::packages::Packages;
 use crate::step::{Key, Steps, write};
 
@@ -97,12 +97,7 @@ pub(super) fn fetch(steps: &Steps, packages: &Packages) -> Result<System> {
         fs::create_dir_all(&root)?;
         let mut status = String::new();
         for deb in &debs {
-            cx.run(
-                Command::new("dpkg-deb")
-                    .arg("--extract")
-                    .arg(deb)
-                    .arg(&root),
-            )?;
+            extract(cx, deb, &root)?;
             let about = cx.output(Command::new("dpkg-deb").arg("--field").arg(deb))?;
             let about = about.trim_end();
             writeln!(status, "{about}\nStatus: install ok installed\n")?;

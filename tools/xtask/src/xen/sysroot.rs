@@ -3,11 +3,10 @@
 //! against and to take the images' libraries and busybox from.
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::Result;
 
-use crate::apt::Private;
+use crate::apt::{Private, extract};
 use crate::packages::Packages;
 use crate::step::{Key, Steps};
 
@@ -26,12 +25,7 @@ pub(crate) fn make(steps: &Steps, packages: &Packages) -> Result<String> {
         }
         fs::create_dir_all(&root)?;
         for deb in &debs {
-            cx.run(
-                Command::new("dpkg-deb")
-                    .arg("--extract")
-                    .arg(deb)
-                    .arg(&root),
-            )?;
+            extract(cx, deb, &root)?;
         }
         Ok(format!("{} packages fetched and unpacked", debs.len()))
     })
