@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::command;
 use crate::console::Line;
+use crate::guest;
 
 const SOCKET: &str = "/run/vconsoled/control.sock";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,6 +56,13 @@ impl Status {
 pub(crate) fn status() -> Result<Status> {
     let line = ask("status")?;
     serde_json::from_str(&line).with_context(|| format!("the daemon's status is {line:?}"))
+}
+
+/// Waits until no console is served; `false` if one stays.
+pub(crate) fn serves_nobody() -> bool {
+    command::poll(guest::GONE, || {
+        status().is_ok_and(|status| status.consoles.is_empty())
+    })
 }
 
 /// Has the daemon send a break to a console of a domain, by the console's

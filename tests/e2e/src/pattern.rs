@@ -55,6 +55,12 @@ pub(crate) fn typeable(seed: u32, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// What `seq LAST` prints, with this at the end of each line.
+#[must_use]
+pub(crate) fn numbers(last: usize, end: &str) -> String {
+    (1..=last).fold(String::new(), |text, n| text + &n.to_string() + end)
+}
+
 /// The SHA-256 sum in hexadecimal, as `sha256sum` prints it.
 #[must_use]
 pub(crate) fn sha256(bytes: &[u8]) -> String {

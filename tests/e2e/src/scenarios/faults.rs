@@ -17,6 +17,7 @@ use crate::console::Line;
 use crate::daemon::{self, Daemon};
 use crate::guest::{self, Config, Guest, xl};
 use crate::monitor::Monitor;
+use crate::pattern::numbers;
 use crate::report::Report;
 use crate::scenarios::boot::{BOTH_LINES, QUIET};
 use crate::scenarios::transfer::{TRANSFER, from_guest, to_guest};
@@ -225,16 +226,12 @@ pub(crate) fn standstill(report: &mut Report) -> Result<()> {
         guest::all_gone(),
         format_args!("{:?}", guest::domids()),
     );
-    let none = command::poll(guest::GONE, || {
-        daemon::status().is_ok_and(|status| status.consoles.is_empty())
-    });
-    report.check("and their consoles are served no more", none, "none");
+    report.check(
+        "and their consoles are served no more",
+        daemon::serves_nobody(),
+        "none",
+    );
     Ok(())
-}
-
-/// What `seq LAST` prints, with this at the end of each line.
-fn numbers(last: usize, end: &str) -> String {
-    (1..=last).fold(String::new(), |text, n| text + &n.to_string() + end)
 }
 
 /// A guest that others' trouble is none of, and its shell.

@@ -91,14 +91,10 @@ pub(crate) fn destroy(report: &mut Report) -> Result<()> {
     report.check_eq("free memory in MiB", &guest::free_memory()?, &before);
     report.data("guests", rounds + 2);
     report.data("free memory in MiB", before);
-    let served = || daemon::status().map(|status| status.consoles);
-    let none = command::poll(guest::GONE, || {
-        served().is_ok_and(|consoles| consoles.is_empty())
-    });
     report.check(
         "no console is served any more",
-        none,
-        format_args!("{:?}", served()?),
+        daemon::serves_nobody(),
+        format_args!("{:?}", daemon::status()?.consoles),
     );
     Ok(())
 }

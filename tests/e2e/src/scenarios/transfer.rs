@@ -86,10 +86,7 @@ pub(crate) fn both(report: &mut Report) -> Result<()> {
         for (name, printed) in [("vuart", vuart.join()), ("pv", pv.join())] {
             let printed = printed.unwrap_or_else(|_| Err(anyhow!("the reader panicked")));
             if let Some(seen) = report.check_ok(format_args!("output on {name}"), printed) {
-                let wanted = (1..=LINES)
-                    .map(|n| format!("{n}\n"))
-                    .collect::<Vec<_>>()
-                    .concat();
+                let wanted = pattern::numbers(LINES, "\n");
                 report.check(
                     format_args!("the lines on {name}"),
                     seen == wanted,
@@ -107,7 +104,7 @@ pub(crate) fn both(report: &mut Report) -> Result<()> {
 }
 
 /// How many numbers each console prints while the other one does.
-const LINES: u32 = 2000;
+const LINES: usize = 2000;
 
 fn print_lines(shell: &mut Shell) -> Result<String> {
     shell.run(&format!("seq {LINES}"), TRANSFER)
