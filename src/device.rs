@@ -76,7 +76,7 @@ impl Pl011 {
     #[must_use]
     pub fn glance(&self) -> Glance {
         // There a look at UARTFR is noted too.
-        if self.loops_back() {
+        if self.loops_back() || self.transmitter.shows_burst() {
             return Glance::default();
         }
         let InterruptRegisters { raw, mask } = self.interrupts;
@@ -245,11 +245,22 @@ impl Pl011 {
     /// In loopback a full receiver holds the transmitter, but no time passes
     /// here in which it would go on: the guest is told once, so that it can
     /// read, and if it looks again instead, that time is over.
+    ///
+    /// On the line no time passes either: once in a FIFO's depth of characters a
+    /// look shows them on their way out.
     #[inline]
     fn read_flags(&mut self) -> u16 {
         let mut flags = self.flags;
-        if flags.is_set(FR::RXFF) && self.loops_to_receiver() && !self.transmitter.held_shown {
+        let held = flags.is_set(FR::RXFF) && self.loops_to_receiver();
+        let shows_held = held && !self.transmitter.held_shown;
+        let shows_burst = self.transmitter.shows_burst() && !self.loops_back();
+        if shows_held {
             self.transmitter.held_shown = true;
+        }
+        if shows_burst {
+            self.transmitter.burst_shown(&mut self.interrupts);
+        }
+        if shows_held || shows_burst {
             flags.modify(FR::TXFF::SET + FR::BUSY::SET + FR::TXFE::CLEAR);
         }
         flags.get()

@@ -21,6 +21,7 @@ use crate::ring::index::filled;
 use crate::ring::layout::{IN_CONS, IN_SIZE, OUT_PROD, OUT_SIZE};
 use crate::ring::memory::RingMemory;
 use crate::ring::port::RingPort;
+use crate::transmitter::BURST;
 use crate::trap::Width;
 use crate::uart::Uart;
 
@@ -28,7 +29,7 @@ use crate::uart::Uart;
 pub const SIZE: usize = 192;
 
 /// The layout written here. Another one is refused.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 const MAGIC: [u8; 5] = *b"PL011";
 
@@ -87,6 +88,7 @@ impl<B: Persistent> Uart<B> {
         save_device(&self.device, &mut to);
         to.put(&self.doorbells.to_le_bytes());
         self.backend.save(&mut to);
+        to.put(&[self.device.transmitter.burst]);
         Snapshot(to.bytes)
     }
 
@@ -102,9 +104,12 @@ impl<B: Persistent> Uart<B> {
         if version != VERSION {
             return Err(Invalid::Version(version));
         }
-        let device = restore_device(&mut from)?;
+        let mut device = restore_device(&mut from)?;
         let doorbells = from.u64()?;
         let backend = B::restore(ground, &mut from)?;
+        let [burst] = from.take()?;
+        check(burst <= BURST, "burst")?;
+        device.transmitter.burst = burst;
         check(from.left.iter().all(|&byte| byte == 0), "padding")?;
         Ok(Self::joined(device, backend, doorbells))
     }

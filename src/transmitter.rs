@@ -4,10 +4,16 @@
 //!
 //! A character leaves at once while the line takes it; only then the FIFO
 //! comes in. To drivers that means: the FIFO is empty, as if the line were
-//! infinitely fast, until the far side stops taking.
+//! infinitely fast, until the far side stops taking. But once in a FIFO's depth
+//! of characters one look at UARTFR shows it full, as on a wire, so that a driver
+//! that has interrupts leaves its loop of looks and writes for them.
 
-use crate::fifo::Fifo;
+use crate::fifo::{DEPTH, Fifo};
 use crate::interrupt::{InterruptRegisters, Interrupts};
+
+/// Characters between two looks that show a full FIFO: as many as one holds.
+pub(crate) const BURST: u8 = 32;
+const _: () = assert!(BURST as usize == DEPTH, "a FIFO's depth");
 
 #[derive(Clone, Debug)]
 pub(crate) struct Transmitter {
@@ -20,6 +26,9 @@ pub(crate) struct Transmitter {
     /// The guest was shown that a full receiver holds what it loops back, and
     /// has read nothing since.
     pub(crate) held_shown: bool,
+    /// Characters that may still go straight to the line before a look at
+    /// UARTFR shows a full FIFO; at most [`BURST`].
+    pub(crate) burst: u8,
     /// Characters written while even the FIFO's storage was full.
     pub(crate) dropped: u64,
 }
@@ -31,6 +40,7 @@ impl Transmitter {
             trigger: 0,
             unseen: false,
             held_shown: false,
+            burst: BURST,
             dropped: 0,
         }
     }
@@ -40,13 +50,31 @@ impl Transmitter {
     }
 
     /// A character went straight to the line, none waiting before it. Whether
-    /// that is news: nothing was, if one went before and nobody looked since.
+    /// that is news: nothing was, if one went before and nobody looked since,
+    /// unless it was the last of a burst.
     #[inline]
     pub(crate) fn sent(&mut self, interrupts: &mut InterruptRegisters) -> bool {
-        let news = !(self.unseen && interrupts.raw.contains(Interrupts::TX));
+        let last = self.burst == 1;
+        self.burst = self.burst.saturating_sub(1);
+        let news = last || !(self.unseen && interrupts.raw.contains(Interrupts::TX));
         self.unseen = true;
         interrupts.raise(Interrupts::TX);
         news
+    }
+
+    /// Whether the next look at UARTFR shows a full FIFO. A single holding
+    /// register never is: a driver without FIFOs waits for each character.
+    #[inline]
+    pub(crate) fn shows_burst(&self) -> bool {
+        self.burst == 0 && self.fifo.depth() == DEPTH && self.fifo.is_empty()
+    }
+
+    /// The look that shows a full FIFO. What it shows has drained by the next
+    /// access: that raises the interrupt, after a clear too.
+    pub(crate) fn burst_shown(&mut self, interrupts: &mut InterruptRegisters) {
+        self.burst = BURST;
+        self.unseen = true;
+        interrupts.raise(Interrupts::TX);
     }
 
     /// A character went round to the receiver, past any that wait.

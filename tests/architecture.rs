@@ -68,6 +68,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "ring/layout",
             "ring/memory",
             "ring/port",
+            "transmitter",
             "trap",
             "uart",
         ],

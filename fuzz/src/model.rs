@@ -76,6 +76,8 @@ pub(crate) struct Model {
     waiting: bool,
     /// The guest was shown once that a full loop is held.
     shown: bool,
+    /// Characters gone straight out since FIFOs were last shown as full.
+    straight: usize,
     pub(crate) dropped: u64,
     pub(crate) overruns: u64,
 }
@@ -105,6 +107,7 @@ impl Model {
             rt_armed: false,
             waiting: false,
             shown: false,
+            straight: 0,
             dropped: 0,
             overruns: 0,
         }
@@ -267,6 +270,14 @@ impl Model {
                     self.shown = true;
                     return flags & !0x80 | 0x28;
                 }
+                let sending = self.straight >= 32 && self.depth() == 32 && self.tx.is_empty();
+                if sending && !self.loops() {
+                    // All of it leaves between this look and the next access.
+                    self.straight = 0;
+                    self.unseen = true;
+                    self.set(INT_TX, true);
+                    return flags & !0x80 | 0x28;
+                }
                 flags
             }
             ILPR => self.ilpr,
@@ -357,6 +368,9 @@ impl Model {
         let loops = self.loops();
         if !loops {
             self.drain();
+            if self.tx.is_empty() && self.line.room > 0 {
+                self.straight += 1;
+            }
             if self.tx.len() < 32 {
                 self.tx.push_back(byte);
             } else {

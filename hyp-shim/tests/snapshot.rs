@@ -138,7 +138,7 @@ fn broken_bytes_are_told_apart_and_change_nothing() {
         (5, 9, VPL011_NO_SNAPSHOT),
         (6, 9, VPL011_WRONG_VERSION),
         (28, 33, VPL011_WRONG_FIELD),
-        (191, 1, VPL011_WRONG_FIELD),
+        (191, 33, VPL011_WRONG_FIELD),
     ] {
         let mut bytes = good.bytes;
         bytes[offset] = value;

@@ -9,6 +9,7 @@
 
 mod bench;
 mod beside;
+mod burst;
 mod conformance;
 mod held;
 mod profile;

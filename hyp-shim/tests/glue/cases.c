@@ -774,6 +774,10 @@ static void loads_and_stores_use_their_register(void)
     for ( i = 0; i < 32; i++ )
         CHECK(emul.page[RING_OUT + i] == (i == 31 ? 0 : 0x40 + i));
 
+    /* The look at which 32 characters at once show. */
+    read32(FR);
+    regs.x[PLAIN_REG] = 0x40 + PLAIN_REG;
+
     /* Both with the lock and at a glance. */
     for ( i = 0; i < 32; i++ )
     {

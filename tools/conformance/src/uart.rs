@@ -281,7 +281,8 @@ impl<'t> Uart<'t> {
         self.target.hold(true)?;
         self.held = true;
         for _ in 0..FILL_MAX {
-            if self.any(reg::FR, fr::TXFF) {
+            // Not for one look alone, as after a burst.
+            if (0..2).all(|_| self.any(reg::FR, fr::TXFF)) {
                 break;
             }
             self.write(reg::DR, FILL.into());

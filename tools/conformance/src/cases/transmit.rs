@@ -6,7 +6,7 @@ use crate::{Uart, Verdict, pattern};
 
 cases! { "transmit":
     output_needs_no_enable_bits "Linux earlycon, ACPI guests; D2, C5",
-    a_line_with_room_never_looks_busy "TRM 3.3.3; D3, C1, C2",
+    a_line_with_room_does_not_stay_busy "TRM 3.3.3; D3, C1, C2",
     output_is_exact "TRM 2.4.2; D3",
     busy_holds_only_while_bytes_are_queued "TRM 3.3.3; Linux, TF-A, EDK2; D3, C1, C2",
     a_line_without_a_far_side_fills_up "TRM 2.4.2; D11",
@@ -46,12 +46,17 @@ fn output_needs_no_enable_bits(uart: &mut Uart<'_>) -> Verdict {
     uart.outputs(b"early")
 }
 
-fn a_line_with_room_never_looks_busy(uart: &mut Uart<'_>) -> Verdict {
+fn a_line_with_room_does_not_stay_busy(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
+    let mut looks = 0_u32;
     for &byte in pattern(100) {
         uart.write(reg::DR, byte.into());
+        // A FIFO's depth of characters may show on its way out, once; what was
+        // written before counts with the first.
+        looks += u32::from(uart.any(reg::FR, fr::BUSY));
         uart.see_bits(reg::FR, fr::TXFE | fr::TXFF | fr::BUSY, fr::TXFE)?;
     }
+    uart.check("one look in 32 at most", (looks <= 1 + 100 / 32).into(), 1)?;
     uart.outputs(pattern(100))
 }
 
