@@ -147,12 +147,15 @@ fn broken_bytes_are_told_apart_and_change_nothing() {
     }
 }
 
-/// Each bit in turn: refused, or a state that saves as the same bytes.
+/// Each bit in turn: refused, or a state that saves as the same bytes. All of
+/// them take minutes under Miri, which gets one of 17: each place in a byte,
+/// about every second byte.
 #[test]
 fn any_flipped_bit_is_refused_or_exact() {
     let good = Device::busy(VPL011_PROFILE_SBSA).save().unwrap();
     let mut device = Device::new(VPL011_PROFILE_PL011, true);
-    for bit in 0..8 * good.bytes.len() {
+    let step = if cfg!(miri) { 17 } else { 1 };
+    for bit in (0..8 * good.bytes.len()).step_by(step) {
         let mut flawed = good;
         flawed.bytes[bit / 8] ^= 1 << (bit % 8);
         if device.restore(&flawed).is_ok() {
