@@ -13,6 +13,10 @@ use crate::step::Steps;
 
 const VERSION: &str = "0.20.2";
 
+/// What cargo-deny says where it has no way to the database: a fault of the
+/// machine's, not of a crate.
+const UNREACHABLE: &str = "failed to fetch advisory database";
+
 /// Check licences, sources and known defects of all dependencies
 #[derive(clap::Args)]
 pub(crate) struct Options;
@@ -35,8 +39,12 @@ pub(crate) fn run(steps: &Steps) -> Result<bool> {
                 )?;
                 Ok(("clean".into(), ()))
             });
-            if let Err(error) = checked {
-                println!("    FAILED {error:#}");
+            let Err(error) = checked else { continue };
+            let error = format!("{error:#}");
+            if error.contains(UNREACHABLE) {
+                println!("    not checked: the database of advisories cannot be fetched here");
+            } else {
+                println!("    FAILED {error}");
                 good = false;
             }
         }
