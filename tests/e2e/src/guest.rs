@@ -188,19 +188,33 @@ fn parse_domids(list: &str) -> Vec<u16> {
         .collect()
 }
 
-/// Free memory of the machine, in MiB.
+/// Free memory of the machine in KiB, by Xen's debug key; `xl info` knows MiB
+/// alone.
 pub(crate) fn free_memory() -> Result<u64> {
-    let info = xl(&["info"])?;
-    info.lines()
-        .find_map(|line| {
-            line.strip_prefix("free_memory")?
-                .split(':')
-                .nth(1)?
-                .trim()
-                .parse()
-                .ok()
-        })
-        .context("xl info has no free_memory")
+    let reports = |dmesg: &str| dmesg.matches(MEMORY).count();
+    let before = reports(&xl(&["dmesg"])?);
+    xl(&["debug-keys", "m"])?;
+    let mut dmesg = String::new();
+    command::poll(GONE, || {
+        dmesg = xl(&["dmesg"]).unwrap_or_default();
+        reports(&dmesg) > before && parse_free(&dmesg).is_some()
+    });
+    parse_free(&dmesg).context("Xen's log says nothing of free memory")
+}
+
+/// What Xen prints before it lists its free memory.
+const MEMORY: &str = "Physical memory information";
+
+/// The sum of what the newest report says is free in each zone, in KiB.
+fn parse_free(dmesg: &str) -> Option<u64> {
+    let (_, report) = dmesg.rsplit_once(MEMORY)?;
+    let (zones, _) = report.split_once("Dom heap:")?;
+    let free: Vec<u64> = zones
+        .lines()
+        .filter_map(|line| line.split_once("]: ")?.1.strip_suffix("kB free"))
+        .filter_map(|kib| kib.trim().parse().ok())
+        .collect();
+    (!free.is_empty()).then(|| free.iter().sum())
 }
 
 /// Destroys every guest and waits until none is left, dying ones included.
@@ -229,6 +243,21 @@ mod tests {
             "name = \"a\"\nkernel = \"/guest/Image\"\nramdisk = \"/guest/guest.cpio.gz\"\n\
              memory = 192\non_crash = \"destroy\"\npl011 = 1\nextra = \"console=hvc0\"\n"
         );
+    }
+
+    #[test]
+    fn the_newest_report_of_free_memory_counts() {
+        let report = |a, b| {
+            format!(
+                "(XEN) Physical memory information:\n(XEN)     Xen heap: 0kB free\n\
+                 (XEN)     heap[12]: {a}kB free\n(XEN)     heap[18]: {b}kB free\n"
+            )
+        };
+        let end = "(XEN)     Dom heap: 7kB free\n";
+        let dmesg = [report(1, 2), end.into(), report(4, 2_000_000), end.into()].concat();
+        assert_eq!(parse_free(&dmesg), Some(2_000_004));
+        assert_eq!(parse_free(&report(4, 8)), None, "cut off");
+        assert_eq!(parse_free("(XEN) *** Serial input to DOM0\n"), None);
     }
 
     #[test]
