@@ -3,7 +3,7 @@
 //!
 //! `include/vpl011.h` is the contract; this crate is its Rust side, and all
 //! the unsafe code of it: [`abi`] holds the C types, [`entry`] the functions,
-//! [`memory`] the shared page, [`line`] what the UART's line is made of,
+//! [`memory`] the shared page, [`mod@line`] what the UART's line is made of,
 //! [`snapshot`] the functions that save and restore. No
 //! allocation, no lock, no state outside what the caller owns.
 #![cfg_attr(target_os = "none", no_std)]

@@ -66,7 +66,7 @@ pub struct Scenario {
     /// The machine that dom0 must be booted on.
     pub needs: Machine,
     /// Longest run, in seconds, after which it counts as failed; the long form
-    /// of a soak has [`SOAK`] times as many.
+    /// of a soak has eight times as many.
     pub limit: u64,
     #[serde(skip)]
     run: fn(&mut Report) -> anyhow::Result<()>,

@@ -9,6 +9,7 @@ mod checks;
 mod conformance;
 mod demo;
 mod dirs;
+mod docs;
 mod doctor;
 mod domu;
 mod fuzz;
@@ -62,6 +63,7 @@ enum Command {
     Coverage(checks::coverage::Options),
     Mutants(checks::mutants::Options),
     Audit(checks::audit::Options),
+    Docs(docs::Options),
     Doctor(doctor::Options),
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
@@ -107,6 +109,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Coverage(checks::coverage::Options) => checks::coverage::run(&steps),
         Command::Mutants(options) => options.run(&steps),
         Command::Audit(checks::audit::Options) => checks::audit::run(&steps),
+        Command::Docs(docs::Options) => docs::run(&steps).map(|()| true),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 pub(crate) struct Packages {
     pub(crate) debian: Debian,
     pub(crate) host: List,
+    pub(crate) docs: List,
     pub(crate) programs: List,
     pub(crate) dom0: List,
     pub(crate) xen: Source,

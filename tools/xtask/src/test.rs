@@ -10,6 +10,7 @@ use crate::bench;
 use crate::conformance;
 use crate::demo;
 use crate::dirs::cargo;
+use crate::docs;
 use crate::fuzz;
 use crate::host;
 use crate::image;
@@ -108,6 +109,7 @@ impl Options {
                 })
             }));
         }
+        count.add(single("rustdoc", || docs::rustdoc(steps)));
         count.add(unit_tests(steps));
         for result in fuzz::quick(steps) {
             count.add(single("fuzz", || result));

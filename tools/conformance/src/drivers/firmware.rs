@@ -5,7 +5,7 @@ use super::{Driver, Queues};
 use crate::registers::{cr, fr, lcr_h, reg};
 use crate::{Uart, Verdict, Width};
 
-/// Any bit in DR[31:8] is an error to it; the divisors may stay 0.
+/// Any of bits 31 to 8 of DR is an error to it; the divisors may stay 0.
 #[derive(Debug, Default)]
 pub struct UBoot(Queues);
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The event loop: waits for everything at once and gives each console its
-//! turn. [`domains`] follows xenstore, [`consoles`] connects what it names,
-//! [`status`] tells of it, [`requests`] does what clients ask for, [`attach`] lets
-//! viewers in.
+//! turn. `domains` follows xenstore, `consoles` connects what it names, `status`
+//! tells of it, `requests` does what clients ask for, `attach` lets viewers in.
 
 mod attach;
 mod channels;

@@ -23,7 +23,7 @@ pub(crate) struct Options;
 
 /// Whether nothing is against them.
 pub(crate) fn run(steps: &Steps) -> Result<bool> {
-    let program = install(steps, "cargo-deny", VERSION)?;
+    let program = install(steps, "cargo-deny", VERSION, &[])?;
     let mut good = true;
     for workspace in ["", "fuzz"] {
         for check in ["licenses", "bans", "sources", "advisories"] {

@@ -31,7 +31,7 @@ pub(crate) struct Options {
 impl Options {
     /// Runs them and prints which went unnoticed. Whether enough did not.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
-        let program = install(steps, "cargo-mutants", VERSION)?;
+        let program = install(steps, "cargo-mutants", VERSION, &[])?;
         let output = steps.dirs.target.join("mutants");
         steps.always("mutants", |cx| {
             fs::create_dir_all(&output)?;

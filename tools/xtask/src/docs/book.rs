@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+//! The pages as an mdBook. They stay where they are read in the repository; a
+//! copy of them, each at its own path, is what mdBook is given, so that links
+//! from one page to another are the same in both.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::checks::install;
+use crate::dirs::Dirs;
+use crate::step::{Cx, Steps, write};
+
+/// mdBook, and how it is built: without its server, and in the shortest
+/// time.
+const MDBOOK: &str = "0.5.4";
+const OPTIONS: [&str; 4] = ["--debug", "--no-default-features", "--features", "search"];
+
+/// The table of contents, and the folder its links are relative to.
+const SUMMARY: &str = "docs/SUMMARY.md";
+const SUMMARY_FOLDER: &str = "docs";
+
+/// Pages that are no part of the book: the table of contents, and what another
+/// page is made from.
+const NOT_PAGES: [&str; 2] = [SUMMARY, "tools/xtask/src/conformance/preface.md"];
+
+/// Builds the book to `target/book/html` and checks its links. Returns the
+/// first page.
+pub(super) fn build(steps: &Steps) -> Result<PathBuf> {
+    let mdbook = install(steps, "mdbook", MDBOOK, &OPTIONS)?;
+    let html = steps.dirs.target.join("book/html");
+    steps.always("book", |cx| {
+        let pages = stage(cx)?;
+        cx.run(
+            Command::new(&mdbook)
+                .arg("build")
+                .arg(cx.dirs.target.join("book")),
+        )?;
+        Ok((format!("{} pages", pages.len()), ()))
+    })?;
+    steps.always("links", |cx| {
+        check(cx, &html)?;
+        Ok(("all of them lead somewhere".into(), ()))
+    })?;
+    Ok(html.join("index.html"))
+}
+
+/// Makes `target/book`: mdBook's configuration, and the sources in `src`.
+/// Returns the pages.
+fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
+    let book = cx.dirs.target.join("book");
+    if book.exists() {
+        fs::remove_dir_all(&book)?;
+    }
+    let source = book.join("src");
+    let copy = |name: &str| -> Result<()> {
+        let contents = fs::read(cx.dirs.root.join(name)).with_context(|| name.to_owned())?;
+        write(&source.join(name), contents)
+    };
+    let mut pages = tracked(cx, "*.md")?;
+    pages.retain(|name| !NOT_PAGES.contains(&name.as_str()));
+    for name in pages.iter().chain(&tracked(cx, "docs/images")?) {
+        copy(name)?;
+    }
+    let summary = from_root(&read(cx.dirs, SUMMARY)?);
+    for page in &pages {
+        ensure!(
+            summary.contains(&format!("]({page})")),
+            "{SUMMARY} does not name {page}"
+        );
+        ensure!(
+            read(cx.dirs, page)?.starts_with("<!-- SPDX-License-Identifier: "),
+            "{page} does not begin with its licence"
+        );
+    }
+    write(&source.join("SUMMARY.md"), summary)?;
+    write(&book.join("book.toml"), read(cx.dirs, "docs/book.toml")?)?;
+    Ok(pages)
+}
+
+fn read(dirs: &Dirs, name: &str) -> Result<String> {
+    fs::read_to_string(dirs.root.join(name)).with_context(|| format!("reading {name}"))
+}
+
+/// The files under version control that a pattern fits.
+fn tracked(cx: &Cx, pattern: &str) -> Result<BTreeSet<String>> {
+    let listed = cx.output(
+        Command::new("git")
+            .args(["ls-files", "-z", "--", pattern])
+            .current_dir(&cx.dirs.root),
+    )?;
+    Ok(listed.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// The table of contents with its links from the root of the repository.
+fn from_root(summary: &str) -> String {
+    let mut parts = summary.split("](");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| match part.strip_prefix("../") {
+        Some(part) => format!("{text}]({part}"),
+        None => format!("{text}]({SUMMARY_FOLDER}/{part}"),
+    })
+}
+
+/// Follows every link of the book within it, to its anchor. linkchecker gives
+/// up root, so it is shown a copy that everybody may read.
+fn check(cx: &Cx, html: &Path) -> Result<()> {
+    let public = PathBuf::from(
+        cx.output(Command::new("mktemp").args(["--directory", "--tmpdir", "vpl011-book-XXXXXX"]))?
+            .trim(),
+    );
+    let checked = (|| {
+        let copy = public.join("html");
+        cx.run(Command::new("cp").arg("--recursive").arg(html).arg(&copy))?;
+        cx.run(
+            Command::new("chmod")
+                .args(["--recursive", "a+rX"])
+                .arg(&public),
+        )?;
+        let settings = public.join("linkcheckerrc");
+        write(&settings, "[AnchorCheck]\n")?;
+        cx.run(
+            Command::new("linkchecker")
+                .arg("--config")
+                .arg(&settings)
+                .args(["--no-status", "--no-robots"])
+                .arg(copy.join("index.html")),
+        )
+    })();
+    fs::remove_dir_all(&public)?;
+    checked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_are_named_from_the_root() {
+        assert_eq!(
+            from_root("- [A](../README.md)\n- [B](b.md)\n  - [C](adr/c.md)\n"),
+            "- [A](README.md)\n- [B](docs/b.md)\n  - [C](docs/adr/c.md)\n"
+        );
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask docs`: what people read. The pages as a book whose links lead
+//! somewhere, what rustdoc makes of the sources, and the parts of the pages that
+//! are made from other files.
+
+mod book;
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::apt;
+use crate::dirs::cargo;
+use crate::packages::Packages;
+use crate::step::Steps;
+
+/// Build the book and the crates' documentation, and check every link
+#[derive(clap::Args)]
+pub(crate) struct Options;
+
+/// Builds and checks all of it.
+pub(crate) fn run(steps: &Steps) -> Result<()> {
+    tools(steps)?;
+    rustdoc(steps)?;
+    examples(steps)?;
+    let index = book::build(steps)?;
+    println!("{}", index.display());
+    Ok(())
+}
+
+/// The crates' documentation, in which no link may be broken.
+pub(crate) fn rustdoc(steps: &Steps) -> Result<()> {
+    steps.always("rustdoc", |cx| {
+        cx.run(
+            Command::new(cargo())
+                .args(["doc", "--workspace", "--no-deps"])
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .current_dir(&cx.dirs.root),
+        )?;
+        Ok(("clean".into(), ()))
+    })
+}
+
+/// The examples in it. `cargo xtask test` runs them with all other tests.
+fn examples(steps: &Steps) -> Result<()> {
+    steps.always("doc tests", |cx| {
+        cx.run(
+            Command::new(cargo())
+                .args(["test", "--package", "vpl011", "--doc"])
+                .current_dir(&cx.dirs.root),
+        )?;
+        Ok(("pass".into(), ()))
+    })
+}
+
+/// Installs what only this command needs.
+fn tools(steps: &Steps) -> Result<()> {
+    let wanted = Packages::read().docs.packages;
+    steps.always("docs tools", |cx| {
+        let missing = apt::missing_on_host(&wanted)?;
+        if missing.is_empty() {
+            return Ok((format!("all {} packages are installed", wanted.len()), ()));
+        }
+        apt::install_on_host(cx, &missing)?;
+        Ok((format!("{} packages installed", missing.len()), ()))
+    })
+}
