@@ -19,6 +19,7 @@ use crate::packages::Packages;
 use crate::programs;
 use crate::scenarios::{Bench, Chosen};
 use crate::step::{Cx, Steps};
+use crate::xen;
 
 /// Run every test: formatting, lints, units, and emulated Xen
 #[derive(clap::Args)]
@@ -122,6 +123,7 @@ impl Options {
             count.add(single("conformance", || result));
         }
         if !self.fast {
+            count.add(single("xen patches", || xen::check_patches(steps)));
             let chosen = Chosen::all();
             match Bench::prepare(steps).and_then(|bench| bench.run(&chosen)) {
                 Ok(outcomes) => {

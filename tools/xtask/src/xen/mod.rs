@@ -4,11 +4,13 @@
 pub(crate) mod fetch;
 mod hooks;
 mod hypervisor;
+mod series;
 pub(crate) mod sysroot;
 pub(crate) mod toolstack;
 mod tree;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -36,6 +38,15 @@ pub(crate) enum Command {
         /// The tree: the folder that holds `xen/` and `tools/`
         #[arg(long, value_name = "DIR")]
         tree: PathBuf,
+    },
+    /// Write the hooks as patches for `git am`
+    ExportPatches {
+        /// Where to
+        #[arg(value_name = "DIR")]
+        into: PathBuf,
+        /// The tree they are for; otherwise Xen's source as packaged by Debian
+        #[arg(long, value_name = "DIR")]
+        tree: Option<PathBuf>,
     },
 }
 
@@ -67,9 +78,40 @@ impl Command {
                     set.version()
                 );
             }
+            Self::ExportPatches { into, tree } => {
+                for patch in patches(steps, tree.as_deref(), into)? {
+                    println!("{}", patch.display());
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// Writes the hooks as patches, for a tree or for the fetched source.
+fn patches(steps: &Steps, tree: Option<&Path>, into: &Path) -> Result<Vec<PathBuf>> {
+    let fetched = steps.dirs.xen("src");
+    if tree.is_none() {
+        let packages = Packages::read();
+        host::tools(steps, &packages)?;
+        fetch::source(steps, &packages)?;
+    }
+    steps.always("xen patches", |cx| {
+        let work = cx.dirs.target.join("tmp/series");
+        let tree = tree.unwrap_or(&fetched);
+        let patches = series::export(cx, &cx.dirs.shim(), tree, &work, into)?;
+        let said = format!("{}; git am gives what the hooks give", patches.len());
+        Ok((said, patches))
+    })
+}
+
+/// That the hooks can be had as patches for the fetched source.
+pub(crate) fn check_patches(steps: &Steps) -> Result<()> {
+    let into = steps.dirs.target.join("tmp/patches");
+    if into.exists() {
+        fs::remove_dir_all(&into)?;
+    }
+    patches(steps, None, &into).map(drop)
 }
 
 /// A hypervisor and a toolstack.
