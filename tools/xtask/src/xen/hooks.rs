@@ -333,4 +333,33 @@ mod tests {
         assert!(error.contains("applied to this tree before"), "{error}");
         assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), "a\nx\n");
     }
+
+    /// docs/xen-integration.md has a row for each hook, with its file, and none
+    /// for a hook that is gone.
+    #[test]
+    fn every_hook_is_explained() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let page = fs::read_to_string(root.join("docs/xen-integration.md")).unwrap();
+        let explained: std::collections::BTreeSet<(&str, &str)> = page
+            .lines()
+            .filter_map(|row| row.strip_prefix("| `")?.split_once("` | `"))
+            .filter_map(|(name, rest)| Some((name, rest.split_once("` | ")?.0)))
+            .collect();
+        let shim = root.join("hyp-shim");
+        let dir = shim.join("hooks/xen-4.17");
+        let set = HookSet::read(&dir, "4.17".into(), &shim).unwrap();
+        let hooks = set.hooks.iter();
+        assert_eq!(
+            explained,
+            hooks
+                .map(|hook| (hook.name.as_str(), hook.file.to_str().unwrap()))
+                .collect()
+        );
+        let counted = format!(
+            "{} hooks applied, {} files put in",
+            set.hooks.len(),
+            set.copies.len()
+        );
+        assert!(page.contains(&counted), "the page does not say: {counted}");
+    }
 }
