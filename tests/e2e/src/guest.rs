@@ -191,15 +191,15 @@ fn parse_domids(list: &str) -> Vec<u16> {
 /// Free memory of the machine in KiB, by Xen's debug key; `xl info` knows MiB
 /// alone.
 pub(crate) fn free_memory() -> Result<u64> {
-    let reports = |dmesg: &str| dmesg.matches(MEMORY).count();
-    let before = reports(&xl(&["dmesg"])?);
+    // What is read thereafter is new, however often Xen's log has gone round.
+    xl(&["dmesg", "-c"])?;
     xl(&["debug-keys", "m"])?;
-    let mut dmesg = String::new();
+    let mut free = None;
     command::poll(GONE, || {
-        dmesg = xl(&["dmesg"]).unwrap_or_default();
-        reports(&dmesg) > before && parse_free(&dmesg).is_some()
+        free = xl(&["dmesg"]).ok().and_then(|dmesg| parse_free(&dmesg));
+        free.is_some()
     });
-    parse_free(&dmesg).context("Xen's log says nothing of free memory")
+    free.context("Xen's log says nothing of free memory after it was asked")
 }
 
 /// What Xen prints before it lists its free memory.

@@ -256,7 +256,7 @@ mod tests {
             assert_eq!(answer(frontend, false), Answer::Rest(State::Closed));
         }
         assert_eq!(answer(None, true), Answer::Rest(State::Closed));
-        for garbage in ["", "0", "7", "8", "04", "4 ", "-1", "four"] {
+        for garbage in ["", "0", "7", "8", "04", "4 ", "-1", "4294967295", "four"] {
             assert_eq!(State::parse(garbage), None, "{garbage:?}");
         }
     }

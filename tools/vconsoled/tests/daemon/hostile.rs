@@ -95,7 +95,11 @@ fn whatever_a_guest_writes_is_refused_in_one_line() {
         wait_for("its console", || is_connected(&mut frontend).then_some(()));
         frontend.write("state", "6").unwrap();
         wait_for("its end", || (!kept.line.is_connected()).then_some(()));
-        for value in garbage() {
+        // The daemon looks once in a while, at whatever is there then. One of
+        // these is a number: what it complained of first would be a grant or
+        // port that does not exist, which the next test is about.
+        let values = garbage().into_iter();
+        for value in values.filter(|value| value != b"4294967295") {
             frontend.write(node, &value).unwrap();
             if node != "state" {
                 frontend.write("state", "3").unwrap();
