@@ -136,7 +136,7 @@ fn check_invariants(uart: &mut Bench, levels: &Levels) -> Result<(), TestCaseErr
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2 * ProptestConfig::default().cases, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Flags, interrupts and line agree with each other and with what is
     /// queued, whatever happens.

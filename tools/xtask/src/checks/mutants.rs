@@ -2,15 +2,21 @@
 //! `cargo xtask mutants`: `src/` with one thing changed at a time, by
 //! cargo-mutants. A change that no test notices is a line that no test is
 //! about.
+//!
+//! A change costs a few seconds, as only tests that end at once are asked: few
+//! cases of each property, no case-by-case test, no threads. What they miss the
+//! others may notice, never the other way round: the figure is a lower bound.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::install;
-use crate::dirs::cargo;
+use crate::dirs::{Dirs, cargo};
 use crate::step::Steps;
 
 const VERSION: &str = "27.1.0";
@@ -18,12 +24,28 @@ const VERSION: &str = "27.1.0";
 /// What must be noticed, in percent.
 const GOAL: usize = 90;
 
+/// Seconds after which tests that still run have noticed.
+const PATIENCE: &str = "25";
+
+/// Tests that take long, by the beginning of their names.
+const SLOW: [&str; 2] = ["exhaustive::", "threads::"];
+
+/// Cases of each property; at full length there are 256 and more.
+const CASES: &str = "32";
+
+/// Address space of one process in bytes: a change that makes a loop endless
+/// may have it collect without end.
+const SPACE: u64 = 6 << 30;
+
 /// Change src/ in many small ways, each of which some test must notice
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// One part of all changes, such as 1/8
     #[arg(long, value_name = "K/N")]
     shard: Option<String>,
+    /// Go on with a run that was cut short: what was noticed stays so
+    #[arg(long)]
+    resume: bool,
     /// Only changes in these files, such as src/fifo.rs
     files: Vec<String>,
 }
@@ -33,81 +55,140 @@ impl Options {
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let program = install(steps, "cargo-mutants", VERSION, &[])?;
         let output = steps.dirs.target.join("mutants");
+        let lists = output.join("mutants.out");
         steps.always("mutants", |cx| {
             fs::create_dir_all(&output)?;
-            let mut command = Command::new(&program);
-            command
-                .args(["mutants", "--package", "vpl011", "--no-shuffle"])
-                .args(["--jobs", "1", "--timeout-multiplier", "10"])
-                .arg("--output")
-                .arg(&output)
-                .env("CARGO", cargo())
-                .current_dir(&cx.dirs.root);
-            if let Some(shard) = &self.shard {
-                command.args(["--shard", shard]);
+            if !self.resume && lists.exists() {
+                fs::remove_dir_all(&lists)?;
             }
-            if self.files.is_empty() {
-                command.args(["--file", "src/**"]);
-            }
-            for file in &self.files {
-                command.args(["--file", file]);
-            }
-            // The tests that are about the device.
-            command.args(["--", "--test=model", "--test=ring"]);
+            let mut limit = getrlimit(Resource::As);
+            limit.current = Some(SPACE);
+            setrlimit(Resource::As, limit).context("limiting memory")?;
             // It fails when anything went unnoticed, which is looked at below.
-            if let Err(error) = cx.run(&mut command) {
-                let outcomes = output.join("mutants.out/outcomes.json");
-                outcomes.exists().then_some(()).ok_or(error)?;
+            if let Err(error) = cx.run(&mut self.command(&program, cx.dirs)) {
+                lists
+                    .join("missed.txt")
+                    .exists()
+                    .then_some(())
+                    .ok_or(error)?;
             }
             Ok((String::new(), ()))
         })?;
-        let outcomes = output.join("mutants.out/outcomes.json");
-        let text = fs::read_to_string(&outcomes)
-            .with_context(|| format!("reading {}", outcomes.display()))?;
-        Ok(print(&serde_json::from_str(&text)?))
+        Outcomes::read(&lists)?.print()
+    }
+
+    fn command(&self, program: &Path, dirs: &Dirs) -> Command {
+        let output = dirs.target.join("mutants");
+        let mut command = Command::new(program);
+        command
+            .args([
+                "mutants",
+                "--package",
+                "vpl011",
+                "--no-shuffle",
+                "--iterate",
+            ])
+            .args(["--profile", "mutants", "--jobs", "1", "--timeout", PATIENCE])
+            .arg("--output")
+            .arg(&output)
+            .env("CARGO", cargo())
+            // What it builds besides is kept from one run to the next.
+            .env("CARGO_TARGET_DIR", output.join("build"))
+            .env("PROPTEST_CASES", CASES)
+            .current_dir(&dirs.root);
+        if let Some(shard) = &self.shard {
+            command.args(["--shard", shard]);
+        }
+        if self.files.is_empty() {
+            command.args(["--file", "src/**"]);
+        }
+        for file in &self.files {
+            command.args(["--file", file]);
+        }
+        // The tests that are about the device.
+        command.args(["--", "--test=model", "--test=ring", "--"]);
+        for tests in SLOW {
+            command.args(["--skip", tests]);
+        }
+        command
     }
 }
 
-/// What became of each change. Whether enough were noticed.
-fn print(outcomes: &Value) -> bool {
-    let (mut noticed, mut unnoticed) = (0, Vec::new());
-    for outcome in outcomes["outcomes"].as_array().into_iter().flatten() {
-        let name = outcome["scenario"]["Mutant"]["name"].as_str();
-        match (name, outcome["summary"].as_str()) {
-            // A test that never ends is one that noticed.
-            (Some(_), Some("CaughtMutant" | "Timeout")) => noticed += 1,
-            (Some(name), Some("MissedMutant")) => unnoticed.push(name),
-            // The baseline, and what does not compile.
-            _ => {}
+/// What became of the changes, each by its name.
+struct Outcomes {
+    noticed: BTreeSet<String>,
+    unnoticed: BTreeSet<String>,
+}
+
+impl Outcomes {
+    /// Reads the lists that cargo-mutants keeps.
+    fn read(lists: &Path) -> Result<Self> {
+        let list = |name: &str| -> Result<BTreeSet<String>> {
+            let path = lists.join(name);
+            if !path.exists() {
+                return Ok(BTreeSet::new());
+            }
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+            Ok(text.lines().map(str::to_owned).collect())
+        };
+        let unviable = list("unviable.txt")?;
+        let mut noticed = list("caught.txt")?;
+        // A test that never ends is one that noticed.
+        noticed.extend(list("timeout.txt")?);
+        // This one names what did not compile too.
+        noticed.extend(list("previously_caught.txt")?);
+        noticed.retain(|name| !unviable.contains(name));
+        Ok(Self {
+            noticed,
+            unnoticed: list("missed.txt")?,
+        })
+    }
+
+    /// Prints them. Whether enough were noticed.
+    fn print(&self) -> Result<bool> {
+        for name in &self.unnoticed {
+            println!("unnoticed: {name}");
         }
+        let noticed = self.noticed.len();
+        let all = noticed + self.unnoticed.len();
+        if all == 0 {
+            bail!("nothing was changed");
+        }
+        println!("{noticed} of {all} changes noticed");
+        Ok(noticed * 100 >= all * GOAL)
     }
-    for name in &unnoticed {
-        println!("unnoticed: {name}");
-    }
-    let all = noticed + unnoticed.len();
-    println!("{noticed} of {all} changes noticed");
-    noticed * 100 >= all * GOAL
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn outcomes(summaries: &[&str]) -> Value {
-        let outcome = |summary: &&str| json!({ "scenario": { "Mutant": { "name": "a" } }, "summary": summary });
-        let mut all: Vec<Value> = summaries.iter().map(outcome).collect();
-        all.push(json!({ "scenario": "Baseline", "summary": "Success" }));
-        json!({ "outcomes": all })
+    fn outcomes(noticed: usize, unnoticed: usize) -> Outcomes {
+        let names = |count: usize| (0..count).map(|n| n.to_string()).collect();
+        Outcomes {
+            noticed: names(noticed),
+            unnoticed: names(unnoticed),
+        }
     }
 
     #[test]
     fn nine_of_ten_must_be_noticed() {
-        let mut some = vec!["CaughtMutant"; 8];
-        some.extend(["Timeout", "Unviable", "MissedMutant"]);
-        assert!(print(&outcomes(&some)));
-        some.push("MissedMutant");
-        assert!(!print(&outcomes(&some)));
+        assert!(outcomes(9, 1).print().unwrap());
+        assert!(!outcomes(8, 1).print().unwrap());
+        assert!(outcomes(0, 0).print().is_err());
+    }
+
+    #[test]
+    fn a_change_that_does_not_compile_does_not_count() {
+        let lists = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(lists.path().join(name), text).unwrap();
+        write("caught.txt", "a\nb\n");
+        write("timeout.txt", "c\n");
+        write("previously_caught.txt", "a\nd\nu\n");
+        write("unviable.txt", "u\n");
+        write("missed.txt", "m\n");
+        let read = Outcomes::read(lists.path()).unwrap();
+        assert_eq!((read.noticed.len(), read.unnoticed.len()), (4, 1));
     }
 }
