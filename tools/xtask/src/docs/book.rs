@@ -85,11 +85,12 @@ fn read(dirs: &Dirs, name: &str) -> Result<String> {
     fs::read_to_string(dirs.root.join(name)).with_context(|| format!("reading {name}"))
 }
 
-/// The files under version control that a pattern fits.
+/// The files that are, or may come, under version control and fit a pattern.
 fn tracked(cx: &Cx, pattern: &str) -> Result<BTreeSet<String>> {
     let listed = cx.output(
         Command::new("git")
-            .args(["ls-files", "-z", "--", pattern])
+            .args(["ls-files", "-z", "--cached", "--others"])
+            .args(["--exclude-standard", "--", pattern])
             .current_dir(&cx.dirs.root),
     )?;
     Ok(listed.split_terminator('\0').map(str::to_owned).collect())

@@ -4,6 +4,8 @@
 //! are made from other files.
 
 mod book;
+#[cfg(test)]
+mod commands;
 
 use std::process::Command;
 
