@@ -16,6 +16,8 @@
 #include <xen/serial.h>
 #include <xen/spinlock.h>
 #include <xsm/xsm.h>
+#include <asm/current.h>
+#include <asm/gic.h>
 #include <asm/mmio.h>
 #include <asm/regs.h>
 #include <asm/traps.h>

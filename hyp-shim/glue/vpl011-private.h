@@ -14,6 +14,7 @@
 
 struct cpu_user_regs;
 struct domain;
+struct vcpu;
 union hsr;
 
 static inline bool vpl011_is_private_param(uint32_t index)
@@ -31,6 +32,13 @@ static inline bool vpl011_is_private_param(uint32_t index)
  */
 bool vpl011_try_handle(struct cpu_user_regs *regs, const union hsr hsr,
                        paddr_t gpa);
+
+/*
+ * Whether @v, which runs, was trapped by an access to its device, for which the
+ * list registers may stay as the guest left them: there is nothing to do in
+ * them, and nothing to learn but which interrupts the guest has begun.
+ */
+bool vpl011_spares_lrs(const struct vcpu *v);
 
 /*
  * HVMOP_get_param and HVMOP_set_param of the private parameters.
@@ -71,6 +79,7 @@ bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
 #else /* !CONFIG_SBSA_VUART_CONSOLE */
 
 #define vpl011_try_handle(regs, hsr, gpa) false
+#define vpl011_spares_lrs(v) false
 
 static inline int vpl011_private_param(struct domain *d, bool set,
                                        uint32_t index, uint64_t *value)

@@ -759,6 +759,108 @@ static void only_the_devices_accesses_are_handled(void)
     CHECK(!trapped(store, UART_BASE));
 }
 
+/* The trap's registers, as of a translation fault of stage 2, level 3. */
+static bool spares(union hsr hsr, paddr_t gpa)
+{
+    emul.regs.hsr = hsr.bits;
+    emul.HPFAR_EL2 = gpa >> 12 << 4;
+
+    return vpl011_spares_lrs(&emul.vcpu);
+}
+
+static union hsr fault(void)
+{
+    union hsr hsr = syndrome(true, 2, PLAIN_REG);
+
+    hsr.dabt.dfsc = 0x07;
+    return hsr;
+}
+
+/* No other access, of no other kind, and none while there is no device. */
+static void only_the_devices_accesses_spare_list_registers(void)
+{
+    union hsr hsr;
+    unsigned int level;
+
+    CHECK(!spares(fault(), 0));
+    CHECK(!spares(fault(), UART_BASE));
+    CHECK(!private_pfn());
+    CHECK(!spares(fault(), UART_BASE));
+    CHECK(!private_evtchn());
+
+    for ( level = 0; level < 4; level++ )
+    {
+        hsr = fault();
+        hsr.dabt.dfsc = 0x04 + level;
+        CHECK(spares(hsr, UART_BASE + DR));
+        hsr.dabt.write = 0;
+        CHECK(spares(hsr, UART_BASE + 0xffc));
+        hsr.dabt.dfsc = 0x08 + level; /* access flag */
+        CHECK(!spares(hsr, UART_BASE));
+        hsr.dabt.dfsc = 0x0c + level; /* permission */
+        CHECK(!spares(hsr, UART_BASE));
+    }
+
+    CHECK(!spares(fault(), UART_BASE - 1));
+    CHECK(!spares(fault(), UART_BASE + 0x1000));
+    CHECK(!spares(fault(), UART_BASE + (1UL << 32)));
+    CHECK(!spares(fault(), 0));
+
+    hsr = fault();
+    hsr.dabt.valid = 0;
+    CHECK(!spares(hsr, UART_BASE));
+    hsr = fault();
+    hsr.dabt.ec = 0x20; /* of an instruction */
+    CHECK(!spares(hsr, UART_BASE));
+    hsr.dabt.ec = 0x01; /* WFI, whose syndrome means something else */
+    CHECK(!spares(hsr, UART_BASE));
+
+    CHECK(!vpl011_spares_lrs(&emul.other_vcpu));
+
+    /* An interrupt, behind an access: Xen lets none in before it has acted. */
+    emul.irqs_masked = true;
+    CHECK(!spares(fault(), UART_BASE));
+    emul.irqs_masked = false;
+
+    CHECK(spares(fault(), UART_BASE));
+    destroy();
+    CHECK(!spares(fault(), UART_BASE));
+}
+
+/*
+ * One that ended may have to be raised again, or make room for another; one
+ * that is behind, be made pending.
+ */
+static void list_registers_with_work_are_not_spared(void)
+{
+    CHECK(!init_private());
+
+    emul.gic_version = GIC_V3;
+    emul.ICH_ELSR_EL2 = 0xffff;
+    CHECK(spares(fault(), UART_BASE));
+
+    emul.lr_mask = 0x0005;
+    CHECK(!spares(fault(), UART_BASE));
+    emul.ICH_ELSR_EL2 = 0xfffb;
+    CHECK(!spares(fault(), UART_BASE));
+    emul.ICH_ELSR_EL2 = 0xfffe;
+    CHECK(!spares(fault(), UART_BASE));
+    emul.ICH_ELSR_EL2 = 0xfffa;
+    CHECK(spares(fault(), UART_BASE));
+
+    emul.vcpu.arch.lrs_behind = true;
+    CHECK(!spares(fault(), UART_BASE));
+    emul.vcpu.arch.lrs_behind = false;
+
+    /* Where that cannot be seen cheaply, any in use is reason enough. */
+    emul.gic_version = GIC_V2;
+    CHECK(!spares(fault(), UART_BASE));
+    emul.lr_mask = 0;
+    CHECK(spares(fault(), UART_BASE));
+
+    destroy();
+}
+
 /* What is loaded, and what is stored from, as the instruction names it. */
 static void loads_and_stores_use_their_register(void)
 {
@@ -1022,6 +1124,8 @@ static const struct {
     CASE(stragglers_after_deinit_are_harmless),
     CASE(widths_and_odd_offsets),
     CASE(only_the_devices_accesses_are_handled),
+    CASE(only_the_devices_accesses_spare_list_registers),
+    CASE(list_registers_with_work_are_not_spared),
     CASE(loads_and_stores_use_their_register),
     CASE(decoded_accesses_reach_the_device),
     CASE(xen_prints_lines),

@@ -29,6 +29,7 @@
 #define write_atomic(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define read_atomic(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define XENLOG_ERR ""
+#define IS_ENABLED(option) 0
 
 #define EMUL_CHECK(condition) ((condition) ? (void)0 : \
     emul_fail(__FILE__, __LINE__, #condition))
@@ -111,6 +112,7 @@ struct domain {
 
 struct vcpu {
     struct domain *domain;
+    struct { bool lrs_behind; } arch;
 };
 
 struct vcpu *domain_vcpu(const struct domain *d, unsigned int id);
@@ -128,8 +130,14 @@ struct hsr_dabt {
 
 union hsr {
     register_t bits;
+    struct {
+        unsigned long iss:25, len:1, ec:6;
+    };
     struct hsr_dabt dabt;
 };
+#define HSR_EC_DATA_ABORT_LOWER_EL 0x24
+#define FSC_LL_MASK 0x03
+#define FSC_FLT_TRANS 0x04
 
 typedef struct {
     struct hsr_dabt dabt;
@@ -139,7 +147,14 @@ typedef struct {
 /* A guest's registers; what a syndrome calls 31 is none of them. */
 struct cpu_user_regs {
     register_t x[31];
+    register_t hsr;
 };
+#define guest_cpu_user_regs() (&emul.regs)
+
+/* System registers, and what Xen keeps for a CPU. */
+#define READ_SYSREG(name) (emul.name)
+#define this_cpu(name) (emul.name)
+#define HPFAR_MASK (((1UL << 40) - 1) & ~0xfUL)
 
 register_t get_user_reg(struct cpu_user_regs *regs, int reg);
 void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value);
@@ -177,6 +192,9 @@ bool vgic_reserve_virq(struct domain *d, unsigned int virq);
 void vgic_free_virq(struct domain *d, unsigned int virq);
 void vgic_inject_irq(struct domain *d, struct vcpu *v, unsigned int virq,
                      bool level);
+enum gic_version { GIC_INVALID, GIC_V2, GIC_V3 };
+#define gic_hw_version() (emul.gic_version)
+#define local_irq_is_enabled() (!emul.irqs_masked)
 
 /* Memory. */
 void *emul_zalloc(size_t size);
@@ -228,6 +246,7 @@ int vpl011_acquire_ring(struct domain *d, unsigned int id, unsigned int frame,
 bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
 bool vpl011_try_handle(struct cpu_user_regs *regs, const union hsr hsr,
                        paddr_t gpa);
+bool vpl011_spares_lrs(const struct vcpu *v);
 
 /* What the cases set up and look at. */
 #define EMUL_GFN 0x39003UL  /* the one gfn that is RAM */
@@ -255,6 +274,13 @@ struct emul {
     xen_event_channel_notification_t consumer;
     const struct mmio_handler_ops *ops;
     paddr_t mmio_base;
+
+    /* The trap, and the list registers: which are in use, which have ended. */
+    struct cpu_user_regs regs;
+    register_t HPFAR_EL2, ICH_ELSR_EL2;
+    uint64_t lr_mask;
+    enum gic_version gic_version;
+    bool irqs_masked;
 
     /* The rest of the machine. */
     bool denied_by_xsm;
