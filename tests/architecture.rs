@@ -226,24 +226,60 @@ fn crates_depend_downwards() {
     let crates = dependencies();
     assert!(crates.len() > 5, "found only {crates:?}");
     for (name, used) in crates {
-        let may_use: &[&str] = match name.as_str() {
-            "vpl011" | "conformance" => &[],
-            "tests" => &["conformance"],
-            "hyp-shim" | "xen-io" | "bare-metal" => &["vpl011"],
-            // What runs on bare metal.
-            "firmware" => &["bare-metal", "conformance"],
-            "e2e" => &["vpl011", "xen-io", "conformance"],
-            "viewers" => &["vpl011", "xen-io", "vconsoled"],
-            "xtask" => &["vpl011", "xen-io", "e2e", "conformance"],
-            _ => &["vpl011", "xen-io"],
-        };
         for dependency in used {
             assert!(
-                may_use.contains(&dependency.as_str()),
+                may_use(&name).contains(&dependency.as_str()),
                 "{name} depends on {dependency}"
             );
         }
     }
+}
+
+/// Which crates of the workspace each may depend on.
+fn may_use(name: &str) -> &'static [&'static str] {
+    match name {
+        "vpl011" | "conformance" => &[],
+        "tests" => &["conformance"],
+        "hyp-shim" | "xen-io" | "bare-metal" => &["vpl011"],
+        // What runs on bare metal.
+        "firmware" => &["bare-metal", "conformance"],
+        "e2e" => &["vpl011", "xen-io", "conformance"],
+        "viewers" => &["vpl011", "xen-io", "vconsoled"],
+        "xtask" => &["vpl011", "xen-io", "e2e", "conformance"],
+        _ => &["vpl011", "xen-io"],
+    }
+}
+
+/// The picture in docs/architecture.md shows these arrows and no others.
+#[test]
+fn the_picture_shows_the_arrows() {
+    let picture = text("docs/images/architecture.dot");
+    let mut modules = BTreeSet::new();
+    let mut crates = 0;
+    for line in picture.lines() {
+        let Some((user, used)) = line.trim().split_once(" -> ") else {
+            continue;
+        };
+        let name = |node: &str| node.trim_end_matches(';').trim_matches('"').to_owned();
+        let (user, used) = (name(user), name(used));
+        match (user.strip_prefix("src/"), used.strip_prefix("src/")) {
+            (Some(user), Some(used)) => {
+                modules.insert((user.to_owned(), used.to_owned()));
+            }
+            (None, None) => {
+                assert!(may_use(&user).contains(&used.as_str()), "{line}");
+                crates += 1;
+            }
+            // The crate as such, and the modules that no other uses.
+            _ => assert_eq!(user, "vpl011", "{line}"),
+        }
+    }
+    let layers = LAYERS.iter().flat_map(|(module, used)| {
+        let arrow = |used: &&str| ((*module).to_owned(), (*used).to_owned());
+        used.iter().map(arrow)
+    });
+    assert_eq!(modules, layers.collect());
+    assert!(crates > 10, "only {crates} arrows between crates");
 }
 
 #[test]

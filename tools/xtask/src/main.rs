@@ -109,7 +109,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Coverage(checks::coverage::Options) => checks::coverage::run(&steps),
         Command::Mutants(options) => options.run(&steps),
         Command::Audit(checks::audit::Options) => checks::audit::run(&steps),
-        Command::Docs(docs::Options) => docs::run(&steps).map(|()| true),
+        Command::Docs(options) => options.run(&steps).map(|()| true),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }
 }

@@ -6,6 +6,7 @@
 mod book;
 #[cfg(test)]
 mod commands;
+mod diagram;
 
 use std::process::Command;
 
@@ -18,16 +19,28 @@ use crate::step::Steps;
 
 /// Build the book and the crates' documentation, and check every link
 #[derive(clap::Args)]
-pub(crate) struct Options;
+pub(crate) struct Options {
+    /// Make those parts anew that come from sources and results, and no more
+    #[arg(long)]
+    write: bool,
+}
 
-/// Builds and checks all of it.
-pub(crate) fn run(steps: &Steps) -> Result<()> {
-    tools(steps)?;
-    rustdoc(steps)?;
-    examples(steps)?;
-    let index = book::build(steps)?;
-    println!("{}", index.display());
-    Ok(())
+impl Options {
+    /// Builds and checks all of it, or writes what is made.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
+        tools(steps)?;
+        if self.write {
+            return steps.always("diagram", |cx| {
+                diagram::make(cx)?;
+                Ok(("drawn".into(), ()))
+            });
+        }
+        rustdoc(steps)?;
+        examples(steps)?;
+        let index = book::build(steps)?;
+        println!("{}", index.display());
+        Ok(())
+    }
 }
 
 /// The crates' documentation, in which no link may be broken.

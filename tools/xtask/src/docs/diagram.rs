@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+//! The picture of the crates and of the device's modules: who uses whom, from
+//! cargo's metadata and from the sources. Its text, for Graphviz, is what is
+//! compared; how it is drawn differs from version to version.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::dirs::cargo;
+use crate::step::{Cx, write};
+
+/// The text, and what Graphviz makes of it.
+const TEXT: &str = "docs/images/architecture.dot";
+const DRAWN: &str = "docs/images/architecture.svg";
+
+/// The crate whose modules are shown.
+const DEVICE: &str = "vpl011";
+
+/// Files that only declare and re-export.
+const FRONT_DOORS: [&str; 2] = ["lib", "ring/mod"];
+
+/// Where unsafe code may stand.
+const UNSAFE: [&str; 3] = ["hyp-shim", "xen-io", "bare-metal"];
+
+/// Writes the text and the picture.
+pub(super) fn make(cx: &Cx) -> Result<()> {
+    let text = cx.dirs.root.join(TEXT);
+    write(&text, source(&cx.dirs.root)?)?;
+    // What follows from other arrows is left out of the picture.
+    let reduced = cx.output(Command::new("tred").arg(&text))?;
+    let reduced_text = cx.dirs.target.join("tmp/architecture.dot");
+    write(&reduced_text, reduced)?;
+    let drawn = cx.output(Command::new("dot").arg("-Tsvg").arg(&reduced_text))?;
+    write(&cx.dirs.root.join(DRAWN), drawn)
+}
+
+/// The parts of `cargo metadata` that are read.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    path: Option<PathBuf>,
+    /// None for one that is neither a test's nor a build script's.
+    kind: Option<String>,
+}
+
+/// Who uses whom.
+type Uses = BTreeMap<String, BTreeSet<String>>;
+
+/// The text of the picture.
+fn source(root: &Path) -> Result<String> {
+    let (crates, modules) = (crates(root)?, modules(root)?);
+    let mut text = String::from(
+        "// SPDX-License-Identifier: MIT\n\
+         // Made by `cargo xtask docs --write`.\n\
+         digraph \"vpl011\" {\n\
+         \x20 node [shape=box, style=filled, fillcolor=white, fontname=\"sans-serif\"];\n\
+         \x20 subgraph \"cluster device\" {\n\
+         \x20   label=\"src/\"; fontname=\"sans-serif\"; style=filled; fillcolor=\"#eef3fa\";\n",
+    );
+    writeln!(text, "    \"{DEVICE}\";")?;
+    for module in modules.keys() {
+        writeln!(text, "    \"src/{module}\" [label=\"{module}\"];")?;
+    }
+    text.push_str("  }\n");
+    for name in crates.keys().filter(|name| *name != DEVICE) {
+        let colour = if UNSAFE.contains(&name.as_str()) {
+            " [fillcolor=\"#fbe3c8\"]"
+        } else {
+            ""
+        };
+        writeln!(text, "  \"{name}\"{colour};")?;
+    }
+    for (user, used) in &crates {
+        for used in used {
+            writeln!(text, "  \"{user}\" -> \"{used}\";")?;
+        }
+    }
+    for (user, used) in &modules {
+        for used in used {
+            writeln!(text, "  \"src/{user}\" -> \"src/{used}\";")?;
+        }
+    }
+    let used: BTreeSet<_> = modules.values().flatten().collect();
+    for module in modules.keys().filter(|module| !used.contains(module)) {
+        writeln!(text, "  \"{DEVICE}\" -> \"src/{module}\";")?;
+    }
+    text.push_str("}\n");
+    Ok(text)
+}
+
+/// The workspace's crates, and which of each other they use; what only their
+/// tests use is left out.
+fn crates(root: &Path) -> Result<Uses> {
+    let output = Command::new(cargo())
+        .args(["metadata", "--no-deps", "--format-version=1"])
+        .current_dir(root)
+        .output()
+        .context("running cargo metadata")?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
+    let mut found = Uses::new();
+    for package in metadata.packages {
+        let used = package.dependencies.into_iter();
+        let used = used.filter(|used| used.path.is_some() && used.kind.is_none());
+        found.insert(package.name, used.map(|used| used.name).collect());
+    }
+    Ok(found)
+}
+
+/// The modules of `src/`, and which of each other they use.
+fn modules(root: &Path) -> Result<Uses> {
+    let mut found = Uses::new();
+    for folder in ["", "ring/"] {
+        for entry in fs::read_dir(root.join("src").join(folder))? {
+            let path = entry?.path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let (Some(name), true) = (name, path.extension().is_some_and(|e| e == "rs")) else {
+                continue;
+            };
+            let module = format!("{folder}{name}");
+            if !FRONT_DOORS.contains(&module.as_str()) {
+                found.insert(module, used(&fs::read_to_string(&path)?, folder));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The modules that a source in `folder` names by `crate::` or, in `ring/`, by
+/// `super::`.
+fn used(source: &str, folder: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let code = source.lines().map(|line| line.split("//").next());
+    for line in code.flatten() {
+        for (at, _) in line.match_indices("::") {
+            let (before, after) = (&line[..at], &line[at + 2..]);
+            let name = |text: &str| -> String {
+                let is_part = |c: &char| c.is_alphanumeric() || *c == '_';
+                text.chars().take_while(is_part).collect()
+            };
+            let module = name(after);
+            let last = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_');
+            match (last.into_iter().next(), module.as_str()) {
+                (Some("crate"), "ring") => {
+                    let inside = after.strip_prefix("ring::").unwrap_or_default();
+                    found.insert(format!("ring/{}", name(inside)));
+                }
+                (Some("crate"), _) => {
+                    found.insert(module);
+                }
+                (Some("super"), _) if folder == "ring/" => {
+                    found.insert(format!("{folder}{module}"));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// That its arrows are the allowed ones is checked by tests/architecture.rs.
+    #[test]
+    fn the_picture_is_of_what_there_is() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let committed = fs::read_to_string(root.join(TEXT)).unwrap();
+        assert_eq!(
+            committed,
+            source(&root).unwrap(),
+            "`cargo xtask docs --write` draws it anew"
+        );
+        assert!(root.join(DRAWN).is_file());
+    }
+
+    #[test]
+    fn modules_are_found_in_code_alone() {
+        let source = "use crate::fifo::Fifo;\n// crate::no\nlet a = super::memory::b(crate::ring::index::C);\n";
+        let names = |found: BTreeSet<String>| found.into_iter().collect::<Vec<_>>();
+        assert_eq!(names(used(source, "")), ["fifo", "ring/index"]);
+        assert_eq!(
+            names(used(source, "ring/")),
+            ["fifo", "ring/index", "ring/memory"]
+        );
+    }
+}
