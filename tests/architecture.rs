@@ -257,21 +257,21 @@ fn the_picture_shows_the_arrows() {
     let mut modules = BTreeSet::new();
     let mut crates = 0;
     for line in picture.lines() {
-        let Some((user, used)) = line.trim().split_once(" -> ") else {
+        let Some((from, to)) = line.trim().split_once(" -> ") else {
             continue;
         };
         let name = |node: &str| node.trim_end_matches(';').trim_matches('"').to_owned();
-        let (user, used) = (name(user), name(used));
-        match (user.strip_prefix("src/"), used.strip_prefix("src/")) {
-            (Some(user), Some(used)) => {
-                modules.insert((user.to_owned(), used.to_owned()));
+        let (from, to) = (name(from), name(to));
+        match (from.strip_prefix("src/"), to.strip_prefix("src/")) {
+            (Some(from), Some(to)) => {
+                modules.insert((from.to_owned(), to.to_owned()));
             }
             (None, None) => {
-                assert!(may_use(&user).contains(&used.as_str()), "{line}");
+                assert!(may_use(&from).contains(&to.as_str()), "{line}");
                 crates += 1;
             }
             // The crate as such, and the modules that no other uses.
-            _ => assert_eq!(user, "vpl011", "{line}"),
+            _ => assert_eq!(from, "vpl011", "{line}"),
         }
     }
     let layers = LAYERS.iter().flat_map(|(module, used)| {
