@@ -4,6 +4,7 @@
 //! from one page to another are the same in both.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,10 @@ const OPTIONS: [&str; 4] = ["--debug", "--no-default-features", "--features", "s
 /// The table of contents, and the folder its links are relative to.
 const SUMMARY: &str = "docs/SUMMARY.md";
 const SUMMARY_FOLDER: &str = "docs";
+
+/// The page above the decisions, and the folder of them all.
+const DECISIONS: &str = "docs/adr/README.md";
+const DECISIONS_FOLDER: &str = "docs/adr/";
 
 /// Pages that are no part of the book: the table of contents, and what another
 /// page is made from.
@@ -66,6 +71,7 @@ fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
         copy(name)?;
     }
     let summary = from_root(&read(cx.dirs, SUMMARY)?);
+    let summary = with_decisions(&summary, &decisions(cx.dirs, &pages)?);
     for page in &pages {
         ensure!(
             summary.contains(&format!("]({page})")),
@@ -79,6 +85,27 @@ fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
     write(&source.join("SUMMARY.md"), summary)?;
     write(&book.join("book.toml"), read(cx.dirs, "docs/book.toml")?)?;
     Ok(pages)
+}
+
+/// The entries of the decisions, which the table of contents leaves out: each
+/// is the one page of its file, by its heading.
+fn decisions(dirs: &Dirs, pages: &BTreeSet<String>) -> Result<String> {
+    let mut entries = String::new();
+    for page in pages {
+        if page.starts_with(DECISIONS_FOLDER) && page != DECISIONS {
+            let text = read(dirs, page)?;
+            let heading = text.lines().find_map(|line| line.strip_prefix("# "));
+            let heading = heading.with_context(|| format!("{page} has no heading"))?;
+            writeln!(entries, "  - [{heading}]({page})")?;
+        }
+    }
+    Ok(entries)
+}
+
+/// The table of contents with these entries below the decisions' own.
+fn with_decisions(summary: &str, entries: &str) -> String {
+    let parent = format!("]({DECISIONS})\n");
+    summary.replacen(&parent, &format!("{parent}{entries}"), 1)
 }
 
 fn read(dirs: &Dirs, name: &str) -> Result<String> {
@@ -144,6 +171,17 @@ mod tests {
         assert_eq!(
             from_root("- [A](../README.md)\n- [B](b.md)\n  - [C](adr/c.md)\n"),
             "- [A](README.md)\n- [B](docs/b.md)\n  - [C](docs/adr/c.md)\n"
+        );
+    }
+
+    #[test]
+    fn decisions_stand_below_their_own_page() {
+        assert_eq!(
+            with_decisions(
+                "- [D](docs/adr/README.md)\n- [E](e.md)\n",
+                "  - [d](d.md)\n"
+            ),
+            "- [D](docs/adr/README.md)\n  - [d](d.md)\n- [E](e.md)\n"
         );
     }
 }
