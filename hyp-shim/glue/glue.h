@@ -23,6 +23,7 @@
 #include <asm/traps.h>
 #include <asm/vgic.h>
 #include <asm/vpl011.h>
+#include "xen.h"
 #else
 #include "emul.h"
 #endif

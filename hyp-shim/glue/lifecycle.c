@@ -61,7 +61,7 @@ int vpl011_create(struct domain *d, void *ring, uint8_t profile)
     BUILD_BUG_ON(__alignof__(struct vpl011_state) != VPL011_STATE_ALIGN);
     BUILD_BUG_ON(PAGE_SIZE != VPL011_RING_SIZE);
 
-    ASSERT(spin_is_locked(&d->domain_lock));
+    ASSERT(domain_is_locked(d));
 
     /* register_mmio_handler() has a BUG_ON() for this. */
     if ( vmmio->num_entries >= vmmio->max_num_entries )

@@ -8,7 +8,6 @@
 
 #include <libxl.h>
 #include <libxlutil.h>
-#include <xen-tools/libs.h>
 
 #include "xl.h"
 #include "xl_parse.h"
@@ -22,10 +21,11 @@ static bool truth(const char *word, bool *value)
     } words[] = {
         { "y", true }, { "yes", true }, { "true", true }, { "1", true },
         { "n", false }, { "no", false }, { "false", false }, { "0", false },
+        { NULL, false },
     };
     unsigned int i;
 
-    for (i = 0; i < ARRAY_SIZE(words); i++) {
+    for (i = 0; words[i].word; i++) {
         if (!strcmp(word, words[i].word)) {
             *value = words[i].value;
             return true;

@@ -53,6 +53,7 @@ void spin_lock_init(spinlock_t *lock);
 void emul_lock(spinlock_t *lock);
 void emul_unlock(spinlock_t *lock);
 #define spin_is_locked(lock) ((lock)->held)
+#define domain_is_locked(d) spin_is_locked(&(d)->domain_lock)
 #define domain_lock(d) emul_lock(&(d)->domain_lock)
 #define domain_unlock(d) emul_unlock(&(d)->domain_lock)
 #define VPL011_LOCK(d, flags) \

@@ -85,7 +85,26 @@ pub(crate) fn extract(cx: &Cx, deb: &Path, root: &Path) -> Result<()> {
 impl Private {
     /// Makes the root under `target/apt`, for packages of `release`.
     pub(crate) fn open(cx: &Cx, dirs: &Dirs, release: &str) -> Result<Self> {
-        let root = dirs.target.join("apt");
+        let mirrors = mirrors(cx, release)?;
+        let list = mirrors.iter().fold(String::new(), |list, mirror| {
+            format!("{list}deb {mirror} {release} main\ndeb-src {mirror} {release} main\n")
+        });
+        Self::at(dirs.target.join("apt"), &list)
+    }
+
+    /// Makes a root for sources of another release, from the mirrors of this
+    /// machine's release, `host`.
+    pub(crate) fn of_sources(cx: &Cx, dirs: &Dirs, host: &str, release: &str) -> Result<Self> {
+        let list = mirrors(cx, host)?
+            .iter()
+            .fold(String::new(), |list, mirror| {
+                format!("{list}deb-src {mirror} {release} main\n")
+            });
+        Self::at(dirs.target.join(format!("apt-{release}")), &list)
+    }
+
+    /// Makes a root that takes packages from what `list` says.
+    fn at(root: PathBuf, list: &str) -> Result<Self> {
         for dir in ["state/lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(root.join(dir))?;
         }
@@ -117,10 +136,6 @@ impl Private {
                 at("sources.list"),
             ),
         )?;
-        let mirrors = mirrors(cx, release)?;
-        let list = mirrors.iter().fold(String::new(), |list, mirror| {
-            format!("{list}deb {mirror} {release} main\ndeb-src {mirror} {release} main\n")
-        });
         write(&private.root.join("sources.list"), list)?;
         Ok(private)
     }
@@ -141,7 +156,8 @@ impl Private {
         work().map_err(|error| offline(cx).unwrap_or(error))
     }
 
-    /// Fetches a source package, and says which version it became.
+    /// Fetches a source package. Returns the file that describes it, and which
+    /// version it became.
     pub(crate) fn source(
         &self,
         cx: &Cx,
@@ -149,33 +165,68 @@ impl Private {
         version: &str,
         into: &Path,
     ) -> Result<(PathBuf, String)> {
+        let version = self.fetch_source(cx, name, version, into, &[])?;
+        let file = format!("{name}_{}.dsc", without_epoch(&version));
+        Ok((into.join(file), version))
+    }
+
+    /// Fetches a source package's upstream part. Returns the archive, and which
+    /// version it became.
+    pub(crate) fn upstream(
+        &self,
+        cx: &Cx,
+        name: &str,
+        version: &str,
+        into: &Path,
+    ) -> Result<(PathBuf, String)> {
+        let version = self.fetch_source(cx, name, version, into, &["--tar-only"])?;
+        let bare = without_epoch(&version);
+        let upstream = bare.rsplit_once('-').map_or(bare, |(upstream, _)| upstream);
+        let begins = format!("{name}_{upstream}.orig.tar.");
+        let archive = fs::read_dir(into)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| {
+                let name = path.file_name().unwrap_or_default();
+                name.to_string_lossy().starts_with(&begins)
+            })
+            .with_context(|| format!("apt did not leave {begins}xz in {}", into.display()))?;
+        Ok((archive, version))
+    }
+
+    /// Fetches a source package, with further options of apt-get. Returns
+    /// which version it became.
+    fn fetch_source(
+        &self,
+        cx: &Cx,
+        name: &str,
+        version: &str,
+        into: &Path,
+        options: &[&str],
+    ) -> Result<String> {
         fs::create_dir_all(into)?;
         let fetch = |what: &str| {
             cx.run(
                 self.apt_get()
-                    .args(["source", "--download-only", "--only-source", what])
+                    .args(["source", "--download-only", "--only-source"])
+                    .args(options)
+                    .arg(what)
                     .current_dir(into),
             )
         };
         let pinned = format!("{name}={version}");
         let exact = self.with_lists(cx, || fetch(&pinned));
-        let version = match exact {
-            Ok(()) => version.to_owned(),
-            Err(error) if offline(cx).is_some() => return Err(error),
+        match exact {
+            Ok(()) => Ok(version.to_owned()),
+            Err(error) if offline(cx).is_some() => Err(error),
             Err(error) => {
                 let current = self.source_version(cx, name)?;
                 if current == version {
                     return Err(error);
                 }
                 fetch(&format!("{name}={current}"))?;
-                current
+                Ok(current)
             }
-        };
-        // The file name has no epoch.
-        let bare = version
-            .split_once(':')
-            .map_or(version.as_str(), |(_, bare)| bare);
-        Ok((into.join(format!("{name}_{bare}.dsc")), version))
+        }
     }
 
     fn source_version(&self, cx: &Cx, name: &str) -> Result<String> {
@@ -315,6 +366,11 @@ impl Private {
             .arg("-q");
         command
     }
+}
+
+/// A version as file names have it.
+fn without_epoch(version: &str) -> &str {
+    version.split_once(':').map_or(version, |(_, bare)| bare)
 }
 
 fn apt_get() -> Command {

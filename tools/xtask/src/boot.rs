@@ -16,7 +16,7 @@ use crate::image::Dom0;
 use crate::machine::{Machine, Output, Spec};
 use crate::packages::Packages;
 use crate::step::Steps;
-use crate::xen::{self, Flavour};
+use crate::xen::{self, Flavour, Version, Which};
 
 /// A person may be silent for as long as they like.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -30,6 +30,9 @@ pub(crate) struct Boot {
     /// Xen, toolstack and console daemon as Debian has them
     #[arg(long)]
     stock: bool,
+    /// The version of Xen
+    #[arg(long, value_name = "VERSION", default_value = "4.17")]
+    xen: Version,
     /// Version of the interrupt controller
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=3))]
     gic: u8,
@@ -48,8 +51,9 @@ impl Boot {
             Flavour::Ours
         };
         host::prepare(steps, &packages)?;
-        let built = xen::build(steps, &packages, flavour)?;
-        let dom0 = Dom0::make(steps, &packages, &built, flavour)?;
+        let version = self.xen;
+        let built = xen::build(steps, &packages, Which { version, flavour })?;
+        let dom0 = Dom0::make(steps, &packages, &built)?;
         let task = match self.e2e.as_slice() {
             [] => String::new(),
             names => format!("e2e={}", names.join(",")),

@@ -51,7 +51,8 @@ impl Dirs {
         self.root.join("hyp-shim")
     }
 
-    /// Xen trees: `src` as fetched, `4.17` with our hooks, `4.17-stock` without.
+    /// Xen trees: `src` as fetched, `4.17` with our hooks, `4.17-stock` without,
+    /// and so on with the other versions.
     pub(crate) fn xen(&self, tree: &str) -> PathBuf {
         self.target.join("xen").join(tree)
     }

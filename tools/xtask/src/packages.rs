@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! What we take from Debian: `packages.toml`.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+
+use crate::xen::Version;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -12,7 +16,8 @@ pub(crate) struct Packages {
     pub(crate) docs: List,
     pub(crate) programs: List,
     pub(crate) dom0: List,
-    pub(crate) xen: Source,
+    /// Of each version that there are hooks for.
+    pub(crate) xen: BTreeMap<Version, Source>,
     #[serde(rename = "u-boot")]
     pub(crate) u_boot: Source,
     pub(crate) sysroot: List,
@@ -39,8 +44,11 @@ pub(crate) struct List {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Source {
-    pub(crate) source: String,
+    pub(crate) name: String,
     pub(crate) version: String,
+    /// The release it is of, if that is not [`Debian::release`]: its upstream
+    /// part alone is taken then.
+    pub(crate) release: Option<String>,
 }
 
 /// A kernel package at a version, and the package that names its successor.
@@ -64,8 +72,17 @@ impl Packages {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
+    use crate::xen::Version;
+
     #[test]
     fn the_file_is_well_formed() {
-        assert_eq!(super::Packages::read().debian.release, "bookworm");
+        let packages = super::Packages::read();
+        assert_eq!(packages.debian.release, "bookworm");
+        for version in Version::value_variants() {
+            let source = &packages.xen[version];
+            assert!(source.version.starts_with(version.number()), "{source:?}");
+        }
     }
 }

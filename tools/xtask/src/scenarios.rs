@@ -18,7 +18,7 @@ use crate::outside::{self, Outside};
 use crate::packages::Packages;
 use crate::progress::Progress;
 use crate::step::{Steps, tail};
-use crate::xen::{self, Built, Flavour};
+use crate::xen::{self, Built, Flavour, Version, Which};
 
 /// From power-on to the agent's first word, on a busy machine.
 const BOOT: Duration = Duration::from_secs(180);
@@ -31,6 +31,9 @@ const SLACK: Duration = Duration::from_secs(60);
 pub(crate) struct Options {
     /// Names; all if none is given
     scenarios: Vec<String>,
+    /// The version of Xen
+    #[arg(long, value_name = "VERSION", default_value = "4.17")]
+    xen: Version,
     /// Show the scenarios and run none
     #[arg(long)]
     list: bool,
@@ -46,7 +49,7 @@ impl Options {
             return Ok(true);
         }
         let chosen = Chosen::named(&self.scenarios)?;
-        let outcomes = Bench::prepare(steps)?.run(&chosen)?;
+        let outcomes = Bench::on(steps, self.xen)?.run(&chosen)?;
         let failed = outcomes.iter().filter(|outcome| !outcome.pass).count();
         println!("{} passed, {failed} failed", outcomes.len() - failed);
         Ok(failed == 0)
@@ -130,12 +133,18 @@ pub(crate) struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// Does every step up to the images.
+    /// Does every step up to the images, with the default version of Xen.
     pub(crate) fn prepare(steps: &'a Steps) -> Result<Self> {
+        Self::on(steps, Version::default())
+    }
+
+    /// The same with a version of Xen.
+    pub(crate) fn on(steps: &'a Steps, version: Version) -> Result<Self> {
         let packages = Packages::read();
         host::prepare(steps, &packages)?;
-        let built = xen::build(steps, &packages, Flavour::Ours)?;
-        let dom0 = Dom0::make(steps, &packages, &built, Flavour::Ours)?;
+        let flavour = Flavour::Ours;
+        let built = xen::build(steps, &packages, Which { version, flavour })?;
+        let dom0 = Dom0::make(steps, &packages, &built)?;
         Ok(Self {
             steps,
             packages,
@@ -184,10 +193,11 @@ impl<'a> Bench<'a> {
         guest: Option<DomU>,
         name: &str,
     ) -> Result<(Machine, PathBuf)> {
-        let hypervisor = match flavour(needs.hypervisor) {
-            // It is built with everything else.
-            Flavour::Ours => self.built.hypervisor.clone(),
-            other => xen::hypervisor(self.steps, &self.packages, other)?,
+        let which = self.which(needs.hypervisor);
+        let hypervisor = if which == self.built.which {
+            self.built.hypervisor.clone()
+        } else {
+            xen::hypervisor(self.steps, &self.packages, which)?
         };
         let spec = Spec {
             hypervisor,
@@ -206,6 +216,20 @@ impl<'a> Bench<'a> {
             }
         };
         Ok((machine, log))
+    }
+
+    /// What is built for a scenario's hypervisor.
+    fn which(&self, hypervisor: Hypervisor) -> Which {
+        let flavour = match hypervisor {
+            Hypervisor::Ours => Flavour::Ours,
+            Hypervisor::Debug => Flavour::Debug,
+            Hypervisor::NewVgic => Flavour::NewVgic,
+            Hypervisor::Stock => Flavour::Stock,
+        };
+        Which {
+            flavour,
+            ..self.built.which
+        }
     }
 
     /// Runs scenarios and says a line on each.
@@ -251,29 +275,15 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Plain => "",
             e2e::Dom0::Systemd => " systemd",
         };
-        let label = flavour(needs.hypervisor).step(&format!("boot GICv{}{system}", needs.gic));
-        let log = format!(
-            "machine-gicv{}-{}-{}",
-            needs.gic,
-            flavour(needs.hypervisor).tree(),
-            names[0]
-        );
+        let which = self.which(needs.hypervisor);
+        let label = which.step(&format!("boot GICv{}{system}", needs.gic));
+        let log = format!("machine-gicv{}-{}-{}", needs.gic, which.tree(), names[0]);
         let task = Task {
             names: &names,
             soak: self.soak,
         };
         let (machine, log) = self.start(needs, task.words(), &log)?;
         Ok(follow(machine, &log, &label, &task))
-    }
-}
-
-/// What is built for a scenario's hypervisor.
-fn flavour(hypervisor: Hypervisor) -> Flavour {
-    match hypervisor {
-        Hypervisor::Ours => Flavour::Ours,
-        Hypervisor::Debug => Flavour::Debug,
-        Hypervisor::NewVgic => Flavour::NewVgic,
-        Hypervisor::Stock => Flavour::Stock,
     }
 }
 

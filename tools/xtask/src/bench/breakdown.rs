@@ -176,7 +176,7 @@ impl Breakdown {
         for flavour in [Flavour::Stock, Flavour::Ours] {
             let accesses = ACCESSES.iter().filter(|access| access.flavour == flavour);
             let built = xen::build(steps, &packages, flavour)?;
-            let dom0 = Dom0::make(steps, &packages, &built, flavour)?;
+            let dom0 = Dom0::make(steps, &packages, &built)?;
             let spec = Spec {
                 hypervisor: built.hypervisor,
                 gic: 3,

@@ -73,7 +73,7 @@ impl Xen {
         host::prepare(steps, &packages)?;
         let measure = |flavour| -> Result<Found> {
             let built = xen::build(steps, &packages, flavour)?;
-            let dom0 = Dom0::make(steps, &packages, &built, flavour)?;
+            let dom0 = Dom0::make(steps, &packages, &built)?;
             let mut sizes = Found::new();
             size::measure(steps, &built.hypervisor, flavour, &mut sizes)?;
             let spec = Spec {

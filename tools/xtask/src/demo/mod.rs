@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::boot;
 use crate::scenarios::Bench;
 use crate::step::{Steps, write};
+use crate::xen::Version;
 
 /// Boot emulated Xen with our PL011, and use a guest's two consoles
 #[derive(clap::Args)]
@@ -26,6 +27,14 @@ pub(crate) struct Options {
     /// Without an emulated machine: device, ring and daemon in one process
     #[arg(long, conflicts_with = "interactive")]
     embedded: bool,
+    /// The version of Xen
+    #[arg(
+        long,
+        value_name = "VERSION",
+        default_value = "4.17",
+        conflicts_with = "embedded"
+    )]
+    xen: Version,
     /// Write the summary to a file
     #[arg(long, value_name = "FILE", conflicts_with = "interactive")]
     json: Option<PathBuf>,
@@ -45,12 +54,12 @@ impl Options {
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let started = Instant::now();
         if let Some(console) = self.interactive {
-            return interactive(steps, console).map(|()| true);
+            return interactive(steps, self.xen, console).map(|()| true);
         }
         let outcome = if self.embedded {
             embedded::run(steps)?
         } else {
-            emulated(steps)?
+            emulated(steps, self.xen)?
         };
         let consoles = if self.embedded {
             ["vuart0, the PL011: its pty", "pv0, the PV console: its pty"]
@@ -84,19 +93,19 @@ pub(crate) fn embedded(steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-fn emulated(steps: &Steps) -> Result<Outcome> {
+fn emulated(steps: &Steps, version: Version) -> Result<Outcome> {
     let scenario = e2e::scenario("demo").context("there is no scenario `demo`")?;
-    let outcome = Bench::prepare(steps)?.run(&scenario.into())?.pop();
+    let outcome = Bench::on(steps, version)?.run(&scenario.into())?.pop();
     outcome.context("the demo has no outcome")
 }
 
-fn interactive(steps: &Steps, console: Console) -> Result<()> {
+fn interactive(steps: &Steps, version: Version, console: Console) -> Result<()> {
     use std::io::IsTerminal;
     ensure!(
         std::io::stdin().is_terminal(),
         "--interactive needs a terminal"
     );
-    let bench = Bench::prepare(steps)?;
+    let bench = Bench::on(steps, version)?;
     let name = match console {
         Console::Vuart => "vuart",
         Console::Pv => "pv",

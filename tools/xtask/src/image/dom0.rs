@@ -14,8 +14,8 @@ use crate::package::{self, Package};
 use crate::packages::Packages;
 use crate::programs as others;
 use crate::step::{Cx, Key, Steps};
-use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XENSTORE, XENSTORED, XL};
-use crate::xen::{Built, Flavour, sysroot};
+use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XL, Xenstore};
+use crate::xen::{Built, Which, sysroot};
 
 const INIT: &str = include_str!("dom0-init.sh");
 
@@ -83,20 +83,13 @@ pub(crate) struct Dom0 {
 
 impl Dom0 {
     /// Makes dom0's initramfs and everything in it, around a toolstack.
-    pub(crate) fn make(
-        steps: &Steps,
-        packages: &Packages,
-        built: &Built,
-        flavour: Flavour,
-    ) -> Result<Self> {
+    pub(crate) fn make(steps: &Steps, packages: &Packages, built: &Built) -> Result<Self> {
+        let is_hooked = built.which.flavour.is_hooked();
         let kernel = Kernel::fetch(steps, packages)?;
         let sysroot = sysroot::make(steps, packages)?;
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
-        let package = flavour
-            .is_hooked()
-            .then(|| package::make(steps))
-            .transpose()?;
-        let others = if flavour.is_hooked() {
+        let package = is_hooked.then(|| package::make(steps)).transpose()?;
+        let others = if is_hooked {
             others::make_for_dom0(steps, packages)?
         } else {
             String::new()
@@ -105,7 +98,7 @@ impl Dom0 {
         let (monitor, monitor_key) = guest::monitor(steps)?;
         let (u_boot, u_boot_key) = u_boot::build(steps, packages)?;
         let firmware = Firmware::build(steps)?;
-        let initrd = steps.dirs.machine(file_name(flavour));
+        let initrd = steps.dirs.machine(file_name(built.which));
         let key = Key::default()
             .text(&built.toolstack)
             .text(programs)
@@ -121,7 +114,7 @@ impl Dom0 {
             .text(&firmware.key)
             .text(INIT)
             .text(GUEST);
-        steps.run(&flavour.step("dom0 image"), key, &[&initrd], |cx| {
+        steps.run(&built.which.step("dom0 image"), key, &[&initrd], |cx| {
             let mut archive = compose(cx, &kernel, built, package.as_ref())?;
             archive.file("/guest/guest.cpio.gz", &guest)?;
             archive.file("/guest/monitor.bin", &monitor)?;
@@ -149,28 +142,35 @@ impl Dom0 {
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
         let package = package::make(steps)?;
         let system = systemd::fetch(steps, packages)?;
-        let initrd = steps.dirs.machine("4.17-systemd.cpio");
+        let initrd = steps
+            .dirs
+            .machine(format!("{}-systemd.cpio", built.which.tree()));
         let key = Key::default()
             .text(&built.toolstack)
             .text(&package.key)
             .text(guest_key)
             .text(&system.key);
-        steps.run("dom0 image with systemd", key, &[&initrd], |cx| {
-            let mut archive = Archive::merged();
-            system.add(&mut archive)?;
-            add_xen(cx, &mut archive, &kernel, built)?;
-            add_client(&mut archive);
-            archive.file("/guest/vconsoled.deb", &package.file)?;
-            archive.file("/guest/guest.cpio.gz", &guest)?;
-            let roots = [system.root.clone(), cx.dirs.sysroot()];
-            let folders = [
-                vec![system.root.join("usr/lib/aarch64-linux-gnu/systemd")],
-                library_folders(built, &roots)?,
-            ];
-            libraries::add(&mut archive, &folders.concat())?;
-            let size = archive.write(&initrd)?;
-            Ok(format!("made, {} KiB", size >> 10))
-        })?;
+        steps.run(
+            &built.which.step("dom0 image with systemd"),
+            key,
+            &[&initrd],
+            |cx| {
+                let mut archive = Archive::merged();
+                system.add(&mut archive)?;
+                add_xen(cx, &mut archive, &kernel, built)?;
+                add_client(&mut archive);
+                archive.file("/guest/vconsoled.deb", &package.file)?;
+                archive.file("/guest/guest.cpio.gz", &guest)?;
+                let roots = [system.root.clone(), cx.dirs.sysroot()];
+                let folders = [
+                    vec![system.root.join("usr/lib/aarch64-linux-gnu/systemd")],
+                    library_folders(built, &roots)?,
+                ];
+                libraries::add(&mut archive, &folders.concat())?;
+                let size = archive.write(&initrd)?;
+                Ok(format!("made, {} KiB", size >> 10))
+            },
+        )?;
         Ok(Self {
             kernel: kernel.image,
             initrd,
@@ -180,8 +180,8 @@ impl Dom0 {
 }
 
 /// The image's file; a version's dot begins no extension.
-fn file_name(flavour: Flavour) -> String {
-    format!("{}.cpio", flavour.tree())
+fn file_name(which: Which) -> String {
+    format!("{}.cpio", which.tree())
 }
 
 fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -> Result<Archive> {
@@ -225,11 +225,12 @@ fn add_xen(cx: &Cx, archive: &mut Archive, kernel: &Kernel, built: &Built) -> Re
     archive.text("/etc/xen/xl.conf", "autoballoon = \"off\"\n");
     archive.file("/bin/busybox", &cx.dirs.sysroot().join("bin/busybox"))?;
     kernel.add_modules(archive, &MODULES)?;
+    let xenstore = Xenstore::of(built.which.version);
     for (to, from) in [
         ("/usr/sbin/xl", XL),
-        ("/usr/sbin/xenstored", XENSTORED),
+        ("/usr/sbin/xenstored", xenstore.daemon),
         ("/usr/sbin/xen-init-dom0", INIT_DOM0),
-        ("/usr/bin/xenstore", XENSTORE),
+        ("/usr/bin/xenstore", xenstore.client),
     ] {
         archive.file(to, &built.tree.join(from))?;
     }
@@ -284,6 +285,7 @@ fn users_of(sysusers: &str) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xen::Flavour;
 
     #[test]
     fn the_packages_users_are_made() {
@@ -294,7 +296,7 @@ mod tests {
 
     #[test]
     fn each_flavour_has_an_image_of_its_own() {
-        assert_eq!(file_name(Flavour::Ours), "4.17.cpio");
-        assert_eq!(file_name(Flavour::Stock), "4.17-stock.cpio");
+        assert_eq!(file_name(Flavour::Ours.into()), "4.17.cpio");
+        assert_eq!(file_name(Flavour::Stock.into()), "4.17-stock.cpio");
     }
 }

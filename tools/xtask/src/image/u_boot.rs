@@ -28,7 +28,7 @@ pub(crate) fn build(steps: &Steps, packages: &Packages) -> Result<(PathBuf, Stri
         .file(&ours.join("hooks.toml"))?;
     let key = steps.run("u-boot source", key, &[&source], |cx| {
         let said = fetch::unpack(cx, packages, package, &folder.join("download"), &source)?;
-        HookSet::read(&ours, package.version.clone(), &ours)?.apply(&source)?;
+        HookSet::read(&[&ours], package.version.clone(), &ours)?.apply(&source)?;
         Ok(said)
     })?;
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Hooks: how our change reaches somebody's Xen tree.
 //!
-//! A set of hooks is a folder `hyp-shim/hooks/xen-VERSION/` of TOML files (or,
-//! for another tree than Xen's, any folder of such).
+//! A set of hooks is the TOML files of `hyp-shim/hooks/common/`, which hold for
+//! every version, and of `hyp-shim/hooks/xen-VERSION/`, which hold for that one
+//! (or, for another tree than Xen's, those of any folder).
 //! `[[copy]]` puts a file of ours into the tree; `[[hook]]` inserts lines of
 //! ours before or after an anchor, which must match exactly once, so that
 //! another Xen fails with the name of a hook instead of building something
@@ -68,28 +69,40 @@ impl HookSet {
     /// (the folder `hyp-shim`).
     pub(crate) fn for_tree(shim: &Path, tree: &Path) -> Result<Self> {
         let version = tree_version(tree)?;
-        let dir = shim.join("hooks").join(format!("xen-{version}"));
+        let known = known_versions(shim)?;
         ensure!(
-            dir.is_dir(),
+            known.contains(&version),
             "{} is Xen {version}; there are hooks for: {}",
             tree.display(),
-            known_versions(shim)?.join(", ")
+            known.join(", ")
         );
-        Self::read(&dir, version, shim)
+        Self::for_version(shim, version)
     }
 
-    /// Reads the set in `dir`, for a tree of that version, whose copies come
-    /// from below `from`.
-    pub(crate) fn read(dir: &Path, version: String, from: &Path) -> Result<Self> {
+    /// Reads the set for a version.
+    fn for_version(shim: &Path, version: String) -> Result<Self> {
+        let hooks = shim.join("hooks");
+        let own = hooks.join(format!("xen-{version}"));
+        Self::read(&[&hooks.join("common"), &own], version, shim)
+    }
+
+    /// Reads the set in these folders, for a tree of that version, whose copies
+    /// come from below `from`.
+    pub(crate) fn read(folders: &[&Path], version: String, from: &Path) -> Result<Self> {
         let mut set = Self {
             version,
             from: from.to_owned(),
             hooks: Vec::new(),
             copies: Vec::new(),
         };
-        let mut paths: Vec<_> = fs::read_dir(dir)?
-            .map(|entry| Ok(entry?.path()))
-            .collect::<Result<_>>()?;
+        let mut paths = Vec::new();
+        for folder in folders {
+            let entries =
+                fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+            for entry in entries {
+                paths.push(entry?.path());
+            }
+        }
         paths.sort();
         for path in paths
             .iter()
@@ -295,10 +308,41 @@ mod tests {
     }
 
     #[test]
+    fn a_version_s_own_hooks_join_those_of_every_version() {
+        let shim = tempfile::tempdir().unwrap();
+        let hook = |name: &str, text: &str| {
+            format!(
+                "[[hook]]\nname = \"{name}\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"{text}\"\n"
+            )
+        };
+        let hooks = shim.path().join("hooks");
+        for (file, name, text) in [
+            ("common/a.toml", "every", "every"),
+            ("xen-4.17/a.toml", "own", "older"),
+            ("xen-4.20/a.toml", "own", "newer"),
+            ("xen-4.21/a.toml", "every", "again"),
+        ] {
+            let path = hooks.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, hook(name, text)).unwrap();
+        }
+        for (version, made) in [("17", "a\nolder\nevery\n"), ("20", "a\nnewer\nevery\n")] {
+            let tree = tree(version);
+            fs::write(tree.path().join("f"), "a\n").unwrap();
+            let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
+            assert_eq!(set.apply(tree.path()).unwrap(), (2, 0));
+            assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), made);
+        }
+        let error = HookSet::for_tree(shim.path(), tree("21").path()).unwrap_err();
+        assert!(error.to_string().contains("two hooks are named `every`"));
+    }
+
+    #[test]
     fn a_set_with_one_bad_hook_writes_nothing() {
         let shim = tempfile::tempdir().unwrap();
         let set = shim.path().join("hooks/xen-4.17");
         fs::create_dir_all(&set).unwrap();
+        fs::create_dir_all(shim.path().join("hooks/common")).unwrap();
         fs::write(
             set.join("a.toml"),
             "[[hook]]\nname = \"good\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"x\"\n\
@@ -318,6 +362,7 @@ mod tests {
         let shim = tempfile::tempdir().unwrap();
         let set = shim.path().join("hooks/xen-4.17");
         fs::create_dir_all(&set).unwrap();
+        fs::create_dir_all(shim.path().join("hooks/common")).unwrap();
         fs::write(shim.path().join("ours.c"), "ours\n").unwrap();
         fs::write(
             set.join("a.toml"),
@@ -346,11 +391,14 @@ mod tests {
             .filter_map(|(name, rest)| Some((name, rest.split_once("` | ")?.0)))
             .collect();
         let shim = root.join("hyp-shim");
-        let dir = shim.join("hooks/xen-4.17");
-        let set = HookSet::read(&dir, "4.17".into(), &shim).unwrap();
-        let hooks: std::collections::BTreeSet<(&str, &str)> = set
-            .hooks
+        let sets: Vec<_> = known_versions(&shim)
+            .unwrap()
+            .into_iter()
+            .map(|version| HookSet::for_version(&shim, version).unwrap())
+            .collect();
+        let hooks: std::collections::BTreeSet<(&str, &str)> = sets
             .iter()
+            .flat_map(|set| &set.hooks)
             .map(|hook| (hook.name.as_str(), hook.file.to_str().unwrap()))
             .collect();
         let missing: Vec<_> = hooks.difference(&explained).collect();

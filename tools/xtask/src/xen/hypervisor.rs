@@ -21,17 +21,17 @@ const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
 /// Builds `xen/xen` of the tree. Returns its path.
 pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
     let image = tree.path.join("xen/xen");
-    let options = tree.flavour.options();
+    let options = tree.which.flavour.options();
     let mut key = tree.key(|path| path.starts_with("xen"));
     for option in options {
         key = key.text(option);
     }
-    if tree.flavour.is_hooked() {
+    if tree.which.flavour.is_hooked() {
         let object = object(steps)?;
         key = key.file(&object)?;
         update(&tree.path.join(OBJECT), &fs::read(&object)?)?;
     }
-    steps.run(&tree.flavour.step("hypervisor"), key, &[&image], |cx| {
+    steps.run(&tree.which.step("hypervisor"), key, &[&image], |cx| {
         let make = || {
             let mut make = Command::new("make");
             make.arg("-C").arg(tree.path.join("xen")).arg(jobs());

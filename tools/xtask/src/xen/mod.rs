@@ -8,16 +8,17 @@ mod series;
 pub(crate) mod sysroot;
 pub(crate) mod toolstack;
 mod tree;
+mod which;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 pub(crate) use self::hooks::HookSet;
-pub(crate) use self::tree::Flavour;
 use self::tree::Tree;
+pub(crate) use self::which::{Flavour, Version, Which};
 use crate::host;
 use crate::packages::Packages;
 use crate::step::Steps;
@@ -25,11 +26,18 @@ use crate::step::Steps;
 /// What to do with a Xen tree.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Fetch Xen's source, as packaged by Debian, to target/xen/src
-    Fetch,
+    /// Fetch Xen's source, as packaged by Debian, to target/xen
+    Fetch {
+        /// The version of Xen
+        #[arg(long, value_name = "VERSION", default_value = "4.17")]
+        xen: Version,
+    },
     /// Build hypervisor and toolstack for arm64
     Build {
-        /// Without our hooks, to target/xen/4.17-stock
+        /// The version of Xen
+        #[arg(long, value_name = "VERSION", default_value = "4.17")]
+        xen: Version,
+        /// Without our hooks, to target/xen/VERSION-stock
         #[arg(long)]
         stock: bool,
     },
@@ -47,6 +55,14 @@ pub(crate) enum Command {
         /// The tree they are for; otherwise Xen's source as packaged by Debian
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        /// The version of that source
+        #[arg(
+            long,
+            value_name = "VERSION",
+            default_value = "4.17",
+            conflicts_with = "tree"
+        )]
+        xen: Version,
     },
 }
 
@@ -55,19 +71,20 @@ impl Command {
     pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
         let packages = Packages::read();
         match self {
-            Self::Fetch => {
+            Self::Fetch { xen } => {
                 host::tools(steps, &packages)?;
-                fetch::source(steps, &packages)?;
-                println!("{}", steps.dirs.xen("src").display());
+                fetch::source(steps, &packages, *xen)?;
+                println!("{}", steps.dirs.xen(xen.source()).display());
             }
-            Self::Build { stock } => {
+            Self::Build { xen, stock } => {
                 let flavour = if *stock {
                     Flavour::Stock
                 } else {
                     Flavour::Ours
                 };
                 host::prepare(steps, &packages)?;
-                let built = build(steps, &packages, flavour)?;
+                let version = *xen;
+                let built = build(steps, &packages, Which { version, flavour })?;
                 println!("{}", built.hypervisor.display());
             }
             Self::Apply { tree } => {
@@ -78,8 +95,12 @@ impl Command {
                     set.version()
                 );
             }
-            Self::ExportPatches { into, tree } => {
-                for patch in patches(steps, tree.as_deref(), into)? {
+            Self::ExportPatches { into, tree, xen } => {
+                let source = match tree {
+                    Some(tree) => tree.clone(),
+                    None => fetched(steps, *xen)?,
+                };
+                for patch in patches(steps, &source, into)? {
                     println!("{}", patch.display());
                 }
             }
@@ -88,34 +109,39 @@ impl Command {
     }
 }
 
-/// Writes the hooks as patches, for a tree or for the fetched source.
-fn patches(steps: &Steps, tree: Option<&Path>, into: &Path) -> Result<Vec<PathBuf>> {
-    let fetched = steps.dirs.xen("src");
-    if tree.is_none() {
-        let packages = Packages::read();
-        host::tools(steps, &packages)?;
-        fetch::source(steps, &packages)?;
-    }
+/// A version's source, fetched if need be.
+fn fetched(steps: &Steps, version: Version) -> Result<PathBuf> {
+    let packages = Packages::read();
+    host::tools(steps, &packages)?;
+    fetch::source(steps, &packages, version)?;
+    Ok(steps.dirs.xen(version.source()))
+}
+
+/// Writes the hooks as patches for a tree.
+fn patches(steps: &Steps, tree: &Path, into: &Path) -> Result<Vec<PathBuf>> {
     steps.always("xen patches", |cx| {
         let work = cx.dirs.target.join("tmp/series");
-        let tree = tree.unwrap_or(&fetched);
         let patches = series::export(cx, &cx.dirs.shim(), tree, &work, into)?;
         let said = format!("{}; git am gives what the hooks give", patches.len());
         Ok((said, patches))
     })
 }
 
-/// That the hooks can be had as patches for the fetched source.
+/// That the hooks can be had as patches for the source of each version.
 pub(crate) fn check_patches(steps: &Steps) -> Result<()> {
     let into = steps.dirs.target.join("tmp/patches");
-    if into.exists() {
-        fs::remove_dir_all(&into)?;
+    for &version in Version::value_variants() {
+        if into.exists() {
+            fs::remove_dir_all(&into)?;
+        }
+        patches(steps, &fetched(steps, version)?, &into)?;
     }
-    patches(steps, None, &into).map(drop)
+    Ok(())
 }
 
 /// A hypervisor and a toolstack.
 pub(crate) struct Built {
+    pub(crate) which: Which,
     /// The hypervisor's image, as a boot loader wants it.
     pub(crate) hypervisor: PathBuf,
     /// The tree in which the toolstack was built.
@@ -124,24 +150,26 @@ pub(crate) struct Built {
     pub(crate) toolstack: String,
 }
 
-/// Fetches and builds a flavour of Xen.
-pub(crate) fn build(steps: &Steps, packages: &Packages, flavour: Flavour) -> Result<Built> {
-    let source = fetch::source(steps, packages)?;
+/// Fetches and builds a Xen.
+pub(crate) fn build(steps: &Steps, packages: &Packages, which: impl Into<Which>) -> Result<Built> {
+    let which = which.into();
+    let source = fetch::source(steps, packages, which.version)?;
     let sysroot = sysroot::make(steps, packages)?;
-    let tree = Tree::prepare(steps, &source, flavour)?;
+    let tree = Tree::prepare(steps, &source, which)?;
     let hypervisor = hypervisor::build(steps, &tree)?;
     let toolstack = toolstack::build(steps, &tree, &sysroot)?;
     Ok(Built {
+        which,
         hypervisor,
         tree: tree.path,
         toolstack,
     })
 }
 
-/// Fetches and builds a flavour's hypervisor alone.
-pub(crate) fn hypervisor(steps: &Steps, packages: &Packages, flavour: Flavour) -> Result<PathBuf> {
-    let source = fetch::source(steps, packages)?;
-    let tree = Tree::prepare(steps, &source, flavour)?;
+/// Fetches and builds a hypervisor alone.
+pub(crate) fn hypervisor(steps: &Steps, packages: &Packages, which: Which) -> Result<PathBuf> {
+    let source = fetch::source(steps, packages, which.version)?;
+    let tree = Tree::prepare(steps, &source, which)?;
     hypervisor::build(steps, &tree)
 }
 

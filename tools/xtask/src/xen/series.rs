@@ -203,6 +203,7 @@ mod tests {
                  [[hook]]\nname = \"a\"\nfile = \"xen/a.c\"\nafter = \"two\"\ninsert = \"x\"\n\
                  [[hook]]\nname = \"b\"\nfile = \"tools/b.c\"\nbefore = \"four\"\ninsert = \"y\"\n",
             ),
+            ("shim/hooks/common/a.toml", ""),
             (
                 "shim/hooks/series.toml",
                 "[[patch]]\nsubject = \"new: file\"\nmessage = \"Why.\"\npaths = [\"xen/new\"]\n\

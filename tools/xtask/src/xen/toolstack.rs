@@ -8,20 +8,46 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::jobs;
 use super::tree::Tree;
+use super::{Version, jobs};
 use crate::step::{Cx, Steps};
 
-/// Folders of `tools/`, in the order in which they need each other.
-const PARTS: [&str; 6] = ["include", "libs", "xl", "helpers", "xenstore", "console"];
+/// Folders of `tools/`, in the order in which they need each other, but for
+/// xenstore's.
+const PARTS: [&str; 5] = ["include", "libs", "xl", "helpers", "console"];
 
 /// What dom0 runs, in the tree.
 pub(crate) const XL: &str = "tools/xl/xl";
-pub(crate) const XENSTORED: &str = "tools/xenstore/xenstored";
-pub(crate) const XENSTORE: &str = "tools/xenstore/xenstore";
 pub(crate) const INIT_DOM0: &str = "tools/helpers/xen-init-dom0";
 pub(crate) const XENCONSOLED: &str = "tools/console/daemon/xenconsoled";
 pub(crate) const XENCONSOLE: &str = "tools/console/client/xenconsole";
+
+/// Where a version has its xenstore.
+pub(crate) struct Xenstore {
+    /// Folders of `tools/`.
+    parts: &'static [&'static str],
+    /// In the tree: the daemon, and the one client.
+    pub(crate) daemon: &'static str,
+    pub(crate) client: &'static str,
+}
+
+impl Xenstore {
+    /// Of this version.
+    pub(crate) fn of(version: Version) -> Self {
+        match version {
+            Version::V4_17 => Self {
+                parts: &["xenstore"],
+                daemon: "tools/xenstore/xenstored",
+                client: "tools/xenstore/xenstore",
+            },
+            Version::V4_20 => Self {
+                parts: &["xenstored", "xs-clients"],
+                daemon: "tools/xenstored/xenstored",
+                client: "tools/xs-clients/xenstore",
+            },
+        }
+    }
+}
 
 /// Switches of Xen's configure: nothing but what dom0 needs on arm64.
 const CONFIGURE: [&str; 16] = [
@@ -53,7 +79,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<Str
         .text(sysroot_key)
         .text(CONFIGURE.join(" "));
     let configure_key = steps.run(
-        &tree.flavour.step("toolstack configure"),
+        &tree.which.step("toolstack configure"),
         key,
         &[&configured],
         |cx| configure(cx, &tree.path, &sysroot),
@@ -62,8 +88,9 @@ pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<Str
         .key(|path| path.starts_with("tools") || path.starts_with("xen/include/public"))
         .text(configure_key);
     let xl = tree.path.join(XL);
-    steps.run(&tree.flavour.step("toolstack"), key, &[&xl], |cx| {
-        for part in PARTS {
+    steps.run(&tree.which.step("toolstack"), key, &[&xl], |cx| {
+        let xenstore = Xenstore::of(tree.which.version);
+        for part in PARTS.iter().chain(xenstore.parts) {
             cx.run(
                 Command::new("make")
                     .arg("-C")

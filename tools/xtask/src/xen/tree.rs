@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The Xen trees that we build: copies of the fetched source, one with our
-//! hooks and one without. A tree is brought up to date by writing only files
+//! The Xen trees that we build: copies of the fetched source, with our hooks
+//! and without. A tree is brought up to date by writing only files
 //! that differ, so that make rebuilds only what they touch.
 
 use std::collections::BTreeSet;
@@ -11,60 +11,12 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::hooks::{Changes, HookSet};
+use super::which::Which;
 use crate::step::{Key, Steps, write};
-
-/// Which hypervisor and toolstack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flavour {
-    /// With our hooks and the Rust object.
-    Ours,
-    /// The same, with Xen's assertions and lock checks.
-    Debug,
-    /// The same as ours, with Xen's other implementation of the vGIC.
-    NewVgic,
-    /// As Debian has it.
-    Stock,
-}
-
-impl Flavour {
-    /// The tree's folder and the suffix of what is made of it.
-    pub(crate) fn tree(self) -> &'static str {
-        match self {
-            Self::Ours => "4.17",
-            Self::Debug => "4.17-debug",
-            Self::NewVgic => "4.17-new-vgic",
-            Self::Stock => "4.17-stock",
-        }
-    }
-
-    /// Whether it has our hooks and the Rust object.
-    pub(crate) fn is_hooked(self) -> bool {
-        self != Self::Stock
-    }
-
-    /// What its configuration has beside Xen's defaults.
-    pub(crate) fn options(self) -> &'static [&'static str] {
-        match self {
-            Self::Ours | Self::Stock => &[],
-            Self::Debug => &["CONFIG_DEBUG=y", "CONFIG_DEBUG_LOCKS=y"],
-            Self::NewVgic => &["CONFIG_NEW_VGIC=y"],
-        }
-    }
-
-    /// A step's name for this flavour.
-    pub(crate) fn step(self, name: &str) -> String {
-        match self {
-            Self::Ours => name.to_owned(),
-            Self::Debug => format!("{name} (debug)"),
-            Self::NewVgic => format!("{name} (new vGIC)"),
-            Self::Stock => format!("{name} (stock)"),
-        }
-    }
-}
 
 /// A tree, ready to be built.
 pub(crate) struct Tree {
-    pub(crate) flavour: Flavour,
+    pub(crate) which: Which,
     pub(crate) path: PathBuf,
     /// The key of the source it is a copy of.
     source: String,
@@ -76,11 +28,11 @@ const CHANGED: &str = ".vpl011-changed";
 
 impl Tree {
     /// Copies the source if need be and applies the hooks.
-    pub(crate) fn prepare(steps: &Steps, source: &str, flavour: Flavour) -> Result<Self> {
-        let pristine = steps.dirs.xen("src");
-        let path = steps.dirs.xen(flavour.tree());
+    pub(crate) fn prepare(steps: &Steps, source: &str, which: Which) -> Result<Self> {
+        let pristine = steps.dirs.xen(which.version.source());
+        let path = steps.dirs.xen(&which.tree());
         steps.run(
-            &flavour.step("xen tree"),
+            &which.step("xen tree"),
             Key::default().text(source),
             &[&path],
             |cx| {
@@ -96,19 +48,19 @@ impl Tree {
                 Ok("copied from the source".into())
             },
         )?;
-        let changes = if flavour.is_hooked() {
+        let changes = if which.flavour.is_hooked() {
             HookSet::for_tree(&steps.dirs.shim(), &pristine)?.plan(&pristine)?
         } else {
             Changes::new()
         };
         let tree = Self {
-            flavour,
+            which,
             path,
             source: source.to_owned(),
             changes,
         };
-        if flavour.is_hooked() {
-            steps.always(&flavour.step("xen hooks"), |_| {
+        if which.flavour.is_hooked() {
+            steps.always(&which.step("xen hooks"), |_| {
                 let written = tree.bring_up_to_date(&pristine)?;
                 let said = match written {
                     0 => "unchanged".to_owned(),
@@ -177,10 +129,11 @@ pub(crate) fn update(path: &Path, contents: &[u8]) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xen::Flavour;
 
     fn tree(path: &Path, changes: &[(&str, &str)]) -> Tree {
         Tree {
-            flavour: Flavour::Ours,
+            which: Flavour::Ours.into(),
             path: path.to_owned(),
             source: "1".into(),
             changes: changes

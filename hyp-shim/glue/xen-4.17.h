@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What Xen 4.17 spells in its own way, for glue.h: the other files of
+ * arch/arm/vpl011/ are the same for every version.
+ */
+#ifndef __VPL011_XEN_H__
+#define __VPL011_XEN_H__
+
+#include <xen/sched.h>
+#include <xen/spinlock.h>
+
+#define domain_is_locked(d) spin_is_locked(&(d)->domain_lock)
+
+#endif /* __VPL011_XEN_H__ */
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */
