@@ -63,6 +63,7 @@ enum Command {
     Coverage(checks::coverage::Options),
     Mutants(checks::mutants::Options),
     Audit(checks::audit::Options),
+    Crate(checks::published::Options),
     Docs(docs::Options),
     Doctor(doctor::Options),
     /// Fetch, build or change a Xen tree
@@ -109,6 +110,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Coverage(checks::coverage::Options) => checks::coverage::run(&steps),
         Command::Mutants(options) => options.run(&steps),
         Command::Audit(checks::audit::Options) => checks::audit::run(&steps),
+        Command::Crate(checks::published::Options) => checks::published::run(&steps).map(|()| true),
         Command::Docs(options) => options.run(&steps).map(|()| true),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }

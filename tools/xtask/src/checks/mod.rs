@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod coverage;
 pub(crate) mod miri;
 pub(crate) mod mutants;
+pub(crate) mod published;
 
 use std::path::PathBuf;
 use std::process::Command;

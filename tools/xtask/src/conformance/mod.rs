@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
+use crate::docs::features;
 use crate::image::{CONFORMANCE, Firmware};
 use crate::scenarios::Bench;
 use crate::step::{Steps, write};
@@ -24,7 +25,7 @@ pub(crate) struct Options {
     /// Write every result, with the reason of each failure, to this file
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Write the table to docs/conformance.md; runs on all
+    /// Write the table to docs/conformance.md, and README's; runs on all
     #[arg(long, conflicts_with = "targets")]
     docs: bool,
 }
@@ -106,6 +107,7 @@ impl Options {
             let summary = results::summaries(&results);
             let table = results::table(&results);
             write(&path, format!("{PREFACE}\n{summary}\n{table}"))?;
+            features::make(&steps.dirs.root)?;
         }
         for (target, results) in &results {
             println!("{:<10} {}", target.name(), results::summary(results));

@@ -7,6 +7,7 @@ mod book;
 #[cfg(test)]
 mod commands;
 mod diagram;
+pub(crate) mod features;
 
 use std::process::Command;
 
@@ -30,9 +31,10 @@ impl Options {
     pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
         tools(steps)?;
         if self.write {
-            return steps.always("diagram", |cx| {
+            return steps.always("docs parts", |cx| {
                 diagram::make(cx)?;
-                Ok(("drawn".into(), ()))
+                features::make(&cx.dirs.root)?;
+                Ok(("diagram and table of features made".into(), ()))
             });
         }
         rustdoc(steps)?;
