@@ -265,6 +265,37 @@ mod tests {
         }
     }
 
+    /// Every call of this program that a page quotes. What a usage text puts in
+    /// brackets is there.
+    #[test]
+    fn what_the_pages_say_is_understood() {
+        let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let folders = [docs.clone(), docs.join("integrations")];
+        let mut seen = 0;
+        for page in folders.iter().flat_map(|folder| folder.read_dir().unwrap()) {
+            let page = page.unwrap().path();
+            if page.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&page).unwrap();
+            let code = text.lines().flat_map(|line| {
+                let block = line.strip_prefix("    ").filter(|_| !line.contains('`'));
+                block.into_iter().chain(line.split('`').skip(1).step_by(2))
+            });
+            for code in code {
+                let call = code.trim_start_matches("# ").split(" #").next();
+                let words = call.unwrap_or_default().split_whitespace();
+                let words: Vec<_> = words.map(|word| word.replace(['[', ']'], "")).collect();
+                if words.len() > 1 && words[0] == "vconsole" {
+                    let parsed = Options::try_parse_from(&words);
+                    assert!(parsed.is_ok(), "{}: {code}", page.display());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 10, "only {seen}: have the pages changed their form?");
+    }
+
     #[test]
     fn what_libxl_says_is_understood() {
         for line in [

@@ -2,18 +2,22 @@
 //! `cargo xtask doctor`: what this machine lacks, and how to mend it.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::apt::{self, Private};
-use crate::dirs::Dirs;
+use crate::dirs::{Dirs, cargo};
 use crate::host;
 use crate::packages::Packages;
 use crate::step::Steps;
 
-/// Free space that a first run takes, in MiB.
-const DISK: u64 = 4096;
+/// Free space that a first whole test takes, in MiB; most of it is cargo's.
+const DISK: u64 = 10 << 10;
+
+/// The machine that builds. Crates for others are not wanted.
+const HOST: &str = "x86_64-unknown-linux-gnu";
 
 /// Memory of the emulated machine and of what runs beside it, in MiB.
 const MEMORY: u64 = 3800;
@@ -63,8 +67,12 @@ impl Options {
         let packages = Packages::read();
         let findings = [
             system(&packages),
+            git(),
+            rustup(),
             rust_targets(),
-            tools(&packages)?,
+            crates(steps),
+            tools("tools", &packages.host.packages)?,
+            tools("docs tools", &packages.docs.packages)?,
             disk(&steps.dirs),
             memory(),
             mirror(steps, &packages),
@@ -106,6 +114,60 @@ fn system(packages: &Packages) -> Finding {
     }
 }
 
+/// Files are listed, and patches made, by git.
+fn git() -> Finding {
+    match version("git") {
+        Some(version) => Finding::good("git", version),
+        None => Finding::bad("git", "not there", apt::install_by_hand(&["git".into()])),
+    }
+}
+
+/// Brings the pinned compiler, its targets, and what `miri`, `coverage` and
+/// `crate` want besides.
+fn rustup() -> Finding {
+    match version("rustup") {
+        Some(version) => Finding::good("rustup", version),
+        None => Finding::bad(
+            "rustup",
+            "not there",
+            "install it (https://rustup.rs): rust-toolchain.toml says what it fetches",
+        ),
+    }
+}
+
+/// What a program says of its version.
+fn version(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = text.lines().next().filter(|_| output.status.success())?;
+    Some(said.to_owned())
+}
+
+/// Whether every crate is here, or can be had.
+fn crates(steps: &Steps) -> Finding {
+    let fetch = |more: &[&str]| {
+        steps.quietly("doctor crates", |cx| {
+            cx.run(
+                Command::new(cargo())
+                    .args(["fetch", "--locked", "--target", HOST])
+                    .args(more)
+                    .current_dir(&cx.dirs.root),
+            )
+        })
+    };
+    if fetch(&["--offline"]).is_ok() {
+        return Finding::good("crates", "all of them are here");
+    }
+    match fetch(&[]) {
+        Ok(()) => Finding::good("crates", "fetched"),
+        Err(error) => Finding::bad(
+            "crates",
+            error.to_string().lines().last().unwrap_or_default(),
+            "connect this machine, or tell cargo of its proxy or mirror",
+        ),
+    }
+}
+
 fn rust_targets() -> Finding {
     let missing = host::missing_rust_targets();
     if missing.is_empty() {
@@ -119,22 +181,22 @@ fn rust_targets() -> Finding {
     )
 }
 
-fn tools(packages: &Packages) -> Result<Finding> {
-    let wanted = &packages.host.packages;
+/// Packages of Debian's that are to be installed.
+fn tools(id: &'static str, wanted: &[String]) -> Result<Finding> {
     let missing = apt::missing_on_host(wanted)?;
     if missing.is_empty() {
         return Ok(Finding::good(
-            "tools",
+            id,
             format!("all {} packages are installed", wanted.len()),
         ));
     }
     let by_hand = apt::install_by_hand(&missing);
     let fix = if rustix::process::geteuid().is_root() {
-        format!("any other command installs them, or by hand: {by_hand}")
+        format!("the first command that wants them installs them, or by hand: {by_hand}")
     } else {
         format!("installing needs root: {by_hand}")
     };
-    Ok(Finding::bad("tools", missing.join(" "), fix))
+    Ok(Finding::bad(id, missing.join(" "), fix))
 }
 
 fn disk(dirs: &Dirs) -> Finding {

@@ -137,7 +137,7 @@ fn from_root(summary: &str) -> String {
 /// up root, so it is shown a copy that everybody may read.
 fn check(cx: &Cx, html: &Path) -> Result<()> {
     let public = PathBuf::from(
-        cx.output(Command::new("mktemp").args(["--directory", "--tmpdir", "vpl011-book-XXXXXX"]))?
+        cx.output(Command::new("mktemp").args(["--directory", "/tmp/vpl011-book-XXXXXX"]))?
             .trim(),
     );
     let checked = (|| {
