@@ -11,50 +11,51 @@ use crate::trap::Width;
 /// A register of the frame. Names are ours, aliases the TRM's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
-    /// Data, 0x000.
+    /// Data, 0x000 (TRM 3.3.1).
     #[doc(alias = "UARTDR")]
     Data,
-    /// Receive status and error clear, 0x004.
+    /// Receive status and error clear, 0x004 (TRM 3.3.2).
     #[doc(alias = "UARTRSR")]
     #[doc(alias = "UARTECR")]
     ReceiveStatus,
-    /// Flags, 0x018.
+    /// Flags, 0x018 (TRM 3.3.3).
     #[doc(alias = "UARTFR")]
     Flags,
-    /// IrDA low-power counter, 0x020.
+    /// IrDA low-power counter, 0x020 (TRM 3.3.4).
     #[doc(alias = "UARTILPR")]
     LowPowerCounter,
-    /// Integer baud rate divisor, 0x024.
+    /// Integer baud rate divisor, 0x024 (TRM 3.3.5).
     #[doc(alias = "UARTIBRD")]
     IntegerBaudRate,
-    /// Fractional baud rate divisor, 0x028.
+    /// Fractional baud rate divisor, 0x028 (TRM 3.3.6).
     #[doc(alias = "UARTFBRD")]
     FractionalBaudRate,
-    /// Line control, 0x02C.
+    /// Line control, 0x02C (TRM 3.3.7).
     #[doc(alias = "UARTLCR_H")]
     LineControl,
-    /// Control, 0x030.
+    /// Control, 0x030 (TRM 3.3.8).
     #[doc(alias = "UARTCR")]
     Control,
-    /// FIFO trigger levels, 0x034.
+    /// FIFO trigger levels, 0x034 (TRM 3.3.9).
     #[doc(alias = "UARTIFLS")]
     FifoLevels,
-    /// Interrupt mask, 0x038.
+    /// Interrupt mask, 0x038 (TRM 3.3.10).
     #[doc(alias = "UARTIMSC")]
     InterruptMask,
-    /// Raw interrupt status, 0x03C.
+    /// Raw interrupt status, 0x03C (TRM 3.3.11).
     #[doc(alias = "UARTRIS")]
     RawInterruptStatus,
-    /// Masked interrupt status, 0x040.
+    /// Masked interrupt status, 0x040 (TRM 3.3.12).
     #[doc(alias = "UARTMIS")]
     MaskedInterruptStatus,
-    /// Interrupt clear, 0x044.
+    /// Interrupt clear, 0x044 (TRM 3.3.13).
     #[doc(alias = "UARTICR")]
     InterruptClear,
-    /// DMA control, 0x048.
+    /// DMA control, 0x048 (TRM 3.3.14).
     #[doc(alias = "UARTDMACR")]
     DmaControl,
-    /// One of the eight identification registers, 0xFE0 to 0xFFC, by its value.
+    /// One of the eight identification registers, 0xFE0 to 0xFFC (TRM 3.3.15 to
+    /// 3.3.22), by its value.
     #[doc(alias = "UARTPeriphID")]
     #[doc(alias = "UARTPCellID")]
     Identification(u8),

@@ -61,8 +61,11 @@ const TARGETS: [&str; 3] = ["xen", "xen-stock", "qemu"];
 
 /// What is shown of docs/figures.json.
 const FIGURES: [(&str, &str); 3] = [
-    ("dr_write", "a character written, in instructions at EL2"),
-    ("fr_read", "a flag read, in instructions at EL2"),
+    (
+        "dr_write",
+        "a character written, in instructions, the trap and all",
+    ),
+    ("fr_read", "a flag read, in instructions, the trap and all"),
     (
         "polled_byte",
         "64 KiB by polling, instructions a byte, dom0's too",
