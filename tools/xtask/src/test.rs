@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::Result;
+use clap::ValueEnum as _;
 
 use crate::bench;
 use crate::conformance;
@@ -19,7 +20,7 @@ use crate::packages::Packages;
 use crate::programs;
 use crate::scenarios::{Bench, Chosen};
 use crate::step::{Cx, Steps};
-use crate::xen;
+use crate::xen::{self, Version};
 
 /// Run every test: formatting, lints, units, and emulated Xen
 #[derive(clap::Args)]
@@ -28,6 +29,10 @@ pub(crate) struct Options {
     #[arg(long)]
     fast: bool,
 }
+
+/// The scenario that each time runs on every version of Xen but the default
+/// one, which runs them all.
+const OTHER_VERSIONS: &str = "demo";
 
 /// How many of what ran held.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -124,25 +129,35 @@ impl Options {
         }
         if !self.fast {
             count.add(single("xen patches", || xen::check_patches(steps)));
-            let chosen = Chosen::all();
-            match Bench::prepare(steps).and_then(|bench| bench.run(&chosen)) {
-                Ok(outcomes) => {
-                    for outcome in outcomes {
-                        count.add(Count::one(outcome.pass));
-                    }
-                }
-                Err(error) => {
-                    println!("    FAILED {error:#}");
-                    count.add(Count {
-                        failed: chosen.len(),
-                        ..Count::default()
-                    });
-                }
+            for &version in Version::value_variants() {
+                let chosen = if version == Version::default() {
+                    Chosen::all()
+                } else {
+                    Chosen::named(&[OTHER_VERSIONS.to_owned()])?
+                };
+                count.add(scenarios(steps, version, &chosen));
             }
         }
         println!("{count}");
         Ok(count.failed == 0)
     }
+}
+
+/// Scenarios on a version of Xen; all of them have failed if it cannot be built.
+fn scenarios(steps: &Steps, version: Version, chosen: &Chosen) -> Count {
+    let mut count = Count::default();
+    match Bench::on(steps, version).and_then(|bench| bench.run(chosen)) {
+        Ok(outcomes) => {
+            for outcome in outcomes {
+                count.add(Count::one(outcome.pass));
+            }
+        }
+        Err(error) => {
+            println!("    FAILED {error:#}");
+            count.failed = chosen.len();
+        }
+    }
+    count
 }
 
 fn cargo_in(cx: &Cx) -> Command {
