@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::command;
 use crate::console::Line;
 use crate::guest;
+use crate::keeper::Keeper;
 
 const SOCKET: &str = "/run/vconsoled/control.sock";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -139,9 +140,25 @@ impl Daemon {
 
     /// Starts another one like it and waits until it answers.
     pub(crate) fn start_again(&self) -> Result<Self> {
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]);
+        self.started(command)
+    }
+
+    /// The same for one whose descriptors are kept. It stays in the
+    /// foreground, as the process that they are handed to.
+    pub(crate) fn start_kept(&self, keeper: &Keeper) -> Result<Self> {
+        let mut words = self.command.clone();
+        let foreground = "--interactive".to_owned();
+        if !words.contains(&foreground) {
+            words.push(foreground);
+        }
+        self.started(keeper.command(&words)?)
+    }
+
+    fn started(&self, mut command: Command) -> Result<Self> {
         // In a process group of its own: it outlives the scenario.
-        Command::new(&self.command[0])
-            .args(&self.command[1..])
+        command
             .process_group(0)
             .stdin(Stdio::null())
             .spawn()

@@ -33,6 +33,7 @@ mod errno;
 pub mod far_side;
 mod figures;
 mod guest;
+mod keeper;
 mod monitor;
 mod pattern;
 pub mod probe;

@@ -7,6 +7,7 @@ use crate::console::Line;
 use crate::daemon;
 use crate::guest::{self, Config};
 use crate::report::Report;
+use crate::scenarios::private;
 use crate::shell::{PROMPT, SHORT, Shell};
 
 /// Kernel messages go to both lines, and a shell waits on both.
@@ -139,6 +140,7 @@ pub(crate) fn stock_hypervisor(report: &mut Report) -> Result<()> {
         guest::all_gone(),
         format_args!("{:?}", guest::domids()),
     );
+    private::stock_page(report)?;
     sbsa(report)
 }
 

@@ -14,6 +14,7 @@ mod faults;
 mod life;
 mod login;
 mod params;
+mod port;
 mod private;
 mod programs;
 mod restart;
@@ -30,7 +31,13 @@ use crate::{Dom0, Hypervisor, Machine, Scenario};
 const LIMIT: u64 = 240;
 
 /// Those with a long form, which a soak repeats.
-pub(crate) const LONG: &[&str] = &["destroy", "daemon-kills", "scribble", "hammer"];
+pub(crate) const LONG: &[&str] = &[
+    "destroy",
+    "daemon-kills",
+    "port-again",
+    "scribble",
+    "hammer",
+];
 
 /// In the order in which a whole run takes them.
 pub(crate) const ALL: &[Scenario] = &[
@@ -197,10 +204,17 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "daemon-kills",
-        about: "the daemon is killed again and again while a guest prints: every byte once",
+        about: "the daemon is killed again and again while a guest prints and reads: every byte once",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: restart::kills,
+    },
+    Scenario {
+        name: "port-again",
+        about: "a backend closes its port and binds it again while bytes go both ways: none is lost",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: port::again,
     },
     Scenario {
         name: "pv-only",
@@ -357,7 +371,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "stock-hypervisor",
-        about: "on Xen as it comes, sbsa_uart works and pl011=1 is refused in words",
+        about: "on Xen as it comes sbsa_uart works, its ring in the guest's reach; pl011=1 is refused",
         needs: Machine {
             hypervisor: Hypervisor::Stock,
             ..Machine::DEFAULT

@@ -89,7 +89,12 @@ pub(crate) fn page(report: &mut Report) -> Result<()> {
         "it answered",
     );
     drop(guest);
+    stock_page(report)
+}
 
+/// What a guest can do to the ring of the stock path, on our hypervisor and on
+/// a stock one.
+pub(super) fn stock_page(report: &mut Report) -> Result<()> {
     let guest = Config::monitor("stockpage").sbsa().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
     let node = format!("/local/domain/{}/vuart/0/ring-ref", guest.domid);

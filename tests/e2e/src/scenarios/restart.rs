@@ -2,19 +2,22 @@
 //! The daemon ends and comes back while a guest talks.
 
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
 use crate::command;
-use crate::console::Line;
+use crate::console::{Console, Line};
 use crate::daemon::{self, Daemon};
 use crate::guest::Config;
+use crate::keeper::Keeper;
+use crate::pattern;
 use crate::report::Report;
 use crate::scenarios::boot::{BOTH_LINES, QUIET};
-use crate::shell::{SHORT, Shell};
+use crate::shell::{BOOT, SHORT, Shell};
 
 /// Lines that the guest prints meanwhile: far more than ring and terminal
 /// hold, so that it cannot be through before the daemon ends.
@@ -34,20 +37,27 @@ pub(crate) fn kill(report: &mut Report) -> Result<()> {
     restart(report, "kill", Signal::KILL)
 }
 
-/// One end without warning after another, while the guest prints.
+/// One end without warning after another, while the guest prints and is typed
+/// at, by one and the same connection.
 pub(crate) fn kills(report: &mut Report) -> Result<()> {
+    const GUEST: &str = "kills";
     let kills = report.amount(5, 100);
-    let lines = report.amount(30_000, 350_000);
-    let guest = Config::linux("kills").pl011().bootargs(QUIET).create()?;
-    let mut shell = Shell::open(&guest.name, Line::Vuart)?;
+    let lines = report.amount(12_000, 350_000);
+    let typed = pattern::typeable(90, report.amount(16, 256) << 10);
+    // With somebody who keeps descriptors nobody on a plain socket notices.
+    let kept = Kept::new()?;
+    let mut daemon = Daemon::running()?;
+    let guest = Config::linux(GUEST).pl011().bootargs(QUIET).create()?;
+    let mut shell = Shell::login(plain(GUEST)?, BOOT)?;
     let seen = "/tmp/kills.seen";
-    let mut viewer = watch("kills", seen)?;
+    let mut viewer = watch(GUEST, seen)?;
     shell.console.send(&format!(
-        "seq {lines} | sed 's/.*/count &./'; echo all \"\"counted\r"
+        "sh -c 'stty raw -echo; (seq {lines} | sed \"s/.*/count &./\"; echo all \"\"counted) & \
+         head -c {} | sha256sum >/tmp/sum; wait; cat /tmp/sum; stty sane'\r",
+        typed.len()
     ))?;
     shell.console.expect("count 50.", SHORT)?;
     let log = || daemon::log(&guest.name, Line::Vuart);
-    let mut daemon = Daemon::running()?;
     for kill in 0..kills {
         // The rest is spread over what is left to print.
         let wanted = lines * kill / (kills + 1);
@@ -57,14 +67,30 @@ pub(crate) fn kills(report: &mut Report) -> Result<()> {
             report.check(format_args!("kill {kill}"), false, "the log stands still");
             break;
         }
+        let part = |kill: usize| typed.len() * kill / kills;
+        let typing = &typed[part(kill)..part(kill + 1)];
+        shell.console.send_bytes(typing, PATIENCE)?;
         daemon.end(Signal::KILL)?;
-        daemon = daemon.start_again()?;
+        daemon = kept.start(&daemon)?;
     }
+    let sum = shell.console.expect("  -", 3 * PATIENCE)?;
+    let sum = String::from_utf8_lossy(&sum);
+    report.check(
+        "the guest read every byte that was typed once",
+        sum.ends_with(&pattern::sha256(&typed)),
+        format_args!("{} bytes", typed.len()),
+    );
     let complete = command::poll(PATIENCE, || {
         fs::read_to_string(seen).is_ok_and(|text| text.contains(ALL))
     });
     viewer.kill()?;
     viewer.wait()?;
+    let (good, detail) = counted(&shell.console.transcript(), lines);
+    report.check(
+        "the connection that stayed shows every byte once",
+        good,
+        detail,
+    );
     let text = String::from_utf8_lossy(&fs::read(seen)?).into_owned();
     let (good, detail) = counted(&text, lines);
     report.check(
@@ -76,8 +102,51 @@ pub(crate) fn kills(report: &mut Report) -> Result<()> {
     let (good, detail) = counted(&log, lines);
     report.check("every byte once in the log", good, detail);
     report.data("kills", kills);
-    report.data("bytes", log.len());
+    report.data("bytes from the guest", log.len());
+    report.data("bytes to the guest", typed.len());
     Ok(())
+}
+
+/// A daemon whose descriptors are kept for the next one; at the end there is
+/// one again that dom0 is left with.
+struct Kept {
+    keeper: Keeper,
+    plain: Daemon,
+}
+
+impl Kept {
+    fn new() -> Result<Self> {
+        let plain = Daemon::running()?;
+        plain.end(Signal::TERM)?;
+        let kept = Self {
+            keeper: Keeper::new("/run/e2e-keeper.sock")?,
+            plain,
+        };
+        kept.start(&kept.plain)?;
+        Ok(kept)
+    }
+
+    /// Starts another daemon like one that ended.
+    fn start(&self, daemon: &Daemon) -> Result<Daemon> {
+        daemon.start_kept(&self.keeper)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // What is left undone fails the scenarios that follow.
+        let _ = Daemon::running().and_then(|daemon| daemon.end(Signal::TERM));
+        let _ = self.plain.start_again();
+    }
+}
+
+/// socat between a guest's plain socket and a terminal that changes no byte.
+fn plain(guest: &str) -> Result<Console> {
+    let socket = format!("/run/vconsoled/consoles/by-name/{guest}/vuart0.sock");
+    if !command::poll(PATIENCE, || Path::new(&socket).exists()) {
+        bail!("there is no {socket}");
+    }
+    Console::spawn("socat", &["-", &format!("UNIX-CONNECT:{socket}")])
 }
 
 /// Starts a viewer on a socket, where a restart must not show in the bytes.
