@@ -300,6 +300,28 @@ fn unsafe_stands_in_its_places_only() {
     }
 }
 
+/// docs/unsafe.md speaks of each file with unsafe code, and knows how often it
+/// says so: what is added or goes must be looked at there.
+#[test]
+fn every_unsafe_is_reviewed() {
+    let mut there = BTreeMap::new();
+    for name in files().into_iter().filter(|name| extension(name) == "rs") {
+        let flat = tokens(&text(&name));
+        let idents = flat.iter().filter_map(ident);
+        let count = idents.filter(|ident| *ident == "unsafe").count();
+        if count > 0 {
+            there.insert(name, count);
+        }
+    }
+    let reviewed: BTreeMap<String, usize> = text("docs/unsafe.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .filter_map(|(name, rest)| Some((name, rest.split(" |").next()?.parse().ok()?)))
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect();
+    assert_eq!(there, reviewed, "what there is, and what docs/unsafe.md has");
+}
+
 /// A crate without unsafe says so, for the compiler to hold it to that.
 #[test]
 fn crates_without_unsafe_forbid_it() {
