@@ -145,6 +145,12 @@ impl Bench {
         self.glance.peek(Direction::Read, access, 0)
     }
 
+    /// What a glance says of a 32-bit write.
+    pub(crate) fn peek_write(&self, offset: u16, value: u32) -> Option<u32> {
+        let access = Access::new(offset, Width::Word);
+        self.glance.peek(Direction::Write, access, value)
+    }
+
     pub(crate) fn read_as(&mut self, offset: u16, width: Width) -> u32 {
         self.access(Direction::Read, Access::new(offset, width), 0)
     }

@@ -90,6 +90,7 @@ fn an_event_that_brings_nothing_raises_nothing() {
     uart.write(reg::ICR, int::RT);
     uart.give_room(1);
     assert!(!uart.line);
+    assert!(!uart.uart.backend_event().doorbell);
 }
 
 /// Both cleared with a full FIFO and more on the line: the line's next signal

@@ -104,6 +104,20 @@ fn a_flag_read_that_sends_rings() {
     assert_eq!(take(&mut peer).0.len(), 2);
 }
 
+/// One character that finds room at last rings if the backend found the ring
+/// empty, and not if it still has some to take.
+#[test]
+fn the_last_that_waited_rings_into_an_empty_ring_only() {
+    for (taken, rings) in [(2048, true), (100, false)] {
+        let page = AtomicPage::new();
+        let (mut guest, mut peer) = attach(&page);
+        send(&mut guest, &pattern(2049));
+        assert_eq!(peer.take_out(&mut vec![0; taken]).bytes, taken);
+        assert_eq!(read(&mut guest, FR).doorbell, rings, "{taken}");
+        assert_eq!(take(&mut peer).0.len(), 2049 - taken);
+    }
+}
+
 #[test]
 fn a_backend_that_was_blocked_is_told_at_half() {
     let page = AtomicPage::new();

@@ -149,6 +149,26 @@ fn a_fifo_past_its_depth_is_refused() {
     );
 }
 
+/// TXRIS with more in the FIFO than its level would be raised by nothing.
+#[test]
+fn a_transmit_interrupt_above_its_level_is_refused() {
+    const IFLS: u16 = 0x034;
+    const TXRIS: u8 = 0x20;
+    let page = AtomicPage::new();
+    let (mut guest, _peer) = attach(&page);
+    // One eighth: 4 of 32.
+    let _ = write(&mut guest, IFLS, 0);
+    send(&mut guest, &pattern(2048 + 10));
+    let mut bytes = guest.save().0;
+    assert_eq!(bytes[22] & TXRIS, 0);
+    assert!(Uart::<RingPort<_>>::restore(&page, &bytes).is_ok());
+    bytes[22] |= TXRIS;
+    assert_eq!(
+        Uart::<RingPort<_>>::restore(&page, &bytes).err(),
+        Some(Invalid::Field("UARTRIS"))
+    );
+}
+
 /// Input waits on the line, and looped output is held, only while the FIFO is
 /// full.
 #[test]
