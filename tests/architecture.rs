@@ -319,7 +319,10 @@ fn every_unsafe_is_reviewed() {
         .filter_map(|(name, rest)| Some((name, rest.split(" |").next()?.parse().ok()?)))
         .map(|(name, count)| (name.to_owned(), count))
         .collect();
-    assert_eq!(there, reviewed, "what there is, and what docs/unsafe.md has");
+    assert_eq!(
+        there, reviewed,
+        "what there is, and what docs/unsafe.md has"
+    );
 }
 
 /// A crate without unsafe says so, for the compiler to hold it to that.
