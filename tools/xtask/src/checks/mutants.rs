@@ -96,8 +96,6 @@ impl Options {
             .arg("--output")
             .arg(&output)
             .env("CARGO", cargo())
-            // What it builds besides is kept from one run to the next.
-            .env("CARGO_TARGET_DIR", output.join("build"))
             .env("PROPTEST_CASES", CASES)
             // That a case fails is enough, whichever it is.
             .env("PROPTEST_MAX_SHRINK_ITERS", "0")
