@@ -230,9 +230,19 @@ impl<M: RingMemory> RingPeer<M> {
     /// Asks for a doorbell at the next byte in `out`. Returns whether there
     /// are bytes already, for which no doorbell need come.
     pub fn arm_out(&mut self) -> bool {
-        self.memory.store_u32(OUT_EVENT, self.out_cons);
+        self.arm_out_for(1)
+    }
+
+    /// Asks for a doorbell when `out` holds `bytes` (1 to 2048, clamped).
+    /// Returns whether it holds them already, for which no doorbell need come.
+    pub fn arm_out_for(&mut self, bytes: usize) -> bool {
+        let bytes = u32::try_from(bytes.clamp(1, OUT_SIZE)).unwrap_or(1);
+        // `out_prod` says so when it has moved past this.
+        let event = self.out_cons.wrapping_add(bytes - 1);
+        self.memory.store_u32(OUT_EVENT, event);
         self.memory.barrier();
-        self.memory.load_u32(OUT_PROD) != self.out_cons
+        // More than the ring holds is nonsense, and is to be looked at.
+        self.memory.load_u32(OUT_PROD).wrapping_sub(self.out_cons) >= bytes
     }
 
     /// Asks for a doorbell when `in` has room for `bytes` (1 to 1024, clamped).

@@ -302,3 +302,19 @@ fn a_far_end_without_the_event_index_is_always_told() {
     assert!(take(&mut peer).1);
     assert!(!take(&mut peer).1, "nothing taken");
 }
+
+#[test]
+fn a_backend_that_looks_by_itself_is_rung_when_the_ring_is_full() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    peer.enable_event_index();
+    let _ = guest.backend_event();
+    assert!(!peer.arm_out_for(2048));
+    assert_eq!(send(&mut guest, &pattern(2047)), 0);
+    assert!(!peer.arm_out_for(2048), "asking again changes nothing");
+    assert_eq!(send(&mut guest, b"x"), 1);
+    assert!(peer.arm_out_for(2048) && peer.arm_out_for(usize::MAX));
+    assert_eq!(take(&mut peer).0.len(), 2048);
+    assert!(!peer.arm_out_for(0), "at least one byte");
+    assert_eq!(send(&mut guest, b"y"), 1);
+}

@@ -19,6 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::audience::Audience;
 use crate::doorbell::Doorbell;
+use crate::flow::Flow;
 use crate::history::{CAPACITY, Cursor, History, Mark, Note};
 use crate::inbox::{Inbox, Recipient};
 use crate::log::Log;
@@ -124,6 +125,7 @@ pub(crate) struct Console {
     writable: bool,
     asked_for_room: bool,
     doorbell: Doorbell,
+    flow: Flow,
     pub(crate) counters: Counters,
 }
 
@@ -160,6 +162,7 @@ impl Console {
             writable: true,
             asked_for_room: false,
             doorbell: Doorbell::default(),
+            flow: Flow::default(),
             counters: Counters::default(),
         }
     }
@@ -213,6 +216,7 @@ impl Console {
     pub(crate) fn relink(&mut self, link: Link) -> Link {
         self.counters.resyncs += self.link.ring.resyncs();
         self.doorbell = Doorbell::default();
+        self.end_flow();
         std::mem::replace(&mut self.link, link)
     }
 
@@ -306,7 +310,7 @@ impl Console {
     /// Whether to be told that the pty has room again, if that is not what was
     /// asked for already.
     pub(crate) fn asks_for_room(&mut self) -> Option<bool> {
-        let asks = self.viewers > 0 && !self.shown.is_at_end(&self.history);
+        let asks = self.viewers > 0 && !self.writable && !self.shown.is_at_end(&self.history);
         let before = std::mem::replace(&mut self.asked_for_room, asks);
         (asks != before).then_some(asks)
     }
@@ -337,17 +341,38 @@ impl Console {
         }
     }
 
+    /// Moves what is left, when the console is let go of.
+    pub(crate) fn last_turn(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
+        self.end_flow();
+        self.turn(events, Instant::now()).map(drop)
+    }
+
+    fn end_flow(&mut self) {
+        self.flow = Flow::default();
+        self.history.close_window();
+    }
+
     /// Moves what there is to move, within bounds.
     pub(crate) fn turn(
         &mut self,
         events: &mut dyn EventChannels,
         now: Instant,
     ) -> io::Result<Next> {
-        self.flush()?;
+        self.pass_on(now)?;
         let behind = (self.log.as_ref()).is_some_and(|log| log.is_behind(self.history.end(), now));
+        let before = self.counters.from_guest;
         let drained = !behind && self.take_output(events)?;
+        if !behind && self.overflow == Overflow::Discard {
+            let found = self.counters.from_guest - before;
+            let found = usize::try_from(found).unwrap_or(usize::MAX);
+            if self.flow.found(found, now) {
+                self.history.open_window();
+            } else if self.flow.is_over(now) {
+                self.history.close_window();
+            }
+        }
         let more_input = self.give_input(events)?;
-        let more_output = self.flush()?;
+        let more_output = self.pass_on(now)?;
         let more = more_output || more_input;
         if behind && !more {
             return Ok(Next::At(now + LOG_PAUSE));
@@ -361,13 +386,17 @@ impl Console {
                 Next::Again
             });
         }
-        if self.has_event_index() && self.link.ring.arm_out() {
+        // What flows is looked at in time, unless the guest is quicker.
+        let wanted = if self.flow.is_running() { OUT_SIZE } else { 1 };
+        if self.has_event_index() && self.link.ring.arm_out_for(wanted) {
             return Ok(Next::Again);
         }
-        if let Some(until) = self.doorbell.open(self.link.port, events, now)? {
-            return Ok(Next::At(until));
+        let held = self.doorbell.open(self.link.port, events, now)?;
+        if more {
+            return Ok(Next::Again);
         }
-        Ok(if more { Next::Again } else { Next::Wait })
+        let next = self.flow.next().into_iter().chain(held).min();
+        Ok(next.map_or(Next::Wait, Next::At))
     }
 
     /// Takes output from the ring; `true` when none was left.
@@ -408,13 +437,18 @@ impl Console {
             if self.link.ring.release_out(bytes.len()) {
                 self.notify(events)?;
             }
+            // What came meanwhile is taken with what comes next.
+            if self.flow.is_running() && self.has_event_index() {
+                return Ok(true);
+            }
         }
     }
 
     /// Gives output to a pty that has all there was before, and which need not
     /// wait until it is kept. What is then to be noted.
     fn show(&mut self, bytes: &[u8]) -> Option<PtyNote> {
-        if self.viewers == 0 || !self.writable || !self.shown.is_at_end(&self.history) {
+        let flows = self.flow.is_running();
+        if flows || self.viewers == 0 || !self.writable || !self.shown.is_at_end(&self.history) {
             return None;
         }
         // Should this fail, so will the next attempt, which knows what to do.
@@ -488,15 +522,26 @@ impl Console {
         Ok(self.link.ring.in_space())
     }
 
+    /// Gives viewers what is not held back for now; `true` when one could take
+    /// more.
+    fn pass_on(&mut self, now: Instant) -> io::Result<bool> {
+        let watched = self.viewers > 0 || self.audience.len() > 0;
+        if watched && self.flow.holds(now) {
+            return Ok(false);
+        }
+        let more = self.flush()?;
+        if !more {
+            self.flow.begin_portion(now);
+        }
+        Ok(more)
+    }
+
     /// Gives waiting output to viewers, if there are any, and gives up what
     /// nobody waits for; `true` when a viewer could take more.
     fn flush(&mut self) -> io::Result<bool> {
-        let mut buffer = [0; OUT_SIZE];
-        while self.viewers > 0 && self.writable {
+        let mut buffer = [0; BUDGET];
+        while self.viewers > 0 && self.writable && !self.shown.is_at_end(&self.history) {
             let length = self.shown.peek(&self.history, &mut buffer)?;
-            if length == 0 {
-                break;
-            }
             // A pty whose slave we hold does not fail; if it did, waiting for
             // it to become writable would be all there is to do.
             match self.pty.write(&buffer[..length]) {

@@ -15,6 +15,7 @@ pub mod config;
 pub mod console;
 mod control;
 mod doorbell;
+mod flow;
 pub mod history;
 mod hypervisor;
 mod inbox;

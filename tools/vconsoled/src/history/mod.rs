@@ -17,11 +17,15 @@
 //! ring they came up to, makes them count; the ring lets go of them last.
 //! Whoever comes next finds either no note, and the bytes still in the ring,
 //! or the note, and takes the ring up behind them.
+//!
+//! Of a console that sends much the file is mapped, and one word in the first
+//! page takes the note's place (`window`).
 
 mod cursor;
 mod notes;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -37,6 +41,7 @@ pub use cursor::Cursor;
 pub use notes::{NOTE_MAX, Note};
 
 use notes::HEADER;
+use window::Window;
 
 /// Most that is ever kept, for a consumer that is behind, in bytes.
 pub const CAPACITY: u64 = 1024 * 1024;
@@ -67,6 +72,32 @@ struct Output {
     out_cons: u32,
 }
 
+impl Mark {
+    /// Where so many bytes after these come from, if nothing went wrong.
+    fn after(self, bytes: usize) -> Self {
+        // The index goes round.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self {
+            out_cons: self.out_cons.wrapping_add(bytes),
+            ..self
+        }
+    }
+}
+
+impl Output {
+    /// Takes account of bytes that were added after the note, up to `end`.
+    fn go_on_to(&mut self, end: u64) {
+        let Some(bytes) = end.checked_sub(self.end) else {
+            return;
+        };
+        // The index goes round.
+        let [a, b, c, d, ..] = bytes.to_le_bytes();
+        self.out_cons = self.out_cons.wrapping_add(u32::from_le_bytes([a, b, c, d]));
+        self.start = self.start.max(end.saturating_sub(CAPACITY));
+        self.end = end;
+    }
+}
+
 /// A bounded record of a console's output.
 #[derive(Debug)]
 pub struct History {
@@ -85,6 +116,7 @@ struct Writer {
     mark: Mark,
     /// What is before this was given back.
     freed: u64,
+    window: Option<Window>,
 }
 
 impl History {
@@ -151,9 +183,10 @@ impl History {
             // Made, and then nothing came.
             return length < HEADER;
         };
-        let Ok(output) = Output::read_from_bytes(&note) else {
+        let Ok(mut output) = Output::read_from_bytes(&note) else {
             return false;
         };
+        output.go_on_to(window::reached(&self.file()));
         let kept = output.end.checked_sub(output.start);
         if kept.is_none_or(|kept| kept > CAPACITY) || length < HEADER + output.end.min(CAPACITY) {
             return false;
@@ -173,6 +206,7 @@ impl History {
                 out_cons: output.out_cons,
             },
             freed: start / PIECE * PIECE,
+            window: None,
         };
         self.writer = Mutex::new(writer);
         true
@@ -239,6 +273,22 @@ impl History {
         self.start
             .fetch_max(end.saturating_sub(CAPACITY), Ordering::AcqRel);
         fence(Ordering::SeqCst);
+        let writer = &mut *writer;
+        // The word tells no more than where bytes end.
+        let plain = shown.is_none() && writer.mark.after(bytes.len()) == mark;
+        if plain && let Some(window) = &mut writer.window {
+            match window.append(self.end(), bytes) {
+                Ok(()) => {
+                    writer.mark = mark;
+                    self.end.store(end, Ordering::Release);
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::debug!("a history's file is not mapped any more: {error}");
+                    writer.window = None;
+                }
+            }
+        }
         let (offset, room) = place(self.end());
         let (piece, rest) = bytes.split_at(to_usize(room).min(bytes.len()));
         let file = self.file();
@@ -277,7 +327,7 @@ impl History {
         let start = self.start.fetch_max(floor, Ordering::AcqRel).max(floor);
         let mut writer = self.writer();
         let (freed, to) = (writer.freed, start / PIECE * PIECE);
-        if freed >= to {
+        if freed >= to || writer.window.is_some() {
             return;
         }
         // Told before it is done: nobody must take a hole for output.
@@ -297,6 +347,26 @@ impl History {
             from += length;
         }
         writer.freed = to;
+    }
+
+    /// Much is going to be added: makes that cheap, if it can be. What is
+    /// released is kept meanwhile.
+    pub fn open_window(&self) {
+        let mut writer = self.writer();
+        if writer.window.is_none() {
+            // Where there can be none, files are written to.
+            writer.window = Window::open(&self.file(), self.end()).ok();
+        }
+    }
+
+    /// No more so much is going to be added.
+    pub fn close_window(&self) {
+        let mut writer = self.writer();
+        if writer.window.take().is_some() {
+            let output = self.output(self.end(), writer.mark);
+            // For one who does not know of windows; it can do without.
+            let _noted = self.note(Note::Output, output.as_bytes());
+        }
     }
 
     /// Writes a note, at most [`NOTE_MAX`] bytes of it, whole or not at all.
@@ -323,6 +393,8 @@ impl History {
     /// read.
     fn move_to_memory(&self, why: &io::Error) -> io::Result<()> {
         tracing::error!("history kept in memory from here on, and lost with the process: {why}");
+        // A file that is cut short has no pages for it.
+        self.writer().window = None;
         let memory = memory()?;
         let (mut position, end) = (self.start(), self.end());
         let mut buffer = [0; STEP];

@@ -195,6 +195,126 @@ fn the_next_process_goes_on_where_the_last_one_was_killed() {
     }
 }
 
+/// Where the ring is after so many bytes that all came from it.
+fn after(bytes: usize) -> Mark {
+    Mark {
+        ring: 9,
+        out_cons: u32::try_from(bytes).unwrap().wrapping_sub(5_000),
+    }
+}
+
+/// Appends the next bytes, as they come from a ring.
+fn go_on(history: &History, sent: &mut Vec<u8>, length: usize) {
+    let bytes = pattern(sent.len() as u64, length);
+    sent.extend(&bytes);
+    history.append(&bytes, after(sent.len())).unwrap();
+}
+
+#[test]
+fn what_is_added_by_a_window_is_read_and_outlives_the_process() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut sent = Vec::new();
+    for round in 0..6 {
+        let history = in_file(&dir, "me");
+        assert_eq!(history.end(), sent.len() as u64, "round {round}");
+        let mut late = Cursor::at(history.scrollback());
+        assert!(take(&mut late, &history) == sent[sent.len().saturating_sub(1000)..]);
+        let before = sent.len();
+        go_on(&history, &mut sent, 100);
+        history.open_window();
+        // Pieces that fit neither pages nor laps, and others in between.
+        for step in 0..200 {
+            go_on(&history, &mut sent, 2048 - step);
+            if step % 50 == 49 {
+                history
+                    .append_shown(b"", after(sent.len()), Some(&[1]))
+                    .unwrap();
+            }
+        }
+        assert!(history.writer().window.is_some());
+        assert!(take(&mut late, &history) == sent[before..]);
+        assert_eq!(history.mark(), after(sent.len()));
+        if round % 2 == 1 {
+            history.close_window();
+            assert!(history.writer().window.is_none());
+            history.release(history.end());
+        }
+        // Killed: no note tells of the rest.
+    }
+    let history = in_file(&dir, "me");
+    assert_eq!(history.mark(), after(sent.len()));
+}
+
+#[test]
+fn bytes_of_a_window_count_when_their_word_says_so() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let history = in_file(&dir, "me");
+    let mut sent = Vec::new();
+    go_on(&history, &mut sent, 10);
+    history.open_window();
+    go_on(&history, &mut sent, 20);
+    drop(history);
+    // As if the process had come to the bytes and no further.
+    let file = File::options()
+        .write(true)
+        .open(dir.path().join("history"))
+        .unwrap();
+    file.write_all_at(&[0xee; 4096], HEADER + 30).unwrap();
+    let history = in_file(&dir, "me");
+    assert_eq!((history.end(), history.mark()), (30, after(30)));
+    assert!(take(&mut Cursor::at(0), &history) == sent);
+    // A note that is newer than the word.
+    go_on(&history, &mut sent, 500);
+    drop(history);
+    let history = in_file(&dir, "me");
+    assert_eq!((history.end(), history.mark()), (530, after(530)));
+}
+
+#[test]
+fn a_ring_that_was_replaced_is_told_of_by_a_note() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let history = in_file(&dir, "me");
+    let mut sent = Vec::new();
+    go_on(&history, &mut sent, 10);
+    history.open_window();
+    go_on(&history, &mut sent, 20);
+    history.append(b"other", mark(0)).unwrap();
+    drop(history);
+    let history = in_file(&dir, "me");
+    assert_eq!((history.end(), history.mark()), (35, mark(0)));
+}
+
+#[test]
+fn memory_of_a_window_is_given_back_when_it_is_closed() {
+    let history = history(1000);
+    let held = |history: &History| rustix::fs::fstat(&*history.file()).unwrap().st_blocks * 512;
+    let mut sent = Vec::new();
+    go_on(&history, &mut sent, 4000);
+    history.open_window();
+    for _ in 0..800 {
+        go_on(&history, &mut sent, 2000);
+        history.release(history.end());
+    }
+    assert!(held(&history) > 1_000_000);
+    let mut late = Cursor::at(history.scrollback());
+    history.close_window();
+    history.release(history.end());
+    assert!(held(&history) <= 64 * 1024, "{}", held(&history));
+    assert!(take(&mut late, &history) == sent[sent.len() - 1000..]);
+}
+
+#[test]
+fn a_file_that_is_no_memory_has_no_window_and_goes_on() {
+    let file = tempfile::tempfile().unwrap();
+    let history = History::over(file, 1000);
+    let mut sent = Vec::new();
+    go_on(&history, &mut sent, 10);
+    history.open_window();
+    go_on(&history, &mut sent, 20);
+    history.close_window();
+    assert!(take(&mut Cursor::at(0), &history) == sent);
+}
+
 fn mark(n: u32) -> Mark {
     Mark {
         ring: 5,

@@ -21,7 +21,7 @@ use crate::history::{Cursor, History, Note};
 const BATCH: usize = 16 * 1024;
 /// How long a log is left alone that was just written, so that the next write
 /// is worth its while.
-const REST: Duration = Duration::from_millis(10);
+const REST: Duration = Duration::from_millis(30);
 /// How long to leave a log alone that could not be written.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long after one message about a log there is no other.
@@ -74,6 +74,12 @@ pub(super) fn noted_position(history: &History) -> u64 {
     Progress::of(history).map_or(history.start(), |noted| noted.position.min(history.end()))
 }
 
+/// What is read from a history, and what that looks like in a log.
+struct Buffers {
+    raw: Vec<u8>,
+    text: Vec<u8>,
+}
+
 /// The thread.
 pub(super) struct Writer {
     inbox: Receiver<Command>,
@@ -88,8 +94,7 @@ pub(super) struct Writer {
     /// Logs that were just written, and when to look at all of them again.
     resting: BTreeSet<u64>,
     rested: Option<Instant>,
-    /// What is read from a history.
-    raw: Vec<u8>,
+    buffers: Buffers,
     /// Those to tell when nothing is ready.
     waiting: Vec<Sender<()>>,
 }
@@ -105,7 +110,10 @@ impl Writer {
             later: BTreeMap::new(),
             resting: BTreeSet::new(),
             rested: None,
-            raw: vec![0; BATCH],
+            buffers: Buffers {
+                raw: vec![0; BATCH],
+                text: Vec::with_capacity(2 * BATCH),
+            },
             waiting: Vec::new(),
         }
     }
@@ -209,7 +217,7 @@ impl Writer {
         let Some(log) = self.logs.get_mut(&id) else {
             return;
         };
-        match log.step(&self.counts, &mut self.raw) {
+        match log.step(&self.counts, &mut self.buffers) {
             Ok(Step::Wrote) if !log.closing => {
                 self.resting.insert(id);
                 self.rested.get_or_insert_with(|| Instant::now() + REST);
@@ -281,7 +289,7 @@ impl Open {
     }
 
     /// Writes some of what there is. On failure nothing was written.
-    fn step(&mut self, counts: &Counts, raw: &mut [u8]) -> io::Result<Step> {
+    fn step(&mut self, counts: &Counts, buffers: &mut Buffers) -> io::Result<Step> {
         let Some(history) = self.shared.history().clone() else {
             return Ok(Step::Nothing);
         };
@@ -296,7 +304,7 @@ impl Open {
             Some(file) => self.open_again(&history, file),
             None => self.open(&history)?,
         };
-        let step = self.write(&history, &mut file, counts, raw);
+        let step = self.write(&history, &mut file, counts, buffers);
         self.file = Some(file);
         step
     }
@@ -306,8 +314,9 @@ impl Open {
         history: &History,
         file: &mut LogFile,
         counts: &Counts,
-        raw: &mut [u8],
+        buffers: &mut Buffers,
     ) -> io::Result<Step> {
+        let Buffers { raw, text: bytes } = buffers;
         let most = match self.shared.options.rotation.size {
             0 => raw.len(),
             // One file is not to hold much more than it should.
@@ -322,7 +331,7 @@ impl Open {
             return Ok(Step::Nothing);
         }
         let mut raw = &raw[..length];
-        let (mut text, mut bytes) = self.render(raw);
+        let mut text = self.render(raw, bytes);
         let rotation = self.shared.options.rotation;
         if file.is_full(rotation, bytes.len()) {
             let line_end = raw.iter().position(|byte| *byte == b'\n');
@@ -330,12 +339,12 @@ impl Open {
                 // First the line comes to its end.
                 Some(end) if end + 1 < raw.len() => {
                     raw = &raw[..=end];
-                    (text, bytes) = self.render(raw);
+                    text = self.render(raw, bytes);
                 }
                 _ => self.rotate(history, file, rotation),
             }
         }
-        file.append(&bytes)?;
+        file.append(bytes)?;
         counts.writes.fetch_add(1, Ordering::Relaxed);
         self.text = text;
         self.cursor.advance(raw.len());
@@ -345,15 +354,17 @@ impl Open {
         Ok(if all { Step::Wrote } else { Step::Partly })
     }
 
-    fn render(&self, raw: &[u8]) -> (Text, Vec<u8>) {
+    /// What `raw` looks like in the log, and how far the text then is.
+    fn render(&self, raw: &[u8], bytes: &mut Vec<u8>) -> Text {
         let style = self.shared.options.style;
         let mut stamp = String::new();
         if style.timestamps {
             stamp = Zoned::now().strftime("[%F %T] ").to_string();
         }
-        let (mut text, mut bytes) = (self.text, Vec::with_capacity(raw.len()));
-        text.render(style, stamp.as_bytes(), raw, &mut bytes);
-        (text, bytes)
+        bytes.clear();
+        let mut text = self.text;
+        text.render(style, stamp.as_bytes(), raw, bytes);
+        text
     }
 
     fn open(&mut self, history: &History) -> io::Result<LogFile> {
@@ -394,7 +405,8 @@ impl Open {
     fn begin(&mut self, file: &mut LogFile) -> io::Result<()> {
         self.text = Text::default();
         if self.shared.options.style.timestamps {
-            let (text, bytes) = self.render(b"Logfile Opened\n");
+            let mut bytes = Vec::new();
+            let text = self.render(b"Logfile Opened\n", &mut bytes);
             file.append(&bytes)?;
             self.text = text;
         }

@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
@@ -194,7 +193,7 @@ impl Server {
             self.kept.forget(&terminal);
         }
         // What is still in the ring goes to the log, if the ring is there.
-        let _last = console.turn(self.events.as_mut(), Instant::now());
+        let _last = console.last_turn(self.events.as_mut());
         self.close_doors(&mut console);
         self.by_key.remove(&(domid, slot));
         self.timers.remove(&token);

@@ -103,6 +103,7 @@ pub struct Server {
     hypervisor: Box<dyn Hypervisor>,
     events: Box<dyn EventChannels>,
     store: Client,
+    store_ready: bool,
     poll: Poll,
     requests: Arc<Requests>,
     control: Option<Control>,
@@ -196,6 +197,7 @@ impl Server {
             hypervisor,
             events,
             store,
+            store_ready: false,
             requests: Arc::new(requests),
             control,
             metrics,
@@ -291,9 +293,9 @@ impl Server {
     }
 
     fn turn(&mut self, happened: &mut Events, patience: Option<Duration>) -> io::Result<()> {
-        // Requests of the last turn may have queued events that the
-        // descriptor does not tell of any more.
-        self.follow_store()?;
+        if std::mem::take(&mut self.store_ready) || self.store.has_read_ahead() {
+            self.follow_store()?;
+        }
         self.wait(happened, patience)?;
         let mut ports = Vec::new();
         for event in &*happened {
@@ -343,7 +345,8 @@ impl Server {
     fn on_readiness(&mut self, event: &mio::event::Event, ports: &mut Vec<Port>) -> io::Result<()> {
         match event.token() {
             EVENT_CHANNELS => self.on_ports(ports)?,
-            STORE | HANDLE => {}
+            STORE => self.store_ready = true,
+            HANDLE => {}
             CONTROL => self.admit_to_control(),
             METRICS => self.admit_to_metrics(),
             VIEWERS => self.on_viewers()?,

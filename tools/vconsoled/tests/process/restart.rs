@@ -54,7 +54,8 @@ pub(crate) struct Host {
 impl Host {
     /// `log` are keys of the section of that name.
     pub(crate) fn new(log: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        // In memory, as the daemon's own folder is: only there files are mapped.
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         std::fs::create_dir(dir.path().join("log")).unwrap();
         let machine = Machine::new();
         machine.listen(&dir.path().join("xen")).unwrap();

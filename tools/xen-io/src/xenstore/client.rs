@@ -198,6 +198,13 @@ impl Client {
         Err(Errno::AGAIN.into())
     }
 
+    /// Whether something has come that the descriptor does not tell of any
+    /// more, as a request may have read it on the way to its answer.
+    #[must_use]
+    pub fn has_read_ahead(&self) -> bool {
+        !self.events.is_empty() || !self.inbox.is_empty()
+    }
+
     /// The next event, without blocking.
     pub fn next_event(&mut self) -> io::Result<Option<WatchEvent>> {
         loop {

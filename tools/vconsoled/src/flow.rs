@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+//! A console whose guest fills the ring again and again. While that lasts,
+//! waking for each piece, and handing it to everybody at once, is most of what
+//! the console costs. So it is looked at by the clock instead, and what came
+//! goes on in larger portions. The first pieces after a pause are never held.
+
+use std::time::{Duration, Instant};
+
+use vpl011::ring::layout::OUT_SIZE;
+
+use crate::console::BUDGET;
+
+/// Found at one look, so much is a piece of a flow.
+const MUCH: usize = OUT_SIZE / 4;
+/// So many such pieces in a row are one.
+const BEGINNING: u32 = 3;
+/// Between two looks: less than Linux needs to fill a ring with a UART's
+/// characters. A guest that is quicker rings.
+const LOOK: Duration = Duration::from_millis(1);
+/// How long output is held that viewers are to have, and how much of it.
+const PORTION: Duration = Duration::from_millis(20);
+const PORTION_SIZE: usize = BUDGET - OUT_SIZE;
+/// How soon after its end a flow is likely to go on.
+const REST: Duration = Duration::from_secs(1);
+
+/// Whether a console's output flows.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    pieces: u32,
+    running: Option<Running>,
+    /// When what was set up for the last one is not worth keeping any more.
+    rest: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// What came since the last look.
+    bytes: usize,
+    /// The next look.
+    look: Instant,
+    /// What is held back, and the end of that.
+    held: usize,
+    portion: Instant,
+}
+
+impl Flow {
+    /// So much was found in the ring. Whether a flow begins with it.
+    pub(crate) fn found(&mut self, bytes: usize, now: Instant) -> bool {
+        let Some(running) = &mut self.running else {
+            self.pieces = if bytes >= MUCH { self.pieces + 1 } else { 0 };
+            let begins = self.pieces == BEGINNING;
+            if begins {
+                self.running = Some(Running {
+                    bytes: 0,
+                    look: now + LOOK,
+                    held: 0,
+                    portion: now + PORTION,
+                });
+                self.rest = None;
+            }
+            return begins;
+        };
+        running.bytes += bytes;
+        running.held += bytes;
+        // Something else may have called for a turn before.
+        if now >= running.look {
+            if running.bytes < MUCH {
+                *self = Self::default();
+                self.rest = Some(now + REST);
+            } else {
+                running.bytes = 0;
+                running.look = now + LOOK;
+            }
+        }
+        false
+    }
+
+    /// Whether it flows now.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Whether what came is held back for now.
+    pub(crate) fn holds(&self, now: Instant) -> bool {
+        (self.running.as_ref())
+            .is_some_and(|running| now < running.portion && running.held < PORTION_SIZE)
+    }
+
+    /// Everybody has been given what came so far: a portion begins with what
+    /// comes next.
+    pub(crate) fn begin_portion(&mut self, now: Instant) {
+        if let Some(running) = &mut self.running {
+            running.held = 0;
+            running.portion = now + PORTION;
+        }
+    }
+
+    /// Whether the last flow has been over for long, which is said once.
+    pub(crate) fn is_over(&mut self, now: Instant) -> bool {
+        self.rest.take_if(|rest| *rest <= now).is_some()
+    }
+
+    /// When to look again without being called.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let look = self.running.as_ref().map(|running| running.look);
+        look.or(self.rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A flow that began at some time.
+    fn flow() -> (Flow, Instant) {
+        let (mut flow, now) = (Flow::default(), Instant::now());
+        for piece in 1..=3 {
+            assert!(!flow.holds(now) && flow.next().is_none());
+            assert_eq!(flow.found(512, now), piece == 3);
+        }
+        assert!(flow.is_running());
+        (flow, now)
+    }
+
+    fn after(now: Instant, millis: u64) -> Instant {
+        now + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn pieces_in_a_row_make_a_flow_and_others_do_not() {
+        let mut flow = Flow::default();
+        let now = Instant::now();
+        for bytes in [2048, 2048, 511, 2048, 2048, 0] {
+            assert!(!flow.found(bytes, now));
+            assert_eq!((flow.next(), flow.holds(now)), (None, false), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn output_is_held_for_a_portion_at_a_time() {
+        let (mut flow, now) = flow();
+        let mut given = Vec::new();
+        for millis in 0..50 {
+            let at = after(now, millis);
+            if !flow.holds(at) {
+                given.push(millis);
+                // Who is slow has it only a moment later.
+                if millis != 20 {
+                    flow.begin_portion(at);
+                }
+            }
+            flow.found(600, at);
+        }
+        assert_eq!(given, [20, 21, 41]);
+    }
+
+    #[test]
+    fn a_portion_is_no_more_than_one_turn_gives_away() {
+        let (mut flow, now) = flow();
+        flow.found(14 * 1024 - 1, now);
+        assert!(flow.holds(now));
+        flow.found(1, now);
+        assert!(!flow.holds(now));
+        flow.begin_portion(now);
+        assert!(flow.holds(now));
+    }
+
+    #[test]
+    fn a_flow_ends_with_a_look_that_finds_little() {
+        let (mut flow, now) = flow();
+        assert_eq!(flow.next(), Some(after(now, 1)));
+        flow.found(500, now);
+        flow.found(12, after(now, 1));
+        assert!(flow.is_running(), "much came since the last look");
+        flow.found(0, after(now, 1));
+        assert!(flow.is_running(), "it was not time to look");
+        flow.found(511, after(now, 2));
+        assert!(!flow.holds(after(now, 2)) && !flow.is_running());
+    }
+
+    #[test]
+    fn a_flow_is_over_when_it_has_not_gone_on_for_a_second() {
+        let (mut flow, now) = flow();
+        flow.found(0, after(now, 1));
+        assert_eq!(flow.next(), Some(after(now, 1001)));
+        assert!(!flow.is_over(after(now, 1000)));
+        assert!(flow.is_over(after(now, 1001)) && !flow.is_over(after(now, 1002)));
+        assert_eq!(flow.next(), None);
+    }
+}

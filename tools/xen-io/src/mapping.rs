@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//! A file as memory, for one who writes often and little. Whoever reads it
+//! reads the file.
+
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{FsWord, fstatfs};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+
+/// What `fstatfs` calls a file system that is memory (Linux, `magic.h`).
+const TMPFS_MAGIC: FsWord = 0x0102_1994;
+
+/// The beginning of a file, unmapped when dropped. It is written to and never
+/// read, and no reference into it is ever made.
+#[derive(Debug)]
+pub struct Mapping {
+    base: NonNull<u8>,
+    length: usize,
+}
+
+impl Mapping {
+    /// Maps the first `length` bytes of a file, which has them and keeps them.
+    /// Only a file in memory will do: another one's disk may fail, and that
+    /// would end the process.
+    pub fn of(file: impl AsFd, length: usize) -> io::Result<Self> {
+        if fstatfs(&file)?.f_type != TMPFS_MAGIC {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // SAFETY: with a null hint and no MAP_FIXED the kernel picks a range
+        // that nothing of this process uses.
+        let base = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                length,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                file,
+                0,
+            )?
+        };
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { base, length })
+    }
+
+    /// Has the pages from `offset` on made, so that to write there cannot fail.
+    /// `offset` is that of a page.
+    ///
+    /// # Panics
+    ///
+    /// As the others, if the range is not in the mapping.
+    pub fn populate(&mut self, offset: usize, length: usize) -> io::Result<()> {
+        let at = self.at::<u8>(offset, length).cast::<c_void>();
+        // SAFETY: `at` keeps the range within the mapping; this advice changes
+        // no byte of it.
+        unsafe { rustix::mm::madvise(at, length, Advice::LinuxPopulateWrite)? };
+        Ok(())
+    }
+
+    /// Writes bytes where there are pages.
+    ///
+    /// # Panics
+    ///
+    /// If that is not in the mapping.
+    pub fn store(&mut self, offset: usize, bytes: &[u8]) {
+        let at = self.at(offset, bytes.len());
+        // SAFETY: `at` keeps the range within the mapping, which is writable
+        // and is reached through `&mut self` alone; `bytes` is no part of it,
+        // as no reference into it is made.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
+    }
+
+    /// Writes a word at a multiple of 8, at once and after all that was written
+    /// before.
+    ///
+    /// # Panics
+    ///
+    /// If that is not in the mapping.
+    pub fn publish(&mut self, offset: usize, word: u64) {
+        let at = self.at(offset, size_of::<u64>());
+        // SAFETY: `at` gives an aligned address in the mapping, which lives as
+        // long as `self`; the word is reached by this atomic alone.
+        unsafe { AtomicU64::from_ptr(at) }.store(word, Ordering::Release);
+    }
+
+    /// Where so many bytes are.
+    fn at<T>(&self, offset: usize, length: usize) -> *mut T {
+        let aligned = offset.is_multiple_of(align_of::<T>());
+        let fits = offset
+            .checked_add(length)
+            .is_some_and(|end| end <= self.length);
+        assert!(aligned && fits, "{length} bytes at {offset} are not in the mapping");
+        // SAFETY: the assertion keeps the address within the mapping.
+        unsafe { self.base.as_ptr().add(offset) }.cast()
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        let base = self.base.as_ptr().cast::<c_void>();
+        // SAFETY: `of` made this mapping with this length, and nothing refers
+        // into it.
+        let unmapped = unsafe { rustix::mm::munmap(base, self.length) };
+        debug_assert!(
+            unmapped.is_ok(),
+            "munmap refused a mapping of ours: {unmapped:?}"
+        );
+    }
+}
+
+// SAFETY: the mapping belongs to the process rather than to a thread, and is
+// changed through `&mut self` alone.
+unsafe impl Send for Mapping {}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use rustix::fs::{MemfdFlags, memfd_create};
+
+    use super::*;
+
+    fn file(length: u64) -> File {
+        let file = File::from(memfd_create("mapping", MemfdFlags::CLOEXEC).unwrap());
+        file.set_len(length).unwrap();
+        file
+    }
+
+    #[test]
+    fn what_is_written_is_in_the_file() {
+        let file = file(16384);
+        let mut mapping = Mapping::of(&file, 16384).unwrap();
+        mapping.populate(4096, 8192).unwrap();
+        mapping.store(5000, b"bytes");
+        mapping.publish(4096, 0x0807_0605_0403_0201);
+        let mut bytes = [0; 5];
+        file.read_exact_at(&mut bytes, 5000).unwrap();
+        assert_eq!(&bytes, b"bytes");
+        let mut word = [0; 8];
+        file.read_exact_at(&mut word, 4096).unwrap();
+        assert_eq!(u64::from_ne_bytes(word), 0x0807_0605_0403_0201);
+    }
+
+    #[test]
+    fn room_that_there_is_not_is_an_error() {
+        let mut mapping = Mapping::of(file(4096), 8192).unwrap();
+        mapping.populate(0, 4096).unwrap();
+        assert!(mapping.populate(4096, 4096).is_err());
+    }
+
+    #[test]
+    fn only_memory_will_do() {
+        assert!(Mapping::of(File::open("/proc/self/exe").unwrap(), 4096).is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "not in the mapping")]
+    fn bytes_beyond_it_are_a_bug() {
+        Mapping::of(file(4096), 4096).unwrap().store(4090, &[0; 7]);
+    }
+}
