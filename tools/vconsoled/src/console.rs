@@ -460,6 +460,9 @@ impl Console {
     /// Gives input to the ring; `true` when there may be more for which there
     /// is room.
     fn give_input(&mut self, events: &mut dyn EventChannels) -> io::Result<bool> {
+        if !self.readable && !self.audience.has_input() {
+            return Ok(false);
+        }
         let mut buffer = [0; IN_SIZE];
         let mut budget = BUDGET;
         while self.readable || self.audience.has_input() {
@@ -539,8 +542,18 @@ impl Console {
     /// Gives waiting output to viewers, if there are any, and gives up what
     /// nobody waits for; `true` when a viewer could take more.
     fn flush(&mut self) -> io::Result<bool> {
+        if self.viewers > 0 && self.writable && !self.shown.is_at_end(&self.history) {
+            self.show_waiting()?;
+        }
+        let more = self.audience.feed(&self.history, BUDGET)?;
+        self.release();
+        Ok(more)
+    }
+
+    /// Gives the pty what waits for it.
+    fn show_waiting(&mut self) -> io::Result<()> {
         let mut buffer = [0; BUDGET];
-        while self.viewers > 0 && self.writable && !self.shown.is_at_end(&self.history) {
+        while self.writable && !self.shown.is_at_end(&self.history) {
             let length = self.shown.peek(&self.history, &mut buffer)?;
             // A pty whose slave we hold does not fail; if it did, waiting for
             // it to become writable would be all there is to do.
@@ -552,9 +565,7 @@ impl Console {
                 Ok(None) | Err(_) => self.writable = false,
             }
         }
-        let more = self.audience.feed(&self.history, BUDGET)?;
-        self.release();
-        Ok(more)
+        Ok(())
     }
 
     /// Tells everybody on a socket that it is over, and why.

@@ -92,7 +92,10 @@ impl Mapping {
         let fits = offset
             .checked_add(length)
             .is_some_and(|end| end <= self.length);
-        assert!(aligned && fits, "{length} bytes at {offset} are not in the mapping");
+        assert!(
+            aligned && fits,
+            "{length} bytes at {offset} are not in the mapping"
+        );
         // SAFETY: the assertion keeps the address within the mapping.
         unsafe { self.base.as_ptr().add(offset) }.cast()
     }

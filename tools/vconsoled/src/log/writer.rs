@@ -18,10 +18,10 @@ use super::{Counts, Rotation, Shared};
 use crate::history::{Cursor, History, Note};
 
 /// How much of a history is written at once.
-const BATCH: usize = 16 * 1024;
+const BATCH: usize = 64 * 1024;
 /// How long a log is left alone that was just written, so that the next write
 /// is worth its while.
-const REST: Duration = Duration::from_millis(30);
+const REST: Duration = Duration::from_millis(50);
 /// How long to leave a log alone that could not be written.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long after one message about a log there is no other.
@@ -112,7 +112,7 @@ impl Writer {
             rested: None,
             buffers: Buffers {
                 raw: vec![0; BATCH],
-                text: Vec::with_capacity(2 * BATCH),
+                text: Vec::with_capacity(BATCH),
             },
             waiting: Vec::new(),
         }

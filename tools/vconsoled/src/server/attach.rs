@@ -176,7 +176,7 @@ impl Server {
         };
         let token = event.token().0;
         console.audience.on_ready(token, event);
-        self.ready.push_back(owner);
+        self.ready.push(owner);
         self.admit_to_console(owner, token);
     }
 
@@ -253,7 +253,7 @@ impl Server {
             (Ok(()), Some(console)) => {
                 console.audience.admit(token.0, viewer(stream));
                 self.owners.insert(token.0, owner);
-                self.ready.push_back(owner);
+                self.ready.push(owner);
             }
             (Ok(()), None) => {}
             (Err(error), _) => tracing::warn!("a viewer cannot be let in: {error}"),

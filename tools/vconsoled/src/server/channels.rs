@@ -312,7 +312,7 @@ impl Server {
             self.events.as_mut(),
         )?;
         self.by_port.insert(port, token);
-        self.ready.push_back(token);
+        self.ready.push(token);
         channel.connect(Link::new(source, ring, port), self.events.as_mut())
     }
 
@@ -405,7 +405,7 @@ impl Server {
         } else if let Some(channel) = self.channels.get_mut(token) {
             channel.on_stream(event.is_readable(), event.is_writable());
         }
-        self.ready.push_back(token);
+        self.ready.push(token);
         true
     }
 }

@@ -122,7 +122,7 @@ impl Server {
         self.poll
             .registry()
             .register(&mut SourceFd(&raw), Token(token), Interest::READABLE)?;
-        self.ready.push_back(token);
+        self.ready.push(token);
         self.open_doors(token);
         let path = slot.path(domid);
         // A write would bring back the directory of a domain that has gone. Of
@@ -165,7 +165,7 @@ impl Server {
         };
         drop(console.relink(Link::new(source, ring, port)));
         self.by_port.insert(port, token);
-        self.ready.push_back(token);
+        self.ready.push(token);
         console.start(self.events.as_mut())
     }
 

@@ -11,7 +11,7 @@ mod newcomers;
 mod requests;
 mod status;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -124,8 +124,11 @@ pub struct Server {
     failures: BTreeMap<Key, Failure>,
     channels: Channels,
     newcomers: Newcomers,
-    ready: VecDeque<usize>,
-    timers: BTreeMap<usize, Instant>,
+    /// Consoles and channels that are to have a turn, some of them twice.
+    ready: Vec<usize>,
+    /// Those that have theirs, kept for its memory.
+    turning: Vec<usize>,
+    timers: HashMap<usize, Instant>,
 }
 
 impl Server {
@@ -216,8 +219,9 @@ impl Server {
             failures: BTreeMap::new(),
             channels: Channels::default(),
             newcomers: Newcomers::default(),
-            ready: VecDeque::new(),
-            timers: BTreeMap::new(),
+            ready: Vec::new(),
+            turning: Vec::new(),
+            timers: HashMap::new(),
             poll,
         };
         server.register(&server.events, EVENT_CHANNELS)?;
@@ -353,7 +357,7 @@ impl Server {
             token => {
                 if let Some(console) = self.consoles.get_mut(&token.0) {
                     console.on_pty(event.is_readable(), event.is_writable());
-                    self.ready.push_back(token.0);
+                    self.ready.push(token.0);
                 } else if let Some(owner) = self.owners.get(&token.0) {
                     self.on_audience(*owner, event);
                 } else if self.on_channel(event) {
@@ -399,7 +403,7 @@ impl Server {
             } else if let Some(channel) = self.channels.get_mut(*token) {
                 channel.on_event();
             }
-            self.ready.push_back(*token);
+            self.ready.push(*token);
         }
         Ok(())
     }
@@ -416,14 +420,14 @@ impl Server {
                     // Better to write for nobody than to keep from somebody.
                     for (token, console) in &mut self.consoles {
                         console.set_viewers(console.viewers().max(1));
-                        self.ready.push_back(*token);
+                        self.ready.push(*token);
                     }
                     continue;
                 }
             };
             if let Some(console) = self.consoles.get_mut(&token) {
                 console.set_viewers(console.viewers().saturating_add_signed(change));
-                self.ready.push_back(token);
+                self.ready.push(token);
             }
         }
         Ok(())
@@ -433,7 +437,7 @@ impl Server {
         self.admit_late(now);
         self.timers.retain(|token, at| {
             if *at <= now {
-                self.ready.push_back(*token);
+                self.ready.push(*token);
             }
             *at > now
         });
@@ -452,9 +456,12 @@ impl Server {
 
     /// Gives every console that is ready one turn.
     fn turns(&mut self) {
-        let ready: BTreeSet<usize> = self.ready.drain(..).collect();
+        let mut turning = std::mem::take(&mut self.turning);
+        turning.append(&mut self.ready);
+        turning.sort_unstable();
+        turning.dedup();
         let now = Instant::now();
-        for token in ready {
+        for token in turning.drain(..) {
             let events = self.events.as_mut();
             let turned = if let Some(console) = self.consoles.get_mut(&token) {
                 let turned = console.turn(events, now);
@@ -472,13 +479,14 @@ impl Server {
             };
             match turned {
                 Ok(Next::Wait) => {}
-                Ok(Next::Again) => self.ready.push_back(token),
+                Ok(Next::Again) => self.ready.push(token),
                 Ok(Next::At(at)) => {
                     self.timers.insert(token, at);
                 }
                 Err(error) => self.lose(token, &error),
             }
         }
+        self.turning = turning;
     }
 
     fn is_stopping(&self) -> bool {

@@ -87,12 +87,12 @@ impl Server {
         let doors: Vec<_> = self.consoles.iter().flat_map(doors).collect();
         for (owner, door) in doors {
             self.admit_to_console(owner, door);
-            self.ready.push_back(owner);
+            self.ready.push(owner);
         }
         let channels: Vec<_> = self.channels.tokens().collect();
         for token in channels {
             self.admit_to_channel(token);
-            self.ready.push_back(token);
+            self.ready.push(token);
         }
         if self.newcomers.again.is_none() {
             self.newcomers.said = false;
