@@ -106,18 +106,51 @@ vpl011_access_by(struct domain *d, union hsr hsr, paddr_t gpa,
     return outcome;
 }
 
-bool vpl011_try_handle(struct cpu_user_regs *regs, const union hsr hsr,
-                       paddr_t gpa)
+/*
+ * Whether there is nothing to do in the list registers of @v, which runs. What
+ * has ended GICv3 shows in one register. The newer vGIC writes them all anew on
+ * the way out, from what it brought in last.
+ */
+static always_inline bool vpl011_spares_lrs(const struct vcpu *v)
 {
-    struct domain *d = current->domain;
+    uint64_t used = this_cpu(lr_mask);
+
+    if ( IS_ENABLED(CONFIG_NEW_VGIC) )
+        return false;
+
+    return !used || (gic_hw_version() == GIC_V3 && !v->arch.lrs_behind &&
+                     !(used & READ_SYSREG(ICH_ELSR_EL2)));
+}
+
+bool vpl011_takes_trap(struct vcpu *v)
+{
+    struct domain *d = v->domain;
     const struct vpl011 *vpl011 = &d->arch.vpl011;
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    const union hsr hsr = { .bits = regs->hsr };
     const struct hsr_dabt dabt = hsr.dabt;
-    const paddr_t offset = gpa - vpl011->base_addr;
     uint64_t seen = VPL011_UNSEEN;
     register_t r = 0;
+    paddr_t gpa, offset;
 
-    if ( offset >= vpl011->size || !dabt.valid )
+    /* The trap of an interrupt leaves the syndrome of the one before it. */
+    if ( !local_irq_is_enabled() || dabt.ec != HSR_EC_DATA_ABORT_LOWER_EL ||
+         !dabt.valid || (dabt.dfsc & ~FSC_LL_MASK) != FSC_FLT_TRANS )
         return false;
+
+    gpa = ((paddr_t)(READ_SYSREG(HPFAR_EL2) & HPFAR_MASK) << (12 - 4)) |
+          (READ_SYSREG(FAR_EL2) & ~PAGE_MASK);
+    offset = gpa - vpl011->base_addr;
+    /*
+     * Some processors say a translation fault of stage 2 where a load across
+     * two pages is one of stage 1 (Cortex-A57, 834220); what is aligned is no
+     * such load.
+     */
+    if ( offset >= vpl011->size || (offset & ((1U << dabt.size) - 1)) )
+        return false;
+
+    if ( unlikely(!vpl011_spares_lrs(v)) )
+        vgic_sync_from_lrs(v);
 
     if ( dabt.write )
         r = get_user_reg(regs, dabt.reg);
@@ -141,6 +174,7 @@ bool vpl011_try_handle(struct cpu_user_regs *regs, const union hsr hsr,
 
     if ( !dabt.write )
         set_user_reg(regs, dabt.reg, sign_extend(dabt, seen));
+    advance_pc(regs, hsr);
 
     return true;
 }

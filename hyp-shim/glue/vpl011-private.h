@@ -12,10 +12,8 @@
 #include <xen/types.h>
 #include <public/hvm/params.h>
 
-struct cpu_user_regs;
 struct domain;
 struct vcpu;
-union hsr;
 
 static inline bool vpl011_is_private_param(uint32_t index)
 {
@@ -26,19 +24,11 @@ static inline bool vpl011_is_private_param(uint32_t index)
 #ifdef CONFIG_SBSA_VUART_CONSOLE
 
 /*
- * A data abort of the running vCPU at @gpa, by a translation fault. Returns
- * whether it was an access to the device and is done, but for the PC. If not,
- * nothing has happened.
+ * @v, which runs, has trapped; its list registers are as it left them. Whether
+ * that was an access to the device: then it is done, PC and all, and the list
+ * registers are as Xen's way out expects. If not, nothing has happened.
  */
-bool vpl011_try_handle(struct cpu_user_regs *regs, const union hsr hsr,
-                       paddr_t gpa);
-
-/*
- * Whether @v, which runs, was trapped by an access to its device, for which the
- * list registers may stay as the guest left them: there is nothing to do in
- * them, and nothing to learn but which interrupts the guest has begun.
- */
-bool vpl011_spares_lrs(const struct vcpu *v);
+bool vpl011_takes_trap(struct vcpu *v);
 
 /*
  * HVMOP_get_param and HVMOP_set_param of the private parameters.
@@ -78,8 +68,7 @@ bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
 
 #else /* !CONFIG_SBSA_VUART_CONSOLE */
 
-#define vpl011_try_handle(regs, hsr, gpa) false
-#define vpl011_spares_lrs(v) false
+#define vpl011_takes_trap(v) false
 
 static inline int vpl011_private_param(struct domain *d, bool set,
                                        uint32_t index, uint64_t *value)

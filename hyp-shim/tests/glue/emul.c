@@ -121,6 +121,17 @@ struct pending_irq *spi_to_pending(struct domain *d, unsigned int irq)
     return &the_irq;
 }
 
+void advance_pc(struct cpu_user_regs *regs, const union hsr hsr)
+{
+    regs->pc += 4;
+}
+
+void vgic_sync_from_lrs(struct vcpu *v)
+{
+    EMUL_CHECK(v == &emul.vcpu);
+    emul.brought_in++;
+}
+
 bool vgic_reserve_virq(struct domain *d, unsigned int virq)
 {
     if ( fails() || emul.virqs )

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define PAGE_SIZE 4096
+#define PAGE_MASK (~(PAGE_SIZE - 1UL))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define BUILD_BUG_ON(condition) _Static_assert(!(condition), #condition)
 #define ASSERT(condition) EMUL_CHECK(condition)
@@ -148,9 +149,10 @@ typedef struct {
 /* A guest's registers; what a syndrome calls 31 is none of them. */
 struct cpu_user_regs {
     register_t x[31];
-    register_t hsr;
+    register_t pc, hsr;
 };
 #define guest_cpu_user_regs() (&emul.regs)
+void advance_pc(struct cpu_user_regs *regs, const union hsr hsr);
 
 /* System registers, and what Xen keeps for a CPU. */
 #define READ_SYSREG(name) (emul.name)
@@ -195,6 +197,7 @@ void vgic_inject_irq(struct domain *d, struct vcpu *v, unsigned int virq,
                      bool level);
 enum gic_version { GIC_INVALID, GIC_V2, GIC_V3 };
 #define gic_hw_version() (emul.gic_version)
+void vgic_sync_from_lrs(struct vcpu *v);
 #define local_irq_is_enabled() (!emul.irqs_masked)
 
 /* Memory. */
@@ -245,9 +248,7 @@ unsigned int vpl011_ring_frames(const struct domain *d, unsigned int id);
 int vpl011_acquire_ring(struct domain *d, unsigned int id, unsigned int frame,
                         unsigned int nr_frames, xen_pfn_t mfn_list[]);
 bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
-bool vpl011_try_handle(struct cpu_user_regs *regs, const union hsr hsr,
-                       paddr_t gpa);
-bool vpl011_spares_lrs(const struct vcpu *v);
+bool vpl011_takes_trap(struct vcpu *v);
 
 /* What the cases set up and look at. */
 #define EMUL_GFN 0x39003UL  /* the one gfn that is RAM */
@@ -276,12 +277,16 @@ struct emul {
     const struct mmio_handler_ops *ops;
     paddr_t mmio_base;
 
-    /* The trap, and the list registers: which are in use, which have ended. */
+    /* The trap. */
     struct cpu_user_regs regs;
-    register_t HPFAR_EL2, ICH_ELSR_EL2;
-    uint64_t lr_mask;
-    enum gic_version gic_version;
+    register_t HPFAR_EL2, FAR_EL2;
     bool irqs_masked;
+
+    /* The list registers: which are in use, which have ended. */
+    uint64_t lr_mask;
+    register_t ICH_ELSR_EL2;
+    enum gic_version gic_version;
+    unsigned int brought_in;
 
     /* The rest of the machine. */
     bool denied_by_xsm;

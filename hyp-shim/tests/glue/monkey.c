@@ -136,22 +136,25 @@ static void acquire(uint8_t what)
 
 static void access_by_guest(bool write, uint8_t what)
 {
-    const union hsr hsr = {
-        .dabt = { .write = write, .size = what >> 6, .valid = 1, .ec = 0x24 },
-    };
-    struct cpu_user_regs regs = { .x = { what * 0x0101010101010101UL } };
+    const union hsr hsr = { .dabt = {
+        .dfsc = 0x07, .write = write, .size = what >> 6, .valid = 1, .ec = 0x24,
+    } };
+    const register_t before = what * 0x0101010101010101UL;
     bool handled;
 
+    emul.regs = (struct cpu_user_regs){ .x = { before }, .hsr = hsr.bits };
+    emul.HPFAR_EL2 = emul.mmio_base >> 12 << 4;
+    emul.FAR_EL2 = (what & 0x3f) * 4;
     current = &emul.vcpu;
-    handled = vpl011_try_handle(&regs, hsr, emul.mmio_base + (what & 0x3f) * 4);
+    handled = vpl011_takes_trap(&emul.vcpu);
     current = is.caller;
 
     /* 64 bits are an abort. */
     CHECK(handled == (is.port && !is.destroyed && what >> 6 != 3));
     if ( handled && !write )
-        CHECK(regs.x[0] <= UINT32_MAX);
+        CHECK(emul.regs.x[0] <= UINT32_MAX);
     else
-        CHECK(regs.x[0] == what * 0x0101010101010101UL);
+        CHECK(emul.regs.x[0] == before);
 }
 
 static void event(uint8_t what)
