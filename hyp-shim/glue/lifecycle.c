@@ -104,7 +104,7 @@ void vpl011_publish(struct domain *d)
     register_mmio_handler(d, &vpl011_mmio_ops, vpl011->base_addr,
                           GUEST_PL011_SIZE, NULL);
 
-    /* vpl011_try_handle() takes no lock to see whose an address is. */
+    /* vpl011_takes_trap() takes no lock to see whose an address is. */
     smp_wmb();
     write_atomic(&vpl011->size, GUEST_PL011_SIZE);
 }
@@ -203,7 +203,7 @@ void domain_vpl011_deinit(struct domain *d)
     {
         unsigned long flags;
 
-        /* The guest runs no more: nobody is in vpl011_try_handle(). */
+        /* The guest runs no more: nobody is in vpl011_takes_trap(). */
         vpl011->size = 0;
 
         VPL011_LOCK(d, flags);

@@ -361,7 +361,7 @@ mod tests {
             ("_spin_lock_irqsave", 1),
             ("guest_sync_slowpath", 1),
             ("do_trap_guest_sync", 1),
-            ("vpl011_try_handle", 2),
+            ("vpl011_takes_trap", 2),
             ("_spin_lock_irqsave", 4),
             ("vpl011_access", 1),
             ("advance_pc", 1),
