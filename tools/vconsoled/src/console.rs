@@ -123,8 +123,6 @@ pub(crate) struct Console {
     /// The pty may have input; it may have room for output.
     readable: bool,
     writable: bool,
-    /// The pty did not take all of the last portion.
-    pty_lags: bool,
     asked_for_room: bool,
     doorbell: Doorbell,
     flow: Flow,
@@ -162,7 +160,6 @@ impl Console {
             viewers: 0,
             readable: true,
             writable: true,
-            pty_lags: false,
             asked_for_room: false,
             doorbell: Doorbell::default(),
             flow: Flow::default(),
@@ -532,12 +529,13 @@ impl Console {
     /// more.
     fn pass_on(&mut self, now: Instant) -> io::Result<bool> {
         let watched = self.viewers > 0 || self.audience.len() > 0;
-        // A pty that was full takes what it can as soon as it can.
-        if watched && !self.pty_lags && self.flow.holds(now) {
+        if watched && self.flow.holds(now) {
             return Ok(false);
         }
         let more = self.flush()?;
-        if !more {
+        // A pty that was full takes what it can as soon as it can.
+        let shown = self.viewers == 0 || self.shown.is_at_end(&self.history);
+        if shown && !more {
             self.flow.begin_portion(now);
         }
         Ok(more)
@@ -549,7 +547,6 @@ impl Console {
         if self.viewers > 0 && self.writable && !self.shown.is_at_end(&self.history) {
             self.show_waiting()?;
         }
-        self.pty_lags = self.viewers > 0 && !self.shown.is_at_end(&self.history);
         let more = self.audience.feed(&self.history, BUDGET)?;
         self.release();
         Ok(more)

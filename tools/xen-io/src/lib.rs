@@ -17,6 +17,7 @@ pub mod host;
 pub mod inherited;
 pub mod interface;
 mod ioctl;
+mod mapped;
 pub mod mapping;
 pub mod page;
 pub mod privcmd;

@@ -5,11 +5,12 @@
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::AsFd;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FsWord, fstatfs};
-use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::mm::Advice;
+
+use crate::mapped::Mapped;
 
 /// What `fstatfs` calls a file system that is memory (Linux, `magic.h`).
 const TMPFS_MAGIC: FsWord = 0x0102_1994;
@@ -17,10 +18,7 @@ const TMPFS_MAGIC: FsWord = 0x0102_1994;
 /// The beginning of a file, unmapped when dropped. It is written to and never
 /// read, and no reference into it is ever made.
 #[derive(Debug)]
-pub struct Mapping {
-    base: NonNull<u8>,
-    length: usize,
-}
+pub struct Mapping(Mapped);
 
 impl Mapping {
     /// Maps the first `length` bytes of a file, which has them and keeps them.
@@ -30,20 +28,7 @@ impl Mapping {
         if fstatfs(&file)?.f_type != TMPFS_MAGIC {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        // SAFETY: with a null hint and no MAP_FIXED the kernel picks a range
-        // that nothing of this process uses.
-        let base = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                length,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                file,
-                0,
-            )?
-        };
-        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { base, length })
+        Ok(Self(Mapped::shared(file, 0, length)?))
     }
 
     /// Has the pages from `offset` on made, so that to write there cannot fail.
@@ -91,32 +76,15 @@ impl Mapping {
         let aligned = offset.is_multiple_of(align_of::<T>());
         let fits = offset
             .checked_add(length)
-            .is_some_and(|end| end <= self.length);
+            .is_some_and(|end| end <= self.0.length);
         assert!(
             aligned && fits,
             "{length} bytes at {offset} are not in the mapping"
         );
         // SAFETY: the assertion keeps the address within the mapping.
-        unsafe { self.base.as_ptr().add(offset) }.cast()
+        unsafe { self.0.base.as_ptr().add(offset) }.cast()
     }
 }
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        let base = self.base.as_ptr().cast::<c_void>();
-        // SAFETY: `of` made this mapping with this length, and nothing refers
-        // into it.
-        let unmapped = unsafe { rustix::mm::munmap(base, self.length) };
-        debug_assert!(
-            unmapped.is_ok(),
-            "munmap refused a mapping of ours: {unmapped:?}"
-        );
-    }
-}
-
-// SAFETY: the mapping belongs to the process rather than to a thread, and is
-// changed through `&mut self` alone.
-unsafe impl Send for Mapping {}
 
 #[cfg(test)]
 mod tests {

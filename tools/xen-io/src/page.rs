@@ -2,14 +2,13 @@
 //! A mapped page that somebody else writes to as well.
 
 use std::any::Any;
-use std::ffi::c_void;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::ptr::NonNull;
 use std::sync::atomic::{self, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use rustix::mm::{MapFlags, ProtFlags};
 use vpl011::ring::memory::RingMemory;
+
+use crate::mapped::Mapped;
 
 /// Xen's page size, whatever the kernel's is.
 pub const XEN_PAGE_SIZE: usize = 4096;
@@ -34,8 +33,7 @@ fn to_word(offset: usize) -> usize {
 /// The page is reached by single atomic loads and stores alone; no reference
 /// into it is ever made.
 pub struct Page {
-    base: NonNull<u8>,
-    length: usize,
+    mapped: Mapped,
     /// What keeps the page alive beyond the mapping; dropped after it.
     _backing: Box<dyn Any + Send + Sync>,
 }
@@ -49,29 +47,15 @@ impl Page {
     ) -> io::Result<Self> {
         // A kernel with larger pages maps a whole one of its own.
         let length = XEN_PAGE_SIZE.max(rustix::param::page_size());
-        // SAFETY: with a null hint and no MAP_FIXED the kernel picks a range
-        // that nothing of this process uses.
-        let base = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                length,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                fd,
-                offset,
-            )?
-        };
-        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self {
-            base,
-            length,
+            mapped: Mapped::shared(fd, offset, length)?,
             _backing: Box::new(backing),
         })
     }
 
     /// Where the kernel put it.
     pub(crate) fn address(&self) -> u64 {
-        self.base.as_ptr().addr() as u64
+        self.mapped.base.as_ptr().addr() as u64
     }
 
     /// The page as words, all of them.
@@ -79,7 +63,7 @@ impl Page {
         // SAFETY: the mapping starts at a page's boundary, is at least
         // XEN_PAGE_SIZE long and lives as long as `self`, and nothing in this
         // process reaches it but by atomics.
-        unsafe { self.base.cast().as_ref() }
+        unsafe { self.mapped.base.cast().as_ref() }
     }
 
     fn at<T>(&self, offset: usize) -> *mut T {
@@ -89,7 +73,7 @@ impl Page {
         );
         // SAFETY: the assertion keeps the word within the mapping, which is
         // at least XEN_PAGE_SIZE long.
-        unsafe { self.base.as_ptr().add(offset) }.cast()
+        unsafe { self.mapped.base.as_ptr().add(offset) }.cast()
     }
 
     fn word(&self, offset: usize) -> &AtomicU32 {
@@ -161,21 +145,6 @@ impl RingMemory for Page {
     }
 }
 
-impl Drop for Page {
-    fn drop(&mut self) {
-        let base = self.base.as_ptr().cast::<c_void>();
-        // SAFETY: `map` made this mapping with this length, and every borrow
-        // of it ended with the last borrow of `self`.
-        let unmapped = unsafe { rustix::mm::munmap(base, self.length) };
-        debug_assert!(
-            unmapped.is_ok(),
-            "munmap refused a mapping of ours: {unmapped:?}"
-        );
-    }
-}
-
-// SAFETY: the mapping belongs to the process rather than to a thread.
-unsafe impl Send for Page {}
 // SAFETY: every access through `&Page` is atomic.
 unsafe impl Sync for Page {}
 

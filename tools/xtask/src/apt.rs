@@ -151,8 +151,7 @@ impl Private {
         if let Ok(done) = work() {
             return Ok(done);
         }
-        cx.run(self.apt_get().arg("update"))
-            .map_err(|error| offline(cx).unwrap_or(error))?;
+        self.update(cx)?;
         work().map_err(|error| offline(cx).unwrap_or(error))
     }
 

@@ -23,8 +23,12 @@ pub(crate) fn prepare(steps: &Steps, packages: &Packages) -> Result<()> {
 
 /// Installs the tools of `packages.toml` that are missing.
 pub(crate) fn tools(steps: &Steps, packages: &Packages) -> Result<()> {
-    let wanted = &packages.host.packages;
-    steps.always("tools", |cx| {
+    install(steps, "tools", &packages.host.packages)
+}
+
+/// Installs those that are missing, as a step of this name.
+pub(crate) fn install(steps: &Steps, step: &str, wanted: &[String]) -> Result<()> {
+    steps.always(step, |cx| {
         let missing = apt::missing_on_host(wanted)?;
         if missing.is_empty() {
             return Ok((format!("all {} packages are installed", wanted.len()), ()));

@@ -245,14 +245,20 @@ fn what_is_added_by_a_window_is_read_and_outlives_the_process() {
     assert_eq!(history.mark(), after(sent.len()));
 }
 
-#[test]
-fn bytes_of_a_window_count_when_their_word_says_so() {
-    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-    let history = in_file(&dir, "me");
+/// A history that was noted to be 10 bytes, with 20 more by a window.
+fn with_window(dir: &tempfile::TempDir) -> (History, Vec<u8>) {
+    let history = in_file(dir, "me");
     let mut sent = Vec::new();
     go_on(&history, &mut sent, 10);
     history.open_window();
     go_on(&history, &mut sent, 20);
+    (history, sent)
+}
+
+#[test]
+fn bytes_of_a_window_count_when_their_word_says_so() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let (history, mut sent) = with_window(&dir);
     drop(history);
     // As if the process had come to the bytes and no further.
     let file = File::options()
@@ -273,11 +279,7 @@ fn bytes_of_a_window_count_when_their_word_says_so() {
 #[test]
 fn a_ring_that_was_replaced_is_told_of_by_a_note() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-    let history = in_file(&dir, "me");
-    let mut sent = Vec::new();
-    go_on(&history, &mut sent, 10);
-    history.open_window();
-    go_on(&history, &mut sent, 20);
+    let (history, _sent) = with_window(&dir);
     history.append(b"other", mark(0)).unwrap();
     drop(history);
     let history = in_file(&dir, "me");

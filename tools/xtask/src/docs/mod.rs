@@ -13,8 +13,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::apt;
 use crate::dirs::cargo;
+use crate::host;
 use crate::packages::Packages;
 use crate::step::Steps;
 
@@ -29,7 +29,7 @@ pub(crate) struct Options {
 impl Options {
     /// Builds and checks all of it, or writes what is made.
     pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
-        tools(steps)?;
+        host::install(steps, "docs tools", &Packages::read().docs.packages)?;
         if self.write {
             return steps.always("docs parts", |cx| {
                 diagram::make(cx)?;
@@ -67,18 +67,5 @@ fn examples(steps: &Steps) -> Result<()> {
                 .current_dir(&cx.dirs.root),
         )?;
         Ok(("pass".into(), ()))
-    })
-}
-
-/// Installs what only this command needs.
-fn tools(steps: &Steps) -> Result<()> {
-    let wanted = Packages::read().docs.packages;
-    steps.always("docs tools", |cx| {
-        let missing = apt::missing_on_host(&wanted)?;
-        if missing.is_empty() {
-            return Ok((format!("all {} packages are installed", wanted.len()), ()));
-        }
-        apt::install_on_host(cx, &missing)?;
-        Ok((format!("{} packages installed", missing.len()), ()))
     })
 }
