@@ -54,7 +54,7 @@
 //! assert_eq!(outcome.pending, Interrupts::TX);
 //! ```
 //!
-//! `examples/toy_vmm.rs` is a whole embedder.
+//! `examples/toy_vmm` is a whole embedder.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+//! A toy virtual machine monitor, in a hundred lines: what an embedder of this
+//! crate writes. It is the host's half of a PL011: a lock around the device, an
+//! interrupt line, and a far side. The guest is in `guest.rs`.
+//!
+//! `cargo run -p vpl011 --example toy_vmm`
+
+mod guest;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use spin::Mutex;
+use vpl011::backend::{Backend, Sent, Traffic};
+use vpl011::trap::{Access, Width};
+use vpl011::{Outcome, Uart};
+
+/// Where the device's frame stands in the guest's address space, and its bytes.
+const FRAME: std::ops::Range<u64> = 0x0900_0000..0x0900_1000;
+
+/// The far side of the line: what the guest said, and what it is yet to hear.
+#[derive(Default)]
+struct Terminal {
+    said: Vec<u8>,
+    typed: VecDeque<u8>,
+    traffic: Traffic,
+}
+
+impl Backend for Terminal {
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn try_send(&mut self, byte: u8) -> Sent {
+        self.said.push(byte);
+        self.traffic.bytes_out += 1;
+        Sent::Quiet
+    }
+
+    fn try_recv(&mut self) -> Option<u8> {
+        let byte = self.typed.pop_front()?;
+        self.traffic.bytes_in += 1;
+        Some(byte)
+    }
+
+    fn has_input(&self) -> bool {
+        !self.typed.is_empty()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+}
+
+/// One device behind its lock, and the line to the guest's interrupt controller.
+struct Vmm {
+    uart: Mutex<Uart<Terminal>>,
+    interrupt: AtomicBool,
+}
+
+impl Vmm {
+    fn new() -> Self {
+        Self {
+            uart: Mutex::new(Uart::new(Terminal::default())),
+            interrupt: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks the device, and does what its outcome asks for while the lock is
+    /// held. The far side is this process: there is no doorbell to ring.
+    fn ask(&self, entry: impl FnOnce(&mut Uart<Terminal>) -> Outcome) -> u32 {
+        let mut uart = self.uart.lock();
+        let outcome = entry(&mut uart);
+        let high = !outcome.pending.is_empty();
+        self.interrupt.store(high, Ordering::Release);
+        outcome.value
+    }
+
+    /// A 32-bit load of the guest's; what is nobody's reads as 0.
+    fn load(&self, address: u64) -> u32 {
+        access(address).map_or(0, |access| self.ask(|uart| uart.read(access)))
+    }
+
+    /// A 32-bit store of the guest's.
+    fn store(&self, address: u64, value: u32) {
+        access(address).map(|access| self.ask(|uart| uart.write(access, value)));
+    }
+
+    /// Somebody types.
+    fn typed(&self, text: &str) {
+        self.ask(|uart| {
+            uart.backend_mut().typed.extend(text.bytes());
+            uart.backend_event()
+        });
+    }
+}
+
+/// What an access asks of the device, if the address is the device's.
+fn access(address: u64) -> Option<Access> {
+    let offset = u16::try_from(address.checked_sub(FRAME.start)?).ok()?;
+    FRAME.contains(&address).then_some(Access {
+        offset,
+        width: Width::Word,
+    })
+}
+
+fn main() {
+    let (said, lines) = guest::run();
+    print!("{said}");
+    println!("interrupt before, during and after input: {lines:?}");
+}
