@@ -5,6 +5,9 @@
 //! it open and everybody on a socket pull what they can take; the guest never
 //! waits for a viewer. Input stays in the pty until the ring has room for it, so none is lost.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

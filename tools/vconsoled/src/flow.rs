@@ -20,8 +20,10 @@ const LOOK: Duration = Duration::from_millis(1);
 /// How long output is held that viewers are to have, and how much of it.
 const PORTION: Duration = Duration::from_millis(20);
 const PORTION_SIZE: usize = BUDGET - OUT_SIZE;
-/// How soon after its end a flow is likely to go on.
-const REST: Duration = Duration::from_secs(1);
+/// A flow that has ended may only have paused: for so long what was set up for
+/// it is kept, which is the last that it costs. A console that is silent for
+/// longer wakes nobody and holds nothing of the kind.
+const REST: Duration = Duration::from_millis(100);
 
 /// Whether a console's output flows.
 #[derive(Debug, Default)]
@@ -179,12 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_is_over_when_it_has_not_gone_on_for_a_second() {
+    fn a_flow_that_has_not_gone_on_for_100_ms_is_over_and_wakes_nobody() {
         let (mut flow, now) = flow();
         flow.found(0, after(now, 1));
-        assert_eq!(flow.next(), Some(after(now, 1001)));
-        assert!(!flow.is_over(after(now, 1000)));
-        assert!(flow.is_over(after(now, 1001)) && !flow.is_over(after(now, 1002)));
+        assert_eq!(flow.next(), Some(after(now, 101)));
+        assert!(!flow.is_over(after(now, 100)));
+        assert!(flow.is_over(after(now, 101)) && !flow.is_over(after(now, 102)));
         assert_eq!(flow.next(), None);
     }
 }

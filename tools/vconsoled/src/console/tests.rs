@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+//! A console on the fake host, whose turns and clock are the test's.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
+use vpl011::ring::memory::RingMemory;
+use xen_io::fake::{self, Machine};
+
+use super::*;
+use crate::history::SCROLLBACK;
+
+const OUT: usize = 1024;
+const OUT_PROD: usize = 3084;
+
+/// A console, its guest's end, and somebody who has its pty open.
+struct Bench {
+    console: Console,
+    events: Box<dyn EventChannels>,
+    guest: fake::Console,
+    sent: Vec<u8>,
+    viewer: File,
+    seen: Vec<u8>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let machine = Machine::new();
+        let domid = machine.create_domain("guest").unwrap();
+        let guest = machine.add_pv_console(domid).unwrap();
+        let mut host = machine.platform().unwrap();
+        let source = Source::find(&mut host.store, domid, Slot::Pv);
+        let source = source.unwrap().unwrap();
+        let connected = source.connect(domid, host.hypervisor.as_ref(), host.events.as_mut());
+        let (ring, port) = connected.unwrap();
+        let pty = Pty::open("test").unwrap();
+        let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits().cast_signed();
+        let viewer = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(pty.name())
+            .unwrap();
+        let mut console = Console::new(
+            (domid, Slot::Pv),
+            "guest".to_owned(),
+            Link::new(source, ring, port),
+            History::in_memory(SCROLLBACK).unwrap(),
+            pty,
+            Overflow::Discard,
+        );
+        console.set_viewers(1);
+        Self {
+            console,
+            events: host.events,
+            guest,
+            sent: Vec::new(),
+            viewer,
+            seen: Vec::new(),
+        }
+    }
+
+    fn turn(&mut self, now: Instant) {
+        self.console.turn(self.events.as_mut(), now).unwrap();
+    }
+
+    /// The guest fills its ring, which is empty.
+    fn fill(&mut self) {
+        let page = &self.guest.page;
+        let prod = page.load_u32(OUT_PROD);
+        for at in 0..2048_u32 {
+            let index = prod.wrapping_add(at);
+            let byte = index.wrapping_mul(0x9e37_79b9).to_be_bytes()[0];
+            page.store_u8(OUT + (index as usize & 2047), byte);
+            self.sent.push(byte);
+        }
+        page.barrier();
+        page.store_u32(OUT_PROD, prod.wrapping_add(2048));
+    }
+
+    /// The viewer takes all that the pty took.
+    fn look(&mut self) {
+        let shown = usize::try_from(self.console.shown.position()).unwrap();
+        while self.seen.len() < shown {
+            let mut fds = [PollFd::new(&self.viewer, PollFlags::IN)];
+            let limit = Timespec::try_from(Duration::from_secs(60)).unwrap();
+            let ready = rustix::event::poll(&mut fds, Some(&limit)).unwrap();
+            assert!(ready > 0, "{} of {shown} bytes came", self.seen.len());
+            let mut buffer = [0; 4096];
+            let length = self.viewer.read(&mut buffer).unwrap();
+            self.seen.extend(&buffer[..length]);
+        }
+    }
+}
+
+#[test]
+fn a_pty_that_was_full_takes_what_flows_as_soon_as_it_has_room() {
+    let mut bench = Bench::new();
+    let mut now = Instant::now();
+    while bench.console.writable {
+        assert!(bench.sent.len() < 1 << 20, "the pty takes everything");
+        now += Duration::from_millis(1);
+        bench.fill();
+        bench.turn(now);
+    }
+    assert!(bench.console.flow.is_running());
+    // Long before the next portion is due.
+    while !bench.console.shown.is_at_end(&bench.console.history) {
+        bench.look();
+        let before = bench.console.shown.position();
+        bench.console.on_pty(false, true);
+        bench.turn(now);
+        let after = bench.console.shown.position();
+        assert!(after > before, "{before} bytes of {}", bench.sent.len());
+    }
+    bench.look();
+    assert!(bench.seen == bench.sent, "bytes are lost or altered");
+}
