@@ -85,6 +85,14 @@ static void __attribute__((noreturn)) flood(void)
     }
 }
 
+/* Reads nothing any more. */
+static void __attribute__((noreturn)) deaf(void)
+{
+    print("deaf\r\n");
+    for ( ; ; )
+        asm volatile ( "wfi" );
+}
+
 /*
  * The cost of an access, in ticks of the virtual counter for all of @count. The
  * line that is printed first ends the characters that the accesses sent. Not
@@ -175,6 +183,8 @@ static void obey(char *line)
         hammer(a);
     else if ( same(command, "flood") )
         flood();
+    else if ( same(command, "deaf") )
+        deaf();
     else if ( same(command, "frequency") )
         answer((int64_t)frequency());
     else if ( same(command, "reads") )

@@ -208,23 +208,52 @@ impl Console {
     pub(crate) fn send_bytes(&mut self, mut bytes: &[u8], limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         while !bytes.is_empty() {
-            match self.terminal.write(bytes) {
-                Ok(taken) => bytes = &bytes[taken..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let left = end.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        bail!(
-                            "{}: {} bytes were not taken within {limit:?}",
-                            self.title,
-                            bytes.len()
-                        );
-                    }
-                    await_terminal(&self.terminal, PollFlags::OUT, Some(left))?;
-                }
-                Err(error) => return Err(anyhow!(error).context(self.title.clone())),
+            let taken = self.type_some(bytes)?;
+            bytes = &bytes[taken..];
+            let left = end.saturating_duration_since(Instant::now());
+            if taken > 0 {
+                continue;
             }
+            if left.is_zero() {
+                bail!(
+                    "{}: {} bytes were not taken within {limit:?}",
+                    self.title,
+                    bytes.len()
+                );
+            }
+            await_terminal(&self.terminal, PollFlags::OUT, Some(left))?;
         }
         Ok(())
+    }
+
+    /// Types bytes until the client takes no more for that long; how many it
+    /// took.
+    pub(crate) fn send_what_goes(&mut self, bytes: &[u8], quiet: Duration) -> Result<usize> {
+        let mut sent = 0;
+        let mut end = Instant::now() + quiet;
+        while sent < bytes.len() {
+            let taken = self.type_some(&bytes[sent..])?;
+            sent += taken;
+            if taken > 0 {
+                end = Instant::now() + quiet;
+                continue;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            await_terminal(&self.terminal, PollFlags::OUT, Some(left))?;
+        }
+        Ok(sent)
+    }
+
+    /// Types as many bytes as there is room for at once.
+    fn type_some(&mut self, bytes: &[u8]) -> Result<usize> {
+        match self.terminal.write(bytes) {
+            Ok(taken) => Ok(taken),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(anyhow!(error).context(self.title.clone())),
+        }
     }
 
     /// Everything shown since the client was opened.
@@ -374,5 +403,7 @@ mod tests {
                 .send_bytes(&flood, Duration::from_millis(100))
                 .is_err()
         );
+        let rest = console.send_what_goes(&flood, Duration::from_millis(100));
+        assert_eq!(rest.unwrap(), 0);
     }
 }

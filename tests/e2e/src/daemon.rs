@@ -170,6 +170,15 @@ impl Daemon {
     }
 }
 
+/// KiB of memory that the daemon has, by its process number.
+pub(crate) fn memory(pid: u32) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse().ok())
+        .with_context(|| format!("process {pid} says {line:?} of its memory"))
+}
+
 /// Whether this project's daemon serves the consoles, and not the stock one.
 pub(crate) fn is_ours() -> bool {
     process().is_ok_and(|(_, name)| name == OURS)

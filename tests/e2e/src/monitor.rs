@@ -70,6 +70,18 @@ impl Monitor {
         self.console.expect("flood 0x20\r\n", ANSWER).map(drop)
     }
 
+    /// Has it read nothing any more.
+    pub(crate) fn deafen(&mut self) -> Result<()> {
+        self.console.send("deaf\r")?;
+        self.console.expect("deaf\r\n", ANSWER).map(drop)
+    }
+
+    /// Types at it until its client takes no more for so long; how many bytes
+    /// it took.
+    pub(crate) fn stuff(&mut self, bytes: &[u8], quiet: Duration) -> Result<usize> {
+        self.console.send_what_goes(bytes, quiet)
+    }
+
     /// Has it tell Xen that it has crashed.
     pub(crate) fn crash(&mut self) -> Result<()> {
         self.console.send("crash\r")

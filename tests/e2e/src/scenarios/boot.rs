@@ -140,7 +140,7 @@ pub(crate) fn stock_hypervisor(report: &mut Report) -> Result<()> {
         guest::all_gone(),
         format_args!("{:?}", guest::domids()),
     );
-    private::stock_page(report)?;
+    private::stock(report)?;
     sbsa(report)
 }
 

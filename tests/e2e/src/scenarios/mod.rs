@@ -134,7 +134,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "throttle",
-        about: "a guest that stops reading stops the sender, and loses nothing when it goes on",
+        about: "a guest that stops reading stops the sender, loses nothing; one that never reads harms nobody",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: serial::throttle,
@@ -371,7 +371,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "stock-hypervisor",
-        about: "on Xen as it comes sbsa_uart works, its ring in the guest's reach; pl011=1 is refused",
+        about: "on stock Xen sbsa_uart works, its ring in the guest's reach, its port not; pl011=1 is refused",
         needs: Machine {
             hypervisor: Hypervisor::Stock,
             ..Machine::DEFAULT

@@ -94,14 +94,10 @@ pub(crate) fn page(report: &mut Report) -> Result<()> {
 
 /// What a guest can do to the ring of the stock path, on our hypervisor and on
 /// a stock one.
-pub(super) fn stock_page(report: &mut Report) -> Result<()> {
+fn stock_page(report: &mut Report) -> Result<()> {
     let guest = Config::monitor("stockpage").sbsa().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
-    let node = format!("/local/domain/{}/vuart/0/ring-ref", guest.domid);
-    let gfn = xenstore::Client::open()?
-        .read(&node)?
-        .with_context(|| format!("no {node}"))?;
-    let gfn: u64 = std::str::from_utf8(&gfn)?.parse()?;
+    let gfn = stock_node(&guest, "ring-ref")?;
     // The first thing it printed: "monitor".
     let read = monitor.ask(&format!("read {:x}", gfn * PAGE + OUT))?;
     report.check(
@@ -117,11 +113,43 @@ pub(super) fn stock_page(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// The same attempts on a stock hypervisor: the page is the guest's, the port
+/// is not, and the parameters are not there.
+pub(super) fn stock(report: &mut Report) -> Result<()> {
+    let guest = Config::monitor("stock").sbsa().create()?;
+    let mut monitor = Monitor::open(&guest.name)?;
+    for command in ["get 27", "get 28", "get 29", "set 27 39003"] {
+        report.check_eq(
+            in_decimal(command),
+            &monitor.ask(command)?.word().as_str(),
+            &"EINVAL",
+        );
+    }
+    let port = stock_node(&guest, "port")?;
+    try_port(report, &guest, &mut monitor, port)?;
+    drop(guest);
+    stock_page(report)
+}
+
+/// A number that the toolstack wrote down of a guest's stock UART.
+fn stock_node(guest: &Guest, name: &str) -> Result<u64> {
+    let node = format!("/local/domain/{}/vuart/0/{name}", guest.domid);
+    let value = xenstore::Client::open()?
+        .read(&node)?
+        .with_context(|| format!("no {node}"))?;
+    Ok(std::str::from_utf8(&value)?.parse()?)
+}
+
 /// Close and send on the port that the hypervisor keeps.
 pub(crate) fn port(report: &mut Report) -> Result<()> {
     let guest = Config::monitor("port").pl011().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
     let (_, port) = private_params(&guest)?;
+    try_port(report, &guest, &mut monitor, port)
+}
+
+/// All that a guest may ask for about its UART's port.
+fn try_port(report: &mut Report, guest: &Guest, monitor: &mut Monitor, port: u64) -> Result<()> {
     let xen = Privcmd::open()?;
     let console = xen.hvm_param(DomId(guest.domid), HvmParam::CONSOLE_EVTCHN)?;
     let sent = monitor.ask(&format!("send {console:x}"))?;
@@ -133,7 +161,7 @@ pub(crate) fn port(report: &mut Report) -> Result<()> {
     for command in ["send", "close", "affinity", "bind"] {
         let answer = monitor.ask(&format!("{command} {port:x}"))?;
         report.check_eq(
-            format_args!("{command} on the private port"),
+            format_args!("{command} on the UART's port"),
             &answer.word().as_str(),
             &"EINVAL",
         );

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::console::Line;
-use crate::guest::{Config, Guest};
+use crate::guest::{self, Config, Guest};
+use crate::monitor::Monitor;
 use crate::probe::loopback;
 use crate::report::Report;
 use crate::scenarios::boot::{QUIET, uart_line};
 use crate::scenarios::transfer::{TRANSFER, from_guest, to_guest};
 use crate::shell::{SHORT, Shell};
-use crate::{daemon, pattern};
+use crate::{command, daemon, pattern};
 
 /// Hardware flow control on and off: the far side is always ready, so it
 /// changes nothing.
@@ -97,6 +98,9 @@ const FLOOD: usize = 32 * 1024;
 /// ring and a FIFO hold.
 const HELD: u64 = 1024 + 32;
 
+/// Bytes typed at a guest that never reads: more than all on the way hold.
+const TYPED: usize = 1 << 20;
+
 /// A guest's program that does not read makes the driver stop, and then the
 /// client; once it reads everything is there.
 pub(crate) fn throttle(report: &mut Report) -> Result<()> {
@@ -139,6 +143,50 @@ pub(crate) fn throttle(report: &mut Report) -> Result<()> {
     );
     let lines = uart_line(&mut shell)?;
     report.check("no overrun", !lines.contains("oe:"), lines);
+    never(report, &mut other)
+}
+
+/// A guest that never reads: a ring and a FIFO of what is typed at it go to it,
+/// and no more; the daemon does not grow, another guest does not notice.
+fn never(report: &mut Report, other: &mut Shell) -> Result<()> {
+    let deaf = Config::monitor("deaf").pl011().create()?;
+    let mut monitor = Monitor::open(&deaf.name)?;
+    monitor.deafen()?;
+    let pid = daemon::status()?.pid;
+    let (before, memory) = (served(&deaf)?, daemon::memory(pid)?);
+    let typed = pattern::typeable(51, TYPED);
+    let sent = monitor.stuff(&typed, Duration::from_secs(3))?;
+    let taken = still(&deaf, before)? - before;
+    report.check(
+        "of what is typed at a guest that never reads a ring is full",
+        (1024..=HELD).contains(&taken),
+        format_args!("{taken} bytes"),
+    );
+    report.check(
+        "its client stops whoever types",
+        sent < TYPED,
+        format_args!("after {sent} bytes"),
+    );
+    let grown = daemon::memory(pid)?.saturating_sub(memory);
+    report.check(
+        "the daemon has not grown",
+        grown < 1024,
+        format_args!("{grown} KiB"),
+    );
+    report.check_eq(
+        "another guest speaks meanwhile",
+        &other.run("seq 500", SHORT)?,
+        &pattern::numbers(500, "\n"),
+    );
+    let domid = deaf.domid;
+    deaf.destroy()?;
+    let gone = || guest::domids().is_ok_and(|left| !left.contains(&domid));
+    report.check("it can be destroyed", command::poll(guest::GONE, gone), "");
+    report.check(
+        "then its client ends",
+        monitor.console_ends(guest::GONE),
+        "by itself",
+    );
     Ok(())
 }
 
@@ -162,7 +210,7 @@ fn still(guest: &Guest, before: u64) -> Result<u64> {
         if Instant::now() > end {
             bail!("bytes go to the guest without end: {}", last.0);
         }
-        thread::sleep(crate::command::TICK);
+        thread::sleep(command::TICK);
         let now = served(guest)?;
         if now != last.0 {
             last = (now, Instant::now());
