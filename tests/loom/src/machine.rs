@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Mutex, MutexGuard, Notify};
 use vpl011::backend::Backend as _;
 use vpl011::ring::fake::AtomicPage;
-use vpl011::ring::layout::{IN, OUT};
+use vpl011::ring::layout::{IN, IN_SIZE, OUT, OUT_SIZE};
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::port::RingPort;
 use vpl011::trap::Width;
@@ -59,20 +59,21 @@ impl Start {
         bare: false,
     };
 
-    /// `out` with room for so many bytes.
+    /// `out` with room for so many bytes, of which the first goes to the end
+    /// of the storage.
     #[must_use]
     pub const fn room(bytes: u32) -> Self {
         Self {
-            out: (4096 - bytes, 2048 - bytes),
+            out: (4095, 2047 + bytes),
             ..Self::EMPTY
         }
     }
 
-    /// `in` with room for so many bytes, and a guest without a device.
+    /// The same of `in`, and a guest without a device.
     #[must_use]
     pub const fn input_room(bytes: u32) -> Self {
         Self {
-            input: (2048 - bytes, 1024 - bytes),
+            input: (2047, 1023 + bytes),
             bare: true,
             ..Self::EMPTY
         }
@@ -90,6 +91,21 @@ impl Start {
     }
 }
 
+/// The bytes at both ends of a buffer, each with whether it is one of those
+/// that wait where the indices stand.
+fn slots(
+    base: usize,
+    size: usize,
+    (prod, cons): (u32, u32),
+) -> impl Iterator<Item = (usize, bool)> {
+    let waits = move |at: usize| {
+        let ahead = (at + size - cons as usize % size) % size;
+        ahead < prod.wrapping_sub(cons) as usize
+    };
+    let ends = (0..WRITTEN).chain(size - WRITTEN..size);
+    ends.map(move |at| (base + at, waits(at)))
+}
+
 impl Machine {
     /// A machine that starts there.
     #[must_use]
@@ -103,12 +119,7 @@ impl Machine {
         for offset in 0..3072 {
             page.store_u8(offset, b'.');
         }
-        let last = |base: usize, size: usize| base + size - WRITTEN..base + size;
-        let first = |base: usize| base..base + WRITTEN;
-        let written = first(IN)
-            .chain(last(IN, 1024))
-            .chain(first(OUT))
-            .chain(last(OUT, 2048));
+        let written = slots(IN, IN_SIZE, start.input).chain(slots(OUT, OUT_SIZE, start.out));
         let page = Shared::new(&page, written, barriers);
         Self {
             uart: Mutex::new(start.make(page.clone())),

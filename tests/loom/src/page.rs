@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use loom::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
+use loom::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::Arc;
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::layout::{
-    EVENT_INDEX, IN_CONS, IN_EVENT, IN_PROD, OUT_CONS, OUT_EVENT, OUT_PROD,
+    EVENT_INDEX, IN_CONS, IN_EVENT, IN_PROD, OUT, OUT_CONS, OUT_EVENT, OUT_PROD,
 };
 use vpl011::ring::memory::RingMemory;
 
@@ -31,6 +31,48 @@ pub enum Barriers {
     Left,
 }
 
+/// A byte of a buffer. No load of loom's happens after a later store of the
+/// same side, so that a byte read too late cannot show by its value: who reads
+/// says so by a store in the place of the load, and who writes must see it.
+#[derive(Debug)]
+struct Slot {
+    /// The byte, and above it how often it was written.
+    written: AtomicU32,
+    /// Which of these was read last.
+    read: AtomicU32,
+    /// Its writer is the port, which has no barrier between the index that
+    /// gives it room and what it writes there: it has a branch, after which no
+    /// processor stores before the load is done. loom knows no branches.
+    branch: bool,
+}
+
+impl Slot {
+    fn new(byte: u8, unread: bool, branch: bool) -> Self {
+        Self {
+            written: AtomicU32::new(u32::from(unread) << 8 | u32::from(byte)),
+            read: AtomicU32::new(0),
+            branch,
+        }
+    }
+
+    fn load(&self) -> u8 {
+        let written = self.written.load(Ordering::Relaxed);
+        self.read.store(written >> 8, Ordering::Relaxed);
+        written.to_le_bytes()[0]
+    }
+
+    fn store(&self, byte: u8) {
+        if self.branch {
+            fence(Ordering::Acquire);
+        }
+        let last = self.written.load(Ordering::Relaxed) >> 8;
+        let read = self.read.load(Ordering::Relaxed);
+        assert_eq!(read, last, "written over before it was read");
+        let next = (last + 1) << 8 | u32::from(byte);
+        self.written.store(next, Ordering::Relaxed);
+    }
+}
+
 /// A ring page that two threads of a model share.
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<Page>);
@@ -38,17 +80,25 @@ pub struct Shared(Arc<Page>);
 #[derive(Debug)]
 struct Page {
     words: BTreeMap<usize, AtomicU32>,
-    bytes: BTreeMap<usize, AtomicU8>,
+    bytes: BTreeMap<usize, Slot>,
     /// What no thread writes.
     rest: AtomicPage,
+    /// Loaded before a barrier. loom changes sides before an access alone: a
+    /// store and the barrier after it would else come as one.
+    pause: AtomicU32,
     barriers: Barriers,
 }
 
 impl Shared {
     /// A page with the contents of `from`. `bytes` are the offsets of those
-    /// that are written while the model runs.
+    /// that are written while the model runs, each with whether it waits to be
+    /// read.
     #[must_use]
-    pub fn new(from: &AtomicPage, bytes: impl Iterator<Item = usize>, barriers: Barriers) -> Self {
+    pub fn new(
+        from: &AtomicPage,
+        bytes: impl Iterator<Item = (usize, bool)>,
+        barriers: Barriers,
+    ) -> Self {
         let rest = AtomicPage::new();
         for offset in (0..4096).step_by(4) {
             rest.store_u32(offset, from.load_u32(offset));
@@ -59,9 +109,13 @@ impl Shared {
                 .map(|offset| (offset, AtomicU32::new(from.load_u32(offset))))
                 .collect(),
             bytes: bytes
-                .map(|offset| (offset, AtomicU8::new(from.load_u8(offset))))
+                .map(|(offset, unread)| {
+                    let byte = Slot::new(from.load_u8(offset), unread, offset >= OUT);
+                    (offset, byte)
+                })
                 .collect(),
             rest,
+            pause: AtomicU32::new(0),
             barriers,
         }))
     }
@@ -78,20 +132,21 @@ impl RingMemory for Shared {
 
     fn load_u8(&self, offset: usize) -> u8 {
         match self.0.bytes.get(&offset) {
-            Some(byte) => byte.load(Ordering::Relaxed),
+            Some(byte) => byte.load(),
             None => self.0.rest.load_u8(offset),
         }
     }
 
     fn store_u8(&self, offset: usize, value: u8) {
         match self.0.bytes.get(&offset) {
-            Some(byte) => byte.store(value, Ordering::Relaxed),
+            Some(byte) => byte.store(value),
             None => self.0.rest.store_u8(offset, value),
         }
     }
 
     fn barrier(&self) {
         if self.0.barriers == Barriers::Kept {
+            self.0.pause.load(Ordering::Relaxed);
             fence(Ordering::SeqCst);
         }
     }

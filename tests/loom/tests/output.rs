@@ -84,19 +84,29 @@ fn a_backend_with_the_event_index_misses_nothing() {
 #[test]
 fn a_full_ring_wakes_both_sides_of_an_old_backend() {
     check(|| {
-        transfer(Start::room(1), Barriers::Kept, careful, Old::attach);
+        transfer(Start::room(0), Barriers::Kept, careful, Old::attach);
     });
 }
 
 #[test]
 fn a_full_ring_wakes_both_sides_without_the_event_index() {
     check(|| {
-        transfer(Start::room(1), Barriers::Kept, careful, Ours::attach);
+        transfer(Start::room(0), Barriers::Kept, careful, Ours::attach);
     });
 }
 
 #[test]
 fn a_full_ring_wakes_both_sides_with_the_event_index() {
+    check(|| {
+        let attach = Ours::with_event_index;
+        transfer(Start::room(0), Barriers::Kept, careful, attach);
+    });
+}
+
+/// The backend may find that it was not full and the guest that it is, each by
+/// what the other has not shown yet.
+#[test]
+fn a_ring_that_fills_up_wakes_both_sides_with_the_event_index() {
     check(|| {
         let attach = Ours::with_event_index;
         transfer(Start::room(1), Barriers::Kept, careful, attach);
@@ -129,6 +139,19 @@ fn without_barriers_wake_ups_are_lost() {
 fn without_barriers_bytes_are_read_too_early() {
     check(|| {
         transfer(Start::EMPTY, Barriers::Left, blind, Old::attach);
+    });
+}
+
+#[test]
+#[should_panic(expected = "written over before it was read")]
+fn a_backend_that_gives_room_away_too_early_is_written_over() {
+    check(|| {
+        let attach = |machine: &Machine| {
+            let mut backend = Old::attach(machine);
+            backend.hasty = true;
+            backend
+        };
+        transfer(Start::room(0), Barriers::Kept, careful, attach);
     });
 }
 
