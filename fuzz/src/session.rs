@@ -18,6 +18,7 @@ use vpl011::{Access, Outcome, Uart};
 use xen_io::DomId;
 use xen_io::Page;
 use xen_io::fake::{Console, Frontend, Line, Machine};
+use xen_io::xenstore::Client;
 
 use crate::all;
 
@@ -114,6 +115,8 @@ impl Vuart {
 /// The guest that means harm, and who looks at its consoles.
 struct Hostile {
     machine: Machine,
+    /// Of whoever looks.
+    store: Client,
     domid: DomId,
     pv: Console,
     vuart: Vuart,
@@ -131,6 +134,7 @@ impl Hostile {
         machine.introduce(domid);
         Ok(Self {
             machine: machine.clone(),
+            store: machine.toolstack()?,
             domid,
             pv,
             vuart,
@@ -204,16 +208,16 @@ impl Hostile {
         Ok(())
     }
 
-    fn open(&self, vuart: bool) -> std::io::Result<Option<File>> {
+    fn open(&mut self, vuart: bool) -> std::io::Result<Option<File>> {
         let console = if vuart { "vuart/0" } else { "console" };
-        open(&self.machine, self.domid, console)
+        open(&mut self.store, self.domid, console)
     }
 }
 
 /// Opens the pty of a console, if it has one.
-fn open(machine: &Machine, domid: DomId, console: &str) -> std::io::Result<Option<File>> {
+fn open(store: &mut Client, domid: DomId, console: &str) -> std::io::Result<Option<File>> {
     let path = format!("/local/domain/{domid}/{console}/tty");
-    let Some(name) = machine.toolstack()?.read(&path)? else {
+    let Some(name) = store.read(&path)? else {
         return Ok(None);
     };
     let name = String::from_utf8_lossy(&name).into_owned();
@@ -279,7 +283,7 @@ pub fn run(data: &[u8]) {
     let mut server = Server::new(platform, Config::default()).expect("a daemon");
     server.begin().expect("a daemon that serves");
     let viewer = serve_until(&mut server, "a tty", || {
-        open(&machine, domid, "console").expect("xenstore")
+        open(&mut hostile.store, domid, "console").expect("xenstore")
     });
     let mut bystander = Bystander {
         console,

@@ -21,6 +21,10 @@ use crate::xenstore::{Client, domain_path};
 const INTRODUCE: &str = "@introduceDomain";
 const RELEASE: &str = "@releaseDomain";
 
+/// Bytes of stack of a thread. There are two for each connection, and the
+/// address sanitizer clears its notes of each.
+const STACK: usize = 256 << 10;
+
 /// A xenstored. Clones are the same one.
 #[derive(Clone, Default)]
 pub struct Store(Arc<Mutex<State>>);
@@ -118,6 +122,7 @@ impl Store {
         let mut writer = stream.try_clone()?;
         thread::Builder::new()
             .name("fake-xenstored-out".into())
+            .stack_size(STACK)
             .spawn(move || {
                 for message in messages {
                     let Ok(bytes) = message.encode() else {
@@ -131,6 +136,7 @@ impl Store {
         let store = self.clone();
         thread::Builder::new()
             .name("fake-xenstored-in".into())
+            .stack_size(STACK)
             .spawn(move || {
                 // However the connection ends, what belongs to it goes.
                 let _end = store.converse(stream, caller);
