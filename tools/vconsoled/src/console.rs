@@ -33,6 +33,9 @@ use crate::source::{Kind, Slot, Source};
 /// Bytes a console may move each way before the others have their turn.
 pub(crate) const BUDGET: usize = 16 * 1024;
 
+/// What an empty pty takes at once (Linux, `pty.c`).
+pub(crate) const PTY_ROOM: usize = 8 * 1024;
+
 /// How long output is kept for the viewers of the last daemon to come back.
 const RETURN: Duration = Duration::from_secs(10);
 /// When to look again whether the log has caught up.
@@ -389,12 +392,15 @@ impl Console {
                 Next::Again
             });
         }
-        // What flows is looked at in time, unless the guest is quicker.
-        let wanted = if self.flow.is_running() { OUT_SIZE } else { 1 };
-        if self.has_event_index() && self.link.ring.arm_out_for(wanted) {
-            return Ok(Next::Again);
+        // What flows is looked at in time, and the guest rings in vain: its
+        // doorbell stays shut, unless there is input that waits for it.
+        let mut held = None;
+        if !self.looks_by_itself() {
+            if self.has_event_index() && self.link.ring.arm_out() {
+                return Ok(Next::Again);
+            }
+            held = self.doorbell.open(self.link.port, events, now)?;
         }
-        let held = self.doorbell.open(self.link.port, events, now)?;
         if more {
             return Ok(Next::Again);
         }
@@ -445,6 +451,12 @@ impl Console {
                 return Ok(true);
             }
         }
+    }
+
+    /// Whether the console needs no doorbell, because it is looked at in time.
+    fn looks_by_itself(&self) -> bool {
+        let input = self.readable || self.audience.has_input();
+        self.flow.is_running() && self.has_event_index() && !input
     }
 
     /// Gives output to a pty that has all there was before, and which need not
@@ -547,30 +559,35 @@ impl Console {
     /// Gives waiting output to viewers, if there are any, and gives up what
     /// nobody waits for; `true` when a viewer could take more.
     fn flush(&mut self) -> io::Result<bool> {
-        if self.viewers > 0 && self.writable && !self.shown.is_at_end(&self.history) {
-            self.show_waiting()?;
-        }
-        let more = self.audience.feed(&self.history, BUDGET)?;
+        let shows = self.viewers > 0 && self.writable;
+        let more = shows && !self.shown.is_at_end(&self.history) && self.show_waiting()?;
+        let more = self.audience.feed(&self.history, BUDGET)? || more;
         self.release();
         Ok(more)
     }
 
-    /// Gives the pty what waits for it.
-    fn show_waiting(&mut self) -> io::Result<()> {
-        let mut buffer = [0; BUDGET];
+    /// Gives the pty what waits for it; `true` when it could take more.
+    fn show_waiting(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; PTY_ROOM];
+        let mut budget = BUDGET;
         while self.writable && !self.shown.is_at_end(&self.history) {
+            if budget < PTY_ROOM {
+                return Ok(true);
+            }
             let length = self.shown.peek(&self.history, &mut buffer)?;
             // A pty whose slave we hold does not fail; if it did, waiting for
             // it to become writable would be all there is to do.
-            match self.pty.write(&buffer[..length]) {
-                Ok(Some(length)) => {
-                    self.shown.advance(length);
+            let written = self.pty.write(&buffer[..length]).ok().flatten();
+            self.writable = written == Some(length);
+            if let Some(written) = written {
+                self.shown.advance(written);
+                if !self.history.show(self.shown.position()) {
                     self.note_pty()?;
                 }
-                Ok(None) | Err(_) => self.writable = false,
+                budget -= written;
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Tells everybody on a socket that it is over, and why.
@@ -655,7 +672,7 @@ impl PtyNote {
 fn shown(history: &History) -> Cursor {
     let noted = PtyNote::of(history);
     Cursor::at(noted.map_or(history.scrollback(), |noted| {
-        noted.position.min(history.end())
+        noted.position.max(history.shown()).min(history.end())
     }))
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use vpl011::ring::layout::OUT_SIZE;
 
-use crate::console::BUDGET;
+use crate::console::PTY_ROOM;
 
 /// Found at one look, so much is a piece of a flow.
 const MUCH: usize = OUT_SIZE / 4;
@@ -18,12 +18,12 @@ const BEGINNING: u32 = 3;
 /// characters. A guest that is quicker rings.
 const LOOK: Duration = Duration::from_millis(1);
 /// How long output is held that viewers are to have, and how much of it.
-const PORTION: Duration = Duration::from_millis(20);
-const PORTION_SIZE: usize = BUDGET - OUT_SIZE;
+const PORTION: Duration = Duration::from_millis(10);
+const PORTION_SIZE: usize = PTY_ROOM - OUT_SIZE;
 /// A flow that has ended may only have paused: for so long what was set up for
 /// it is kept, which is the last that it costs. A console that is silent for
 /// longer wakes nobody and holds nothing of the kind.
-const REST: Duration = Duration::from_millis(100);
+const REST: Duration = Duration::from_millis(250);
 
 /// Whether a console's output flows.
 #[derive(Debug, Default)]
@@ -147,19 +147,19 @@ mod tests {
             if !flow.holds(at) {
                 given.push(millis);
                 // Who is slow has it only a moment later.
-                if millis != 20 {
+                if millis != 10 {
                     flow.begin_portion(at);
                 }
             }
             flow.found(600, at);
         }
-        assert_eq!(given, [20, 21, 41]);
+        assert_eq!(given, [10, 11, 21, 31, 41]);
     }
 
     #[test]
-    fn a_portion_is_no_more_than_one_turn_gives_away() {
+    fn a_portion_is_no_more_than_a_pty_takes_at_once() {
         let (mut flow, now) = flow();
-        flow.found(14 * 1024 - 1, now);
+        flow.found(6 * 1024 - 1, now);
         assert!(flow.holds(now));
         flow.found(1, now);
         assert!(!flow.holds(now));
@@ -181,12 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_has_not_gone_on_for_100_ms_is_over_and_wakes_nobody() {
+    fn a_flow_that_has_not_gone_on_for_250_ms_is_over_and_wakes_nobody() {
         let (mut flow, now) = flow();
         flow.found(0, after(now, 1));
-        assert_eq!(flow.next(), Some(after(now, 101)));
-        assert!(!flow.is_over(after(now, 100)));
-        assert!(flow.is_over(after(now, 101)) && !flow.is_over(after(now, 102)));
+        assert_eq!(flow.next(), Some(after(now, 251)));
+        assert!(!flow.is_over(after(now, 250)));
+        assert!(flow.is_over(after(now, 251)) && !flow.is_over(after(now, 252)));
         assert_eq!(flow.next(), None);
     }
 }

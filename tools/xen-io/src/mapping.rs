@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A file as memory, for one who writes often and little. Whoever reads it
-//! reads the file.
+//! A file as memory, for one who writes often and little. Others read the file.
 
 use std::ffi::c_void;
 use std::io;
@@ -15,8 +14,8 @@ use crate::mapped::Mapped;
 /// What `fstatfs` calls a file system that is memory (Linux, `magic.h`).
 const TMPFS_MAGIC: FsWord = 0x0102_1994;
 
-/// The beginning of a file, unmapped when dropped. It is written to and never
-/// read, and no reference into it is ever made.
+/// The beginning of a file, unmapped when dropped. Bytes are copied to it and
+/// from it, and no reference into it is ever made.
 #[derive(Debug)]
 pub struct Mapping(Mapped);
 
@@ -56,6 +55,19 @@ impl Mapping {
         // and is reached through `&mut self` alone; `bytes` is no part of it,
         // as no reference into it is made.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
+    }
+
+    /// Copies out what is in the file, where there are pages.
+    ///
+    /// # Panics
+    ///
+    /// If that is not in the mapping.
+    pub fn load(&self, offset: usize, bytes: &mut [u8]) {
+        let at = self.at::<u8>(offset, bytes.len());
+        // SAFETY: `at` keeps the range within the mapping, to which this process
+        // writes through `&mut self` alone; `bytes` is no part of it, as no
+        // reference into it is made.
+        unsafe { std::ptr::copy_nonoverlapping(at, bytes.as_mut_ptr(), bytes.len()) };
     }
 
     /// Writes a word at a multiple of 8, at once and after all that was written
@@ -111,6 +123,9 @@ mod tests {
         let mut bytes = [0; 5];
         file.read_exact_at(&mut bytes, 5000).unwrap();
         assert_eq!(&bytes, b"bytes");
+        file.write_all_at(b"other", 5001).unwrap();
+        mapping.load(5000, &mut bytes);
+        assert_eq!(&bytes, b"bothe");
         let mut word = [0; 8];
         file.read_exact_at(&mut word, 4096).unwrap();
         assert_eq!(u64::from_ne_bytes(word), 0x0807_0605_0403_0201);

@@ -19,8 +19,9 @@ const WORD: usize = size_of::<u64>();
 /// Words that are read in one go.
 const AT_ONCE: usize = 8;
 
-fn load(word: &AtomicU64) -> [u8; WORD] {
-    word.load(Ordering::Relaxed).to_ne_bytes()
+#[inline]
+fn load(word: &AtomicU64, bytes: &mut [u8; WORD]) {
+    *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
 }
 
 /// Bytes from `offset` to the next word.
@@ -119,10 +120,12 @@ impl RingMemory for Page {
         let (many, few) = words.as_chunks::<AT_ONCE>();
         let (to_many, to_few) = middle.as_chunks_mut::<AT_ONCE>();
         for (words, bytes) in many.iter().zip(to_many) {
-            *bytes = words.each_ref().map(load);
+            for at in 0..AT_ONCE {
+                load(&words[at], &mut bytes[at]);
+            }
         }
         for (word, bytes) in few.iter().zip(to_few) {
-            *bytes = load(word);
+            load(word, bytes);
         }
     }
 

@@ -118,3 +118,39 @@ fn a_pty_that_was_full_takes_what_flows_as_soon_as_it_has_room() {
     bench.look();
     assert!(bench.seen == bench.sent, "bytes are lost or altered");
 }
+
+#[test]
+fn a_pty_whose_reader_keeps_up_has_its_share_of_a_turn() {
+    let mut bench = Bench::new();
+    let mut now = Instant::now();
+    while bench.sent.len() < 512 * 1024 {
+        now += Duration::from_millis(1);
+        bench.fill();
+        bench.turn(now);
+    }
+    let mut viewer = bench.viewer.try_clone().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut buffer = [0; 16384];
+        loop {
+            match viewer.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                    _ => return,
+                },
+            }
+        }
+    });
+    while !bench.console.shown.is_at_end(&bench.console.history) {
+        let before = bench.console.shown.position();
+        bench.console.on_pty(false, true);
+        bench.turn(now);
+        // Before the ring is looked at, and after.
+        let shown = bench.console.shown.position() - before;
+        assert!(shown <= 2 * 16 * 1024, "{shown} bytes in one turn");
+    }
+    // The reader's end is the pty's.
+    drop(bench);
+    reader.join().unwrap();
+}

@@ -18,8 +18,8 @@
 //! Whoever comes next finds either no note, and the bytes still in the ring,
 //! or the note, and takes the ring up behind them.
 //!
-//! Of a console that sends much the file is mapped, and one word in the first
-//! page takes the note's place (`window`).
+//! Of a console that sends much the file is mapped, and words in the first
+//! page take the place of notes (`window`).
 
 mod cursor;
 mod notes;
@@ -310,8 +310,17 @@ impl History {
     pub fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let waiting = self.end().saturating_sub(position);
         let (offset, room) = place(position);
-        let want = to_usize(waiting.min(room)).min(buffer.len());
-        self.file().read_exact_at(&mut buffer[..want], offset)?;
+        let length = buffer.len();
+        let bytes = &mut buffer[..to_usize(waiting.min(room)).min(length)];
+        let writer = self.writer();
+        if let Some(window) = &writer.window {
+            window.read(offset, bytes);
+        } else {
+            // Nobody waits for a file that is slow.
+            drop(writer);
+            self.file().read_exact_at(bytes, offset)?;
+        }
+        let want = bytes.len();
         fence(Ordering::SeqCst);
         // What was written over meanwhile is not what was asked for.
         if position < self.start() {
@@ -372,6 +381,20 @@ impl History {
     /// Writes a note, at most [`NOTE_MAX`] bytes of it, whole or not at all.
     pub fn note(&self, note: Note, text: &[u8]) -> io::Result<()> {
         note.write(&self.file(), &[text])
+    }
+
+    /// Says how far the pty got, if that can be done without a note.
+    pub fn show(&self, position: u64) -> bool {
+        let mut writer = self.writer();
+        let window = writer.window.as_mut();
+        window.map(|window| window.show(position)).is_some()
+    }
+
+    /// How far the pty got by what was [said](Self::show). What a note tells
+    /// may be newer.
+    #[must_use]
+    pub fn shown(&self) -> u64 {
+        window::shown(&self.file())
     }
 
     /// A note, if there is one that is whole.

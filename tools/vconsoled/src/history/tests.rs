@@ -277,6 +277,21 @@ fn bytes_of_a_window_count_when_their_word_says_so() {
 }
 
 #[test]
+fn how_far_the_pty_got_is_said_by_a_word_while_there_is_a_window() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let history = in_file(&dir, "me");
+    assert!(!history.show(5), "there is no window");
+    assert_eq!(history.shown(), 0);
+    drop(history);
+    let (history, _sent) = with_window(&dir);
+    assert!(history.show(25));
+    drop(history);
+    assert_eq!(in_file(&dir, "me").shown(), 25);
+    // One that begins anew has shown nothing.
+    assert_eq!(in_file(&dir, "another").shown(), 0);
+}
+
+#[test]
 fn a_ring_that_was_replaced_is_told_of_by_a_note() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let (history, _sent) = with_window(&dir);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A history's file as memory, while much is added: bytes are copied, and one
-//! word in the file's first page says where they end. Both are in the file for
-//! whoever reads it, and for the next process when this one is killed.
+//! A history's file as memory, while much is added: bytes are copied, and a
+//! word in the file's first page says where they end, another how far the pty
+//! got. All is in the file for the next process when this one is killed.
 
 use std::fs::File;
 use std::io;
@@ -13,8 +13,9 @@ use xen_io::mapping::Mapping;
 use super::notes::HEADER;
 use super::{CAPACITY, PIECE, place, to_usize};
 
-/// Where the word is, which lies behind all notes.
+/// Where the words are, which lie behind all notes.
 const REACHED: u64 = HEADER - 8;
+const SHOWN: u64 = HEADER - 16;
 
 /// Most there are at once: each holds all of its file.
 const MOST: usize = 32;
@@ -64,13 +65,32 @@ impl Window {
         self.map.publish(to_usize(REACHED), end);
         Ok(())
     }
+
+    /// Says how far the pty got.
+    pub(super) fn show(&mut self, position: u64) {
+        self.map.publish(to_usize(SHOWN), position);
+    }
+
+    /// Copies out bytes of the history that lie at `offset` in its file.
+    pub(super) fn read(&self, offset: u64, bytes: &mut [u8]) {
+        self.map.load(to_usize(offset), bytes);
+    }
 }
 
 /// Where a window's bytes end in a file, if it ever had one. What a note tells
 /// may be newer.
 pub(super) fn reached(file: &File) -> u64 {
+    word(file, REACHED)
+}
+
+/// How far the pty got by a window, likewise.
+pub(super) fn shown(file: &File) -> u64 {
+    word(file, SHOWN)
+}
+
+fn word(file: &File, offset: u64) -> u64 {
     let mut word = [0; 8];
-    let read = file.read_exact_at(&mut word, REACHED);
+    let read = file.read_exact_at(&mut word, offset);
     read.map_or(0, |()| u64::from_ne_bytes(word))
 }
 

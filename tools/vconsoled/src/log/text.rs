@@ -181,7 +181,7 @@ impl Text {
 /// Bytes up to the first that is no text, tab or end of a line. They are looked
 /// at several at once.
 fn plain(bytes: &[u8]) -> usize {
-    const AT_ONCE: usize = 32;
+    const AT_ONCE: usize = 64;
     let (pieces, _) = bytes.as_chunks::<AT_ONCE>();
     let all_plain =
         |piece: &[u8; AT_ONCE]| piece.iter().fold(true, |all, one| all & is_plain(*one));
