@@ -314,6 +314,11 @@ impl History {
         let bytes = &mut buffer[..to_usize(waiting.min(room)).min(length)];
         let writer = self.writer();
         if let Some(window) = &writer.window {
+            // What was given up has no page, and to read one that is not there
+            // makes it: with no room for it, that is a fault and no error.
+            if position < self.start() {
+                return Err(io::ErrorKind::NotFound.into());
+            }
             window.read(offset, bytes);
         } else {
             // Nobody waits for a file that is slow.

@@ -292,6 +292,20 @@ fn how_far_the_pty_got_is_said_by_a_word_while_there_is_a_window() {
 }
 
 #[test]
+fn what_was_given_up_is_not_made_anew_by_who_reads_it() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let history = in_file(&dir, "me");
+    let held = || rustix::fs::fstat(&*history.file()).unwrap().st_blocks;
+    append(&history, &pattern(0, 300_000));
+    history.release(u64::MAX);
+    history.open_window();
+    let before = held();
+    let read = history.read(0, &mut [0; 64 * 1024]);
+    assert_eq!(read.unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(held(), before);
+}
+
+#[test]
 fn a_ring_that_was_replaced_is_told_of_by_a_note() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let (history, _sent) = with_window(&dir);
