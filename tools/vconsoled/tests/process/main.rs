@@ -98,6 +98,10 @@ fn main() -> ExitCode {
             restart::a_terminal_survives_with_those_who_have_it_open,
         ),
         test(
+            "a_terminal_loses_nothing_and_sees_a_piece_twice_at_most",
+            restart::a_terminal_loses_nothing_and_sees_a_piece_twice_at_most,
+        ),
+        test(
             "a_plain_reader_notices_no_end_and_gets_every_byte_once",
             sockets::a_plain_reader_notices_no_end_and_gets_every_byte_once,
         ),

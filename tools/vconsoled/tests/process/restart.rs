@@ -20,7 +20,7 @@ use xen_io::{GrantRef, Platform};
 
 use crate::ROLE;
 use crate::manager::Manager;
-use crate::support::{PATIENCE, PV, Serial, Viewer, guest, tty, wait_for};
+use crate::support::{PATIENCE, PV, Serial, VUART, Viewer, guest, tty, wait_for};
 use crate::tracer::Tracer;
 
 /// Says that the fake host is in another process, and at which socket.
@@ -451,6 +451,87 @@ pub(crate) fn a_full_disk_costs_what_does_not_fit_and_no_more() {
     let errors = std::fs::read_to_string(errors).unwrap();
     let said = errors.lines().filter(|line| line.contains("ERROR"));
     assert_eq!(said.count(), 1, "{errors}");
+}
+
+/// How many bytes two streams have in common.
+fn in_common(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(a, b)| a == b).count()
+}
+
+/// How far back a stream went, each time that it did; it must come to the end
+/// of what is expected.
+fn steps_back(stream: &[u8], expected: &[u8]) -> Vec<usize> {
+    let (mut at, mut position, mut steps) = (0, 0, Vec::new());
+    loop {
+        let run = in_common(&stream[at..], &expected[position..]);
+        at += run;
+        position += run;
+        if at == stream.len() {
+            assert_eq!(position, expected.len(), "something is missing at the end");
+            return steps;
+        }
+        assert!(run > 0 && steps.len() < 1000, "wrong from {position} on");
+        let likely = (1..=position.min(65536))
+            .max_by_key(|back| in_common(&stream[at..], &expected[position - back..]));
+        let back = likely.expect("somewhere to go back to");
+        position -= back;
+        steps.push(back);
+    }
+}
+
+pub(crate) fn a_terminal_loses_nothing_and_sees_a_piece_twice_at_most() {
+    const ROUNDS: u64 = 25;
+    const EACH: usize = 60_000;
+    let host = Host::new("");
+    let manager = Manager::new(host.dir.path().join("notify"));
+    let (domid, _pv, uart) = guest(&host.machine, "guest");
+    let first = host.start(|command| manager.prepare(command));
+    let mut viewer = Viewer::open(&host.machine, domid, VUART);
+    wait_for("it to be kept", || {
+        (manager.kept().len() == 6).then_some(())
+    });
+    first.kill();
+    let count = Arc::new(AtomicUsize::new(0));
+    let total = Arc::new(AtomicUsize::new(usize::MAX));
+    let reader = {
+        let (count, total) = (Arc::clone(&count), Arc::clone(&total));
+        std::thread::spawn(move || {
+            let mut seen = Vec::new();
+            let deadline = Instant::now() + 10 * PATIENCE;
+            loop {
+                seen.extend(viewer.some(Duration::from_millis(10)));
+                count.store(seen.len(), Ordering::Release);
+                let end = total.load(Ordering::Acquire);
+                if end < usize::MAX && seen.ends_with(&pattern(end - 1000, 1000)) {
+                    return seen;
+                }
+                assert!(Instant::now() < deadline, "{} bytes came", seen.len());
+            }
+        })
+    };
+    let uart = Sender::start(uart);
+    for round in 0..ROUNDS {
+        let daemon = host.start(|command| manager.prepare(command));
+        let before = count.load(Ordering::Acquire);
+        uart.allow(EACH);
+        wait_for("the terminal to show something", || {
+            (count.load(Ordering::Acquire) > before + 4096).then_some(())
+        });
+        // Somewhere in what follows.
+        std::thread::sleep(Duration::from_micros(round * 7919 % 5000));
+        daemon.kill();
+        wait_for("Xen to notice", || {
+            (host.machine.mapped_pages(domid) == 0).then_some(())
+        });
+    }
+    let last = host.start(|command| manager.prepare(command));
+    let sent = uart.finish();
+    total.store(sent, Ordering::Release);
+    let steps = steps_back(&reader.join().unwrap(), &pattern(0, sent));
+    // What an empty pty takes at once, by each daemon but the last.
+    assert!(steps.iter().all(|back| *back <= 8192), "{steps:?}");
+    assert!(steps.len() as u64 <= ROUNDS, "{steps:?}");
+    last.stop();
 }
 
 pub(crate) fn a_terminal_survives_with_those_who_have_it_open() {
