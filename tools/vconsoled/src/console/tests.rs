@@ -27,12 +27,16 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(slot: Slot) -> Self {
         let machine = Machine::new();
         let domid = machine.create_domain("guest").unwrap();
-        let guest = machine.add_pv_console(domid).unwrap();
+        let guest = match slot {
+            Slot::Vuart => machine.add_private_vuart(domid),
+            _ => machine.add_pv_console(domid),
+        };
+        let guest = guest.unwrap();
         let mut host = machine.platform().unwrap();
-        let source = Source::find(&mut host.store, domid, Slot::Pv);
+        let source = Source::find(&mut host.store, domid, slot);
         let source = source.unwrap().unwrap();
         let connected = source.connect(domid, host.hypervisor.as_ref(), host.events.as_mut());
         let (ring, port) = connected.unwrap();
@@ -44,7 +48,7 @@ impl Bench {
             .open(pty.name())
             .unwrap();
         let mut console = Console::new(
-            (domid, Slot::Pv),
+            (domid, slot),
             "guest".to_owned(),
             Link::new(source, ring, port),
             History::in_memory(SCROLLBACK).unwrap(),
@@ -52,6 +56,7 @@ impl Bench {
             Overflow::Discard,
         );
         console.set_viewers(1);
+        console.start(host.events.as_mut()).unwrap();
         Self {
             console,
             events: host.events,
@@ -80,6 +85,17 @@ impl Bench {
         page.store_u32(OUT_PROD, prod.wrapping_add(2048));
     }
 
+    /// Whether the guest is heard when it rings.
+    fn ring(&mut self) -> bool {
+        self.guest.line.notify();
+        let mut ports = Vec::new();
+        self.events.pending(&mut ports).unwrap();
+        for _ in &ports {
+            self.console.on_event();
+        }
+        !ports.is_empty()
+    }
+
     /// The viewer takes all that the pty took.
     fn look(&mut self) {
         let shown = usize::try_from(self.console.shown.position()).unwrap();
@@ -97,7 +113,7 @@ impl Bench {
 
 #[test]
 fn a_pty_that_was_full_takes_what_flows_as_soon_as_it_has_room() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new(Slot::Pv);
     let mut now = Instant::now();
     while bench.console.writable {
         assert!(bench.sent.len() < 1 << 20, "the pty takes everything");
@@ -121,7 +137,7 @@ fn a_pty_that_was_full_takes_what_flows_as_soon_as_it_has_room() {
 
 #[test]
 fn a_pty_whose_reader_keeps_up_has_its_share_of_a_turn() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new(Slot::Pv);
     let mut now = Instant::now();
     while bench.sent.len() < 512 * 1024 {
         now += Duration::from_millis(1);
@@ -153,4 +169,23 @@ fn a_pty_whose_reader_keeps_up_has_its_share_of_a_turn() {
     // The reader's end is the pty's.
     drop(bench);
     reader.join().unwrap();
+}
+
+#[test]
+fn a_uart_whose_output_flows_is_looked_at_and_does_not_ring() {
+    for (slot, rings) in [(Slot::Vuart, false), (Slot::Pv, true)] {
+        let mut bench = Bench::new(slot);
+        let mut now = Instant::now();
+        for _ in 0..3 {
+            now += Duration::from_millis(1);
+            assert!(bench.ring(), "{slot}: it does not flow yet");
+            bench.fill();
+            bench.turn(now);
+        }
+        assert_eq!(bench.ring(), rings, "{slot}");
+        // The next look finds nothing, and that is the end of it.
+        now += Duration::from_millis(1);
+        bench.turn(now);
+        assert!(bench.ring(), "{slot}: it does not flow any more");
+    }
 }
