@@ -83,8 +83,9 @@ struct Page {
     bytes: BTreeMap<usize, Slot>,
     /// What no thread writes.
     rest: AtomicPage,
-    /// Loaded before a barrier. loom changes sides before an access alone: a
-    /// store and the barrier after it would else come as one.
+    /// Stored to before a barrier. loom changes sides before an access alone,
+    /// and only where the other side's matters to it: a store and the barrier
+    /// after it would else come as one.
     pause: AtomicU32,
     barriers: Barriers,
 }
@@ -146,7 +147,7 @@ impl RingMemory for Shared {
 
     fn barrier(&self) {
         if self.0.barriers == Barriers::Kept {
-            self.0.pause.load(Ordering::Relaxed);
+            self.0.pause.store(0, Ordering::Relaxed);
             fence(Ordering::SeqCst);
         }
     }
