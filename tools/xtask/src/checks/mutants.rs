@@ -25,12 +25,12 @@ const VERSION: &str = "27.1.0";
 /// What must be noticed, in percent.
 const GOAL: usize = 90;
 
-/// What tests run under: ten seconds of processor time, of which they need two.
+/// What tests run under: five seconds of processor time, of which they need two.
 /// Those that use more are in a loop without end, and have noticed; so a busy
 /// machine decides nothing.
 const RUNNER: [&str; 2] = [
     "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER",
-    "prlimit --cpu=10",
+    "prlimit --cpu=5",
 ];
 
 /// Seconds after which tests that still run have noticed: they wait for ever.
