@@ -10,6 +10,8 @@ use conformance::pattern;
 use crate::bench::{Bench, cr, fr, int, lcr_h, reg};
 
 const DR_BE: u32 = 1 << 10;
+const DR_OE: u32 = 1 << 11;
+const RSR_OE: u32 = 1 << 3;
 
 fn break_in(uart: &mut Bench) {
     let outcome = uart.uart.receive_break();
@@ -130,6 +132,24 @@ fn a_character_beside_the_line_overruns_a_full_fifo() {
     assert_eq!(uart.uart.counters().overruns, 1);
     assert_eq!(uart.read(reg::DR), u32::from(b'a'));
     assert!(uart.any(reg::FR, fr::RXFE));
+}
+
+/// OE in RSR is immediate (TRM 3.3.2): the character that has it, being read,
+/// leaves it there.
+#[test]
+fn an_overrun_stays_in_rsr_when_its_character_is_read() {
+    let mut uart = Bench::new();
+    for byte in *b"ab" {
+        let outcome = uart.uart.receive(byte);
+        uart.observe(outcome);
+    }
+    assert_eq!(uart.read(reg::DR), u32::from(b'a'));
+    let outcome = uart.uart.receive(b'c');
+    uart.observe(outcome);
+    assert_eq!(uart.read(reg::DR), DR_OE | u32::from(b'c'));
+    assert_eq!(uart.read(reg::RSR), RSR_OE);
+    uart.write(reg::RSR, 0);
+    assert_eq!(uart.read(reg::RSR), 0);
 }
 
 /// A read of the low byte of DR shows no flags; RSR keeps them.

@@ -3,7 +3,8 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use vpl011::trap::Width;
+use vpl011::trap::{Direction, Width};
+use vpl011::{Access, Glance};
 
 use crate::bench::{Bench, cr, fr, int, lcr_h, reg};
 
@@ -257,6 +258,31 @@ fn a_glance_answers_masks_that_stay() {
     uart.write(reg::IMSC, 0);
     uart.feed(&[0; 40]);
     assert_eq!(uart.peek_write(reg::IMSC, 0), None, "input waits");
+}
+
+/// To clear the two that the device raises by itself is noted, whether they are
+/// set or not; to clear another that is not set is nothing.
+#[test]
+fn a_glance_leaves_clearing_to_the_device() {
+    let mut uart = Bench::new().fifos();
+    assert_eq!(uart.peek_write(reg::ICR, int::TX), None);
+    uart.send(b"x");
+    assert_eq!(uart.read(reg::RIS), int::TX);
+    assert_eq!(uart.peek_write(reg::ICR, int::TX), None);
+    assert_eq!(uart.peek_write(reg::ICR, int::RT), None);
+    assert_eq!(uart.peek_write(reg::ICR, int::OE), Some(0));
+}
+
+/// Who keeps the word of a glance has all of it.
+#[test]
+fn a_glance_is_its_word() {
+    let mut uart = Bench::new().fifos();
+    let access = Access::new(reg::FR, Width::Word);
+    let outcome = uart.uart.read(access);
+    let kept = Glance::from_bits(outcome.glance.bits());
+    let flags = kept.peek(Direction::Read, access, 0);
+    assert_eq!(flags, Some(outcome.value));
+    assert_eq!(kept, outcome.glance);
 }
 
 /// Every write of a bench goes the short way if it can, and is compared with
