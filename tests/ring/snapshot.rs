@@ -3,14 +3,15 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use vpl011::backend::{Sent, Traffic};
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::peer::{Put, RingPeer, Taken};
 use vpl011::ring::port::RingPort;
-use vpl011::snapshot::{Invalid, SIZE, Snapshot, VERSION};
+use vpl011::snapshot::{Invalid, Persistent, Reader, SIZE, Snapshot, VERSION, Writer};
 use vpl011::trap::Width;
 use vpl011::uart::Counters;
-use vpl011::{Access, Outcome, Profile, Uart};
+use vpl011::{Access, Backend, Outcome, Profile, Uart};
 
 use crate::{DR, Guest, attach, attach_to, pattern, read, receive, send, take, write};
 
@@ -300,6 +301,53 @@ fn any_other_length_is_refused() {
         let restored = Uart::<RingPort<_>>::restore(&page, &bytes[..length]);
         assert_eq!(restored.err(), Some(Invalid::Format), "{length} bytes");
     }
+}
+
+/// A line that has nothing to save.
+struct Nothing;
+
+impl Backend for Nothing {
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn try_send(&mut self, _byte: u8) -> Sent {
+        Sent::Quiet
+    }
+
+    fn try_recv(&mut self) -> Option<u8> {
+        None
+    }
+
+    fn has_input(&self) -> bool {
+        false
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+}
+
+impl Persistent for Nothing {
+    const KIND: u8 = 9;
+
+    type Ground = ();
+
+    fn save(&self, _to: &mut Writer) {}
+
+    fn restore((): (), _from: &mut Reader<'_>) -> Result<Self, Invalid> {
+        Ok(Self)
+    }
+}
+
+/// Room that a line leaves is zero, so that a later version may use it.
+#[test]
+fn what_a_line_leaves_is_zero() {
+    let mut bytes = Uart::new(Nothing).save().0;
+    assert!(Uart::<Nothing>::restore((), &bytes).is_ok());
+    bytes[SIZE - 1] = 1;
+    let refused = Uart::<Nothing>::restore((), &bytes).err();
+    assert_eq!(refused, Some(Invalid::Field("padding")));
 }
 
 #[derive(Clone, Debug)]
