@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
@@ -106,6 +106,18 @@ impl Seat {
         }
         self.sent += u64::from(count);
         count.into()
+    }
+
+    /// Waits until the daemon has taken all that was put into the ring.
+    pub(crate) fn await_taken(&self, limit: Duration) -> bool {
+        let (page, until) = (&self.console.page, Instant::now() + limit);
+        while page.load_u32(OUT_CONS) != page.load_u32(OUT_PROD) {
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(20));
+        }
+        true
     }
 
     /// Looks at what has come; every byte must be the next one.

@@ -90,7 +90,7 @@ fn everyone_talks(daemon: &Daemon, seats: &mut [Seat], figures: &mut Figures) {
 /// One byte at a time, each on another console.
 fn latency(seats: &mut [Seat], rounds: usize, figures: &mut Figures) {
     let calm = &mut seats[2..];
-    let times = (0..rounds).map(|round| ping(&mut calm[round * 7919 % calm.len()]));
+    let times = (0..rounds).map(|round| ping(&mut calm[round * 7919 % calm.len()], |_| ()));
     let [median, p99, _] = spread(times.collect());
     figures.insert("wake_median_us", median);
     figures.insert("wake_p99_us", p99);
@@ -103,9 +103,11 @@ fn spread(mut times: Vec<Duration>) -> [f64; 3] {
         .map(|at| times[at].as_secs_f64() * 1e6)
 }
 
-fn ping(seat: &mut Seat) -> Duration {
+/// How long a byte takes; `then` is done as soon as it is in the ring.
+fn ping(seat: &mut Seat, then: impl FnOnce(&Seat)) -> Duration {
     let started = Instant::now();
     seat.send(1);
+    then(seat);
     while seat.look() == 0 {
         assert!(seat.await_output(PATIENCE), "a byte is lost");
     }
@@ -114,8 +116,10 @@ fn ping(seat: &mut Seat) -> Duration {
 
 /// The first guest prints as fast as it can on both of its consoles. What a
 /// byte of another waits for is told in time, which on a busy machine is other
-/// processes' as well, in processor time of the daemon, and in bytes of the
-/// first guest that come to its viewers meanwhile.
+/// processes' and the kernel's as well, in bytes of the first guest that come
+/// to its viewers meanwhile, and in processor time of the daemon's event loop
+/// until the byte is written to its pty, less what this thread waited for a
+/// processor before it could see that.
 fn one_floods(daemon: &Daemon, seats: &mut [Seat], seconds: u64, figures: &mut Figures) {
     let (noisy, calm) = seats.split_at_mut(2);
     let stop = &AtomicBool::new(false);
@@ -144,10 +148,18 @@ fn one_floods(daemon: &Daemon, seats: &mut [Seat], seconds: u64, figures: &mut F
         let (mut times, mut work, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
         while Instant::now() < until {
             let at = rounds * 7919 % calm.len();
-            let before = (daemon.cpu(), shown.load(Ordering::Relaxed));
-            times.push(ping(&mut calm[at]));
-            work.push(daemon.cpu().saturating_sub(before.0));
-            bytes.push(shown.load(Ordering::Relaxed) - before.1);
+            let before = (
+                daemon.loops(),
+                process::waited(),
+                shown.load(Ordering::Relaxed),
+            );
+            let seat = &mut calm[at];
+            times.push(ping(seat, |seat| {
+                assert!(seat.await_taken(PATIENCE), "a byte is not taken");
+                let waited = process::waited().saturating_sub(before.1);
+                work.push(daemon.loops().saturating_sub(before.0 + waited));
+            }));
+            bytes.push(shown.load(Ordering::Relaxed) - before.2);
             rounds += 1;
         }
         stop.store(true, Ordering::Relaxed);

@@ -6,8 +6,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::time::clock_getcpuclockid;
-use nix::unistd::Pid;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use vconsoled::config::{Filter, Logs};
 use vconsoled::{Config, Server};
@@ -109,11 +107,10 @@ impl Daemon {
         ticks / TICKS
     }
 
-    /// The same without a tick's grain.
-    pub(crate) fn cpu(&self) -> Duration {
-        let pid = Pid::from_raw(self.0.id().cast_signed());
-        let clock = clock_getcpuclockid(pid).expect("its clock");
-        clock.now().expect("its time").into()
+    /// That of its event loop alone, which is its first thread.
+    pub(crate) fn loops(&self) -> Duration {
+        let path = self.path(&format!("task/{}/schedstat", self.0.id()));
+        scheduled(path.as_ref(), 0)
     }
 
     /// How often one of its threads was woken.
@@ -149,6 +146,22 @@ impl Drop for Daemon {
         let _gone = self.0.kill();
         let _gone = self.0.wait();
     }
+}
+
+/// How long this thread could have run and had no processor.
+pub(crate) fn waited() -> Duration {
+    scheduled("/proc/thread-self/schedstat".as_ref(), 1)
+}
+
+/// A time that the scheduler tells of a thread: how long it ran, how long it
+/// waited to.
+fn scheduled(path: &Path, field: usize) -> Duration {
+    let stat = fs::read_to_string(path).expect("its state");
+    let time = stat
+        .split(' ')
+        .nth(field)
+        .and_then(|word| word.parse().ok());
+    Duration::from_nanos(time.expect("nanoseconds"))
 }
 
 fn field(path: &Path, name: &str) -> f64 {

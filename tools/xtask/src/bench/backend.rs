@@ -60,7 +60,7 @@ const LINES: [Line; 19] = [
     ("beside_noise_worst_us", "the same, worst", "us", None),
     (
         "beside_noise_p99_cpu_us",
-        "daemon's own work in that time, 99 of 100",
+        "event loop's work before it, 99 of 100",
         "us",
         None,
     ),
