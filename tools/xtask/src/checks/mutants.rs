@@ -52,8 +52,8 @@ pub(crate) struct Options {
     /// One part of all changes, such as 1/8
     #[arg(long, value_name = "K/N")]
     shard: Option<String>,
-    /// Go on with a run of the same shard that was cut short: what was noticed
-    /// stays so
+    /// Go on with a run that was cut short: what was noticed stays so, and a
+    /// shard is a part of what is left
     #[arg(long)]
     resume: bool,
     /// Only changes in these files, such as src/fifo.rs
