@@ -55,8 +55,14 @@ fn buffers_end_where_the_indices_begin() {
 fn attaching_connects() {
     let page = AtomicPage::new();
     page.store_u8(3088, 1);
-    let _peer = RingPeer::new(&page);
+    page.store_u32(3076, 7);
+    page.store_u32(3072, 7);
+    page.store_u32(3084, 9);
+    page.store_u32(3080, 9);
+    let peer = RingPeer::new(&page);
     assert_eq!(page.load_u8(3088), 0);
+    // Where the last backend stood, in_prod and out_cons.
+    assert_eq!((peer.in_prod(), peer.out_cons()), (7, 9));
 }
 
 #[test]
