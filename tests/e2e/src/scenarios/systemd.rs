@@ -31,7 +31,7 @@ const GATHERER: &str = "127.0.0.1:19532";
 const GATHERED: &str = "/tmp/gathered";
 
 /// What any command here may take, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(200);
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// Where the package puts programs of its own in place of Debian's.
 const DIVERTED: [&str; 2] = [
