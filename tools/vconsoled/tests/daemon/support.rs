@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -231,22 +231,61 @@ const FR_BUSY: u32 = 1 << 3;
 const FR_RXFE: u32 = 1 << 4;
 const FR_TXFF: u32 = 1 << 5;
 
-/// A polling driver of the PL011 on a private ring.
-pub(crate) struct UartDriver {
-    uart: Uart<RingPort<Page>>,
+/// A polling driver of the PL011 on a private ring, and the Xen below it.
+pub(crate) struct UartDriver(Arc<Trapped>);
+
+/// The device, as Xen keeps it.
+struct Trapped {
+    uart: Mutex<Uart<RingPort<Page>>>,
     line: Line,
+    /// Signalled when the daemon's event was handled.
+    handled: Condvar,
 }
 
 impl UartDriver {
     pub(crate) fn new(console: Console) -> Self {
-        Self {
-            uart: Uart::new(RingPort::new(console.page)),
+        let trapped = Arc::new(Trapped {
+            uart: Mutex::new(Uart::new(RingPort::new(console.page))),
             line: console.line,
-        }
+            handled: Condvar::new(),
+        });
+        let xen = Arc::downgrade(&trapped);
+        // Whatever the guest is at, Xen handles events when they come.
+        std::thread::spawn(move || {
+            while let Some(trapped) = xen.upgrade() {
+                trapped.handle_event();
+            }
+        });
+        Self(trapped)
     }
 
     pub(crate) fn line(&self) -> &Line {
-        &self.line
+        &self.0.line
+    }
+
+    fn store(&mut self, offset: u16, value: u32) {
+        let mut uart = self.0.uart.lock().unwrap();
+        let outcome = uart.write(Access::new(offset, Width::Word), value);
+        self.0.done(outcome);
+    }
+
+    fn load(&mut self, offset: u16) -> u32 {
+        self.0.load(&mut self.0.uart.lock().unwrap(), offset)
+    }
+
+    /// Polls until `flag` is clear.
+    fn until_clear(&mut self, flag: u32) {
+        let uart = self.0.uart.lock().unwrap();
+        let (_uart, waited) = (self.0.handled)
+            .wait_timeout_while(uart, PATIENCE, |uart| self.0.load(uart, FR) & flag != 0)
+            .unwrap();
+        assert!(!waited.timed_out(), "FR keeps {flag:#x}");
+    }
+}
+
+impl Trapped {
+    fn load(&self, uart: &mut Uart<RingPort<Page>>, offset: u16) -> u32 {
+        self.done(uart.read(Access::new(offset, Width::Word)))
     }
 
     fn done(&self, outcome: Outcome) -> u32 {
@@ -256,25 +295,15 @@ impl UartDriver {
         outcome.value
     }
 
-    fn load(&mut self, offset: u16) -> u32 {
-        let outcome = self.uart.read(Access::new(offset, Width::Word));
-        self.done(outcome)
-    }
-
-    fn store(&mut self, offset: u16, value: u32) {
-        let outcome = self.uart.write(Access::new(offset, Width::Word), value);
-        self.done(outcome);
-    }
-
-    /// Polls until `flag` is clear; between looks, what Xen does on an event.
-    fn until_clear(&mut self, flag: u32) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.load(FR) & flag != 0 {
-            assert!(Instant::now() < deadline, "FR stays {:#x}", self.load(FR));
-            if self.line.wait(Duration::from_millis(50)) {
-                let outcome = self.uart.backend_event();
-                self.done(outcome);
-            }
+    /// Handles the next event, if there is one soon.
+    fn handle_event(&self) {
+        if self.line.wait(Duration::from_millis(50)) {
+            let outcome = self.uart.lock().unwrap().backend_event();
+            self.done(outcome);
+            self.handled.notify_all();
+        } else {
+            // That of a domain that is gone does not wait.
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
