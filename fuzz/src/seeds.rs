@@ -17,7 +17,10 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("ring_peer", noise(2000)),
         ("snapshot", snapshots()),
         ("trap", noise(500)),
-        ("xenstore", [noise(2000), vec![nonsense_first()]].concat()),
+        (
+            "xenstore",
+            [noise(2000), vec![nonsense_first(), many_answers()]].concat(),
+        ),
         ("session", noise(400)),
         ("hvm_param", parameters()),
     ]
@@ -79,21 +82,30 @@ fn snapshots() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// What `arbitrary` makes the fourth of five variants of, and the second.
+const LENGTH: u32 = 0xc000_0000;
+const ERROR: u32 = 0x4000_0000;
+
 /// A client's messages, the first with a length that no message has: the server
 /// closes with the rest unread, and so the connection is reset. The target once
 /// took that for answers without end.
 fn nonsense_first() -> Vec<u8> {
-    /// What `arbitrary` makes the fourth of five variants of, and the second.
-    const LENGTH: u32 = 0xc000_0000;
-    const ERROR: u32 = 0x4000_0000;
     let mut input = vec![1];
     input.extend([LENGTH, u32::MAX].map(u32::to_le_bytes).as_flattened());
     input.push(0);
-    for _ in 0..300 {
-        input.extend(ERROR.to_le_bytes());
-        input.push(0);
-    }
+    input.extend(errors(300));
     input
+}
+
+/// A server's answers, too many for a socket that is given them one by one, as
+/// the target once did: it then waited for itself.
+fn many_answers() -> Vec<u8> {
+    [vec![0], errors(390)].concat()
+}
+
+fn errors(many: usize) -> Vec<u8> {
+    let one = [ERROR.to_le_bytes().as_slice(), &[0]].concat();
+    one.repeat(many)
 }
 
 /// The order that a toolstack keeps, and orders that it does not
