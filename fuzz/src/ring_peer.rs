@@ -49,7 +49,11 @@ const BYTE: usize = 12;
 /// How many bytes are meant: now and then more than a buffer of `size` holds,
 /// mostly few, which takes no time.
 fn amount(many: u16, size: u16) -> u16 {
-    let most = if many.is_multiple_of(8) { size + 60 } else { 20 };
+    let most = if many.is_multiple_of(8) {
+        size + 60
+    } else {
+        20
+    };
     (many / 8) % most
 }
 
