@@ -75,23 +75,31 @@ impl Piece {
     }
 }
 
-/// The kinds of the requests that [`ask`] makes, in order.
+/// All pieces that fit, one behind the other; `request` says which kind of request
+/// one is for, and its number.
+fn pieces(data: &[u8], request: impl Fn(usize) -> (u32, usize)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (at, piece) in all::<Piece>(data).enumerate() {
+        let (asked, number) = request(at);
+        bytes.extend(piece.bytes(asked, u32::try_from(number).expect("few pieces")));
+        if bytes.len() > MOST {
+            break;
+        }
+    }
+    bytes
+}
+
+/// The kinds of the requests that [`client`] makes, in order.
 const ASKED: [u32; 8] = [2, 1, 22, 3, 4, 17, 6, 7];
 
 /// A client against a server that answers anything.
 fn client(data: &[u8]) {
     let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
-    let mut bytes = Vec::new();
-    for (at, piece) in all::<Piece>(data).enumerate() {
-        // One request may get several pieces, and some get none.
+    // One request may get several pieces, and some get none.
+    let bytes = pieces(data, |at| {
         let which = at * 2 / 3;
-        let kind = ASKED[which % ASKED.len()];
-        let number = u32::try_from(which + 1).expect("few pieces");
-        bytes.extend(piece.bytes(kind, number));
-        if bytes.len() > MOST {
-            break;
-        }
-    }
+        (ASKED[which % ASKED.len()], which + 1)
+    });
     // In one go: a socket has room for fewer bytes in many pieces.
     theirs.write_all(&bytes).expect("room in the socket");
     theirs.shutdown(Shutdown::Write).expect("a connection");
@@ -119,15 +127,7 @@ fn server(data: &[u8]) {
     let patience = Some(Duration::from_secs(10));
     stream.set_write_timeout(patience).expect("a socket");
     stream.set_read_timeout(patience).expect("a socket");
-    let mut number = 0;
-    let mut bytes = Vec::new();
-    for piece in all::<Piece>(data) {
-        number += 1;
-        bytes.extend(piece.bytes(ASKED[number as usize % ASKED.len()], number));
-        if bytes.len() > MOST {
-            break;
-        }
-    }
+    let bytes = pieces(data, |at| (ASKED[(at + 1) % ASKED.len()], at + 1));
     // A server that gives up on us closes the connection.
     let _closed = stream.write_all(&bytes);
     let _closed = stream.shutdown(Shutdown::Write);

@@ -13,6 +13,11 @@ const DR_BE: u32 = 1 << 10;
 const DR_OE: u32 = 1 << 11;
 const RSR_OE: u32 = 1 << 3;
 
+fn character_in(uart: &mut Bench, byte: u8) {
+    let outcome = uart.uart.receive(byte);
+    uart.observe(outcome);
+}
+
 fn break_in(uart: &mut Bench) {
     let outcome = uart.uart.receive_break();
     uart.observe(outcome);
@@ -115,8 +120,7 @@ fn no_break_arrives_in_loopback() {
     let mut uart = Bench::new().fifos();
     uart.write(reg::CR, cr::UARTEN | cr::TXE | cr::RXE | cr::LBE);
     break_in(&mut uart);
-    let outcome = uart.uart.receive(b'x');
-    uart.observe(outcome);
+    character_in(&mut uart, b'x');
     assert!(uart.any(reg::FR, fr::RXFE));
 }
 
@@ -125,8 +129,7 @@ fn no_break_arrives_in_loopback() {
 fn a_character_beside_the_line_overruns_a_full_fifo() {
     let mut uart = Bench::new();
     for byte in *b"ab" {
-        let outcome = uart.uart.receive(byte);
-        uart.observe(outcome);
+        character_in(&mut uart, byte);
     }
     assert!(uart.any(reg::RIS, int::OE));
     assert_eq!(uart.uart.counters().overruns, 1);
@@ -140,12 +143,10 @@ fn a_character_beside_the_line_overruns_a_full_fifo() {
 fn an_overrun_stays_in_rsr_when_its_character_is_read() {
     let mut uart = Bench::new();
     for byte in *b"ab" {
-        let outcome = uart.uart.receive(byte);
-        uart.observe(outcome);
+        character_in(&mut uart, byte);
     }
     assert_eq!(uart.read(reg::DR), u32::from(b'a'));
-    let outcome = uart.uart.receive(b'c');
-    uart.observe(outcome);
+    character_in(&mut uart, b'c');
     assert_eq!(uart.read(reg::DR), DR_OE | u32::from(b'c'));
     assert_eq!(uart.read(reg::RSR), RSR_OE);
     uart.write(reg::RSR, 0);

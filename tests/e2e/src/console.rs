@@ -208,20 +208,15 @@ impl Console {
     pub(crate) fn send_bytes(&mut self, mut bytes: &[u8], limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         while !bytes.is_empty() {
-            let taken = self.type_some(bytes)?;
-            bytes = &bytes[taken..];
-            let left = end.saturating_duration_since(Instant::now());
-            if taken > 0 {
-                continue;
-            }
-            if left.is_zero() {
+            let taken = self.type_some(bytes, end)?;
+            if taken == 0 {
                 bail!(
                     "{}: {} bytes were not taken within {limit:?}",
                     self.title,
                     bytes.len()
                 );
             }
-            await_terminal(&self.terminal, PollFlags::OUT, Some(left))?;
+            bytes = &bytes[taken..];
         }
         Ok(())
     }
@@ -230,29 +225,30 @@ impl Console {
     /// took.
     pub(crate) fn send_what_goes(&mut self, bytes: &[u8], quiet: Duration) -> Result<usize> {
         let mut sent = 0;
-        let mut end = Instant::now() + quiet;
         while sent < bytes.len() {
-            let taken = self.type_some(&bytes[sent..])?;
-            sent += taken;
-            if taken > 0 {
-                end = Instant::now() + quiet;
-                continue;
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let taken = self.type_some(&bytes[sent..], Instant::now() + quiet)?;
+            if taken == 0 {
                 break;
             }
-            await_terminal(&self.terminal, PollFlags::OUT, Some(left))?;
+            sent += taken;
         }
         Ok(sent)
     }
 
-    /// Types as many bytes as there is room for at once.
-    fn type_some(&mut self, bytes: &[u8]) -> Result<usize> {
-        match self.terminal.write(bytes) {
-            Ok(taken) => Ok(taken),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(anyhow!(error).context(self.title.clone())),
+    /// Types as many bytes as there is room for, as soon as there is some; 0 if
+    /// there is none by `end`.
+    fn type_some(&mut self, bytes: &[u8], end: Instant) -> Result<usize> {
+        loop {
+            match self.terminal.write(bytes) {
+                Ok(taken) => return Ok(taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(anyhow!(error).context(self.title.clone())),
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(0);
+            }
+            await_terminal(&self.terminal, PollFlags::OUT, Some(left))?;
         }
     }
 

@@ -15,7 +15,8 @@ const MUCH: usize = OUT_SIZE / 4;
 /// So many such pieces in a row are one.
 const BEGINNING: u32 = 3;
 /// Between two looks: less than Linux needs to fill a ring with a UART's
-/// characters. A guest that is quicker rings.
+/// characters. A UART that is quicker waits for the next look, and a PV console
+/// rings.
 const LOOK: Duration = Duration::from_millis(1);
 /// How long output is held that viewers are to have, and how much of it.
 const PORTION: Duration = Duration::from_millis(10);

@@ -310,8 +310,8 @@ impl History {
     pub fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let waiting = self.end().saturating_sub(position);
         let (offset, room) = place(position);
-        let length = buffer.len();
-        let bytes = &mut buffer[..to_usize(waiting.min(room)).min(length)];
+        let want = to_usize(waiting.min(room)).min(buffer.len());
+        let bytes = &mut buffer[..want];
         let writer = self.writer();
         if let Some(window) = &writer.window {
             // What was given up has no page, and to read one that is not there
@@ -325,7 +325,6 @@ impl History {
             drop(writer);
             self.file().read_exact_at(bytes, offset)?;
         }
-        let want = bytes.len();
         fence(Ordering::SeqCst);
         // What was written over meanwhile is not what was asked for.
         if position < self.start() {
