@@ -7,11 +7,11 @@ use std::process::Command;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::apt::{self, Private};
-use crate::dirs::{Dirs, cargo};
-use crate::host;
-use crate::packages::Packages;
-use crate::step::Steps;
+use crate::debian::apt::{self, Private};
+use crate::debian::host;
+use crate::debian::packages::Packages;
+use crate::engine::dirs::{Dirs, cargo};
+use crate::engine::step::Steps;
 
 /// Free space that a first whole test takes, in MiB; most of it is cargo's.
 const DISK: u64 = 10 << 10;

@@ -2,30 +2,16 @@
 //! `cargo xtask`: the one front door for people.
 #![forbid(unsafe_code)]
 
-mod apt;
 mod bench;
-mod boot;
-mod checks;
-mod conformance;
-mod demo;
-mod dirs;
+mod check;
+mod debian;
 mod docs;
 mod doctor;
-mod domu;
-mod fuzz;
-mod host;
+mod engine;
 mod image;
-mod machine;
-mod outside;
 mod package;
-mod packages;
-mod process;
-mod programs;
-mod progress;
-mod scenarios;
-mod soak;
-mod step;
-mod test;
+mod rig;
+mod run;
 mod xen;
 
 use std::process::ExitCode;
@@ -33,8 +19,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use self::dirs::Dirs;
-use self::step::Steps;
+use self::check::{audit, coverage, fuzz, miri, mutants, published, test};
+use self::debian::programs;
+use self::engine::dirs::Dirs;
+use self::engine::process;
+use self::engine::step::Steps;
+use self::run::{boot, conformance, demo, e2e, soak};
 
 /// Build, run and test vpl011
 #[derive(Parser)]
@@ -53,17 +43,17 @@ enum Command {
     Conformance(conformance::Options),
     Demo(demo::Options),
     Test(test::Options),
-    E2e(scenarios::Options),
+    E2e(e2e::Options),
     Soak(soak::Options),
     Package(package::Options),
     Programs(programs::Options),
     Bench(bench::Options),
     Fuzz(fuzz::Options),
-    Miri(checks::miri::Options),
-    Coverage(checks::coverage::Options),
-    Mutants(checks::mutants::Options),
-    Audit(checks::audit::Options),
-    Crate(checks::published::Options),
+    Miri(miri::Options),
+    Coverage(coverage::Options),
+    Mutants(mutants::Options),
+    Audit(audit::Options),
+    Crate(published::Options),
     Docs(docs::Options),
     Doctor(doctor::Options),
     /// Fetch, build or change a Xen tree
@@ -106,11 +96,11 @@ fn run(options: &Options) -> Result<bool> {
         Command::Programs(programs::Options) => programs::run(&steps).map(|()| true),
         Command::Bench(options) => options.run(&steps),
         Command::Fuzz(options) => options.run(&steps),
-        Command::Miri(checks::miri::Options) => checks::miri::run(&steps).map(|()| true),
-        Command::Coverage(checks::coverage::Options) => checks::coverage::run(&steps),
+        Command::Miri(miri::Options) => miri::run(&steps).map(|()| true),
+        Command::Coverage(coverage::Options) => coverage::run(&steps),
         Command::Mutants(options) => options.run(&steps),
-        Command::Audit(checks::audit::Options) => checks::audit::run(&steps),
-        Command::Crate(checks::published::Options) => checks::published::run(&steps).map(|()| true),
+        Command::Audit(audit::Options) => audit::run(&steps),
+        Command::Crate(published::Options) => published::run(&steps).map(|()| true),
         Command::Docs(options) => options.run(&steps).map(|()| true),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }

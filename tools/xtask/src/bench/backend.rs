@@ -10,8 +10,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::dirs::cargo;
-use crate::step::{Steps, write};
+use crate::engine::dirs::cargo;
+use crate::engine::step::{Steps, write};
 
 /// Figures by name.
 type Found = BTreeMap<String, f64>;

@@ -10,11 +10,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::gdb::Debugger;
-use crate::host;
+use crate::debian::host;
+use crate::debian::packages::Packages;
+use crate::engine::step::Steps;
 use crate::image::Dom0;
-use crate::machine::{Machine, Spec};
-use crate::packages::Packages;
-use crate::step::Steps;
+use crate::rig::machine::{Machine, Spec};
 use crate::xen::{self, Flavour};
 
 /// Step through single accesses and say where their instructions go

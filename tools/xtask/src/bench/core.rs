@@ -9,10 +9,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::dirs::cargo;
-use crate::host;
-use crate::packages::Packages;
-use crate::step::{Cx, Steps, write};
+use crate::debian::host;
+use crate::debian::packages::Packages;
+use crate::engine::dirs::cargo;
+use crate::engine::step::{Cx, Steps, write};
 
 /// Accesses that a figure is the mean of. A ring has room for so many.
 const COUNT: u32 = 1000;

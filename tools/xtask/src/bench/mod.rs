@@ -13,7 +13,7 @@ mod xen;
 
 use anyhow::Result;
 
-use crate::step::Steps;
+use crate::engine::step::Steps;
 
 /// Measure this project beside stock Xen, in instructions
 #[derive(clap::Args)]

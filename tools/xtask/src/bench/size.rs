@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::figures::Found;
-use crate::step::Steps;
+use crate::engine::step::Steps;
 use crate::xen::Flavour;
 
 /// The device in a tree that is built, seen from `xen/arch/arm`.

@@ -10,12 +10,12 @@ use serde_json::json;
 
 use super::figures::{FIGURES, Figure, Found};
 use super::size;
-use crate::host;
+use crate::debian::host;
+use crate::debian::packages::Packages;
+use crate::engine::step::{Steps, write};
 use crate::image::Dom0;
-use crate::machine::{Machine, Spec};
-use crate::packages::Packages;
-use crate::scenarios::{Task, follow};
-use crate::step::{Steps, write};
+use crate::rig::machine::{Machine, Spec};
+use crate::run::e2e::{Task, follow};
 use crate::xen::{self, Flavour};
 
 /// What to measure and where to write it.

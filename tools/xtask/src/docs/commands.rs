@@ -12,9 +12,9 @@ use clap::CommandFactory as _;
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use serde_json::Value;
 
-use crate::dirs::cargo;
-use crate::host::RUST_TARGETS;
-use crate::scenarios::Chosen;
+use crate::debian::host::RUST_TARGETS;
+use crate::engine::dirs::cargo;
+use crate::run::e2e::Chosen;
 
 /// What `cargo xtask test` runs, whole or in part: words after `cargo xtask`.
 const IN_TEST: [&str; 11] = [

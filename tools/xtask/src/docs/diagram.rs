@@ -12,8 +12,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::dirs::cargo;
-use crate::step::{Cx, write};
+use crate::engine::dirs::cargo;
+use crate::engine::step::{Cx, write};
 
 /// The text, and what Graphviz makes of it.
 const TEXT: &str = "docs/images/architecture.dot";

@@ -12,7 +12,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::step::write;
+use crate::engine::step::write;
 
 /// The page, and what stands around the table.
 const PAGE: &str = "README.md";

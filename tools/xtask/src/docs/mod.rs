@@ -13,10 +13,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::dirs::cargo;
-use crate::host;
-use crate::packages::Packages;
-use crate::step::Steps;
+use crate::debian::host;
+use crate::debian::packages::Packages;
+use crate::engine::dirs::cargo;
+use crate::engine::step::Steps;
 
 /// Build the book and the crates' documentation, and check every link
 #[derive(clap::Args)]

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::archive::Archive;
-use super::{Firmware, Kernel, guest, libraries, programs, systemd, u_boot};
-use crate::package::{self, Package};
-use crate::packages::Packages;
-use crate::programs as others;
-use crate::step::{Cx, Key, Steps};
+use super::{Firmware, Kernel, guest, libraries, systemd, u_boot};
+use crate::debian::packages::Packages;
+use crate::debian::programs as others;
+use crate::engine::step::{Cx, Key, Steps};
+use crate::package::{self, Package, programs};
 use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XL, Xenstore};
 use crate::xen::{Built, Which, sysroot};
 

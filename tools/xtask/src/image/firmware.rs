@@ -6,9 +6,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::dirs::cargo;
-use crate::host::RUST_TARGETS;
-use crate::step::{Key, Steps};
+use crate::debian::host::RUST_TARGETS;
+use crate::engine::dirs::cargo;
+use crate::engine::step::{Key, Steps};
 
 /// Its binaries, each with the name of its image.
 const IMAGES: [(&str, &str); 3] = [

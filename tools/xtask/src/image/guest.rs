@@ -8,9 +8,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::Kernel;
 use super::archive::Archive;
-use super::{Kernel, programs};
-use crate::step::{Key, Steps};
+use crate::engine::step::{Key, Steps};
+use crate::package::programs;
 
 const INIT: &str = include_str!("guest-init.sh");
 

@@ -8,9 +8,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::archive::Archive;
-use crate::apt::Private;
-use crate::packages::Packages;
-use crate::step::{Key, Steps};
+use crate::debian::apt::Private;
+use crate::debian::packages::Packages;
+use crate::engine::step::{Key, Steps};
 
 /// What the guest's side of the demo rests on: options that must be built in.
 const NEEDED: [&str; 3] = [

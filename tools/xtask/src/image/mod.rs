@@ -7,7 +7,6 @@ mod firmware;
 mod guest;
 mod kernel;
 mod libraries;
-pub(crate) mod programs;
 mod systemd;
 mod u_boot;
 

@@ -10,9 +10,9 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::archive::Archive;
-use crate::apt::{Private, extract};
-use crate::packages::Packages;
-use crate::step::{Key, Steps, write};
+use crate::debian::apt::{Private, extract};
+use crate::debian::packages::Packages;
+use crate::engine::step::{Key, Steps, write};
 
 const INIT: &str = include_str!("systemd-init.sh");
 

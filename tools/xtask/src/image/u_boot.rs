@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::packages::Packages;
-use crate::step::{Cx, Key, Steps};
+use crate::debian::packages::Packages;
+use crate::engine::step::{Cx, Key, Steps};
 use crate::xen::{HookSet, fetch, jobs};
 
 /// What our configuration is put on top of.

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::{Package, SCRIPTS, list, pack, staged};
-use crate::step::{Cx, Steps};
+use crate::engine::step::{Cx, Steps};
 
 /// What people look for, and with which permissions.
 const WANTED: [(&str, &str); 19] = [

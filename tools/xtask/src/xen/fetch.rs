@@ -14,9 +14,9 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::Version;
-use crate::apt::Private;
-use crate::packages::{Packages, Source};
-use crate::step::{Cx, Key, Steps};
+use crate::debian::apt::Private;
+use crate::debian::packages::{Packages, Source};
+use crate::engine::step::{Cx, Key, Steps};
 
 /// Fetches and unpacks a version's source. Returns the step's key.
 pub(crate) fn source(steps: &Steps, packages: &Packages, version: Version) -> Result<String> {

@@ -9,8 +9,8 @@ use anyhow::Result;
 
 use super::jobs;
 use super::tree::{Tree, update};
-use crate::dirs::cargo;
-use crate::step::{Key, Steps};
+use crate::engine::dirs::cargo;
+use crate::engine::step::{Key, Steps};
 
 /// Rust's target for code that runs in the hypervisor.
 const TARGET: &str = "aarch64-unknown-none-softfloat";

@@ -8,7 +8,7 @@ mod series;
 pub(crate) mod sysroot;
 pub(crate) mod toolstack;
 mod tree;
-mod which;
+pub(crate) mod version;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use clap::{Subcommand, ValueEnum};
 
 pub(crate) use self::hooks::HookSet;
 use self::tree::Tree;
-pub(crate) use self::which::{Flavour, Version, Which};
-use crate::host;
-use crate::packages::Packages;
-use crate::step::Steps;
+pub(crate) use self::version::{Flavour, Version, Which};
+use crate::debian::host;
+use crate::debian::packages::Packages;
+use crate::engine::step::Steps;
 
 /// What to do with a Xen tree.
 #[derive(Subcommand)]

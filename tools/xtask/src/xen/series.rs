@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::hooks::{Changes, HookSet};
-use crate::step::{Cx, write};
+use crate::engine::step::{Cx, write};
 
 /// Whom the patches are from: nobody in particular.
 const NAME: &str = "vpl011";
@@ -182,8 +182,8 @@ impl Repository<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dirs::Dirs;
-    use crate::step::Steps;
+    use crate::engine::dirs::Dirs;
+    use crate::engine::step::Steps;
 
     /// A Xen tree, and hooks for it: two files changed and one put in.
     fn set_up(dir: &Path) -> (PathBuf, PathBuf) {

@@ -6,9 +6,9 @@ use std::fs;
 
 use anyhow::Result;
 
-use crate::apt::{Private, extract};
-use crate::packages::Packages;
-use crate::step::{Key, Steps};
+use crate::debian::apt::{Private, extract};
+use crate::debian::packages::Packages;
+use crate::engine::step::{Key, Steps};
 
 /// Makes `target/sysroot`. Returns the step's key.
 pub(crate) fn make(steps: &Steps, packages: &Packages) -> Result<String> {

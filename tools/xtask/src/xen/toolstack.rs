@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::tree::Tree;
 use super::{Version, jobs};
-use crate::step::{Cx, Steps};
+use crate::engine::step::{Cx, Steps};
 
 /// Folders of `tools/`, in the order in which they need each other, but for
 /// xenstore's.

@@ -11,8 +11,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::hooks::{Changes, HookSet};
-use super::which::Which;
-use crate::step::{Key, Steps, write};
+use super::version::Which;
+use crate::engine::step::{Key, Steps, write};
 
 /// A tree, ready to be built.
 pub(crate) struct Tree {

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+//! The checks: those of `cargo xtask test`, and those that other people's
+//! tools make, which are too slow for every run or too much to fetch.
+
+pub(crate) mod audit;
+pub(crate) mod coverage;
+pub(crate) mod fuzz;
+pub(crate) mod miri;
+pub(crate) mod mutants;
+pub(crate) mod published;
+pub(crate) mod test;
+pub(crate) mod tool;

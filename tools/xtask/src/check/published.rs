@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask crate`: what a registry wants of the crate `vpl011`, and that
+//! the oldest compiler it promises to those who embed it does compile it.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::debian::host::RUST_TARGETS;
+use crate::engine::dirs::cargo;
+use crate::engine::step::{Key, Steps};
+
+/// The compiler that `Cargo.toml` promises.
+const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
+
+/// Check the crate vpl011 as others would have it: packed, and by its oldest compiler
+#[derive(clap::Args)]
+pub(crate) struct Options;
+
+pub(crate) fn run(steps: &Steps) -> Result<()> {
+    steps.always("crate packed", |cx| {
+        cx.run(
+            Command::new(cargo())
+                .args(["publish", "--dry-run", "--allow-dirty"])
+                .args(["--package", "vpl011"])
+                .current_dir(&cx.dirs.root),
+        )?;
+        Ok(("a registry would take it".into(), ()))
+    })?;
+    let toolchain = format!("rust {OLDEST}");
+    steps.run(&toolchain, Key::default(), &[], |cx| {
+        cx.run(
+            Command::new("rustup")
+                .args(["toolchain", "install", OLDEST, "--profile", "minimal"])
+                .args(["--target", RUST_TARGETS[0]]),
+        )
+        .with_context(|| format!("rustup has to fetch {OLDEST}"))?;
+        Ok("installed".into())
+    })?;
+    steps.always("crate by it", |cx| {
+        let check = |what: &[&str]| {
+            cx.run(
+                Command::new("rustup")
+                    .args(["run", OLDEST, "cargo", "check", "--package", "vpl011"])
+                    .args(what)
+                    .env_remove("RUSTUP_TOOLCHAIN")
+                    .env_remove("CARGO")
+                    .env("CARGO_TARGET_DIR", cx.dirs.target.join("oldest"))
+                    .current_dir(&cx.dirs.root),
+            )
+        };
+        check(&["--lib", "--example", "toy_vmm"])?;
+        check(&["--target", RUST_TARGETS[0]])?;
+        Ok((format!("compiles, with {OLDEST}"), ()))
+    })
+}

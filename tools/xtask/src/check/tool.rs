@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+//! Programs of crates.io that checks and pages are made with.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::engine::dirs::cargo;
+use crate::engine::step::{Key, Steps};
+
+/// Builds a program of crates.io, of that version and with those options of
+/// cargo's, under `target/tools`.
+pub(crate) fn install(
+    steps: &Steps,
+    name: &str,
+    version: &str,
+    options: &[&str],
+) -> Result<PathBuf> {
+    let root = steps.dirs.target.join("tools");
+    let program = root.join("bin").join(name);
+    let key = Key::default().text(version).text(options.join(" "));
+    steps.run(name, key, &[&program], |cx| {
+        cx.run(
+            Command::new(cargo())
+                .args(["install", "--locked", "--root"])
+                .arg(&root)
+                .arg(format!("{name}@{version}"))
+                .args(options)
+                .env("CARGO_TARGET_DIR", root.join("build"))
+                .current_dir(&steps.dirs.target),
+        )?;
+        Ok(format!("{version} installed"))
+    })?;
+    Ok(program)
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+//! What comes from Debian.
+
+pub(crate) mod apt;
+pub(crate) mod host;
+pub(crate) mod packages;
+pub(crate) mod programs;

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+//! What every command is made of: folders, steps with keys and logs, programs
+//! that are started, and the lines that people see.
+
+pub(crate) mod dirs;
+pub(crate) mod process;
+pub(crate) mod progress;
+pub(crate) mod step;

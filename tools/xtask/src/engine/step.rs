@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+//! The step engine.
+//!
+//! A step has a name, a key (a digest of everything its result depends on),
+//! outputs and work. Its stamp under `target/stamp/` holds the key it was last
+//! done for: with the same key and all outputs present the work is skipped.
+//! A step's key goes into the keys of the steps that build on it. Each step
+//! prints one line, and its commands' output goes to `target/log/STEP.log`.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use sha2::{Digest, Sha256};
+
+use crate::engine::dirs::Dirs;
+use crate::engine::process::Running;
+use crate::engine::progress::{self, Progress};
+
+/// Lines of a log that are shown when a step fails.
+const TAIL: usize = 25;
+
+/// More than `TAIL` lines take.
+const TAIL_BYTES: usize = 16 << 10;
+
+/// What a result depends on.
+#[derive(Clone, Default)]
+pub(crate) struct Key(Sha256);
+
+impl Key {
+    /// Adds a text, such as a version or another step's key.
+    pub(crate) fn text(mut self, text: impl AsRef<[u8]>) -> Self {
+        let text = text.as_ref();
+        // The length keeps two parts from reading as one.
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text);
+        self
+    }
+
+    /// Adds a file's contents.
+    pub(crate) fn file(self, path: &Path) -> Result<Self> {
+        let contents = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(self.text(contents))
+    }
+
+    /// The digest, in hexadecimal.
+    pub(crate) fn finish(self) -> String {
+        self.0
+            .finalize()
+            .iter()
+            .fold(String::new(), |mut hex, byte| {
+                write!(hex, "{byte:02x}").expect("a String takes any text");
+                hex
+            })
+    }
+}
+
+/// Runs steps.
+pub(crate) struct Steps {
+    pub(crate) dirs: Dirs,
+    /// Re-does steps whose key has not changed.
+    pub(crate) force: bool,
+}
+
+/// What a step's work is given.
+pub(crate) struct Cx<'a> {
+    pub(crate) dirs: &'a Dirs,
+    log: PathBuf,
+    progress: &'a Progress,
+}
+
+/// A file or folder that a step makes.
+pub(crate) type Outputs<'a> = &'a [&'a Path];
+
+impl Steps {
+    /// Does the step unless it was done for `key`. `work` returns what it did,
+    /// in a few words. Returns the key's digest.
+    pub(crate) fn run(
+        &self,
+        name: &str,
+        key: Key,
+        outputs: Outputs,
+        work: impl FnOnce(&Cx) -> Result<String>,
+    ) -> Result<String> {
+        let key = key.text(name).finish();
+        let stamp = self.stamp(name);
+        let done = fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == key);
+        if done && !self.force && outputs.iter().all(|output| output.exists()) {
+            progress::unchanged(name);
+            return Ok(key);
+        }
+        // A step that is cut short must not be taken for done.
+        remove_if_there(&stamp)?;
+        self.perform(name, work)?;
+        for output in outputs {
+            if !output.exists() {
+                bail!("step `{name}` ended without making {}", output.display());
+            }
+        }
+        write(&stamp, &key)?;
+        Ok(key)
+    }
+
+    /// Does the step every time: its work knows by itself what changed.
+    pub(crate) fn always<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Cx) -> Result<(String, T)>,
+    ) -> Result<T> {
+        let mut result = None;
+        self.perform(name, |cx| {
+            let (said, value) = work(cx)?;
+            result = Some(value);
+            Ok(said)
+        })?;
+        result.ok_or_else(|| anyhow!("step `{name}` has no result"))
+    }
+
+    /// Does something that is no step: without a line of its own.
+    pub(crate) fn quietly<T>(&self, name: &str, work: impl FnOnce(&Cx) -> Result<T>) -> Result<T> {
+        let log = self.dirs.log(&file_name(name));
+        write(&log, "")?;
+        work(&Cx {
+            dirs: &self.dirs,
+            log,
+            progress: &Progress::start(name),
+        })
+    }
+
+    fn stamp(&self, name: &str) -> PathBuf {
+        self.dirs.target.join("stamp").join(file_name(name))
+    }
+
+    fn perform(&self, name: &str, work: impl FnOnce(&Cx) -> Result<String>) -> Result<()> {
+        let log = self.dirs.log(&file_name(name));
+        write(&log, "")?;
+        let progress = Progress::start(name);
+        let said = work(&Cx {
+            dirs: &self.dirs,
+            log,
+            progress: &progress,
+        });
+        progress.finish(said.as_deref().unwrap_or("FAILED"));
+        said.map(drop)
+    }
+}
+
+impl Cx<'_> {
+    /// Runs `command` with its output in the step's log; the log's tail is
+    /// part of the error when it fails.
+    pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
+        let mut log = File::options().append(true).open(&self.log)?;
+        writeln!(log, "$ {command:?}")?;
+        let mut running = Running::start(
+            command
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log.try_clone()?),
+        )?;
+        let mut said = Instant::now();
+        let status = loop {
+            if let Some(status) = running.poll()? {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+            if said.elapsed() > Duration::from_millis(250) {
+                said = Instant::now();
+                self.progress.at(&last_line(&self.log));
+            }
+        };
+        if !status.success() {
+            bail!(
+                "`{}` failed ({status}); the end of {}:\n{}",
+                command.get_program().display(),
+                self.log.display(),
+                tail(&self.log)
+            );
+        }
+        Ok(())
+    }
+
+    /// Runs `command` and returns its standard output.
+    pub(crate) fn output(&self, command: &mut Command) -> Result<String> {
+        let log = File::options().append(true).open(&self.log)?;
+        let output = command
+            .stdin(Stdio::null())
+            .stderr(log)
+            .output()
+            .with_context(|| format!("running {}", command.get_program().display()))?;
+        if !output.status.success() {
+            bail!(
+                "`{}` failed ({}):\n{}",
+                command.get_program().display(),
+                output.status,
+                tail(&self.log)
+            );
+        }
+        String::from_utf8(output.stdout).context("output that is not text")
+    }
+
+    /// The step's log.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+fn file_name(name: &str) -> String {
+    name.replace([' ', '/', ':'], "-")
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file and the folders above it.
+pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, contents).with_context(|| format!("writing {}", path.display()))
+}
+
+/// The last lines of a log.
+pub(crate) fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(TAIL_BYTES)..]);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}
+
+/// The end of the last line: where compilers name the file.
+fn last_line(log: &Path) -> String {
+    const SHOWN: usize = 48;
+    let tail = tail(log);
+    let line = tail.lines().last().unwrap_or_default().trim();
+    match line.char_indices().rev().nth(SHOWN) {
+        Some((at, _)) => format!("…{}", &line[at..]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn steps(dir: &Path) -> Steps {
+        let dirs = Dirs {
+            root: dir.to_owned(),
+            target: dir.join("target"),
+        };
+        Steps { dirs, force: false }
+    }
+
+    /// Does a step that makes `output`. Whether it had to work.
+    fn make(steps: &Steps, key: &str, output: &Path) -> bool {
+        let worked = Cell::new(false);
+        let work = |_: &Cx| {
+            worked.set(true);
+            write(output, "made")?;
+            Ok("made".to_owned())
+        };
+        steps
+            .run("s", Key::default().text(key), &[output], work)
+            .unwrap();
+        worked.get()
+    }
+
+    #[test]
+    fn a_step_is_done_again_only_when_something_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path().join("o");
+        let mut steps = steps(dir.path());
+        assert!(make(&steps, "1", &output));
+        assert!(!make(&steps, "1", &output));
+        assert!(make(&steps, "2", &output));
+        fs::remove_file(&output).unwrap();
+        assert!(make(&steps, "2", &output));
+        assert!(!make(&steps, "2", &output));
+        steps.force = true;
+        assert!(make(&steps, "2", &output));
+    }
+
+    #[test]
+    fn a_step_that_failed_is_not_taken_for_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path().join("o");
+        let steps = steps(dir.path());
+        assert!(make(&steps, "1", &output));
+        let failed = steps.run("s", Key::default().text("2"), &[&output], |_| bail!("no"));
+        assert!(failed.is_err());
+        assert!(
+            make(&steps, "1", &output),
+            "a result half overwritten passes for the old one"
+        );
+    }
+
+    #[test]
+    fn a_step_must_make_what_it_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("o");
+        let ran = steps(dir.path()).run("s", Key::default(), &[&missing], |_| Ok("done".into()));
+        assert!(ran.unwrap_err().to_string().contains("without making"));
+    }
+
+    #[test]
+    fn a_failed_command_shows_the_end_of_its_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let steps = steps(dir.path());
+        let script = "for i in $(seq 1000); do echo line $i; done; exit 3";
+        let error = steps
+            .run("s", Key::default(), &[], |cx| {
+                cx.run(Command::new("sh").args(["-c", script]))?;
+                Ok(String::new())
+            })
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 1000") && !error.contains("line 900\n"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn parts_of_a_key_do_not_run_together() {
+        let key = |parts: &[&str]| parts.iter().fold(Key::default(), Key::text).finish();
+        assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        assert_eq!(key(&["ab", "c"]), key(&["ab", "c"]));
+    }
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask package`: the Debian package of the daemon and its client,
+//! for arm64. The same sources give the same package, byte by byte; dom0's
+//! image is made from it.
+
+mod check;
+pub(crate) mod programs;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::debian::host;
+use crate::debian::packages::Packages;
+use crate::engine::dirs::{Dirs, cargo};
+use crate::engine::step::{Cx, Key, Steps};
+
+/// Make the Debian package of vconsoled and vconsole
+#[derive(clap::Args)]
+pub(crate) struct Options;
+
+/// What is in it.
+const PROGRAMS: [&str; 2] = ["vconsoled", "vconsole"];
+
+/// Files that are installed as they are: where from, where to, and how.
+const FILES: [(&str, &str, u32); 5] = [
+    (
+        "debian/lintian-overrides",
+        "usr/share/lintian/overrides/vconsoled",
+        0o644,
+    ),
+    ("vconsoled.toml", "etc/vconsoled.toml", 0o644),
+    (
+        "vconsoled.service",
+        "lib/systemd/system/vconsoled.service",
+        0o644,
+    ),
+    (
+        "vconsoled.sysusers",
+        "usr/lib/sysusers.d/vconsoled.conf",
+        0o644,
+    ),
+    ("xenconsoled", "usr/lib/xen-4.17/bin/xenconsoled", 0o755),
+];
+
+/// Scripts that dpkg runs.
+const SCRIPTS: [&str; 4] = ["preinst", "postinst", "prerm", "postrm"];
+
+/// What `cargo xtask package` and the image need to know of a package.
+pub(crate) struct Package {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// What it unpacks to.
+    pub(crate) root: PathBuf,
+    /// A digest of what it was made from.
+    pub(crate) key: String,
+}
+
+/// Makes the package, looks at it, and says where it is.
+pub(crate) fn run(steps: &Steps) -> Result<()> {
+    host::prepare(steps, &Packages::read())?;
+    let package = make(steps)?;
+    check::check(steps, &package)?;
+    println!("{}", package.file.display());
+    Ok(())
+}
+
+/// Makes the package, unless it is there.
+pub(crate) fn make(steps: &Steps) -> Result<Package> {
+    let programs = programs::build(steps, &PROGRAMS)?;
+    let sources = sources(&steps.dirs);
+    let version = env!("CARGO_PKG_VERSION");
+    let file = steps.dirs.target.join("package");
+    let file = file.join(format!("vconsoled_{version}_arm64.deb"));
+    let root = steps.dirs.target.join("package/root");
+    let mut key = Key::default()
+        .text(programs)
+        .text(version)
+        // Where things go stands here.
+        .text(include_str!("mod.rs"));
+    let mut inputs = Vec::new();
+    list(&sources, &mut inputs)?;
+    for program in PROGRAMS {
+        inputs.push(example(&steps.dirs, program));
+    }
+    for input in &inputs {
+        key = key.file(input)?;
+    }
+    let key = steps.run("package", key, &[&file, &root], |cx| {
+        let staged = staged(cx.dirs);
+        clear(&staged)?;
+        stage(cx, &staged)?;
+        control(cx, &staged, version)?;
+        open_folders(&staged)?;
+        pack(cx, &staged, &file)?;
+        clear(&root)?;
+        cx.run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&root))?;
+        let size = fs::metadata(&file)?.len();
+        Ok(format!("made, {} KiB", size >> 10))
+    })?;
+    Ok(Package { file, root, key })
+}
+
+fn sources(dirs: &Dirs) -> PathBuf {
+    dirs.root.join("tools/vconsoled/packaging")
+}
+
+/// Where it is put together.
+fn staged(dirs: &Dirs) -> PathBuf {
+    dirs.target.join("package/staged")
+}
+
+/// What writes a program's manual page.
+fn example(dirs: &Dirs, program: &str) -> PathBuf {
+    dirs.root
+        .join(format!("tools/{program}/examples/manual.rs"))
+}
+
+fn pack(cx: &Cx, staged: &Path, file: &Path) -> Result<()> {
+    let mut pack = Command::new("dpkg-deb");
+    pack.args(["--root-owner-group", "-Zxz", "--build"]);
+    // Every file is as old as the changelog's last entry.
+    pack.env("SOURCE_DATE_EPOCH", epoch(cx)?);
+    cx.run(pack.arg(staged).arg(file))
+}
+
+/// Puts everything where it is to be.
+fn stage(cx: &Cx, root: &Path) -> Result<()> {
+    for (program, folder) in PROGRAMS.iter().zip(["usr/sbin", "usr/bin"]) {
+        let to = root.join(folder).join(program);
+        place(&programs::path(cx.dirs, program), &to, 0o755)?;
+    }
+    let sources = sources(cx.dirs);
+    for (from, to, mode) in FILES {
+        place(&sources.join(from), &root.join(to), mode)?;
+    }
+    // Where Debian's xl looks for the client; the stock one is diverted.
+    let client = root.join("usr/lib/xen-4.17/bin/xenconsole");
+    symlink("../../../bin/vconsole", client)?;
+    manual(cx, root)?;
+    let docs = root.join("usr/share/doc/vconsoled");
+    place(
+        &sources.join("debian/changelog"),
+        &docs.join("changelog"),
+        0o644,
+    )?;
+    compress(cx, &docs.join("changelog"))?;
+    let licence = fs::read_to_string(cx.dirs.root.join("LICENSES/MIT.txt"))?;
+    let copyright = fs::read_to_string(sources.join("debian/copyright"))?;
+    let copyright = copyright.replace("@MIT@", &indented(&licence));
+    put(&docs.join("copyright"), &copyright, 0o644)
+}
+
+/// A text as a field of a Debian control file goes on.
+fn indented(text: &str) -> String {
+    let line = |line: &str| match line.trim_end() {
+        "" => " .".to_owned(),
+        line => format!(" {line}"),
+    };
+    text.trim_end()
+        .lines()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Manual pages and completions, from the definitions of the command lines.
+fn manual(cx: &Cx, root: &Path) -> Result<()> {
+    let made = cx.dirs.target.join("package/manual");
+    clear(&made)?;
+    for program in PROGRAMS {
+        let mut run = Command::new(cargo());
+        run.args(["run", "--package", program, "--example", "manual", "--"]);
+        cx.run(run.arg(&made).current_dir(&cx.dirs.root))?;
+    }
+    let mut files = Vec::new();
+    list(&made, &mut files)?;
+    let share = root.join("usr/share");
+    for file in files {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let name = name.context("a page without a name")?;
+        let to = match name.rsplit_once('.') {
+            Some((_, section @ ("1" | "8"))) => format!("man/man{section}/{name}"),
+            Some((program, "bash")) => format!("bash-completion/completions/{program}"),
+            Some((_, "fish")) => format!("fish/vendor_completions.d/{name}"),
+            _ => format!("zsh/vendor-completions/{name}"),
+        };
+        place(&file, &share.join(&to), 0o644)?;
+        if to.starts_with("man/") {
+            compress(cx, &share.join(&to))?;
+        }
+    }
+    Ok(())
+}
+
+/// What dpkg is told of it.
+fn control(cx: &Cx, root: &Path, version: &str) -> Result<()> {
+    let sources = sources(cx.dirs).join("debian");
+    let folder = root.join("DEBIAN");
+    let mut files = Vec::new();
+    list(root, &mut files)?;
+    let mut bytes = 0;
+    let mut sums = String::new();
+    for file in &files {
+        let name = file.strip_prefix(root)?;
+        let metadata = fs::symlink_metadata(file)?;
+        bytes += metadata.len();
+        if metadata.is_file() && !name.starts_with("etc") {
+            let sum = cx.output(Command::new("md5sum").arg(name).current_dir(root))?;
+            sums.push_str(&sum);
+        }
+    }
+    let text = fs::read_to_string(sources.join("control"))?
+        .replace("@VERSION@", version)
+        .replace("@SIZE@", &bytes.div_ceil(1024).to_string());
+    put(&folder.join("control"), &text, 0o644)?;
+    put(&folder.join("conffiles"), "/etc/vconsoled.toml\n", 0o644)?;
+    put(&folder.join("md5sums"), &sums, 0o644)?;
+    for script in SCRIPTS {
+        place(&sources.join(script), &folder.join(script), 0o755)?;
+    }
+    Ok(())
+}
+
+fn epoch(cx: &Cx) -> Result<String> {
+    let sources = sources(cx.dirs);
+    let mut parse = Command::new("dpkg-parsechangelog");
+    parse.args(["-S", "Timestamp", "-l"]);
+    let epoch = cx.output(parse.arg(sources.join("debian/changelog")))?;
+    Ok(epoch.trim().to_owned())
+}
+
+/// As Debian wants pages and changelogs: gzipped, without a name or a time.
+fn compress(cx: &Cx, file: &Path) -> Result<()> {
+    cx.run(Command::new("gzip").args(["-9", "-n"]).arg(file))
+}
+
+/// An empty folder.
+fn clear(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    Ok(())
+}
+
+fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    let contents = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+    put(to, contents, mode)
+}
+
+fn put(to: &Path, contents: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+    crate::engine::step::write(to, contents)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+/// Lets everybody into the folders, whatever the umask of who builds.
+fn open_folders(folder: &Path) -> Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// All files below a folder, in the order of their names.
+pub(crate) fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let mut entries = fs::read_dir(folder)
+        .with_context(|| format!("reading {}", folder.display()))?
+        .collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), files)?;
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_licence_becomes_a_field() {
+        assert_eq!(indented("One\n\n two\n"), " One\n .\n  two");
+    }
+
+    #[test]
+    fn files_are_listed_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b", "a/z", "a/b", "c"] {
+            put(&dir.path().join(name), "", 0o644).unwrap();
+        }
+        let mut files = Vec::new();
+        list(dir.path(), &mut files).unwrap();
+        let names: Vec<_> = files
+            .iter()
+            .map(|file| file.strip_prefix(dir.path()).unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, ["a/b", "a/z", "b", "c"]);
+    }
+
+    #[test]
+    fn what_is_packed_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let dirs = Dirs {
+            target: root.join("target"),
+            root,
+        };
+        let sources = sources(&dirs);
+        let scripts = SCRIPTS.map(|script| format!("debian/{script}"));
+        let files = FILES.map(|(from, ..)| from.to_owned());
+        for name in files.iter().chain(&scripts) {
+            let text = fs::read_to_string(sources.join(name)).unwrap();
+            assert!(text.contains("SPDX-License-Identifier: MIT"), "{name}");
+        }
+        let version = format!("vconsoled ({})", env!("CARGO_PKG_VERSION"));
+        let changelog = fs::read_to_string(sources.join("debian/changelog")).unwrap();
+        assert!(
+            changelog.starts_with(&version),
+            "the changelog is of another version"
+        );
+    }
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+//! The emulated machine: QEMU with Xen, dom0 and two lines to the outside.
+//!
+//! The console (Xen's and dom0's) is QEMU's standard input and output. The
+//! test agent's events have a virtio port of their own, so that no console
+//! output can break into them; QEMU writes that port to its standard error,
+//! where its own complaints come too.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use e2e::report::Event;
+
+use crate::engine::process::{Running, stop_if_interrupted};
+use crate::image::Dom0;
+use crate::rig::domu::DomU;
+
+/// Where QEMU puts dom0's kernel and initramfs in the machine's memory.
+const KERNEL_AT: u64 = 0x5000_0000;
+const INITRD_AT: u64 = 0x5800_0000;
+
+/// Memory of the machine and of dom0, in MiB.
+const MEMORY: u32 = 3072;
+const DOM0_MEMORY: u32 = 1024;
+
+/// What to boot, and on what.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    /// Xen's image.
+    pub(crate) hypervisor: PathBuf,
+    /// Version of the interrupt controller, 2 or 3.
+    pub(crate) gic: u8,
+    /// CPUs.
+    pub(crate) cpus: u8,
+    /// Whether its clock counts instructions, one a nanosecond, so that what
+    /// it measures does not depend on the host. It then has one CPU.
+    pub(crate) counted: bool,
+    /// dom0's task: words for its kernel's command line, read by its init.
+    pub(crate) task: String,
+    /// A guest that Xen itself starts, beside dom0.
+    pub(crate) guest: Option<DomU>,
+}
+
+impl Spec {
+    /// QEMU's command line, with a device tree in which everything stands.
+    fn command(&self, dom0: &Dom0, log: &Path) -> Result<Command> {
+        let Some(guest) = &self.guest else {
+            return Ok(self.command_on("", dom0));
+        };
+        let dtb = log.with_extension("dtb");
+        let dump = format!(",dumpdtb={}", value(&dtb));
+        guest.make_tree(&mut self.command_on(&dump, dom0), &dtb)?;
+        let mut command = self.command_on("", dom0);
+        command.arg("-dtb").arg(&dtb).args(guest.loaders());
+        Ok(command)
+    }
+
+    /// QEMU's command line, with further options of the machine.
+    fn command_on(&self, options: &str, dom0: &Dom0) -> Command {
+        // Should we be killed, the kernel ends QEMU.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "qemu-system-aarch64"]);
+        command.arg("-machine").arg(format!(
+            "virt,virtualization=on,gic-version={}{options}",
+            self.gic
+        ));
+        command.args(["-cpu", "cortex-a57", "-smp", &self.cpus.to_string()]);
+        if self.counted {
+            command.args(["-icount", "shift=0,sleep=off"]);
+            // What else would differ from one run to the next.
+            command.args(["-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]);
+        }
+        command.args(["-m", &MEMORY.to_string()]);
+        command.args([
+            "-display",
+            "none",
+            "-nic",
+            "none",
+            "-no-reboot",
+            "-monitor",
+            "none",
+        ]);
+        command.args(["-serial", "stdio"]);
+        command.args(["-chardev", "file,id=events,path=/dev/stderr"]);
+        command.args(["-device", "virtio-serial-device"]);
+        command.args(["-device", "virtserialport,nr=1,chardev=events,name=events"]);
+        command
+            .arg("-kernel")
+            .arg(&self.hypervisor)
+            .arg("-append")
+            .arg(format!(
+                "dom0_mem={DOM0_MEMORY}M console=dtuart dtuart=/pl011@9000000 \
+             loglvl=info guest_loglvl=all bootscrub=0"
+            ));
+        command.arg("-device").arg(loader(
+            "kernel",
+            KERNEL_AT,
+            &dom0.kernel,
+            Some(&self.bootargs()),
+        ));
+        command
+            .arg("-device")
+            .arg(loader("initrd", INITRD_AT, &dom0.initrd, None));
+        command
+    }
+
+    fn bootargs(&self) -> String {
+        format!("console=hvc0 rdinit=/init quiet {}", self.task)
+    }
+}
+
+/// A path as the value of an option: QEMU reads a doubled comma as one that is
+/// part of the value.
+pub(crate) fn value(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+fn loader(what: &str, at: u64, file: &Path, bootargs: Option<&str>) -> OsString {
+    let mut option = OsString::from(format!("guest-loader,addr={at:#x},{what}="));
+    option.push(value(file));
+    if let Some(bootargs) = bootargs {
+        option.push(format!(",bootargs={}", bootargs.replace(',', ",,")));
+    }
+    option
+}
+
+/// What comes out of the machine.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Bytes of the console.
+    Console(Vec<u8>),
+    /// Something the agent says.
+    Event(Event),
+    /// Something that QEMU complains of.
+    Complaint(String),
+}
+
+/// A running machine. It ends when dropped.
+pub(crate) struct Machine {
+    #[expect(dead_code, reason = "dropping it ends QEMU")]
+    running: Running,
+    output: Receiver<Output>,
+    /// The console's input.
+    input: Option<std::process::ChildStdin>,
+}
+
+impl Machine {
+    /// Switches it on. Everything from its console also goes to `log`.
+    pub(crate) fn start(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
+        Self::run(spec.command(dom0, log)?, log)
+    }
+
+    /// The same, but that it waits for a debugger at `socket` before its first
+    /// instruction, and stops whenever that says so.
+    pub(crate) fn start_debugged(
+        spec: &Spec,
+        dom0: &Dom0,
+        log: &Path,
+        socket: &Path,
+    ) -> Result<Self> {
+        // Of a machine that is gone.
+        let _ = fs::remove_file(socket);
+        let mut command = spec.command(dom0, log)?;
+        command.arg("-chardev").arg(format!(
+            "socket,id=gdb,path={},server=on,wait=on",
+            value(socket)
+        ));
+        command.args(["-gdb", "chardev:gdb"]);
+        Self::run(command, log)
+    }
+
+    fn run(mut command: Command, log: &Path) -> Result<Self> {
+        let log = File::create(log).with_context(|| format!("writing {}", log.display()))?;
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut running = Running::start(&mut command)?;
+        let child = running.pipes();
+        let input = child.stdin.take();
+        let console = child.stdout.take().context("QEMU has no output")?;
+        let events = child.stderr.take().context("QEMU has no output")?;
+        let (sender, output) = mpsc::channel();
+        let to = sender.clone();
+        thread::spawn(move || read_console(console, log, &to));
+        thread::spawn(move || read_events(events, &sender));
+        Ok(Self {
+            running,
+            output,
+            input,
+        })
+    }
+
+    /// The console's input.
+    pub(crate) fn take_input(&mut self) -> Option<std::process::ChildStdin> {
+        self.input.take()
+    }
+
+    /// The next output, `None` once the machine is off. None until `deadline`
+    /// is an error.
+    pub(crate) fn next(&mut self, deadline: Instant) -> Result<Option<Output>> {
+        match self
+            .output
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            Ok(output) => Ok(Some(output)),
+            Err(RecvTimeoutError::Disconnected) => {
+                stop_if_interrupted();
+                Ok(None)
+            }
+            Err(RecvTimeoutError::Timeout) => bail!("the machine did not answer in time"),
+        }
+    }
+}
+
+/// Copies the console to the log and to `to`. Both readers end with QEMU.
+fn read_console(mut console: impl Read, mut log: File, to: &Sender<Output>) {
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = console.read(&mut buffer) {
+        let bytes = &buffer[..length];
+        if log.write_all(bytes).is_err() || to.send(Output::Console(bytes.to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_events(events: impl Read, to: &Sender<Output>) {
+    for line in BufReader::new(events).lines().map_while(Result::ok) {
+        let output = match Event::from_line(&line) {
+            Some(event) => Output::Event(event),
+            None => Output::Complaint(line),
+        };
+        if to.send(output).is_err() {
+            return;
+        }
+    }
+}

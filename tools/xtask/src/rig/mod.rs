@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT
+//! The emulated machine.
+
+pub(crate) mod domu;
+pub(crate) mod machine;

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask boot`: the machine with a person at its console. It is also
+//! what `demo --interactive` runs.
+
+use std::io::{IsTerminal, Read, Write};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::process::{Signal, getpid, kill_process};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::debian::host;
+use crate::debian::packages::Packages;
+use crate::engine::step::Steps;
+use crate::image::Dom0;
+use crate::rig::machine::{Machine, Output, Spec};
+use crate::xen::{self, Flavour, Version, Which};
+
+/// A person may be silent for as long as they like.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// Boot to a shell in dom0 (its end switches the machine off)
+#[derive(clap::Args)]
+pub(crate) struct Boot {
+    /// Run these scenarios in dom0 instead of a shell
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    e2e: Vec<String>,
+    /// Xen, toolstack and console daemon as Debian has them
+    #[arg(long)]
+    stock: bool,
+    /// The version of Xen
+    #[arg(long, value_name = "VERSION", default_value = "4.17")]
+    xen: Version,
+    /// Version of the interrupt controller
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=3))]
+    gic: u8,
+    /// CPUs of the machine
+    #[arg(long, default_value_t = 2)]
+    cpus: u8,
+}
+
+impl Boot {
+    /// Builds everything and hands the terminal over.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
+        let packages = Packages::read();
+        let flavour = if self.stock {
+            Flavour::Stock
+        } else {
+            Flavour::Ours
+        };
+        host::prepare(steps, &packages)?;
+        let version = self.xen;
+        let built = xen::build(steps, &packages, Which { version, flavour })?;
+        let dom0 = Dom0::make(steps, &packages, &built)?;
+        let task = match self.e2e.as_slice() {
+            [] => String::new(),
+            names => format!("e2e={}", names.join(",")),
+        };
+        let spec = Spec {
+            hypervisor: built.hypervisor,
+            gic: self.gic,
+            cpus: self.cpus,
+            counted: false,
+            task,
+            guest: None,
+        };
+        hand_over(Machine::start(&spec, &dom0, &steps.dirs.log("boot"))?)
+    }
+}
+
+/// Connects our terminal to the machine's console until the machine is off.
+pub(crate) fn hand_over(mut machine: Machine) -> Result<()> {
+    if let Some(input) = machine.take_input() {
+        raw()?;
+        let terminal = std::io::stdin().is_terminal();
+        thread::spawn(move || {
+            type_into(input);
+            if terminal {
+                // The terminal is gone, and with it the person.
+                let _ = kill_process(getpid(), Signal::HUP);
+            }
+        });
+    }
+    let shown = show(&mut machine);
+    restore();
+    shown
+}
+
+/// Passes what is typed on, until there is no more or nobody who takes it.
+fn type_into(mut input: impl Write) {
+    let mut buffer = [0; 64];
+    while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
+        if input.write_all(&buffer[..length]).is_err() {
+            // The machine is off, and the other thread sees it.
+            loop {
+                thread::park();
+            }
+        }
+        // The emulated UART takes what comes while it has room.
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn show(machine: &mut Machine) -> Result<()> {
+    while let Some(output) = machine.next(Instant::now() + PATIENCE)? {
+        match output {
+            Output::Console(bytes) => {
+                let mut out = std::io::stdout().lock();
+                out.write_all(&bytes)?;
+                out.flush()?;
+            }
+            Output::Event(event) => print!("{}\r\n", event.to_line()),
+            Output::Complaint(line) => print!("qemu: {line}\r\n"),
+        }
+    }
+    Ok(())
+}
+
+/// The terminal as it was before we changed it.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Passes every key on, Ctrl-C too: it is the machine's.
+fn raw() -> Result<()> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        let mut settings = tcgetattr(&stdin)?;
+        *BEFORE
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(settings.clone());
+        settings.make_raw();
+        tcsetattr(&stdin, OptionalActions::Now, &settings)?;
+    }
+    Ok(())
+}
+
+/// Puts the terminal back as it was.
+pub(crate) fn restore() {
+    let before = BEFORE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .take();
+    if let Some(settings) = before {
+        // There is nobody left to tell if it fails.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &settings);
+    }
+}

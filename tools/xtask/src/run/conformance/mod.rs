@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask conformance`: one suite on four PL011s.
+
+mod model;
+mod qemu;
+mod results;
+mod xen;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+use crate::docs::features;
+use crate::engine::step::{Steps, write};
+use crate::image::{CONFORMANCE, Firmware};
+use crate::run::e2e::Bench;
+use e2e::suite::{Ending, Results};
+
+/// Run the conformance suite: one table, a column for each PL011
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only on this one; may be repeated
+    #[arg(long = "target", value_enum)]
+    targets: Vec<Target>,
+    /// Write every result, with the reason of each failure, to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write the table to docs/conformance.md, and README's; runs on all
+    #[arg(long, conflicts_with = "targets")]
+    docs: bool,
+}
+
+/// What stands above the table in the documentation.
+const PREFACE: &str = include_str!("preface.md");
+
+/// A PL011 that the suite runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Target {
+    /// Our device in this process
+    Model,
+    /// QEMU's own, under firmware
+    Qemu,
+    /// The one of Xen as it comes, in a guest
+    XenStock,
+    /// Ours, in a guest of Xen
+    Xen,
+}
+
+impl Target {
+    /// Every one, in the order of the table.
+    pub(crate) const ALL: [Self; 4] = [Self::Model, Self::Qemu, Self::XenStock, Self::Xen];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Qemu => "qemu",
+            Self::XenStock => "xen-stock",
+            Self::Xen => "xen",
+        }
+    }
+
+    /// Whether a case that fails here is our fault.
+    fn is_ours(self) -> bool {
+        match self {
+            Self::Model | Self::Xen => true,
+            Self::Qemu | Self::XenStock => false,
+        }
+    }
+
+    fn run(self, steps: &Steps) -> Result<Results> {
+        match self {
+            Self::Model => steps.always("conformance model", |_| {
+                let results = model::run();
+                Ok((results::summary(&results), results))
+            }),
+            Self::Qemu => {
+                let firmware = Firmware::build(steps)?;
+                steps.always("conformance qemu", |_| {
+                    let results = qemu::run(&firmware.image(CONFORMANCE))?;
+                    Ok((results::summary(&results), results))
+                })
+            }
+            Self::XenStock => xen::run(&Bench::prepare(steps)?, "conformance-stock"),
+            Self::Xen => xen::run(&Bench::prepare(steps)?, "conformance"),
+        }
+    }
+}
+
+impl Options {
+    /// Runs the suite and shows the table. Whether ours passed every case.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
+        let chosen: Vec<Target> = Target::ALL
+            .into_iter()
+            .filter(|target| self.targets.is_empty() || self.targets.contains(target))
+            .collect();
+        let results = run(steps, &chosen)?;
+        print!(
+            "{}{}",
+            results::table(&results),
+            results::findings(&results)
+        );
+        if let Some(path) = &self.json {
+            write(path, results::json(&results)? + "\n")?;
+        }
+        if self.docs {
+            let path = steps.dirs.root.join("docs/conformance.md");
+            let summary = results::summaries(&results);
+            let table = results::table(&results);
+            write(&path, format!("{PREFACE}\n{summary}\n{table}"))?;
+            features::make(&steps.dirs.root)?;
+        }
+        for (target, results) in &results {
+            println!("{:<10} {}", target.name(), results::summary(results));
+        }
+        Ok(results
+            .iter()
+            .filter(|(target, _)| target.is_ours())
+            .all(|(_, results)| !results.iter().any(Ending::is_fault)))
+    }
+}
+
+/// Runs the suite where no machine with Xen is needed: in how many places, and
+/// whether all is as it must be. In Xen it is a scenario.
+pub(crate) fn quick(steps: &Steps) -> Vec<Result<()>> {
+    [Target::Model, Target::Qemu]
+        .into_iter()
+        .map(|target| {
+            let results = target.run(steps)?;
+            let fault = |ending: &&Ending| {
+                if target.is_ours() {
+                    ending.is_fault()
+                } else {
+                    **ending == Ending::Missing
+                }
+            };
+            let faults = results.iter().filter(fault).count();
+            ensure!(
+                faults == 0,
+                "{faults} cases; `cargo xtask conformance --target {}` shows them",
+                target.name()
+            );
+            Ok(())
+        })
+        .collect()
+}
+
+/// Runs the suite on targets, a step each.
+fn run(steps: &Steps, targets: &[Target]) -> Result<Vec<(Target, Results)>> {
+    targets
+        .iter()
+        .map(|&target| {
+            let results = target.run(steps)?;
+            Ok((target, results))
+        })
+        .collect()
+}

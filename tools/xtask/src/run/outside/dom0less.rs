@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+//! A Linux guest that Xen starts itself: the backend in Xen (D12).
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Checks;
+use super::terminal::Terminal;
+use crate::run::e2e::Bench;
+
+/// From power-on to a shell, on a busy machine.
+const BOOT: Duration = Duration::from_secs(240);
+/// Something that only prints.
+const SHORT: Duration = Duration::from_secs(60);
+
+/// Moves the console's input on: from dom0 to the guest, to Xen, to dom0.
+const SWITCH: &str = "\x01\x01\x01";
+
+const TO_DOM0: &str = "*** Serial input to DOM0";
+const TO_GUEST: &str = "*** Serial input to DOM1";
+const TO_XEN: &str = "*** Serial input to Xen";
+
+/// What stands before a guest's line while the input is not the guest's.
+const PREFIX: &str = "DOM1: ";
+
+pub(super) fn play(bench: &Bench, checks: &mut Checks) -> Result<()> {
+    let bootargs = "console=ttyAMA0 rdinit=/init";
+    let machine = bench.start_dom0less(e2e::Machine::DEFAULT, bootargs, "machine-dom0less")?;
+    let mut terminal = Terminal::new(machine)?;
+
+    terminal.expect("is a PL011 rev3", BOOT)?;
+    terminal.expect("Run /init as init process", BOOT)?;
+    lines_are_prefixed(terminal.shown(), checks);
+
+    terminal.expect("dom0:/# ", BOOT)?;
+    terminal.send("echo dom0-$((6*7))\r")?;
+    terminal.expect("dom0-42", SHORT)?;
+    checks.check(
+        "the console's input is dom0's at first",
+        true,
+        "it answered",
+    );
+
+    terminal.send(SWITCH)?;
+    terminal.expect(TO_GUEST, SHORT)?;
+    terminal.send("\r")?;
+    terminal.expect("guest:/# ", BOOT)?;
+    terminal.send("echo guest-$((6*7))\r")?;
+    let before = terminal.expect("guest-42", SHORT)?;
+    checks.check(
+        "with the input, the guest's output is bare",
+        !before.contains("DOM1:"),
+        before.trim(),
+    );
+    output_is_complete(&mut terminal, checks)?;
+    the_driver_is_content(&mut terminal, checks)?;
+    a_guest_that_does_not_read(&mut terminal, checks)
+}
+
+/// The kernel's log, which comes while the input is dom0's.
+fn lines_are_prefixed(shown: &str, checks: &mut Checks) {
+    let lines: Vec<&str> = shown
+        .lines()
+        .filter_map(|line| line.split_once(PREFIX))
+        .map(|(_, line)| line)
+        .collect();
+    let first = lines.first().copied().unwrap_or_default();
+    checks.check(
+        "the first line of the guest's kernel",
+        first.contains("Booting Linux on physical CPU"),
+        first,
+    );
+    let whole = lines.iter().filter(|line| line.starts_with('[')).count();
+    checks.check(
+        "lines are whole, behind the guest's name",
+        whole > 100,
+        format!("{whole} of {} begin with a time", lines.len()),
+    );
+    let driver = lines.iter().find(|line| line.contains("ttyAMA0 at MMIO"));
+    checks.check(
+        "the guest's driver is the full one",
+        driver.is_some_and(|line| line.contains("0x22000000") && line.contains("is a PL011 rev3")),
+        driver.copied().unwrap_or("none"),
+    );
+}
+
+/// Much output, with the driver polling and waiting for interrupts.
+fn output_is_complete(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> {
+    terminal.send("seq -s , 1000 1999; echo end-$((6*7))\r")?;
+    let text = terminal.expect("end-42", SHORT)?;
+    let numbers: Vec<String> = (1000..2000).map(|number| number.to_string()).collect();
+    checks.check(
+        "5,000 characters of output arrive whole",
+        text.contains(&numbers.join(",")),
+        format!("{} characters", text.len()),
+    );
+    terminal.expect("guest:/# ", SHORT).map(drop)
+}
+
+/// What Linux reads of the flags, and what it counted.
+fn the_driver_is_content(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> {
+    terminal.send("grep ^0: /proc/tty/driver/ttyAMA\r")?;
+    terminal.expect("0: uart:", SHORT)?;
+    let line = terminal.expect("guest:/# ", SHORT)?;
+    checks.check(
+        "no errors, and modem lines as they should be",
+        line.starts_with("PL011 rev3")
+            && line.contains("CTS|")
+            && line.contains("DSR|CD")
+            && !["fe:", "pe:", "brk:", "oe:"]
+                .iter()
+                .any(|error| line.contains(error)),
+        line.trim(),
+    );
+    Ok(())
+}
+
+/// More is typed than device and driver hold: what has no place is lost, the
+/// console and everybody else go on, and so does the guest when it reads.
+fn a_guest_that_does_not_read(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> {
+    terminal.send(
+        "stty raw -echo; echo deaf-$((6*7)); sleep 9; timeout 1 cat >/tmp/typed; \
+         stty sane; echo heard-$((6*7))\r",
+    )?;
+    terminal.expect("deaf-42", SHORT)?;
+    terminal.send(&"x".repeat(6000))?;
+    terminal.send(SWITCH)?;
+    terminal.expect(TO_XEN, SHORT)?;
+    terminal.send("h")?;
+    terminal.expect("show this message", SHORT)?;
+    terminal.send(SWITCH)?;
+    terminal.expect(TO_DOM0, SHORT)?;
+    terminal.send("echo dom0-$((7*7))\r")?;
+    terminal.expect("dom0-49", SHORT)?;
+    checks.check(
+        "a guest that does not read blocks nobody",
+        true,
+        "Xen and dom0 answered",
+    );
+    terminal.expect("DOM1: heard-42", SHORT)?;
+    checks.check("and it reads on later", true, "it answered");
+    terminal.send(SWITCH)?;
+    terminal.expect(TO_GUEST, SHORT)?;
+    terminal.send("echo k\"\"ept-$(wc -c </tmp/typed)-\r")?;
+    terminal.expect("kept-", SHORT)?;
+    let count = terminal.expect("-", SHORT)?.parse().unwrap_or(0);
+    // At least the device's FIFO and what is typed ahead of it; beyond that it
+    // is a race between the typist and the guest's CPU.
+    checks.check(
+        "what had a place was kept",
+        (32 + 128..=6000).contains(&count),
+        format!("{count} of 6000 characters"),
+    );
+    Ok(())
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//! Scenarios played from outside the machine: a person at its serial console,
+//! which is Xen's. Nothing in dom0 could do that.
+
+mod dom0less;
+mod terminal;
+
+use std::time::Instant;
+
+use anyhow::Result;
+use e2e::report::{Check, Outcome};
+
+use crate::run::e2e::Bench;
+
+/// One scenario.
+pub(crate) struct Outside {
+    /// The name on the command line; unique among all scenarios.
+    pub(crate) name: &'static str,
+    /// What it shows, on one line.
+    pub(crate) about: &'static str,
+    play: fn(&Bench, &mut Checks) -> Result<()>,
+}
+
+/// In the order in which a whole run takes them.
+pub(crate) const ALL: &[Outside] = &[Outside {
+    name: "dom0less",
+    about: "a guest started by Xen has the full PL011 on Xen's console, and the console's input",
+    play: dom0less::play,
+}];
+
+/// What was looked at so far.
+#[derive(Default)]
+struct Checks(Vec<Check>);
+
+impl Checks {
+    /// States whether something held, and what was seen.
+    fn check(&mut self, id: &str, pass: bool, detail: impl Into<String>) {
+        self.0.push(Check {
+            id: id.to_owned(),
+            pass,
+            detail: detail.into(),
+        });
+    }
+}
+
+impl Outside {
+    /// Plays it, whatever comes of it.
+    pub(crate) fn run(&self, bench: &Bench) -> Outcome {
+        let start = Instant::now();
+        let mut checks = Checks::default();
+        if let Err(error) = (self.play)(bench, &mut checks) {
+            checks.check("runs to its end", false, format!("{error:#}"));
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        Outcome::new(self.name, seconds, checks.0, serde_json::Map::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_stands_twice() {
+        for (at, scenario) in ALL.iter().enumerate() {
+            assert!(e2e::scenario(scenario.name).is_none());
+            assert!(ALL[..at].iter().all(|other| other.name != scenario.name));
+        }
+    }
+}

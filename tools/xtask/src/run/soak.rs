@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask soak`: the scenarios about faults in their long form, over and
+//! over.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use e2e::report::Outcome;
+use serde_json::json;
+
+use crate::engine::step::{Steps, write};
+use crate::run::e2e::{Bench, Chosen};
+
+/// Break things in emulated Xen at length: kills, destruction, hostile peers
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Names; all that have a long form if none is given
+    #[arg(value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// No round is begun after so many minutes; there is always one
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    minutes: u64,
+    /// Write every check and figure to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl Options {
+    /// Runs rounds. Whether everything held.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
+        let chosen = Chosen::long(&self.scenarios)?;
+        let bench = Bench::prepare(steps)?.at_length();
+        let limit = Duration::from_secs(self.minutes * 60);
+        let started = Instant::now();
+        let mut rounds = Vec::new();
+        while rounds.is_empty() || started.elapsed() < limit {
+            println!("round {}", rounds.len() + 1);
+            let outcomes = bench.run(&chosen)?;
+            for outcome in &outcomes {
+                println!("    {}", figures(outcome));
+            }
+            rounds.push(outcomes);
+            if let Some(path) = &self.json {
+                write(
+                    path,
+                    format!("{:#}\n", json!({"version": 1, "rounds": rounds})),
+                )?;
+            }
+        }
+        let failed = rounds.iter().flatten().filter(|one| !one.pass).count();
+        println!(
+            "{} rounds of {} scenarios in {} minutes, {failed} failed",
+            rounds.len(),
+            chosen.len(),
+            started.elapsed().as_secs() / 60
+        );
+        Ok(failed == 0)
+    }
+}
+
+/// What a scenario counted, on one line.
+fn figures(outcome: &Outcome) -> String {
+    let counted = outcome
+        .data
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"));
+    let counted: Vec<String> = counted.collect();
+    format!("{}: {}", outcome.scenario, counted.join(", "))
+}
