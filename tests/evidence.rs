@@ -28,7 +28,7 @@ fn place(path: &str) -> (String, String) {
         ),
         // Beside the code that it is about.
         [part @ ("vconsole" | "vconsoled"), ref modules @ .., name] => (
-            format!("tools/{part}/src/{}.rs", modules.join("/")),
+            module_file(part, &modules.join("/")),
             format!("fn {name}("),
         ),
         ["descriptors", name] => (
@@ -53,6 +53,16 @@ fn place(path: &str) -> (String, String) {
             format!("fn {name}("),
         ),
         _ => panic!("{path} is in no suite"),
+    }
+}
+
+/// The file of a module of one of the tools.
+fn module_file(tool: &str, module: &str) -> String {
+    let file = format!("tools/{tool}/src/{module}.rs");
+    if Path::new(env!("CARGO_MANIFEST_DIR")).join(&file).is_file() {
+        file
+    } else {
+        format!("tools/{tool}/src/{module}/mod.rs")
     }
 }
 

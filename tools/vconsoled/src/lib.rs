@@ -4,37 +4,26 @@
 //!
 //! One thread runs the [`Server`]: it waits for xenstore, event channels and
 //! ptys at once and gives each console a bounded share of every turn.
-//! [`source`] says which consoles a domain has and how to reach their rings,
+//! [`guest`] says which consoles a domain has and how to reach their rings,
 //! [`console`] moves the bytes of one.
 #![forbid(unsafe_code)]
 
 mod attach;
-mod audience;
+pub mod buffer;
 mod channel;
 pub mod config;
+pub mod confine;
 pub mod console;
-mod control;
-mod doorbell;
-mod flow;
-pub mod history;
-mod hypervisor;
-mod inbox;
-mod kept;
-mod listener;
-pub mod log;
-mod metrics;
+pub mod guest;
+mod input;
+mod ipc;
 pub mod options;
-mod outbox;
-pub mod privileges;
-mod pty;
+mod persist;
+mod ring;
 pub mod server;
-mod service;
-mod sockets;
-pub mod source;
-mod state;
-mod viewer;
-mod viewers;
+pub mod service;
+pub mod sink;
 
 pub use config::Config;
-pub use control::{ConsoleStatus, Status};
+pub use ipc::control::{ConsoleStatus, Status};
 pub use server::{Handle, Server};

@@ -2,9 +2,6 @@
 //! The daemon's command line: that of xenconsoled, which it replaces.
 #![forbid(unsafe_code)]
 
-mod detach;
-mod messages;
-
 use std::process::ExitCode;
 use std::thread;
 
@@ -14,7 +11,8 @@ use rustix::process::Resource;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use vconsoled::options::{self, Options};
-use vconsoled::{Config, Handle, Server, privileges};
+use vconsoled::service::{daemonize, diagnostics};
+use vconsoled::{Config, Handle, Server, confine};
 use xen_io::Platform;
 
 fn main() -> ExitCode {
@@ -35,22 +33,24 @@ fn run(options: &Options) -> anyhow::Result<()> {
     } else if options.interactive() {
         serve(options, config)
     } else {
-        detach::spawn().context("starting in the background")
+        daemonize::spawn().context("starting in the background")
     }
 }
 
 fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
-    let detached = detach::begin()?;
-    messages::start(options.verbose(), detached.is_some());
+    let detached = daemonize::begin()?;
+    diagnostics::start(options.verbose(), detached.is_some());
     raise_file_limit();
     let pid_file = match (options.pid_file(), &detached) {
-        (Some(path), _) => Some(detach::PidFile::write(path)?),
-        (None, Some(_)) => Some(detach::PidFile::write(options::DEFAULT_PID_FILE.as_ref())?),
+        (Some(path), _) => Some(daemonize::PidFile::write(path)?),
+        (None, Some(_)) => Some(daemonize::PidFile::write(
+            options::DEFAULT_PID_FILE.as_ref(),
+        )?),
         (None, None) => None,
     };
     let platform = Platform::open().context("this does not look like a Xen control domain")?;
     // No thread may have been started yet.
-    let in_force = privileges::give_up(&config)?;
+    let in_force = confine::give_up(&config)?;
     let server = Server::new(platform, config)?.with_in_force(in_force.clone());
     follow_signals(server.handle())?;
     let ended = server.run(|| {

@@ -8,7 +8,6 @@
 //! guest does; the ring comes and goes with the guest's driver.
 
 mod socket;
-pub(crate) mod xenbus;
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -21,9 +20,9 @@ use vpl011::ring::layout::{IN_SIZE, OUT_SIZE};
 use xen_io::{DomId, EventChannels};
 
 use crate::console::{BUDGET, Counters, Link, Next};
-use crate::doorbell::Doorbell;
-use crate::listener;
-use crate::source::Slot;
+use crate::guest::source::Slot;
+use crate::ipc::listener;
+use crate::ring::doorbell::Doorbell;
 use socket::Socket;
 
 /// A channel that is served.

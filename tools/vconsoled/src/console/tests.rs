@@ -11,7 +11,7 @@ use vpl011::ring::memory::RingMemory;
 use xen_io::fake::{self, Machine};
 
 use super::*;
-use crate::history::SCROLLBACK;
+use crate::buffer::SCROLLBACK;
 
 const OUT: usize = 1024;
 const OUT_PROD: usize = 3084;

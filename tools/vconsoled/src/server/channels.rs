@@ -14,9 +14,9 @@ use xen_io::DomId;
 
 use super::{Key, Server, take_token};
 use crate::channel::Channel;
-use crate::channel::xenbus::{self, Answer, Connection, Device, State};
 use crate::console::Link;
-use crate::source::{Slot, Source};
+use crate::guest::source::{Slot, Source};
+use crate::guest::xenbus::{self, Answer, Connection, Device, State};
 
 /// The token of the watch on the backends' tree.
 pub(super) const BACKENDS: &str = "backends";

@@ -14,37 +14,38 @@ use xen_io::DomId;
 use xen_io::xenstore::domain_path;
 
 use super::{Key, Server, take_token};
-use crate::channel::xenbus;
+use crate::buffer::{History, Note};
 use crate::config::{Config, ConsoleConfig};
 use crate::console::{Console, Link};
-use crate::history::{History, Note};
-use crate::kept::{self, Purpose};
-use crate::log::journal::Lines;
-use crate::log::{self, Rotation, Style};
-use crate::pty::Pty;
-use crate::source::{Slot, Source};
+use crate::guest::source::{Slot, Source};
+use crate::guest::xenbus;
+use crate::persist::fd_store::{self, Purpose};
+use crate::sink::journal::Lines;
+use crate::sink::log::{self, Rotation, Style};
+use crate::sink::pty::Pty;
 
 impl Server {
     /// A domain's name, for people and for logs.
     pub(super) fn domain_name(&mut self, domid: DomId) -> String {
         let path = format!("{}/name", domain_path(domid));
-        let name = crate::source::text(&mut self.store, &path);
+        let name = crate::guest::source::text(&mut self.store, &path);
         name.ok().flatten().unwrap_or_default()
     }
 
     pub(super) fn connect(&mut self, (domid, slot): Key, source: Source) -> io::Result<()> {
         let name = self.domain_name(domid);
-        let instance = crate::source::text(&mut self.store, &format!("{}/vm", domain_path(domid)))
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+        let instance =
+            crate::guest::source::text(&mut self.store, &format!("{}/vm", domain_path(domid)))
+                .ok()
+                .flatten()
+                .unwrap_or_default();
         let config = self.config.console(&name, &slot.to_string());
         let history = self
             .state
             .open(domid, slot, &instance, config.history.0.0)?;
         let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
         let link = Link::new(source, ring, port);
-        let label = kept::console(domid, slot, &instance);
+        let label = fd_store::console(domid, slot, &instance);
         let (pty, open) = match self.open_pty(&label) {
             Ok(pty) => pty,
             Err(error) => {
@@ -81,7 +82,7 @@ impl Server {
 
     /// The pty that the last daemon left, and whether it is open, or a new one.
     fn open_pty(&mut self, label: &str) -> io::Result<(Pty, bool)> {
-        let name = kept::name(Purpose::Terminal, label);
+        let name = fd_store::name(Purpose::Terminal, label);
         if let Some(left) = self.kept.take(&name).pop() {
             match Pty::resume(left, label) {
                 Ok(pty) => return Ok(pty),
@@ -189,7 +190,7 @@ impl Server {
         let mut console = self.consoles.remove(&token)?;
         let (domid, slot) = (console.domid, console.slot);
         if !self.ending {
-            let terminal = kept::name(Purpose::Terminal, console.pty().label());
+            let terminal = fd_store::name(Purpose::Terminal, console.pty().label());
             self.kept.forget(&terminal);
         }
         // What is still in the ring goes to the log, if the ring is there.

@@ -3,11 +3,11 @@
 //! turn. `domains` follows xenstore, `consoles` connects what it names, `status`
 //! tells of it, `requests` does what clients ask for, `attach` lets viewers in.
 
-mod attach;
+mod accept_retry;
+mod admission;
 mod channels;
 mod consoles;
 mod domains;
-mod newcomers;
 mod requests;
 mod status;
 
@@ -23,27 +23,27 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use xen_io::xenstore::Client;
 use xen_io::{DomId, EventChannels, Hypervisor, Platform, Port};
 
-use crate::channel::xenbus;
 use crate::config::Config;
+use crate::confine::InForce;
+use crate::console::xen_log::Messages;
 use crate::console::{Console, Next};
-use crate::control::Control;
-use crate::hypervisor::Messages;
-use crate::inbox::{self, Inbox};
-use crate::kept::Kept;
-use crate::listener::Access;
-use crate::log::Logs;
-use crate::log::journal::Journal;
-use crate::metrics::{self, Metrics};
-use crate::privileges::InForce;
-use crate::service::{self, Watchdog};
-use crate::sockets::Sockets;
-use crate::source::Slot;
-use crate::state::State;
-use crate::viewers::{Change, Viewers, Watch};
+use crate::guest::source::Slot;
+use crate::guest::xenbus;
+use crate::input::journal::{self, Inbox};
+use crate::ipc::control::Control;
+use crate::ipc::endpoints::Sockets;
+use crate::ipc::listener::Access;
+use crate::ipc::metrics::{self, Metrics};
+use crate::persist::fd_store::Kept;
+use crate::persist::state_dir::State;
+use crate::service::notify::{self, Watchdog};
+use crate::sink::journal::Journal;
+use crate::sink::log::Logs;
+use crate::sink::pty::open_state::{Change, Viewers, Watch};
 
+use accept_retry::Newcomers;
 use channels::{BACKENDS, Channels};
 use domains::{CAME, Failure, WENT};
-use newcomers::Newcomers;
 
 const EVENT_CHANNELS: Token = Token(0);
 const STORE: Token = Token(1);
@@ -256,12 +256,12 @@ impl Server {
     fn serve(&mut self, ready: impl FnOnce()) -> io::Result<()> {
         self.begin()?;
         ready();
-        service::ready();
+        notify::ready();
         let mut happened = Events::with_capacity(256);
         while !self.is_stopping() {
             self.turn(&mut happened, None)?;
         }
-        service::stopping();
+        notify::stopping();
         Ok(())
     }
 
@@ -306,9 +306,9 @@ impl Server {
             self.on_readiness(event, &mut ports)?;
         }
         if self.requests.reopen_logs.swap(false, Ordering::AcqRel) {
-            service::reloading();
+            notify::reloading();
             self.logs.reopen();
-            service::ready();
+            notify::ready();
         }
         self.on_time(Instant::now());
         self.turns();
@@ -526,18 +526,18 @@ fn open_inbox(kept: &mut Kept) -> Option<Arc<Inbox>> {
     if !kept.is_possible() {
         return None;
     }
-    let left = kept.take(inbox::NAME);
+    let left = kept.take(journal::NAME);
     if !left.is_empty() {
         match Inbox::resume(left) {
             Ok(inbox) => return Some(Arc::new(inbox)),
             Err(error) => tracing::warn!("not what the last daemon left: {error}"),
         }
-        kept.forget(inbox::NAME);
+        kept.forget(journal::NAME);
     }
     let inbox = Inbox::new()
         .inspect_err(|error| tracing::warn!("what is typed may be lost: {error}"))
         .ok()?;
-    kept.keep(inbox::NAME, &inbox.fds());
+    kept.keep(journal::NAME, &inbox.fds());
     Some(Arc::new(inbox))
 }
 

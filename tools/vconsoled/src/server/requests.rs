@@ -5,8 +5,8 @@ use std::io;
 
 use super::Server;
 use super::domains::parse_token;
-use crate::control::{Answer, Request};
-use crate::source::Kind;
+use crate::guest::source::Kind;
+use crate::ipc::control::{Answer, Request};
 
 impl Server {
     pub(super) fn obey(&self, request: Request) -> Answer {

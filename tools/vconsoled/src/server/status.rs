@@ -3,11 +3,11 @@
 
 use super::Server;
 use crate::channel::Channel;
-use crate::control::{ConsoleStatus, Status};
+use crate::ipc::control::{ConsoleStatus, Status};
 
 impl Server {
     pub(super) fn metrics_text(&self) -> String {
-        crate::metrics::write(&self.status().consoles, &self.process)
+        crate::ipc::metrics::write(&self.status().consoles, &self.process)
     }
 
     pub(super) fn status(&self) -> Status {

@@ -3,7 +3,7 @@
 
 use crate::support::*;
 use vconsoled::Config;
-use vconsoled::history::{History, Mark, Note};
+use vconsoled::buffer::{History, Mark, Note};
 use vpl011::ring::peer::RingPeer;
 use xen_io::GrantRef;
 use xen_io::fake::Machine;

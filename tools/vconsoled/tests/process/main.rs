@@ -132,7 +132,7 @@ fn daemon(config: &str) {
         text => Config::parse(text).unwrap(),
     };
     let machine = Machine::new();
-    let in_force = vconsoled::privileges::give_up(&config).unwrap();
+    let in_force = vconsoled::confine::give_up(&config).unwrap();
     let daemon = Daemon::start(&machine, config);
     for line in std::io::stdin().lines() {
         match line.unwrap().as_str() {

@@ -194,7 +194,7 @@ pub(crate) fn an_unknown_user_is_refused_in_words() {
     if !is_root() {
         return;
     }
-    let error = vconsoled::privileges::give_up(&config).unwrap_err();
+    let error = vconsoled::confine::give_up(&config).unwrap_err();
     let said = format!("{error:#}");
     for part in ["nonesuch", "adduser --system", "[process]"] {
         assert!(said.contains(part), "{said}");

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: MIT
+//! The last of a console's output, addressed by stream position: the number
+//! of bytes since the console began.
+//!
+//! One writer appends. Whoever consumes (the pty, the log, viewers of sockets)
+//! has a [`Cursor`] and pulls at its own pace; who falls behind loses bytes of
+//! its own, is told how many, and holds up nobody.
+//!
+//! The bytes lie in a file rather than in the process's memory: another thread
+//! can read it, what nobody wants is given back to the system page by page,
+//! and in a state directory it outlives a process that is killed.
+//!
+//! # What a killed process leaves
+//!
+//! The file's first page holds [notes](Note), each written whole or not at all.
+//! Bytes are written first; the note that tells of them, with the index of the
+//! ring they came up to, makes them count; the ring lets go of them last.
+//! Whoever comes next finds either no note, and the bytes still in the ring,
+//! or the note, and takes the ring up behind them.
+//!
+//! Of a console that sends much the file is mapped, and words in the first
+//! page take the place of notes (`window`).
+
+mod cursor;
+mod mapping;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use cursor::Cursor;
+pub use records::{NOTE_MAX, Note};
+
+use mapping::Window;
+use records::HEADER;
+
+/// Most that is ever kept, for a consumer that is behind, in bytes.
+pub const CAPACITY: u64 = 1024 * 1024;
+/// What is kept for consumers to come, unless configured, in bytes.
+pub const SCROLLBACK: u64 = 64 * 1024;
+/// Most that is added at once, in bytes.
+pub const STEP: usize = 4096;
+
+/// Memory is given back in pieces of this size.
+const PIECE: u64 = 16 * 1024;
+
+/// Where the last bytes came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Which ring.
+    pub ring: u32,
+    /// The ring's index after them.
+    pub out_cons: u32,
+}
+
+/// [`Note::Output`].
+#[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+struct Output {
+    start: u64,
+    end: u64,
+    ring: u32,
+    out_cons: u32,
+}
+
+impl Mark {
+    /// Where so many bytes after these come from, if nothing went wrong.
+    fn after(self, bytes: usize) -> Self {
+        // The index goes round.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self {
+            out_cons: self.out_cons.wrapping_add(bytes),
+            ..self
+        }
+    }
+}
+
+impl Output {
+    /// Takes account of bytes that were added after the note, up to `end`.
+    fn go_on_to(&mut self, end: u64) {
+        let Some(bytes) = end.checked_sub(self.end) else {
+            return;
+        };
+        // The index goes round.
+        let [a, b, c, d, ..] = bytes.to_le_bytes();
+        self.out_cons = self.out_cons.wrapping_add(u32::from_le_bytes([a, b, c, d]));
+        self.start = self.start.max(end.saturating_sub(CAPACITY));
+        self.end = end;
+    }
+}
+
+/// A bounded record of a console's output.
+#[derive(Debug)]
+pub struct History {
+    /// Replaced when it cannot be written to any more.
+    file: RwLock<File>,
+    in_memory: AtomicBool,
+    scrollback: u64,
+    start: AtomicU64,
+    end: AtomicU64,
+    writer: Mutex<Writer>,
+}
+
+/// What the writer alone knows.
+#[derive(Debug, Default)]
+struct Writer {
+    mark: Mark,
+    /// What is before this was given back.
+    freed: u64,
+    window: Option<Window>,
+}
+
+impl History {
+    /// A history that ends with the process, and keeps `scrollback` bytes
+    /// (at most [`CAPACITY`] less one [`STEP`]) for consumers to come.
+    pub fn in_memory(scrollback: u64) -> io::Result<Self> {
+        let history = Self::over(memory()?, scrollback);
+        history.in_memory.store(true, Ordering::Relaxed);
+        Ok(history)
+    }
+
+    /// The history in the file at `path`, which is made when it is missing,
+    /// and begun anew when it is not `owner`'s (at most [`NOTE_MAX`] bytes are
+    /// compared) or makes no sense. Fails when another process has it, or
+    /// when it is no regular file.
+    pub fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<Self> {
+        let file = open(path, true)?;
+        let length = file.metadata()?.len();
+        let mut history = Self::over(file, scrollback);
+        let owner = &owner.as_bytes()[..owner.len().min(NOTE_MAX)];
+        if length > 0 && !history.take_up(owner, length) {
+            tracing::warn!("{}: not this console's; it begins anew", path.display());
+            history.file().set_len(0)?;
+            history = Self::over(
+                history
+                    .file
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner),
+                scrollback,
+            );
+        }
+        history.note(Note::Owner, owner)?;
+        Ok(history)
+    }
+
+    /// The history that a daemon left at `path`, whoever's it was; `None` if
+    /// there is none or it makes no sense.
+    #[must_use]
+    pub fn adopt(path: &Path) -> Option<Self> {
+        let file = open(path, false).ok()?;
+        let length = file.metadata().ok()?.len();
+        let mut history = Self::over(file, 0);
+        let owner = history.noted(Note::Owner)?;
+        history.take_up(&owner, length).then_some(history)
+    }
+
+    fn over(file: File, scrollback: u64) -> Self {
+        Self {
+            file: RwLock::new(file),
+            in_memory: AtomicBool::new(false),
+            scrollback: scrollback.min(CAPACITY - STEP as u64),
+            start: AtomicU64::new(0),
+            end: AtomicU64::new(0),
+            writer: Mutex::default(),
+        }
+    }
+
+    /// Goes on from the notes in the file, if they are `owner`'s and can be.
+    fn take_up(&mut self, owner: &[u8], length: u64) -> bool {
+        if self.noted(Note::Owner).as_deref() != Some(owner) {
+            return false;
+        }
+        let Some(note) = self.noted(Note::Output) else {
+            // Made, and then nothing came.
+            return length < HEADER;
+        };
+        let Ok(mut output) = Output::read_from_bytes(&note) else {
+            return false;
+        };
+        output.go_on_to(mapping::reached(&self.file()));
+        let kept = output.end.checked_sub(output.start);
+        if kept.is_none_or(|kept| kept > CAPACITY) || length < HEADER + output.end.min(CAPACITY) {
+            return false;
+        }
+        // What was being written when the process ended may lie where the
+        // oldest bytes were.
+        let torn = output
+            .end
+            .saturating_add(STEP as u64)
+            .saturating_sub(CAPACITY);
+        let start = output.start.max(torn);
+        self.start = start.into();
+        self.end = output.end.into();
+        let writer = Writer {
+            mark: Mark {
+                ring: output.ring,
+                out_cons: output.out_cons,
+            },
+            freed: start / PIECE * PIECE,
+            window: None,
+        };
+        self.writer = Mutex::new(writer);
+        true
+    }
+
+    /// Position of the oldest byte that is kept.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.start.load(Ordering::Acquire)
+    }
+
+    /// Position of the next byte to come.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Where a consumer starts that wants what is kept for its like.
+    #[must_use]
+    pub fn scrollback(&self) -> u64 {
+        self.start().max(self.end().saturating_sub(self.scrollback))
+    }
+
+    /// How much is kept for consumers to come, in bytes.
+    #[must_use]
+    pub fn scrollback_size(&self) -> u64 {
+        self.scrollback
+    }
+
+    /// Where the last bytes came from.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.writer().mark
+    }
+
+    /// Adds bytes at the end, at most a [`STEP`], which come up to `mark`; the
+    /// oldest go as far as they must. One thread does this.
+    ///
+    /// A file that cannot be written to is given up, with a message: the
+    /// history goes on in memory, which can fail as well.
+    pub fn append(&self, bytes: &[u8], mark: Mark) -> io::Result<()> {
+        self.append_shown(bytes, mark, None)
+    }
+
+    /// The same for bytes of which the pty took some already: with them
+    /// [`Note::Pty`] becomes `shown`, at no further cost.
+    pub fn append_shown(&self, bytes: &[u8], mark: Mark, shown: Option<&[u8]>) -> io::Result<()> {
+        if bytes.len() > STEP {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        match self.try_append(bytes, mark, shown) {
+            Err(error) if !self.in_memory.load(Ordering::Relaxed) => {
+                self.move_to_memory(&error)?;
+                self.try_append(bytes, mark, shown)
+            }
+            result => result,
+        }
+    }
+
+    fn try_append(&self, bytes: &[u8], mark: Mark, shown: Option<&[u8]>) -> io::Result<()> {
+        let mut writer = self.writer();
+        let end = self.end() + bytes.len() as u64;
+        // First of all: a reader that sees a byte written over sees this too.
+        self.start
+            .fetch_max(end.saturating_sub(CAPACITY), Ordering::AcqRel);
+        fence(Ordering::SeqCst);
+        let writer = &mut *writer;
+        // The word tells no more than where bytes end.
+        let plain = shown.is_none() && writer.mark.after(bytes.len()) == mark;
+        if plain && let Some(window) = &mut writer.window {
+            match window.append(self.end(), bytes) {
+                Ok(()) => {
+                    writer.mark = mark;
+                    self.end.store(end, Ordering::Release);
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::debug!("a history's file is not mapped any more: {error}");
+                    writer.window = None;
+                }
+            }
+        }
+        let (offset, room) = place(self.end());
+        let (piece, rest) = bytes.split_at(to_usize(room).min(bytes.len()));
+        let file = self.file();
+        file.write_all_at(piece, offset)?;
+        file.write_all_at(rest, HEADER)?;
+        let output = self.output(end, mark);
+        match shown {
+            Some(shown) => Note::Output.write(&file, &[output.as_bytes(), shown])?,
+            None => Note::Output.write(&file, &[output.as_bytes()])?,
+        }
+        writer.mark = mark;
+        self.end.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    /// Copies out what is kept from `position` on, as much as fits; 0 at the
+    /// end. A position before [`start`](Self::start) is an error of kind
+    /// `NotFound`.
+    pub fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let waiting = self.end().saturating_sub(position);
+        let (offset, room) = place(position);
+        let want = to_usize(waiting.min(room)).min(buffer.len());
+        let bytes = &mut buffer[..want];
+        let writer = self.writer();
+        if let Some(window) = &writer.window {
+            // What was given up has no page, and to read one that is not there
+            // makes it: with no room for it, that is a fault and no error.
+            if position < self.start() {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            window.read(offset, bytes);
+        } else {
+            // Nobody waits for a file that is slow.
+            drop(writer);
+            self.file().read_exact_at(bytes, offset)?;
+        }
+        fence(Ordering::SeqCst);
+        // What was written over meanwhile is not what was asked for.
+        if position < self.start() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(want)
+    }
+
+    /// Says that no consumer is before `position`. What is not kept for
+    /// consumers to come either is given up. The writer's thread does this.
+    pub fn release(&self, position: u64) {
+        let floor = position.min(self.end().saturating_sub(self.scrollback));
+        let start = self.start.fetch_max(floor, Ordering::AcqRel).max(floor);
+        let mut writer = self.writer();
+        let (freed, to) = (writer.freed, start / PIECE * PIECE);
+        if freed >= to || writer.window.is_some() {
+            return;
+        }
+        // Told before it is done: nobody must take a hole for output.
+        let output = self.output(self.end(), writer.mark);
+        if self.note(Note::Output, output.as_bytes()).is_err() {
+            return;
+        }
+        // What is more than a lap behind lies where newer bytes are.
+        let lap = self.end().saturating_sub(CAPACITY);
+        let mut from = freed.max(lap.next_multiple_of(PIECE));
+        while from < to {
+            let (offset, room) = place(from);
+            let length = room.min(to - from);
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            // A file system that cannot give it back keeps it.
+            let _kept = rustix::fs::fallocate(&*self.file(), flags, offset, length);
+            from += length;
+        }
+        writer.freed = to;
+    }
+
+    /// Much is going to be added: makes that cheap, if it can be. What is
+    /// released is kept meanwhile.
+    pub fn open_window(&self) {
+        let mut writer = self.writer();
+        if writer.window.is_none() {
+            // Where there can be none, files are written to.
+            writer.window = Window::open(&self.file(), self.end()).ok();
+        }
+    }
+
+    /// No more so much is going to be added.
+    pub fn close_window(&self) {
+        let mut writer = self.writer();
+        if writer.window.take().is_some() {
+            let output = self.output(self.end(), writer.mark);
+            // For one who does not know of windows; it can do without.
+            let _noted = self.note(Note::Output, output.as_bytes());
+        }
+    }
+
+    /// Writes a note, at most [`NOTE_MAX`] bytes of it, whole or not at all.
+    pub fn note(&self, note: Note, text: &[u8]) -> io::Result<()> {
+        note.write(&self.file(), &[text])
+    }
+
+    /// Says how far the pty got, if that can be done without a note.
+    pub fn show(&self, position: u64) -> bool {
+        let mut writer = self.writer();
+        let window = writer.window.as_mut();
+        window.map(|window| window.show(position)).is_some()
+    }
+
+    /// How far the pty got by what was [said](Self::show). What a note tells
+    /// may be newer.
+    #[must_use]
+    pub fn shown(&self) -> u64 {
+        mapping::shown(&self.file())
+    }
+
+    /// A note, if there is one that is whole.
+    #[must_use]
+    pub fn noted(&self, note: Note) -> Option<Vec<u8>> {
+        note.read(&self.file())
+    }
+
+    fn output(&self, end: u64, mark: Mark) -> Output {
+        Output {
+            start: self.start(),
+            end,
+            ring: mark.ring,
+            out_cons: mark.out_cons,
+        }
+    }
+
+    /// Goes on without the file. What it holds is copied as far as it can be
+    /// read.
+    fn move_to_memory(&self, why: &io::Error) -> io::Result<()> {
+        tracing::error!("history kept in memory from here on, and lost with the process: {why}");
+        // A file that is cut short has no pages for it.
+        self.writer().window = None;
+        let memory = memory()?;
+        let (mut position, end) = (self.start(), self.end());
+        let mut buffer = [0; STEP];
+        while position < end {
+            let (offset, room) = place(position);
+            let length = to_usize((end - position).min(room)).min(STEP);
+            if self
+                .file()
+                .read_exact_at(&mut buffer[..length], offset)
+                .is_err()
+            {
+                self.start.store(end, Ordering::Release);
+                break;
+            }
+            memory.write_all_at(&buffer[..length], offset)?;
+            position += length as u64;
+        }
+        // Nobody must take it up where it stands now.
+        let _left = self.file().set_len(0);
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = memory;
+        self.in_memory.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn file(&self) -> std::sync::RwLockReadGuard<'_, File> {
+        self.file.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writer(&self) -> std::sync::MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens a history's file, for this process alone.
+fn open(path: &Path, create: bool) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(create)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        let why = "not a regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
+}
+
+fn memory() -> io::Result<File> {
+    Ok(rustix::fs::memfd_create("vconsoled-history", MemfdFlags::CLOEXEC)?.into())
+}
+
+/// Where in the file a position lies, and how far it goes on from there.
+fn place(position: u64) -> (u64, u64) {
+    let offset = position % CAPACITY;
+    (HEADER + offset, CAPACITY - offset)
+}
+
+fn to_usize(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: MIT
+//! What the operator decides: plain data, read from a TOML file and the
+//! command line. Every value is checked as it is read, so an error names its
+//! line.
+//!
+//! [`Config::default`] is a daemon that touches no file and opens no socket,
+//! for programs that hold one inside; [`Config::installed`] is what an empty
+//! file means. `packaging/vconsoled.toml` explains each key to people, and a
+//! test compares it with this.
+
+mod value;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+pub use value::{Mode, Pattern, Size};
+
+use crate::buffer::SCROLLBACK;
+use crate::console::Overflow;
+use crate::sink::journal::SOCKET;
+
+/// Where the file is when nobody says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/vconsoled.toml";
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(
+    default = "Config::installed",
+    deny_unknown_fields,
+    rename_all = "kebab-case"
+)]
+pub struct Config {
+    /// What happens to output that nobody takes.
+    pub overflow: Overflow,
+    /// Output of each console kept in memory for those who attach later.
+    pub history: History,
+    /// Where output is kept that a restart must not lose, on a file system as
+    /// short-lived as the domains are; in memory without it.
+    #[serde(with = "value::optional_path")]
+    pub state_dir: Option<PathBuf>,
+    /// Logs.
+    pub log: Logs,
+    /// Unix sockets.
+    pub sockets: Sockets,
+    /// What the daemon may do.
+    pub process: Process,
+    /// Exceptions for some consoles, the last that matches first.
+    #[serde(rename = "console")]
+    pub rules: Vec<Rule>,
+}
+
+/// An amount of output, 64 KiB unless told otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct History(pub Size);
+
+impl Default for History {
+    fn default() -> Self {
+        Self(Size(SCROLLBACK))
+    }
+}
+
+/// How logs are written.
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Logs {
+    /// Keep logs of the guests' consoles.
+    pub guests: bool,
+    /// Keep a log of the hypervisor's own messages.
+    pub hypervisor: bool,
+    /// Where logs are.
+    #[serde(deserialize_with = "value::path")]
+    pub dir: PathBuf,
+    /// Start each line of a guest's log with the time.
+    pub timestamps: bool,
+    /// Start each line of the hypervisor's log with the time.
+    pub hypervisor_timestamps: bool,
+    /// What becomes of escape sequences.
+    pub filter: Filter,
+    /// A log that would grow past this is rotated; 0 lets it grow.
+    pub size: Size,
+    /// Rotated logs kept of each console, besides the present one.
+    pub count: u32,
+    /// Send guests' lines to journald as well.
+    pub journal: bool,
+    /// Where journald, or a namespace of it, listens.
+    #[serde(deserialize_with = "value::path")]
+    pub journal_socket: PathBuf,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            guests: false,
+            hypervisor: false,
+            dir: "/var/log/xen/console".into(),
+            timestamps: false,
+            hypervisor_timestamps: false,
+            filter: Filter::default(),
+            size: Size(16 << 20),
+            count: 4,
+            journal: false,
+            journal_socket: SOCKET.into(),
+        }
+    }
+}
+
+/// What becomes of escape sequences in a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filter {
+    /// They are left as they are.
+    None,
+    /// Each ESC becomes a dot, as with `--replace-escape`.
+    Dot,
+    /// They are left out.
+    #[default]
+    Strip,
+}
+
+/// Where sockets are and who may connect to them.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(
+    default = "Sockets::installed",
+    deny_unknown_fields,
+    rename_all = "kebab-case"
+)]
+pub struct Sockets {
+    /// The control socket; there is none without it.
+    #[serde(with = "value::optional_path")]
+    pub control: Option<PathBuf>,
+    /// Its permissions.
+    pub control_mode: Mode,
+    /// The counters' socket; there is none without it.
+    #[serde(with = "value::optional_path")]
+    pub metrics: Option<PathBuf>,
+    /// Its permissions.
+    pub metrics_mode: Mode,
+    /// The folder with a socket for each console; there are none without it.
+    #[serde(with = "value::optional_path")]
+    pub consoles: Option<PathBuf>,
+    /// The permissions of the sockets in it.
+    pub consoles_mode: Mode,
+    /// The group that all sockets belong to; the daemon's own without it.
+    #[serde(with = "value::optional_name")]
+    pub group: Option<String>,
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self {
+            control: None,
+            control_mode: Mode(0o600),
+            metrics: None,
+            metrics_mode: Mode(0o600),
+            consoles: None,
+            consoles_mode: Mode(0o600),
+            group: None,
+        }
+    }
+}
+
+impl Sockets {
+    fn installed() -> Self {
+        Self {
+            control: Some("/run/vconsoled/control.sock".into()),
+            metrics: Some("/run/vconsoled/metrics.sock".into()),
+            consoles: Some("/run/vconsoled/consoles".into()),
+            ..Self::default()
+        }
+    }
+}
+
+/// What the daemon may do once it has opened its devices.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(
+    default = "Process::installed",
+    deny_unknown_fields,
+    rename_all = "kebab-case"
+)]
+pub struct Process {
+    /// The user it becomes; it stays root without one.
+    #[serde(with = "value::optional_name")]
+    pub user: Option<String>,
+    /// Give up what the kernel can take away: files elsewhere, system calls
+    /// it has no use for.
+    pub sandbox: bool,
+    /// Folders, besides those named elsewhere, in which it may make sockets.
+    #[serde(deserialize_with = "value::paths")]
+    pub folders: Vec<PathBuf>,
+}
+
+impl Process {
+    fn installed() -> Self {
+        Self {
+            user: Some("vconsoled".into()),
+            sandbox: true,
+            folders: vec!["/run/vconsoled/channels".into()],
+        }
+    }
+}
+
+/// What is different for some consoles.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Rule {
+    /// Which domains, by name.
+    pub domain: Pattern,
+    /// Which of their consoles, such as `vuart0`.
+    pub console: Pattern,
+    /// Whether there is a log.
+    pub log: Option<bool>,
+    /// See [`Logs::timestamps`].
+    pub timestamps: Option<bool>,
+    /// See [`Logs::filter`].
+    pub filter: Option<Filter>,
+    /// See [`Logs::size`].
+    pub size: Option<Size>,
+    /// See [`Logs::count`].
+    pub count: Option<u32>,
+    /// See [`Logs::journal`].
+    pub journal: Option<bool>,
+    /// See [`Config::history`].
+    pub history: Option<History>,
+    /// See [`Config::overflow`].
+    pub overflow: Option<Overflow>,
+}
+
+/// What holds for one console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsoleConfig {
+    /// Whether there is a log.
+    pub log: bool,
+    /// See [`Logs::timestamps`].
+    pub timestamps: bool,
+    /// See [`Logs::filter`].
+    pub filter: Filter,
+    /// See [`Logs::size`].
+    pub size: Size,
+    /// See [`Logs::count`].
+    pub count: u32,
+    /// See [`Logs::journal`].
+    pub journal: bool,
+    /// See [`Config::history`].
+    pub history: History,
+    /// See [`Config::overflow`].
+    pub overflow: Overflow,
+}
+
+impl Config {
+    /// What an empty file means.
+    #[must_use]
+    pub fn installed() -> Self {
+        Self {
+            state_dir: Some("/run/vconsoled/state".into()),
+            sockets: Sockets::installed(),
+            process: Process::installed(),
+            ..Self::default()
+        }
+    }
+
+    /// Reads a file.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("the configuration {shown} cannot be read"))?;
+        Self::parse(&text).with_context(|| format!("{shown} is not a configuration"))
+    }
+
+    /// Understands a file's text. An error shows the line.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// What holds for a console, by its domain's name and its own.
+    #[must_use]
+    pub fn console(&self, domain: &str, console: &str) -> ConsoleConfig {
+        let logs = &self.log;
+        let general = ConsoleConfig {
+            log: logs.guests,
+            timestamps: logs.timestamps,
+            filter: logs.filter,
+            size: logs.size,
+            count: logs.count,
+            journal: logs.journal,
+            history: self.history,
+            overflow: self.overflow,
+        };
+        self.rules
+            .iter()
+            .filter(|rule| rule.domain.matches(domain) && rule.console.matches(console))
+            .fold(general, |config, rule| ConsoleConfig {
+                log: rule.log.unwrap_or(config.log),
+                timestamps: rule.timestamps.unwrap_or(config.timestamps),
+                filter: rule.filter.unwrap_or(config.filter),
+                size: rule.size.unwrap_or(config.size),
+                count: rule.count.unwrap_or(config.count),
+                journal: rule.journal.unwrap_or(config.journal),
+                history: rule.history.unwrap_or(config.history),
+                overflow: rule.overflow.unwrap_or(config.overflow),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file that is installed, and the same with every key that it shows
+    /// switched on.
+    const EXAMPLE: &str = include_str!("../../packaging/vconsoled.toml");
+
+    /// Takes the mark from lines that show a key or a table.
+    fn switched_on(text: &str) -> String {
+        text.lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => {
+                    rest
+                }
+                _ => line,
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn error(text: &str) -> String {
+        Config::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nothing_said_is_what_is_installed() {
+        assert_eq!(Config::parse("").unwrap(), Config::installed());
+        assert_eq!(Config::parse(EXAMPLE).unwrap(), Config::installed());
+        let some = "[log]\n[sockets]\n[process]\n";
+        assert_eq!(Config::parse(some).unwrap(), Config::installed());
+    }
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        let shown = Config::parse(&switched_on(EXAMPLE)).unwrap();
+        // The exceptions are an example; all else is what holds anyway.
+        assert_eq!(shown.rules.len(), 1);
+        let general = Config {
+            rules: Vec::new(),
+            ..shown.clone()
+        };
+        assert_eq!(general, Config::installed());
+        let shown: toml::Table = toml::from_str(&switched_on(EXAMPLE)).unwrap();
+        let all = Config {
+            rules: vec![Rule {
+                log: Some(true),
+                timestamps: Some(true),
+                filter: Some(Filter::None),
+                size: Some(Size(0)),
+                count: Some(0),
+                journal: Some(false),
+                history: Some(History::default()),
+                overflow: Some(Overflow::Discard),
+                ..Rule::default()
+            }],
+            ..Config::installed()
+        };
+        let all = toml::Table::try_from(all).unwrap();
+        assert_eq!(keys("", &shown.into()), keys("", &all.into()));
+    }
+
+    /// The names of all keys, below their tables.
+    fn keys(above: &str, value: &toml::Value) -> std::collections::BTreeSet<String> {
+        match value {
+            toml::Value::Table(table) => table
+                .iter()
+                .flat_map(|(key, value)| keys(&format!("{above}.{key}"), value))
+                .collect(),
+            toml::Value::Array(array) => {
+                array.iter().flat_map(|value| keys(above, value)).collect()
+            }
+            _ => [above.to_owned()].into(),
+        }
+    }
+
+    #[test]
+    fn errors_name_the_line_and_what_to_do() {
+        let unknown = error("[log]\nguests = true\nsiez = 3\n");
+        assert!(unknown.contains("line 3"), "{unknown}");
+        assert!(unknown.contains("`siez`") && unknown.contains("`size`"));
+        for (line, what) in [
+            ("history = \"64 kibibytes\"", "64KiB"),
+            ("history = -1", "64KiB"),
+            ("history = \"99999999999GiB\"", "64KiB"),
+            ("overflow = \"drop\"", "`discard` or `keep`"),
+            ("state-dir = \"var/lib\"", "must start with /"),
+            ("log.dir = \"\"", "must start with /"),
+            ("log.size = 1.5", "64KiB"),
+            ("log.count = -1", "u32"),
+            ("log.filter = \"all\"", "`strip`"),
+            ("log.guests = 1", "boolean"),
+            ("sockets.control-mode = 600", "\"0600\""),
+            ("sockets.control-mode = \"0800\"", "octal"),
+            ("sockets.control-mode = \"1777\"", "octal"),
+            ("sockets.control = \"run/c\"", "must start with /"),
+            ("process.user = \"a b\"", "name"),
+            ("[[console]]\ndomain = \"\"", "pattern"),
+        ] {
+            let said = error(&format!("# a comment\n{line}\n"));
+            assert!(said.contains(what), "{line}: {said}");
+            let number = if line.starts_with('[') { 3 } else { 2 };
+            assert!(
+                said.contains(&format!("line {number}")),
+                "{line}: no line in {said}"
+            );
+        }
+    }
+
+    #[test]
+    fn empty_paths_and_names_switch_things_off() {
+        let text = "state-dir = \"\"\n[sockets]\ncontrol = \"\"\nmetrics = \"\"\n\
+                    consoles = \"\"\n[process]\nuser = \"\"\nsandbox = false\n\
+                    folders = []\n";
+        assert_eq!(Config::parse(text).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_last_rule_that_matches_counts_key_by_key() {
+        let text = "[log]\nguests = true\n\
+            [[console]]\ndomain = \"web-*\"\ntimestamps = true\nsize = \"1MiB\"\n\
+            [[console]]\ndomain = \"*\"\nconsole = \"vuart?\"\nsize = 7\nhistory = \"1KiB\"\n\
+            [[console]]\ndomain = \"secret\"\nlog = false\noverflow = \"keep\"\n";
+        let config = Config::parse(text).unwrap();
+        let web = config.console("web-1", "pv0");
+        assert!(web.log && web.timestamps);
+        assert_eq!(web.size, Size(1 << 20));
+        let uart = config.console("web-1", "vuart0");
+        assert!(uart.timestamps);
+        assert_eq!((uart.size, uart.history), (Size(7), History(Size(1 << 10))));
+        let secret = config.console("secret", "pv0");
+        assert!(!secret.log && !secret.timestamps);
+        assert_eq!(secret.overflow, Overflow::Keep);
+        assert_eq!(config.console("other", "pv0").size, config.log.size);
+    }
+}

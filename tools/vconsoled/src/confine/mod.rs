@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+//! Giving up what is not needed once the devices are open: root, its
+//! capabilities, and, as far as the kernel can, files and system calls.
+//!
+//! It must happen before the first thread is started: the kernel confines the
+//! thread that asks and those that it starts.
+
+mod folders;
+mod landlock;
+mod seccomp;
+
+use std::fmt;
+
+use anyhow::{Context as _, bail};
+use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, setgroups, setresgid, setresuid};
+
+use crate::config::Config;
+
+pub use self::landlock::Files;
+
+/// What holds from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// The user that the process is.
+    pub uid: u32,
+    /// What it may do to files.
+    pub files: Files,
+    /// Whether system calls are filtered.
+    pub system_calls: bool,
+}
+
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let calls = if self.system_calls {
+            "filtered"
+        } else {
+            "not filtered"
+        };
+        let Self { uid, files, .. } = self;
+        write!(f, "runs as user {uid}, files {files}, system calls {calls}")
+    }
+}
+
+/// Makes the folders that will be written to, and gives up what the
+/// configuration says. Nothing is left half done: an error is the end.
+pub fn give_up(config: &Config) -> anyhow::Result<InForce> {
+    let user = match config.process.user.as_deref() {
+        Some(name) if geteuid().is_root() => Some(find_user(name)?),
+        // Somebody else made us who we are.
+        _ => None,
+    };
+    folders::make(config, user.as_ref().map(|user| user.uid))?;
+    if let Some(user) = user {
+        let shared = config
+            .sockets
+            .group
+            .as_deref()
+            .map(find_group)
+            .transpose()?;
+        become_user(&user, shared).with_context(|| format!("becoming the user {}", user.name))?;
+    }
+    let (files, system_calls) = if config.process.sandbox {
+        rustix::thread::set_no_new_privs(true).context("no new privileges")?;
+        (landlock::confine(config)?, seccomp::filter()?)
+    } else {
+        (Files::Open, false)
+    };
+    Ok(InForce {
+        uid: geteuid().as_raw(),
+        files,
+        system_calls,
+    })
+}
+
+fn find_user(name: &str) -> anyhow::Result<User> {
+    User::from_name(name)?.with_context(|| {
+        format!(
+            "there is no user {name} to become: add one \
+             (adduser --system --group {name}), or name another as `user` in the \
+             section [process] of the configuration (an empty one to stay root)"
+        )
+    })
+}
+
+fn find_group(name: &str) -> anyhow::Result<Gid> {
+    let group = Group::from_name(name)?.with_context(|| {
+        format!("there is no group {name}, the `group` of the section [sockets]")
+    })?;
+    Ok(group.gid)
+}
+
+/// With root go all capabilities. `shared` is a group whose sockets we make.
+fn become_user(user: &User, shared: Option<Gid>) -> anyhow::Result<()> {
+    let groups: Vec<Gid> = [user.gid].into_iter().chain(shared).collect();
+    setgroups(&groups)?;
+    setresgid(user.gid, user.gid, user.gid)?;
+    setresuid(user.uid, user.uid, user.uid)?;
+    let back = setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0));
+    let still_root = user.uid.is_root();
+    if !still_root && (back.is_ok() || geteuid() != user.uid || getegid() != user.gid) {
+        bail!("there is a way back to root");
+    }
+    Ok(())
+}

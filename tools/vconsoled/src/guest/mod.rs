@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT
+//! Which consoles a domain has.
+
+pub mod source;
+pub(crate) mod xenbus;

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+//! Which consoles a domain has, by what xenstore says, and how to reach their
+//! rings.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use crate::guest::xenbus;
+use vpl011::ring::peer::RingPeer;
+use xen_io::xenstore::{Client, domain_path};
+use xen_io::{DomId, EventChannels, Gfn, GrantRef, HvmParam, Hypervisor, Page, Port, Resource};
+
+/// The `type` of a console that is ours to serve.
+const OURS: &str = "xenconsoled";
+/// The `type` of a UART whose ring is out of the guest's reach.
+const PRIVATE: &str = "pl011";
+
+/// Longest value of a node that means anything here.
+const VALUE_MAX: usize = 64;
+
+/// A place in a domain where a console can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    /// The PV console.
+    Pv,
+    /// The emulated UART.
+    Vuart,
+    /// A secondary PV console or channel, by its number, which is not 0.
+    Secondary(u32),
+}
+
+impl Slot {
+    /// The places that every domain has.
+    pub const FIXED: [Self; 2] = [Self::Pv, Self::Vuart];
+
+    /// Its directory in xenstore.
+    #[must_use]
+    pub fn path(self, domid: DomId) -> String {
+        let domain = domain_path(domid);
+        match self {
+            Self::Pv => format!("{domain}/console"),
+            Self::Vuart => format!("{domain}/vuart/0"),
+            Self::Secondary(devid) => xenbus::frontend_path(domid, devid),
+        }
+    }
+
+    /// Whose changes tell that it must be looked at again. A secondary
+    /// console's directory is the guest's, of which only the state matters.
+    pub(crate) fn watched(self, domid: DomId) -> String {
+        match self {
+            Self::Pv | Self::Vuart => self.path(domid),
+            Self::Secondary(_) => format!("{}/state", self.path(domid)),
+        }
+    }
+
+    /// What its log's name ends in, before the dot.
+    #[must_use]
+    pub fn log_suffix(self) -> String {
+        match self {
+            Self::Pv => String::new(),
+            Self::Vuart | Self::Secondary(_) => format!("-{self}"),
+        }
+    }
+}
+
+/// What people call it.
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pv => f.write_str("pv0"),
+            Self::Vuart => f.write_str("vuart0"),
+            Self::Secondary(devid) => write!(f, "pv{devid}"),
+        }
+    }
+}
+
+impl FromStr for Slot {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        if let Some(fixed) = Self::FIXED.into_iter().find(|one| one.to_string() == name) {
+            return Ok(fixed);
+        }
+        let devid = name.strip_prefix("pv").and_then(|rest| rest.parse().ok());
+        devid.map(Self::Secondary).ok_or(())
+    }
+}
+
+/// The kind of a console's ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The guest's own PV console.
+    Pv,
+    /// A further PV console, or a channel.
+    Secondary,
+    /// A UART's ring that the guest can reach as well.
+    Vuart,
+    /// A UART's ring that only the hypervisor and we can reach.
+    VuartPrivate,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pv => "pv",
+            Self::Secondary => "pv-secondary",
+            Self::Vuart => "vuart",
+            Self::VuartPrivate => "vuart-private",
+        })
+    }
+}
+
+/// Where the toolstack put a console's ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ring {
+    /// Granted as the reserved entry, and at `gfn` for want of that.
+    Pv {
+        /// The page.
+        gfn: Gfn,
+        /// The guest's port.
+        port: Port,
+    },
+    /// Granted by the guest's driver.
+    Granted {
+        /// The page.
+        grant: GrantRef,
+        /// The guest's port.
+        port: Port,
+    },
+    /// At `gfn`.
+    Vuart {
+        /// The page.
+        gfn: Gfn,
+        /// The hypervisor's port.
+        port: Port,
+    },
+    /// A resource, and a port in a parameter.
+    VuartPrivate,
+}
+
+/// A console that we are to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Where its ring is.
+    pub ring: Ring,
+    /// How much output the toolstack lets wait for a slow viewer, in bytes.
+    pub limit: Option<usize>,
+}
+
+impl Source {
+    /// What kind of ring it has.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.ring {
+            Ring::Pv { .. } => Kind::Pv,
+            Ring::Granted { .. } => Kind::Secondary,
+            Ring::Vuart { .. } => Kind::Vuart,
+            Ring::VuartPrivate => Kind::VuartPrivate,
+        }
+    }
+
+    /// A number for the place where its ring is, to know it again by.
+    #[must_use]
+    pub fn ring_id(&self) -> u32 {
+        let place = match self.ring {
+            Ring::Pv { gfn, port } => format!("pv {} {}", gfn.0, port.0),
+            Ring::Vuart { gfn, port } => format!("vuart {} {}", gfn.0, port.0),
+            Ring::Granted { grant, port } => format!("granted {} {}", grant.0, port.0),
+            Ring::VuartPrivate => "vuart-private".to_owned(),
+        };
+        crc32fast::hash(place.as_bytes())
+    }
+
+    /// Looks up a domain's console; `None` when it has none, or one that
+    /// somebody else serves. An error is about this console only.
+    pub fn find(store: &mut Client, domid: DomId, slot: Slot) -> io::Result<Option<Self>> {
+        let path = slot.path(domid);
+        let kind = text(store, &format!("{path}/type"))?;
+        let ring = match (slot, kind.as_deref()) {
+            (Slot::Vuart, Some(PRIVATE)) => Ring::VuartPrivate,
+            (_, None | Some(OURS)) => {
+                let gfn = number(store, &format!("{path}/ring-ref"))?.map(Gfn);
+                let port = number(store, &format!("{path}/port"))?.map(Port);
+                match (slot, gfn, port) {
+                    (Slot::Pv, Some(gfn), Some(port)) => Ring::Pv { gfn, port },
+                    (Slot::Vuart, Some(gfn), Some(port)) => Ring::Vuart { gfn, port },
+                    // Not there, or not yet.
+                    _ => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
+        };
+        let limit = number(store, &format!("{path}/limit"))?;
+        Ok(Some(Self { ring, limit }))
+    }
+
+    /// Maps the ring and connects to its port.
+    pub fn connect(
+        &self,
+        domid: DomId,
+        hypervisor: &dyn Hypervisor,
+        events: &mut dyn EventChannels,
+    ) -> io::Result<(RingPeer<Page>, Port)> {
+        let (page, remote) = match self.ring {
+            Ring::Pv { gfn, port } => {
+                let page = hypervisor
+                    .map_grant(domid, GrantRef::CONSOLE)
+                    .or_else(|_| hypervisor.map_gfn(domid, gfn))
+                    .map_err(|error| about("its page cannot be mapped", &error))?;
+                (page, port)
+            }
+            Ring::Granted { grant, port } => {
+                let page = hypervisor
+                    .map_grant(domid, grant)
+                    .map_err(|error| about("its page cannot be mapped", &error))?;
+                (page, port)
+            }
+            Ring::Vuart { gfn, port } => {
+                let page = hypervisor
+                    .map_gfn(domid, gfn)
+                    .map_err(|error| about("its page cannot be mapped", &error))?;
+                (page, port)
+            }
+            Ring::VuartPrivate => {
+                let port = hypervisor
+                    .hvm_param(domid, HvmParam::VUART_EVTCHN)
+                    .map_err(|error| about("the hypervisor does not tell its port", &error))?;
+                let port = u32::try_from(port).map_err(|_| {
+                    io::Error::new(io::ErrorKind::InvalidData, format!("port {port} cannot be"))
+                })?;
+                let page = hypervisor
+                    .map_resource(domid, Resource::VUART)
+                    .map_err(|error| about("its page cannot be acquired", &error))?;
+                (page, Port(port))
+            }
+        };
+        let port = events
+            .bind_interdomain(domid, remote)
+            .map_err(|error| about(&format!("cannot connect to its port {remote}"), &error))?;
+        Ok((RingPeer::new(page), port))
+    }
+}
+
+fn about(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// A node that holds a short text.
+pub(crate) fn text(store: &mut Client, path: &str) -> io::Result<Option<String>> {
+    let Some(bytes) = store.read(path)? else {
+        return Ok(None);
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) if text.len() <= VALUE_MAX * 4 => Ok(Some(text)),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{path} holds no short text"),
+        )),
+    }
+}
+
+/// A node that holds a number; an empty one counts as missing.
+fn number<T: FromStr>(store: &mut Client, path: &str) -> io::Result<Option<T>> {
+    let Some(bytes) = store.read(path)? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(bytes.get(..VALUE_MAX).unwrap_or(&bytes));
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{path} is {text:?} and not a number"),
+        )),
+    }
+}

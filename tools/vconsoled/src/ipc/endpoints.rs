@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+//! A directory of sockets, two a console, that speak plain bytes: for programs
+//! that know nothing of us.
+//!
+//! ```text
+//! DIR/3/vuart0.sock         reads and types
+//! DIR/3/vuart0.ro.sock      reads
+//! DIR/by-name/guest         -> ../3
+//! ```
+//!
+//! Nobody else may change the directories; who may connect is for the sockets
+//! to say. Every step is taken from an open directory, never through a link.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mio::Registry;
+use mio::Token;
+use mio::net::{UnixListener, UnixStream};
+use nix::unistd::Group;
+use rustix::fs::{AtFlags, Dir, FileType, Mode as Permissions, OFlags};
+use rustix::io::Errno;
+use xen_io::DomId;
+
+use crate::attach::Mode;
+use crate::ipc::listener::{self, Access};
+use crate::sink::log::is_plain;
+
+/// Everybody may look.
+const DIRECTORY: Permissions = Permissions::from_raw_mode(0o755);
+const BY_NAME: &str = "by-name";
+
+/// The directory, ours while this lives.
+pub(crate) struct Sockets {
+    path: PathBuf,
+    dir: Arc<OwnedFd>,
+    by_name: OwnedFd,
+}
+
+impl Sockets {
+    /// Makes the directory.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let dir = directory(rustix::fs::CWD, path)?;
+        let by_name = directory(&dir, Path::new(BY_NAME))?;
+        Ok(Self {
+            path: path.to_owned(),
+            dir: Arc::new(dir),
+            by_name,
+        })
+    }
+
+    /// Opens the door to a console.
+    pub(crate) fn listen(
+        &self,
+        domid: DomId,
+        console: &str,
+        mode: Mode,
+        access: Access,
+    ) -> io::Result<Door> {
+        let dir = directory(&self.dir, Path::new(&domid.to_string()))?;
+        let file = file_name(console, mode);
+        remove_socket(&dir, &file)?;
+        let socket = rustix::net::socket_with(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::STREAM,
+            rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK,
+            None,
+        )?;
+        // Before it has a name, so that it never has wider permissions; and
+        // once more with it, as the process's mask takes some away.
+        let bits = Permissions::from_raw_mode(access.mode.0);
+        rustix::fs::fchmod(&socket, bits)?;
+        // A short name of the directory, whatever its path and links in it.
+        let address = format!("/proc/self/fd/{}/{file}", dir.as_raw_fd());
+        rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new(address)?)?;
+        if let Some(name) = access.group {
+            let group = Group::from_name(name)?
+                .ok_or_else(|| io::Error::other(format!("there is no group {name}")))?;
+            let gid = rustix::fs::Gid::from_raw(group.gid.as_raw());
+            rustix::fs::chownat(&dir, &file, None, Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        rustix::fs::chmodat(&dir, &file, bits, AtFlags::empty())?;
+        rustix::net::listen(&socket, 16)?;
+        let inode = rustix::fs::statat(&dir, &file, AtFlags::SYMLINK_NOFOLLOW)?.st_ino;
+        let listener = std::os::unix::net::UnixListener::from(socket);
+        Ok(Door {
+            listener: UnixListener::from_std(listener),
+            mode,
+            dir: Arc::clone(&self.dir),
+            path: format!("{domid}/{file}"),
+            inode,
+            left: false,
+        })
+    }
+
+    /// Goes on with the door that another process had: the socket, whose name
+    /// had that inode. `None` if it is not there any more as it should be.
+    pub(crate) fn resume(
+        &self,
+        socket: OwnedFd,
+        inode: u64,
+        (domid, console): (DomId, &str),
+        mode: Mode,
+        access: Access,
+    ) -> Option<Door> {
+        let dir = directory(&self.dir, Path::new(&domid.to_string())).ok()?;
+        let name = file_name(console, mode);
+        let stat = rustix::fs::statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let group = match access.group {
+            Some(group) => Group::from_name(group).ok()??.gid.as_raw(),
+            None => rustix::process::getegid().as_raw(),
+        };
+        let as_wanted = FileType::from_raw_mode(stat.st_mode) == FileType::Socket
+            && stat.st_mode & 0o7777 == access.mode.0
+            && stat.st_gid == group;
+        if stat.st_ino != inode
+            || !as_wanted
+            || !rustix::net::sockopt::socket_acceptconn(&socket).ok()?
+        {
+            return None;
+        }
+        let listener = std::os::unix::net::UnixListener::from(socket);
+        Some(Door {
+            listener: UnixListener::from_std(listener),
+            mode,
+            dir: Arc::clone(&self.dir),
+            path: format!("{domid}/{name}"),
+            inode,
+            left: false,
+        })
+    }
+
+    /// Lets a domain's directory be found by the domain's name.
+    pub(crate) fn link(&self, domid: DomId, name: &str) -> io::Result<()> {
+        if !is_plain(name) {
+            return Ok(());
+        }
+        // The newest of that name is meant, as after a reboot.
+        match rustix::fs::unlinkat(&self.by_name, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        rustix::fs::symlinkat(format!("../{domid}"), &self.by_name, name)?;
+        Ok(())
+    }
+
+    /// Takes away a domain's directory, from which all doors are gone, and its
+    /// name.
+    pub(crate) fn forget(&self, domid: DomId, name: &str) {
+        let ours = format!("../{domid}");
+        if is_plain(name)
+            && rustix::fs::readlinkat(&self.by_name, name, Vec::new())
+                .is_ok_and(|target| target.as_bytes() == ours.as_bytes())
+        {
+            let _gone = rustix::fs::unlinkat(&self.by_name, name, AtFlags::empty());
+        }
+        // Not if another console is served still.
+        let _gone = rustix::fs::unlinkat(&self.dir, domid.to_string(), AtFlags::REMOVEDIR);
+    }
+
+    /// Takes away what a daemon that was killed left: sockets that are not
+    /// `open`, by domain and name.
+    pub(crate) fn sweep(&self, open: &BTreeSet<(String, String)>) -> io::Result<()> {
+        for name in names(&self.by_name)? {
+            let target = rustix::fs::readlinkat(&self.by_name, &name, Vec::new());
+            let stays = target.is_ok_and(|target| {
+                open.iter()
+                    .any(|(domid, _)| target.as_bytes() == format!("../{domid}").as_bytes())
+            });
+            if !stays {
+                let _kept = rustix::fs::unlinkat(&self.by_name, &name, AtFlags::empty());
+            }
+        }
+        for domid in names(&self.dir)? {
+            if domid.parse::<u16>().is_err() {
+                continue;
+            }
+            let Ok(dir) = directory(&self.dir, Path::new(&domid)) else {
+                continue;
+            };
+            for name in names(&dir)? {
+                if !open.contains(&(domid.clone(), name.clone())) {
+                    // What is no socket is not ours, and stays.
+                    let _kept = remove_socket(&dir, &name);
+                }
+            }
+            let _kept = rustix::fs::unlinkat(&self.dir, &domid, AtFlags::REMOVEDIR);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        // Unless something is left in them.
+        let _gone = rustix::fs::unlinkat(&self.dir, BY_NAME, AtFlags::REMOVEDIR);
+        let _gone = std::fs::remove_dir(&self.path);
+    }
+}
+
+/// A socket that waits for viewers. It is taken away with this.
+pub(crate) struct Door {
+    listener: UnixListener,
+    mode: Mode,
+    /// The folder of all of them, and where in it the socket is: what is
+    /// between is ours alone, and no link.
+    dir: Arc<OwnedFd>,
+    path: String,
+    inode: u64,
+    /// It is for the next daemon.
+    left: bool,
+}
+
+impl Door {
+    /// What the socket's name is, and its inode.
+    pub(crate) fn name(&self) -> (&str, u64) {
+        let name = self.path.rsplit('/').next();
+        (name.unwrap_or_default(), self.inode)
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Leaves the socket's name where it is: the next daemon will listen.
+    pub(crate) fn leave(&mut self) {
+        self.left = true;
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.listener, token, mio::Interest::READABLE)
+    }
+
+    /// Adds to `came` everybody who waits, and what they may do.
+    pub(crate) fn accept(&self, came: &mut Vec<(UnixStream, Mode)>) -> io::Result<()> {
+        while let Some(stream) = listener::next(&self.listener)? {
+            came.push((stream, self.mode));
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Door {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if self.left {
+            return;
+        }
+        // Only our own: somebody else may have put another there.
+        let there = rustix::fs::statat(&*self.dir, &self.path, AtFlags::SYMLINK_NOFOLLOW);
+        if there.is_ok_and(|there| there.st_ino == self.inode) {
+            let _gone = rustix::fs::unlinkat(&*self.dir, &self.path, AtFlags::empty());
+        }
+    }
+}
+
+fn file_name(console: &str, mode: Mode) -> String {
+    match mode {
+        Mode::ReadWrite => format!("{console}.sock"),
+        Mode::ReadOnly => format!("{console}.ro.sock"),
+    }
+}
+
+/// Makes a directory if it is missing, and opens it: a real one, of ours.
+fn directory(parent: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(&parent, path, DIRECTORY) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = rustix::fs::openat(&parent, path, flags, Permissions::empty())?;
+    let stat = rustix::fs::fstat(&dir)?;
+    if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
+        let what = format!("{} is not ours alone", path.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    Ok(dir)
+}
+
+/// Takes away a socket; nothing else.
+fn remove_socket(dir: &OwnedFd, name: &str) -> io::Result<()> {
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
+            Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?)
+        }
+        Ok(_) => {
+            let what = format!("{name} is in the way and no socket");
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+        }
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn names(dir: &OwnedFd) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        // Ours are plain.
+        if let Ok(name) = entry.file_name().to_str()
+            && name != "."
+            && name != ".."
+        {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//! The counters' socket: speaks HTTP/1.0 to those who ask by GET, as `curl
+//! --unix-socket` and Prometheus do, and gives the bare text to those who end
+//! their side, or send a line of anything else.
+
+mod text;
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use mio::net::UnixStream;
+use mio::{Registry, Token};
+
+use crate::ipc::listener::{Access, Clients};
+
+pub(crate) use text::{Process, write};
+
+/// Longest request, in bytes; what is longer is no question.
+const REQUEST_MAX: usize = 8192;
+/// Most clients at once, each of which may hold an answer of megabytes; a
+/// further one closes the oldest.
+const CLIENTS_MAX: usize = 4;
+
+/// What Prometheus calls the format.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The listening socket and its clients.
+pub(crate) struct Metrics(Clients<Client>);
+
+impl Metrics {
+    /// Listens at `path`.
+    pub(crate) fn listen(
+        path: &Path,
+        access: Access,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        Clients::listen(path, access, CLIENTS_MAX, registry, token).map(Self)
+    }
+
+    /// Takes in everyone who has connected.
+    pub(crate) fn accept(
+        &mut self,
+        registry: &Registry,
+        token: impl FnMut() -> Token,
+    ) -> io::Result<()> {
+        self.0.accept(registry, token)
+    }
+
+    /// Goes on with the client of that token, if there is one. `text` is asked
+    /// for when it is wanted.
+    pub(crate) fn serve(&mut self, token: Token, text: impl FnOnce() -> String) {
+        if let Some(client) = self.0.get_mut(token)
+            && !client.advance(text)
+        {
+            self.0.remove(token);
+        }
+    }
+}
+
+struct Client {
+    stream: UnixStream,
+    request: Vec<u8>,
+    answer: Option<Answer>,
+}
+
+/// What is being sent, and from where.
+struct Answer {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+/// What a request so far asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// It is not complete.
+    More,
+    /// The text.
+    Bare,
+    /// The text, or why not, with a header of that status.
+    Http(&'static str),
+}
+
+impl From<UnixStream> for Client {
+    fn from(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            request: Vec::new(),
+            answer: None,
+        }
+    }
+}
+
+impl Client {
+    /// Reads, answers, writes; `false` when it is over.
+    fn advance(&mut self, text: impl FnOnce() -> String) -> bool {
+        if self.answer.is_none() {
+            let Ok(ended) = self.read() else {
+                return false;
+            };
+            match wanted(&self.request, ended) {
+                Wanted::More => return self.request.len() < REQUEST_MAX,
+                Wanted::Bare => self.answer(text()),
+                Wanted::Http("200 OK") => self.answer(with_header("200 OK", &text())),
+                Wanted::Http(status) => self.answer(with_header(status, "")),
+            }
+        }
+        self.write()
+    }
+
+    fn answer(&mut self, text: String) {
+        self.answer = Some(Answer {
+            bytes: text.into_bytes(),
+            sent: 0,
+        });
+    }
+
+    /// Reads what there is. Whether that was all there will be.
+    fn read(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; 1024];
+        while self.request.len() < REQUEST_MAX {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Ok(true),
+                Ok(length) => self.request.extend_from_slice(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    fn write(&mut self) -> bool {
+        while let Some(answer) = &mut self.answer
+            && answer.sent < answer.bytes.len()
+        {
+            match self.stream.write(&answer.bytes[answer.sent..]) {
+                Ok(length) => answer.sent += length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+}
+
+fn wanted(request: &[u8], ended: bool) -> Wanted {
+    let Some(end) = request.iter().position(|byte| *byte == b'\n') else {
+        return if ended { Wanted::Bare } else { Wanted::More };
+    };
+    let line = String::from_utf8_lossy(&request[..end]);
+    let mut words = line.split_whitespace();
+    let (method, path, version) = (words.next(), words.next(), words.next());
+    if !version.is_some_and(|version| version.starts_with("HTTP/")) {
+        return Wanted::Bare;
+    }
+    // The rest of the header says nothing that matters here, but must have
+    // been read: a peer may take a reset for a failure.
+    let complete = [&b"\r\n\r\n"[..], b"\n\n"]
+        .iter()
+        .any(|blank| request.windows(blank.len()).any(|part| part == *blank));
+    if !complete && !ended {
+        return Wanted::More;
+    }
+    Wanted::Http(match (method, path) {
+        (Some("GET"), Some("/" | "/metrics")) => "200 OK",
+        (Some("GET"), _) => "404 Not Found",
+        _ => "405 Method Not Allowed",
+    })
+}
+
+fn with_header(status: &str, text: &str) -> String {
+    let length = text.len();
+    format!(
+        "HTTP/1.0 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{text}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_apart() {
+        for (request, ended, expected) in [
+            ("", false, Wanted::More),
+            ("", true, Wanted::Bare),
+            ("\n", false, Wanted::Bare),
+            ("metrics\n", false, Wanted::Bare),
+            ("GET /metrics", false, Wanted::More),
+            ("GET /metrics HTTP/1.1\r\nHost: x\r\n", false, Wanted::More),
+            (
+                "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+                false,
+                Wanted::Http("200 OK"),
+            ),
+            ("GET / HTTP/1.0\n\n", false, Wanted::Http("200 OK")),
+            ("GET / HTTP/1.0\r\n", true, Wanted::Http("200 OK")),
+            (
+                "GET /x HTTP/1.0\r\n\r\n",
+                false,
+                Wanted::Http("404 Not Found"),
+            ),
+            (
+                "POST / HTTP/1.0\r\n\r\n",
+                false,
+                Wanted::Http("405 Method Not Allowed"),
+            ),
+        ] {
+            assert_eq!(wanted(request.as_bytes(), ended), expected, "{request:?}");
+        }
+    }
+}

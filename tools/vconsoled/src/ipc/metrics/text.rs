@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+//! Counters in Prometheus' text format, version 0.0.4.
+
+use std::fmt::{self, Display, Write as _};
+
+use rustix::process::Resource;
+
+use crate::confine::{Files, InForce};
+use crate::ipc::control::ConsoleStatus;
+
+/// What is told of the process.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Process {
+    /// What it gave up, if anything.
+    pub(crate) in_force: Option<InForce>,
+}
+
+/// A metric: its name, its kind and what it means.
+struct Metric<'a>(&'a str, &'a str, &'a str);
+
+/// A label's value, which may hold anything.
+struct Escaped<'a>(&'a str);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|one| match one {
+            '\\' => f.write_str("\\\\"),
+            '"' => f.write_str("\\\""),
+            '\n' => f.write_str("\\n"),
+            one => f.write_char(one),
+        })
+    }
+}
+
+/// The whole text.
+pub(crate) fn write(consoles: &[ConsoleStatus], process: &Process) -> String {
+    let mut text = Text(String::new());
+    let connected = |one: &&ConsoleStatus| one.state == "connected";
+    text.metric(&Metric(
+        "vconsoled_console_up",
+        "gauge",
+        "Whether the console's ring is connected.",
+    ));
+    for console in consoles {
+        let up = u8::from(connected(&console));
+        text.console("vconsoled_console_up", console, "", up);
+    }
+    for (metric, values) in METRICS {
+        text.metric(metric);
+        for console in consoles.iter().filter(connected) {
+            for (label, value) in *values {
+                text.console(metric.0, console, label, value(console));
+            }
+        }
+    }
+    text.process(process);
+    text.0
+}
+
+type Value = fn(&ConsoleStatus) -> u64;
+
+/// Of each connected console: a further label, and the value.
+const METRICS: &[(Metric, &[(&str, Value)])] = &[
+    (
+        Metric(
+            "vconsoled_console_bytes_total",
+            "counter",
+            "Bytes moved, from the guest (out) and to it (in).",
+        ),
+        &[
+            ("direction=\"out\"", |one| one.from_guest),
+            ("direction=\"in\"", |one| one.to_guest),
+        ],
+    ),
+    (
+        Metric(
+            "vconsoled_console_doorbells_total",
+            "counter",
+            "Event-channel notifications.",
+        ),
+        &[
+            ("direction=\"received\"", |one| one.doorbells_in),
+            ("direction=\"sent\"", |one| one.doorbells_out),
+        ],
+    ),
+    (
+        Metric(
+            "vconsoled_console_dropped_bytes_total",
+            "counter",
+            "Bytes that viewers were too slow for, at the pty and on sockets.",
+        ),
+        &[
+            ("viewer=\"pty\"", |one| one.dropped),
+            ("viewer=\"socket\"", |one| one.lost),
+        ],
+    ),
+    (
+        Metric(
+            "vconsoled_console_log_lost_bytes_total",
+            "counter",
+            "Bytes that are missing from the log.",
+        ),
+        &[("", |one| one.log_lost)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_journal_lost_lines_total",
+            "counter",
+            "Lines that are missing from the journal.",
+        ),
+        &[("", |one| one.journal_lost)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_resyncs_total",
+            "counter",
+            "Times the ring's indices made no sense.",
+        ),
+        &[("", |one| one.resyncs)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_viewers",
+            "gauge",
+            "Who has the pty open or is on a socket.",
+        ),
+        &[("", |one| one.viewers as u64)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_ring_bytes",
+            "gauge",
+            "Bytes that wait in the ring.",
+        ),
+        &[
+            ("direction=\"out\"", |one| one.out_waiting as u64),
+            ("direction=\"in\"", |one| one.in_waiting as u64),
+        ],
+    ),
+];
+
+struct Text(String);
+
+impl Text {
+    fn add(&mut self, line: fmt::Arguments) {
+        self.0.write_fmt(line).expect("a String takes any text");
+        self.0.push('\n');
+    }
+
+    fn metric(&mut self, Metric(name, kind, help): &Metric) {
+        self.add(format_args!("# HELP {name} {help}"));
+        self.add(format_args!("# TYPE {name} {kind}"));
+    }
+
+    fn console(&mut self, name: &str, console: &ConsoleStatus, label: &str, value: impl Display) {
+        let comma = if label.is_empty() { "" } else { "," };
+        let domain = Escaped(&console.name);
+        let (domid, slot) = (console.domid, &console.console);
+        self.add(format_args!(
+            "{name}{{domid=\"{domid}\",domain=\"{domain}\",console=\"{slot}\"{comma}{label}}} {value}"
+        ));
+    }
+
+    fn one(&mut self, metric: &Metric, value: impl Display) {
+        self.metric(metric);
+        self.add(format_args!("{} {value}", metric.0));
+    }
+
+    fn process(&mut self, process: &Process) {
+        let confined = Metric(
+            "vconsoled_confined",
+            "gauge",
+            "What the process gave up: 1 all that was meant, 0.5 a part, 0 nothing.",
+        );
+        if let Some(in_force) = &process.in_force {
+            self.metric(&confined);
+            let files = match in_force.files {
+                Files::Confined => "1",
+                Files::Partly => "0.5",
+                Files::Open | Files::Unconfined => "0",
+            };
+            let calls = u8::from(in_force.system_calls);
+            let root = u8::from(in_force.uid != 0);
+            let name = confined.0;
+            self.add(format_args!("{name}{{what=\"files\"}} {files}"));
+            self.add(format_args!("{name}{{what=\"system_calls\"}} {calls}"));
+            self.add(format_args!("{name}{{what=\"root\"}} {root}"));
+        }
+        if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+            let metric = Metric("process_open_fds", "gauge", "Open descriptors.");
+            // The one that reads the folder is among them.
+            self.one(&metric, open.count().saturating_sub(1));
+        }
+        if let Some(limit) = rustix::process::getrlimit(Resource::Nofile).current {
+            let metric = Metric("process_max_fds", "gauge", "Most open descriptors.");
+            self.one(&metric, limit);
+        }
+        if let Some(bytes) = resident() {
+            let metric = Metric(
+                "process_resident_memory_bytes",
+                "gauge",
+                "Memory that is resident.",
+            );
+            self.one(&metric, bytes);
+        }
+    }
+}
+
+/// Resident memory, in bytes.
+fn resident() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn console(name: &str) -> ConsoleStatus {
+        ConsoleStatus {
+            domid: 3,
+            name: name.to_owned(),
+            console: "vuart0".to_owned(),
+            kind: "vuart-private".to_owned(),
+            tty: "/dev/pts/0".to_owned(),
+            log: String::new(),
+            viewers: 2,
+            from_guest: 10,
+            to_guest: 20,
+            doorbells_in: 30,
+            doorbells_out: 40,
+            resyncs: 50,
+            dropped: 60,
+            lost: 70,
+            log_lost: 75,
+            journal_lost: 77,
+            out_waiting: 80,
+            in_waiting: 90,
+            state: "connected".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_counter_has_a_line() {
+        let text = write(&[console("web")], &Process::default());
+        let labels = "domid=\"3\",domain=\"web\",console=\"vuart0\"";
+        for (name, more, value) in [
+            ("up", "", 1),
+            ("bytes_total", ",direction=\"out\"", 10),
+            ("bytes_total", ",direction=\"in\"", 20),
+            ("doorbells_total", ",direction=\"received\"", 30),
+            ("doorbells_total", ",direction=\"sent\"", 40),
+            ("resyncs_total", "", 50),
+            ("dropped_bytes_total", ",viewer=\"pty\"", 60),
+            ("dropped_bytes_total", ",viewer=\"socket\"", 70),
+            ("log_lost_bytes_total", "", 75),
+            ("journal_lost_lines_total", "", 77),
+            ("ring_bytes", ",direction=\"out\"", 80),
+            ("ring_bytes", ",direction=\"in\"", 90),
+            ("viewers", "", 2),
+        ] {
+            let line = format!("vconsoled_console_{name}{{{labels}{more}}} {value}\n");
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+        assert!(text.contains("\nprocess_open_fds "));
+    }
+
+    #[test]
+    fn a_console_that_failed_is_down_and_says_no_more() {
+        let mut broken = console("");
+        broken.state = "port 99: no such port".to_owned();
+        let text = write(&[broken], &Process::default());
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("domid")).collect();
+        let labels = "domid=\"3\",domain=\"\",console=\"vuart0\"";
+        assert_eq!(lines, [format!("vconsoled_console_up{{{labels}}} 0")]);
+    }
+
+    #[test]
+    fn names_cannot_forge_lines() {
+        let text = write(&[console("a\"} 1\nforged \\x")], &Process::default());
+        assert!(text.contains("domain=\"a\\\"} 1\\nforged \\\\x\""));
+        assert!(!text.lines().any(|line| line.starts_with("forged")));
+    }
+
+    #[test]
+    fn lines_are_as_the_format_wants_them() {
+        let in_force = Some(InForce {
+            uid: 990,
+            files: Files::Partly,
+            system_calls: true,
+        });
+        let text = write(&[console("web"), console("db")], &Process { in_force });
+        let mut known = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                known = rest.split(' ').next().unwrap();
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').unwrap();
+                assert_eq!(name, known);
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+            } else {
+                let (sample, value) = line.rsplit_once(' ').unwrap();
+                assert_eq!(sample.split('{').next().unwrap(), known);
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+            }
+        }
+        assert!(text.contains("vconsoled_confined{what=\"files\"} 0.5\n"));
+        assert!(text.contains("vconsoled_confined{what=\"root\"} 1\n"));
+    }
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: MIT
+//! Letting viewers in: by the control socket, who say what they want, and by
+//! a console's own sockets.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use mio::Interest;
+use mio::event::Event;
+use mio::net::UnixStream;
+use rustix::fs::FileType;
+use vpl011::ring::layout::OUT_SIZE;
+use xen_io::DomId;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::{Server, take_token};
+use crate::attach::{self, Attach, Attached, Mode, Refused, VERSION};
+use crate::buffer::{History, Note};
+use crate::console::Console;
+use crate::ipc::endpoints::Door;
+use crate::ipc::listener::Access;
+use crate::persist::fd_store::{self, Purpose};
+use crate::sink::clients::send_queue::Outbox;
+use crate::sink::clients::session::{Speech, Viewer};
+use crate::sink::clients::set::{Left, VIEWERS_MAX};
+
+/// Most viewers of all consoles together: the others' descriptors are for the
+/// consoles themselves.
+const ALL_VIEWERS_MAX: usize = 1024;
+
+impl Server {
+    /// Opens a console's sockets, or goes on with those that the last daemon
+    /// left. It is served without them if need be.
+    pub(super) fn open_doors(&mut self, token: usize) {
+        let (Some(sockets), Some(console)) = (&self.sockets, self.consoles.get_mut(&token)) else {
+            return;
+        };
+        let (domid, slot) = (console.domid, console.slot.to_string());
+        let access = Access {
+            mode: self.config.sockets.consoles_mode,
+            group: self.config.sockets.group.as_deref(),
+        };
+        let mut inodes = DoorNote::of(console.history());
+        for (mode, inode) in [
+            (Mode::ReadWrite, &mut inodes.read_write),
+            (Mode::ReadOnly, &mut inodes.read_only),
+        ] {
+            let name = fd_store::name(Purpose::Door(mode), console.pty().label());
+            let left = self.kept.take(&name).pop();
+            let left = left.and_then(|left| {
+                sockets.resume(left, *inode, (domid, slot.as_str()), mode, access)
+            });
+            let fresh = left.is_none();
+            let door_token = take_token(&mut self.next_token);
+            let door = left
+                .map_or_else(|| sockets.listen(domid, &slot, mode, access), Ok)
+                .and_then(|mut door| {
+                    door.register(self.poll.registry(), door_token)?;
+                    Ok(door)
+                });
+            if fresh {
+                self.kept.forget(&name);
+            }
+            match door {
+                Ok(door) => {
+                    if fresh {
+                        self.kept.keep(&name, &[door.as_fd()]);
+                    }
+                    *inode = door.name().1;
+                    console.audience.add_door(door_token.0, door);
+                    self.owners.insert(door_token.0, token);
+                }
+                Err(error) => tracing::warn!("domain {domid} {slot}: no socket: {error}"),
+            }
+        }
+        // Without it the next daemon makes new ones.
+        let _noted = console.history().note(Note::Doors, inodes.as_bytes());
+        if let Err(error) = sockets.link(domid, &console.name) {
+            tracing::warn!("domain {domid}: its sockets are not found by name: {error}");
+        }
+        self.resume_viewers(token);
+    }
+
+    /// Lets in those whom the last daemon left.
+    fn resume_viewers(&mut self, owner: usize) {
+        if !self.kept.is_left() {
+            return;
+        }
+        for number in 0..=u8::MAX {
+            if usize::from(number) >= VIEWERS_MAX {
+                return;
+            }
+            for mode in [Mode::ReadWrite, Mode::ReadOnly] {
+                let Some(console) = self.consoles.get(&owner) else {
+                    return;
+                };
+                let name = fd_store::name(Purpose::Viewer(mode, number), console.pty().label());
+                let left = self.kept.take(&name);
+                if left.is_empty() {
+                    continue;
+                }
+                let end = console.history().end();
+                match take_up(left) {
+                    // Else its place is in a history that was lost.
+                    Some((stream, outbox)) if outbox.position() <= end => {
+                        self.admit(owner, stream, |stream| {
+                            Viewer::kept(stream, mode, name, outbox)
+                        });
+                    }
+                    _ => self.kept.forget(&name),
+                }
+            }
+        }
+    }
+
+    /// Takes leave of a console's viewers and closes its sockets. What the
+    /// service manager keeps stays with it if this is the daemon's end.
+    pub(super) fn close_doors(&mut self, console: &mut Console) {
+        let why = if self.is_stopping() {
+            "daemon"
+        } else if self.domains.contains(&console.domid) {
+            "console"
+        } else {
+            "domain"
+        };
+        for token in console.audience.tokens() {
+            self.owners.remove(&token);
+        }
+        let stays = self.ending && self.kept.is_possible();
+        if stays {
+            console.audience.leave_doors();
+        } else {
+            self.forget_audience(console);
+        }
+        console.take_leave(why);
+        if let Some(sockets) = self.sockets.as_ref().filter(|_| !stays) {
+            sockets.forget(console.domid, &console.name);
+        }
+    }
+
+    /// The next daemon has no use for a console's sockets and viewers.
+    fn forget_audience(&mut self, console: &mut Console) {
+        let left = console.audience.take_left();
+        let left = left.into_iter().filter_map(|left| left.kept);
+        let viewers = console.audience.kept_names().map(str::to_owned);
+        let doors = console.audience.doors().map(Door::mode);
+        let doors = doors.map(|mode| fd_store::name(Purpose::Door(mode), console.pty().label()));
+        for name in left.chain(viewers).chain(doors) {
+            self.kept.forget(&name);
+        }
+    }
+
+    /// Takes away sockets of consoles that are not there any more.
+    pub(super) fn sweep_doors(&self) {
+        let Some(sockets) = &self.sockets else {
+            return;
+        };
+        let doors = |console: &Console| {
+            let domid = console.domid.to_string();
+            let names = console
+                .audience
+                .doors()
+                .map(|door| door.name().0.to_owned());
+            names.map(|name| (domid.clone(), name)).collect::<Vec<_>>()
+        };
+        let open = self.consoles.values().flat_map(doors).collect();
+        if let Err(error) = sockets.sweep(&open) {
+            tracing::warn!("sockets of a daemon that is gone stay: {error}");
+        }
+    }
+
+    /// Something happened at one of a console's sockets.
+    pub(super) fn on_audience(&mut self, owner: usize, event: &Event) {
+        let Some(console) = self.consoles.get_mut(&owner) else {
+            return;
+        };
+        let token = event.token().0;
+        console.audience.on_ready(token, event);
+        self.ready.push(owner);
+        self.admit_to_console(owner, token);
+    }
+
+    pub(super) fn admit_plain(&mut self, owner: usize, mut stream: UnixStream, mode: Mode) {
+        let full = self.is_full();
+        let Some(console) = self.consoles.get_mut(&owner) else {
+            return;
+        };
+        if full || !console.has_room() {
+            let _told = stream.write(b"[too many viewers]\r\n");
+            return;
+        }
+        let position = console.history().scrollback();
+        // Before a name of theirs is given again.
+        let left = console.audience.take_left();
+        self.miss(left);
+        let kept = self.keep_viewer(owner, &stream, mode, position);
+        self.admit(owner, stream, |stream| match kept {
+            Some((name, outbox)) => Viewer::kept(stream, mode, name, outbox),
+            None => Viewer::new(stream, Speech::Plain, mode, position, Vec::new()),
+        });
+    }
+
+    /// Forgets viewers who are not there any more.
+    pub(super) fn miss(&mut self, left: Vec<Left>) {
+        for left in left {
+            self.owners.remove(&left.token);
+            if let Some(name) = left.kept {
+                self.kept.forget(&name);
+            }
+        }
+    }
+
+    /// Leaves a viewer with the service manager: by what name, and with what
+    /// will be on its way there. `None` when nobody keeps it.
+    fn keep_viewer(
+        &mut self,
+        owner: usize,
+        stream: &UnixStream,
+        mode: Mode,
+        position: u64,
+    ) -> Option<(String, Outbox)> {
+        if !self.kept.is_possible() {
+            return None;
+        }
+        let console = self.consoles.get(&owner)?;
+        let taken: Vec<&str> = console.audience.kept_names().collect();
+        let name = (0..u8::MAX)
+            .take(VIEWERS_MAX)
+            .map(|number| fd_store::name(Purpose::Viewer(mode, number), console.pty().label()))
+            .find(|name| !taken.contains(&name.as_str()))?;
+        let outbox = Outbox::new(position)
+            .inspect_err(|error| tracing::warn!("a viewer will not outlive us: {error}"))
+            .ok()?;
+        let fds = [stream.as_fd(), outbox.as_fd()];
+        self.kept.keep(&name, &fds).then_some((name, outbox))
+    }
+
+    fn is_full(&self) -> bool {
+        // Each console has two doors.
+        self.owners.len() >= ALL_VIEWERS_MAX + 2 * self.consoles.len()
+    }
+
+    fn admit(
+        &mut self,
+        owner: usize,
+        mut stream: UnixStream,
+        viewer: impl FnOnce(UnixStream) -> Viewer,
+    ) {
+        let token = take_token(&mut self.next_token);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = self.poll.registry().register(&mut stream, token, interest);
+        match (registered, self.consoles.get_mut(&owner)) {
+            (Ok(()), Some(console)) => {
+                console.audience.admit(token.0, viewer(stream));
+                self.owners.insert(token.0, owner);
+                self.ready.push(owner);
+            }
+            (Ok(()), None) => {}
+            (Err(error), _) => tracing::warn!("a viewer cannot be let in: {error}"),
+        }
+    }
+
+    /// Answers a request to be attached; the stream is the viewer's from then
+    /// on.
+    pub(super) fn attach(&mut self, mut stream: UnixStream, line: &[u8]) {
+        match self.prepare(line) {
+            Ok((owner, mode, position, greeting)) => self.admit(owner, stream, |stream| {
+                Viewer::new(stream, Speech::Framed, mode, position, greeting)
+            }),
+            // Nothing was sent yet, so there is room for it.
+            Err(refused) => drop(stream.write(&attach::line(&refused))),
+        }
+    }
+
+    /// Where a viewer is let in: the console, what it may do, the position of
+    /// its first byte, and its answer.
+    fn prepare(&mut self, line: &[u8]) -> Result<(usize, Mode, u64, Vec<u8>), Refused> {
+        let wanted = Attach::parse(line).map_err(|error| Refused::new("bad-request", error))?;
+        let owner = self.find_console(&wanted)?;
+        let full = self.is_full();
+        let room = self
+            .consoles
+            .get_mut(&owner)
+            .filter(|_| !full)
+            .is_some_and(Console::has_room);
+        let Some(console) = self.consoles.get(&owner).filter(|_| room) else {
+            return Err(Refused::new("too-many", "too many viewers"));
+        };
+        let history = console.history();
+        let end = history.end();
+        let position = match (&wanted.stream, wanted.from) {
+            // It may be ahead of us by what the ring gives us once more after
+            // an end without warning.
+            (Some(stream), Some(from))
+                if *stream == console.stream && from <= end + OUT_SIZE as u64 =>
+            {
+                from
+            }
+            _ => match wanted.scrollback {
+                None => history.scrollback(),
+                Some(bytes) => history.start().max(end.saturating_sub(bytes)),
+            },
+        };
+        let answer = Attached {
+            version: VERSION,
+            domid: console.domid.0,
+            name: console.name.clone(),
+            console: console.slot.to_string(),
+            kind: console.source().kind().to_string(),
+            mode: wanted.mode,
+            stream: console.stream.clone(),
+            position,
+            end,
+        };
+        Ok((owner, wanted.mode, position, attach::line(&answer)))
+    }
+
+    /// The console that a request means: a name comes before a number that it
+    /// looks like.
+    fn find_console(&self, wanted: &Attach) -> Result<usize, Refused> {
+        let domid = match (&wanted.name, wanted.domid) {
+            (Some(name), _) => self
+                .consoles
+                .values()
+                .find(|console| console.name == *name)
+                .map(|console| console.domid),
+            (None, domid) => domid
+                .map(DomId)
+                .filter(|domid| self.domains.contains(domid)),
+        };
+        let Some(domid) = domid else {
+            return Err(Refused::new("no-domain", "there is no such domain"));
+        };
+        self.consoles
+            .iter()
+            .find(|(_, console)| {
+                console.domid == domid && console.slot.to_string() == wanted.console
+            })
+            .map(|(token, _)| *token)
+            .ok_or_else(|| {
+                let what = format!("domain {domid} has no {:?} now", wanted.console);
+                Refused::new("no-console", what)
+            })
+    }
+}
+
+/// What the next daemon is told of a console's sockets: the inodes of their
+/// names, 0 for none.
+#[derive(Clone, Copy, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+struct DoorNote {
+    read_write: u64,
+    read_only: u64,
+}
+
+impl DoorNote {
+    fn of(history: &History) -> Self {
+        let noted = history.noted(Note::Doors).unwrap_or_default();
+        Self::read_from_bytes(&noted).unwrap_or_default()
+    }
+}
+
+/// A viewer's connection, and what is on its way to it.
+fn take_up(left: Vec<OwnedFd>) -> Option<(UnixStream, Outbox)> {
+    let (mut stream, mut outbox) = (None, None);
+    for fd in left {
+        let stat = rustix::fs::fstat(&fd).ok()?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Socket {
+            stream = Some(std::os::unix::net::UnixStream::from(fd));
+        } else {
+            outbox = Some(Outbox::resume(fd).ok()?);
+        }
+    }
+    Some((UnixStream::from_std(stream?), outbox?))
+}

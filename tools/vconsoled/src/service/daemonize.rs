@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+//! Going into the background, without fork(2): the program starts itself
+//! again as a foreground daemon in a session of its own, and ends when that
+//! one says that it serves, or with its failure.
+
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+/// Tells the second process that it is one.
+const DETACHED: &str = "VCONSOLED_DETACHED";
+const READY: u8 = b'R';
+
+/// Starts the daemon and waits until it serves.
+pub fn spawn() -> anyhow::Result<()> {
+    let mut child = Command::new(env::current_exe()?)
+        .args(env::args_os().skip(1))
+        .arg("--interactive")
+        .env(DETACHED, "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut word = [0];
+    let answered = match &mut child.stdout {
+        Some(stdout) => stdout.read(&mut word)? == 1,
+        None => false,
+    };
+    if answered && word[0] == READY {
+        return Ok(());
+    }
+    // It has said on standard error why.
+    bail!("the daemon ended: {}", child.wait()?)
+}
+
+/// The process in the background, until it serves.
+pub struct Detached {
+    /// A pipe to the starter.
+    starter: io::Stdout,
+}
+
+/// Leaves the starter's session, if there is a starter.
+pub fn begin() -> anyhow::Result<Option<Detached>> {
+    if env::var_os(DETACHED).is_none() {
+        return Ok(None);
+    }
+    rustix::process::setsid().context("a session of its own")?;
+    rustix::process::umask(Mode::WGRP | Mode::RWXO);
+    env::set_current_dir("/")?;
+    Ok(Some(Detached {
+        starter: io::stdout(),
+    }))
+}
+
+impl Detached {
+    /// Lets the starter go, and the terminal.
+    pub fn ready(mut self) {
+        // A starter that is gone does not matter any more.
+        let _told = self
+            .starter
+            .write_all(&[READY])
+            .and_then(|()| self.starter.flush());
+        let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") else {
+            return;
+        };
+        for redirected in [
+            rustix::stdio::dup2_stdout(&null),
+            rustix::stdio::dup2_stderr(&null),
+        ] {
+            if let Err(error) = redirected {
+                tracing::warn!("the terminal stays open: {error}");
+            }
+        }
+    }
+}
+
+/// A file with the process number, locked while the process lives and removed
+/// when it ends in an orderly way.
+pub struct PidFile {
+    path: PathBuf,
+    locked: File,
+}
+
+impl PidFile {
+    /// Writes it; an error names who holds it.
+    pub fn write(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("{shown}"))?;
+        }
+        let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .custom_flags(flags)
+            .open(path)
+            .with_context(|| format!("{shown}"))?;
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut other = String::new();
+            // Who holds it is a courtesy.
+            let _read = (&mut file).take(32).read_to_string(&mut other);
+            bail!("{shown} is held by process {}", other.trim());
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self {
+            path: path.to_owned(),
+            locked: file,
+        })
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if std::fs::remove_file(&self.path).is_err() {
+            // In a folder of root's, who we are no longer.
+            let _emptied = self.locked.set_len(0);
+        }
+    }
+}

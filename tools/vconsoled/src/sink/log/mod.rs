@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+//! Logs of consoles. One thread writes all of them, because a disk can block
+//! and a guest must not: each log pulls from its console's [`History`] what it
+//! has not written yet, and loses bytes only when the disk is away for longer
+//! than the history lasts. A disk that is merely slower than a guest slows that
+//! guest down.
+//!
+//! A log that was just written is left alone for a moment, unless much comes in
+//! that time: one write of many lines costs little more than that of one.
+//!
+//! After each write a note in the history says how far the log got and how
+//! long its file is, so that the next daemon cuts off what a killed one wrote
+//! beyond, and goes on there: every byte is in the log once.
+
+mod file;
+pub(super) mod text;
+mod writer;
+
+use std::cell::Cell;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::buffer::{CAPACITY, History, Note};
+use crate::config::Filter;
+
+use writer::{Command, Writer};
+
+/// Longest name of a domain that names its log.
+const NAME_MAX: usize = 128;
+/// Most logs of consoles that have gone which may wait for a blocked disk.
+const CLOSING_MAX: usize = 64;
+/// How long the disk may take for one write before guests go on without it.
+pub const GRACE: Duration = Duration::from_millis(100);
+/// Most output that waits for a blocked disk, in bytes, all logs together.
+pub const WAITING_MAX: u64 = 64 * 1024 * 1024;
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Start each line with the local time.
+    pub timestamps: bool,
+    /// What becomes of escape sequences.
+    pub filter: Filter,
+}
+
+/// When a log begins a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Before it grows beyond so many bytes, at the end of a line if there is
+    /// one; never if 0.
+    pub size: u64,
+    /// How many old files are kept, as `.1`, the newest, and so on.
+    pub count: u32,
+}
+
+/// The thread that writes logs, and the way to it.
+pub struct Logs {
+    inbox: Inbox,
+    last_id: AtomicU64,
+}
+
+/// The way to the thread.
+#[derive(Clone)]
+struct Inbox {
+    commands: Sender<Command>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    open: AtomicUsize,
+    /// Of those open, how many belong to consoles that have gone.
+    closing: AtomicUsize,
+    /// Writes that were done, of all logs together.
+    writes: AtomicU64,
+}
+
+/// What a log and its writer know of each other.
+struct Shared {
+    id: u64,
+    path: PathBuf,
+    options: Options,
+    /// None: given up.
+    history: Mutex<Option<Arc<History>>>,
+    /// The writer was told that there is more, and looks by itself until there
+    /// is not.
+    told: AtomicBool,
+    /// It was told not to leave the log alone for so long.
+    urged: AtomicBool,
+    position: AtomicU64,
+    lost: AtomicU64,
+    failed: AtomicBool,
+}
+
+impl Shared {
+    fn history(&self) -> MutexGuard<'_, Option<Arc<History>>> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How one log is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What its lines look like.
+    pub style: Style,
+    /// When it begins a new file.
+    pub rotation: Rotation,
+}
+
+/// A log that is written. When it is dropped the writer completes it.
+pub struct Log {
+    shared: Arc<Shared>,
+    inbox: Inbox,
+    /// To remove when it is complete.
+    state: Option<PathBuf>,
+    /// How many writes were done when we last looked, and when that was news.
+    seen: Cell<(u64, Instant)>,
+}
+
+impl Logs {
+    /// Starts the thread.
+    pub fn start() -> io::Result<Self> {
+        let (commands, messages) = mpsc::channel();
+        let counts = Arc::new(Counts::default());
+        let writer = Writer::new(messages, Arc::clone(&counts));
+        thread::Builder::new()
+            .name("logs".into())
+            .spawn(move || writer.run())?;
+        Ok(Self {
+            inbox: Inbox { commands, counts },
+            last_id: AtomicU64::new(0),
+        })
+    }
+
+    /// Writes the log of a console to `path`, from where the last daemon
+    /// stopped if its note in the history says. What that daemon wrote beyond
+    /// is cut off if `ours`: nobody else has written to the log since.
+    #[must_use]
+    pub fn open(&self, path: PathBuf, options: Options, history: Arc<History>, ours: bool) -> Log {
+        // For a daemon that comes when the console has gone.
+        let _noted = history.note(Note::LogPath, path.as_os_str().as_bytes());
+        let shared = Arc::new(Shared {
+            id: self.last_id.fetch_add(1, Ordering::Relaxed),
+            path,
+            options,
+            position: AtomicU64::new(writer::noted_position(&history)),
+            history: Mutex::new(Some(history)),
+            told: AtomicBool::new(true),
+            urged: AtomicBool::new(false),
+            lost: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+        });
+        self.inbox.counts.open.fetch_add(1, Ordering::AcqRel);
+        self.inbox.send(Command::Open(Arc::clone(&shared), ours));
+        Log {
+            shared,
+            inbox: self.inbox.clone(),
+            state: None,
+            seen: Cell::new((0, Instant::now())),
+        }
+    }
+
+    /// Opens all files again, after they were moved away.
+    pub fn reopen(&self) {
+        self.inbox.send(Command::Reopen);
+    }
+
+    /// Waits, at most so long, until everything is written that can be.
+    pub fn finish(&self, patience: Duration) {
+        let (tell, done) = mpsc::channel();
+        self.inbox.send(Command::Finish(tell));
+        if done.recv_timeout(patience).is_err() {
+            tracing::warn!("logs are not complete: the disk does not answer");
+        }
+    }
+}
+
+impl Inbox {
+    fn send(&self, command: Command) {
+        // The thread ends with the last sender.
+        let _sent = self.commands.send(command);
+    }
+}
+
+impl Log {
+    /// Says that there is more in the history, which goes up to `end`.
+    pub fn more(&self, end: u64) {
+        let shared = &self.shared;
+        let behind = || end.saturating_sub(self.position()) >= self.allowance() / 4;
+        let news = !shared.told.swap(true, Ordering::AcqRel)
+            || behind() && !shared.urged.swap(true, Ordering::Relaxed);
+        if news {
+            self.inbox.send(Command::More(shared.id));
+        }
+    }
+
+    /// How far the log got in the history.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.shared.position.load(Ordering::Acquire)
+    }
+
+    /// How much of the history, in bytes, may wait for the log. It is less
+    /// when there are many logs, so that a blocked disk costs no more than
+    /// [`WAITING_MAX`] beyond what is kept for viewers.
+    #[must_use]
+    pub fn allowance(&self) -> u64 {
+        let logs = self.inbox.counts.open.load(Ordering::Relaxed).max(1);
+        (WAITING_MAX / logs as u64).min(CAPACITY)
+    }
+
+    /// Whether the log is about to lose bytes of a history that goes up to
+    /// `end`, although the disk answers: the guest may then wait for it. A
+    /// disk that has not answered for [`GRACE`] is waited for no longer.
+    #[must_use]
+    pub fn is_behind(&self, end: u64, now: Instant) -> bool {
+        let behind = end.saturating_sub(self.position());
+        if self.failed() || behind < self.allowance() / 4 * 3 {
+            return false;
+        }
+        let writes = self.inbox.counts.writes.load(Ordering::Relaxed);
+        let (seen, since) = self.seen.get();
+        if seen != writes {
+            self.seen.set((writes, now));
+            return true;
+        }
+        now.saturating_duration_since(since) < GRACE
+    }
+
+    /// Bytes that are missing from the log.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Whether it cannot be written at present.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.shared.failed.load(Ordering::Relaxed)
+    }
+
+    /// Completes the log of a console that is gone for good, and then removes
+    /// `state`, the file of its history.
+    pub fn finish(mut self, state: Option<PathBuf>) {
+        self.state = state;
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let closing = self.inbox.counts.closing.fetch_add(1, Ordering::AcqRel);
+        if closing >= CLOSING_MAX {
+            drop(self.shared.history().take());
+            tracing::error!("{}: given up unfinished", self.shared.path.display());
+        }
+        let command = Command::Close(self.shared.id, self.state.take());
+        self.inbox.send(command);
+    }
+}
+
+/// Whether a domain's name can be part of a file's name as it is.
+#[must_use]
+pub fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= NAME_MAX
+        && !name.starts_with('.')
+        && !name.chars().any(|one| one == '/' || one.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_lead_elsewhere_are_not_plain() {
+        for name in ["guest", "web-1", "a b", "\u{fc}ber"] {
+            assert!(is_plain(name), "{name:?}");
+        }
+        for name in [
+            "",
+            "..",
+            ".hidden",
+            "a/b",
+            "../../etc/x",
+            "a\nb",
+            "a\0b",
+            &"x".repeat(129),
+        ] {
+            assert!(!is_plain(name), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: MIT
+//! The thread that writes logs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use jiff::Zoned;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::file::{Extent, LogFile};
+use super::text::Text;
+use super::{Counts, Rotation, Shared};
+use crate::buffer::{Cursor, History, Note};
+
+/// How much of a history is written at once.
+const BATCH: usize = 64 * 1024;
+/// How long a log is left alone that was just written, so that the next write
+/// is worth its while.
+const REST: Duration = Duration::from_millis(50);
+/// How long to leave a log alone that could not be written.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long after one message about a log there is no other.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What the thread is told.
+pub(super) enum Command {
+    /// There is another log; whether nobody else has written to it.
+    Open(Arc<Shared>, bool),
+    /// There is more for a log, which is to be written now.
+    More(u64),
+    /// Files were moved away.
+    Reopen,
+    /// A log's console has gone: it is completed, and then let go of. The
+    /// state of one that has gone for good is removed.
+    Close(u64, Option<PathBuf>),
+    /// Tell when everything is written that can be.
+    Finish(Sender<()>),
+}
+
+/// What the next daemon is told of a log.
+#[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+struct Progress {
+    position: u64,
+    device: u64,
+    inode: u64,
+    size: u64,
+    text: [u8; 2],
+    _reserved: [u8; 6],
+}
+
+impl Progress {
+    fn of(history: &History) -> Option<Self> {
+        Self::read_from_bytes(&history.noted(Note::Log)?).ok()
+    }
+
+    fn extent(self) -> Extent {
+        Extent {
+            device: self.device,
+            inode: self.inode,
+            size: self.size,
+        }
+    }
+}
+
+/// Where the log of a history goes on: where its note says, or with all there
+/// is.
+pub(super) fn noted_position(history: &History) -> u64 {
+    Progress::of(history).map_or(history.start(), |noted| noted.position.min(history.end()))
+}
+
+/// What is read from a history, and what that looks like in a log.
+struct Buffers {
+    raw: Vec<u8>,
+    text: Vec<u8>,
+}
+
+/// The thread.
+pub(super) struct Writer {
+    inbox: Receiver<Command>,
+    counts: Arc<Counts>,
+    logs: BTreeMap<u64, Open>,
+    /// Logs that may have something to write.
+    ready: BTreeSet<u64>,
+    /// The one that had the last turn.
+    last: u64,
+    /// Logs that could not be written, and when to try again.
+    later: BTreeMap<u64, Instant>,
+    /// Logs that were just written, and when to look at all of them again.
+    resting: BTreeSet<u64>,
+    rested: Option<Instant>,
+    buffers: Buffers,
+    /// Those to tell when nothing is ready.
+    waiting: Vec<Sender<()>>,
+}
+
+impl Writer {
+    pub(super) fn new(inbox: Receiver<Command>, counts: Arc<Counts>) -> Self {
+        Self {
+            inbox,
+            counts,
+            logs: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            last: 0,
+            later: BTreeMap::new(),
+            resting: BTreeSet::new(),
+            rested: None,
+            buffers: Buffers {
+                raw: vec![0; BATCH],
+                text: Vec::with_capacity(BATCH),
+            },
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Writes until nobody can tell of more.
+    pub(super) fn run(mut self) {
+        loop {
+            match self.next_command() {
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Disconnected) if self.ready.is_empty() => return,
+                Err(_) => {}
+            }
+            self.wake(Instant::now());
+            // The next one after the last, round and round.
+            let next = self.ready.range(self.last + 1..).next();
+            if let Some(id) = next.or(self.ready.first()).copied() {
+                self.ready.remove(&id);
+                self.last = id;
+                self.turn(id);
+            }
+            if self.ready.is_empty() {
+                for waiting in self.waiting.drain(..) {
+                    // Who does not wait any more does not mind.
+                    let _told = waiting.send(());
+                }
+            }
+        }
+    }
+
+    /// What is told next, unless something is to be done before.
+    fn next_command(&self) -> Result<Command, RecvTimeoutError> {
+        if !self.ready.is_empty() {
+            return self.inbox.recv_timeout(Duration::ZERO);
+        }
+        match self.later.values().copied().chain(self.rested).min() {
+            None => self.inbox.recv().map_err(RecvTimeoutError::from),
+            Some(at) => {
+                let pause = at.saturating_duration_since(Instant::now());
+                self.inbox.recv_timeout(pause)
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Open(shared, ours) => {
+                let id = shared.id;
+                self.logs.insert(id, Open::new(shared, ours));
+                self.make_ready(id);
+            }
+            Command::More(id) => self.make_ready(id),
+            Command::Reopen => {
+                self.later.clear();
+                for (id, log) in &mut self.logs {
+                    log.reopen = true;
+                    self.ready.insert(*id);
+                }
+            }
+            Command::Close(id, state) => {
+                if let Some(log) = self.logs.get_mut(&id) {
+                    log.closing = true;
+                    log.state = state;
+                }
+                self.make_ready(id);
+            }
+            Command::Finish(tell) => {
+                self.waiting.push(tell);
+                self.end_rest();
+            }
+        }
+    }
+
+    /// Gives a log a turn, unless it is left alone for now.
+    fn make_ready(&mut self, id: u64) {
+        if !self.later.contains_key(&id) {
+            self.ready.insert(id);
+        }
+    }
+
+    /// Turns to logs that were left alone for long enough.
+    fn wake(&mut self, now: Instant) {
+        if self.rested.is_some_and(|at| at <= now) {
+            self.end_rest();
+        }
+        while let Some(id) = self
+            .later
+            .iter()
+            .find_map(|(id, at)| (*at <= now).then_some(*id))
+        {
+            self.later.remove(&id);
+            self.make_ready(id);
+        }
+    }
+
+    fn end_rest(&mut self) {
+        self.rested = None;
+        self.ready.append(&mut self.resting);
+    }
+
+    fn turn(&mut self, id: u64) {
+        let Some(log) = self.logs.get_mut(&id) else {
+            return;
+        };
+        match log.step(&self.counts, &mut self.buffers) {
+            Ok(Step::Wrote) if !log.closing => {
+                self.resting.insert(id);
+                self.rested.get_or_insert_with(|| Instant::now() + REST);
+            }
+            Ok(Step::Wrote | Step::Partly) => self.make_ready(id),
+            Ok(Step::Nothing) if log.closing => {
+                if let Some(state) = log.state.take() {
+                    // One that was never there is gone as well.
+                    let _gone = std::fs::remove_file(state);
+                }
+                self.logs.remove(&id);
+                self.counts.open.fetch_sub(1, Ordering::AcqRel);
+                self.counts.closing.fetch_sub(1, Ordering::AcqRel);
+            }
+            Ok(Step::Nothing) => {}
+            Err(error) => {
+                log.fail(&error);
+                self.later.insert(id, Instant::now() + PAUSE);
+            }
+        }
+    }
+}
+
+/// What became of a log's turn.
+enum Step {
+    /// There was nothing to write; of more it is told.
+    Nothing,
+    /// All there was is written; nobody tells of more.
+    Wrote,
+    /// There may be more.
+    Partly,
+}
+
+/// A log.
+struct Open {
+    shared: Arc<Shared>,
+    file: Option<LogFile>,
+    /// The file is to be opened again.
+    reopen: bool,
+    /// What the last daemon's note says of the file can be relied on.
+    ours: bool,
+    text: Text,
+    cursor: Cursor,
+    /// What went wrong last.
+    trouble: Option<String>,
+    /// When that was last said.
+    said: Option<Instant>,
+    /// The console has gone.
+    closing: bool,
+    /// To remove when the log is complete.
+    state: Option<PathBuf>,
+}
+
+impl Open {
+    fn new(shared: Arc<Shared>, ours: bool) -> Self {
+        let position = shared.position.load(Ordering::Acquire);
+        Self {
+            shared,
+            file: None,
+            reopen: false,
+            ours,
+            text: Text::default(),
+            cursor: Cursor::at(position),
+            trouble: None,
+            said: None,
+            closing: false,
+            state: None,
+        }
+    }
+
+    /// Writes some of what there is. On failure nothing was written.
+    fn step(&mut self, counts: &Counts, buffers: &mut Buffers) -> io::Result<Step> {
+        let Some(history) = self.shared.history().clone() else {
+            return Ok(Step::Nothing);
+        };
+        self.shared.urged.store(false, Ordering::Relaxed);
+        if self.cursor.position() == history.end() {
+            // What is told of from here on is told of again; what came before
+            // may not have been.
+            self.shared.told.swap(false, Ordering::AcqRel);
+        }
+        let mut file = match self.file.take() {
+            Some(file) if !self.reopen => file,
+            Some(file) => self.open_again(&history, file),
+            None => self.open(&history)?,
+        };
+        let step = self.write(&history, &mut file, counts, buffers);
+        self.file = Some(file);
+        step
+    }
+
+    fn write(
+        &mut self,
+        history: &History,
+        file: &mut LogFile,
+        counts: &Counts,
+        buffers: &mut Buffers,
+    ) -> io::Result<Step> {
+        let Buffers { raw, text: bytes } = buffers;
+        let most = match self.shared.options.rotation.size {
+            0 => raw.len(),
+            // One file is not to hold much more than it should.
+            size => raw.len().min(
+                usize::try_from(size - size / 4)
+                    .unwrap_or(usize::MAX)
+                    .max(1),
+            ),
+        };
+        let length = self.cursor.peek(history, &mut raw[..most])?;
+        if length == 0 {
+            return Ok(Step::Nothing);
+        }
+        let mut raw = &raw[..length];
+        let mut text = self.render(raw, bytes);
+        let rotation = self.shared.options.rotation;
+        if file.is_full(rotation, bytes.len()) {
+            let line_end = raw.iter().position(|byte| *byte == b'\n');
+            match line_end.filter(|_| !self.text.at_line_start()) {
+                // First the line comes to its end.
+                Some(end) if end + 1 < raw.len() => {
+                    raw = &raw[..=end];
+                    text = self.render(raw, bytes);
+                }
+                _ => self.rotate(history, file, rotation),
+            }
+        }
+        file.append(bytes)?;
+        counts.writes.fetch_add(1, Ordering::Relaxed);
+        self.text = text;
+        self.cursor.advance(raw.len());
+        self.note(history, file);
+        self.recover();
+        let all = self.cursor.position() == history.end();
+        Ok(if all { Step::Wrote } else { Step::Partly })
+    }
+
+    /// What `raw` looks like in the log, and how far the text then is.
+    fn render(&self, raw: &[u8], bytes: &mut Vec<u8>) -> Text {
+        let style = self.shared.options.style;
+        let mut stamp = String::new();
+        if style.timestamps {
+            stamp = Zoned::now().strftime("[%F %T] ").to_string();
+        }
+        bytes.clear();
+        let mut text = self.text;
+        text.render(style, stamp.as_bytes(), raw, bytes);
+        text
+    }
+
+    fn open(&mut self, history: &History) -> io::Result<LogFile> {
+        let noted = Progress::of(history);
+        let cut = noted.filter(|_| self.ours).map(Progress::extent);
+        let mut file = LogFile::open(&self.shared.path, cut)?;
+        match noted {
+            Some(noted) if noted.extent().is_same_file(file.extent()) => {
+                self.text = Text::from_bytes(noted.text);
+            }
+            _ => self.begin(&mut file)?,
+        }
+        // Before anything is written: what is beyond the note does not count.
+        self.note(history, &file);
+        self.recover();
+        Ok(file)
+    }
+
+    /// Opens the file of that name, and goes on with the one that was moved
+    /// away if there can be none.
+    fn open_again(&mut self, history: &History, old: LogFile) -> LogFile {
+        self.reopen = false;
+        let opened = LogFile::open(&self.shared.path, None).and_then(|mut file| {
+            if !old.extent().is_same_file(file.extent()) {
+                self.begin(&mut file)?;
+            }
+            Ok(file)
+        });
+        let file = opened.unwrap_or_else(|error| {
+            self.say(&format!("cannot be opened again: {error}"));
+            old
+        });
+        self.note(history, &file);
+        file
+    }
+
+    /// Starts a file that was not written to by us before.
+    fn begin(&mut self, file: &mut LogFile) -> io::Result<()> {
+        self.text = Text::default();
+        if self.shared.options.style.timestamps {
+            let mut bytes = Vec::new();
+            let text = self.render(b"Logfile Opened\n", &mut bytes);
+            file.append(&bytes)?;
+            self.text = text;
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self, history: &History, file: &mut LogFile, rotation: Rotation) {
+        match file.rotate(rotation) {
+            // Before anything is written to it.
+            Ok(()) => self.note(history, file),
+            Err(error) => self.say(&format!("cannot be rotated: {error}")),
+        }
+    }
+
+    /// Tells the next daemon how far the log got.
+    fn note(&self, history: &History, file: &LogFile) {
+        let extent = file.extent();
+        let progress = Progress {
+            position: self.cursor.position(),
+            device: extent.device,
+            inode: extent.inode,
+            size: extent.size,
+            text: self.text.to_bytes(),
+            _reserved: [0; 6],
+        };
+        // A history that cannot be written to is about to move to memory,
+        // which no next daemon sees.
+        let _noted = history.note(Note::Log, progress.as_bytes());
+        let position = self.cursor.position();
+        self.shared.position.store(position, Ordering::Release);
+        let lost = self.cursor.lost(history);
+        self.shared.lost.store(lost, Ordering::Relaxed);
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        self.say(&format!(
+            "{error}; output waits, and then is missing from it"
+        ));
+        self.shared.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Says what is wrong, once.
+    fn say(&mut self, trouble: &str) {
+        let known = self.trouble.as_deref() == Some(trouble);
+        let lately = self.said.is_some_and(|said| said.elapsed() < QUIET);
+        if !known && !lately {
+            tracing::error!("{}: {trouble}", self.shared.path.display());
+            self.said = Some(Instant::now());
+        }
+        self.trouble = Some(trouble.to_owned());
+    }
+
+    fn recover(&mut self) {
+        self.shared.failed.store(false, Ordering::Relaxed);
+        if self.trouble.take().is_some() {
+            tracing::info!("{}: written again", self.shared.path.display());
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+//! The terminal that viewers open.
+
+pub(crate) mod open_state;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::OpenptFlags;
+use rustix::termios::OptionalActions;
+
+use crate::input::journal::{Inbox, Recipient};
+
+/// A raw, non-blocking pseudo-terminal.
+pub(crate) struct Pty {
+    master: OwnedFd,
+    /// Held so that the master does not hang up when the last viewer leaves,
+    /// and so that what is typed meanwhile is not lost.
+    _slave: OwnedFd,
+    name: String,
+    label: String,
+}
+
+impl Pty {
+    /// A new one. `label` is how the service manager knows the console.
+    pub(crate) fn open(label: &str) -> io::Result<Self> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = rustix::pty::openpt(flags)?;
+        rustix::pty::grantpt(&master)?;
+        rustix::pty::unlockpt(&master)?;
+        Self::around(master, label)
+    }
+
+    /// Goes on with the master that another process had, and says whether
+    /// somebody has the terminal open. Anything else is an error.
+    pub(crate) fn resume(master: OwnedFd, label: &str) -> io::Result<(Self, bool)> {
+        let mut fds = [PollFd::new(&master, PollFlags::empty())];
+        rustix::event::poll(&mut fds, Some(&Timespec::default()))?;
+        let open = !fds[0].revents().contains(PollFlags::HUP);
+        Ok((Self::around(master, label)?, open))
+    }
+
+    fn around(master: OwnedFd, label: &str) -> io::Result<Self> {
+        let open_flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let name = rustix::pty::ptsname(&master, Vec::new())?;
+        // A master that was opened by way of mounts that are gone, as a service
+        // manager makes them for each daemon, does not find its other end.
+        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)
+            .or_else(|_| rustix::fs::open(&name, open_flags, Mode::empty()))?;
+        let mut termios = rustix::termios::tcgetattr(&slave)?;
+        termios.make_raw();
+        rustix::termios::tcsetattr(&slave, OptionalActions::Now, &termios)?;
+        rustix::fs::fchmod(&slave, Mode::RUSR | Mode::WUSR)?;
+        let status = rustix::fs::fcntl_getfl(&master)?;
+        rustix::fs::fcntl_setfl(&master, status | OFlags::NONBLOCK)?;
+        let name = name.into_string().map_err(|_| io::ErrorKind::InvalidData)?;
+        Ok(Self {
+            master,
+            _slave: slave,
+            name,
+            label: label.to_owned(),
+        })
+    }
+
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The path that viewers open.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Takes what viewers typed, by way of the inbox if there is one; `None`
+    /// when there is nothing.
+    pub(crate) fn read(
+        &self,
+        buffer: &mut [u8],
+        inbox: Option<(&Inbox, Recipient)>,
+    ) -> io::Result<Option<usize>> {
+        would_block(match inbox {
+            Some((inbox, recipient)) => inbox.take(recipient, &self.master, buffer),
+            None => rustix::io::read(&self.master, buffer).map_err(io::Error::from),
+        })
+    }
+
+    /// Gives bytes to viewers; `None` when there is no room.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        would_block(rustix::io::write(&self.master, bytes).map_err(io::Error::from))
+    }
+}
+
+impl AsFd for Pty {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.master.as_fd()
+    }
+}
+
+fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(0) => Ok(None),
+        Ok(length) => Ok(Some(length)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
