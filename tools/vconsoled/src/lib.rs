@@ -17,6 +17,7 @@ pub mod console;
 pub mod guest;
 mod input;
 mod ipc;
+mod names;
 pub mod options;
 mod persist;
 mod ring;

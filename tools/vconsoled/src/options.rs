@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Parser, ValueEnum};
 
-use crate::Config;
-use crate::config::{self, Filter, History, Size};
-use crate::console::Overflow;
+use crate::config::{self, Config, Filter, History, Overflow, Size};
 
 /// Where xenconsoled's process number is looked for.
 pub const DEFAULT_PID_FILE: &str = "/run/xen/xenconsoled.pid";

@@ -45,8 +45,6 @@ use records::HEADER;
 
 /// Most that is ever kept, for a consumer that is behind, in bytes.
 pub const CAPACITY: u64 = 1024 * 1024;
-/// What is kept for consumers to come, unless configured, in bytes.
-pub const SCROLLBACK: u64 = 64 * 1024;
 /// Most that is added at once, in bytes.
 pub const STEP: usize = 4096;
 

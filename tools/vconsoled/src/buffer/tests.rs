@@ -58,7 +58,7 @@ fn what_is_appended_is_read_at_its_position() {
 
 #[test]
 fn every_consumer_gets_all_of_it_over_many_laps() {
-    let history = history(SCROLLBACK);
+    let history = history(64 << 10);
     let (mut one, mut other) = (Cursor::default(), Cursor::default());
     let mut seen = (Vec::new(), Vec::new());
     let total = 3 * 1024 * 1024 + 77;

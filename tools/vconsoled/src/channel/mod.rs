@@ -19,10 +19,10 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use vpl011::ring::layout::{IN_SIZE, OUT_SIZE};
 use xen_io::{DomId, EventChannels};
 
-use crate::console::{BUDGET, Counters, Link, Next};
-use crate::guest::source::Slot;
+use crate::guest::nodes::Slot;
 use crate::ipc::listener;
 use crate::ring::doorbell::Doorbell;
+use crate::ring::{BUDGET, Counters, Link, Next};
 use socket::Socket;
 
 /// A channel that is served.

@@ -17,10 +17,6 @@ use serde::{Deserialize, Serialize};
 
 pub use value::{Mode, Pattern, Size};
 
-use crate::buffer::SCROLLBACK;
-use crate::console::Overflow;
-use crate::sink::journal::SOCKET;
-
 /// Where the file is when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/vconsoled.toml";
 
@@ -51,6 +47,17 @@ pub struct Config {
     pub rules: Vec<Rule>,
 }
 
+/// What happens to output that nobody takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overflow {
+    /// The oldest is dropped.
+    #[default]
+    Discard,
+    /// It stays in the ring, and the guest waits.
+    Keep,
+}
+
 /// An amount of output, 64 KiB unless told otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
@@ -58,7 +65,7 @@ pub struct History(pub Size);
 
 impl Default for History {
     fn default() -> Self {
-        Self(Size(SCROLLBACK))
+        Self(Size(64 << 10))
     }
 }
 
@@ -103,7 +110,7 @@ impl Default for Logs {
             size: Size(16 << 20),
             count: 4,
             journal: false,
-            journal_socket: SOCKET.into(),
+            journal_socket: "/run/systemd/journal/socket".into(),
         }
     }
 }

@@ -16,27 +16,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
 use vpl011::ring::layout::{IN_SIZE, OUT_SIZE};
-use vpl011::ring::peer::RingPeer;
-use xen_io::{DomId, EventChannels, Page, Port};
+use xen_io::{DomId, EventChannels, Port};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::buffer::{CAPACITY, Cursor, History, Mark, Note};
+use crate::config::Overflow;
 use crate::console::pacing::Flow;
-use crate::guest::source::{Kind, Slot, Source};
+use crate::guest::nodes::Slot;
+use crate::guest::source::{Kind, Source};
 use crate::input::journal::{Inbox, Recipient};
 use crate::ring::doorbell::Doorbell;
+use crate::ring::{BUDGET, Counters, Link, Next};
 use crate::sink::clients::set::Audience;
 use crate::sink::journal::Lines;
 use crate::sink::log::Log;
-use crate::sink::pty::Pty;
-
-/// Bytes a console may move each way before the others have their turn.
-pub(crate) const BUDGET: usize = 16 * 1024;
-
-/// What an empty pty takes at once (Linux, `pty.c`).
-pub(crate) const PTY_ROOM: usize = 8 * 1024;
+use crate::sink::pty::{self, Pty};
 
 /// How long output is kept for the viewers of the last daemon to come back.
 const RETURN: Duration = Duration::from_secs(10);
@@ -45,58 +40,6 @@ const LOG_PAUSE: Duration = Duration::from_millis(1);
 
 /// What looking for input is reckoned to cost, in bytes.
 const LOOK: usize = 64;
-
-/// What happens to output that nobody takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Overflow {
-    /// The oldest is dropped.
-    #[default]
-    Discard,
-    /// It stays in the ring, and the guest waits.
-    Keep,
-}
-
-/// What a console wants after its turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Nothing until something happens.
-    Wait,
-    /// Another turn.
-    Again,
-    /// A turn at that time.
-    At(Instant),
-}
-
-/// What a console has done so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) from_guest: u64,
-    pub(crate) to_guest: u64,
-    pub(crate) doorbells_in: u64,
-    pub(crate) doorbells_out: u64,
-    /// Of rings that were replaced.
-    pub(crate) resyncs: u64,
-}
-
-/// A connected ring.
-pub(crate) struct Link {
-    pub(crate) source: Source,
-    ring_id: u32,
-    pub(crate) ring: RingPeer<Page>,
-    pub(crate) port: Port,
-}
-
-impl Link {
-    pub(crate) fn new(source: Source, ring: RingPeer<Page>, port: Port) -> Self {
-        Self {
-            ring_id: source.ring_id(),
-            source,
-            ring,
-            port,
-        }
-    }
-}
 
 /// Whose input was taken last.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -570,10 +513,10 @@ impl Console {
 
     /// Gives the pty what waits for it; `true` when it could take more.
     fn show_waiting(&mut self) -> io::Result<bool> {
-        let mut buffer = [0; PTY_ROOM];
+        let mut buffer = [0; pty::ROOM];
         let mut budget = BUDGET;
         while self.writable && !self.shown.is_at_end(&self.history) {
-            if budget < PTY_ROOM {
+            if budget < pty::ROOM {
                 return Ok(true);
             }
             let length = self.shown.peek(&self.history, &mut buffer)?;

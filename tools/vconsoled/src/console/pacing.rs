@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use vpl011::ring::layout::OUT_SIZE;
 
-use crate::console::PTY_ROOM;
+use crate::sink::pty;
 
 /// Found at one look, so much is a piece of a flow.
 const MUCH: usize = OUT_SIZE / 4;
@@ -20,7 +20,7 @@ const BEGINNING: u32 = 3;
 const LOOK: Duration = Duration::from_millis(1);
 /// How long output is held that viewers are to have, and how much of it.
 const PORTION: Duration = Duration::from_millis(10);
-const PORTION_SIZE: usize = PTY_ROOM - OUT_SIZE;
+const PORTION_SIZE: usize = pty::ROOM - OUT_SIZE;
 /// A flow that has ended may only have paused: for so long what was set up for
 /// it is kept, which is the last that it costs. A console that is silent for
 /// longer wakes nobody and holds nothing of the kind.

@@ -11,7 +11,7 @@ use vpl011::ring::memory::RingMemory;
 use xen_io::fake::{self, Machine};
 
 use super::*;
-use crate::buffer::SCROLLBACK;
+use crate::config::History as Scrollback;
 
 const OUT: usize = 1024;
 const OUT_PROD: usize = 3084;
@@ -51,7 +51,7 @@ impl Bench {
             (domid, slot),
             "guest".to_owned(),
             Link::new(source, ring, port),
-            History::in_memory(SCROLLBACK).unwrap(),
+            History::in_memory(Scrollback::default().0.0).unwrap(),
             pty,
             Overflow::Discard,
         );

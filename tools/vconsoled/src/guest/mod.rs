@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Which consoles a domain has.
+//! Which consoles a domain has, by what xenstore says of it.
 
+pub mod nodes;
 pub mod source;
 pub(crate) mod xenbus;

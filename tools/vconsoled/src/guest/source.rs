@@ -1,91 +1,20 @@
 // SPDX-License-Identifier: MIT
-//! Which consoles a domain has, by what xenstore says, and how to reach their
-//! rings.
+//! Where the ring of a console is, by what xenstore says, and how to connect
+//! to it.
 
 use std::fmt;
 use std::io;
-use std::str::FromStr;
 
-use crate::guest::xenbus;
 use vpl011::ring::peer::RingPeer;
-use xen_io::xenstore::{Client, domain_path};
+use xen_io::xenstore::Client;
 use xen_io::{DomId, EventChannels, Gfn, GrantRef, HvmParam, Hypervisor, Page, Port, Resource};
+
+use super::nodes::{Slot, number, text};
 
 /// The `type` of a console that is ours to serve.
 const OURS: &str = "xenconsoled";
 /// The `type` of a UART whose ring is out of the guest's reach.
 const PRIVATE: &str = "pl011";
-
-/// Longest value of a node that means anything here.
-const VALUE_MAX: usize = 64;
-
-/// A place in a domain where a console can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Slot {
-    /// The PV console.
-    Pv,
-    /// The emulated UART.
-    Vuart,
-    /// A secondary PV console or channel, by its number, which is not 0.
-    Secondary(u32),
-}
-
-impl Slot {
-    /// The places that every domain has.
-    pub const FIXED: [Self; 2] = [Self::Pv, Self::Vuart];
-
-    /// Its directory in xenstore.
-    #[must_use]
-    pub fn path(self, domid: DomId) -> String {
-        let domain = domain_path(domid);
-        match self {
-            Self::Pv => format!("{domain}/console"),
-            Self::Vuart => format!("{domain}/vuart/0"),
-            Self::Secondary(devid) => xenbus::frontend_path(domid, devid),
-        }
-    }
-
-    /// Whose changes tell that it must be looked at again. A secondary
-    /// console's directory is the guest's, of which only the state matters.
-    pub(crate) fn watched(self, domid: DomId) -> String {
-        match self {
-            Self::Pv | Self::Vuart => self.path(domid),
-            Self::Secondary(_) => format!("{}/state", self.path(domid)),
-        }
-    }
-
-    /// What its log's name ends in, before the dot.
-    #[must_use]
-    pub fn log_suffix(self) -> String {
-        match self {
-            Self::Pv => String::new(),
-            Self::Vuart | Self::Secondary(_) => format!("-{self}"),
-        }
-    }
-}
-
-/// What people call it.
-impl fmt::Display for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pv => f.write_str("pv0"),
-            Self::Vuart => f.write_str("vuart0"),
-            Self::Secondary(devid) => write!(f, "pv{devid}"),
-        }
-    }
-}
-
-impl FromStr for Slot {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        if let Some(fixed) = Self::FIXED.into_iter().find(|one| one.to_string() == name) {
-            return Ok(fixed);
-        }
-        let devid = name.strip_prefix("pv").and_then(|rest| rest.parse().ok());
-        devid.map(Self::Secondary).ok_or(())
-    }
-}
 
 /// The kind of a console's ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,36 +173,4 @@ impl Source {
 
 fn about(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
-}
-
-/// A node that holds a short text.
-pub(crate) fn text(store: &mut Client, path: &str) -> io::Result<Option<String>> {
-    let Some(bytes) = store.read(path)? else {
-        return Ok(None);
-    };
-    match String::from_utf8(bytes) {
-        Ok(text) if text.len() <= VALUE_MAX * 4 => Ok(Some(text)),
-        _ => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{path} holds no short text"),
-        )),
-    }
-}
-
-/// A node that holds a number; an empty one counts as missing.
-fn number<T: FromStr>(store: &mut Client, path: &str) -> io::Result<Option<T>> {
-    let Some(bytes) = store.read(path)? else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(bytes.get(..VALUE_MAX).unwrap_or(&bytes));
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match text.parse() {
-        Ok(number) => Ok(Some(number)),
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{path} is {text:?} and not a number"),
-        )),
-    }
 }

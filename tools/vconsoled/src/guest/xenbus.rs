@@ -9,10 +9,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use xen_io::xenstore::{Client, Permission, domain_path};
+use xen_io::xenstore::{Client, Permission};
 use xen_io::{DomId, GrantRef, Port};
 
-use crate::guest::source::{Ring, Source, text};
+use super::nodes::{backend_path, frontend_path, text};
+use super::source::{Ring, Source};
 
 /// The `type` of a backend that is ours; without it QEMU serves the console.
 const OURS: &str = "xenconsoled";
@@ -27,16 +28,6 @@ const NAME_MAX: usize = 128;
 /// daemon ends: the guests that were made by it have none.
 pub(crate) fn offer(store: &mut Client) -> io::Result<()> {
     store.write(OFFER, "1")
-}
-
-/// Where each domain's secondary consoles have the backend's directory.
-pub(crate) fn backends() -> String {
-    format!("{}/backend/console", domain_path(DomId::DOM0))
-}
-
-/// The backend's directory of one console.
-pub(crate) fn backend_path(domid: DomId, devid: u32) -> String {
-    format!("{}/{domid}/{devid}", backends())
 }
 
 /// The state of an end (Xen `public/io/xenbus.h`).
@@ -161,11 +152,6 @@ pub(crate) fn answer(frontend: Option<State>, online: bool) -> Answer {
         Some(State::Closing) => Answer::Rest(State::Closing),
         Some(State::Closed) | None => Answer::Rest(State::Closed),
     }
-}
-
-/// Where the frontend's directory is.
-pub(crate) fn frontend_path(domid: DomId, devid: u32) -> String {
-    format!("{}/device/console/{devid}", domain_path(domid))
 }
 
 /// The frontend's state; `None` when it has none. Messages about a frontend

@@ -27,7 +27,7 @@ use xen_io::DomId;
 
 use crate::attach::Mode;
 use crate::ipc::listener::{self, Access};
-use crate::sink::log::is_plain;
+use crate::names::is_plain;
 
 /// Everybody may look.
 const DIRECTORY: Permissions = Permissions::from_raw_mode(0o755);

@@ -13,7 +13,7 @@ use sd_notify::NotifyState;
 use xen_io::DomId;
 
 use crate::attach::Mode;
-use crate::guest::source::Slot;
+use crate::guest::nodes::Slot;
 
 /// Most that are left with the service manager: `FileDescriptorStoreMax=` of
 /// the unit.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use xen_io::DomId;
 
 use crate::buffer::History;
-use crate::guest::source::Slot;
+use crate::guest::nodes::Slot;
 
 /// Version of what is in the files.
 const FORMAT: u32 = 1;

@@ -14,9 +14,10 @@ use xen_io::DomId;
 
 use super::{Key, Server, take_token};
 use crate::channel::Channel;
-use crate::console::Link;
-use crate::guest::source::{Slot, Source};
+use crate::guest::nodes::{self, Slot};
+use crate::guest::source::Source;
 use crate::guest::xenbus::{self, Answer, Connection, Device, State};
+use crate::ring::Link;
 
 /// The token of the watch on the backends' tree.
 pub(super) const BACKENDS: &str = "backends";
@@ -115,7 +116,7 @@ impl Channels {
 impl Server {
     /// The consoles that a change in the backends' tree is about.
     pub(super) fn backends_changed(&mut self, path: &str) -> io::Result<Vec<Key>> {
-        let root = xenbus::backends();
+        let root = nodes::backends();
         let below = path.strip_prefix(&root).unwrap_or_default();
         let mut parts = below.split('/').skip(1);
         let domid = parts.next().and_then(|part| part.parse().ok()).map(DomId);
@@ -150,7 +151,7 @@ impl Server {
 
     /// The secondary consoles that a domain has or had.
     pub(super) fn secondaries(&mut self, domid: DomId) -> io::Result<Vec<Key>> {
-        let path = format!("{}/{domid}", xenbus::backends());
+        let path = format!("{}/{domid}", nodes::backends());
         let names = self.store.directory(&path)?.unwrap_or_default();
         let present = names
             .iter()

@@ -16,10 +16,13 @@ use xen_io::xenstore::domain_path;
 use super::{Key, Server, take_token};
 use crate::buffer::{History, Note};
 use crate::config::{Config, ConsoleConfig};
-use crate::console::{Console, Link};
-use crate::guest::source::{Slot, Source};
+use crate::console::Console;
+use crate::guest::nodes::{self, Slot};
+use crate::guest::source::Source;
 use crate::guest::xenbus;
+use crate::names::is_plain;
 use crate::persist::fd_store::{self, Purpose};
+use crate::ring::Link;
 use crate::sink::journal::Lines;
 use crate::sink::log::{self, Rotation, Style};
 use crate::sink::pty::Pty;
@@ -28,17 +31,16 @@ impl Server {
     /// A domain's name, for people and for logs.
     pub(super) fn domain_name(&mut self, domid: DomId) -> String {
         let path = format!("{}/name", domain_path(domid));
-        let name = crate::guest::source::text(&mut self.store, &path);
+        let name = nodes::text(&mut self.store, &path);
         name.ok().flatten().unwrap_or_default()
     }
 
     pub(super) fn connect(&mut self, (domid, slot): Key, source: Source) -> io::Result<()> {
         let name = self.domain_name(domid);
-        let instance =
-            crate::guest::source::text(&mut self.store, &format!("{}/vm", domain_path(domid)))
-                .ok()
-                .flatten()
-                .unwrap_or_default();
+        let instance = nodes::text(&mut self.store, &format!("{}/vm", domain_path(domid)))
+            .ok()
+            .flatten()
+            .unwrap_or_default();
         let config = self.config.console(&name, &slot.to_string());
         let history = self
             .state
@@ -253,7 +255,7 @@ impl Server {
 fn log_path(config: &Config, console: &Console) -> PathBuf {
     let dir = &config.log.dir;
     let (domid, name, suffix) = (console.domid, &console.name, console.slot.log_suffix());
-    if log::is_plain(name) {
+    if is_plain(name) {
         dir.join(format!("guest-{name}{suffix}.log"))
     } else {
         tracing::warn!("domain {domid}: the name {name:?} cannot name a log, its number does");

@@ -10,7 +10,8 @@ use xen_io::DomId;
 use super::channels::BACKENDS;
 use super::{Key, Server};
 use crate::console::Console;
-use crate::guest::source::{Slot, Source};
+use crate::guest::nodes::Slot;
+use crate::guest::source::Source;
 
 /// The token of the watches on domains coming and going; the others are
 /// The tokens of the watches on domains coming and going. They are told apart

@@ -25,9 +25,9 @@ use xen_io::{DomId, EventChannels, Hypervisor, Platform, Port};
 
 use crate::config::Config;
 use crate::confine::InForce;
+use crate::console::Console;
 use crate::console::xen_log::Messages;
-use crate::console::{Console, Next};
-use crate::guest::source::Slot;
+use crate::guest::nodes::{self, Slot};
 use crate::guest::xenbus;
 use crate::input::journal::{self, Inbox};
 use crate::ipc::control::Control;
@@ -36,6 +36,7 @@ use crate::ipc::listener::Access;
 use crate::ipc::metrics::{self, Metrics};
 use crate::persist::fd_store::Kept;
 use crate::persist::state_dir::State;
+use crate::ring::Next;
 use crate::service::notify::{self, Watchdog};
 use crate::sink::journal::Journal;
 use crate::sink::log::Logs;
@@ -271,7 +272,7 @@ impl Server {
     pub fn begin(&mut self) -> io::Result<()> {
         self.store.watch("@introduceDomain", CAME)?;
         self.store.watch("@releaseDomain", WENT)?;
-        self.store.watch(&xenbus::backends(), BACKENDS)?;
+        self.store.watch(&nodes::backends(), BACKENDS)?;
         xenbus::offer(&mut self.store)?;
         self.follow_store()?;
         self.finish_orphans();

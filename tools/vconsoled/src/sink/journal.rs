@@ -17,9 +17,6 @@ use super::log::Style;
 use super::log::text::Text;
 use crate::config::Filter;
 
-/// Where journald listens.
-pub(crate) const SOCKET: &str = "/run/systemd/journal/socket";
-
 /// Longest line; a longer one becomes several entries.
 const LINE_MAX: usize = 4096;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::*;
 use vconsoled::Config;
-use vconsoled::console::Overflow;
+use vconsoled::config::Overflow;
 use xen_io::DomId;
 use xen_io::fake::Machine;
 

@@ -232,7 +232,7 @@ fn where_output_is_kept_the_guest_waits_for_the_quickest_viewer() {
     let machine = Machine::new();
     let (_, _pv, mut uart) = guest(&machine, "guest");
     let mut config = sockets.config();
-    config.overflow = vconsoled::console::Overflow::Keep;
+    config.overflow = vconsoled::config::Overflow::Keep;
     let _daemon = Daemon::start(&machine, config);
     let mut viewer = Attached::new(&sockets.control(), r#""domid":1,"console":"vuart0""#);
     let sent = noise(3_000_000);

@@ -31,8 +31,6 @@ use crate::config::Filter;
 
 use writer::{Command, Writer};
 
-/// Longest name of a domain that names its log.
-const NAME_MAX: usize = 128;
 /// Most logs of consoles that have gone which may wait for a blocked disk.
 const CLOSING_MAX: usize = 64;
 /// How long the disk may take for one write before guests go on without it.
@@ -267,38 +265,5 @@ impl Drop for Log {
         }
         let command = Command::Close(self.shared.id, self.state.take());
         self.inbox.send(command);
-    }
-}
-
-/// Whether a domain's name can be part of a file's name as it is.
-#[must_use]
-pub fn is_plain(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= NAME_MAX
-        && !name.starts_with('.')
-        && !name.chars().any(|one| one == '/' || one.is_control())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_would_lead_elsewhere_are_not_plain() {
-        for name in ["guest", "web-1", "a b", "\u{fc}ber"] {
-            assert!(is_plain(name), "{name:?}");
-        }
-        for name in [
-            "",
-            "..",
-            ".hidden",
-            "a/b",
-            "../../etc/x",
-            "a\nb",
-            "a\0b",
-            &"x".repeat(129),
-        ] {
-            assert!(!is_plain(name), "{name:?}");
-        }
     }
 }

@@ -13,6 +13,9 @@ use rustix::termios::OptionalActions;
 
 use crate::input::journal::{Inbox, Recipient};
 
+/// What an empty pty takes at once (Linux, `pty.c`).
+pub(crate) const ROOM: usize = 8 * 1024;
+
 /// A raw, non-blocking pseudo-terminal.
 pub(crate) struct Pty {
     master: OwnedFd,
