@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+//! Input of a console: from the pty and from clients, each in turn, to the
+//! ring, as far as it has room.
+
+use std::io;
+use std::sync::Arc;
+
+use vpl011::ring::layout::IN_SIZE;
+use xen_io::EventChannels;
+
+use super::Console;
+use crate::input::journal::{Inbox, Recipient};
+use crate::ring::BUDGET;
+
+/// What looking for input is reckoned to cost, in bytes.
+const LOOK: usize = 64;
+
+/// Whose input was taken last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    Pty,
+    Audience,
+}
+
+impl Console {
+    /// Has input taken so that it outlives this daemon, and brings to the ring
+    /// what the last daemon had taken.
+    pub(crate) fn set_inbox(&mut self, inbox: Arc<Inbox>) {
+        match inbox.left_for(self.recipient()) {
+            Ok(left) if !left.is_empty() => {
+                let put = self.link.ring.put_in(&left);
+                self.counters.to_guest += put.bytes as u64;
+                inbox.done();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!("what was typed last is lost: {error}"),
+        }
+        self.inbox = Some(inbox);
+    }
+
+    /// Whose input is taken now.
+    pub(super) fn recipient(&self) -> Recipient {
+        Recipient {
+            owner: Inbox::owner(self.pty.label()),
+            ring: self.link.ring_id,
+            in_prod: self.link.ring.in_prod(),
+        }
+    }
+
+    /// Gives input to the ring; `true` when there may be more for which there
+    /// is room.
+    pub(super) fn give_input(&mut self, events: &mut dyn EventChannels) -> io::Result<bool> {
+        if !self.readable && !self.audience.has_input() {
+            return Ok(false);
+        }
+        let mut buffer = [0; IN_SIZE];
+        let mut budget = BUDGET;
+        while self.readable || self.audience.has_input() {
+            if budget == 0 {
+                return Ok(true);
+            }
+            let space = match self.link.ring.in_space() {
+                0 => self.wait_for_space(events)?,
+                space => space,
+            };
+            if space == 0 {
+                return Ok(false);
+            }
+            let want = space.min(budget);
+            let length = self.read_input(&mut buffer[..want])?;
+            // To look in vain is work too.
+            budget = budget.saturating_sub(length.max(LOOK));
+            if length == 0 {
+                continue;
+            }
+            let put = self.link.ring.put_in(&buffer[..length]);
+            if let Some(inbox) = &self.inbox {
+                inbox.done();
+            }
+            // Room does not shrink unless the far end cheats on itself.
+            self.counters.to_guest += put.bytes as u64;
+            self.doorbell.was_useful();
+            if put.notify {
+                self.notify(events)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// What the pty or somebody else has typed, each in turn.
+    fn read_input(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.last_heard = match self.last_heard {
+            Heard::Audience if self.readable => Heard::Pty,
+            Heard::Pty if self.audience.has_input() => Heard::Audience,
+            same => same,
+        };
+        let inbox = self.inbox.as_deref().map(|inbox| (inbox, self.recipient()));
+        if self.last_heard == Heard::Audience {
+            return Ok(self.audience.read(buffer, inbox).unwrap_or(0));
+        }
+        let length = self.pty.read(buffer, inbox)?;
+        self.readable = length.is_some();
+        Ok(length.unwrap_or(0))
+    }
+
+    /// Asks to be told of room for input, and looks again: the far end may
+    /// have made some meanwhile, or its indices may have been nonsense.
+    fn wait_for_space(&mut self, events: &mut dyn EventChannels) -> io::Result<usize> {
+        if self.link.ring.put_in(&[]).notify {
+            self.notify(events)?;
+        }
+        if self.has_event_index() {
+            let _room_already = self.link.ring.arm_in(IN_SIZE / 2);
+        }
+        Ok(self.link.ring.in_space())
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+//! Output of a console: from the ring to the buffer, and from there to the pty
+//! and to clients. What nobody waits for is given up.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use vpl011::ring::layout::OUT_SIZE;
+use xen_io::EventChannels;
+use zerocopy::IntoBytes as _;
+
+use super::Console;
+use super::pty_state::PtyNote;
+use crate::buffer::{CAPACITY, Mark};
+use crate::config::Overflow;
+use crate::ring::BUDGET;
+use crate::sink::pty;
+
+/// How long output is kept for the viewers of the last daemon to come back.
+const RETURN: Duration = Duration::from_secs(10);
+impl Console {
+    /// Takes output from the ring; `true` when none was left.
+    pub(super) fn take_output(&mut self, events: &mut dyn EventChannels) -> io::Result<bool> {
+        let mut buffer = [0; OUT_SIZE];
+        let mut budget = BUDGET;
+        loop {
+            let want = buffer.len().min(budget).min(self.room());
+            if want == 0 {
+                return Ok(false);
+            }
+            let taken = self.link.ring.peek_out(&mut buffer[..want]);
+            if taken.notify {
+                self.notify(events)?;
+            }
+            if taken.bytes == 0 {
+                return Ok(true);
+            }
+            // Kept before the ring lets go of them: what a crash cuts off is
+            // taken again by the next daemon.
+            let bytes = &buffer[..taken.bytes];
+            let mark = Mark {
+                ring: self.link.ring_id,
+                out_cons: self.link.ring.out_cons_after(bytes.len()),
+            };
+            let shown = self.show(bytes);
+            let shown = shown.as_ref().map(PtyNote::as_bytes);
+            self.history.append_shown(bytes, mark, shown)?;
+            if let Some(log) = &self.log {
+                log.more(self.history.end());
+            }
+            if let Some(journal) = &mut self.journal {
+                journal.take(bytes);
+            }
+            self.doorbell.was_useful();
+            self.counters.from_guest += bytes.len() as u64;
+            budget -= bytes.len();
+            if self.link.ring.release_out(bytes.len()) {
+                self.notify(events)?;
+            }
+            // What came meanwhile is taken with what comes next.
+            if self.flow.is_running() && self.has_event_index() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Gives output to a pty that has all there was before, and which need not
+    /// wait until it is kept. What is then to be noted.
+    fn show(&mut self, bytes: &[u8]) -> Option<PtyNote> {
+        let flows = self.flow.is_running();
+        if flows || self.viewers == 0 || !self.writable || !self.shown.is_at_end(&self.history) {
+            return None;
+        }
+        // Should this fail, so will the next attempt, which knows what to do.
+        let length = self.pty.write(bytes).ok()??;
+        self.shown.advance(length);
+        Some(self.pty_note())
+    }
+
+    /// Gives viewers what is not held back for now; `true` when one could take
+    /// more.
+    pub(super) fn pass_on(&mut self, now: Instant) -> io::Result<bool> {
+        let watched = self.viewers > 0 || self.audience.len() > 0;
+        if watched && self.flow.holds(now) {
+            return Ok(false);
+        }
+        let more = self.flush()?;
+        // A pty that was full takes what it can as soon as it can.
+        let shown = self.viewers == 0 || self.shown.is_at_end(&self.history);
+        if shown && !more {
+            self.flow.begin_portion(now);
+        }
+        Ok(more)
+    }
+
+    /// Gives waiting output to viewers, if there are any, and gives up what
+    /// nobody waits for; `true` when a viewer could take more.
+    fn flush(&mut self) -> io::Result<bool> {
+        let shows = self.viewers > 0 && self.writable;
+        let more = shows && !self.shown.is_at_end(&self.history) && self.show_waiting()?;
+        let more = self.audience.feed(&self.history, BUDGET)? || more;
+        self.release();
+        Ok(more)
+    }
+
+    /// Gives the pty what waits for it; `true` when it could take more.
+    fn show_waiting(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; pty::ROOM];
+        let mut budget = BUDGET;
+        while self.writable && !self.shown.is_at_end(&self.history) {
+            if budget < pty::ROOM {
+                return Ok(true);
+            }
+            let length = self.shown.peek(&self.history, &mut buffer)?;
+            // A pty whose slave we hold does not fail; if it did, waiting for
+            // it to become writable would be all there is to do.
+            let written = self.pty.write(&buffer[..length]).ok().flatten();
+            self.writable = written == Some(length);
+            if let Some(written) = written {
+                self.shown.advance(written);
+                if !self.history.show(self.shown.position()) {
+                    self.note_pty()?;
+                }
+                budget -= written;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Gives up what nobody waits for any more, or has waited for too long.
+    fn release(&self) {
+        let end = self.history.end();
+        let slowest = if self.awaits_return() {
+            Some(0)
+        } else {
+            self.audience.span().map(|(slowest, _)| slowest)
+        };
+        let shown = (self.viewers > 0).then(|| self.shown.position());
+        let waiting = slowest.into_iter().chain(shown).min().unwrap_or(end);
+        let mut floor = waiting.max(end.saturating_sub(self.capacity()));
+        if let Some(log) = &self.log {
+            floor = floor.min(log.position().max(end.saturating_sub(log.allowance())));
+        }
+        self.history.release(floor);
+    }
+
+    /// Whether viewers of the last daemon may be on their way back, who knows
+    /// how many and from where on.
+    fn awaits_return(&self) -> bool {
+        self.taken_up.is_some_and(|at| at.elapsed() < RETURN)
+    }
+
+    /// How much output may wait for viewers.
+    fn capacity(&self) -> u64 {
+        if self.viewers == 0 && self.audience.len() == 0 && !self.awaits_return() {
+            return self.history.scrollback_size();
+        }
+        let limit = self.link.source.limit.map(|limit| limit as u64);
+        limit
+            .unwrap_or(CAPACITY)
+            .clamp(self.history.scrollback_size(), CAPACITY)
+    }
+
+    /// How much output may be taken now.
+    pub(super) fn room(&self) -> usize {
+        let room = match self.overflow {
+            Overflow::Discard => return usize::MAX,
+            Overflow::Keep => {
+                // The guest goes on with the quickest: the bytes were taken.
+                let quickest = self.audience.span().map_or(0, |(_, quickest)| quickest);
+                let taken = self.shown.position().max(quickest);
+                (taken + self.capacity()).saturating_sub(self.history.end())
+            }
+        };
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// Whether to be told that the pty has room again, if that is not what was
+    /// asked for already.
+    pub(crate) fn asks_for_room(&mut self) -> Option<bool> {
+        let asks = self.viewers > 0 && !self.writable && !self.shown.is_at_end(&self.history);
+        let before = std::mem::replace(&mut self.asked_for_room, asks);
+        (asks != before).then_some(asks)
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.shown.lost(&self.history)
+    }
+
+    /// Bytes that viewers on sockets were too slow for.
+    pub(crate) fn lost(&self) -> u64 {
+        self.audience.lost(&self.history)
+    }
+
+    /// Whether the console needs no doorbell, because it is looked at in time.
+    pub(super) fn looks_by_itself(&self) -> bool {
+        let input = self.readable || self.audience.has_input();
+        self.flow.is_running() && self.has_event_index() && !input
+    }
+}
