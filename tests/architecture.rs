@@ -238,7 +238,7 @@ fn crates_depend_downwards() {
 /// Which crates of the workspace each may depend on.
 fn may_use(name: &str) -> &'static [&'static str] {
     match name {
-        "vpl011" | "conformance" => &[],
+        "vpl011" | "conformance" | "console-proto" => &[],
         "tests" => &["conformance"],
         "hyp-shim" | "xen-io" | "bare-metal" => &["vpl011"],
         // What runs on bare metal.
@@ -246,6 +246,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
         "e2e" => &["vpl011", "xen-io", "conformance"],
         "viewers" => &["vpl011", "xen-io", "vconsoled"],
         "xtask" => &["vpl011", "xen-io", "e2e", "conformance"],
+        "vconsoled" | "vconsole" => &["vpl011", "xen-io", "console-proto"],
         _ => &["vpl011", "xen-io"],
     }
 }

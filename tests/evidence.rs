@@ -27,8 +27,12 @@ fn place(path: &str) -> (String, String) {
             format!("fn {name}("),
         ),
         // Beside the code that it is about.
-        [part @ ("vconsole" | "vconsoled"), ref modules @ .., name] => (
-            module_file(part, &modules.join("/")),
+        [
+            part @ ("vconsole" | "vconsoled" | "console_proto"),
+            ref modules @ ..,
+            name,
+        ] => (
+            module_file(&part.replace('_', "-"), &modules.join("/")),
             format!("fn {name}("),
         ),
         ["descriptors", name] => (

@@ -8,53 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde::{Deserialize, Serialize};
+use console_proto::{Attach, Attached, Code, Error, Request, VERSION};
+pub(crate) use console_proto::{Row, Status};
 
 use crate::choose::Choice;
 
 /// How long the daemon may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The version of requests and answers.
-const VERSION: u32 = 1;
 /// Longest answer to a request other than `status`.
 const LINE_MAX: usize = 4096;
-
-/// The answer to `status`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Status {
-    version: u32,
-    pub(crate) consoles: Vec<Row>,
-}
-
-/// One console.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Row {
-    pub(crate) domid: u16,
-    pub(crate) name: String,
-    pub(crate) console: String,
-    pub(crate) kind: String,
-    pub(crate) tty: String,
-    pub(crate) log: String,
-    pub(crate) viewers: usize,
-    pub(crate) from_guest: u64,
-    pub(crate) to_guest: u64,
-    pub(crate) dropped: u64,
-    pub(crate) lost: u64,
-    pub(crate) out_waiting: usize,
-    pub(crate) in_waiting: usize,
-    pub(crate) state: String,
-}
-
-impl Row {
-    /// The domain's name as a terminal may see it, whatever it holds.
-    pub(crate) fn plain_name(&self) -> String {
-        self.name
-            .chars()
-            .filter(|letter| !letter.is_control())
-            .collect()
-    }
-}
 
 /// The daemon, reached by its control socket.
 #[derive(Clone, Debug)]
@@ -85,7 +47,7 @@ impl Daemon {
     pub(crate) fn status_line(&self) -> anyhow::Result<String> {
         let ask = || {
             let mut stream = self.connect()?;
-            stream.write_all(b"status\n")?;
+            stream.write_all(format!("{}\n", Request::Status).as_bytes())?;
             let mut answer = String::new();
             BufReader::new(stream).read_line(&mut answer)?;
             Ok::<String, io::Error>(answer)
@@ -108,7 +70,8 @@ impl Daemon {
 
     /// Asks for a break on a console.
     pub(crate) fn send_break(&self, choice: &Choice) -> anyhow::Result<()> {
-        let request = format!("break {}/{}\n", choice.domid, choice.console);
+        let console = format!("{}/{}", choice.domid, choice.console);
+        let request = format!("{}\n", Request::Break(&console));
         let ask = || {
             let mut stream = self.connect()?;
             stream.write_all(request.as_bytes())?;
@@ -118,16 +81,15 @@ impl Daemon {
         };
         let answer = ask().with_context(|| self.to_string())?;
         match serde_json::from_slice(&answer) {
-            Ok(Refused { error, .. }) => bail!("{error}"),
+            Ok(Error { error, .. }) => bail!("{error}"),
             Err(_) => Ok(()),
         }
     }
 
     /// Asks to be attached. The stream then carries frames.
     pub(crate) fn attach(&self, wanted: &Attach) -> Result<(Attached, UnixStream), Refusal> {
-        let request = serde_json::json!({ "version": VERSION, "attach": wanted });
         let mut stream = self.connect()?;
-        stream.write_all(format!("{request}\n").as_bytes())?;
+        stream.write_all(&wanted.line())?;
         // Byte by byte: what follows the line is the stream's.
         let mut line = Vec::new();
         let mut byte = [0];
@@ -147,38 +109,6 @@ impl fmt::Display for Daemon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "vconsoled at {}", self.control.display())
     }
-}
-
-/// What a viewer asks for.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Attach {
-    pub(crate) domid: u16,
-    pub(crate) console: String,
-    pub(crate) mode: &'static str,
-    /// Bytes of history; the daemon's choice without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) scrollback: Option<u64>,
-    /// Where an earlier connection got to.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub(crate) resume: Option<Resume>,
-}
-
-/// A place in a stream.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Resume {
-    pub(crate) stream: String,
-    pub(crate) from: u64,
-}
-
-/// What a viewer gets.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Attached {
-    pub(crate) stream: String,
-    /// Where the stream's first byte belongs.
-    pub(crate) position: u64,
-    /// Where history ends at this moment.
-    pub(crate) end: u64,
-    pub(crate) mode: String,
 }
 
 /// Why there is nothing to view.
@@ -209,19 +139,11 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The answer to what cannot be.
-#[derive(Deserialize)]
-struct Refused {
-    error: String,
-    #[serde(default)]
-    code: String,
-}
-
 fn parse(line: &[u8]) -> Result<Attached, Refusal> {
-    if let Ok(Refused { error, code }) = serde_json::from_slice(line) {
-        return Err(match code.as_str() {
-            "no-domain" => Refusal::NoDomain(error),
-            "no-console" => Refusal::NoConsole(error),
+    if let Ok(Error { error, code, .. }) = serde_json::from_slice(line) {
+        return Err(match code {
+            Some(Code::NoDomain) => Refusal::NoDomain(error),
+            Some(Code::NoConsole) => Refusal::NoConsole(error),
             _ => Refusal::Other(error),
         });
     }

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use console_proto::frame::{Decoder, Frame};
+use console_proto::{Attach, Domain, Mode};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::choose::Choice;
-use crate::daemon::{Attach, Daemon, Row};
-use crate::frame::{Decoder, Frame};
+use crate::daemon::{Daemon, Row};
 use crate::output::Output;
 use crate::signals::Signals;
 
@@ -113,9 +114,9 @@ impl Printer {
     /// Prints what the daemon remembers.
     fn memory(&mut self, daemon: &Daemon, choice: &Choice, follow: bool) -> anyhow::Result<()> {
         let wanted = Attach {
-            domid: choice.domid,
+            domain: Domain::Id(choice.domid),
             console: choice.console.clone(),
-            mode: "ro",
+            mode: Mode::ReadOnly,
             scrollback: Some(u64::MAX),
             resume: None,
         };
@@ -154,7 +155,7 @@ impl Printer {
                         self.output.remark(&format!("\r\n[{count} bytes lost]\r\n"));
                     }
                     Frame::Ended(_) => return self.drain().map(drop),
-                    Frame::Mode { .. } => {}
+                    Frame::Mode(_) => {}
                 }
             }
             if !self.drain()? {

@@ -7,7 +7,6 @@
 mod choose;
 mod daemon;
 mod filter;
-mod frame;
 mod keys;
 mod list;
 mod lock;

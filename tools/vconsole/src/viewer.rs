@@ -8,14 +8,15 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use console_proto::frame::{self, Decoder, Frame};
+use console_proto::{Attach, Attached, Domain, Mode, Resume};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::stdio::stdin;
 
 use crate::choose::Choice;
-use crate::daemon::{Attach, Attached, Daemon, Refusal, Resume};
-use crate::frame::{self, Decoder, Frame};
+use crate::daemon::{Daemon, Refusal};
 use crate::keys::{self, Key, Keys};
 use crate::options::Viewing;
 use crate::output::Output;
@@ -35,9 +36,13 @@ const TYPED_MAX: usize = 4096;
 pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
     let mut wanted = Attach {
-        domid: choice.domid,
+        domain: Domain::Id(choice.domid),
         console: choice.console.clone(),
-        mode: if options.read_only { "ro" } else { "rw" },
+        mode: if options.read_only {
+            Mode::ReadOnly
+        } else {
+            Mode::ReadWrite
+        },
         scrollback: options.scrollback.map(|scrollback| scrollback.0),
         resume: None,
     };
@@ -263,8 +268,7 @@ impl Viewer<'_> {
                 self.remark(&format!("{count} bytes lost"));
                 self.advance(count);
             }
-            Frame::Mode { write } => {
-                let mode = if write { "rw" } else { "ro" };
+            Frame::Mode(mode) => {
                 if self.wanted.mode != mode {
                     self.wanted.mode = mode;
                     self.tell_mode();
@@ -313,8 +317,10 @@ impl Viewer<'_> {
         for key in self.keys.press(&buffer[..length]) {
             match key {
                 // What nobody can take, the user types again.
-                Key::Type(bytes) if self.stream.is_some() && self.wanted.mode == "rw" => {
-                    self.typed.extend(frame::typed(&bytes));
+                Key::Type(bytes)
+                    if self.stream.is_some() && self.wanted.mode == Mode::ReadWrite =>
+                {
+                    self.typed.extend(frame::data(&bytes));
                 }
                 Key::Type(_) => {}
                 Key::Leave => self.input = Input::Leaving,
@@ -334,9 +340,11 @@ impl Viewer<'_> {
                     rustix::process::kill_current_process_group(Signal::TSTP)?;
                 }
                 Key::ReadOnly => {
-                    let write = self.wanted.mode != "rw";
-                    self.wanted.mode = if write { "rw" } else { "ro" };
-                    self.typed.extend(frame::mode(write));
+                    self.wanted.mode = match self.wanted.mode {
+                        Mode::ReadWrite => Mode::ReadOnly,
+                        Mode::ReadOnly => Mode::ReadWrite,
+                    };
+                    self.typed.extend(frame::mode(self.wanted.mode));
                     self.tell_mode();
                 }
                 Key::Unknown(byte) => {
@@ -399,7 +407,7 @@ impl Viewer<'_> {
     fn greet(&mut self, attached: &Attached) {
         let choice = self.choice;
         let mut words = format!("{choice}");
-        if attached.mode == "ro" {
+        if attached.mode == Mode::ReadOnly {
             words.push_str(", read only");
         }
         if let Some(hint) = self.keys.hint() {
@@ -410,7 +418,7 @@ impl Viewer<'_> {
     }
 
     fn tell_mode(&mut self) {
-        if self.wanted.mode == "rw" {
+        if self.wanted.mode == Mode::ReadWrite {
             self.remark("read and write");
         } else {
             self.remark("read only");

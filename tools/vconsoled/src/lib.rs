@@ -8,7 +8,6 @@
 //! [`console`] moves the bytes of one.
 #![forbid(unsafe_code)]
 
-mod attach;
 pub mod buffer;
 mod channel;
 pub mod config;
@@ -26,5 +25,4 @@ pub mod service;
 pub mod sink;
 
 pub use config::Config;
-pub use ipc::control::{ConsoleStatus, Status};
 pub use server::{Handle, Server};

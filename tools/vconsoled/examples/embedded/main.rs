@@ -19,9 +19,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use console_proto::Status;
 use serde_json::{Value, json};
 use vconsoled::config::Sockets;
-use vconsoled::{Config, Handle, Server, Status};
+use vconsoled::{Config, Handle, Server};
 use xen_io::fake::Machine;
 
 use driver::{Pl011Driver, PvDriver};

@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use console_proto::Mode;
 use mio::Registry;
 use mio::Token;
 use mio::net::{UnixListener, UnixStream};
@@ -25,7 +26,6 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode as Permissions, OFlags};
 use rustix::io::Errno;
 use xen_io::DomId;
 
-use crate::attach::Mode;
 use crate::ipc::listener::{self, Access};
 use crate::names::is_plain;
 

@@ -9,10 +9,10 @@
 use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use console_proto::Mode;
 use sd_notify::NotifyState;
 use xen_io::DomId;
 
-use crate::attach::Mode;
 use crate::guest::nodes::Slot;
 
 /// Most that are left with the service manager: `FileDescriptorStoreMax=` of

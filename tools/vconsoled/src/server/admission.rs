@@ -5,6 +5,7 @@
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use console_proto::{Attach, Attached, Code, Domain, Error, Mode, VERSION, line};
 use mio::Interest;
 use mio::event::Event;
 use mio::net::UnixStream;
@@ -14,7 +15,6 @@ use xen_io::DomId;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{Server, take_token};
-use crate::attach::{self, Attach, Attached, Mode, Refused, VERSION};
 use crate::buffer::{History, Note};
 use crate::console::Console;
 use crate::ipc::endpoints::Door;
@@ -262,20 +262,21 @@ impl Server {
 
     /// Answers a request to be attached; the stream is the viewer's from then
     /// on.
-    pub(super) fn attach(&mut self, mut stream: UnixStream, line: &[u8]) {
-        match self.prepare(line) {
+    pub(super) fn attach(&mut self, mut stream: UnixStream, request: &[u8]) {
+        match self.prepare(request) {
             Ok((owner, mode, position, greeting)) => self.admit(owner, stream, |stream| {
                 Viewer::new(stream, Speech::Framed, mode, position, greeting)
             }),
             // Nothing was sent yet, so there is room for it.
-            Err(refused) => drop(stream.write(&attach::line(&refused))),
+            Err(refused) => drop(stream.write(&line(&refused))),
         }
     }
 
     /// Where a viewer is let in: the console, what it may do, the position of
     /// its first byte, and its answer.
-    fn prepare(&mut self, line: &[u8]) -> Result<(usize, Mode, u64, Vec<u8>), Refused> {
-        let wanted = Attach::parse(line).map_err(|error| Refused::new("bad-request", error))?;
+    fn prepare(&mut self, request: &[u8]) -> Result<(usize, Mode, u64, Vec<u8>), Error> {
+        let wanted =
+            Attach::parse(request).map_err(|error| Error::coded(Code::BadRequest, error))?;
         let owner = self.find_console(&wanted)?;
         let full = self.is_full();
         let room = self
@@ -284,17 +285,17 @@ impl Server {
             .filter(|_| !full)
             .is_some_and(Console::has_room);
         let Some(console) = self.consoles.get(&owner).filter(|_| room) else {
-            return Err(Refused::new("too-many", "too many viewers"));
+            return Err(Error::coded(Code::TooMany, "too many viewers"));
         };
         let history = console.history();
         let end = history.end();
-        let position = match (&wanted.stream, wanted.from) {
+        let position = match &wanted.resume {
             // It may be ahead of us by what the ring gives us once more after
             // an end without warning.
-            (Some(stream), Some(from))
-                if *stream == console.stream && from <= end + OUT_SIZE as u64 =>
+            Some(resume)
+                if resume.stream == console.stream && resume.from <= end + OUT_SIZE as u64 =>
             {
-                from
+                resume.from
             }
             _ => match wanted.scrollback {
                 None => history.scrollback(),
@@ -312,24 +313,22 @@ impl Server {
             position,
             end,
         };
-        Ok((owner, wanted.mode, position, attach::line(&answer)))
+        Ok((owner, wanted.mode, position, line(&answer)))
     }
 
     /// The console that a request means: a name comes before a number that it
     /// looks like.
-    fn find_console(&self, wanted: &Attach) -> Result<usize, Refused> {
-        let domid = match (&wanted.name, wanted.domid) {
-            (Some(name), _) => self
+    fn find_console(&self, wanted: &Attach) -> Result<usize, Error> {
+        let domid = match &wanted.domain {
+            Domain::Name(name) => self
                 .consoles
                 .values()
                 .find(|console| console.name == *name)
                 .map(|console| console.domid),
-            (None, domid) => domid
-                .map(DomId)
-                .filter(|domid| self.domains.contains(domid)),
+            Domain::Id(domid) => Some(DomId(*domid)).filter(|domid| self.domains.contains(domid)),
         };
         let Some(domid) = domid else {
-            return Err(Refused::new("no-domain", "there is no such domain"));
+            return Err(Error::coded(Code::NoDomain, "there is no such domain"));
         };
         self.consoles
             .iter()
@@ -339,7 +338,7 @@ impl Server {
             .map(|(token, _)| *token)
             .ok_or_else(|| {
                 let what = format!("domain {domid} has no {:?} now", wanted.console);
-                Refused::new("no-console", what)
+                Error::coded(Code::NoConsole, what)
             })
     }
 }

@@ -3,10 +3,11 @@
 
 use std::io;
 
+use console_proto::{Answer, Error, Request};
+
 use super::Server;
 use super::domains::parse_token;
 use crate::guest::source::Kind;
-use crate::ipc::control::{Answer, Request};
 
 impl Server {
     pub(super) fn obey(&self, request: Request) -> Answer {
@@ -14,7 +15,7 @@ impl Server {
             Request::Status => Answer::Status(self.status()),
             Request::Break(console) => match self.send_break(console) {
                 Ok(()) => Answer::Done { done: "break" },
-                Err(error) => Answer::Error { error },
+                Err(error) => Answer::Error(Error::new(error)),
             },
         }
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! What is told of the consoles, on the control socket and in counters.
 
+use console_proto::{Row, Status, VERSION};
+
 use super::Server;
 use crate::channel::Channel;
-use crate::ipc::control::{ConsoleStatus, Status};
 
 impl Server {
     pub(super) fn metrics_text(&self) -> String {
@@ -11,7 +12,7 @@ impl Server {
     }
 
     pub(super) fn status(&self) -> Status {
-        let served = self.consoles.values().map(|console| ConsoleStatus {
+        let served = self.consoles.values().map(|console| Row {
             domid: console.domid.0,
             name: console.name.clone(),
             console: console.slot.to_string(),
@@ -32,56 +33,37 @@ impl Server {
             journal_lost: console.journal_lost(),
             state: "connected".to_owned(),
         });
-        let channels = self.channels.iter().map(|channel| ConsoleStatus {
+        let channels = self.channels.iter().map(|channel| Row {
             domid: channel.domid.0,
             name: channel.name.clone(),
             console: channel.slot.to_string(),
             kind: "channel".to_owned(),
             tty: channel.path().display().to_string(),
-            log: String::new(),
             viewers: usize::from(channel.has_client()),
             from_guest: channel.counters.from_guest,
             to_guest: channel.counters.to_guest,
             doorbells_in: channel.counters.doorbells_in,
             doorbells_out: channel.counters.doorbells_out,
             resyncs: channel.resyncs(),
-            dropped: 0,
-            lost: 0,
-            log_lost: 0,
-            journal_lost: 0,
             out_waiting: channel.waiting().0,
             in_waiting: channel.waiting().1,
             state: self.channel_state(channel),
+            ..Row::default()
         });
         let failed = self
             .failures
             .iter()
             .filter(|(key, _)| !self.is_served(**key))
-            .map(|((domid, slot), failure)| ConsoleStatus {
+            .map(|((domid, slot), failure)| Row {
                 domid: domid.0,
-                name: String::new(),
                 console: slot.to_string(),
-                kind: String::new(),
-                tty: String::new(),
-                log: String::new(),
-                viewers: 0,
-                from_guest: 0,
-                to_guest: 0,
-                doorbells_in: 0,
-                doorbells_out: 0,
-                resyncs: 0,
-                dropped: 0,
-                lost: 0,
-                out_waiting: 0,
-                in_waiting: 0,
-                log_lost: 0,
-                journal_lost: 0,
                 state: failure.why.clone(),
+                ..Row::default()
             });
-        let mut consoles: Vec<ConsoleStatus> = served.chain(channels).chain(failed).collect();
+        let mut consoles: Vec<Row> = served.chain(channels).chain(failed).collect();
         consoles.sort_by(|a, b| (a.domid, &a.console).cmp(&(b.domid, &b.console)));
         Status {
-            version: 1,
+            version: VERSION,
             pid: std::process::id(),
             consoles,
         }

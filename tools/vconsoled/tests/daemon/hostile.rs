@@ -8,7 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::support::*;
-use vconsoled::{Config, ConsoleStatus};
+use console_proto::Row;
+use vconsoled::Config;
 use vpl011::ring::memory::RingMemory;
 use xen_io::DomId;
 use xen_io::fake::{Frontend, Machine};
@@ -374,7 +375,7 @@ fn garbage_in_any_node_of_the_toolstack_harms_nobody() {
     std::thread::sleep(Duration::from_millis(200));
     wait_for("the channel", || {
         let served = status(&socket).consoles;
-        let channel = |one: &ConsoleStatus| one.kind == "channel" && one.state == "connected";
+        let channel = |one: &Row| one.kind == "channel" && one.state == "connected";
         served.iter().any(channel).then_some(())
     });
     let mut client = UnixStream::connect(&path).unwrap();
@@ -405,7 +406,7 @@ fn a_channel_with_wild_indices_is_set_right_and_counted() {
     wait_for("its console", || is_connected(&mut frontend).then_some(()));
     let resyncs = || {
         let served = status(&socket).consoles;
-        let of = |one: &&ConsoleStatus| one.domid == domid.0 && one.console == "pv1";
+        let of = |one: &&Row| one.domid == domid.0 && one.console == "pv1";
         served.iter().find(of).unwrap().resyncs
     };
     let mut client = None;

@@ -9,10 +9,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use console_proto::Status;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use vconsoled::config::{Filter, Logs, Sockets};
-use vconsoled::{Config, Handle, Server, Status};
+use vconsoled::{Config, Handle, Server};
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::port::RingPort;
 use vpl011::trap::{Access, Width};

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::peer::{Attached, Frame, connect, is_silent, read, request};
 use crate::support::*;
+use console_proto::Row;
+use vconsoled::Config;
 use vconsoled::config::Sockets as Places;
-use vconsoled::{Config, ConsoleStatus};
 use xen_io::fake::Machine;
 
 /// A daemon's sockets.
@@ -46,7 +47,7 @@ impl Sockets {
         self.consoles().join(name)
     }
 
-    fn pv0(&self) -> ConsoleStatus {
+    fn pv0(&self) -> Row {
         status(&self.control())
             .consoles
             .into_iter()

@@ -3,10 +3,10 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use console_proto::Row;
 use rustix::process::Resource;
 
 use crate::confine::{Files, InForce};
-use crate::ipc::control::ConsoleStatus;
 
 /// What is told of the process.
 #[derive(Clone, Debug, Default)]
@@ -33,9 +33,9 @@ impl Display for Escaped<'_> {
 }
 
 /// The whole text.
-pub(crate) fn write(consoles: &[ConsoleStatus], process: &Process) -> String {
+pub(crate) fn write(consoles: &[Row], process: &Process) -> String {
     let mut text = Text(String::new());
-    let connected = |one: &&ConsoleStatus| one.state == "connected";
+    let connected = |one: &&Row| one.state == "connected";
     text.metric(&Metric(
         "vconsoled_console_up",
         "gauge",
@@ -57,7 +57,7 @@ pub(crate) fn write(consoles: &[ConsoleStatus], process: &Process) -> String {
     text.0
 }
 
-type Value = fn(&ConsoleStatus) -> u64;
+type Value = fn(&Row) -> u64;
 
 /// Of each connected console: a further label, and the value.
 const METRICS: &[(Metric, &[(&str, Value)])] = &[
@@ -152,7 +152,7 @@ impl Text {
         self.add(format_args!("# TYPE {name} {kind}"));
     }
 
-    fn console(&mut self, name: &str, console: &ConsoleStatus, label: &str, value: impl Display) {
+    fn console(&mut self, name: &str, console: &Row, label: &str, value: impl Display) {
         let comma = if label.is_empty() { "" } else { "," };
         let domain = Escaped(&console.name);
         let (domid, slot) = (console.domid, &console.console);
@@ -217,8 +217,8 @@ fn resident() -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn console(name: &str) -> ConsoleStatus {
-        ConsoleStatus {
+    fn console(name: &str) -> Row {
+        Row {
             domid: 3,
             name: name.to_owned(),
             console: "vuart0".to_owned(),

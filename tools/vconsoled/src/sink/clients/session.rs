@@ -4,10 +4,11 @@
 
 use std::io::{self, Read, Write};
 
+use console_proto::Mode;
+use console_proto::frame::{self, HEADER, PAYLOAD_MAX};
 use mio::net::UnixStream;
 use vpl011::ring::layout::OUT_SIZE;
 
-use crate::attach::{self, HEADER, Mode, PAYLOAD_MAX};
 use crate::buffer::History;
 use crate::input::journal::{Inbox, Recipient};
 use crate::sink::clients::send_queue::Outbox;
@@ -216,8 +217,7 @@ impl Viewer {
     fn fill(&mut self, history: &History) -> io::Result<bool> {
         self.sent = 0;
         if std::mem::take(&mut self.mode_changed) {
-            let granted = u8::from(self.mode == Mode::ReadWrite);
-            self.sending = attach::frame(attach::MODE, &[granted]);
+            self.sending = frame::mode(self.mode);
             return Ok(true);
         }
         let mut buffer = [0; CHUNK];
@@ -233,7 +233,7 @@ impl Viewer {
                         }
                     }
                     (None, Speech::Plain) => self.sending = bytes.to_vec(),
-                    (None, Speech::Framed) => self.sending = attach::frame(attach::DATA, bytes),
+                    (None, Speech::Framed) => self.sending = frame::data(bytes),
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -248,9 +248,7 @@ impl Viewer {
                         }
                     }
                     (None, Speech::Plain) => self.sending = note,
-                    (None, Speech::Framed) => {
-                        self.sending = attach::frame(attach::LOST, &gap.to_le_bytes());
-                    }
+                    (None, Speech::Framed) => self.sending = frame::lost(gap),
                 }
             }
             Err(error) => return Err(error),
@@ -320,26 +318,25 @@ impl Viewer {
     /// How long the header at hand is, with the mode that may follow it.
     fn wanted(&self) -> usize {
         match *self.received {
-            [attach::MODE, 1, 0, 0, 0, ..] => HEADER + 1,
+            [frame::MODE, 1, 0, 0, 0, ..] => HEADER + 1,
             _ => HEADER,
         }
     }
 
     fn heed(&mut self) {
         match *self.received {
-            [attach::MODE, 1, 0, 0, 0] => return,
-            [attach::MODE, 1, 0, 0, 0, mode] => {
+            [frame::MODE, 1, 0, 0, 0] => return,
+            [frame::MODE, 1, 0, 0, 0, mode] => {
                 self.mode = match mode {
                     1 => self.allowed,
                     _ => Mode::ReadOnly,
                 };
-                let granted = u8::from(self.mode == Mode::ReadWrite);
-                self.sending.extend(attach::frame(attach::MODE, &[granted]));
+                self.sending.extend(frame::mode(self.mode));
             }
             [kind, a, b, c, d] => {
                 let length = u32::from_le_bytes([a, b, c, d]);
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
-                if kind == attach::DATA {
+                if kind == frame::DATA {
                     self.data = length;
                 } else {
                     self.skip = length;
@@ -375,9 +372,7 @@ impl Viewer {
         // Whoever is slow has been told nothing he could have read.
         let _rest = self.feed(history, usize::MAX);
         if self.speech == Speech::Framed && !self.is_sending() {
-            let _told = self
-                .stream
-                .write(&attach::frame(attach::ENDED, why.as_bytes()));
+            let _told = self.stream.write(&frame::ended(why));
         }
     }
 }

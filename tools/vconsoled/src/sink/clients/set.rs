@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
 
+use console_proto::Mode;
 use mio::net::UnixStream;
 
-use crate::attach::Mode;
 use crate::buffer::History;
 use crate::input::journal::{Inbox, Recipient};
 use crate::ipc::endpoints::Door;

@@ -2,39 +2,38 @@
 //! The frames of an attached connection (docs/vconsoled.md): a type, a length
 //! as a little-endian u32, and so many bytes.
 
+use crate::Mode;
+
 /// Bytes of the stream, or typed.
-const DATA: u8 = 1;
+pub const DATA: u8 = 1;
 /// Bytes that the viewer was too slow for: how many, as a u64.
-const LOST: u8 = 2;
+pub const LOST: u8 = 2;
 /// The console is not served any more: why.
-const ENDED: u8 = 3;
+pub const ENDED: u8 = 3;
 /// 0 for read-only, 1 for read-write.
-const MODE: u8 = 4;
+pub const MODE: u8 = 4;
 
 /// Bytes before the payload.
-const HEADER: usize = 5;
+pub const HEADER: usize = 5;
 /// Longest payload other than data.
-const PAYLOAD_MAX: usize = 256;
+pub const PAYLOAD_MAX: usize = 256;
 
 /// Something that the daemon says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub enum Frame {
     /// The stream goes on; a frame of data may come in several parts.
     Data(Vec<u8>),
     /// So many bytes are missing here.
     Lost(u64),
     /// The console is not served any more.
     Ended(String),
-    /// Whether what is typed now reaches the guest.
-    Mode {
-        /// It does.
-        write: bool,
-    },
+    /// What the viewer may do now.
+    Mode(Mode),
 }
 
 /// Takes frames apart as they arrive.
 #[derive(Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     bytes: Vec<u8>,
     /// Of a frame of data, what is still to come.
     data: usize,
@@ -43,7 +42,7 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// The frames that these bytes complete. An error is a daemon that speaks
     /// something else.
-    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Frame>, String> {
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Frame>, String> {
         let mut frames = Vec::new();
         while !bytes.is_empty() {
             if self.data > 0 {
@@ -102,23 +101,38 @@ impl Decoder {
             ENDED => Ok(Some(Frame::Ended(
                 String::from_utf8_lossy(payload).into_owned(),
             ))),
-            MODE => Ok(Some(Frame::Mode {
-                write: payload == [1],
-            })),
+            MODE => Ok(Some(Frame::Mode(match payload {
+                [1] => Mode::ReadWrite,
+                _ => Mode::ReadOnly,
+            }))),
             // A newer daemon may say more than we know of.
             _ => Ok(None),
         }
     }
 }
 
-/// A frame of what was typed.
-pub(crate) fn typed(bytes: &[u8]) -> Vec<u8> {
+/// A frame of output, or of what was typed.
+#[must_use]
+pub fn data(bytes: &[u8]) -> Vec<u8> {
     encode(DATA, bytes)
 }
 
-/// A frame that asks to be heard, or not to be.
-pub(crate) fn mode(write: bool) -> Vec<u8> {
-    encode(MODE, &[u8::from(write)])
+/// A frame that tells of so many bytes that are missing.
+#[must_use]
+pub fn lost(count: u64) -> Vec<u8> {
+    encode(LOST, &count.to_le_bytes())
+}
+
+/// A frame that tells why the console is not served any more.
+#[must_use]
+pub fn ended(why: &str) -> Vec<u8> {
+    encode(ENDED, why.as_bytes())
+}
+
+/// A frame that asks for a mode, or tells of the one that was granted.
+#[must_use]
+pub fn mode(mode: Mode) -> Vec<u8> {
+    encode(MODE, &[u8::from(mode == Mode::ReadWrite)])
 }
 
 fn encode(kind: u8, payload: &[u8]) -> Vec<u8> {
@@ -150,7 +164,7 @@ mod tests {
         let expected = [
             Frame::Data(b"abc".to_vec()),
             Frame::Lost(258),
-            Frame::Mode { write: true },
+            Frame::Mode(Mode::ReadWrite),
             Frame::Ended("domain".into()),
         ];
         for cut in 1..=WIRE.len() {
@@ -177,8 +191,10 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_as_documented() {
-        assert_eq!(typed(b"ab"), b"\x01\x02\0\0\0ab");
-        assert_eq!(mode(false), b"\x04\x01\0\0\0\0");
-        assert_eq!(mode(true), b"\x04\x01\0\0\0\x01");
+        assert_eq!(data(b"ab"), b"\x01\x02\0\0\0ab");
+        assert_eq!(lost(258), b"\x02\x08\0\0\0\x02\x01\0\0\0\0\0\0");
+        assert_eq!(ended("domain"), b"\x03\x06\0\0\0domain");
+        assert_eq!(mode(Mode::ReadOnly), b"\x04\x01\0\0\0\0");
+        assert_eq!(mode(Mode::ReadWrite), b"\x04\x01\0\0\0\x01");
     }
 }

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//! The protocol of the control socket, for the daemon and its clients
+//! (docs/vconsoled.md): a line asks, a line of JSON answers, and a connection
+//! that is attached to a console then carries frames.
+//!
+//! Data and its form on the wire only: no socket, no file, no policy.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod attach;
+pub mod frame;
+mod request;
+mod status;
+
+pub use answer::{Answer, Code, Error, line};
+pub use attach::{Attach, Attached, Domain, Mode, Resume};
+pub use request::{REQUEST_MAX, Request};
+pub use status::{Row, Status};
+
+/// The version of requests and answers.
+pub const VERSION: u32 = 1;

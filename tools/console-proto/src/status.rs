@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//! The answer to `status`.
+
+use serde::{Deserialize, Serialize};
+
+/// Every console that the daemon knows of.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Status {
+    /// Version of this format.
+    pub version: u32,
+    /// The daemon's process.
+    #[serde(default)]
+    pub pid: u32,
+    /// Every console, by domain.
+    pub consoles: Vec<Row>,
+}
+
+/// One console. What an older daemon does not send is empty or 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Row {
+    /// The domain.
+    pub domid: u16,
+    /// Its name.
+    pub name: String,
+    /// Which of its consoles: `pv0`, `vuart0`, or `pv1` and so on.
+    pub console: String,
+    /// The kind of ring: `pv`, `vuart`, `vuart-private` or `pv-secondary`; or
+    /// `channel`, whose `tty` is its socket.
+    pub kind: String,
+    /// The pty.
+    pub tty: String,
+    /// Its log file, if it has one.
+    pub log: String,
+    /// How many have the pty open or are on a socket.
+    pub viewers: usize,
+    /// Bytes taken from the guest.
+    pub from_guest: u64,
+    /// Bytes given to the guest.
+    pub to_guest: u64,
+    /// Notifications received.
+    pub doorbells_in: u64,
+    /// Notifications sent.
+    pub doorbells_out: u64,
+    /// Times the ring's indices made no sense.
+    pub resyncs: u64,
+    /// Bytes that the pty did not take.
+    pub dropped: u64,
+    /// Bytes that viewers on sockets were too slow for.
+    pub lost: u64,
+    /// Bytes in the ring, from the guest.
+    pub out_waiting: usize,
+    /// Bytes in the ring, to the guest.
+    pub in_waiting: usize,
+    /// Bytes that are missing from the log.
+    pub log_lost: u64,
+    /// Lines that are missing from the journal.
+    pub journal_lost: u64,
+    /// `connected`, or why not.
+    pub state: String,
+}
+
+impl Row {
+    /// The domain's name as a terminal may see it, whatever it holds.
+    #[must_use]
+    pub fn plain_name(&self) -> String {
+        self.name
+            .chars()
+            .filter(|letter| !letter.is_control())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_other_versions_are_read() {
+        let older = r#"{"version":1,"consoles":[{"domid":3,"newer":true}]}"#;
+        let status: Status = serde_json::from_str(older).unwrap();
+        let expected = Row {
+            domid: 3,
+            ..Row::default()
+        };
+        assert_eq!(status.consoles, [expected]);
+    }
+}
