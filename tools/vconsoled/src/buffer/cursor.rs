@@ -3,9 +3,9 @@
 
 use std::io;
 
-use super::History;
+use super::OutputBuffer;
 
-/// A consumer's place in a [`History`].
+/// A consumer's place in a [`OutputBuffer`].
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
     position: u64,
@@ -32,22 +32,22 @@ impl Cursor {
 
     /// Whether the next byte to come is the next one for this consumer.
     #[must_use]
-    pub fn is_at_end(&self, history: &History) -> bool {
-        self.note.is_empty() && self.position == history.end()
+    pub fn is_at_end(&self, output: &OutputBuffer) -> bool {
+        self.note.is_empty() && self.position == output.end()
     }
 
     /// Bytes this consumer never saw and never will.
     #[must_use]
-    pub fn lost(&self, history: &History) -> u64 {
-        self.lost + history.start().saturating_sub(self.position)
+    pub fn lost(&self, output: &OutputBuffer) -> u64 {
+        self.lost + output.start().saturating_sub(self.position)
     }
 
     /// Copies out what comes next, as much as fits, without moving on; 0 when
     /// there is nothing. Where bytes were lost, a note says so.
-    pub fn peek(&mut self, history: &History, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn peek(&mut self, output: &OutputBuffer, buffer: &mut [u8]) -> io::Result<usize> {
         if self.note.is_empty() {
-            match history.read(self.position, buffer) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.skip(history.start()),
+            match output.read(self.position, buffer) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.skip(output.start()),
                 result => return result,
             }
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A history's file as memory, while much is added: bytes are copied, and a
+//! A buffer's file as memory, while much is added: bytes are copied, and a
 //! word in the file's first page says where they end, another how far the pty
 //! got. All is in the file for the next process when this one is killed.
 
@@ -13,7 +13,7 @@ use xen_io::mapping::Mapping;
 use super::records::HEADER;
 use super::{CAPACITY, PIECE, place, to_usize};
 
-/// Where the words are, which lie behind all notes.
+/// Where the words are, which lie behind all records.
 const REACHED: u64 = HEADER - 8;
 const SHOWN: u64 = HEADER - 16;
 
@@ -22,16 +22,16 @@ const MOST: usize = 32;
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// The file of one history.
+/// The file of one buffer.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct MappedBuffer {
     map: Mapping,
     /// There is room up to this position.
     reserved: u64,
     _counted: Counted,
 }
 
-impl Window {
+impl MappedBuffer {
     /// Opens one on a file to which bytes are added from `end` on, if there
     /// are not too many, and if the file is in memory.
     pub(super) fn open(file: &File, end: u64) -> io::Result<Self> {
@@ -71,19 +71,19 @@ impl Window {
         self.map.publish(to_usize(SHOWN), position);
     }
 
-    /// Copies out bytes of the history that lie at `offset` in its file.
+    /// Copies out bytes of the buffer that lie at `offset` in its file.
     pub(super) fn read(&self, offset: u64, bytes: &mut [u8]) {
         self.map.load(to_usize(offset), bytes);
     }
 }
 
-/// Where a window's bytes end in a file, if it ever had one. What a note tells
+/// Where a mapping's bytes end in a file, if it ever had one. What a record tells
 /// may be newer.
 pub(super) fn reached(file: &File) -> u64 {
     word(file, REACHED)
 }
 
-/// How far the pty got by a window, likewise.
+/// How far the pty got by a mapping, likewise.
 pub(super) fn shown(file: &File) -> u64 {
     word(file, SHOWN)
 }
@@ -94,7 +94,7 @@ fn word(file: &File, offset: u64) -> u64 {
     read.map_or(0, |()| u64::from_ne_bytes(word))
 }
 
-/// One of the windows there may be.
+/// One of the mappings there may be.
 #[derive(Debug)]
 struct Counted;
 

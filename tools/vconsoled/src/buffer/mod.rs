@@ -12,14 +12,15 @@
 //!
 //! # What a killed process leaves
 //!
-//! The file's first page holds [notes](Note), each written whole or not at all.
-//! Bytes are written first; the note that tells of them, with the index of the
+//! The file's first page holds [records](Record), each written whole or not at
+//! all.
+//! Bytes are written first; the record that tells of them, with the index of the
 //! ring they came up to, makes them count; the ring lets go of them last.
-//! Whoever comes next finds either no note, and the bytes still in the ring,
-//! or the note, and takes the ring up behind them.
+//! Whoever comes next finds either no record, and the bytes still in the ring,
+//! or the record, and takes the ring up behind them.
 //!
 //! Of a console that sends much the file is mapped, and words in the first
-//! page take the place of notes (`window`).
+//! page take the place of records (`mapping`).
 
 mod cursor;
 mod mapping;
@@ -38,9 +39,9 @@ use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use cursor::Cursor;
-pub use records::{NOTE_MAX, Note};
+pub use records::{RECORD_MAX, Record};
 
-use mapping::Window;
+use mapping::MappedBuffer;
 use records::HEADER;
 
 /// Most that is ever kept, for a consumer that is behind, in bytes.
@@ -53,14 +54,14 @@ const PIECE: u64 = 16 * 1024;
 
 /// Where the last bytes came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct Checkpoint {
     /// Which ring.
     pub ring: u32,
     /// The ring's index after them.
     pub out_cons: u32,
 }
 
-/// [`Note::Output`].
+/// [`Record::Output`].
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 struct Output {
@@ -70,7 +71,7 @@ struct Output {
     out_cons: u32,
 }
 
-impl Mark {
+impl Checkpoint {
     /// Where so many bytes after these come from, if nothing went wrong.
     fn after(self, bytes: usize) -> Self {
         // The index goes round.
@@ -83,7 +84,7 @@ impl Mark {
 }
 
 impl Output {
-    /// Takes account of bytes that were added after the note, up to `end`.
+    /// Takes account of bytes that were added after the record, up to `end`.
     fn go_on_to(&mut self, end: u64) {
         let Some(bytes) = end.checked_sub(self.end) else {
             return;
@@ -98,7 +99,7 @@ impl Output {
 
 /// A bounded record of a console's output.
 #[derive(Debug)]
-pub struct History {
+pub struct OutputBuffer {
     /// Replaced when it cannot be written to any more.
     file: RwLock<File>,
     in_memory: AtomicBool,
@@ -111,54 +112,54 @@ pub struct History {
 /// What the writer alone knows.
 #[derive(Debug, Default)]
 struct Writer {
-    mark: Mark,
+    checkpoint: Checkpoint,
     /// What is before this was given back.
     freed: u64,
-    window: Option<Window>,
+    mapping: Option<MappedBuffer>,
 }
 
-impl History {
-    /// A history that ends with the process, and keeps `scrollback` bytes
+impl OutputBuffer {
+    /// A buffer that ends with the process, and keeps `scrollback` bytes
     /// (at most [`CAPACITY`] less one [`STEP`]) for consumers to come.
     pub fn in_memory(scrollback: u64) -> io::Result<Self> {
-        let history = Self::over(memory()?, scrollback);
-        history.in_memory.store(true, Ordering::Relaxed);
-        Ok(history)
+        let output = Self::over(memory()?, scrollback);
+        output.in_memory.store(true, Ordering::Relaxed);
+        Ok(output)
     }
 
-    /// The history in the file at `path`, which is made when it is missing,
-    /// and begun anew when it is not `owner`'s (at most [`NOTE_MAX`] bytes are
+    /// The buffer in the file at `path`, which is made when it is missing,
+    /// and begun anew when it is not `owner`'s (at most [`RECORD_MAX`] bytes are
     /// compared) or makes no sense. Fails when another process has it, or
     /// when it is no regular file.
     pub fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<Self> {
         let file = open(path, true)?;
         let length = file.metadata()?.len();
-        let mut history = Self::over(file, scrollback);
-        let owner = &owner.as_bytes()[..owner.len().min(NOTE_MAX)];
-        if length > 0 && !history.take_up(owner, length) {
+        let mut output = Self::over(file, scrollback);
+        let owner = &owner.as_bytes()[..owner.len().min(RECORD_MAX)];
+        if length > 0 && !output.take_up(owner, length) {
             tracing::warn!("{}: not this console's; it begins anew", path.display());
-            history.file().set_len(0)?;
-            history = Self::over(
-                history
+            output.file().set_len(0)?;
+            output = Self::over(
+                output
                     .file
                     .into_inner()
                     .unwrap_or_else(PoisonError::into_inner),
                 scrollback,
             );
         }
-        history.note(Note::Owner, owner)?;
-        Ok(history)
+        output.write_record(Record::Owner, owner)?;
+        Ok(output)
     }
 
-    /// The history that a daemon left at `path`, whoever's it was; `None` if
+    /// The buffer that a daemon left at `path`, whoever's it was; `None` if
     /// there is none or it makes no sense.
     #[must_use]
     pub fn adopt(path: &Path) -> Option<Self> {
         let file = open(path, false).ok()?;
         let length = file.metadata().ok()?.len();
-        let mut history = Self::over(file, 0);
-        let owner = history.noted(Note::Owner)?;
-        history.take_up(&owner, length).then_some(history)
+        let mut output = Self::over(file, 0);
+        let owner = output.record(Record::Owner)?;
+        output.take_up(&owner, length).then_some(output)
     }
 
     fn over(file: File, scrollback: u64) -> Self {
@@ -172,16 +173,16 @@ impl History {
         }
     }
 
-    /// Goes on from the notes in the file, if they are `owner`'s and can be.
+    /// Goes on from the records in the file, if they are `owner`'s and can be.
     fn take_up(&mut self, owner: &[u8], length: u64) -> bool {
-        if self.noted(Note::Owner).as_deref() != Some(owner) {
+        if self.record(Record::Owner).as_deref() != Some(owner) {
             return false;
         }
-        let Some(note) = self.noted(Note::Output) else {
+        let Some(record) = self.record(Record::Output) else {
             // Made, and then nothing came.
             return length < HEADER;
         };
-        let Ok(mut output) = Output::read_from_bytes(&note) else {
+        let Ok(mut output) = Output::read_from_bytes(&record) else {
             return false;
         };
         output.go_on_to(mapping::reached(&self.file()));
@@ -199,12 +200,12 @@ impl History {
         self.start = start.into();
         self.end = output.end.into();
         let writer = Writer {
-            mark: Mark {
+            checkpoint: Checkpoint {
                 ring: output.ring,
                 out_cons: output.out_cons,
             },
             freed: start / PIECE * PIECE,
-            window: None,
+            mapping: None,
         };
         self.writer = Mutex::new(writer);
         true
@@ -236,35 +237,45 @@ impl History {
 
     /// Where the last bytes came from.
     #[must_use]
-    pub fn mark(&self) -> Mark {
-        self.writer().mark
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.writer().checkpoint
     }
 
     /// Adds bytes at the end, at most a [`STEP`], which come up to `mark`; the
     /// oldest go as far as they must. One thread does this.
     ///
     /// A file that cannot be written to is given up, with a message: the
-    /// history goes on in memory, which can fail as well.
-    pub fn append(&self, bytes: &[u8], mark: Mark) -> io::Result<()> {
-        self.append_shown(bytes, mark, None)
+    /// buffer goes on in memory, which can fail as well.
+    pub fn append(&self, bytes: &[u8], checkpoint: Checkpoint) -> io::Result<()> {
+        self.append_shown(bytes, checkpoint, None)
     }
 
     /// The same for bytes of which the pty took some already: with them
-    /// [`Note::Pty`] becomes `shown`, at no further cost.
-    pub fn append_shown(&self, bytes: &[u8], mark: Mark, shown: Option<&[u8]>) -> io::Result<()> {
+    /// [`Record::Pty`] becomes `shown`, at no further cost.
+    pub fn append_shown(
+        &self,
+        bytes: &[u8],
+        checkpoint: Checkpoint,
+        shown: Option<&[u8]>,
+    ) -> io::Result<()> {
         if bytes.len() > STEP {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        match self.try_append(bytes, mark, shown) {
+        match self.try_append(bytes, checkpoint, shown) {
             Err(error) if !self.in_memory.load(Ordering::Relaxed) => {
                 self.move_to_memory(&error)?;
-                self.try_append(bytes, mark, shown)
+                self.try_append(bytes, checkpoint, shown)
             }
             result => result,
         }
     }
 
-    fn try_append(&self, bytes: &[u8], mark: Mark, shown: Option<&[u8]>) -> io::Result<()> {
+    fn try_append(
+        &self,
+        bytes: &[u8],
+        checkpoint: Checkpoint,
+        shown: Option<&[u8]>,
+    ) -> io::Result<()> {
         let mut writer = self.writer();
         let end = self.end() + bytes.len() as u64;
         // First of all: a reader that sees a byte written over sees this too.
@@ -273,17 +284,17 @@ impl History {
         fence(Ordering::SeqCst);
         let writer = &mut *writer;
         // The word tells no more than where bytes end.
-        let plain = shown.is_none() && writer.mark.after(bytes.len()) == mark;
-        if plain && let Some(window) = &mut writer.window {
-            match window.append(self.end(), bytes) {
+        let plain = shown.is_none() && writer.checkpoint.after(bytes.len()) == checkpoint;
+        if plain && let Some(mapped) = &mut writer.mapping {
+            match mapped.append(self.end(), bytes) {
                 Ok(()) => {
-                    writer.mark = mark;
+                    writer.checkpoint = checkpoint;
                     self.end.store(end, Ordering::Release);
                     return Ok(());
                 }
                 Err(error) => {
-                    tracing::debug!("a history's file is not mapped any more: {error}");
-                    writer.window = None;
+                    tracing::debug!("a buffer's file is not mapped any more: {error}");
+                    writer.mapping = None;
                 }
             }
         }
@@ -292,12 +303,12 @@ impl History {
         let file = self.file();
         file.write_all_at(piece, offset)?;
         file.write_all_at(rest, HEADER)?;
-        let output = self.output(end, mark);
+        let output = self.output(end, checkpoint);
         match shown {
-            Some(shown) => Note::Output.write(&file, &[output.as_bytes(), shown])?,
-            None => Note::Output.write(&file, &[output.as_bytes()])?,
+            Some(shown) => Record::Output.write(&file, &[output.as_bytes(), shown])?,
+            None => Record::Output.write(&file, &[output.as_bytes()])?,
         }
-        writer.mark = mark;
+        writer.checkpoint = checkpoint;
         self.end.store(end, Ordering::Release);
         Ok(())
     }
@@ -311,13 +322,13 @@ impl History {
         let want = to_usize(waiting.min(room)).min(buffer.len());
         let bytes = &mut buffer[..want];
         let writer = self.writer();
-        if let Some(window) = &writer.window {
+        if let Some(mapped) = &writer.mapping {
             // What was given up has no page, and to read one that is not there
             // makes it: with no room for it, that is a fault and no error.
             if position < self.start() {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            window.read(offset, bytes);
+            mapped.read(offset, bytes);
         } else {
             // Nobody waits for a file that is slow.
             drop(writer);
@@ -338,12 +349,15 @@ impl History {
         let start = self.start.fetch_max(floor, Ordering::AcqRel).max(floor);
         let mut writer = self.writer();
         let (freed, to) = (writer.freed, start / PIECE * PIECE);
-        if freed >= to || writer.window.is_some() {
+        if freed >= to || writer.mapping.is_some() {
             return;
         }
         // Told before it is done: nobody must take a hole for output.
-        let output = self.output(self.end(), writer.mark);
-        if self.note(Note::Output, output.as_bytes()).is_err() {
+        let output = self.output(self.end(), writer.checkpoint);
+        if self
+            .write_record(Record::Output, output.as_bytes())
+            .is_err()
+        {
             return;
         }
         // What is more than a lap behind lies where newer bytes are.
@@ -362,55 +376,55 @@ impl History {
 
     /// Much is going to be added: makes that cheap, if it can be. What is
     /// released is kept meanwhile.
-    pub fn open_window(&self) {
+    pub fn map(&self) {
         let mut writer = self.writer();
-        if writer.window.is_none() {
+        if writer.mapping.is_none() {
             // Where there can be none, files are written to.
-            writer.window = Window::open(&self.file(), self.end()).ok();
+            writer.mapping = MappedBuffer::open(&self.file(), self.end()).ok();
         }
     }
 
     /// No more so much is going to be added.
-    pub fn close_window(&self) {
+    pub fn unmap(&self) {
         let mut writer = self.writer();
-        if writer.window.take().is_some() {
-            let output = self.output(self.end(), writer.mark);
-            // For one who does not know of windows; it can do without.
-            let _noted = self.note(Note::Output, output.as_bytes());
+        if writer.mapping.take().is_some() {
+            let output = self.output(self.end(), writer.checkpoint);
+            // For one who does not know of mappings; it can do without.
+            let _noted = self.write_record(Record::Output, output.as_bytes());
         }
     }
 
-    /// Writes a note, at most [`NOTE_MAX`] bytes of it, whole or not at all.
-    pub fn note(&self, note: Note, text: &[u8]) -> io::Result<()> {
-        note.write(&self.file(), &[text])
+    /// Writes a record, at most [`RECORD_MAX`] bytes of it, whole or not at all.
+    pub fn write_record(&self, record: Record, text: &[u8]) -> io::Result<()> {
+        record.write(&self.file(), &[text])
     }
 
-    /// Says how far the pty got, if that can be done without a note.
+    /// Says how far the pty got, if that can be done without a record.
     pub fn show(&self, position: u64) -> bool {
         let mut writer = self.writer();
-        let window = writer.window.as_mut();
-        window.map(|window| window.show(position)).is_some()
+        let mapped = writer.mapping.as_mut();
+        mapped.map(|mapped| mapped.show(position)).is_some()
     }
 
-    /// How far the pty got by what was [said](Self::show). What a note tells
+    /// How far the pty got by what was [said](Self::show). What a record tells
     /// may be newer.
     #[must_use]
     pub fn shown(&self) -> u64 {
         mapping::shown(&self.file())
     }
 
-    /// A note, if there is one that is whole.
+    /// A record, if there is one that is whole.
     #[must_use]
-    pub fn noted(&self, note: Note) -> Option<Vec<u8>> {
-        note.read(&self.file())
+    pub fn record(&self, record: Record) -> Option<Vec<u8>> {
+        record.read(&self.file())
     }
 
-    fn output(&self, end: u64, mark: Mark) -> Output {
+    fn output(&self, end: u64, checkpoint: Checkpoint) -> Output {
         Output {
             start: self.start(),
             end,
-            ring: mark.ring,
-            out_cons: mark.out_cons,
+            ring: checkpoint.ring,
+            out_cons: checkpoint.out_cons,
         }
     }
 
@@ -419,7 +433,7 @@ impl History {
     fn move_to_memory(&self, why: &io::Error) -> io::Result<()> {
         tracing::error!("history kept in memory from here on, and lost with the process: {why}");
         // A file that is cut short has no pages for it.
-        self.writer().window = None;
+        self.writer().mapping = None;
         let memory = memory()?;
         let (mut position, end) = (self.start(), self.end());
         let mut buffer = [0; STEP];
@@ -453,7 +467,7 @@ impl History {
     }
 }
 
-/// Opens a history's file, for this process alone.
+/// Opens a buffer's file, for this process alone.
 fn open(path: &Path, create: bool) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new()

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 use super::*;
 
-const NOWHERE: Mark = Mark {
+const NOWHERE: Checkpoint = Checkpoint {
     ring: 0,
     out_cons: 0,
 };
 
-fn history(scrollback: u64) -> History {
-    History::in_memory(scrollback).unwrap()
+fn output(scrollback: u64) -> OutputBuffer {
+    OutputBuffer::in_memory(scrollback).unwrap()
 }
 
-fn append(history: &History, bytes: &[u8]) {
+fn append(output: &OutputBuffer, bytes: &[u8]) {
     for step in bytes.chunks(4096) {
-        history.append(step, NOWHERE).unwrap();
+        output.append(step, NOWHERE).unwrap();
     }
 }
 
@@ -24,11 +24,11 @@ fn pattern(from: u64, length: usize) -> Vec<u8> {
         .collect()
 }
 
-fn take(cursor: &mut Cursor, history: &History) -> Vec<u8> {
+fn take(cursor: &mut Cursor, output: &OutputBuffer) -> Vec<u8> {
     let mut all = Vec::new();
     let mut buffer = [0; 1000];
     loop {
-        match cursor.peek(history, &mut buffer).unwrap() {
+        match cursor.peek(output, &mut buffer).unwrap() {
             0 => return all,
             // Less than was offered, as a slow consumer does.
             length => {
@@ -42,130 +42,130 @@ fn take(cursor: &mut Cursor, history: &History) -> Vec<u8> {
 
 #[test]
 fn what_is_appended_is_read_at_its_position() {
-    let history = history(100);
+    let output = output(100);
     for chunk in [&b"abc"[..], b"", b"defgh"] {
-        append(&history, chunk);
+        append(&output, chunk);
     }
-    assert_eq!((history.start(), history.end()), (0, 8));
+    assert_eq!((output.start(), output.end()), (0, 8));
     let mut buffer = [0; 4];
-    assert_eq!(history.read(2, &mut buffer).unwrap(), 4);
+    assert_eq!(output.read(2, &mut buffer).unwrap(), 4);
     assert_eq!(&buffer, b"cdef");
-    assert_eq!(history.read(7, &mut buffer).unwrap(), 1);
+    assert_eq!(output.read(7, &mut buffer).unwrap(), 1);
     assert_eq!(buffer[0], b'h');
-    assert_eq!(history.read(8, &mut buffer).unwrap(), 0);
-    assert_eq!(history.read(u64::MAX, &mut buffer).unwrap(), 0);
+    assert_eq!(output.read(8, &mut buffer).unwrap(), 0);
+    assert_eq!(output.read(u64::MAX, &mut buffer).unwrap(), 0);
 }
 
 #[test]
 fn every_consumer_gets_all_of_it_over_many_laps() {
-    let history = history(64 << 10);
+    let output = output(64 << 10);
     let (mut one, mut other) = (Cursor::default(), Cursor::default());
     let mut seen = (Vec::new(), Vec::new());
     let total = 3 * 1024 * 1024 + 77;
     let sent = pattern(0, total);
     for chunk in sent.chunks(30_011) {
-        append(&history, chunk);
-        seen.0.extend(take(&mut one, &history));
-        if history.end().is_multiple_of(3) {
-            seen.1.extend(take(&mut other, &history));
+        append(&output, chunk);
+        seen.0.extend(take(&mut one, &output));
+        if output.end().is_multiple_of(3) {
+            seen.1.extend(take(&mut other, &output));
         }
-        history.release(one.position().min(other.position()));
+        output.release(one.position().min(other.position()));
     }
-    seen.1.extend(take(&mut other, &history));
+    seen.1.extend(take(&mut other, &output));
     assert!(seen.0 == sent && seen.1 == sent);
-    assert_eq!((one.lost(&history), other.lost(&history)), (0, 0));
+    assert_eq!((one.lost(&output), other.lost(&output)), (0, 0));
 }
 
 #[test]
 fn who_falls_behind_is_told_how_much_was_lost() {
-    let history = history(100);
+    let output = output(100);
     let mut slow = Cursor::default();
     let sent = pattern(0, 1_500_000);
-    append(&history, &sent[..1_000_000]);
-    append(&history, &sent[1_000_000..]);
+    append(&output, &sent[..1_000_000]);
+    append(&output, &sent[1_000_000..]);
     let gap = 1_500_000 - 1024 * 1024;
     let expected = [
         format!("\r\n[{gap} bytes lost]\r\n").as_bytes(),
         &sent[gap..],
     ]
     .concat();
-    assert!(take(&mut slow, &history) == expected);
-    assert_eq!(slow.lost(&history), gap as u64);
-    append(&history, b"x");
-    assert_eq!(take(&mut slow, &history), b"x", "told once");
+    assert!(take(&mut slow, &output) == expected);
+    assert_eq!(slow.lost(&output), gap as u64);
+    append(&output, b"x");
+    assert_eq!(take(&mut slow, &output), b"x", "told once");
 }
 
 #[test]
 fn only_scrollback_stays_when_nobody_waits() {
-    let history = history(100);
-    append(&history, &pattern(0, 5000));
-    assert_eq!((history.start(), history.scrollback()), (0, 4900));
-    history.release(3000);
-    assert_eq!(history.start(), 3000, "someone waits");
-    history.release(5000);
-    assert_eq!(history.start(), 4900);
-    let mut late = Cursor::at(history.scrollback());
-    assert_eq!(take(&mut late, &history), pattern(4900, 100));
+    let output = output(100);
+    append(&output, &pattern(0, 5000));
+    assert_eq!((output.start(), output.scrollback()), (0, 4900));
+    output.release(3000);
+    assert_eq!(output.start(), 3000, "someone waits");
+    output.release(5000);
+    assert_eq!(output.start(), 4900);
+    let mut late = Cursor::at(output.scrollback());
+    assert_eq!(take(&mut late, &output), pattern(4900, 100));
 }
 
 #[test]
 fn one_piece_larger_than_everything_leaves_its_end() {
-    let history = history(100);
+    let output = output(100);
     let sent = pattern(0, 2_000_000);
-    append(&history, &sent);
-    assert_eq!(history.end(), 2_000_000);
-    let mut late = Cursor::at(history.start());
-    assert!(take(&mut late, &history) == sent[2_000_000 - 1024 * 1024..]);
+    append(&output, &sent);
+    assert_eq!(output.end(), 2_000_000);
+    let mut late = Cursor::at(output.start());
+    assert!(take(&mut late, &output) == sent[2_000_000 - 1024 * 1024..]);
 }
 
 #[test]
 fn memory_is_given_back() {
-    let history = history(1000);
-    let held = |history: &History| rustix::fs::fstat(&*history.file()).unwrap().st_blocks * 512;
+    let output = output(1000);
+    let held = |output: &OutputBuffer| rustix::fs::fstat(&*output.file()).unwrap().st_blocks * 512;
     for from in (0..3_000_000).step_by(10_000) {
-        append(&history, &pattern(from, 10_000));
+        append(&output, &pattern(from, 10_000));
     }
-    assert!(held(&history) > 1_000_000);
-    history.release(u64::MAX);
-    assert!(held(&history) <= 64 * 1024, "{}", held(&history));
-    append(&history, &pattern(3_000_000, 500));
-    let mut late = Cursor::at(history.scrollback());
-    assert_eq!(take(&mut late, &history), pattern(2_999_500, 1000));
+    assert!(held(&output) > 1_000_000);
+    output.release(u64::MAX);
+    assert!(held(&output) <= 64 * 1024, "{}", held(&output));
+    append(&output, &pattern(3_000_000, 500));
+    let mut late = Cursor::at(output.scrollback());
+    assert_eq!(take(&mut late, &output), pattern(2_999_500, 1000));
 }
 
 /// A reader in another thread never takes a byte for another.
 #[test]
 fn a_reader_that_is_overtaken_notices() {
-    let history = history(100);
+    let output = output(100);
     let total: u64 = 10_000_000;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut from = 0;
             while from < total {
-                append(&history, &pattern(from, 50_000));
+                append(&output, &pattern(from, 50_000));
                 from += 50_000;
             }
         });
         let mut buffer = [0; 4096];
         let mut position = 0;
         while position < total {
-            match history.read(position, &mut buffer) {
+            match output.read(position, &mut buffer) {
                 Ok(length) => {
                     assert!(buffer[..length] == pattern(position, length));
                     position += length as u64;
                 }
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::NotFound);
-                    position = history.start();
+                    position = output.start();
                 }
             }
         }
     });
 }
 
-/// A history in a file, as a daemon that is killed leaves it.
-fn in_file(dir: &tempfile::TempDir, owner: &str) -> History {
-    History::open(&dir.path().join("history"), owner, 1000).unwrap()
+/// A buffer in a file, as a daemon that is killed leaves it.
+fn in_file(dir: &tempfile::TempDir, owner: &str) -> OutputBuffer {
+    OutputBuffer::open(&dir.path().join("history"), owner, 1000).unwrap()
 }
 
 #[test]
@@ -173,41 +173,41 @@ fn the_next_process_goes_on_where_the_last_one_was_killed() {
     let dir = tempfile::tempdir().unwrap();
     let mut sent = Vec::new();
     for round in 0..5_u32 {
-        let history = in_file(&dir, "me");
-        assert_eq!(history.end(), sent.len() as u64);
+        let output = in_file(&dir, "me");
+        assert_eq!(output.end(), sent.len() as u64);
         let expected = if round == 0 { NOWHERE } else { mark(round - 1) };
-        assert_eq!(history.mark(), expected);
-        assert_eq!(history.noted(Note::Log), (round > 0).then(|| vec![7; 20]));
-        let mut late = Cursor::at(history.scrollback());
-        assert!(take(&mut late, &history) == sent[sent.len().saturating_sub(1000)..]);
+        assert_eq!(output.checkpoint(), expected);
+        assert_eq!(output.record(Record::Log), (round > 0).then(|| vec![7; 20]));
+        let mut late = Cursor::at(output.scrollback());
+        assert!(take(&mut late, &output) == sent[sent.len().saturating_sub(1000)..]);
         for step in 0..100 {
             let bytes = pattern(sent.len() as u64, 4096 - step);
-            history.append(&bytes, mark(round)).unwrap();
+            output.append(&bytes, mark(round)).unwrap();
             sent.extend(bytes);
         }
-        history.note(Note::Log, &[7; 20]).unwrap();
-        history.release(history.end() - 100_000);
-        let mut behind = Cursor::at(history.end() - 100_000);
-        drop(history);
+        output.write_record(Record::Log, &[7; 20]).unwrap();
+        output.release(output.end() - 100_000);
+        let mut behind = Cursor::at(output.end() - 100_000);
+        drop(output);
         // Killed: nothing else was told. What was wanted is there.
-        let history = in_file(&dir, "me");
-        assert!(take(&mut behind, &history) == sent[sent.len() - 100_000..]);
+        let output = in_file(&dir, "me");
+        assert!(take(&mut behind, &output) == sent[sent.len() - 100_000..]);
     }
 }
 
 /// Where the ring is after so many bytes that all came from it.
-fn after(bytes: usize) -> Mark {
-    Mark {
+fn after(bytes: usize) -> Checkpoint {
+    Checkpoint {
         ring: 9,
         out_cons: u32::try_from(bytes).unwrap().wrapping_sub(5_000),
     }
 }
 
 /// Appends the next bytes, as they come from a ring.
-fn go_on(history: &History, sent: &mut Vec<u8>, length: usize) {
+fn go_on(output: &OutputBuffer, sent: &mut Vec<u8>, length: usize) {
     let bytes = pattern(sent.len() as u64, length);
     sent.extend(&bytes);
-    history.append(&bytes, after(sent.len())).unwrap();
+    output.append(&bytes, after(sent.len())).unwrap();
 }
 
 #[test]
@@ -215,77 +215,77 @@ fn what_is_added_by_a_window_is_read_and_outlives_the_process() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let mut sent = Vec::new();
     for round in 0..6 {
-        let history = in_file(&dir, "me");
-        assert_eq!(history.end(), sent.len() as u64, "round {round}");
-        let mut late = Cursor::at(history.scrollback());
-        assert!(take(&mut late, &history) == sent[sent.len().saturating_sub(1000)..]);
+        let output = in_file(&dir, "me");
+        assert_eq!(output.end(), sent.len() as u64, "round {round}");
+        let mut late = Cursor::at(output.scrollback());
+        assert!(take(&mut late, &output) == sent[sent.len().saturating_sub(1000)..]);
         let before = sent.len();
-        go_on(&history, &mut sent, 100);
-        history.open_window();
+        go_on(&output, &mut sent, 100);
+        output.map();
         // Pieces that fit neither pages nor laps, and others in between.
         for step in 0..200 {
-            go_on(&history, &mut sent, 2048 - step);
+            go_on(&output, &mut sent, 2048 - step);
             if step % 50 == 49 {
-                history
+                output
                     .append_shown(b"", after(sent.len()), Some(&[1]))
                     .unwrap();
             }
         }
-        assert!(history.writer().window.is_some());
-        assert!(take(&mut late, &history) == sent[before..]);
-        assert_eq!(history.mark(), after(sent.len()));
+        assert!(output.writer().mapping.is_some());
+        assert!(take(&mut late, &output) == sent[before..]);
+        assert_eq!(output.checkpoint(), after(sent.len()));
         if round % 2 == 1 {
-            history.close_window();
-            assert!(history.writer().window.is_none());
-            history.release(history.end());
+            output.unmap();
+            assert!(output.writer().mapping.is_none());
+            output.release(output.end());
         }
         // Killed: no note tells of the rest.
     }
-    let history = in_file(&dir, "me");
-    assert_eq!(history.mark(), after(sent.len()));
+    let output = in_file(&dir, "me");
+    assert_eq!(output.checkpoint(), after(sent.len()));
 }
 
-/// A history that was noted to be 10 bytes, with 20 more by a window.
-fn with_window(dir: &tempfile::TempDir) -> (History, Vec<u8>) {
-    let history = in_file(dir, "me");
+/// A buffer that was noted to be 10 bytes, with 20 more by a mapping.
+fn with_mapping(dir: &tempfile::TempDir) -> (OutputBuffer, Vec<u8>) {
+    let output = in_file(dir, "me");
     let mut sent = Vec::new();
-    go_on(&history, &mut sent, 10);
-    history.open_window();
-    go_on(&history, &mut sent, 20);
-    (history, sent)
+    go_on(&output, &mut sent, 10);
+    output.map();
+    go_on(&output, &mut sent, 20);
+    (output, sent)
 }
 
 #[test]
 fn bytes_of_a_window_count_when_their_word_says_so() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-    let (history, mut sent) = with_window(&dir);
-    drop(history);
+    let (output, mut sent) = with_mapping(&dir);
+    drop(output);
     // As if the process had come to the bytes and no further.
     let file = File::options()
         .write(true)
         .open(dir.path().join("history"))
         .unwrap();
     file.write_all_at(&[0xee; 4096], HEADER + 30).unwrap();
-    let history = in_file(&dir, "me");
-    assert_eq!((history.end(), history.mark()), (30, after(30)));
-    assert!(take(&mut Cursor::at(0), &history) == sent);
+    let output = in_file(&dir, "me");
+    assert_eq!((output.end(), output.checkpoint()), (30, after(30)));
+    assert!(take(&mut Cursor::at(0), &output) == sent);
     // A note that is newer than the word.
-    go_on(&history, &mut sent, 500);
-    drop(history);
-    let history = in_file(&dir, "me");
-    assert_eq!((history.end(), history.mark()), (530, after(530)));
+    go_on(&output, &mut sent, 500);
+    drop(output);
+    let output = in_file(&dir, "me");
+    assert_eq!((output.end(), output.checkpoint()), (530, after(530)));
 }
 
 #[test]
 fn how_far_the_pty_got_is_said_by_a_word_while_there_is_a_window() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-    let history = in_file(&dir, "me");
-    assert!(!history.show(5), "there is no window");
-    assert_eq!(history.shown(), 0);
-    drop(history);
-    let (history, _sent) = with_window(&dir);
-    assert!(history.show(25));
-    drop(history);
+    let output = in_file(&dir, "me");
+    assert!(!output.show(5), "there is no mapping");
+    assert_eq!(output.shown(), 0);
+    drop(output);
+    let (output, _sent) = with_mapping(&dir);
+    assert!(output.show(25));
+    drop(output);
     assert_eq!(in_file(&dir, "me").shown(), 25);
     // One that begins anew has shown nothing.
     assert_eq!(in_file(&dir, "another").shown(), 0);
@@ -294,13 +294,13 @@ fn how_far_the_pty_got_is_said_by_a_word_while_there_is_a_window() {
 #[test]
 fn what_was_given_up_is_not_made_anew_by_who_reads_it() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-    let history = in_file(&dir, "me");
-    let held = || rustix::fs::fstat(&*history.file()).unwrap().st_blocks;
-    append(&history, &pattern(0, 300_000));
-    history.release(u64::MAX);
-    history.open_window();
+    let output = in_file(&dir, "me");
+    let held = || rustix::fs::fstat(&*output.file()).unwrap().st_blocks;
+    append(&output, &pattern(0, 300_000));
+    output.release(u64::MAX);
+    output.map();
     let before = held();
-    let read = history.read(0, &mut [0; 16 * 1024]);
+    let read = output.read(0, &mut [0; 16 * 1024]);
     assert_eq!(read.unwrap_err().kind(), io::ErrorKind::NotFound);
     assert_eq!(held(), before);
 }
@@ -308,46 +308,46 @@ fn what_was_given_up_is_not_made_anew_by_who_reads_it() {
 #[test]
 fn a_ring_that_was_replaced_is_told_of_by_a_note() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-    let (history, _sent) = with_window(&dir);
-    history.append(b"other", mark(0)).unwrap();
-    drop(history);
-    let history = in_file(&dir, "me");
-    assert_eq!((history.end(), history.mark()), (35, mark(0)));
+    let (output, _sent) = with_mapping(&dir);
+    output.append(b"other", mark(0)).unwrap();
+    drop(output);
+    let output = in_file(&dir, "me");
+    assert_eq!((output.end(), output.checkpoint()), (35, mark(0)));
 }
 
 #[test]
 fn memory_of_a_window_is_given_back_when_it_is_closed() {
-    let history = history(1000);
-    let held = |history: &History| rustix::fs::fstat(&*history.file()).unwrap().st_blocks * 512;
+    let output = output(1000);
+    let held = |output: &OutputBuffer| rustix::fs::fstat(&*output.file()).unwrap().st_blocks * 512;
     let mut sent = Vec::new();
-    go_on(&history, &mut sent, 4000);
-    history.open_window();
+    go_on(&output, &mut sent, 4000);
+    output.map();
     for _ in 0..800 {
-        go_on(&history, &mut sent, 2000);
-        history.release(history.end());
+        go_on(&output, &mut sent, 2000);
+        output.release(output.end());
     }
-    assert!(held(&history) > 1_000_000);
-    let mut late = Cursor::at(history.scrollback());
-    history.close_window();
-    history.release(history.end());
-    assert!(held(&history) <= 64 * 1024, "{}", held(&history));
-    assert!(take(&mut late, &history) == sent[sent.len() - 1000..]);
+    assert!(held(&output) > 1_000_000);
+    let mut late = Cursor::at(output.scrollback());
+    output.unmap();
+    output.release(output.end());
+    assert!(held(&output) <= 64 * 1024, "{}", held(&output));
+    assert!(take(&mut late, &output) == sent[sent.len() - 1000..]);
 }
 
 #[test]
 fn a_file_that_is_no_memory_has_no_window_and_goes_on() {
     let file = tempfile::tempfile().unwrap();
-    let history = History::over(file, 1000);
+    let output = OutputBuffer::over(file, 1000);
     let mut sent = Vec::new();
-    go_on(&history, &mut sent, 10);
-    history.open_window();
-    go_on(&history, &mut sent, 20);
-    history.close_window();
-    assert!(take(&mut Cursor::at(0), &history) == sent);
+    go_on(&output, &mut sent, 10);
+    output.map();
+    go_on(&output, &mut sent, 20);
+    output.unmap();
+    assert!(take(&mut Cursor::at(0), &output) == sent);
 }
 
-fn mark(n: u32) -> Mark {
-    Mark {
+fn mark(n: u32) -> Checkpoint {
+    Checkpoint {
         ring: 5,
         out_cons: 0xffff_fff0_u32.wrapping_add(n),
     }
@@ -356,22 +356,22 @@ fn mark(n: u32) -> Mark {
 #[test]
 fn bytes_without_their_note_do_not_count() {
     let dir = tempfile::tempdir().unwrap();
-    let history = in_file(&dir, "me");
+    let output = in_file(&dir, "me");
     // A whole lap, so that what comes next lies where the oldest bytes are.
     let sent = pattern(0, 2 * 1024 * 1024);
-    append(&history, &sent);
-    let end = history.end();
+    append(&output, &sent);
+    let end = output.end();
     let (offset, _) = place(end);
-    drop(history);
+    drop(output);
     let file = File::options()
         .write(true)
         .open(dir.path().join("history"))
         .unwrap();
     file.write_all_at(&[0xee; 4096], offset).unwrap();
-    let history = in_file(&dir, "me");
-    assert_eq!(history.end(), end);
-    let mut cursor = Cursor::at(history.start());
-    let kept = take(&mut cursor, &history);
+    let output = in_file(&dir, "me");
+    assert_eq!(output.end(), end);
+    let mut cursor = Cursor::at(output.start());
+    let kept = take(&mut cursor, &output);
     assert!(kept.len() >= 1024 * 1024 - 4096);
     assert!(sent.ends_with(&kept), "no torn byte is shown");
 }
@@ -380,9 +380,9 @@ fn bytes_without_their_note_do_not_count() {
 fn a_file_that_is_not_ours_begins_anew() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("history");
-    let history = in_file(&dir, "other");
-    append(&history, b"of another domain");
-    drop(history);
+    let output = in_file(&dir, "other");
+    append(&output, b"of another domain");
+    drop(output);
     let whole = std::fs::read(&path).unwrap();
     let mut wrong_sum = whole.clone();
     wrong_sum[256] ^= 1;
@@ -399,11 +399,15 @@ fn a_file_that_is_not_ours_begins_anew() {
     for (at, content) in cases.into_iter().enumerate() {
         let owner = if at == 0 { "me" } else { "other" };
         std::fs::write(&path, content).unwrap();
-        let history = in_file(&dir, owner);
-        assert_eq!((history.end(), history.mark()), (0, NOWHERE), "case {at}");
-        assert_eq!(history.noted(Note::Pty), None);
-        append(&history, b"new");
-        drop(history);
+        let output = in_file(&dir, owner);
+        assert_eq!(
+            (output.end(), output.checkpoint()),
+            (0, NOWHERE),
+            "case {at}"
+        );
+        assert_eq!(output.record(Record::Pty), None);
+        append(&output, b"new");
+        drop(output);
         assert_eq!(in_file(&dir, owner).end(), 3);
     }
 }
@@ -411,29 +415,29 @@ fn a_file_that_is_not_ours_begins_anew() {
 #[test]
 fn a_file_that_cannot_be_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let history = in_file(&dir, "me");
+    let output = in_file(&dir, "me");
     let path = dir.path().join("history");
-    assert!(History::open(&path, "me", 0).is_err(), "it is in use");
-    drop(history);
+    assert!(OutputBuffer::open(&path, "me", 0).is_err(), "it is in use");
+    drop(output);
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert!(History::open(&link, "me", 0).is_err());
-    assert!(History::open(dir.path(), "me", 0).is_err());
-    assert!(History::open(&dir.path().join("none/history"), "me", 0).is_err());
+    assert!(OutputBuffer::open(&link, "me", 0).is_err());
+    assert!(OutputBuffer::open(dir.path(), "me", 0).is_err());
+    assert!(OutputBuffer::open(&dir.path().join("none/history"), "me", 0).is_err());
 }
 
 #[test]
 fn what_cannot_be_written_goes_on_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("history");
-    let history = in_file(&dir, "me");
-    append(&history, b"before ");
+    let output = in_file(&dir, "me");
+    append(&output, b"before ");
     // From here on the file refuses to be written to.
     let read_only = File::open(&path).unwrap();
-    *history.file.write().unwrap() = read_only;
-    append(&history, b"after");
+    *output.file.write().unwrap() = read_only;
+    append(&output, b"after");
     let mut cursor = Cursor::default();
-    assert_eq!(take(&mut cursor, &history), b"before after");
-    append(&history, b"!");
-    assert_eq!(take(&mut cursor, &history), b"!");
+    assert_eq!(take(&mut cursor, &output), b"before after");
+    append(&output, b"!");
+    assert_eq!(take(&mut cursor, &output), b"!");
 }

@@ -32,14 +32,14 @@ pub(crate) struct Channel {
     /// The domain's name.
     pub(crate) name: String,
     socket: Socket,
-    client: Option<Client>,
+    client: Option<ChannelClient>,
     link: Option<Link>,
     doorbell: Doorbell,
     pub(crate) counters: Counters,
 }
 
 /// Whoever is connected.
-struct Client {
+struct ChannelClient {
     stream: UnixStream,
     /// The stream may have input; it may have room for output.
     readable: bool,
@@ -129,7 +129,7 @@ impl Channel {
             if registry.register(&mut stream, token(), interest).is_err() {
                 continue;
             }
-            self.client = Some(Client {
+            self.client = Some(ChannelClient {
                 stream,
                 readable: true,
                 writable: true,
@@ -153,12 +153,12 @@ impl Channel {
     }
 
     /// Moves what there is to move, within bounds.
-    pub(crate) fn turn(
+    pub(crate) fn run_slice(
         &mut self,
         events: &mut dyn EventChannels,
         now: Instant,
     ) -> io::Result<Next> {
-        if self.client.as_ref().is_some_and(Client::is_gone) {
+        if self.client.as_ref().is_some_and(ChannelClient::is_gone) {
             self.client = None;
         }
         let Some(link) = &mut self.link else {
@@ -203,7 +203,7 @@ struct Moved {
     more: bool,
 }
 
-impl Client {
+impl ChannelClient {
     /// Whether the far end of the stream is closed altogether. One that has
     /// only finished sending still receives.
     fn is_gone(&self) -> bool {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-pub use value::{Mode, Pattern, Size};
+pub use value::{Pattern, Size, SocketMode};
 
 /// Where the file is when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/vconsoled.toml";
@@ -140,17 +140,17 @@ pub struct Sockets {
     #[serde(with = "value::optional_path")]
     pub control: Option<PathBuf>,
     /// Its permissions.
-    pub control_mode: Mode,
+    pub control_mode: SocketMode,
     /// The counters' socket; there is none without it.
     #[serde(with = "value::optional_path")]
     pub metrics: Option<PathBuf>,
     /// Its permissions.
-    pub metrics_mode: Mode,
+    pub metrics_mode: SocketMode,
     /// The folder with a socket for each console; there are none without it.
     #[serde(with = "value::optional_path")]
     pub consoles: Option<PathBuf>,
     /// The permissions of the sockets in it.
-    pub consoles_mode: Mode,
+    pub consoles_mode: SocketMode,
     /// The group that all sockets belong to; the daemon's own without it.
     #[serde(with = "value::optional_name")]
     pub group: Option<String>,
@@ -160,11 +160,11 @@ impl Default for Sockets {
     fn default() -> Self {
         Self {
             control: None,
-            control_mode: Mode(0o600),
+            control_mode: SocketMode(0o600),
             metrics: None,
-            metrics_mode: Mode(0o600),
+            metrics_mode: SocketMode(0o600),
             consoles: None,
-            consoles_mode: Mode(0o600),
+            consoles_mode: SocketMode(0o600),
             group: None,
         }
     }

@@ -86,33 +86,33 @@ impl<'de> Deserialize<'de> for Size {
 
 /// A file's permissions, written in octal between quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode(pub u32);
+pub struct SocketMode(pub u32);
 
-impl fmt::Display for Mode {
+impl fmt::Display for SocketMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04o}", self.0)
     }
 }
 
-impl Serialize for Mode {
+impl Serialize for SocketMode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Mode {
+impl<'de> Deserialize<'de> for SocketMode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Modes;
         impl Visitor<'_> for Modes {
-            type Value = Mode;
+            type Value = SocketMode;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("octal permissions between quotes, such as \"0660\" or \"0600\"")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Mode, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<SocketMode, E> {
                 match u32::from_str_radix(text, 8) {
-                    Ok(mode) if mode <= 0o777 => Ok(Mode(mode)),
+                    Ok(mode) if mode <= 0o777 => Ok(SocketMode(mode)),
                     _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
                 }
             }

@@ -75,7 +75,7 @@ fn is_log(name: &[u8]) -> bool {
     name.starts_with(b"guest-") || name.starts_with(b"hypervisor.log")
 }
 
-/// What histories and the folders of sockets are called: they begin with a
+/// What output buffers and the folders of sockets are called: they begin with a
 /// domain's number.
 fn is_state(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_digit) || name == b"hypervisor" || name == b"by-name"

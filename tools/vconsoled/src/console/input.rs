@@ -9,7 +9,7 @@ use vpl011::ring::layout::IN_SIZE;
 use xen_io::EventChannels;
 
 use super::Console;
-use crate::input::journal::{Inbox, Recipient};
+use crate::input::journal::{InputJournal, Recipient};
 use crate::ring::BUDGET;
 
 /// What looking for input is reckoned to cost, in bytes.
@@ -17,31 +17,31 @@ const LOOK: usize = 64;
 
 /// Whose input was taken last.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum InputFrom {
     Pty,
-    Audience,
+    ClientSet,
 }
 
 impl Console {
     /// Has input taken so that it outlives this daemon, and brings to the ring
     /// what the last daemon had taken.
-    pub(crate) fn set_inbox(&mut self, inbox: Arc<Inbox>) {
-        match inbox.left_for(self.recipient()) {
+    pub(crate) fn set_input_journal(&mut self, input_journal: Arc<InputJournal>) {
+        match input_journal.left_for(self.recipient()) {
             Ok(left) if !left.is_empty() => {
                 let put = self.link.ring.put_in(&left);
                 self.counters.to_guest += put.bytes as u64;
-                inbox.done();
+                input_journal.done();
             }
             Ok(_) => {}
             Err(error) => tracing::warn!("what was typed last is lost: {error}"),
         }
-        self.inbox = Some(inbox);
+        self.input_journal = Some(input_journal);
     }
 
     /// Whose input is taken now.
     pub(super) fn recipient(&self) -> Recipient {
         Recipient {
-            owner: Inbox::owner(self.pty.label()),
+            owner: InputJournal::owner(self.pty.label()),
             ring: self.link.ring_id,
             in_prod: self.link.ring.in_prod(),
         }
@@ -50,12 +50,12 @@ impl Console {
     /// Gives input to the ring; `true` when there may be more for which there
     /// is room.
     pub(super) fn give_input(&mut self, events: &mut dyn EventChannels) -> io::Result<bool> {
-        if !self.readable && !self.audience.has_input() {
+        if !self.readable && !self.clients.has_input() {
             return Ok(false);
         }
         let mut buffer = [0; IN_SIZE];
         let mut budget = BUDGET;
-        while self.readable || self.audience.has_input() {
+        while self.readable || self.clients.has_input() {
             if budget == 0 {
                 return Ok(true);
             }
@@ -74,8 +74,8 @@ impl Console {
                 continue;
             }
             let put = self.link.ring.put_in(&buffer[..length]);
-            if let Some(inbox) = &self.inbox {
-                inbox.done();
+            if let Some(input_journal) = &self.input_journal {
+                input_journal.done();
             }
             // Room does not shrink unless the far end cheats on itself.
             self.counters.to_guest += put.bytes as u64;
@@ -89,16 +89,19 @@ impl Console {
 
     /// What the pty or somebody else has typed, each in turn.
     fn read_input(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.last_heard = match self.last_heard {
-            Heard::Audience if self.readable => Heard::Pty,
-            Heard::Pty if self.audience.has_input() => Heard::Audience,
+        self.last_input = match self.last_input {
+            InputFrom::ClientSet if self.readable => InputFrom::Pty,
+            InputFrom::Pty if self.clients.has_input() => InputFrom::ClientSet,
             same => same,
         };
-        let inbox = self.inbox.as_deref().map(|inbox| (inbox, self.recipient()));
-        if self.last_heard == Heard::Audience {
-            return Ok(self.audience.read(buffer, inbox).unwrap_or(0));
+        let input_journal = self
+            .input_journal
+            .as_deref()
+            .map(|input_journal| (input_journal, self.recipient()));
+        if self.last_input == InputFrom::ClientSet {
+            return Ok(self.clients.read(buffer, input_journal).unwrap_or(0));
         }
-        let length = self.pty.read(buffer, inbox)?;
+        let length = self.pty.read(buffer, input_journal)?;
         self.readable = length.is_some();
         Ok(length.unwrap_or(0))
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! One console: a ring on one side, a pty and a log on the other.
 //!
-//! Output goes to the history, from which the log, the pty while somebody has
+//! Output goes to the output, from which the log, the pty while somebody has
 //! it open and everybody on a socket pull what they can take; the guest never
 //! waits for a viewer. Input stays in the pty until the ring has room for it, so none is lost.
 
@@ -22,20 +22,20 @@ use std::time::{Duration, Instant, SystemTime};
 use vpl011::ring::layout::IN_SIZE;
 use xen_io::{DomId, EventChannels, Port};
 
-use crate::buffer::{Cursor, History, Note};
+use crate::buffer::{Cursor, OutputBuffer, Record};
 use crate::config::Overflow;
 use crate::guest::nodes::Slot;
 use crate::guest::source::{Kind, Source};
-use crate::input::journal::Inbox;
+use crate::input::journal::InputJournal;
 use crate::ring::doorbell::Doorbell;
 use crate::ring::{Counters, Link, Next};
-use crate::sink::clients::set::Audience;
+use crate::sink::clients::set::ClientSet;
 use crate::sink::journal::Lines;
 use crate::sink::log::Log;
 use crate::sink::pty::Pty;
 
-use input::Heard;
-use pacing::Flow;
+use input::InputFrom;
+use pacing::BurstPolling;
 
 /// When to look again whether the log has caught up.
 const LOG_PAUSE: Duration = Duration::from_millis(1);
@@ -51,24 +51,24 @@ pub(crate) struct Console {
     log: Option<Log>,
     journal: Option<Lines>,
     overflow: Overflow,
-    history: Arc<History>,
-    /// Tells this history from any other.
+    output: Arc<OutputBuffer>,
+    /// Tells this output from any other.
     pub(crate) stream: String,
-    pub(crate) audience: Audience,
-    last_heard: Heard,
+    pub(crate) clients: ClientSet,
+    last_input: InputFrom,
     /// By what way input comes that must outlive this daemon.
-    inbox: Option<Arc<Inbox>>,
+    input_journal: Option<Arc<InputJournal>>,
     /// When this daemon took it up from another one.
     taken_up: Option<Instant>,
     /// How far the pty got.
     shown: Cursor,
-    viewers: usize,
+    pty_opens: usize,
     /// The pty may have input; it may have room for output.
     readable: bool,
     writable: bool,
     asked_for_room: bool,
     doorbell: Doorbell,
-    flow: Flow,
+    polling: BurstPolling,
     pub(crate) counters: Counters,
 }
 
@@ -77,13 +77,13 @@ impl Console {
         (domid, slot): (DomId, Slot),
         name: String,
         link: Link,
-        history: History,
+        output: OutputBuffer,
         pty: Pty,
         overflow: Overflow,
     ) -> Self {
-        let shown = pty_state::shown(&history);
-        let stream = stream(&history);
-        let taken_up = (history.end() > 0).then(Instant::now);
+        let shown = pty_state::shown(&output);
+        let stream = stream(&output);
+        let taken_up = (output.end() > 0).then(Instant::now);
         Self {
             domid,
             slot,
@@ -93,19 +93,19 @@ impl Console {
             log: None,
             journal: None,
             overflow,
-            history: Arc::new(history),
+            output: Arc::new(output),
             shown,
             stream,
-            audience: Audience::default(),
-            last_heard: Heard::Pty,
-            inbox: None,
+            clients: ClientSet::default(),
+            last_input: InputFrom::Pty,
+            input_journal: None,
             taken_up,
-            viewers: 0,
+            pty_opens: 0,
             readable: true,
             writable: true,
             asked_for_room: false,
             doorbell: Doorbell::default(),
-            flow: Flow::default(),
+            polling: BurstPolling::default(),
             counters: Counters::default(),
         }
     }
@@ -113,8 +113,9 @@ impl Console {
     /// Takes up the ring where the last daemon left it by its own books.
     /// Returns `false` when the last backend was not this program.
     pub(crate) fn take_up(&mut self) -> bool {
-        let mark = self.history.mark();
-        let ours = mark.ring != self.link.ring_id || self.link.ring.resume_out(mark.out_cons);
+        let checkpoint = self.output.checkpoint();
+        let ours =
+            checkpoint.ring != self.link.ring_id || self.link.ring.resume_out(checkpoint.out_cons);
         if !ours {
             let (domid, slot) = (self.domid, self.slot);
             tracing::warn!("domain {domid} {slot}: its ring is not where it was left");
@@ -135,7 +136,7 @@ impl Console {
     pub(crate) fn relink(&mut self, link: Link) -> Link {
         self.counters.resyncs += self.link.ring.resyncs();
         self.doorbell = Doorbell::default();
-        self.end_flow();
+        self.end_polling();
         std::mem::replace(&mut self.link, link)
     }
 
@@ -151,8 +152,8 @@ impl Console {
         &self.pty
     }
 
-    pub(crate) fn history(&self) -> &Arc<History> {
-        &self.history
+    pub(crate) fn output(&self) -> &Arc<OutputBuffer> {
+        &self.output
     }
 
     /// Has its output logged.
@@ -176,8 +177,8 @@ impl Console {
     }
 
     /// How many have the pty open.
-    pub(crate) fn viewers(&self) -> usize {
-        self.viewers
+    pub(crate) fn pty_opens(&self) -> usize {
+        self.pty_opens
     }
 
     /// Its log file, if it has one.
@@ -192,7 +193,7 @@ impl Console {
 
     /// Whether another viewer can be let in.
     pub(crate) fn has_room(&mut self) -> bool {
-        self.audience.has_room(&self.history)
+        self.clients.has_room(&self.output)
     }
 
     /// Bytes in the ring: from the guest, and to it.
@@ -218,33 +219,33 @@ impl Console {
     }
 
     /// Moves what is left, when the console is let go of.
-    pub(crate) fn last_turn(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
-        self.end_flow();
-        self.turn(events, Instant::now()).map(drop)
+    pub(crate) fn last_slice(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
+        self.end_polling();
+        self.run_slice(events, Instant::now()).map(drop)
     }
 
-    fn end_flow(&mut self) {
-        self.flow = Flow::default();
-        self.history.close_window();
+    fn end_polling(&mut self) {
+        self.polling = BurstPolling::default();
+        self.output.unmap();
     }
 
     /// Moves what there is to move, within bounds.
-    pub(crate) fn turn(
+    pub(crate) fn run_slice(
         &mut self,
         events: &mut dyn EventChannels,
         now: Instant,
     ) -> io::Result<Next> {
         self.pass_on(now)?;
-        let behind = (self.log.as_ref()).is_some_and(|log| log.is_behind(self.history.end(), now));
+        let behind = (self.log.as_ref()).is_some_and(|log| log.is_behind(self.output.end(), now));
         let before = self.counters.from_guest;
         let drained = !behind && self.take_output(events)?;
         if !behind && self.overflow == Overflow::Discard {
             let found = self.counters.from_guest - before;
             let found = usize::try_from(found).unwrap_or(usize::MAX);
-            if self.flow.found(found, now) {
-                self.history.open_window();
-            } else if self.flow.is_over(now) {
-                self.history.close_window();
+            if self.polling.found(found, now) {
+                self.output.map();
+            } else if self.polling.is_over(now) {
+                self.output.unmap();
             }
         }
         let more_input = self.give_input(events)?;
@@ -274,14 +275,14 @@ impl Console {
         if more {
             return Ok(Next::Again);
         }
-        let next = self.flow.next().into_iter().chain(held).min();
+        let next = self.polling.next().into_iter().chain(held).min();
         Ok(next.map_or(Next::Wait, Next::At))
     }
 
     /// Tells everybody on a socket that it is over, and why.
-    pub(crate) fn take_leave(&mut self, why: &str) {
-        self.audience.end(&self.history, why);
-        self.audience = Audience::default();
+    pub(crate) fn close_clients(&mut self, why: &str) {
+        self.clients.close(&self.output, why);
+        self.clients = ClientSet::default();
     }
 
     fn notify(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
@@ -294,18 +295,18 @@ impl Console {
     }
 }
 
-/// A history's name, which no other has had: when it began, in nanoseconds,
+/// A output's name, which no other has had: when it began, in nanoseconds,
 /// and, as clocks may be set, a count.
-fn stream(history: &History) -> String {
+fn stream(output: &OutputBuffer) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let noted = history.noted(Note::Stream);
+    let noted = output.record(Record::Stream);
     if let Some(name) = noted.and_then(|name| String::from_utf8(name).ok()) {
         return name;
     }
     let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let began = began.map_or(0, |began| began.as_nanos());
     let name = format!("{began:x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed));
-    if let Err(error) = history.note(Note::Stream, name.as_bytes()) {
+    if let Err(error) = output.write_record(Record::Stream, name.as_bytes()) {
         tracing::warn!("viewers will not find their place again: {error}");
     }
     name

@@ -10,8 +10,8 @@ use xen_io::EventChannels;
 use zerocopy::IntoBytes as _;
 
 use super::Console;
-use super::pty_state::PtyNote;
-use crate::buffer::{CAPACITY, Mark};
+use super::pty_state::PtyRecord;
+use crate::buffer::{CAPACITY, Checkpoint};
 use crate::config::Overflow;
 use crate::ring::BUDGET;
 use crate::sink::pty;
@@ -38,15 +38,15 @@ impl Console {
             // Kept before the ring lets go of them: what a crash cuts off is
             // taken again by the next daemon.
             let bytes = &buffer[..taken.bytes];
-            let mark = Mark {
+            let checkpoint = Checkpoint {
                 ring: self.link.ring_id,
                 out_cons: self.link.ring.out_cons_after(bytes.len()),
             };
             let shown = self.show(bytes);
-            let shown = shown.as_ref().map(PtyNote::as_bytes);
-            self.history.append_shown(bytes, mark, shown)?;
+            let shown = shown.as_ref().map(PtyRecord::as_bytes);
+            self.output.append_shown(bytes, checkpoint, shown)?;
             if let Some(log) = &self.log {
-                log.more(self.history.end());
+                log.more(self.output.end());
             }
             if let Some(journal) = &mut self.journal {
                 journal.take(bytes);
@@ -58,7 +58,7 @@ impl Console {
                 self.notify(events)?;
             }
             // What came meanwhile is taken with what comes next.
-            if self.flow.is_running() && self.has_event_index() {
+            if self.polling.is_running() && self.has_event_index() {
                 return Ok(true);
             }
         }
@@ -66,29 +66,29 @@ impl Console {
 
     /// Gives output to a pty that has all there was before, and which need not
     /// wait until it is kept. What is then to be noted.
-    fn show(&mut self, bytes: &[u8]) -> Option<PtyNote> {
-        let flows = self.flow.is_running();
-        if flows || self.viewers == 0 || !self.writable || !self.shown.is_at_end(&self.history) {
+    fn show(&mut self, bytes: &[u8]) -> Option<PtyRecord> {
+        let flows = self.polling.is_running();
+        if flows || self.pty_opens == 0 || !self.writable || !self.shown.is_at_end(&self.output) {
             return None;
         }
         // Should this fail, so will the next attempt, which knows what to do.
         let length = self.pty.write(bytes).ok()??;
         self.shown.advance(length);
-        Some(self.pty_note())
+        Some(self.pty_record())
     }
 
     /// Gives viewers what is not held back for now; `true` when one could take
     /// more.
     pub(super) fn pass_on(&mut self, now: Instant) -> io::Result<bool> {
-        let watched = self.viewers > 0 || self.audience.len() > 0;
-        if watched && self.flow.holds(now) {
+        let watched = self.pty_opens > 0 || self.clients.len() > 0;
+        if watched && self.polling.holds(now) {
             return Ok(false);
         }
         let more = self.flush()?;
         // A pty that was full takes what it can as soon as it can.
-        let shown = self.viewers == 0 || self.shown.is_at_end(&self.history);
+        let shown = self.pty_opens == 0 || self.shown.is_at_end(&self.output);
         if shown && !more {
-            self.flow.begin_portion(now);
+            self.polling.begin_portion(now);
         }
         Ok(more)
     }
@@ -96,9 +96,9 @@ impl Console {
     /// Gives waiting output to viewers, if there are any, and gives up what
     /// nobody waits for; `true` when a viewer could take more.
     fn flush(&mut self) -> io::Result<bool> {
-        let shows = self.viewers > 0 && self.writable;
-        let more = shows && !self.shown.is_at_end(&self.history) && self.show_waiting()?;
-        let more = self.audience.feed(&self.history, BUDGET)? || more;
+        let shows = self.pty_opens > 0 && self.writable;
+        let more = shows && !self.shown.is_at_end(&self.output) && self.show_waiting()?;
+        let more = self.clients.feed(&self.output, BUDGET)? || more;
         self.release();
         Ok(more)
     }
@@ -107,19 +107,19 @@ impl Console {
     fn show_waiting(&mut self) -> io::Result<bool> {
         let mut buffer = [0; pty::ROOM];
         let mut budget = BUDGET;
-        while self.writable && !self.shown.is_at_end(&self.history) {
+        while self.writable && !self.shown.is_at_end(&self.output) {
             if budget < pty::ROOM {
                 return Ok(true);
             }
-            let length = self.shown.peek(&self.history, &mut buffer)?;
+            let length = self.shown.peek(&self.output, &mut buffer)?;
             // A pty whose slave we hold does not fail; if it did, waiting for
             // it to become writable would be all there is to do.
             let written = self.pty.write(&buffer[..length]).ok().flatten();
             self.writable = written == Some(length);
             if let Some(written) = written {
                 self.shown.advance(written);
-                if !self.history.show(self.shown.position()) {
-                    self.note_pty()?;
+                if !self.output.show(self.shown.position()) {
+                    self.record_pty()?;
                 }
                 budget -= written;
             }
@@ -129,19 +129,19 @@ impl Console {
 
     /// Gives up what nobody waits for any more, or has waited for too long.
     fn release(&self) {
-        let end = self.history.end();
+        let end = self.output.end();
         let slowest = if self.awaits_return() {
             Some(0)
         } else {
-            self.audience.span().map(|(slowest, _)| slowest)
+            self.clients.span().map(|(slowest, _)| slowest)
         };
-        let shown = (self.viewers > 0).then(|| self.shown.position());
+        let shown = (self.pty_opens > 0).then(|| self.shown.position());
         let waiting = slowest.into_iter().chain(shown).min().unwrap_or(end);
         let mut floor = waiting.max(end.saturating_sub(self.capacity()));
         if let Some(log) = &self.log {
             floor = floor.min(log.position().max(end.saturating_sub(log.allowance())));
         }
-        self.history.release(floor);
+        self.output.release(floor);
     }
 
     /// Whether viewers of the last daemon may be on their way back, who knows
@@ -152,13 +152,13 @@ impl Console {
 
     /// How much output may wait for viewers.
     fn capacity(&self) -> u64 {
-        if self.viewers == 0 && self.audience.len() == 0 && !self.awaits_return() {
-            return self.history.scrollback_size();
+        if self.pty_opens == 0 && self.clients.len() == 0 && !self.awaits_return() {
+            return self.output.scrollback_size();
         }
         let limit = self.link.source.limit.map(|limit| limit as u64);
         limit
             .unwrap_or(CAPACITY)
-            .clamp(self.history.scrollback_size(), CAPACITY)
+            .clamp(self.output.scrollback_size(), CAPACITY)
     }
 
     /// How much output may be taken now.
@@ -167,9 +167,9 @@ impl Console {
             Overflow::Discard => return usize::MAX,
             Overflow::Keep => {
                 // The guest goes on with the quickest: the bytes were taken.
-                let quickest = self.audience.span().map_or(0, |(_, quickest)| quickest);
+                let quickest = self.clients.span().map_or(0, |(_, quickest)| quickest);
                 let taken = self.shown.position().max(quickest);
-                (taken + self.capacity()).saturating_sub(self.history.end())
+                (taken + self.capacity()).saturating_sub(self.output.end())
             }
         };
         usize::try_from(room).unwrap_or(usize::MAX)
@@ -178,23 +178,23 @@ impl Console {
     /// Whether to be told that the pty has room again, if that is not what was
     /// asked for already.
     pub(crate) fn asks_for_room(&mut self) -> Option<bool> {
-        let asks = self.viewers > 0 && !self.writable && !self.shown.is_at_end(&self.history);
+        let asks = self.pty_opens > 0 && !self.writable && !self.shown.is_at_end(&self.output);
         let before = std::mem::replace(&mut self.asked_for_room, asks);
         (asks != before).then_some(asks)
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        self.shown.lost(&self.history)
+        self.shown.lost(&self.output)
     }
 
     /// Bytes that viewers on sockets were too slow for.
     pub(crate) fn lost(&self) -> u64 {
-        self.audience.lost(&self.history)
+        self.clients.lost(&self.output)
     }
 
     /// Whether the console needs no doorbell, because it is looked at in time.
     pub(super) fn looks_by_itself(&self) -> bool {
-        let input = self.readable || self.audience.has_input();
-        self.flow.is_running() && self.has_event_index() && !input
+        let input = self.readable || self.clients.has_input();
+        self.polling.is_running() && self.has_event_index() && !input
     }
 }

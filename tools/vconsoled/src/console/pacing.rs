@@ -28,7 +28,7 @@ const REST: Duration = Duration::from_millis(250);
 
 /// Whether a console's output flows.
 #[derive(Debug, Default)]
-pub(crate) struct Flow {
+pub(crate) struct BurstPolling {
     pieces: u32,
     running: Option<Running>,
     /// When what was set up for the last one is not worth keeping any more.
@@ -46,7 +46,7 @@ struct Running {
     portion: Instant,
 }
 
-impl Flow {
+impl BurstPolling {
     /// So much was found in the ring. Whether a flow begins with it.
     pub(crate) fn found(&mut self, bytes: usize, now: Instant) -> bool {
         let Some(running) = &mut self.running else {
@@ -115,8 +115,8 @@ mod tests {
     use super::*;
 
     /// A flow that began at some time.
-    fn flow() -> (Flow, Instant) {
-        let (mut flow, now) = (Flow::default(), Instant::now());
+    fn flow() -> (BurstPolling, Instant) {
+        let (mut flow, now) = (BurstPolling::default(), Instant::now());
         for piece in 1..=3 {
             assert!(!flow.holds(now) && flow.next().is_none());
             assert_eq!(flow.found(512, now), piece == 3);
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn pieces_in_a_row_make_a_flow_and_others_do_not() {
-        let mut flow = Flow::default();
+        let mut flow = BurstPolling::default();
         let now = Instant::now();
         for bytes in [2048, 2048, 511, 2048, 2048, 0] {
             assert!(!flow.found(bytes, now));

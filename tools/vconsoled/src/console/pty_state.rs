@@ -7,32 +7,33 @@ use std::io;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::Console;
-use crate::buffer::{Cursor, History, Note};
+use crate::buffer::{Cursor, OutputBuffer, Record};
 
 impl Console {
     /// The number of viewers has changed.
-    pub(crate) fn set_viewers(&mut self, viewers: usize) {
-        self.viewers = viewers;
+    pub(crate) fn set_pty_opens(&mut self, pty_opens: usize) {
+        self.pty_opens = pty_opens;
         // For a daemon that finds the pty open; it can do without.
-        let _noted = self.note_pty();
+        let _noted = self.record_pty();
     }
 
     /// The pty is one that the last daemon left, and somebody has it open.
-    pub(crate) fn resume_viewers(&mut self) {
-        let noted = PtyNote::of(&self.history);
-        self.viewers = noted.map_or(1, |noted| {
-            usize::try_from(noted.viewers).unwrap_or(1).max(1)
+    pub(crate) fn resume_pty_opens(&mut self) {
+        let noted = PtyRecord::of(&self.output);
+        self.pty_opens = noted.map_or(1, |noted| {
+            usize::try_from(noted.pty_opens).unwrap_or(1).max(1)
         });
     }
 
-    pub(super) fn note_pty(&self) -> io::Result<()> {
-        self.history.note(Note::Pty, self.pty_note().as_bytes())
+    pub(super) fn record_pty(&self) -> io::Result<()> {
+        self.output
+            .write_record(Record::Pty, self.pty_record().as_bytes())
     }
 
-    pub(super) fn pty_note(&self) -> PtyNote {
-        PtyNote {
+    pub(super) fn pty_record(&self) -> PtyRecord {
+        PtyRecord {
             position: self.shown.position(),
-            viewers: self.viewers as u64,
+            pty_opens: self.pty_opens as u64,
         }
     }
 }
@@ -40,21 +41,21 @@ impl Console {
 /// What the next daemon is told of the pty.
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
-pub(super) struct PtyNote {
+pub(super) struct PtyRecord {
     position: u64,
-    viewers: u64,
+    pty_opens: u64,
 }
 
-impl PtyNote {
-    fn of(history: &History) -> Option<Self> {
-        Self::read_from_bytes(&history.noted(Note::Pty)?).ok()
+impl PtyRecord {
+    fn of(output: &OutputBuffer) -> Option<Self> {
+        Self::read_from_bytes(&output.record(Record::Pty)?).ok()
     }
 }
 
 /// Where the pty of the last daemon stopped, or everything there is.
-pub(super) fn shown(history: &History) -> Cursor {
-    let noted = PtyNote::of(history);
-    Cursor::at(noted.map_or(history.scrollback(), |noted| {
-        noted.position.max(history.shown()).min(history.end())
+pub(super) fn shown(output: &OutputBuffer) -> Cursor {
+    let noted = PtyRecord::of(output);
+    Cursor::at(noted.map_or(output.scrollback(), |noted| {
+        noted.position.max(output.shown()).min(output.end())
     }))
 }

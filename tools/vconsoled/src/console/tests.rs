@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A console on the fake host, whose turns and clock are the test's.
+//! A console on the fake host, whose slices and clock are the test's.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -51,11 +51,11 @@ impl Bench {
             (domid, slot),
             "guest".to_owned(),
             Link::new(source, ring, port),
-            History::in_memory(Scrollback::default().0.0).unwrap(),
+            OutputBuffer::in_memory(Scrollback::default().0.0).unwrap(),
             pty,
             Overflow::Discard,
         );
-        console.set_viewers(1);
+        console.set_pty_opens(1);
         console.start(host.events.as_mut()).unwrap();
         Self {
             console,
@@ -67,8 +67,8 @@ impl Bench {
         }
     }
 
-    fn turn(&mut self, now: Instant) {
-        self.console.turn(self.events.as_mut(), now).unwrap();
+    fn run_slice(&mut self, now: Instant) {
+        self.console.run_slice(self.events.as_mut(), now).unwrap();
     }
 
     /// The guest fills its ring, which is empty.
@@ -119,15 +119,15 @@ fn a_pty_that_was_full_takes_what_flows_as_soon_as_it_has_room() {
         assert!(bench.sent.len() < 1 << 20, "the pty takes everything");
         now += Duration::from_millis(1);
         bench.fill();
-        bench.turn(now);
+        bench.run_slice(now);
     }
-    assert!(bench.console.flow.is_running());
+    assert!(bench.console.polling.is_running());
     // Long before the next portion is due.
-    while !bench.console.shown.is_at_end(&bench.console.history) {
+    while !bench.console.shown.is_at_end(&bench.console.output) {
         bench.look();
         let before = bench.console.shown.position();
         bench.console.on_pty(false, true);
-        bench.turn(now);
+        bench.run_slice(now);
         let after = bench.console.shown.position();
         assert!(after > before, "{before} bytes of {}", bench.sent.len());
     }
@@ -142,7 +142,7 @@ fn a_pty_whose_reader_keeps_up_has_its_share_of_a_turn() {
     while bench.sent.len() < 512 * 1024 {
         now += Duration::from_millis(1);
         bench.fill();
-        bench.turn(now);
+        bench.run_slice(now);
     }
     let mut viewer = bench.viewer.try_clone().unwrap();
     let reader = std::thread::spawn(move || {
@@ -158,10 +158,10 @@ fn a_pty_whose_reader_keeps_up_has_its_share_of_a_turn() {
             }
         }
     });
-    while !bench.console.shown.is_at_end(&bench.console.history) {
+    while !bench.console.shown.is_at_end(&bench.console.output) {
         let before = bench.console.shown.position();
         bench.console.on_pty(false, true);
-        bench.turn(now);
+        bench.run_slice(now);
         // Before the ring is looked at, and after.
         let shown = bench.console.shown.position() - before;
         assert!(shown <= 2 * 16 * 1024, "{shown} bytes in one turn");
@@ -180,12 +180,12 @@ fn a_uart_whose_output_flows_is_looked_at_and_does_not_ring() {
             now += Duration::from_millis(1);
             assert!(bench.ring(), "{slot}: it does not flow yet");
             bench.fill();
-            bench.turn(now);
+            bench.run_slice(now);
         }
         assert_eq!(bench.ring(), rings, "{slot}");
         // The next look finds nothing, and that is the end of it.
         now += Duration::from_millis(1);
-        bench.turn(now);
+        bench.run_slice(now);
         assert!(bench.ring(), "{slot}: it does not flow any more");
     }
 }

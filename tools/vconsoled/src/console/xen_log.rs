@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The log of the hypervisor's own messages (`--log=hv`), as xenconsoled keeps
+//! The Xen log: the hypervisor's own messages (`--log=hv`), as xenconsoled keeps
 //! it, and without writing them again after a restart: how far they were read is
 //! kept with them, as for a guest's ring.
 
@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use xen_io::{EventChannels, Hypervisor, Port, Virq};
 
-use crate::buffer::{History, Mark};
+use crate::buffer::{Checkpoint, OutputBuffer};
 use crate::config::Config;
-use crate::persist::state_dir::State;
-use crate::sink::log::{Log, Logs, Options, Rotation, Style};
+use crate::persist::state_dir::StateDir;
+use crate::sink::log::{Log, LogOptions, Logs, Rotation, Style};
 
 /// Bytes taken before guests have their turn.
 const BUDGET: usize = 16 * 1024;
@@ -20,30 +20,30 @@ const BUDGET: usize = 16 * 1024;
 const NAME: &str = "hypervisor.log";
 
 /// The hypervisor's messages on their way to their log.
-pub(crate) struct Messages {
+pub(crate) struct XenLog {
     port: Port,
     /// The port was notified, or there is more to read than a turn's worth.
     due: bool,
     /// Where to read on.
     index: u32,
-    history: Arc<History>,
+    output: Arc<OutputBuffer>,
     log: Log,
 }
 
-impl Messages {
+impl XenLog {
     /// Opens the log, where the last daemon stopped, and asks to be told of
     /// messages.
     pub(crate) fn open(
         config: &Config,
-        state: &State,
+        state: &StateDir,
         logs: &Logs,
         events: &mut dyn EventChannels,
     ) -> io::Result<Self> {
         let port = events.bind_virq(Virq::CON_RING)?;
         // The index starts anew with the host.
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-        let history = Arc::new(state.open_hypervisor(boot.trim())?);
-        let options = Options {
+        let output = Arc::new(state.open_hypervisor(boot.trim())?);
+        let options = LogOptions {
             style: Style {
                 timestamps: config.log.hypervisor_timestamps,
                 filter: config.log.filter,
@@ -54,12 +54,12 @@ impl Messages {
             },
         };
         let path = config.log.dir.join(NAME);
-        let log = logs.open(path, options, Arc::clone(&history), true);
+        let log = logs.open(path, options, Arc::clone(&output), true);
         Ok(Self {
             port,
             due: true,
-            index: history.mark().out_cons,
-            history,
+            index: output.checkpoint().out_cons,
+            output,
             log,
         })
     }
@@ -80,7 +80,7 @@ impl Messages {
     }
 
     /// Reads what there is, within bounds.
-    pub(crate) fn turn(
+    pub(crate) fn run_slice(
         &mut self,
         hypervisor: &dyn Hypervisor,
         events: &mut dyn EventChannels,
@@ -92,14 +92,14 @@ impl Messages {
                 self.due = false;
                 return events.unmask(self.port);
             }
-            let mark = Mark {
+            let checkpoint = Checkpoint {
                 ring: 0,
                 out_cons: self.index,
             };
-            self.history.append(&buffer[..length], mark)?;
-            self.log.more(self.history.end());
-            let allowed = self.history.end().saturating_sub(self.log.allowance());
-            self.history.release(self.log.position().max(allowed));
+            self.output.append(&buffer[..length], checkpoint)?;
+            self.log.more(self.output.end());
+            let allowed = self.output.end().saturating_sub(self.log.allowance());
+            self.output.release(self.log.position().max(allowed));
         }
         Ok(())
     }

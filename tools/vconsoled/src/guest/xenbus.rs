@@ -135,7 +135,7 @@ impl Device {
 
 /// What to do about a frontend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     /// Connect to its ring; then we are connected.
     Serve,
     /// Let go of its ring and be in that state.
@@ -143,14 +143,14 @@ pub(crate) enum Answer {
 }
 
 /// The answer to a frontend's state; `None` is one that has gone.
-pub(crate) fn answer(frontend: Option<State>, online: bool) -> Answer {
+pub(crate) fn reply(frontend: Option<State>, online: bool) -> Reply {
     match frontend {
-        _ if !online => Answer::Rest(State::Closed),
+        _ if !online => Reply::Rest(State::Closed),
         // It starts, or starts again after it was closed.
-        Some(State::Initialising | State::InitWait) => Answer::Rest(State::InitWait),
-        Some(State::Initialised | State::Connected) => Answer::Serve,
-        Some(State::Closing) => Answer::Rest(State::Closing),
-        Some(State::Closed) | None => Answer::Rest(State::Closed),
+        Some(State::Initialising | State::InitWait) => Reply::Rest(State::InitWait),
+        Some(State::Initialised | State::Connected) => Reply::Serve,
+        Some(State::Closing) => Reply::Rest(State::Closing),
+        Some(State::Closed) | None => Reply::Rest(State::Closed),
     }
 }
 
@@ -229,19 +229,19 @@ mod tests {
     #[test]
     fn each_state_of_a_frontend_has_its_answer() {
         for (state, wanted) in [
-            ("1", Answer::Rest(State::InitWait)),
-            ("2", Answer::Rest(State::InitWait)),
-            ("3", Answer::Serve),
-            ("4", Answer::Serve),
-            ("5", Answer::Rest(State::Closing)),
-            ("6", Answer::Rest(State::Closed)),
+            ("1", Reply::Rest(State::InitWait)),
+            ("2", Reply::Rest(State::InitWait)),
+            ("3", Reply::Serve),
+            ("4", Reply::Serve),
+            ("5", Reply::Rest(State::Closing)),
+            ("6", Reply::Rest(State::Closed)),
         ] {
             let frontend = State::parse(state);
             assert_eq!(frontend.map(|state| state as u32), state.parse().ok());
-            assert_eq!(answer(frontend, true), wanted, "frontend {state}");
-            assert_eq!(answer(frontend, false), Answer::Rest(State::Closed));
+            assert_eq!(reply(frontend, true), wanted, "frontend {state}");
+            assert_eq!(reply(frontend, false), Reply::Rest(State::Closed));
         }
-        assert_eq!(answer(None, true), Answer::Rest(State::Closed));
+        assert_eq!(reply(None, true), Reply::Rest(State::Closed));
         for garbage in ["", "0", "7", "8", "04", "4 ", "-1", "4294967295", "four"] {
             assert_eq!(State::parse(garbage), None, "{garbage:?}");
         }

@@ -9,7 +9,7 @@
 //! finds bytes in the pipe thus knows whether the ring has them: its index,
 //! which one store moves past all of them, is where the note says, or not.
 //!
-//! One pipe does for all consoles, because it is empty between two turns.
+//! One pipe does for all consoles, because it is empty between two slices.
 
 use std::fs::File;
 use std::io;
@@ -30,7 +30,7 @@ pub(crate) const NAME: &str = "typed";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Recipient {
-    /// The console, by [`Inbox::owner`].
+    /// The console, by [`InputJournal::owner`].
     pub(crate) owner: u32,
     /// Which of its rings.
     pub(crate) ring: u32,
@@ -39,7 +39,7 @@ pub(crate) struct Recipient {
 }
 
 /// The way for what is typed.
-pub(crate) struct Inbox {
+pub(crate) struct InputJournal {
     /// Both ends of it.
     pipe: OwnedFd,
     note: File,
@@ -49,7 +49,7 @@ pub(crate) struct Inbox {
     held: AtomicUsize,
 }
 
-impl Inbox {
+impl InputJournal {
     pub(crate) fn new() -> io::Result<Self> {
         let (end, _) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // One descriptor that can do both is all the next process needs.
@@ -187,9 +187,11 @@ mod tests {
     };
 
     /// What the next process finds.
-    fn again(inbox: &Inbox) -> Inbox {
-        let fds = inbox.fds().map(|fd| fd.try_clone_to_owned().unwrap());
-        Inbox::resume(fds.into()).unwrap()
+    fn again(input_journal: &InputJournal) -> InputJournal {
+        let fds = input_journal
+            .fds()
+            .map(|fd| fd.try_clone_to_owned().unwrap());
+        InputJournal::resume(fds.into()).unwrap()
     }
 
     fn typed(bytes: &[u8]) -> (UnixStream, UnixStream) {
@@ -201,31 +203,31 @@ mod tests {
 
     #[test]
     fn what_the_ring_does_not_have_yet_is_there_for_the_next() {
-        let inbox = Inbox::new().unwrap();
+        let input_journal = InputJournal::new().unwrap();
         let (near, _far) = typed(b"typed");
         let mut buffer = [0; 4];
-        assert_eq!(inbox.take(HERE, &near, &mut buffer).unwrap(), 4);
+        assert_eq!(input_journal.take(HERE, &near, &mut buffer).unwrap(), 4);
         assert_eq!(&buffer, b"type");
         let other = |change: fn(&mut Recipient)| {
             let mut recipient = HERE;
             change(&mut recipient);
-            again(&inbox).left_for(recipient).unwrap()
+            again(&input_journal).left_for(recipient).unwrap()
         };
         assert_eq!(other(|_| ()), b"type");
         assert!(other(|one| one.owner = 8).is_empty());
         assert!(other(|one| one.ring = 4).is_empty());
-        inbox.done();
-        assert!(again(&inbox).left_for(HERE).unwrap().is_empty());
-        assert_eq!(inbox.take(HERE, &near, &mut buffer).unwrap(), 1);
+        input_journal.done();
+        assert!(again(&input_journal).left_for(HERE).unwrap().is_empty());
+        assert_eq!(input_journal.take(HERE, &near, &mut buffer).unwrap(), 1);
         assert_eq!(buffer[0], b'd');
     }
 
     #[test]
     fn what_the_ring_has_does_not_come_again() {
-        let inbox = Inbox::new().unwrap();
+        let input_journal = InputJournal::new().unwrap();
         let (near, _far) = typed(b"abc");
-        inbox.take(HERE, &near, &mut [0; 8]).unwrap();
-        let next = again(&inbox);
+        input_journal.take(HERE, &near, &mut [0; 8]).unwrap();
+        let next = again(&input_journal);
         let reached = Recipient { in_prod: 2, ..HERE };
         assert!(next.left_for(reached).unwrap().is_empty());
         assert!(again(&next).left_for(HERE).unwrap().is_empty());
@@ -233,18 +235,18 @@ mod tests {
 
     #[test]
     fn nothing_typed_and_an_end_are_told_apart() {
-        let inbox = Inbox::new().unwrap();
+        let input_journal = InputJournal::new().unwrap();
         let (near, far) = typed(b"");
-        let none = inbox.take(HERE, &near, &mut [0; 8]).unwrap_err();
+        let none = input_journal.take(HERE, &near, &mut [0; 8]).unwrap_err();
         assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
         drop(far);
-        assert_eq!(inbox.take(HERE, &near, &mut [0; 8]).unwrap(), 0);
+        assert_eq!(input_journal.take(HERE, &near, &mut [0; 8]).unwrap(), 0);
     }
 
     #[test]
     fn nonsense_is_refused() {
         let (one, other) = UnixStream::pair().unwrap();
-        assert!(Inbox::resume(vec![one.into(), other.into()]).is_err());
-        assert!(Inbox::resume(Vec::new()).is_err());
+        assert!(InputJournal::resume(vec![one.into(), other.into()]).is_err());
+        assert!(InputJournal::resume(Vec::new()).is_err());
     }
 }

@@ -14,16 +14,16 @@ use crate::ipc::listener::{Access, Clients};
 const CLIENTS_MAX: usize = 32;
 
 /// The listening socket and its clients.
-pub(crate) struct Control(Clients<Client>);
+pub(crate) struct Control(Clients<ControlClient>);
 
-struct Client {
+struct ControlClient {
     stream: UnixStream,
     request: Vec<u8>,
     answer: Vec<u8>,
     answered: bool,
 }
 
-impl From<UnixStream> for Client {
+impl From<UnixStream> for ControlClient {
     fn from(stream: UnixStream) -> Self {
         Self {
             stream,
@@ -54,21 +54,21 @@ impl Control {
         self.0.accept(registry, token)
     }
 
-    /// Goes on with the client of that token, if there is one. `obey` is
+    /// Goes on with the client of that token, if there is one. `handle` is
     /// asked when its request is complete. A client that wants to be attached is handed
     /// out with its request.
     pub(crate) fn serve(
         &mut self,
         token: Token,
         registry: &Registry,
-        obey: impl FnOnce(Request) -> Answer,
+        handle: impl FnOnce(Request) -> Answer,
     ) -> Option<(UnixStream, Vec<u8>)> {
-        let next = self.0.get_mut(token)?.advance(obey);
-        if next == Next::More {
+        let next = self.0.get_mut(token)?.advance(handle);
+        if next == Step::More {
             return None;
         }
         let mut client = self.0.remove(token)?;
-        if next == Next::Over {
+        if next == Step::Over {
             return None;
         }
         // It goes on under another token.
@@ -79,7 +79,7 @@ impl Control {
 
 /// What is to become of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+enum Step {
     /// There is more to come, or to send.
     More,
     /// It is over.
@@ -88,47 +88,47 @@ enum Next {
     Attach,
 }
 
-impl Client {
+impl ControlClient {
     /// Reads, answers, writes.
-    fn advance(&mut self, obey: impl FnOnce(Request) -> Answer) -> Next {
+    fn advance(&mut self, handle: impl FnOnce(Request) -> Answer) -> Step {
         while !self.answered {
             let mut byte = [0];
             match self.stream.read(&mut byte) {
-                Ok(0) => return Next::Over,
+                Ok(0) => return Step::Over,
                 // One at a time: what follows an attachment's line are frames.
                 Ok(_) if byte != *b"\n" => self.request.push(byte[0]),
-                Ok(_) if self.request.starts_with(b"{") => return Next::Attach,
+                Ok(_) if self.request.starts_with(b"{") => return Step::Attach,
                 Ok(_) => {
-                    self.answer = answer(&self.request, obey);
+                    self.answer = answer(&self.request, handle);
                     self.answered = true;
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => return Next::Over,
+                Err(_) => return Step::Over,
             }
             if self.request.len() > REQUEST_MAX {
-                return Next::Over;
+                return Step::Over;
             }
         }
         while !self.answer.is_empty() {
             match self.stream.write(&self.answer) {
                 Ok(length) => drop(self.answer.drain(..length)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::More,
-                Err(_) => return Next::Over,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::More,
+                Err(_) => return Step::Over,
             }
         }
         if self.answered {
-            Next::Over
+            Step::Over
         } else {
-            Next::More
+            Step::More
         }
     }
 }
 
-fn answer(request: &[u8], obey: impl FnOnce(Request) -> Answer) -> Vec<u8> {
-    let answer =
-        Request::parse(request).map_or_else(|| Answer::Error(Error::new("unknown request")), obey);
+fn answer(request: &[u8], handle: impl FnOnce(Request) -> Answer) -> Vec<u8> {
+    let answer = Request::parse(request)
+        .map_or_else(|| Answer::Error(Error::new("unknown request")), handle);
     console_proto::line(&answer)
 }

@@ -34,13 +34,13 @@ const DIRECTORY: Permissions = Permissions::from_raw_mode(0o755);
 const BY_NAME: &str = "by-name";
 
 /// The directory, ours while this lives.
-pub(crate) struct Sockets {
+pub(crate) struct EndpointDir {
     path: PathBuf,
     dir: Arc<OwnedFd>,
     by_name: OwnedFd,
 }
 
-impl Sockets {
+impl EndpointDir {
     /// Makes the directory.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         if let Some(parent) = path.parent() {
@@ -62,7 +62,7 @@ impl Sockets {
         console: &str,
         mode: Mode,
         access: Access,
-    ) -> io::Result<Door> {
+    ) -> io::Result<Endpoint> {
         let dir = directory(&self.dir, Path::new(&domid.to_string()))?;
         let file = file_name(console, mode);
         remove_socket(&dir, &file)?;
@@ -89,7 +89,7 @@ impl Sockets {
         rustix::net::listen(&socket, 16)?;
         let inode = rustix::fs::statat(&dir, &file, AtFlags::SYMLINK_NOFOLLOW)?.st_ino;
         let listener = std::os::unix::net::UnixListener::from(socket);
-        Ok(Door {
+        Ok(Endpoint {
             listener: UnixListener::from_std(listener),
             mode,
             dir: Arc::clone(&self.dir),
@@ -108,7 +108,7 @@ impl Sockets {
         (domid, console): (DomId, &str),
         mode: Mode,
         access: Access,
-    ) -> Option<Door> {
+    ) -> Option<Endpoint> {
         let dir = directory(&self.dir, Path::new(&domid.to_string())).ok()?;
         let name = file_name(console, mode);
         let stat = rustix::fs::statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
@@ -126,7 +126,7 @@ impl Sockets {
             return None;
         }
         let listener = std::os::unix::net::UnixListener::from(socket);
-        Some(Door {
+        Some(Endpoint {
             listener: UnixListener::from_std(listener),
             mode,
             dir: Arc::clone(&self.dir),
@@ -196,7 +196,7 @@ impl Sockets {
     }
 }
 
-impl Drop for Sockets {
+impl Drop for EndpointDir {
     fn drop(&mut self) {
         // Unless something is left in them.
         let _gone = rustix::fs::unlinkat(&self.dir, BY_NAME, AtFlags::REMOVEDIR);
@@ -205,7 +205,7 @@ impl Drop for Sockets {
 }
 
 /// A socket that waits for viewers. It is taken away with this.
-pub(crate) struct Door {
+pub(crate) struct Endpoint {
     listener: UnixListener,
     mode: Mode,
     /// The folder of all of them, and where in it the socket is: what is
@@ -217,7 +217,7 @@ pub(crate) struct Door {
     left: bool,
 }
 
-impl Door {
+impl Endpoint {
     /// What the socket's name is, and its inode.
     pub(crate) fn name(&self) -> (&str, u64) {
         let name = self.path.rsplit('/').next();
@@ -246,13 +246,13 @@ impl Door {
     }
 }
 
-impl AsFd for Door {
+impl AsFd for Endpoint {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
 }
 
-impl Drop for Door {
+impl Drop for Endpoint {
     fn drop(&mut self) {
         if self.left {
             return;

@@ -16,7 +16,7 @@ use nix::unistd::Group;
 use rustix::fs::Mode as Bits;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::config::Mode;
+use crate::config::SocketMode;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 64;
@@ -25,7 +25,7 @@ const BACKLOG: i32 = 64;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access<'a> {
     /// The socket's permissions.
-    pub(crate) mode: Mode,
+    pub(crate) mode: SocketMode,
     /// Its group; the process's without it.
     pub(crate) group: Option<&'a str>,
 }

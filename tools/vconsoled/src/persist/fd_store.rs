@@ -17,7 +17,7 @@ use crate::guest::nodes::Slot;
 
 /// Most that are left with the service manager: `FileDescriptorStoreMax=` of
 /// the unit.
-pub(crate) const KEPT_MAX: usize = 8192;
+pub(crate) const FDS_MAX: usize = 8192;
 
 /// Most bytes of names, each with what separates it from the next: the
 /// kernel's limit for one variable (`MAX_ARG_STRLEN`), less the variable's own
@@ -30,9 +30,9 @@ pub(crate) enum Purpose {
     /// Its terminal.
     Terminal,
     /// A socket by which viewers come.
-    Door(Mode),
+    Endpoint(Mode),
     /// One of its viewers on such a socket, and what is on its way there.
-    Viewer(Mode, u8),
+    Session(Mode, u8),
 }
 
 /// Viewers of a console are told apart by a digit, of which there is one for
@@ -50,10 +50,10 @@ pub(crate) fn console(domid: DomId, slot: Slot, instance: &str) -> String {
 pub(crate) fn name(purpose: Purpose, console: &str) -> String {
     let (kind, number) = match purpose {
         Purpose::Terminal => ('t', None),
-        Purpose::Door(Mode::ReadWrite) => ('w', None),
-        Purpose::Door(Mode::ReadOnly) => ('r', None),
-        Purpose::Viewer(Mode::ReadWrite, number) => ('W', Some(number)),
-        Purpose::Viewer(Mode::ReadOnly, number) => ('R', Some(number)),
+        Purpose::Endpoint(Mode::ReadWrite) => ('w', None),
+        Purpose::Endpoint(Mode::ReadOnly) => ('r', None),
+        Purpose::Session(Mode::ReadWrite, number) => ('W', Some(number)),
+        Purpose::Session(Mode::ReadOnly, number) => ('R', Some(number)),
     };
     let digit = number.and_then(|number| DIGITS.get(usize::from(number)));
     let kind = [kind]
@@ -64,7 +64,7 @@ pub(crate) fn name(purpose: Purpose, console: &str) -> String {
 
 /// What the service manager keeps.
 #[derive(Default)]
-pub(crate) struct Kept {
+pub(crate) struct FdStore {
     /// Whether there is one.
     manager: bool,
     /// What the last daemon left and nobody has taken yet.
@@ -75,7 +75,7 @@ pub(crate) struct Kept {
     full: bool,
 }
 
-impl Kept {
+impl FdStore {
     /// What the last daemon left.
     pub(crate) fn inherited() -> Self {
         let inherited = xen_io::inherited::take().unwrap_or_else(|error| {
@@ -111,13 +111,13 @@ impl Kept {
 
     /// Leaves descriptors for the next daemon, together. `false` when nobody
     /// keeps them.
-    pub(crate) fn keep(&mut self, name: &str, fds: &[BorrowedFd]) -> bool {
+    pub(crate) fn store(&mut self, name: &str, fds: &[BorrowedFd]) -> bool {
         if !self.manager {
             return false;
         }
         let more = (fds.len(), fds.len() * (name.len() + 1));
         let now = self.size();
-        if now.0 + more.0 > KEPT_MAX || now.1 + more.1 > NAMES_MAX {
+        if now.0 + more.0 > FDS_MAX || now.1 + more.1 > NAMES_MAX {
             if !self.full {
                 tracing::warn!("no more than {now:?} descriptors and bytes of names are kept");
                 self.full = true;
@@ -143,7 +143,7 @@ impl Kept {
     }
 
     /// The next daemon has no use for what has that name.
-    pub(crate) fn forget(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         if self.names.remove(name).is_none() {
             return;
         }
@@ -154,9 +154,9 @@ impl Kept {
     }
 
     /// Nor for any that was not taken.
-    pub(crate) fn forget_rest(&mut self) {
+    pub(crate) fn remove_rest(&mut self) {
         for name in std::mem::take(&mut self.left).into_keys() {
-            self.forget(&name);
+            self.remove(&name);
         }
     }
 
@@ -181,9 +181,9 @@ mod tests {
     fn names_tell_consoles_and_purposes_apart_and_are_short() {
         let mut names = std::collections::BTreeSet::new();
         let viewers = (0..32).flat_map(|number| {
-            [Mode::ReadOnly, Mode::ReadWrite].map(|mode| Purpose::Viewer(mode, number))
+            [Mode::ReadOnly, Mode::ReadWrite].map(|mode| Purpose::Session(mode, number))
         });
-        let doors = [Mode::ReadOnly, Mode::ReadWrite].map(Purpose::Door);
+        let doors = [Mode::ReadOnly, Mode::ReadWrite].map(Purpose::Endpoint);
         let purposes: Vec<Purpose> = viewers.chain(doors).chain([Purpose::Terminal]).collect();
         for domid in [DomId(1), DomId(32751)] {
             for slot in [Slot::Pv, Slot::Vuart, Slot::Secondary(u32::MAX)] {
@@ -206,10 +206,10 @@ mod tests {
         let console = console(DomId(4999), Slot::Vuart, "");
         let name = |purpose| name(purpose, &console);
         let bytes = consoles * (name(Purpose::Terminal).len() + 1)
-            + viewers * (name(Purpose::Viewer(Mode::ReadOnly, 31)).len() + 1);
-        assert!(consoles + viewers < KEPT_MAX && bytes < NAMES_MAX);
+            + viewers * (name(Purpose::Session(Mode::ReadOnly, 31)).len() + 1);
+        assert!(consoles + viewers < FDS_MAX && bytes < NAMES_MAX);
         assert!("LISTEN_FDNAMES=".len() + NAMES_MAX < VARIABLE_MAX);
         let unit = include_str!("../../packaging/vconsoled.service");
-        assert!(unit.contains(&format!("\nFileDescriptorStoreMax={KEPT_MAX}\n")));
+        assert!(unit.contains(&format!("\nFileDescriptorStoreMax={FDS_MAX}\n")));
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The directory where histories outlive the daemon: a file for each console,
+//! The directory where output buffers outlive the daemon: a file for each console,
 //! named `DOMID-SLOT`, as long as the domain is there.
 
 use std::ffi::OsStr;
@@ -10,21 +10,21 @@ use std::path::{Path, PathBuf};
 
 use xen_io::DomId;
 
-use crate::buffer::History;
+use crate::buffer::OutputBuffer;
 use crate::guest::nodes::Slot;
 
 /// Version of what is in the files.
 const FORMAT: u32 = 1;
 
-/// Where histories are kept.
-pub(crate) struct State {
+/// Where output buffers are kept.
+pub(crate) struct StateDir {
     /// None: in memory.
     dir: Option<PathBuf>,
 }
 
-impl State {
+impl StateDir {
     /// Histories in `dir`, which is made if it is missing. Without it, or if
-    /// it cannot be, histories end with the daemon.
+    /// it cannot be, they end with the daemon.
     pub(crate) fn new(dir: Option<PathBuf>) -> Self {
         let dir = dir.filter(|dir| {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
@@ -36,7 +36,7 @@ impl State {
         Self { dir }
     }
 
-    /// The history of a console, which goes on where it ended if the last
+    /// The output of a console, which goes on where it ended if the last
     /// daemon left one. `instance` tells the domain from another one that had
     /// the same number. `scrollback` is how much is kept for viewers to come.
     pub(crate) fn open(
@@ -45,18 +45,18 @@ impl State {
         slot: Slot,
         instance: &str,
         scrollback: u64,
-    ) -> io::Result<History> {
+    ) -> io::Result<OutputBuffer> {
         let Some(path) = self.path(domid, slot) else {
-            return History::in_memory(scrollback);
+            return OutputBuffer::in_memory(scrollback);
         };
         open(&path, &format!("{slot} {instance}"), scrollback)
     }
 
-    /// The history of the hypervisor's own messages, since `boot`.
-    pub(crate) fn open_hypervisor(&self, boot: &str) -> io::Result<History> {
+    /// The output of the hypervisor's own messages, since `boot`.
+    pub(crate) fn open_hypervisor(&self, boot: &str) -> io::Result<OutputBuffer> {
         match &self.dir {
             Some(dir) => open(&dir.join("hypervisor"), boot, 0),
-            None => History::in_memory(0),
+            None => OutputBuffer::in_memory(0),
         }
     }
 
@@ -84,16 +84,16 @@ impl State {
             .collect()
     }
 
-    /// Where a console's history is, if it outlives the daemon.
+    /// Where a console's output is, if it outlives the daemon.
     pub(crate) fn path(&self, domid: DomId, slot: Slot) -> Option<PathBuf> {
         Some(self.dir.as_ref()?.join(format!("{domid}-{slot}")))
     }
 }
 
-fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<History> {
+fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<OutputBuffer> {
     let owner = format!("vconsoled {FORMAT} {owner}");
-    History::open(path, &owner, scrollback).or_else(|error| {
+    OutputBuffer::open(path, &owner, scrollback).or_else(|error| {
         tracing::warn!("{}: {error}; a restart loses history", path.display());
-        History::in_memory(scrollback)
+        OutputBuffer::in_memory(scrollback)
     })
 }

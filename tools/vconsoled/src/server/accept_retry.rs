@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Clients who cannot be let in, for want of a descriptor: the kernel tells of
-//! them once only, so they are asked for again.
+//! Connections that cannot be accepted, for want of a descriptor: the kernel
+//! tells of them once only, so they are asked for again.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -12,19 +12,19 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Whether somebody may wait outside.
 #[derive(Default)]
-pub(super) struct Newcomers {
+pub(super) struct AcceptRetry {
     again: Option<Instant>,
     said: bool,
 }
 
-impl Newcomers {
+impl AcceptRetry {
     /// When to ask for them again.
     pub(super) fn next(&self) -> Option<Instant> {
         self.again
     }
 
     /// What came of an attempt; said once, until one succeeds for all.
-    fn heed(&mut self, attempt: io::Result<()>) {
+    fn handle(&mut self, attempt: io::Result<()>) {
         let Err(error) = attempt else { return };
         self.again = Some(Instant::now() + PAUSE);
         if !std::mem::replace(&mut self.said, true) {
@@ -39,7 +39,7 @@ impl Server {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
         if let Some(control) = &mut self.control {
             let attempt = control.accept(registry, || take_token(next));
-            self.newcomers.heed(attempt);
+            self.accept_retry.handle(attempt);
         }
     }
 
@@ -48,18 +48,18 @@ impl Server {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
         if let Some(metrics) = &mut self.metrics {
             let attempt = metrics.accept(registry, || take_token(next));
-            self.newcomers.heed(attempt);
+            self.accept_retry.handle(attempt);
         }
     }
 
-    /// Somebody is at a door of a console.
-    pub(super) fn admit_to_console(&mut self, owner: usize, door: usize) {
+    /// Somebody is at an endpoint of a console.
+    pub(super) fn admit_to_console(&mut self, owner: usize, endpoint: usize) {
         let Some(console) = self.consoles.get_mut(&owner) else {
             return;
         };
         let mut came = Vec::new();
-        let attempt = console.audience.accept(door, &mut came);
-        self.newcomers.heed(attempt);
+        let attempt = console.clients.accept(endpoint, &mut came);
+        self.accept_retry.handle(attempt);
         for (stream, mode) in came {
             self.admit_plain(owner, stream, mode);
         }
@@ -69,24 +69,26 @@ impl Server {
     pub(super) fn admit_to_channel(&mut self, token: usize) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
         let attempt = self.channels.accept(token, registry, || take_token(next));
-        self.newcomers.heed(attempt);
+        self.accept_retry.handle(attempt);
     }
 
     /// Asks at every socket for those who had to wait.
-    pub(super) fn admit_late(&mut self, now: Instant) {
-        if self.newcomers.again.is_none_or(|again| now < again) {
+    pub(super) fn retry_accept(&mut self, now: Instant) {
+        if self.accept_retry.again.is_none_or(|again| now < again) {
             return;
         }
-        self.newcomers.again = None;
+        self.accept_retry.again = None;
         self.admit_to_control();
         self.admit_to_metrics();
-        let doors = |(owner, console): (&usize, &crate::console::Console)| {
-            let doors = console.audience.door_tokens();
-            doors.map(|door| (*owner, door)).collect::<Vec<_>>()
+        let endpoints = |(owner, console): (&usize, &crate::console::Console)| {
+            let endpoints = console.clients.endpoint_tokens();
+            endpoints
+                .map(|endpoint| (*owner, endpoint))
+                .collect::<Vec<_>>()
         };
-        let doors: Vec<_> = self.consoles.iter().flat_map(doors).collect();
-        for (owner, door) in doors {
-            self.admit_to_console(owner, door);
+        let endpoints: Vec<_> = self.consoles.iter().flat_map(endpoints).collect();
+        for (owner, endpoint) in endpoints {
+            self.admit_to_console(owner, endpoint);
             self.ready.push(owner);
         }
         let channels: Vec<_> = self.channels.tokens().collect();
@@ -94,8 +96,8 @@ impl Server {
             self.admit_to_channel(token);
             self.ready.push(token);
         }
-        if self.newcomers.again.is_none() {
-            self.newcomers.said = false;
+        if self.accept_retry.again.is_none() {
+            self.accept_retry.said = false;
         }
     }
 }

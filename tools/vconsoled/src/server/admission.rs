@@ -15,23 +15,23 @@ use xen_io::DomId;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{Server, take_token};
-use crate::buffer::{History, Note};
+use crate::buffer::{OutputBuffer, Record};
 use crate::console::Console;
-use crate::ipc::endpoints::Door;
+use crate::ipc::endpoints::Endpoint;
 use crate::ipc::listener::Access;
 use crate::persist::fd_store::{self, Purpose};
-use crate::sink::clients::send_queue::Outbox;
-use crate::sink::clients::session::{Speech, Viewer};
-use crate::sink::clients::set::{Left, VIEWERS_MAX};
+use crate::sink::clients::send_queue::SendQueue;
+use crate::sink::clients::session::{Encoding, Session};
+use crate::sink::clients::set::{Closed, SESSIONS_MAX};
 
 /// Most viewers of all consoles together: the others' descriptors are for the
 /// consoles themselves.
-const ALL_VIEWERS_MAX: usize = 1024;
+const ALL_SESSIONS_MAX: usize = 1024;
 
 impl Server {
     /// Opens a console's sockets, or goes on with those that the last daemon
     /// left. It is served without them if need be.
-    pub(super) fn open_doors(&mut self, token: usize) {
+    pub(super) fn open_endpoints(&mut self, token: usize) {
         let (Some(sockets), Some(console)) = (&self.sockets, self.consoles.get_mut(&token)) else {
             return;
         };
@@ -40,74 +40,76 @@ impl Server {
             mode: self.config.sockets.consoles_mode,
             group: self.config.sockets.group.as_deref(),
         };
-        let mut inodes = DoorNote::of(console.history());
+        let mut inodes = EndpointRecord::of(console.output());
         for (mode, inode) in [
             (Mode::ReadWrite, &mut inodes.read_write),
             (Mode::ReadOnly, &mut inodes.read_only),
         ] {
-            let name = fd_store::name(Purpose::Door(mode), console.pty().label());
-            let left = self.kept.take(&name).pop();
+            let name = fd_store::name(Purpose::Endpoint(mode), console.pty().label());
+            let left = self.fd_store.take(&name).pop();
             let left = left.and_then(|left| {
                 sockets.resume(left, *inode, (domid, slot.as_str()), mode, access)
             });
             let fresh = left.is_none();
-            let door_token = take_token(&mut self.next_token);
-            let door = left
+            let endpoint_token = take_token(&mut self.next_token);
+            let endpoint = left
                 .map_or_else(|| sockets.listen(domid, &slot, mode, access), Ok)
-                .and_then(|mut door| {
-                    door.register(self.poll.registry(), door_token)?;
-                    Ok(door)
+                .and_then(|mut endpoint| {
+                    endpoint.register(self.poll.registry(), endpoint_token)?;
+                    Ok(endpoint)
                 });
             if fresh {
-                self.kept.forget(&name);
+                self.fd_store.remove(&name);
             }
-            match door {
-                Ok(door) => {
+            match endpoint {
+                Ok(endpoint) => {
                     if fresh {
-                        self.kept.keep(&name, &[door.as_fd()]);
+                        self.fd_store.store(&name, &[endpoint.as_fd()]);
                     }
-                    *inode = door.name().1;
-                    console.audience.add_door(door_token.0, door);
-                    self.owners.insert(door_token.0, token);
+                    *inode = endpoint.name().1;
+                    console.clients.add_endpoint(endpoint_token.0, endpoint);
+                    self.owners.insert(endpoint_token.0, token);
                 }
                 Err(error) => tracing::warn!("domain {domid} {slot}: no socket: {error}"),
             }
         }
         // Without it the next daemon makes new ones.
-        let _noted = console.history().note(Note::Doors, inodes.as_bytes());
+        let _noted = console
+            .output()
+            .write_record(Record::Endpoints, inodes.as_bytes());
         if let Err(error) = sockets.link(domid, &console.name) {
             tracing::warn!("domain {domid}: its sockets are not found by name: {error}");
         }
-        self.resume_viewers(token);
+        self.resume_sessions(token);
     }
 
     /// Lets in those whom the last daemon left.
-    fn resume_viewers(&mut self, owner: usize) {
-        if !self.kept.is_left() {
+    fn resume_sessions(&mut self, owner: usize) {
+        if !self.fd_store.is_left() {
             return;
         }
         for number in 0..=u8::MAX {
-            if usize::from(number) >= VIEWERS_MAX {
+            if usize::from(number) >= SESSIONS_MAX {
                 return;
             }
             for mode in [Mode::ReadWrite, Mode::ReadOnly] {
                 let Some(console) = self.consoles.get(&owner) else {
                     return;
                 };
-                let name = fd_store::name(Purpose::Viewer(mode, number), console.pty().label());
-                let left = self.kept.take(&name);
+                let name = fd_store::name(Purpose::Session(mode, number), console.pty().label());
+                let left = self.fd_store.take(&name);
                 if left.is_empty() {
                     continue;
                 }
-                let end = console.history().end();
+                let end = console.output().end();
                 match take_up(left) {
-                    // Else its place is in a history that was lost.
-                    Some((stream, outbox)) if outbox.position() <= end => {
+                    // Else its place is in a output that was lost.
+                    Some((stream, queue)) if queue.position() <= end => {
                         self.admit(owner, stream, |stream| {
-                            Viewer::kept(stream, mode, name, outbox)
+                            Session::stored(stream, mode, name, queue)
                         });
                     }
-                    _ => self.kept.forget(&name),
+                    _ => self.fd_store.remove(&name),
                 }
             }
         }
@@ -115,7 +117,7 @@ impl Server {
 
     /// Takes leave of a console's viewers and closes its sockets. What the
     /// service manager keeps stays with it if this is the daemon's end.
-    pub(super) fn close_doors(&mut self, console: &mut Console) {
+    pub(super) fn close_endpoints(&mut self, console: &mut Console) {
         let why = if self.is_stopping() {
             "daemon"
         } else if self.domains.contains(&console.domid) {
@@ -123,59 +125,60 @@ impl Server {
         } else {
             "domain"
         };
-        for token in console.audience.tokens() {
+        for token in console.clients.tokens() {
             self.owners.remove(&token);
         }
-        let stays = self.ending && self.kept.is_possible();
+        let stays = self.ending && self.fd_store.is_possible();
         if stays {
-            console.audience.leave_doors();
+            console.clients.leave_endpoints();
         } else {
-            self.forget_audience(console);
+            self.forget_clients(console);
         }
-        console.take_leave(why);
+        console.close_clients(why);
         if let Some(sockets) = self.sockets.as_ref().filter(|_| !stays) {
             sockets.forget(console.domid, &console.name);
         }
     }
 
     /// The next daemon has no use for a console's sockets and viewers.
-    fn forget_audience(&mut self, console: &mut Console) {
-        let left = console.audience.take_left();
-        let left = left.into_iter().filter_map(|left| left.kept);
-        let viewers = console.audience.kept_names().map(str::to_owned);
-        let doors = console.audience.doors().map(Door::mode);
-        let doors = doors.map(|mode| fd_store::name(Purpose::Door(mode), console.pty().label()));
-        for name in left.chain(viewers).chain(doors) {
-            self.kept.forget(&name);
+    fn forget_clients(&mut self, console: &mut Console) {
+        let left = console.clients.take_closed();
+        let left = left.into_iter().filter_map(|left| left.stored);
+        let viewers = console.clients.stored_names().map(str::to_owned);
+        let endpoints = console.clients.endpoints().map(Endpoint::mode);
+        let endpoints =
+            endpoints.map(|mode| fd_store::name(Purpose::Endpoint(mode), console.pty().label()));
+        for name in left.chain(viewers).chain(endpoints) {
+            self.fd_store.remove(&name);
         }
     }
 
     /// Takes away sockets of consoles that are not there any more.
-    pub(super) fn sweep_doors(&self) {
+    pub(super) fn sweep_endpoints(&self) {
         let Some(sockets) = &self.sockets else {
             return;
         };
-        let doors = |console: &Console| {
+        let endpoints = |console: &Console| {
             let domid = console.domid.to_string();
             let names = console
-                .audience
-                .doors()
-                .map(|door| door.name().0.to_owned());
+                .clients
+                .endpoints()
+                .map(|endpoint| endpoint.name().0.to_owned());
             names.map(|name| (domid.clone(), name)).collect::<Vec<_>>()
         };
-        let open = self.consoles.values().flat_map(doors).collect();
+        let open = self.consoles.values().flat_map(endpoints).collect();
         if let Err(error) = sockets.sweep(&open) {
             tracing::warn!("sockets of a daemon that is gone stay: {error}");
         }
     }
 
     /// Something happened at one of a console's sockets.
-    pub(super) fn on_audience(&mut self, owner: usize, event: &Event) {
+    pub(super) fn on_client(&mut self, owner: usize, event: &Event) {
         let Some(console) = self.consoles.get_mut(&owner) else {
             return;
         };
         let token = event.token().0;
-        console.audience.on_ready(token, event);
+        console.clients.on_ready(token, event);
         self.ready.push(owner);
         self.admit_to_console(owner, token);
     }
@@ -189,69 +192,69 @@ impl Server {
             let _told = stream.write(b"[too many viewers]\r\n");
             return;
         }
-        let position = console.history().scrollback();
+        let position = console.output().scrollback();
         // Before a name of theirs is given again.
-        let left = console.audience.take_left();
-        self.miss(left);
-        let kept = self.keep_viewer(owner, &stream, mode, position);
+        let left = console.clients.take_closed();
+        self.forget_closed(left);
+        let kept = self.store_session(owner, &stream, mode, position);
         self.admit(owner, stream, |stream| match kept {
-            Some((name, outbox)) => Viewer::kept(stream, mode, name, outbox),
-            None => Viewer::new(stream, Speech::Plain, mode, position, Vec::new()),
+            Some((name, queue)) => Session::stored(stream, mode, name, queue),
+            None => Session::new(stream, Encoding::Plain, mode, position, Vec::new()),
         });
     }
 
     /// Forgets viewers who are not there any more.
-    pub(super) fn miss(&mut self, left: Vec<Left>) {
+    pub(super) fn forget_closed(&mut self, left: Vec<Closed>) {
         for left in left {
             self.owners.remove(&left.token);
-            if let Some(name) = left.kept {
-                self.kept.forget(&name);
+            if let Some(name) = left.stored {
+                self.fd_store.remove(&name);
             }
         }
     }
 
     /// Leaves a viewer with the service manager: by what name, and with what
     /// will be on its way there. `None` when nobody keeps it.
-    fn keep_viewer(
+    fn store_session(
         &mut self,
         owner: usize,
         stream: &UnixStream,
         mode: Mode,
         position: u64,
-    ) -> Option<(String, Outbox)> {
-        if !self.kept.is_possible() {
+    ) -> Option<(String, SendQueue)> {
+        if !self.fd_store.is_possible() {
             return None;
         }
         let console = self.consoles.get(&owner)?;
-        let taken: Vec<&str> = console.audience.kept_names().collect();
+        let taken: Vec<&str> = console.clients.stored_names().collect();
         let name = (0..u8::MAX)
-            .take(VIEWERS_MAX)
-            .map(|number| fd_store::name(Purpose::Viewer(mode, number), console.pty().label()))
+            .take(SESSIONS_MAX)
+            .map(|number| fd_store::name(Purpose::Session(mode, number), console.pty().label()))
             .find(|name| !taken.contains(&name.as_str()))?;
-        let outbox = Outbox::new(position)
+        let queue = SendQueue::new(position)
             .inspect_err(|error| tracing::warn!("a viewer will not outlive us: {error}"))
             .ok()?;
-        let fds = [stream.as_fd(), outbox.as_fd()];
-        self.kept.keep(&name, &fds).then_some((name, outbox))
+        let fds = [stream.as_fd(), queue.as_fd()];
+        self.fd_store.store(&name, &fds).then_some((name, queue))
     }
 
     fn is_full(&self) -> bool {
-        // Each console has two doors.
-        self.owners.len() >= ALL_VIEWERS_MAX + 2 * self.consoles.len()
+        // Each console has two endpoints.
+        self.owners.len() >= ALL_SESSIONS_MAX + 2 * self.consoles.len()
     }
 
     fn admit(
         &mut self,
         owner: usize,
         mut stream: UnixStream,
-        viewer: impl FnOnce(UnixStream) -> Viewer,
+        viewer: impl FnOnce(UnixStream) -> Session,
     ) {
         let token = take_token(&mut self.next_token);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(&mut stream, token, interest);
         match (registered, self.consoles.get_mut(&owner)) {
             (Ok(()), Some(console)) => {
-                console.audience.admit(token.0, viewer(stream));
+                console.clients.admit(token.0, viewer(stream));
                 self.owners.insert(token.0, owner);
                 self.ready.push(owner);
             }
@@ -265,7 +268,7 @@ impl Server {
     pub(super) fn attach(&mut self, mut stream: UnixStream, request: &[u8]) {
         match self.prepare(request) {
             Ok((owner, mode, position, greeting)) => self.admit(owner, stream, |stream| {
-                Viewer::new(stream, Speech::Framed, mode, position, greeting)
+                Session::new(stream, Encoding::Framed, mode, position, greeting)
             }),
             // Nothing was sent yet, so there is room for it.
             Err(refused) => drop(stream.write(&line(&refused))),
@@ -287,8 +290,8 @@ impl Server {
         let Some(console) = self.consoles.get(&owner).filter(|_| room) else {
             return Err(Error::coded(Code::TooMany, "too many viewers"));
         };
-        let history = console.history();
-        let end = history.end();
+        let output = console.output();
+        let end = output.end();
         let position = match &wanted.resume {
             // It may be ahead of us by what the ring gives us once more after
             // an end without warning.
@@ -298,8 +301,8 @@ impl Server {
                 resume.from
             }
             _ => match wanted.scrollback {
-                None => history.scrollback(),
-                Some(bytes) => history.start().max(end.saturating_sub(bytes)),
+                None => output.scrollback(),
+                Some(bytes) => output.start().max(end.saturating_sub(bytes)),
             },
         };
         let answer = Attached {
@@ -347,28 +350,28 @@ impl Server {
 /// names, 0 for none.
 #[derive(Clone, Copy, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
-struct DoorNote {
+struct EndpointRecord {
     read_write: u64,
     read_only: u64,
 }
 
-impl DoorNote {
-    fn of(history: &History) -> Self {
-        let noted = history.noted(Note::Doors).unwrap_or_default();
+impl EndpointRecord {
+    fn of(output: &OutputBuffer) -> Self {
+        let noted = output.record(Record::Endpoints).unwrap_or_default();
         Self::read_from_bytes(&noted).unwrap_or_default()
     }
 }
 
 /// A viewer's connection, and what is on its way to it.
-fn take_up(left: Vec<OwnedFd>) -> Option<(UnixStream, Outbox)> {
-    let (mut stream, mut outbox) = (None, None);
+fn take_up(left: Vec<OwnedFd>) -> Option<(UnixStream, SendQueue)> {
+    let (mut stream, mut queue) = (None, None);
     for fd in left {
         let stat = rustix::fs::fstat(&fd).ok()?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Socket {
             stream = Some(std::os::unix::net::UnixStream::from(fd));
         } else {
-            outbox = Some(Outbox::resume(fd).ok()?);
+            queue = Some(SendQueue::resume(fd).ok()?);
         }
     }
-    Some((UnixStream::from_std(stream?), outbox?))
+    Some((UnixStream::from_std(stream?), queue?))
 }

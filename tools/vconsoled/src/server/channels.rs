@@ -16,7 +16,7 @@ use super::{Key, Server, take_token};
 use crate::channel::Channel;
 use crate::guest::nodes::{self, Slot};
 use crate::guest::source::Source;
-use crate::guest::xenbus::{self, Answer, Connection, Device, State};
+use crate::guest::xenbus::{self, Connection, Device, Reply, State};
 use crate::ring::Link;
 
 /// The token of the watch on the backends' tree.
@@ -226,14 +226,14 @@ impl Server {
         let written = known.is_some_and(|known| std::mem::take(&mut known.written));
         self.open_channel(key, &device)?;
         let frontend = xenbus::frontend_state(&mut self.store, domid, devid)?;
-        let state = match xenbus::answer(frontend, device.online) {
-            Answer::Serve => {
+        let state = match xenbus::reply(frontend, device.online) {
+            Reply::Serve => {
                 let source = xenbus::source(&mut self.store, domid, devid)?;
                 let offered = written && frontend == Some(State::Initialised);
                 self.serve_secondary(key, source, offered)?;
                 State::Connected
             }
-            Answer::Rest(state) => {
+            Reply::Rest(state) => {
                 self.let_go(key);
                 state
             }
@@ -332,7 +332,7 @@ impl Server {
             return;
         };
         // What is still in the ring goes to the client, as far as it takes it.
-        let _last = channel.turn(self.events.as_mut(), Instant::now());
+        let _last = channel.run_slice(self.events.as_mut(), Instant::now());
         if let Some(link) = channel.disconnect() {
             self.by_port.remove(&link.port);
             // Already closed if the far end's domain is gone.

@@ -14,7 +14,7 @@ use xen_io::DomId;
 use xen_io::xenstore::domain_path;
 
 use super::{Key, Server, take_token};
-use crate::buffer::{History, Note};
+use crate::buffer::{OutputBuffer, Record};
 use crate::config::{Config, ConsoleConfig};
 use crate::console::Console;
 use crate::guest::nodes::{self, Slot};
@@ -42,8 +42,8 @@ impl Server {
             .flatten()
             .unwrap_or_default();
         let config = self.config.console(&name, &slot.to_string());
-        let history = self
-            .state
+        let output = self
+            .state_dir
             .open(domid, slot, &instance, config.history.0.0)?;
         let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
         let link = Link::new(source, ring, port);
@@ -57,22 +57,22 @@ impl Server {
                 return Err(io::Error::new(error.kind(), what));
             }
         };
-        let mut console = Console::new((domid, slot), name, link, history, pty, config.overflow);
+        let mut console = Console::new((domid, slot), name, link, output, pty, config.overflow);
         if open {
-            console.resume_viewers();
+            console.resume_pty_opens();
         }
         let token = take_token(&mut self.next_token).0;
         match self
-            .viewers
+            .pty_states
             .as_mut()
-            .map(|viewers| viewers.watch(console.pty().name(), token))
+            .map(|states| states.watch(console.pty().name(), token))
         {
             Some(Ok(watch)) => drop(self.watches.insert(token, watch)),
             Some(Err(error)) => {
                 tracing::warn!("domain {domid} {slot}: viewers cannot be counted: {error}");
-                console.set_viewers(1);
+                console.set_pty_opens(1);
             }
-            None => console.set_viewers(1),
+            None => console.set_pty_opens(1),
         }
         self.by_key.insert((domid, slot), token);
         self.by_port.insert(port, token);
@@ -85,15 +85,15 @@ impl Server {
     /// The pty that the last daemon left, and whether it is open, or a new one.
     fn open_pty(&mut self, label: &str) -> io::Result<(Pty, bool)> {
         let name = fd_store::name(Purpose::Terminal, label);
-        if let Some(left) = self.kept.take(&name).pop() {
+        if let Some(left) = self.fd_store.take(&name).pop() {
             match Pty::resume(left, label) {
                 Ok(pty) => return Ok(pty),
                 Err(error) => tracing::warn!("{name}: not what the last daemon left: {error}"),
             }
-            self.kept.forget(&name);
+            self.fd_store.remove(&name);
         }
         let pty = Pty::open(label)?;
-        self.kept.keep(&name, &[pty.as_fd()]);
+        self.fd_store.store(&name, &[pty.as_fd()]);
         Ok((pty, false))
     }
 
@@ -105,15 +105,15 @@ impl Server {
         };
         let (domid, slot, tty) = (console.domid, console.slot, console.pty().name().to_owned());
         let ours = console.take_up();
-        if let Some(inbox) = &self.inbox {
-            console.set_inbox(Arc::clone(inbox));
+        if let Some(input_journal) = &self.input_journal {
+            console.set_input_journal(Arc::clone(input_journal));
         }
         console.start(self.events.as_mut())?;
         let config = self.config.console(&console.name, &slot.to_string());
         if config.log {
             let path = log_path(&self.config, console);
-            let history = Arc::clone(console.history());
-            console.set_log(self.logs.open(path, log_options(config), history, ours));
+            let output = Arc::clone(console.output());
+            console.set_log(self.logs.open(path, log_options(config), output, ours));
         }
         if config.journal {
             let slot = slot.to_string();
@@ -126,7 +126,7 @@ impl Server {
             .registry()
             .register(&mut SourceFd(&raw), Token(token), Interest::READABLE)?;
         self.ready.push(token);
-        self.open_doors(token);
+        self.open_endpoints(token);
         let path = slot.path(domid);
         // A write would bring back the directory of a domain that has gone. Of
         // a directory of the guest's own nothing is read: by writing there the
@@ -179,10 +179,10 @@ impl Server {
         let log = console
             .and_then(|token| self.disconnect(token))
             .and_then(Console::into_log);
-        let state = self.state.path(domid, slot);
+        let state = self.state_dir.path(domid, slot);
         match log {
             Some(log) => log.finish(state),
-            None => self.state.remove(domid, slot),
+            None => self.state_dir.remove(domid, slot),
         }
     }
 
@@ -193,11 +193,11 @@ impl Server {
         let (domid, slot) = (console.domid, console.slot);
         if !self.ending {
             let terminal = fd_store::name(Purpose::Terminal, console.pty().label());
-            self.kept.forget(&terminal);
+            self.fd_store.remove(&terminal);
         }
         // What is still in the ring goes to the log, if the ring is there.
-        let _last = console.last_turn(self.events.as_mut());
-        self.close_doors(&mut console);
+        let _last = console.last_slice(self.events.as_mut());
+        self.close_endpoints(&mut console);
         self.by_key.remove(&(domid, slot));
         self.timers.remove(&token);
         if self.by_port.remove(&console.port()).is_some() {
@@ -206,8 +206,8 @@ impl Server {
         }
         let raw = console.pty().as_fd().as_raw_fd();
         let _unregistered = self.poll.registry().deregister(&mut SourceFd(&raw));
-        if let (Some(viewers), Some(watch)) = (&mut self.viewers, self.watches.remove(&token)) {
-            viewers.unwatch(&watch);
+        if let (Some(states), Some(watch)) = (&mut self.pty_states, self.watches.remove(&token)) {
+            states.unwatch(&watch);
         }
         let path = format!("{}/tty", slot.path(domid));
         let withdrawn = self.store.transaction(|store| {
@@ -235,13 +235,13 @@ impl Server {
     /// Completes the logs of consoles that went while no daemon was there.
     pub(super) fn finish_orphans(&self) {
         let domains = &self.domains;
-        for path in self.state.orphans(|domid| domains.contains(&domid)) {
-            let log = History::adopt(&path).and_then(|history| {
-                let log = PathBuf::from(OsString::from_vec(history.noted(Note::LogPath)?));
+        for path in self.state_dir.orphans(|domid| domains.contains(&domid)) {
+            let log = OutputBuffer::adopt(&path).and_then(|output| {
+                let log = PathBuf::from(OsString::from_vec(output.record(Record::LogPath)?));
                 // What its domain's name was is not known any more.
                 let options = log_options(self.config.console("", ""));
                 (log.parent() == Some(&self.config.log.dir))
-                    .then(|| self.logs.open(log, options, Arc::new(history), true))
+                    .then(|| self.logs.open(log, options, Arc::new(output), true))
             });
             match log {
                 Some(log) => log.finish(Some(path)),
@@ -263,8 +263,8 @@ fn log_path(config: &Config, console: &Console) -> PathBuf {
     }
 }
 
-fn log_options(config: ConsoleConfig) -> log::Options {
-    log::Options {
+fn log_options(config: ConsoleConfig) -> log::LogOptions {
+    log::LogOptions {
         style: Style {
             timestamps: config.timestamps,
             filter: config.filter,

@@ -13,11 +13,10 @@ use crate::console::Console;
 use crate::guest::nodes::Slot;
 use crate::guest::source::Source;
 
-/// The token of the watches on domains coming and going; the others are
 /// The tokens of the watches on domains coming and going. They are told apart
 /// because to find out who has gone every domain is asked about.
-pub(super) const CAME: &str = "came";
-pub(super) const WENT: &str = "went";
+pub(super) const INTRODUCED: &str = "introduced";
+pub(super) const RELEASED: &str = "released";
 
 /// How long to wait before connecting again after a failure: at first, and at
 /// most.
@@ -36,7 +35,7 @@ impl Server {
     pub(super) fn follow_store(&mut self) -> io::Result<()> {
         loop {
             let mut changed = BTreeSet::new();
-            let (mut came, mut went) = (false, false);
+            let (mut introduced, mut went) = (false, false);
             while let Some(event) = self.store.next_event()? {
                 match parse_token(&event.token) {
                     // Our own doing.
@@ -48,18 +47,18 @@ impl Server {
                     None if event.token == BACKENDS => {
                         changed.extend(self.backends_changed(&event.path)?);
                     }
-                    None if event.token == CAME => came = true,
+                    None if event.token == INTRODUCED => introduced = true,
                     None => went = true,
                 }
             }
             if went {
                 self.forget_gone()?;
             }
-            if came {
+            if introduced {
                 self.find_new()?;
             }
             let now = Instant::now();
-            let mut looked = came || went;
+            let mut looked = introduced || went;
             for key in changed {
                 if self.domains.contains(&key.0) && self.is_due(key, now) {
                     self.examine(key);

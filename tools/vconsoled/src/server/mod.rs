@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The event loop: waits for everything at once and gives each console its
-//! turn. `domains` follows xenstore, `consoles` connects what it names, `status`
-//! tells of it, `requests` does what clients ask for, `attach` lets viewers in.
+//! slice. `domains` follows xenstore, `consoles` connects what it names, `status`
+//! tells of it, `requests` does what clients ask for, `admission` lets viewers
+//! in.
 
 mod accept_retry;
 mod admission;
@@ -26,31 +27,31 @@ use xen_io::{DomId, EventChannels, Hypervisor, Platform, Port};
 use crate::config::Config;
 use crate::confine::InForce;
 use crate::console::Console;
-use crate::console::xen_log::Messages;
+use crate::console::xen_log::XenLog;
 use crate::guest::nodes::{self, Slot};
 use crate::guest::xenbus;
-use crate::input::journal::{self, Inbox};
+use crate::input::journal::{self, InputJournal};
 use crate::ipc::control::Control;
-use crate::ipc::endpoints::Sockets;
+use crate::ipc::endpoints::EndpointDir;
 use crate::ipc::listener::Access;
 use crate::ipc::metrics::{self, Metrics};
-use crate::persist::fd_store::Kept;
-use crate::persist::state_dir::State;
+use crate::persist::fd_store::FdStore;
+use crate::persist::state_dir::StateDir;
 use crate::ring::Next;
 use crate::service::notify::{self, Watchdog};
 use crate::sink::journal::Journal;
 use crate::sink::log::Logs;
-use crate::sink::pty::open_state::{Change, Viewers, Watch};
+use crate::sink::pty::open_state::{Change, OpenStates, Watch};
 
-use accept_retry::Newcomers;
+use accept_retry::AcceptRetry;
 use channels::{BACKENDS, Channels};
-use domains::{CAME, Failure, WENT};
+use domains::{Failure, INTRODUCED, RELEASED};
 
 const EVENT_CHANNELS: Token = Token(0);
 const STORE: Token = Token(1);
 const HANDLE: Token = Token(2);
 const CONTROL: Token = Token(3);
-const VIEWERS: Token = Token(4);
+const PTY_STATES: Token = Token(4);
 const METRICS: Token = Token(5);
 /// The first token that is given out.
 const FIRST_FREE: usize = 16;
@@ -94,10 +95,10 @@ type Key = (DomId, Slot);
 /// The daemon.
 pub struct Server {
     config: Config,
-    state: State,
+    state_dir: StateDir,
     logs: Logs,
-    kept: Kept,
-    inbox: Option<Arc<Inbox>>,
+    fd_store: FdStore,
+    input_journal: Option<Arc<InputJournal>>,
     /// What is let go of now is for the next daemon.
     ending: bool,
     journal: Arc<Journal>,
@@ -110,9 +111,9 @@ pub struct Server {
     control: Option<Control>,
     metrics: Option<Metrics>,
     process: metrics::Process,
-    sockets: Option<Sockets>,
-    viewers: Option<Viewers>,
-    messages: Option<Messages>,
+    sockets: Option<EndpointDir>,
+    pty_states: Option<OpenStates>,
+    xen_log: Option<XenLog>,
     watchdog: Watchdog,
     next_token: usize,
     domains: BTreeSet<DomId>,
@@ -120,15 +121,15 @@ pub struct Server {
     watches: BTreeMap<usize, Watch>,
     by_key: BTreeMap<Key, usize>,
     by_port: HashMap<Port, usize>,
-    /// The console that a viewer's socket, or one for viewers, belongs to.
+    /// The console that a viewer's socket, or a listening one, belongs to.
     owners: HashMap<usize, usize>,
     failures: BTreeMap<Key, Failure>,
     channels: Channels,
-    newcomers: Newcomers,
+    accept_retry: AcceptRetry,
     /// Consoles and channels that are to have a turn, some of them twice.
     ready: Vec<usize>,
     /// Those that have theirs, kept for its memory.
-    turning: Vec<usize>,
+    running: Vec<usize>,
     timers: HashMap<usize, Instant>,
 }
 
@@ -169,32 +170,32 @@ impl Server {
         };
         // Only after the control socket: there is no other daemon.
         let sockets = match &config.sockets.consoles {
-            Some(path) => Some(Sockets::open(path).map_err(|error| {
+            Some(path) => Some(EndpointDir::open(path).map_err(|error| {
                 let what = format!("{}: {error}", path.display());
                 io::Error::new(error.kind(), what)
             })?),
             None => None,
         };
         // Without it output goes to the pty whether anybody has it open.
-        let viewers = Viewers::new()
+        let pty_states = OpenStates::new()
             .inspect_err(|error| tracing::warn!("viewers cannot be counted: {error}"))
             .ok();
-        let state = State::new(config.state_dir.clone());
+        let state_dir = StateDir::new(config.state_dir.clone());
         let logs = Logs::start()?;
         let journal = Journal::at(&config.log.journal_socket)?;
-        let messages = config.log.hypervisor.then(|| {
-            Messages::open(&config, &state, &logs, events.as_mut())
+        let xen_log = config.log.hypervisor.then(|| {
+            XenLog::open(&config, &state_dir, &logs, events.as_mut())
                 .inspect_err(|error| {
                     tracing::error!("the hypervisor's messages are not logged: {error}");
                 })
                 .ok()
         });
-        let mut kept = Kept::inherited();
+        let mut fd_store = FdStore::inherited();
         let server = Self {
             config,
-            state,
-            inbox: open_inbox(&mut kept),
-            kept,
+            state_dir,
+            input_journal: open_input_journal(&mut fd_store),
+            fd_store,
             ending: false,
             logs,
             journal,
@@ -207,8 +208,8 @@ impl Server {
             metrics,
             process: metrics::Process::default(),
             sockets,
-            viewers,
-            messages: messages.flatten(),
+            pty_states,
+            xen_log: xen_log.flatten(),
             watchdog: Watchdog::new(),
             next_token: FIRST_FREE,
             domains: BTreeSet::new(),
@@ -219,16 +220,16 @@ impl Server {
             owners: HashMap::new(),
             failures: BTreeMap::new(),
             channels: Channels::default(),
-            newcomers: Newcomers::default(),
+            accept_retry: AcceptRetry::default(),
             ready: Vec::new(),
-            turning: Vec::new(),
+            running: Vec::new(),
             timers: HashMap::new(),
             poll,
         };
         server.register(&server.events, EVENT_CHANNELS)?;
         server.register(&server.store, STORE)?;
-        if let Some(viewers) = &server.viewers {
-            server.register(viewers, VIEWERS)?;
+        if let Some(pty_states) = &server.pty_states {
+            server.register(pty_states, PTY_STATES)?;
         }
         Ok(server)
     }
@@ -260,7 +261,7 @@ impl Server {
         notify::ready();
         let mut happened = Events::with_capacity(256);
         while !self.is_stopping() {
-            self.turn(&mut happened, None)?;
+            self.iterate(&mut happened, None)?;
         }
         notify::stopping();
         Ok(())
@@ -270,8 +271,8 @@ impl Server {
     /// [`end`](Self::end), what [`run`](Self::run) does, for a program with a
     /// loop of its own.
     pub fn begin(&mut self) -> io::Result<()> {
-        self.store.watch("@introduceDomain", CAME)?;
-        self.store.watch("@releaseDomain", WENT)?;
+        self.store.watch("@introduceDomain", INTRODUCED)?;
+        self.store.watch("@releaseDomain", RELEASED)?;
         self.store.watch(&nodes::backends(), BACKENDS)?;
         xenbus::offer(&mut self.store)?;
         self.follow_store()?;
@@ -282,7 +283,7 @@ impl Server {
 
     /// Waits at most `patience` for something to do, and does it.
     pub fn step(&mut self, patience: Duration) -> io::Result<()> {
-        self.turn(&mut Events::with_capacity(64), Some(patience))
+        self.iterate(&mut Events::with_capacity(64), Some(patience))
     }
 
     /// Lets go of every console.
@@ -293,11 +294,11 @@ impl Server {
             self.disconnect(token);
         }
         self.close_channels();
-        self.messages = None;
+        self.xen_log = None;
         self.logs.finish(LOGS_PATIENCE);
     }
 
-    fn turn(&mut self, happened: &mut Events, patience: Option<Duration>) -> io::Result<()> {
+    fn iterate(&mut self, happened: &mut Events, patience: Option<Duration>) -> io::Result<()> {
         if std::mem::take(&mut self.store_ready) || self.store.has_read_ahead() {
             self.follow_store()?;
         }
@@ -312,29 +313,29 @@ impl Server {
             notify::ready();
         }
         self.on_time(Instant::now());
-        self.turns();
-        self.hypervisor_turn();
-        self.watchdog.turn(Instant::now());
+        self.run_slices();
+        self.xen_log_slice();
+        self.watchdog.tick(Instant::now());
         Ok(())
     }
 
     /// Whatever the last daemon left has found its place, or will not.
     fn take_no_more(&mut self) {
-        self.kept.forget_rest();
-        if let Some(inbox) = &self.inbox {
-            inbox.done();
+        self.fd_store.remove_rest();
+        if let Some(input_journal) = &self.input_journal {
+            input_journal.done();
         }
-        self.sweep_doors();
+        self.sweep_endpoints();
     }
 
     fn wait(&mut self, happened: &mut Events, patience: Option<Duration>) -> io::Result<()> {
-        let due = self.messages.as_ref().is_some_and(Messages::is_due);
+        let due = self.xen_log.as_ref().is_some_and(XenLog::is_due);
         let timeout = if self.ready.is_empty() && !due {
             let retries = self.failures.values().map(|failure| failure.again);
             let looks = self.channels.next_due().into_iter();
             let next = self.timers.values().copied();
             let next = next.chain(retries).chain(looks);
-            let next = next.chain(self.newcomers.next());
+            let next = next.chain(self.accept_retry.next());
             let next = next.chain(self.watchdog.next()).min();
             let next = next.map(|at| at.saturating_duration_since(Instant::now()));
             next.into_iter().chain(patience).min()
@@ -354,18 +355,19 @@ impl Server {
             HANDLE => {}
             CONTROL => self.admit_to_control(),
             METRICS => self.admit_to_metrics(),
-            VIEWERS => self.on_viewers()?,
+            PTY_STATES => self.on_pty_states()?,
             token => {
                 if let Some(console) = self.consoles.get_mut(&token.0) {
                     console.on_pty(event.is_readable(), event.is_writable());
                     self.ready.push(token.0);
                 } else if let Some(owner) = self.owners.get(&token.0) {
-                    self.on_audience(*owner, event);
+                    self.on_client(*owner, event);
                 } else if self.on_channel(event) {
                     // Its turn comes.
                 } else if let Some(mut control) = self.control.take() {
-                    let attach =
-                        control.serve(token, self.poll.registry(), |request| self.obey(request));
+                    let attach = control.serve(token, self.poll.registry(), |request| {
+                        self.handle_request(request)
+                    });
                     self.control = Some(control);
                     if let Some((stream, line)) = attach {
                         self.attach(stream, &line);
@@ -389,12 +391,12 @@ impl Server {
             }
             tracing::warn!("event channels: {error}; looking at every console");
             ports.extend(self.by_port.keys());
-            ports.extend(self.messages.as_ref().map(Messages::port));
+            ports.extend(self.xen_log.as_ref().map(XenLog::port));
         }
         for port in ports {
             // A port that was closed may still be listed.
             let Some(token) = self.by_port.get(port) else {
-                if let Some(messages) = &mut self.messages {
+                if let Some(messages) = &mut self.xen_log {
                     messages.on_event(*port);
                 }
                 continue;
@@ -409,25 +411,25 @@ impl Server {
         Ok(())
     }
 
-    fn on_viewers(&mut self) -> io::Result<()> {
-        let Some(viewers) = &mut self.viewers else {
+    fn on_pty_states(&mut self) -> io::Result<()> {
+        let Some(pty_states) = &mut self.pty_states else {
             return Ok(());
         };
-        for change in viewers.changes()? {
+        for change in pty_states.changes()? {
             let (token, change) = match change {
-                Change::Came(token) => (token, 1),
-                Change::Left(token) => (token, -1),
+                Change::Opened(token) => (token, 1),
+                Change::Closed(token) => (token, -1),
                 Change::Unknown => {
                     // Better to write for nobody than to keep from somebody.
                     for (token, console) in &mut self.consoles {
-                        console.set_viewers(console.viewers().max(1));
+                        console.set_pty_opens(console.pty_opens().max(1));
                         self.ready.push(*token);
                     }
                     continue;
                 }
             };
             if let Some(console) = self.consoles.get_mut(&token) {
-                console.set_viewers(console.viewers().saturating_add_signed(change));
+                console.set_pty_opens(console.pty_opens().saturating_add_signed(change));
                 self.ready.push(token);
             }
         }
@@ -435,7 +437,7 @@ impl Server {
     }
 
     fn on_time(&mut self, now: Instant) {
-        self.admit_late(now);
+        self.retry_accept(now);
         self.timers.retain(|token, at| {
             if *at <= now {
                 self.ready.push(*token);
@@ -456,25 +458,25 @@ impl Server {
     }
 
     /// Gives every console that is ready one turn.
-    fn turns(&mut self) {
-        let mut turning = std::mem::take(&mut self.turning);
-        turning.append(&mut self.ready);
-        turning.sort_unstable();
-        turning.dedup();
+    fn run_slices(&mut self) {
+        let mut running = std::mem::take(&mut self.running);
+        running.append(&mut self.ready);
+        running.sort_unstable();
+        running.dedup();
         let now = Instant::now();
-        for token in turning.drain(..) {
+        for token in running.drain(..) {
             let events = self.events.as_mut();
             let turned = if let Some(console) = self.consoles.get_mut(&token) {
-                let turned = console.turn(events, now);
+                let turned = console.run_slice(events, now);
                 let turned = turned.and_then(|next| {
                     watch_for_room(self.poll.registry(), token, console)?;
                     Ok(next)
                 });
-                let left = console.audience.take_left();
-                self.miss(left);
+                let left = console.clients.take_closed();
+                self.forget_closed(left);
                 turned
             } else if let Some(channel) = self.channels.get_mut(token) {
-                channel.turn(events, now)
+                channel.run_slice(events, now)
             } else {
                 continue;
             };
@@ -487,7 +489,7 @@ impl Server {
                 Err(error) => self.lose(token, &error),
             }
         }
-        self.turning = turning;
+        self.running = running;
     }
 
     fn is_stopping(&self) -> bool {
@@ -495,13 +497,13 @@ impl Server {
     }
 
     /// Gives the hypervisor's messages a turn, if there may be some.
-    fn hypervisor_turn(&mut self) {
-        let Some(messages) = self.messages.as_mut().filter(|messages| messages.is_due()) else {
+    fn xen_log_slice(&mut self) {
+        let Some(messages) = self.xen_log.as_mut().filter(|messages| messages.is_due()) else {
             return;
         };
-        if let Err(error) = messages.turn(self.hypervisor.as_ref(), self.events.as_mut()) {
+        if let Err(error) = messages.run_slice(self.hypervisor.as_ref(), self.events.as_mut()) {
             tracing::error!("the hypervisor's messages are not logged any more: {error}");
-            self.messages = None;
+            self.xen_log = None;
         }
     }
 
@@ -523,23 +525,23 @@ impl Server {
 }
 
 /// The way for what is typed, if anybody keeps it.
-fn open_inbox(kept: &mut Kept) -> Option<Arc<Inbox>> {
-    if !kept.is_possible() {
+fn open_input_journal(fd_store: &mut FdStore) -> Option<Arc<InputJournal>> {
+    if !fd_store.is_possible() {
         return None;
     }
-    let left = kept.take(journal::NAME);
+    let left = fd_store.take(journal::NAME);
     if !left.is_empty() {
-        match Inbox::resume(left) {
-            Ok(inbox) => return Some(Arc::new(inbox)),
+        match InputJournal::resume(left) {
+            Ok(input_journal) => return Some(Arc::new(input_journal)),
             Err(error) => tracing::warn!("not what the last daemon left: {error}"),
         }
-        kept.forget(journal::NAME);
+        fd_store.remove(journal::NAME);
     }
-    let inbox = Inbox::new()
+    let input_journal = InputJournal::new()
         .inspect_err(|error| tracing::warn!("what is typed may be lost: {error}"))
         .ok()?;
-    kept.keep(journal::NAME, &inbox.fds());
-    Some(Arc::new(inbox))
+    fd_store.store(journal::NAME, &input_journal.fds());
+    Some(Arc::new(input_journal))
 }
 
 /// Has the poll tell of room in a console's pty while there is output waiting

@@ -10,7 +10,7 @@ use super::domains::parse_token;
 use crate::guest::source::Kind;
 
 impl Server {
-    pub(super) fn obey(&self, request: Request) -> Answer {
+    pub(super) fn handle_request(&self, request: Request) -> Answer {
         match request {
             Request::Status => Answer::Status(self.status()),
             Request::Break(console) => match self.send_break(console) {

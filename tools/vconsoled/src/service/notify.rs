@@ -25,7 +25,7 @@ impl Watchdog {
     }
 
     /// The loop has come round.
-    pub(crate) fn turn(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         if let Some(every) = self.every
             && now >= self.next
         {

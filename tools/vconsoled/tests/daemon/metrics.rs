@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::*;
 use vconsoled::Config;
-use vconsoled::config::{Mode, Sockets};
+use vconsoled::config::{SocketMode, Sockets};
 use xen_io::fake::Machine;
 
 fn config(dir: &tempfile::TempDir) -> (Config, PathBuf) {
@@ -98,7 +98,7 @@ fn the_socket_has_the_permissions_that_are_wanted() {
     let daemon = Daemon::start(&machine, config.clone());
     assert_eq!(mode(&path), 0o600);
     daemon.stop().unwrap();
-    config.sockets.metrics_mode = Mode(0o666);
+    config.sockets.metrics_mode = SocketMode(0o666);
     let daemon = Daemon::start(&machine, config.clone());
     assert_eq!(mode(&path), 0o666);
     daemon.stop().unwrap();

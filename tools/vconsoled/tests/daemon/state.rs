@@ -3,7 +3,7 @@
 
 use crate::support::*;
 use vconsoled::Config;
-use vconsoled::buffer::{History, Mark, Note};
+use vconsoled::buffer::{Checkpoint, OutputBuffer, Record};
 use vpl011::ring::peer::RingPeer;
 use xen_io::GrantRef;
 use xen_io::fake::Machine;
@@ -36,10 +36,12 @@ fn the_log_of_a_domain_that_went_meanwhile_is_completed() {
         ("77-pv0", logs.join("a.log")),
         ("78-pv0", dir.path().join("b.log")),
     ] {
-        let history = History::open(&state.join(name), "anybody", 1000).unwrap();
-        history.append(b"last words", Mark::default()).unwrap();
+        let history = OutputBuffer::open(&state.join(name), "anybody", 1000).unwrap();
         history
-            .note(Note::LogPath, log.as_os_str().as_encoded_bytes())
+            .append(b"last words", Checkpoint::default())
+            .unwrap();
+        history
+            .write_record(Record::LogPath, log.as_os_str().as_encoded_bytes())
             .unwrap();
     }
     std::fs::write(state.join("79-pv0"), [0xff; 5000]).unwrap();

@@ -594,7 +594,7 @@ fn sockets_are_for_root_and_nothing_else_is_touched() {
 fn sockets_have_the_permissions_and_the_group_that_are_configured() {
     use nix::unistd::{Gid, Group, geteuid};
     use std::os::unix::fs::MetadataExt;
-    use vconsoled::config::Mode;
+    use vconsoled::config::SocketMode;
     // Root can give them to any group, others to their own.
     let group = if geteuid().is_root() {
         Group::from_name("nogroup")
@@ -606,8 +606,8 @@ fn sockets_have_the_permissions_and_the_group_that_are_configured() {
     let machine = Machine::new();
     let _guest = guest(&machine, "guest");
     let mut config = sockets.config();
-    config.sockets.control_mode = Mode(0o640);
-    config.sockets.consoles_mode = Mode(0o660);
+    config.sockets.control_mode = SocketMode(0o640);
+    config.sockets.consoles_mode = SocketMode(0o660);
     config.sockets.group = Some(group.name);
     let _daemon = Daemon::start(&machine, config);
     for (path, mode) in [

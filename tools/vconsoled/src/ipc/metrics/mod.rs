@@ -25,7 +25,7 @@ const CLIENTS_MAX: usize = 4;
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The listening socket and its clients.
-pub(crate) struct Metrics(Clients<Client>);
+pub(crate) struct Metrics(Clients<MetricsClient>);
 
 impl Metrics {
     /// Listens at `path`.
@@ -58,7 +58,7 @@ impl Metrics {
     }
 }
 
-struct Client {
+struct MetricsClient {
     stream: UnixStream,
     request: Vec<u8>,
     answer: Option<Answer>,
@@ -81,7 +81,7 @@ enum Wanted {
     Http(&'static str),
 }
 
-impl From<UnixStream> for Client {
+impl From<UnixStream> for MetricsClient {
     fn from(stream: UnixStream) -> Self {
         Self {
             stream,
@@ -91,7 +91,7 @@ impl From<UnixStream> for Client {
     }
 }
 
-impl Client {
+impl MetricsClient {
     /// Reads, answers, writes; `false` when it is over.
     fn advance(&mut self, text: impl FnOnce() -> String) -> bool {
         if self.answer.is_none() {

@@ -43,7 +43,7 @@ struct Place {
 }
 
 /// Bytes on their way.
-pub(crate) struct Outbox {
+pub(crate) struct SendQueue {
     file: File,
     sent: u64,
     end: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Outbox {
     place: Place,
 }
 
-impl Outbox {
+impl SendQueue {
     /// An empty one, whose first byte will be the stream's at `position`.
     pub(crate) fn new(position: u64) -> io::Result<Self> {
         let file: File = rustix::fs::memfd_create("vconsoled-viewer", MemfdFlags::CLOEXEC)?.into();
@@ -153,7 +153,7 @@ impl Outbox {
     }
 }
 
-impl AsFd for Outbox {
+impl AsFd for SendQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
@@ -172,14 +172,14 @@ mod tests {
     }
 
     /// What the next process finds.
-    fn again(outbox: &Outbox) -> Outbox {
-        Outbox::resume(outbox.file.try_clone().unwrap().into()).unwrap()
+    fn again(outbox: &SendQueue) -> SendQueue {
+        SendQueue::resume(outbox.file.try_clone().unwrap().into()).unwrap()
     }
 
     #[test]
     fn the_next_process_goes_on_where_this_one_stopped() {
         let (near, mut far) = UnixStream::pair().unwrap();
-        let mut outbox = Outbox::new(1000).unwrap();
+        let mut outbox = SendQueue::new(1000).unwrap();
         outbox.add(b"one").unwrap();
         assert_eq!(outbox.send(&near).unwrap(), 3);
         outbox.add(b"two").unwrap();
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn what_was_lost_is_told_once_and_counted() {
         let (near, mut far) = UnixStream::pair().unwrap();
-        let mut outbox = Outbox::new(0).unwrap();
+        let mut outbox = SendQueue::new(0).unwrap();
         outbox.add(b"ab").unwrap();
         outbox.send(&near).unwrap();
         outbox.lose(70, b"[70]").unwrap();
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_process_that_ends_while_it_tells_of_a_loss_has_told_nothing() {
-        let mut outbox = Outbox::new(10).unwrap();
+        let mut outbox = SendQueue::new(10).unwrap();
         outbox.lose(70, b"[70 bytes]").unwrap();
         // As if it had come to the note in the first page, or a bit further.
         for written in [0, 3] {
@@ -228,7 +228,7 @@ mod tests {
         let byte = |at: u32| (at / 7).to_le_bytes()[0];
         let (near, mut far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
-        let mut outbox = Outbox::new(0).unwrap();
+        let mut outbox = SendQueue::new(0).unwrap();
         let (mut sent, mut seen) = (0_u32, Vec::new());
         while seen.len() < 4 << 20 {
             if outbox.is_empty() {
@@ -250,12 +250,12 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let empty = rustix::fs::memfd_create("empty", MemfdFlags::CLOEXEC).unwrap();
-        assert!(Outbox::resume(empty).is_err());
+        assert!(SendQueue::resume(empty).is_err());
         let (socket, _peer) = UnixStream::pair().unwrap();
-        assert!(Outbox::resume(socket.into()).is_err());
-        let outbox = Outbox::new(5).unwrap();
+        assert!(SendQueue::resume(socket.into()).is_err());
+        let outbox = SendQueue::new(5).unwrap();
         rustix::fs::seek(&outbox.file, SeekFrom::Start(PIECE + 1)).unwrap();
         let left = outbox.file.try_clone().unwrap();
-        assert!(Outbox::resume(left.into()).is_err());
+        assert!(SendQueue::resume(left.into()).is_err());
     }
 }

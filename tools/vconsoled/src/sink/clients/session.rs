@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! One viewer on a socket: pulls output from the history at its own pace, and
+//! One viewer on a socket: pulls output from the output at its own pace, and
 //! types. It speaks frames, or, on a console's own socket, plain bytes.
 
 use std::io::{self, Read, Write};
@@ -9,17 +9,17 @@ use console_proto::frame::{self, HEADER, PAYLOAD_MAX};
 use mio::net::UnixStream;
 use vpl011::ring::layout::OUT_SIZE;
 
-use crate::buffer::History;
-use crate::input::journal::{Inbox, Recipient};
-use crate::sink::clients::send_queue::Outbox;
+use crate::buffer::OutputBuffer;
+use crate::input::journal::{InputJournal, Recipient};
+use crate::sink::clients::send_queue::SendQueue;
 
 /// Output that is on its way to one viewer, at most, in bytes. The kernel
-/// holds some more; everything else stays in the history.
+/// holds some more; everything else stays in the output.
 const CHUNK: usize = OUT_SIZE;
 
 /// How a viewer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speech {
+pub(crate) enum Encoding {
     /// Bytes as they are, and notes among them.
     Plain,
     /// Frames.
@@ -28,7 +28,7 @@ pub(crate) enum Speech {
 
 /// One direction of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Readiness {
     /// Worth a try.
     Ready,
     /// Not before an event says so.
@@ -37,7 +37,7 @@ enum Way {
     Closed,
 }
 
-impl Way {
+impl Readiness {
     fn wake(&mut self, ready: bool) {
         if ready && *self == Self::Waiting {
             *self = Self::Ready;
@@ -45,10 +45,10 @@ impl Way {
     }
 }
 
-/// A viewer.
-pub(crate) struct Viewer {
+/// A session.
+pub(crate) struct Session {
     stream: UnixStream,
-    speech: Speech,
+    encoding: Encoding,
     /// What it may have, and what it has now.
     allowed: Mode,
     mode: Mode,
@@ -62,32 +62,32 @@ pub(crate) struct Viewer {
     sent: usize,
     /// What the service manager keeps of it, if it does: its name, and what is
     /// on its way instead.
-    kept: Option<(String, Outbox)>,
+    stored: Option<(String, SendQueue)>,
     /// A frame's header, and a short payload, as far as it came.
     received: Vec<u8>,
     /// Of a frame of data, or of one that means nothing, what is to come.
     data: usize,
     skip: usize,
     /// What it types, and what it is shown.
-    input: Way,
-    output: Way,
+    input: Readiness,
+    output: Readiness,
     /// The far end has closed both ways; what it typed may still be here.
     hung_up: bool,
 }
 
-impl Viewer {
+impl Session {
     /// A viewer whose next byte is at `position`, and that is told `greeting`
     /// first.
     pub(crate) fn new(
         stream: UnixStream,
-        speech: Speech,
+        encoding: Encoding,
         mode: Mode,
         position: u64,
         greeting: Vec<u8>,
     ) -> Self {
         Self {
             stream,
-            speech,
+            encoding,
             allowed: mode,
             mode,
             mode_changed: false,
@@ -95,39 +95,39 @@ impl Viewer {
             lost: 0,
             sending: greeting,
             sent: 0,
-            kept: None,
+            stored: None,
             received: Vec::new(),
             data: 0,
             skip: 0,
-            input: Way::Ready,
-            output: Way::Ready,
+            input: Readiness::Ready,
+            output: Readiness::Ready,
             hung_up: false,
         }
     }
 
     /// A viewer of plain bytes whom the service manager keeps by that name.
-    pub(crate) fn kept(stream: UnixStream, mode: Mode, name: String, outbox: Outbox) -> Self {
-        let position = outbox.position();
-        let mut viewer = Self::new(stream, Speech::Plain, mode, position, Vec::new());
-        viewer.kept = Some((name, outbox));
-        viewer
+    pub(crate) fn stored(stream: UnixStream, mode: Mode, name: String, queue: SendQueue) -> Self {
+        let position = queue.position();
+        let mut session = Self::new(stream, Encoding::Plain, mode, position, Vec::new());
+        session.stored = Some((name, queue));
+        session
     }
 
     /// By what name the service manager keeps it.
-    pub(crate) fn kept_name(&self) -> Option<&str> {
-        self.kept.as_ref().map(|(name, _)| name.as_str())
+    pub(crate) fn stored_name(&self) -> Option<&str> {
+        self.stored.as_ref().map(|(name, _)| name.as_str())
     }
 
     /// Position of the next byte, for one who still takes them.
     pub(crate) fn position(&self) -> Option<u64> {
-        (self.output != Way::Closed).then_some(self.position)
+        (self.output != Readiness::Closed).then_some(self.position)
     }
 
     /// Bytes it never saw and never will.
-    pub(crate) fn lost(&self, history: &History) -> u64 {
+    pub(crate) fn lost(&self, output: &OutputBuffer) -> u64 {
         let gap = match self.output {
-            Way::Closed => 0,
-            _ => history.start().saturating_sub(self.position),
+            Readiness::Closed => 0,
+            _ => output.start().saturating_sub(self.position),
         };
         self.lost + gap
     }
@@ -139,24 +139,24 @@ impl Viewer {
 
     /// Whether nothing more can come of it.
     pub(crate) fn is_over(&self) -> bool {
-        self.input == Way::Closed && self.output == Way::Closed
+        self.input == Readiness::Closed && self.output == Readiness::Closed
     }
 
     /// Whether it may have typed something for the guest.
     pub(crate) fn has_input(&self) -> bool {
-        self.input == Way::Ready && self.allowed == Mode::ReadWrite
+        self.input == Readiness::Ready && self.allowed == Mode::ReadWrite
     }
 
     /// Whether it could take more output now.
-    fn wants(&self, history: &History) -> bool {
-        let waiting = self.is_sending() || self.mode_changed || self.position < history.end();
-        self.output == Way::Ready && waiting
+    fn wants(&self, output: &OutputBuffer) -> bool {
+        let waiting = self.is_sending() || self.mode_changed || self.position < output.end();
+        self.output == Readiness::Ready && waiting
     }
 
     /// Whether it has something to do that needs no other event.
-    pub(crate) fn is_busy(&self, history: &History) -> bool {
-        let drains = self.allowed == Mode::ReadOnly && self.input == Way::Ready;
-        self.wants(history) || drains
+    pub(crate) fn is_busy(&self, output: &OutputBuffer) -> bool {
+        let drains = self.allowed == Mode::ReadOnly && self.input == Readiness::Ready;
+        self.wants(output) || drains
     }
 
     /// Its socket has become ready.
@@ -167,21 +167,21 @@ impl Viewer {
         // Of a Unix socket: the far end has closed, not just its one half.
         if event.is_write_closed() || event.is_error() {
             self.hung_up = true;
-            self.output = Way::Closed;
+            self.output = Readiness::Closed;
             self.sending = Vec::new();
             self.sent = 0;
         }
     }
 
     fn is_sending(&self) -> bool {
-        let outbox = self.kept.as_ref().map(|(_, outbox)| outbox);
-        self.sent < self.sending.len() || outbox.is_some_and(|outbox| !outbox.is_empty())
+        let queue = self.stored.as_ref().map(|(_, queue)| queue);
+        self.sent < self.sending.len() || queue.is_some_and(|queue| !queue.is_empty())
     }
 
     /// Sends what it takes, `budget` bytes at most.
-    pub(crate) fn feed(&mut self, history: &History, mut budget: usize) -> io::Result<()> {
-        while budget > 0 && self.wants(history) {
-            if !self.is_sending() && !self.fill(history)? {
+    pub(crate) fn feed(&mut self, output: &OutputBuffer, mut budget: usize) -> io::Result<()> {
+        while budget > 0 && self.wants(output) {
+            if !self.is_sending() && !self.fill(output)? {
                 break;
             }
             match self.send() {
@@ -190,9 +190,9 @@ impl Viewer {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.output = Way::Waiting;
+                    self.output = Readiness::Waiting;
                 }
-                Err(_) => self.output = Way::Closed,
+                Err(_) => self.output = Readiness::Closed,
             }
             if !self.is_sending() {
                 // An idle viewer holds no memory.
@@ -204,51 +204,51 @@ impl Viewer {
 
     /// Sends some of what is on its way.
     fn send(&mut self) -> io::Result<usize> {
-        if let Some((_, outbox)) = &mut self.kept {
-            return outbox.send(&self.stream);
+        if let Some((_, queue)) = &mut self.stored {
+            return queue.send(&self.stream);
         }
         let length = self.stream.write(&self.sending[self.sent..])?;
         self.sent += length;
         Ok(length)
     }
 
-    /// Takes up the next bytes of the history, or a note about those that are
+    /// Takes up the next bytes of the output, or a note about those that are
     /// not in it any more; `false` when there are none.
-    fn fill(&mut self, history: &History) -> io::Result<bool> {
+    fn fill(&mut self, output: &OutputBuffer) -> io::Result<bool> {
         self.sent = 0;
         if std::mem::take(&mut self.mode_changed) {
             self.sending = frame::mode(self.mode);
             return Ok(true);
         }
         let mut buffer = [0; CHUNK];
-        match history.read(self.position, &mut buffer) {
+        match output.read(self.position, &mut buffer) {
             Ok(0) => return Ok(false),
             Ok(length) => {
                 let bytes = &buffer[..length];
                 self.position += length as u64;
-                match (&mut self.kept, self.speech) {
-                    (Some((_, outbox)), _) => {
-                        if let Err(error) = outbox.add(bytes) {
-                            self.lose_outbox(&error);
+                match (&mut self.stored, self.encoding) {
+                    (Some((_, queue)), _) => {
+                        if let Err(error) = queue.add(bytes) {
+                            self.fail_queue(&error);
                         }
                     }
-                    (None, Speech::Plain) => self.sending = bytes.to_vec(),
-                    (None, Speech::Framed) => self.sending = frame::data(bytes),
+                    (None, Encoding::Plain) => self.sending = bytes.to_vec(),
+                    (None, Encoding::Framed) => self.sending = frame::data(bytes),
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let gap = history.start().saturating_sub(self.position);
+                let gap = output.start().saturating_sub(self.position);
                 self.position += gap;
                 self.lost += gap;
                 let note = format!("\r\n[{gap} bytes lost]\r\n").into_bytes();
-                match (&mut self.kept, self.speech) {
-                    (Some((_, outbox)), _) => {
-                        if let Err(error) = outbox.lose(gap, &note) {
-                            self.lose_outbox(&error);
+                match (&mut self.stored, self.encoding) {
+                    (Some((_, queue)), _) => {
+                        if let Err(error) = queue.lose(gap, &note) {
+                            self.fail_queue(&error);
                         }
                     }
-                    (None, Speech::Plain) => self.sending = note,
-                    (None, Speech::Framed) => self.sending = frame::lost(gap),
+                    (None, Encoding::Plain) => self.sending = note,
+                    (None, Encoding::Framed) => self.sending = frame::lost(gap),
                 }
             }
             Err(error) => return Err(error),
@@ -258,23 +258,23 @@ impl Viewer {
 
     /// There is no memory for what is on its way: better no viewer than one
     /// with a gap.
-    fn lose_outbox(&mut self, why: &io::Error) {
+    fn fail_queue(&mut self, why: &io::Error) {
         tracing::warn!("a viewer is let go of: {why}");
-        (self.input, self.output) = (Way::Closed, Way::Closed);
+        (self.input, self.output) = (Readiness::Closed, Readiness::Closed);
     }
 
     /// Takes what it typed for the guest, which may be nothing yet; `None`
-    /// when there is no more now. By way of the inbox, if there is one and the
-    /// viewer is kept.
+    /// when there is no more now. By way of the input journal, if there is one and the
+    /// viewer is stored.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],
-        inbox: Option<(&Inbox, Recipient)>,
+        input_journal: Option<(&InputJournal, Recipient)>,
     ) -> Option<usize> {
-        let inbox = inbox.filter(|_| self.kept.is_some());
-        let typed = match self.speech {
-            Speech::Plain => self.receive(buffer, inbox)?,
-            Speech::Framed => self.read_frames(buffer)?,
+        let input_journal = input_journal.filter(|_| self.stored.is_some());
+        let typed = match self.encoding {
+            Encoding::Plain => self.receive(buffer, input_journal)?,
+            Encoding::Framed => self.read_frames(buffer)?,
         };
         Some(match self.mode {
             Mode::ReadWrite => typed,
@@ -286,7 +286,7 @@ impl Viewer {
     /// end's close is noticed. The rest waits for the next turn.
     pub(crate) fn drain(&mut self) {
         let mut nothing = [0; CHUNK];
-        if self.allowed == Mode::ReadOnly && self.input == Way::Ready {
+        if self.allowed == Mode::ReadOnly && self.input == Readiness::Ready {
             let _forgotten = self.read(&mut nothing, None);
         }
     }
@@ -310,7 +310,7 @@ impl Viewer {
         let length = self.receive(&mut part[..want], None)?;
         self.received.extend_from_slice(&part[..length]);
         if self.received.len() == self.wanted() {
-            self.heed();
+            self.handle_header();
         }
         Some(0)
     }
@@ -323,7 +323,7 @@ impl Viewer {
         }
     }
 
-    fn heed(&mut self) {
+    fn handle_header(&mut self) {
         match *self.received {
             [frame::MODE, 1, 0, 0, 0] => return,
             [frame::MODE, 1, 0, 0, 0, mode] => {
@@ -348,30 +348,36 @@ impl Viewer {
     }
 
     /// Reads from its socket; `None` when there is nothing now, or ever.
-    fn receive(&mut self, buffer: &mut [u8], inbox: Option<(&Inbox, Recipient)>) -> Option<usize> {
+    fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        input_journal: Option<(&InputJournal, Recipient)>,
+    ) -> Option<usize> {
         loop {
-            let received = match inbox {
-                Some((inbox, recipient)) => inbox.take(recipient, &self.stream, buffer),
+            let received = match input_journal {
+                Some((input_journal, recipient)) => {
+                    input_journal.take(recipient, &self.stream, buffer)
+                }
                 None => self.stream.read(buffer),
             };
             match received {
-                Ok(0) => self.input = Way::Closed,
+                Ok(0) => self.input = Readiness::Closed,
                 Ok(length) => return Some(length),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.input = Way::Waiting;
+                    self.input = Readiness::Waiting;
                 }
-                Err(_) => self.input = Way::Closed,
+                Err(_) => self.input = Readiness::Closed,
             }
             return None;
         }
     }
 
     /// Says, as far as it takes it now, why there will be no more.
-    pub(crate) fn end(mut self, history: &History, why: &str) {
+    pub(crate) fn close(mut self, output: &OutputBuffer, why: &str) {
         // Whoever is slow has been told nothing he could have read.
-        let _rest = self.feed(history, usize::MAX);
-        if self.speech == Speech::Framed && !self.is_sending() {
+        let _rest = self.feed(output, usize::MAX);
+        if self.encoding == Encoding::Framed && !self.is_sending() {
             let _told = self.stream.write(&frame::ended(why));
         }
     }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! Logs of consoles. One thread writes all of them, because a disk can block
-//! and a guest must not: each log pulls from its console's [`History`] what it
+//! and a guest must not: each log pulls from its console's [`OutputBuffer`] what it
 //! has not written yet, and loses bytes only when the disk is away for longer
-//! than the history lasts. A disk that is merely slower than a guest slows that
+//! than the output lasts. A disk that is merely slower than a guest slows that
 //! guest down.
 //!
 //! A log that was just written is left alone for a moment, unless much comes in
 //! that time: one write of many lines costs little more than that of one.
 //!
-//! After each write a note in the history says how far the log got and how
+//! After each write a note in the output says how far the log got and how
 //! long its file is, so that the next daemon cuts off what a killed one wrote
 //! beyond, and goes on there: every byte is in the log once.
 
@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::buffer::{CAPACITY, History, Note};
+use crate::buffer::{CAPACITY, OutputBuffer, Record};
 use crate::config::Filter;
 
 use writer::{Command, Writer};
@@ -59,13 +59,13 @@ pub struct Rotation {
 
 /// The thread that writes logs, and the way to it.
 pub struct Logs {
-    inbox: Inbox,
+    writer: WriterHandle,
     last_id: AtomicU64,
 }
 
 /// The way to the thread.
 #[derive(Clone)]
-struct Inbox {
+struct WriterHandle {
     commands: Sender<Command>,
     counts: Arc<Counts>,
 }
@@ -83,28 +83,28 @@ struct Counts {
 struct Shared {
     id: u64,
     path: PathBuf,
-    options: Options,
+    options: LogOptions,
     /// None: given up.
-    history: Mutex<Option<Arc<History>>>,
+    output: Mutex<Option<Arc<OutputBuffer>>>,
     /// The writer was told that there is more, and looks by itself until there
     /// is not.
-    told: AtomicBool,
+    pending: AtomicBool,
     /// It was told not to leave the log alone for so long.
-    urged: AtomicBool,
+    urgent: AtomicBool,
     position: AtomicU64,
     lost: AtomicU64,
     failed: AtomicBool,
 }
 
 impl Shared {
-    fn history(&self) -> MutexGuard<'_, Option<Arc<History>>> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    fn output(&self) -> MutexGuard<'_, Option<Arc<OutputBuffer>>> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How one log is written.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct LogOptions {
     /// What its lines look like.
     pub style: Style,
     /// When it begins a new file.
@@ -114,7 +114,7 @@ pub struct Options {
 /// A log that is written. When it is dropped the writer completes it.
 pub struct Log {
     shared: Arc<Shared>,
-    inbox: Inbox,
+    writer: WriterHandle,
     /// To remove when it is complete.
     state: Option<PathBuf>,
     /// How many writes were done when we last looked, and when that was news.
@@ -131,34 +131,40 @@ impl Logs {
             .name("logs".into())
             .spawn(move || writer.run())?;
         Ok(Self {
-            inbox: Inbox { commands, counts },
+            writer: WriterHandle { commands, counts },
             last_id: AtomicU64::new(0),
         })
     }
 
     /// Writes the log of a console to `path`, from where the last daemon
-    /// stopped if its note in the history says. What that daemon wrote beyond
+    /// stopped if its note in the output says. What that daemon wrote beyond
     /// is cut off if `ours`: nobody else has written to the log since.
     #[must_use]
-    pub fn open(&self, path: PathBuf, options: Options, history: Arc<History>, ours: bool) -> Log {
+    pub fn open(
+        &self,
+        path: PathBuf,
+        options: LogOptions,
+        output: Arc<OutputBuffer>,
+        ours: bool,
+    ) -> Log {
         // For a daemon that comes when the console has gone.
-        let _noted = history.note(Note::LogPath, path.as_os_str().as_bytes());
+        let _noted = output.write_record(Record::LogPath, path.as_os_str().as_bytes());
         let shared = Arc::new(Shared {
             id: self.last_id.fetch_add(1, Ordering::Relaxed),
             path,
             options,
-            position: AtomicU64::new(writer::noted_position(&history)),
-            history: Mutex::new(Some(history)),
-            told: AtomicBool::new(true),
-            urged: AtomicBool::new(false),
+            position: AtomicU64::new(writer::noted_position(&output)),
+            output: Mutex::new(Some(output)),
+            pending: AtomicBool::new(true),
+            urgent: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
-        self.inbox.counts.open.fetch_add(1, Ordering::AcqRel);
-        self.inbox.send(Command::Open(Arc::clone(&shared), ours));
+        self.writer.counts.open.fetch_add(1, Ordering::AcqRel);
+        self.writer.send(Command::Open(Arc::clone(&shared), ours));
         Log {
             shared,
-            inbox: self.inbox.clone(),
+            writer: self.writer.clone(),
             state: None,
             seen: Cell::new((0, Instant::now())),
         }
@@ -166,20 +172,20 @@ impl Logs {
 
     /// Opens all files again, after they were moved away.
     pub fn reopen(&self) {
-        self.inbox.send(Command::Reopen);
+        self.writer.send(Command::Reopen);
     }
 
     /// Waits, at most so long, until everything is written that can be.
     pub fn finish(&self, patience: Duration) {
         let (tell, done) = mpsc::channel();
-        self.inbox.send(Command::Finish(tell));
+        self.writer.send(Command::Finish(tell));
         if done.recv_timeout(patience).is_err() {
             tracing::warn!("logs are not complete: the disk does not answer");
         }
     }
 }
 
-impl Inbox {
+impl WriterHandle {
     fn send(&self, command: Command) {
         // The thread ends with the last sender.
         let _sent = self.commands.send(command);
@@ -187,33 +193,33 @@ impl Inbox {
 }
 
 impl Log {
-    /// Says that there is more in the history, which goes up to `end`.
+    /// Says that there is more in the output, which goes up to `end`.
     pub fn more(&self, end: u64) {
         let shared = &self.shared;
         let behind = || end.saturating_sub(self.position()) >= self.allowance() / 4;
-        let news = !shared.told.swap(true, Ordering::AcqRel)
-            || behind() && !shared.urged.swap(true, Ordering::Relaxed);
+        let news = !shared.pending.swap(true, Ordering::AcqRel)
+            || behind() && !shared.urgent.swap(true, Ordering::Relaxed);
         if news {
-            self.inbox.send(Command::More(shared.id));
+            self.writer.send(Command::More(shared.id));
         }
     }
 
-    /// How far the log got in the history.
+    /// How far the log got in the output.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.shared.position.load(Ordering::Acquire)
     }
 
-    /// How much of the history, in bytes, may wait for the log. It is less
+    /// How much of the output, in bytes, may wait for the log. It is less
     /// when there are many logs, so that a blocked disk costs no more than
     /// [`WAITING_MAX`] beyond what is kept for viewers.
     #[must_use]
     pub fn allowance(&self) -> u64 {
-        let logs = self.inbox.counts.open.load(Ordering::Relaxed).max(1);
+        let logs = self.writer.counts.open.load(Ordering::Relaxed).max(1);
         (WAITING_MAX / logs as u64).min(CAPACITY)
     }
 
-    /// Whether the log is about to lose bytes of a history that goes up to
+    /// Whether the log is about to lose bytes of a output that goes up to
     /// `end`, although the disk answers: the guest may then wait for it. A
     /// disk that has not answered for [`GRACE`] is waited for no longer.
     #[must_use]
@@ -222,7 +228,7 @@ impl Log {
         if self.failed() || behind < self.allowance() / 4 * 3 {
             return false;
         }
-        let writes = self.inbox.counts.writes.load(Ordering::Relaxed);
+        let writes = self.writer.counts.writes.load(Ordering::Relaxed);
         let (seen, since) = self.seen.get();
         if seen != writes {
             self.seen.set((writes, now));
@@ -250,7 +256,7 @@ impl Log {
     }
 
     /// Completes the log of a console that is gone for good, and then removes
-    /// `state`, the file of its history.
+    /// `state`, the file of its output.
     pub fn finish(mut self, state: Option<PathBuf>) {
         self.state = state;
     }
@@ -258,12 +264,12 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let closing = self.inbox.counts.closing.fetch_add(1, Ordering::AcqRel);
+        let closing = self.writer.counts.closing.fetch_add(1, Ordering::AcqRel);
         if closing >= CLOSING_MAX {
-            drop(self.shared.history().take());
+            drop(self.shared.output().take());
             tracing::error!("{}: given up unfinished", self.shared.path.display());
         }
         let command = Command::Close(self.shared.id, self.state.take());
-        self.inbox.send(command);
+        self.writer.send(command);
     }
 }

@@ -15,9 +15,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::file::{Extent, LogFile};
 use super::text::Text;
 use super::{Counts, Rotation, Shared};
-use crate::buffer::{Cursor, History, Note};
+use crate::buffer::{Cursor, OutputBuffer, Record};
 
-/// How much of a history is written at once.
+/// How much of a output is written at once.
 const BATCH: usize = 64 * 1024;
 /// How long a log is left alone that was just written, so that the next write
 /// is worth its while.
@@ -55,8 +55,8 @@ struct Progress {
 }
 
 impl Progress {
-    fn of(history: &History) -> Option<Self> {
-        Self::read_from_bytes(&history.noted(Note::Log)?).ok()
+    fn of(output: &OutputBuffer) -> Option<Self> {
+        Self::read_from_bytes(&output.record(Record::Log)?).ok()
     }
 
     fn extent(self) -> Extent {
@@ -68,13 +68,13 @@ impl Progress {
     }
 }
 
-/// Where the log of a history goes on: where its note says, or with all there
+/// Where the log of a output goes on: where its note says, or with all there
 /// is.
-pub(super) fn noted_position(history: &History) -> u64 {
-    Progress::of(history).map_or(history.start(), |noted| noted.position.min(history.end()))
+pub(super) fn noted_position(output: &OutputBuffer) -> u64 {
+    Progress::of(output).map_or(output.start(), |noted| noted.position.min(output.end()))
 }
 
-/// What is read from a history, and what that looks like in a log.
+/// What is read from a output, and what that looks like in a log.
 struct Buffers {
     raw: Vec<u8>,
     text: Vec<u8>,
@@ -82,7 +82,7 @@ struct Buffers {
 
 /// The thread.
 pub(super) struct Writer {
-    inbox: Receiver<Command>,
+    commands: Receiver<Command>,
     counts: Arc<Counts>,
     logs: BTreeMap<u64, Open>,
     /// Logs that may have something to write.
@@ -100,9 +100,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(inbox: Receiver<Command>, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(commands: Receiver<Command>, counts: Arc<Counts>) -> Self {
         Self {
-            inbox,
+            commands,
             counts,
             logs: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -122,7 +122,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         loop {
             match self.next_command() {
-                Ok(command) => self.obey(command),
+                Ok(command) => self.handle(command),
                 Err(RecvTimeoutError::Disconnected) if self.ready.is_empty() => return,
                 Err(_) => {}
             }
@@ -132,7 +132,7 @@ impl Writer {
             if let Some(id) = next.or(self.ready.first()).copied() {
                 self.ready.remove(&id);
                 self.last = id;
-                self.turn(id);
+                self.run_slice(id);
             }
             if self.ready.is_empty() {
                 for waiting in self.waiting.drain(..) {
@@ -146,18 +146,18 @@ impl Writer {
     /// What is told next, unless something is to be done before.
     fn next_command(&self) -> Result<Command, RecvTimeoutError> {
         if !self.ready.is_empty() {
-            return self.inbox.recv_timeout(Duration::ZERO);
+            return self.commands.recv_timeout(Duration::ZERO);
         }
         match self.later.values().copied().chain(self.rested).min() {
-            None => self.inbox.recv().map_err(RecvTimeoutError::from),
+            None => self.commands.recv().map_err(RecvTimeoutError::from),
             Some(at) => {
                 let pause = at.saturating_duration_since(Instant::now());
-                self.inbox.recv_timeout(pause)
+                self.commands.recv_timeout(pause)
             }
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle(&mut self, command: Command) {
         match command {
             Command::Open(shared, ours) => {
                 let id = shared.id;
@@ -213,7 +213,7 @@ impl Writer {
         self.ready.append(&mut self.resting);
     }
 
-    fn turn(&mut self, id: u64) {
+    fn run_slice(&mut self, id: u64) {
         let Some(log) = self.logs.get_mut(&id) else {
             return;
         };
@@ -290,28 +290,28 @@ impl Open {
 
     /// Writes some of what there is. On failure nothing was written.
     fn step(&mut self, counts: &Counts, buffers: &mut Buffers) -> io::Result<Step> {
-        let Some(history) = self.shared.history().clone() else {
+        let Some(output) = self.shared.output().clone() else {
             return Ok(Step::Nothing);
         };
-        self.shared.urged.store(false, Ordering::Relaxed);
-        if self.cursor.position() == history.end() {
+        self.shared.urgent.store(false, Ordering::Relaxed);
+        if self.cursor.position() == output.end() {
             // What is told of from here on is told of again; what came before
             // may not have been.
-            self.shared.told.swap(false, Ordering::AcqRel);
+            self.shared.pending.swap(false, Ordering::AcqRel);
         }
         let mut file = match self.file.take() {
             Some(file) if !self.reopen => file,
-            Some(file) => self.open_again(&history, file),
-            None => self.open(&history)?,
+            Some(file) => self.open_again(&output, file),
+            None => self.open(&output)?,
         };
-        let step = self.write(&history, &mut file, counts, buffers);
+        let step = self.write(&output, &mut file, counts, buffers);
         self.file = Some(file);
         step
     }
 
     fn write(
         &mut self,
-        history: &History,
+        output: &OutputBuffer,
         file: &mut LogFile,
         counts: &Counts,
         buffers: &mut Buffers,
@@ -326,7 +326,7 @@ impl Open {
                     .max(1),
             ),
         };
-        let length = self.cursor.peek(history, &mut raw[..most])?;
+        let length = self.cursor.peek(output, &mut raw[..most])?;
         if length == 0 {
             return Ok(Step::Nothing);
         }
@@ -341,16 +341,16 @@ impl Open {
                     raw = &raw[..=end];
                     text = self.render(raw, bytes);
                 }
-                _ => self.rotate(history, file, rotation),
+                _ => self.rotate(output, file, rotation),
             }
         }
         file.append(bytes)?;
         counts.writes.fetch_add(1, Ordering::Relaxed);
         self.text = text;
         self.cursor.advance(raw.len());
-        self.note(history, file);
+        self.note(output, file);
         self.recover();
-        let all = self.cursor.position() == history.end();
+        let all = self.cursor.position() == output.end();
         Ok(if all { Step::Wrote } else { Step::Partly })
     }
 
@@ -367,8 +367,8 @@ impl Open {
         text
     }
 
-    fn open(&mut self, history: &History) -> io::Result<LogFile> {
-        let noted = Progress::of(history);
+    fn open(&mut self, output: &OutputBuffer) -> io::Result<LogFile> {
+        let noted = Progress::of(output);
         let cut = noted.filter(|_| self.ours).map(Progress::extent);
         let mut file = LogFile::open(&self.shared.path, cut)?;
         match noted {
@@ -378,14 +378,14 @@ impl Open {
             _ => self.begin(&mut file)?,
         }
         // Before anything is written: what is beyond the note does not count.
-        self.note(history, &file);
+        self.note(output, &file);
         self.recover();
         Ok(file)
     }
 
     /// Opens the file of that name, and goes on with the one that was moved
     /// away if there can be none.
-    fn open_again(&mut self, history: &History, old: LogFile) -> LogFile {
+    fn open_again(&mut self, output: &OutputBuffer, old: LogFile) -> LogFile {
         self.reopen = false;
         let opened = LogFile::open(&self.shared.path, None).and_then(|mut file| {
             if !old.extent().is_same_file(file.extent()) {
@@ -397,7 +397,7 @@ impl Open {
             self.say(&format!("cannot be opened again: {error}"));
             old
         });
-        self.note(history, &file);
+        self.note(output, &file);
         file
     }
 
@@ -413,16 +413,16 @@ impl Open {
         Ok(())
     }
 
-    fn rotate(&mut self, history: &History, file: &mut LogFile, rotation: Rotation) {
+    fn rotate(&mut self, output: &OutputBuffer, file: &mut LogFile, rotation: Rotation) {
         match file.rotate(rotation) {
             // Before anything is written to it.
-            Ok(()) => self.note(history, file),
+            Ok(()) => self.note(output, file),
             Err(error) => self.say(&format!("cannot be rotated: {error}")),
         }
     }
 
     /// Tells the next daemon how far the log got.
-    fn note(&self, history: &History, file: &LogFile) {
+    fn note(&self, output: &OutputBuffer, file: &LogFile) {
         let extent = file.extent();
         let progress = Progress {
             position: self.cursor.position(),
@@ -432,12 +432,12 @@ impl Open {
             text: self.text.to_bytes(),
             _reserved: [0; 6],
         };
-        // A history that cannot be written to is about to move to memory,
+        // A output that cannot be written to is about to move to memory,
         // which no next daemon sees.
-        let _noted = history.note(Note::Log, progress.as_bytes());
+        let _noted = output.write_record(Record::Log, progress.as_bytes());
         let position = self.cursor.position();
         self.shared.position.store(position, Ordering::Release);
-        let lost = self.cursor.lost(history);
+        let lost = self.cursor.lost(output);
         self.shared.lost.store(lost, Ordering::Relaxed);
     }
 

@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::OptionalActions;
 
-use crate::input::journal::{Inbox, Recipient};
+use crate::input::journal::{InputJournal, Recipient};
 
 /// What an empty pty takes at once (Linux, `pty.c`).
 pub(crate) const ROOM: usize = 8 * 1024;
@@ -77,15 +77,15 @@ impl Pty {
         &self.name
     }
 
-    /// Takes what viewers typed, by way of the inbox if there is one; `None`
+    /// Takes what viewers typed, by way of the input journal if there is one; `None`
     /// when there is nothing.
     pub(crate) fn read(
         &self,
         buffer: &mut [u8],
-        inbox: Option<(&Inbox, Recipient)>,
+        input_journal: Option<(&InputJournal, Recipient)>,
     ) -> io::Result<Option<usize>> {
-        would_block(match inbox {
-            Some((inbox, recipient)) => inbox.take(recipient, &self.master, buffer),
+        would_block(match input_journal {
+            Some((input_journal, recipient)) => input_journal.take(recipient, &self.master, buffer),
             None => rustix::io::read(&self.master, buffer).map_err(io::Error::from),
         })
     }

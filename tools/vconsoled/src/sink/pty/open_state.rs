@@ -11,18 +11,18 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
 /// Watches ptys being opened and closed.
-pub(crate) struct Viewers {
+pub(crate) struct OpenStates {
     inotify: OwnedFd,
     watched: BTreeMap<i32, usize>,
 }
 
-/// A change in the number of viewers of one console.
+/// A change in how often the pty of a console is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// One came to the console.
-    Came(usize),
-    /// One left the console.
-    Left(usize),
+    /// Somebody opened the pty of the console.
+    Opened(usize),
+    /// Somebody closed it.
+    Closed(usize),
     /// Changes were lost.
     Unknown,
 }
@@ -30,7 +30,7 @@ pub(crate) enum Change {
 /// A watch on one pty.
 pub(crate) struct Watch(i32);
 
-impl Viewers {
+impl OpenStates {
     pub(crate) fn new() -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         Ok(Self {
@@ -73,18 +73,18 @@ impl Viewers {
                 continue;
             };
             if event.events().contains(ReadFlags::OPEN) {
-                changes.push(Change::Came(*console));
+                changes.push(Change::Opened(*console));
             } else if event
                 .events()
                 .intersects(ReadFlags::CLOSE_WRITE | ReadFlags::CLOSE_NOWRITE)
             {
-                changes.push(Change::Left(*console));
+                changes.push(Change::Closed(*console));
             }
         }
     }
 }
 
-impl AsFd for Viewers {
+impl AsFd for OpenStates {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }
