@@ -3,7 +3,7 @@
 //! domain's PV console and UART, each with a pty and a log file of its own.
 //!
 //! One thread runs the [`Server`]: it waits for xenstore, event channels and
-//! ptys at once and gives each console a bounded share of every turn.
+//! ptys at once and gives each console a bounded slice.
 //! [`guest`] says which consoles a domain has and how to reach their rings,
 //! [`console`] moves the bytes of one.
 #![forbid(unsafe_code)]

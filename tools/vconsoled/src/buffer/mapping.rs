@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use xen_io::mapping::Mapping;
 
+use super::file::{place, to_usize};
 use super::records::HEADER;
-use super::{CAPACITY, PIECE, place, to_usize};
+use super::{CAPACITY, PIECE};
 
 /// Where the words are, which lie behind all records.
 const REACHED: u64 = HEADER - 8;

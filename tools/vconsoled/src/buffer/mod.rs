@@ -22,25 +22,30 @@
 //! Of a console that sends much the file is mapped, and words in the first
 //! page take the place of records (`mapping`).
 
+mod checkpoint;
 mod cursor;
+mod file;
 mod mapping;
+mod open;
 mod records;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use rustix::fs::FallocateFlags;
+use zerocopy::IntoBytes as _;
 
+pub use checkpoint::Checkpoint;
 pub use cursor::Cursor;
 pub use records::{RECORD_MAX, Record};
 
+use checkpoint::Output;
+use file::{memory, place, to_usize};
 use mapping::MappedBuffer;
 use records::HEADER;
 
@@ -51,51 +56,6 @@ pub const STEP: usize = 4096;
 
 /// Memory is given back in pieces of this size.
 const PIECE: u64 = 16 * 1024;
-
-/// Where the last bytes came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// Which ring.
-    pub ring: u32,
-    /// The ring's index after them.
-    pub out_cons: u32,
-}
-
-/// [`Record::Output`].
-#[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
-#[repr(C)]
-struct Output {
-    start: u64,
-    end: u64,
-    ring: u32,
-    out_cons: u32,
-}
-
-impl Checkpoint {
-    /// Where so many bytes after these come from, if nothing went wrong.
-    fn after(self, bytes: usize) -> Self {
-        // The index goes round.
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        Self {
-            out_cons: self.out_cons.wrapping_add(bytes),
-            ..self
-        }
-    }
-}
-
-impl Output {
-    /// Takes account of bytes that were added after the record, up to `end`.
-    fn go_on_to(&mut self, end: u64) {
-        let Some(bytes) = end.checked_sub(self.end) else {
-            return;
-        };
-        // The index goes round.
-        let [a, b, c, d, ..] = bytes.to_le_bytes();
-        self.out_cons = self.out_cons.wrapping_add(u32::from_le_bytes([a, b, c, d]));
-        self.start = self.start.max(end.saturating_sub(CAPACITY));
-        self.end = end;
-    }
-}
 
 /// A bounded record of a console's output.
 #[derive(Debug)]
@@ -119,98 +79,6 @@ struct Writer {
 }
 
 impl OutputBuffer {
-    /// A buffer that ends with the process, and keeps `scrollback` bytes
-    /// (at most [`CAPACITY`] less one [`STEP`]) for consumers to come.
-    pub fn in_memory(scrollback: u64) -> io::Result<Self> {
-        let output = Self::over(memory()?, scrollback);
-        output.in_memory.store(true, Ordering::Relaxed);
-        Ok(output)
-    }
-
-    /// The buffer in the file at `path`, which is made when it is missing,
-    /// and begun anew when it is not `owner`'s (at most [`RECORD_MAX`] bytes are
-    /// compared) or makes no sense. Fails when another process has it, or
-    /// when it is no regular file.
-    pub fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<Self> {
-        let file = open(path, true)?;
-        let length = file.metadata()?.len();
-        let mut output = Self::over(file, scrollback);
-        let owner = &owner.as_bytes()[..owner.len().min(RECORD_MAX)];
-        if length > 0 && !output.take_up(owner, length) {
-            tracing::warn!("{}: not this console's; it begins anew", path.display());
-            output.file().set_len(0)?;
-            output = Self::over(
-                output
-                    .file
-                    .into_inner()
-                    .unwrap_or_else(PoisonError::into_inner),
-                scrollback,
-            );
-        }
-        output.write_record(Record::Owner, owner)?;
-        Ok(output)
-    }
-
-    /// The buffer that a daemon left at `path`, whoever's it was; `None` if
-    /// there is none or it makes no sense.
-    #[must_use]
-    pub fn adopt(path: &Path) -> Option<Self> {
-        let file = open(path, false).ok()?;
-        let length = file.metadata().ok()?.len();
-        let mut output = Self::over(file, 0);
-        let owner = output.record(Record::Owner)?;
-        output.take_up(&owner, length).then_some(output)
-    }
-
-    fn over(file: File, scrollback: u64) -> Self {
-        Self {
-            file: RwLock::new(file),
-            in_memory: AtomicBool::new(false),
-            scrollback: scrollback.min(CAPACITY - STEP as u64),
-            start: AtomicU64::new(0),
-            end: AtomicU64::new(0),
-            writer: Mutex::default(),
-        }
-    }
-
-    /// Goes on from the records in the file, if they are `owner`'s and can be.
-    fn take_up(&mut self, owner: &[u8], length: u64) -> bool {
-        if self.record(Record::Owner).as_deref() != Some(owner) {
-            return false;
-        }
-        let Some(record) = self.record(Record::Output) else {
-            // Made, and then nothing came.
-            return length < HEADER;
-        };
-        let Ok(mut output) = Output::read_from_bytes(&record) else {
-            return false;
-        };
-        output.go_on_to(mapping::reached(&self.file()));
-        let kept = output.end.checked_sub(output.start);
-        if kept.is_none_or(|kept| kept > CAPACITY) || length < HEADER + output.end.min(CAPACITY) {
-            return false;
-        }
-        // What was being written when the process ended may lie where the
-        // oldest bytes were.
-        let torn = output
-            .end
-            .saturating_add(STEP as u64)
-            .saturating_sub(CAPACITY);
-        let start = output.start.max(torn);
-        self.start = start.into();
-        self.end = output.end.into();
-        let writer = Writer {
-            checkpoint: Checkpoint {
-                ring: output.ring,
-                out_cons: output.out_cons,
-            },
-            freed: start / PIECE * PIECE,
-            mapping: None,
-        };
-        self.writer = Mutex::new(writer);
-        true
-    }
-
     /// Position of the oldest byte that is kept.
     #[must_use]
     pub fn start(&self) -> u64 {
@@ -465,37 +333,4 @@ impl OutputBuffer {
     fn writer(&self) -> std::sync::MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Opens a buffer's file, for this process alone.
-fn open(path: &Path, create: bool) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(create)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        let why = "not a regular file";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-    }
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-    Ok(file)
-}
-
-fn memory() -> io::Result<File> {
-    Ok(rustix::fs::memfd_create("vconsoled-history", MemfdFlags::CLOEXEC)?.into())
-}
-
-/// Where in the file a position lies, and how far it goes on from there.
-fn place(position: u64) -> (u64, u64) {
-    let offset = position % CAPACITY;
-    (HEADER + offset, CAPACITY - offset)
-}
-
-fn to_usize(value: u64) -> usize {
-    usize::try_from(value).unwrap_or(usize::MAX)
 }

@@ -193,7 +193,7 @@ impl Channel {
     }
 }
 
-/// What a turn did in one direction.
+/// What a slice did in one direction.
 #[derive(Default)]
 struct Moved {
     bytes: usize,

@@ -65,7 +65,7 @@ impl BurstPolling {
         };
         running.bytes += bytes;
         running.held += bytes;
-        // Something else may have called for a turn before.
+        // Something else may have called for a slice before.
         if now >= running.look {
             if running.bytes < MUCH {
                 *self = Self::default();

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::persist::state_dir::StateDir;
 use crate::sink::log::{Log, LogOptions, Logs, Rotation, Style};
 
-/// Bytes taken before guests have their turn.
+/// Bytes taken in a slice.
 const BUDGET: usize = 16 * 1024;
 
 /// What xenconsoled calls the file.
@@ -22,7 +22,7 @@ const NAME: &str = "hypervisor.log";
 /// The hypervisor's messages on their way to their log.
 pub(crate) struct XenLog {
     port: Port,
-    /// The port was notified, or there is more to read than a turn's worth.
+    /// The port was notified, or there is more to read than one slice takes.
     due: bool,
     /// Where to read on.
     index: u32,

@@ -11,17 +11,17 @@ use xen_io::{Page, Port};
 
 use crate::guest::source::Source;
 
-/// Bytes a console may move each way before the others have their turn.
+/// Bytes a console may move each way in a service slice.
 pub(crate) const BUDGET: usize = 16 * 1024;
 
-/// What a console wants after its turn.
+/// What a console wants after its slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Nothing until something happens.
     Wait,
-    /// Another turn.
+    /// Another slice.
     Again,
-    /// A turn at that time.
+    /// A slice at that time.
     At(Instant),
 }
 

@@ -37,29 +37,29 @@ impl Server {
     /// Somebody is at the control socket.
     pub(super) fn admit_to_control(&mut self) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
-        if let Some(control) = &mut self.control {
+        if let Some(control) = &mut self.ipc.control {
             let attempt = control.accept(registry, || take_token(next));
-            self.accept_retry.handle(attempt);
+            self.ipc.accept_retry.handle(attempt);
         }
     }
 
     /// Somebody is at the counters' socket.
     pub(super) fn admit_to_metrics(&mut self) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
-        if let Some(metrics) = &mut self.metrics {
+        if let Some(metrics) = &mut self.ipc.metrics {
             let attempt = metrics.accept(registry, || take_token(next));
-            self.accept_retry.handle(attempt);
+            self.ipc.accept_retry.handle(attempt);
         }
     }
 
     /// Somebody is at an endpoint of a console.
     pub(super) fn admit_to_console(&mut self, owner: usize, endpoint: usize) {
-        let Some(console) = self.consoles.get_mut(&owner) else {
+        let Some(console) = self.served.consoles.get_mut(&owner) else {
             return;
         };
         let mut came = Vec::new();
         let attempt = console.clients.accept(endpoint, &mut came);
-        self.accept_retry.handle(attempt);
+        self.ipc.accept_retry.handle(attempt);
         for (stream, mode) in came {
             self.admit_plain(owner, stream, mode);
         }
@@ -69,15 +69,15 @@ impl Server {
     pub(super) fn admit_to_channel(&mut self, token: usize) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
         let attempt = self.channels.accept(token, registry, || take_token(next));
-        self.accept_retry.handle(attempt);
+        self.ipc.accept_retry.handle(attempt);
     }
 
     /// Asks at every socket for those who had to wait.
     pub(super) fn retry_accept(&mut self, now: Instant) {
-        if self.accept_retry.again.is_none_or(|again| now < again) {
+        if self.ipc.accept_retry.again.is_none_or(|again| now < again) {
             return;
         }
-        self.accept_retry.again = None;
+        self.ipc.accept_retry.again = None;
         self.admit_to_control();
         self.admit_to_metrics();
         let endpoints = |(owner, console): (&usize, &crate::console::Console)| {
@@ -86,18 +86,18 @@ impl Server {
                 .map(|endpoint| (*owner, endpoint))
                 .collect::<Vec<_>>()
         };
-        let endpoints: Vec<_> = self.consoles.iter().flat_map(endpoints).collect();
+        let endpoints: Vec<_> = self.served.consoles.iter().flat_map(endpoints).collect();
         for (owner, endpoint) in endpoints {
             self.admit_to_console(owner, endpoint);
-            self.ready.push(owner);
+            self.schedule.ready.push(owner);
         }
         let channels: Vec<_> = self.channels.tokens().collect();
         for token in channels {
             self.admit_to_channel(token);
-            self.ready.push(token);
+            self.schedule.ready.push(token);
         }
-        if self.accept_retry.again.is_none() {
-            self.accept_retry.said = false;
+        if self.ipc.accept_retry.again.is_none() {
+            self.ipc.accept_retry.said = false;
         }
     }
 }

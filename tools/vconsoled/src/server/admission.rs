@@ -32,7 +32,9 @@ impl Server {
     /// Opens a console's sockets, or goes on with those that the last daemon
     /// left. It is served without them if need be.
     pub(super) fn open_endpoints(&mut self, token: usize) {
-        let (Some(sockets), Some(console)) = (&self.sockets, self.consoles.get_mut(&token)) else {
+        let (Some(sockets), Some(console)) =
+            (&self.ipc.endpoint_dir, self.served.consoles.get_mut(&token))
+        else {
             return;
         };
         let (domid, slot) = (console.domid, console.slot.to_string());
@@ -46,7 +48,7 @@ impl Server {
             (Mode::ReadOnly, &mut inodes.read_only),
         ] {
             let name = fd_store::name(Purpose::Endpoint(mode), console.pty().label());
-            let left = self.fd_store.take(&name).pop();
+            let left = self.persist.fd_store.take(&name).pop();
             let left = left.and_then(|left| {
                 sockets.resume(left, *inode, (domid, slot.as_str()), mode, access)
             });
@@ -59,16 +61,16 @@ impl Server {
                     Ok(endpoint)
                 });
             if fresh {
-                self.fd_store.remove(&name);
+                self.persist.fd_store.remove(&name);
             }
             match endpoint {
                 Ok(endpoint) => {
                     if fresh {
-                        self.fd_store.store(&name, &[endpoint.as_fd()]);
+                        self.persist.fd_store.store(&name, &[endpoint.as_fd()]);
                     }
                     *inode = endpoint.name().1;
                     console.clients.add_endpoint(endpoint_token.0, endpoint);
-                    self.owners.insert(endpoint_token.0, token);
+                    self.ipc.owners.insert(endpoint_token.0, token);
                 }
                 Err(error) => tracing::warn!("domain {domid} {slot}: no socket: {error}"),
             }
@@ -85,7 +87,7 @@ impl Server {
 
     /// Lets in those whom the last daemon left.
     fn resume_sessions(&mut self, owner: usize) {
-        if !self.fd_store.is_left() {
+        if !self.persist.fd_store.is_left() {
             return;
         }
         for number in 0..=u8::MAX {
@@ -93,23 +95,23 @@ impl Server {
                 return;
             }
             for mode in [Mode::ReadWrite, Mode::ReadOnly] {
-                let Some(console) = self.consoles.get(&owner) else {
+                let Some(console) = self.served.consoles.get(&owner) else {
                     return;
                 };
                 let name = fd_store::name(Purpose::Session(mode, number), console.pty().label());
-                let left = self.fd_store.take(&name);
+                let left = self.persist.fd_store.take(&name);
                 if left.is_empty() {
                     continue;
                 }
                 let end = console.output().end();
                 match take_up(left) {
-                    // Else its place is in a output that was lost.
+                    // Else its place is in an output buffer that was lost.
                     Some((stream, queue)) if queue.position() <= end => {
                         self.admit(owner, stream, |stream| {
                             Session::stored(stream, mode, name, queue)
                         });
                     }
-                    _ => self.fd_store.remove(&name),
+                    _ => self.persist.fd_store.remove(&name),
                 }
             }
         }
@@ -120,22 +122,22 @@ impl Server {
     pub(super) fn close_endpoints(&mut self, console: &mut Console) {
         let why = if self.is_stopping() {
             "daemon"
-        } else if self.domains.contains(&console.domid) {
+        } else if self.guests.domains.contains(&console.domid) {
             "console"
         } else {
             "domain"
         };
         for token in console.clients.tokens() {
-            self.owners.remove(&token);
+            self.ipc.owners.remove(&token);
         }
-        let stays = self.ending && self.fd_store.is_possible();
+        let stays = self.ending && self.persist.fd_store.is_possible();
         if stays {
             console.clients.leave_endpoints();
         } else {
             self.forget_clients(console);
         }
         console.close_clients(why);
-        if let Some(sockets) = self.sockets.as_ref().filter(|_| !stays) {
+        if let Some(sockets) = self.ipc.endpoint_dir.as_ref().filter(|_| !stays) {
             sockets.forget(console.domid, &console.name);
         }
     }
@@ -149,13 +151,13 @@ impl Server {
         let endpoints =
             endpoints.map(|mode| fd_store::name(Purpose::Endpoint(mode), console.pty().label()));
         for name in left.chain(viewers).chain(endpoints) {
-            self.fd_store.remove(&name);
+            self.persist.fd_store.remove(&name);
         }
     }
 
     /// Takes away sockets of consoles that are not there any more.
     pub(super) fn sweep_endpoints(&self) {
-        let Some(sockets) = &self.sockets else {
+        let Some(sockets) = &self.ipc.endpoint_dir else {
             return;
         };
         let endpoints = |console: &Console| {
@@ -166,7 +168,7 @@ impl Server {
                 .map(|endpoint| endpoint.name().0.to_owned());
             names.map(|name| (domid.clone(), name)).collect::<Vec<_>>()
         };
-        let open = self.consoles.values().flat_map(endpoints).collect();
+        let open = self.served.consoles.values().flat_map(endpoints).collect();
         if let Err(error) = sockets.sweep(&open) {
             tracing::warn!("sockets of a daemon that is gone stay: {error}");
         }
@@ -174,18 +176,18 @@ impl Server {
 
     /// Something happened at one of a console's sockets.
     pub(super) fn on_client(&mut self, owner: usize, event: &Event) {
-        let Some(console) = self.consoles.get_mut(&owner) else {
+        let Some(console) = self.served.consoles.get_mut(&owner) else {
             return;
         };
         let token = event.token().0;
         console.clients.on_ready(token, event);
-        self.ready.push(owner);
+        self.schedule.ready.push(owner);
         self.admit_to_console(owner, token);
     }
 
     pub(super) fn admit_plain(&mut self, owner: usize, mut stream: UnixStream, mode: Mode) {
         let full = self.is_full();
-        let Some(console) = self.consoles.get_mut(&owner) else {
+        let Some(console) = self.served.consoles.get_mut(&owner) else {
             return;
         };
         if full || !console.has_room() {
@@ -206,9 +208,9 @@ impl Server {
     /// Forgets viewers who are not there any more.
     pub(super) fn forget_closed(&mut self, left: Vec<Closed>) {
         for left in left {
-            self.owners.remove(&left.token);
+            self.ipc.owners.remove(&left.token);
             if let Some(name) = left.stored {
-                self.fd_store.remove(&name);
+                self.persist.fd_store.remove(&name);
             }
         }
     }
@@ -222,10 +224,10 @@ impl Server {
         mode: Mode,
         position: u64,
     ) -> Option<(String, SendQueue)> {
-        if !self.fd_store.is_possible() {
+        if !self.persist.fd_store.is_possible() {
             return None;
         }
-        let console = self.consoles.get(&owner)?;
+        let console = self.served.consoles.get(&owner)?;
         let taken: Vec<&str> = console.clients.stored_names().collect();
         let name = (0..u8::MAX)
             .take(SESSIONS_MAX)
@@ -235,12 +237,15 @@ impl Server {
             .inspect_err(|error| tracing::warn!("a viewer will not outlive us: {error}"))
             .ok()?;
         let fds = [stream.as_fd(), queue.as_fd()];
-        self.fd_store.store(&name, &fds).then_some((name, queue))
+        self.persist
+            .fd_store
+            .store(&name, &fds)
+            .then_some((name, queue))
     }
 
     fn is_full(&self) -> bool {
         // Each console has two endpoints.
-        self.owners.len() >= ALL_SESSIONS_MAX + 2 * self.consoles.len()
+        self.ipc.owners.len() >= ALL_SESSIONS_MAX + 2 * self.served.consoles.len()
     }
 
     fn admit(
@@ -252,11 +257,11 @@ impl Server {
         let token = take_token(&mut self.next_token);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(&mut stream, token, interest);
-        match (registered, self.consoles.get_mut(&owner)) {
+        match (registered, self.served.consoles.get_mut(&owner)) {
             (Ok(()), Some(console)) => {
                 console.clients.admit(token.0, viewer(stream));
-                self.owners.insert(token.0, owner);
-                self.ready.push(owner);
+                self.ipc.owners.insert(token.0, owner);
+                self.schedule.ready.push(owner);
             }
             (Ok(()), None) => {}
             (Err(error), _) => tracing::warn!("a viewer cannot be let in: {error}"),
@@ -283,11 +288,12 @@ impl Server {
         let owner = self.find_console(&wanted)?;
         let full = self.is_full();
         let room = self
+            .served
             .consoles
             .get_mut(&owner)
             .filter(|_| !full)
             .is_some_and(Console::has_room);
-        let Some(console) = self.consoles.get(&owner).filter(|_| room) else {
+        let Some(console) = self.served.consoles.get(&owner).filter(|_| room) else {
             return Err(Error::coded(Code::TooMany, "too many viewers"));
         };
         let output = console.output();
@@ -324,16 +330,20 @@ impl Server {
     fn find_console(&self, wanted: &Attach) -> Result<usize, Error> {
         let domid = match &wanted.domain {
             Domain::Name(name) => self
+                .served
                 .consoles
                 .values()
                 .find(|console| console.name == *name)
                 .map(|console| console.domid),
-            Domain::Id(domid) => Some(DomId(*domid)).filter(|domid| self.domains.contains(domid)),
+            Domain::Id(domid) => {
+                Some(DomId(*domid)).filter(|domid| self.guests.domains.contains(domid))
+            }
         };
         let Some(domid) = domid else {
             return Err(Error::coded(Code::NoDomain, "there is no such domain"));
         };
-        self.consoles
+        self.served
+            .consoles
             .iter()
             .find(|(_, console)| {
                 console.domid == domid && console.slot.to_string() == wanted.console

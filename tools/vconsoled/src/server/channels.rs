@@ -5,13 +5,13 @@
 //! The guest can change its half of xenstore as often as it likes, so each of
 //! its consoles is looked at only so often, and complained of only so often.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use mio::{Registry, Token};
+use mio::Token;
 use xen_io::DomId;
 
+use super::channel_table::Known;
 use super::{Key, Server, take_token};
 use crate::channel::Channel;
 use crate::guest::nodes::{self, Slot};
@@ -26,92 +26,6 @@ pub(super) const BACKENDS: &str = "backends";
 const PACE: Duration = Duration::from_millis(20);
 /// The least time between two complaints about one.
 const QUIET: Duration = Duration::from_secs(60);
-
-/// What is known of secondary consoles.
-#[derive(Default)]
-pub(super) struct Channels {
-    known: BTreeMap<Key, Known>,
-    /// Those with a socket, by the token of that.
-    open: BTreeMap<usize, Channel>,
-    by_key: BTreeMap<Key, usize>,
-    /// Channels by the token of their client.
-    clients: BTreeMap<usize, usize>,
-}
-
-/// A console that the toolstack described.
-struct Known {
-    /// When it may be looked at again, and when it must be.
-    not_before: Instant,
-    again: Option<Instant>,
-    /// The watch on the frontend has fired for the first time, which it does
-    /// when it is set.
-    watch_set: bool,
-    /// The frontend's state was written since the last look: if it offers a
-    /// ring, that may be another one, even if its numbers are the same.
-    written: bool,
-    /// The state that we gave last.
-    said: Option<State>,
-    complained: Option<Instant>,
-}
-
-impl Channels {
-    /// The channel that a token is about: its socket's, or its client's.
-    fn token(&self, token: usize) -> Option<usize> {
-        let channel = self.clients.get(&token).copied().unwrap_or(token);
-        self.open.contains_key(&channel).then_some(channel)
-    }
-
-    /// Lets in who is at a channel's socket.
-    pub(super) fn accept(
-        &mut self,
-        token: usize,
-        registry: &Registry,
-        mut next: impl FnMut() -> Token,
-    ) -> io::Result<()> {
-        let Self { open, clients, .. } = self;
-        let Some(channel) = open.get_mut(&token) else {
-            return Ok(());
-        };
-        channel.accept(registry, || {
-            let client = next();
-            clients.retain(|_, channel| *channel != token);
-            clients.insert(client.0, token);
-            client
-        })
-    }
-
-    /// The tokens of the channels' sockets.
-    pub(super) fn tokens(&self) -> impl Iterator<Item = usize> {
-        self.open.keys().copied()
-    }
-
-    pub(super) fn get_mut(&mut self, token: usize) -> Option<&mut Channel> {
-        self.open.get_mut(&token)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Channel> {
-        self.open.values()
-    }
-
-    /// When the next console is due to be looked at.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.known.values().filter_map(|known| known.again).min()
-    }
-
-    /// The consoles that are due.
-    pub(super) fn due(&self, now: Instant) -> Vec<Key> {
-        let due = self.known.iter();
-        due.filter(|(_, known)| known.again.is_some_and(|again| again <= now))
-            .map(|(key, _)| *key)
-            .collect()
-    }
-
-    /// The secondary consoles of a domain.
-    fn of_domain(&self, domid: DomId) -> Vec<Key> {
-        let of = (domid, Slot::Secondary(0))..=(domid, Slot::Secondary(u32::MAX));
-        self.known.range(of).map(|(key, _)| *key).collect()
-    }
-}
 
 impl Server {
     /// The consoles that a change in the backends' tree is about.
@@ -129,7 +43,7 @@ impl Server {
             }
             (Some(domid), None, _) => self.secondaries(domid),
             (None, ..) => {
-                let domains: Vec<DomId> = self.domains.iter().copied().collect();
+                let domains: Vec<DomId> = self.guests.domains.iter().copied().collect();
                 let mut keys = Vec::new();
                 for domid in domains {
                     keys.extend(self.secondaries(domid)?);
@@ -146,13 +60,13 @@ impl Server {
         let Some(said) = known.and_then(|known| known.said) else {
             return Ok(false);
         };
-        said.stands(&mut self.store, domid, devid)
+        said.stands(&mut self.xen.store, domid, devid)
     }
 
     /// The secondary consoles that a domain has or had.
     pub(super) fn secondaries(&mut self, domid: DomId) -> io::Result<Vec<Key>> {
         let path = format!("{}/{domid}", nodes::backends());
-        let names = self.store.directory(&path)?.unwrap_or_default();
+        let names = self.xen.store.directory(&path)?.unwrap_or_default();
         let present = names
             .iter()
             .filter_map(|name| secondary(domid, name.parse().ok()?));
@@ -186,7 +100,7 @@ impl Server {
     /// Compares a secondary console with what xenstore says of it.
     pub(super) fn examine_secondary(&mut self, key: Key, devid: u32) {
         match self.bring_together(key, devid) {
-            Ok(()) => drop(self.failures.remove(&key)),
+            Ok(()) => drop(self.guests.failures.remove(&key)),
             Err(error) => self.fail(key, error.to_string()),
         }
     }
@@ -206,11 +120,12 @@ impl Server {
 
     fn bring_together(&mut self, key: Key, devid: u32) -> io::Result<()> {
         let (domid, slot) = key;
-        let Some(device) = Device::find(&mut self.store, domid, devid)? else {
+        let Some(device) = Device::find(&mut self.xen.store, domid, devid)? else {
             return self.forget_secondary(key);
         };
         if !self.channels.known.contains_key(&key) {
-            self.store
+            self.xen
+                .store
                 .watch(&slot.watched(domid), &format!("{domid}/{slot}"))?;
             let known = Known {
                 not_before: Instant::now() + PACE,
@@ -225,10 +140,10 @@ impl Server {
         let known = self.channels.known.get_mut(&key);
         let written = known.is_some_and(|known| std::mem::take(&mut known.written));
         self.open_channel(key, &device)?;
-        let frontend = xenbus::frontend_state(&mut self.store, domid, devid)?;
+        let frontend = xenbus::frontend_state(&mut self.xen.store, domid, devid)?;
         let state = match xenbus::reply(frontend, device.online) {
             Reply::Serve => {
-                let source = xenbus::source(&mut self.store, domid, devid)?;
+                let source = xenbus::source(&mut self.xen.store, domid, devid)?;
                 let offered = written && frontend == Some(State::Initialised);
                 self.serve_secondary(key, source, offered)?;
                 State::Connected
@@ -241,7 +156,7 @@ impl Server {
         if let Some(known) = self.channels.known.get_mut(&key) {
             known.said = Some(state);
         }
-        device.answer(&mut self.store, (domid, devid), state)
+        device.answer(&mut self.xen.store, (domid, devid), state)
     }
 
     /// Sees to it that a channel has the socket that is described.
@@ -288,9 +203,10 @@ impl Server {
             self.let_go(key);
             return self.link_channel(token, source);
         }
-        match self.by_key.get(&key).copied() {
+        match self.served.by_key.get(&key).copied() {
             Some(token) => {
                 let served = self
+                    .served
                     .consoles
                     .get(&token)
                     .map(crate::console::Console::source);
@@ -309,17 +225,17 @@ impl Server {
         };
         let (ring, port) = source.connect(
             channel.domid,
-            self.hypervisor.as_ref(),
-            self.events.as_mut(),
+            self.xen.hypervisor.as_ref(),
+            self.xen.events.as_mut(),
         )?;
-        self.by_port.insert(port, token);
-        self.ready.push(token);
-        channel.connect(Link::new(source, ring, port), self.events.as_mut())
+        self.served.by_port.insert(port, token);
+        self.schedule.ready.push(token);
+        channel.connect(Link::new(source, ring, port), self.xen.events.as_mut())
     }
 
     /// Lets go of a secondary console's ring; a channel keeps its client.
     fn let_go(&mut self, key: Key) {
-        if self.by_key.contains_key(&key) {
+        if self.served.by_key.contains_key(&key) {
             self.retire(key);
         }
         if let Some(token) = self.channels.by_key.get(&key).copied() {
@@ -332,13 +248,13 @@ impl Server {
             return;
         };
         // What is still in the ring goes to the client, as far as it takes it.
-        let _last = channel.run_slice(self.events.as_mut(), Instant::now());
+        let _last = channel.run_slice(self.xen.events.as_mut(), Instant::now());
         if let Some(link) = channel.disconnect() {
-            self.by_port.remove(&link.port);
+            self.served.by_port.remove(&link.port);
             // Already closed if the far end's domain is gone.
-            let _closed = self.events.unbind(link.port);
+            let _closed = self.xen.events.unbind(link.port);
         }
-        self.timers.remove(&token);
+        self.schedule.timers.remove(&token);
     }
 
     /// A channel failed: its ring is let go of.
@@ -364,11 +280,12 @@ impl Server {
     /// whose domain has gone.
     pub(super) fn forget_secondary(&mut self, key: Key) -> io::Result<()> {
         let (domid, slot) = key;
-        self.failures.remove(&key);
+        self.guests.failures.remove(&key);
         self.let_go(key);
         self.close_channel(key);
         if self.channels.known.remove(&key).is_some() {
-            self.store
+            self.xen
+                .store
                 .unwatch(&slot.watched(domid), &format!("{domid}/{slot}"))?;
         }
         Ok(())
@@ -379,13 +296,13 @@ impl Server {
             self.forget_secondary(key)?;
         }
         // Those that could not even be described.
-        self.failures.retain(|(of, _), _| *of != domid);
+        self.guests.failures.retain(|(of, _), _| *of != domid);
         Ok(())
     }
 
     /// Whether a console has a pty or a socket, with or without a ring.
     pub(super) fn is_served(&self, key: Key) -> bool {
-        self.by_key.contains_key(&key) || self.channels.by_key.contains_key(&key)
+        self.served.by_key.contains_key(&key) || self.channels.by_key.contains_key(&key)
     }
 
     /// Lets go of every channel, at the end.
@@ -406,7 +323,7 @@ impl Server {
         } else if let Some(channel) = self.channels.get_mut(token) {
             channel.on_stream(event.is_readable(), event.is_writable());
         }
-        self.ready.push(token);
+        self.schedule.ready.push(token);
         true
     }
 }

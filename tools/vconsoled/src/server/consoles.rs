@@ -31,28 +31,33 @@ impl Server {
     /// A domain's name, for people and for logs.
     pub(super) fn domain_name(&mut self, domid: DomId) -> String {
         let path = format!("{}/name", domain_path(domid));
-        let name = nodes::text(&mut self.store, &path);
+        let name = nodes::text(&mut self.xen.store, &path);
         name.ok().flatten().unwrap_or_default()
     }
 
     pub(super) fn connect(&mut self, (domid, slot): Key, source: Source) -> io::Result<()> {
         let name = self.domain_name(domid);
-        let instance = nodes::text(&mut self.store, &format!("{}/vm", domain_path(domid)))
+        let instance = nodes::text(&mut self.xen.store, &format!("{}/vm", domain_path(domid)))
             .ok()
             .flatten()
             .unwrap_or_default();
         let config = self.config.console(&name, &slot.to_string());
         let output = self
+            .persist
             .state_dir
             .open(domid, slot, &instance, config.history.0.0)?;
-        let (ring, port) = source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut())?;
+        let (ring, port) = source.connect(
+            domid,
+            self.xen.hypervisor.as_ref(),
+            self.xen.events.as_mut(),
+        )?;
         let link = Link::new(source, ring, port);
         let label = fd_store::console(domid, slot, &instance);
         let (pty, open) = match self.open_pty(&label) {
             Ok(pty) => pty,
             Err(error) => {
                 // It was bound just now.
-                let _closed = self.events.unbind(port);
+                let _closed = self.xen.events.unbind(port);
                 let what = format!("no pty to be had: {error}");
                 return Err(io::Error::new(error.kind(), what));
             }
@@ -63,20 +68,21 @@ impl Server {
         }
         let token = take_token(&mut self.next_token).0;
         match self
+            .sinks
             .pty_states
             .as_mut()
             .map(|states| states.watch(console.pty().name(), token))
         {
-            Some(Ok(watch)) => drop(self.watches.insert(token, watch)),
+            Some(Ok(watch)) => drop(self.sinks.watches.insert(token, watch)),
             Some(Err(error)) => {
                 tracing::warn!("domain {domid} {slot}: viewers cannot be counted: {error}");
                 console.set_pty_opens(1);
             }
             None => console.set_pty_opens(1),
         }
-        self.by_key.insert((domid, slot), token);
-        self.by_port.insert(port, token);
-        self.consoles.insert(token, console);
+        self.served.by_key.insert((domid, slot), token);
+        self.served.by_port.insert(port, token);
+        self.served.consoles.insert(token, console);
         self.start(token).inspect_err(|_| {
             self.disconnect(token);
         })
@@ -85,39 +91,43 @@ impl Server {
     /// The pty that the last daemon left, and whether it is open, or a new one.
     fn open_pty(&mut self, label: &str) -> io::Result<(Pty, bool)> {
         let name = fd_store::name(Purpose::Terminal, label);
-        if let Some(left) = self.fd_store.take(&name).pop() {
+        if let Some(left) = self.persist.fd_store.take(&name).pop() {
             match Pty::resume(left, label) {
                 Ok(pty) => return Ok(pty),
                 Err(error) => tracing::warn!("{name}: not what the last daemon left: {error}"),
             }
-            self.fd_store.remove(&name);
+            self.persist.fd_store.remove(&name);
         }
         let pty = Pty::open(label)?;
-        self.fd_store.store(&name, &[pty.as_fd()]);
+        self.persist.fd_store.store(&name, &[pty.as_fd()]);
         Ok((pty, false))
     }
 
     /// Sets a console going that is in the books, and tells of its pty last:
     /// a client that reads the name finds everything in place.
     pub(super) fn start(&mut self, token: usize) -> io::Result<()> {
-        let Some(console) = self.consoles.get_mut(&token) else {
+        let Some(console) = self.served.consoles.get_mut(&token) else {
             return Ok(());
         };
         let (domid, slot, tty) = (console.domid, console.slot, console.pty().name().to_owned());
         let ours = console.take_up();
-        if let Some(input_journal) = &self.input_journal {
+        if let Some(input_journal) = &self.persist.input_journal {
             console.set_input_journal(Arc::clone(input_journal));
         }
-        console.start(self.events.as_mut())?;
+        console.start(self.xen.events.as_mut())?;
         let config = self.config.console(&console.name, &slot.to_string());
         if config.log {
             let path = log_path(&self.config, console);
             let output = Arc::clone(console.output());
-            console.set_log(self.logs.open(path, log_options(config), output, ours));
+            console.set_log(
+                self.sinks
+                    .logs
+                    .open(path, log_options(config), output, ours),
+            );
         }
         if config.journal {
             let slot = slot.to_string();
-            let journal = Arc::clone(&self.journal);
+            let journal = Arc::clone(&self.sinks.journal);
             let lines = Lines::new(journal, domid.0, &console.name, &slot, config.filter);
             console.set_journal(lines);
         }
@@ -125,7 +135,7 @@ impl Server {
         self.poll
             .registry()
             .register(&mut SourceFd(&raw), Token(token), Interest::READABLE)?;
-        self.ready.push(token);
+        self.schedule.ready.push(token);
         self.open_endpoints(token);
         let path = slot.path(domid);
         // A write would bring back the directory of a domain that has gone. Of
@@ -135,7 +145,7 @@ impl Server {
             Slot::Pv | Slot::Vuart => path.clone(),
             Slot::Secondary(_) => domain_path(domid),
         };
-        self.store.transaction(|store| {
+        self.xen.store.transaction(|store| {
             if store.directory(&guard)?.is_none() {
                 return Err(io::ErrorKind::NotFound.into());
             }
@@ -149,16 +159,21 @@ impl Server {
     }
 
     pub(super) fn reconnect(&mut self, token: usize, source: Source) -> io::Result<()> {
-        let Some(console) = self.consoles.get_mut(&token) else {
+        let Some(console) = self.served.consoles.get_mut(&token) else {
             return Ok(());
         };
         let domid = console.domid;
         tracing::info!("domain {domid} {}: its ring has moved", console.slot);
-        self.by_port.remove(&console.port());
+        self.served.by_port.remove(&console.port());
         // The far end's port may be the same: ours must be gone before.
-        let unbound = self.events.unbind(console.port());
-        let linked = unbound
-            .and_then(|()| source.connect(domid, self.hypervisor.as_ref(), self.events.as_mut()));
+        let unbound = self.xen.events.unbind(console.port());
+        let linked = unbound.and_then(|()| {
+            source.connect(
+                domid,
+                self.xen.hypervisor.as_ref(),
+                self.xen.events.as_mut(),
+            )
+        });
         let (ring, port) = match linked {
             Ok(linked) => linked,
             Err(error) => {
@@ -167,50 +182,53 @@ impl Server {
             }
         };
         drop(console.relink(Link::new(source, ring, port)));
-        self.by_port.insert(port, token);
-        self.ready.push(token);
-        console.start(self.events.as_mut())
+        self.served.by_port.insert(port, token);
+        self.schedule.ready.push(token);
+        console.start(self.xen.events.as_mut())
     }
 
     /// Lets go of a console for good: of what would be kept for the next
     /// daemon too, once the log is complete.
     pub(super) fn retire(&mut self, (domid, slot): Key) {
-        let console = self.by_key.get(&(domid, slot)).copied();
+        let console = self.served.by_key.get(&(domid, slot)).copied();
         let log = console
             .and_then(|token| self.disconnect(token))
             .and_then(Console::into_log);
-        let state = self.state_dir.path(domid, slot);
+        let state = self.persist.state_dir.path(domid, slot);
         match log {
             Some(log) => log.finish(state),
-            None => self.state_dir.remove(domid, slot),
+            None => self.persist.state_dir.remove(domid, slot),
         }
     }
 
     /// Lets go of a console: its page above all, which would keep a dead
     /// domain's memory.
     pub(super) fn disconnect(&mut self, token: usize) -> Option<Console> {
-        let mut console = self.consoles.remove(&token)?;
+        let mut console = self.served.consoles.remove(&token)?;
         let (domid, slot) = (console.domid, console.slot);
         if !self.ending {
             let terminal = fd_store::name(Purpose::Terminal, console.pty().label());
-            self.fd_store.remove(&terminal);
+            self.persist.fd_store.remove(&terminal);
         }
         // What is still in the ring goes to the log, if the ring is there.
-        let _last = console.last_slice(self.events.as_mut());
+        let _last = console.last_slice(self.xen.events.as_mut());
         self.close_endpoints(&mut console);
-        self.by_key.remove(&(domid, slot));
-        self.timers.remove(&token);
-        if self.by_port.remove(&console.port()).is_some() {
+        self.served.by_key.remove(&(domid, slot));
+        self.schedule.timers.remove(&token);
+        if self.served.by_port.remove(&console.port()).is_some() {
             // Already closed if the far end's domain is gone.
-            let _closed = self.events.unbind(console.port());
+            let _closed = self.xen.events.unbind(console.port());
         }
         let raw = console.pty().as_fd().as_raw_fd();
         let _unregistered = self.poll.registry().deregister(&mut SourceFd(&raw));
-        if let (Some(states), Some(watch)) = (&mut self.pty_states, self.watches.remove(&token)) {
+        if let (Some(states), Some(watch)) = (
+            &mut self.sinks.pty_states,
+            self.sinks.watches.remove(&token),
+        ) {
             states.unwatch(&watch);
         }
         let path = format!("{}/tty", slot.path(domid));
-        let withdrawn = self.store.transaction(|store| {
+        let withdrawn = self.xen.store.transaction(|store| {
             // Only our own name: somebody else may serve it by now.
             if store
                 .read(&path)?
@@ -234,14 +252,18 @@ impl Server {
 
     /// Completes the logs of consoles that went while no daemon was there.
     pub(super) fn finish_orphans(&self) {
-        let domains = &self.domains;
-        for path in self.state_dir.orphans(|domid| domains.contains(&domid)) {
+        let domains = &self.guests.domains;
+        for path in self
+            .persist
+            .state_dir
+            .orphans(|domid| domains.contains(&domid))
+        {
             let log = OutputBuffer::adopt(&path).and_then(|output| {
                 let log = PathBuf::from(OsString::from_vec(output.record(Record::LogPath)?));
                 // What its domain's name was is not known any more.
                 let options = log_options(self.config.console("", ""));
                 (log.parent() == Some(&self.config.log.dir))
-                    .then(|| self.logs.open(log, options, Arc::new(output), true))
+                    .then(|| self.sinks.logs.open(log, options, Arc::new(output), true))
             });
             match log {
                 Some(log) => log.finish(Some(path)),

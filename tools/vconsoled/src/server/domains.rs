@@ -36,7 +36,7 @@ impl Server {
         loop {
             let mut changed = BTreeSet::new();
             let (mut introduced, mut went) = (false, false);
-            while let Some(event) = self.store.next_event()? {
+            while let Some(event) = self.xen.store.next_event()? {
                 match parse_token(&event.token) {
                     // Our own doing.
                     Some(_) if event.path.ends_with("/tty") => {}
@@ -60,7 +60,7 @@ impl Server {
             let now = Instant::now();
             let mut looked = introduced || went;
             for key in changed {
-                if self.domains.contains(&key.0) && self.is_due(key, now) {
+                if self.guests.domains.contains(&key.0) && self.is_due(key, now) {
                     self.examine(key);
                     looked = true;
                 }
@@ -75,9 +75,9 @@ impl Server {
 
     /// Lets go of domains that went.
     fn forget_gone(&mut self) -> io::Result<()> {
-        let known: Vec<DomId> = self.domains.iter().copied().collect();
+        let known: Vec<DomId> = self.guests.domains.iter().copied().collect();
         for domid in known {
-            if !self.store.is_introduced(domid)? {
+            if !self.xen.store.is_introduced(domid)? {
                 self.forget(domid)?;
             }
         }
@@ -86,7 +86,12 @@ impl Server {
 
     /// Takes up domains that came.
     fn find_new(&mut self) -> io::Result<()> {
-        for name in self.store.directory("/local/domain")?.unwrap_or_default() {
+        for name in self
+            .xen
+            .store
+            .directory("/local/domain")?
+            .unwrap_or_default()
+        {
             let Some(domid) = name
                 .parse()
                 .ok()
@@ -95,13 +100,14 @@ impl Server {
                 continue;
             };
             let domid = DomId(domid);
-            if !self.domains.contains(&domid) && self.store.is_introduced(domid)? {
+            if !self.guests.domains.contains(&domid) && self.xen.store.is_introduced(domid)? {
                 tracing::info!("domain {domid} came");
-                self.domains.insert(domid);
+                self.guests.domains.insert(domid);
                 // A watch fires at once, which is when its consoles are
                 // looked up.
                 for slot in Slot::FIXED {
-                    self.store
+                    self.xen
+                        .store
                         .watch(&slot.watched(domid), &format!("{domid}/{slot}"))?;
                 }
                 for key in self.secondaries(domid)? {
@@ -114,12 +120,13 @@ impl Server {
 
     pub(super) fn forget(&mut self, domid: DomId) -> io::Result<()> {
         tracing::info!("domain {domid} went");
-        self.domains.remove(&domid);
+        self.guests.domains.remove(&domid);
         self.forget_secondaries(domid)?;
         for slot in Slot::FIXED {
-            self.failures.remove(&(domid, slot));
+            self.guests.failures.remove(&(domid, slot));
             self.retire((domid, slot));
-            self.store
+            self.xen
+                .store
                 .unwatch(&slot.watched(domid), &format!("{domid}/{slot}"))?;
         }
         Ok(())
@@ -131,11 +138,11 @@ impl Server {
         if let Slot::Secondary(devid) = slot {
             return self.examine_secondary(key, devid);
         }
-        let token = self.by_key.get(&key).copied();
-        let source = match Source::find(&mut self.store, domid, slot) {
+        let token = self.served.by_key.get(&key).copied();
+        let source = match Source::find(&mut self.xen.store, domid, slot) {
             Ok(Some(source)) => source,
             Ok(None) => {
-                self.failures.remove(&key);
+                self.guests.failures.remove(&key);
                 if token.is_some() {
                     self.retire(key);
                 }
@@ -144,9 +151,9 @@ impl Server {
             // What is served already goes on as it is.
             Err(error) => return self.fail(key, error.to_string()),
         };
-        let served = token.and_then(|token| self.consoles.get(&token));
+        let served = token.and_then(|token| self.served.consoles.get(&token));
         if served.map(Console::source) == Some(&source) {
-            self.failures.remove(&key);
+            self.guests.failures.remove(&key);
             return;
         }
         let done = match token {
@@ -154,7 +161,7 @@ impl Server {
             None => self.connect(key, source),
         };
         match done {
-            Ok(()) => drop(self.failures.remove(&key)),
+            Ok(()) => drop(self.guests.failures.remove(&key)),
             Err(error) => self.fail(key, error.to_string()),
         }
     }
@@ -162,13 +169,13 @@ impl Server {
     /// Notes a failure, says so once, and tries again later.
     pub(super) fn fail(&mut self, key: Key, why: String) {
         let (domid, slot) = key;
-        let known = self.failures.remove(&key);
+        let known = self.guests.failures.remove(&key);
         let news = known.as_ref().is_none_or(|known| known.why != why);
         if news && self.may_complain(key, Instant::now()) {
             tracing::warn!("domain {domid} {slot}: {why}");
         }
         let pause = known.map_or(RETRY_FIRST, |known| (known.pause * 2).min(RETRY_LAST));
-        self.failures.insert(
+        self.guests.failures.insert(
             key,
             Failure {
                 why,

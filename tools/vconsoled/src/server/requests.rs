@@ -22,13 +22,14 @@ impl Server {
 
     fn send_break(&self, name: &str) -> Result<(), String> {
         let console = parse_token(name)
-            .and_then(|key| self.by_key.get(&key))
-            .and_then(|token| self.consoles.get(token))
+            .and_then(|key| self.served.by_key.get(&key))
+            .and_then(|token| self.served.consoles.get(token))
             .ok_or_else(|| format!("no console {name:?} is served; they are named 3/vuart0"))?;
         if console.source().kind() == Kind::Pv {
             return Err(format!("{name} is a PV console, which has no break"));
         }
-        self.hypervisor
+        self.xen
+            .hypervisor
             .send_break(console.domid)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::InvalidInput => {

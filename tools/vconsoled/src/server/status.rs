@@ -8,11 +8,11 @@ use crate::channel::Channel;
 
 impl Server {
     pub(super) fn metrics_text(&self) -> String {
-        crate::ipc::metrics::write(&self.status().consoles, &self.process)
+        crate::ipc::metrics::write(&self.status().consoles, &self.ipc.process)
     }
 
     pub(super) fn status(&self) -> Status {
-        let served = self.consoles.values().map(|console| Row {
+        let served = self.served.consoles.values().map(|console| Row {
             domid: console.domid.0,
             name: console.name.clone(),
             console: console.slot.to_string(),
@@ -51,6 +51,7 @@ impl Server {
             ..Row::default()
         });
         let failed = self
+            .guests
             .failures
             .iter()
             .filter(|(key, _)| !self.is_served(**key))
@@ -70,7 +71,7 @@ impl Server {
     }
 
     fn channel_state(&self, channel: &Channel) -> String {
-        match self.failures.get(&(channel.domid, channel.slot)) {
+        match self.guests.failures.get(&(channel.domid, channel.slot)) {
             Some(failure) => failure.why.clone(),
             None if channel.link().is_some() => "connected".to_owned(),
             None => "waits for the guest".to_owned(),

@@ -283,7 +283,7 @@ impl Session {
     }
 
     /// Takes and forgets what somebody types who may only read: how the far
-    /// end's close is noticed. The rest waits for the next turn.
+    /// end's close is noticed. The rest waits for the next slice.
     pub(crate) fn drain(&mut self) {
         let mut nothing = [0; CHUNK];
         if self.allowed == Mode::ReadOnly && self.input == Readiness::Ready {

@@ -13,6 +13,7 @@
 //! beyond, and goes on there: every byte is in the log once.
 
 mod file;
+mod open_log;
 pub(super) mod text;
 mod writer;
 
@@ -153,7 +154,7 @@ impl Logs {
             id: self.last_id.fetch_add(1, Ordering::Relaxed),
             path,
             options,
-            position: AtomicU64::new(writer::noted_position(&output)),
+            position: AtomicU64::new(open_log::noted_position(&output)),
             output: Mutex::new(Some(output)),
             pending: AtomicBool::new(true),
             urgent: AtomicBool::new(false),
@@ -219,7 +220,7 @@ impl Log {
         (WAITING_MAX / logs as u64).min(CAPACITY)
     }
 
-    /// Whether the log is about to lose bytes of a output that goes up to
+    /// Whether the log is about to lose bytes of an output buffer that goes up to
     /// `end`, although the disk answers: the guest may then wait for it. A
     /// disk that has not answered for [`GRACE`] is waited for no longer.
     #[must_use]

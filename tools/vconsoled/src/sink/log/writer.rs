@@ -2,31 +2,22 @@
 //! The thread that writes logs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use jiff::Zoned;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use super::open_log::{Buffers, OpenLog, Step};
+use super::{Counts, Shared};
 
-use super::file::{Extent, LogFile};
-use super::text::Text;
-use super::{Counts, Rotation, Shared};
-use crate::buffer::{Cursor, OutputBuffer, Record};
-
-/// How much of a output is written at once.
+/// How much output is written at once.
 const BATCH: usize = 64 * 1024;
 /// How long a log is left alone that was just written, so that the next write
 /// is worth its while.
 const REST: Duration = Duration::from_millis(50);
 /// How long to leave a log alone that could not be written.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long after one message about a log there is no other.
-const QUIET: Duration = Duration::from_secs(60);
-
 /// What the thread is told.
 pub(super) enum Command {
     /// There is another log; whether nobody else has written to it.
@@ -42,52 +33,14 @@ pub(super) enum Command {
     Finish(Sender<()>),
 }
 
-/// What the next daemon is told of a log.
-#[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
-#[repr(C)]
-struct Progress {
-    position: u64,
-    device: u64,
-    inode: u64,
-    size: u64,
-    text: [u8; 2],
-    _reserved: [u8; 6],
-}
-
-impl Progress {
-    fn of(output: &OutputBuffer) -> Option<Self> {
-        Self::read_from_bytes(&output.record(Record::Log)?).ok()
-    }
-
-    fn extent(self) -> Extent {
-        Extent {
-            device: self.device,
-            inode: self.inode,
-            size: self.size,
-        }
-    }
-}
-
-/// Where the log of a output goes on: where its note says, or with all there
-/// is.
-pub(super) fn noted_position(output: &OutputBuffer) -> u64 {
-    Progress::of(output).map_or(output.start(), |noted| noted.position.min(output.end()))
-}
-
-/// What is read from a output, and what that looks like in a log.
-struct Buffers {
-    raw: Vec<u8>,
-    text: Vec<u8>,
-}
-
 /// The thread.
 pub(super) struct Writer {
     commands: Receiver<Command>,
     counts: Arc<Counts>,
-    logs: BTreeMap<u64, Open>,
+    logs: BTreeMap<u64, OpenLog>,
     /// Logs that may have something to write.
     ready: BTreeSet<u64>,
-    /// The one that had the last turn.
+    /// The one that had the last slice.
     last: u64,
     /// Logs that could not be written, and when to try again.
     later: BTreeMap<u64, Instant>,
@@ -161,7 +114,7 @@ impl Writer {
         match command {
             Command::Open(shared, ours) => {
                 let id = shared.id;
-                self.logs.insert(id, Open::new(shared, ours));
+                self.logs.insert(id, OpenLog::new(shared, ours));
                 self.make_ready(id);
             }
             Command::More(id) => self.make_ready(id),
@@ -186,7 +139,7 @@ impl Writer {
         }
     }
 
-    /// Gives a log a turn, unless it is left alone for now.
+    /// Gives a log a slice, unless it is left alone for now.
     fn make_ready(&mut self, id: u64) {
         if !self.later.contains_key(&id) {
             self.ready.insert(id);
@@ -237,232 +190,6 @@ impl Writer {
                 log.fail(&error);
                 self.later.insert(id, Instant::now() + PAUSE);
             }
-        }
-    }
-}
-
-/// What became of a log's turn.
-enum Step {
-    /// There was nothing to write; of more it is told.
-    Nothing,
-    /// All there was is written; nobody tells of more.
-    Wrote,
-    /// There may be more.
-    Partly,
-}
-
-/// A log.
-struct Open {
-    shared: Arc<Shared>,
-    file: Option<LogFile>,
-    /// The file is to be opened again.
-    reopen: bool,
-    /// What the last daemon's note says of the file can be relied on.
-    ours: bool,
-    text: Text,
-    cursor: Cursor,
-    /// What went wrong last.
-    trouble: Option<String>,
-    /// When that was last said.
-    said: Option<Instant>,
-    /// The console has gone.
-    closing: bool,
-    /// To remove when the log is complete.
-    state: Option<PathBuf>,
-}
-
-impl Open {
-    fn new(shared: Arc<Shared>, ours: bool) -> Self {
-        let position = shared.position.load(Ordering::Acquire);
-        Self {
-            shared,
-            file: None,
-            reopen: false,
-            ours,
-            text: Text::default(),
-            cursor: Cursor::at(position),
-            trouble: None,
-            said: None,
-            closing: false,
-            state: None,
-        }
-    }
-
-    /// Writes some of what there is. On failure nothing was written.
-    fn step(&mut self, counts: &Counts, buffers: &mut Buffers) -> io::Result<Step> {
-        let Some(output) = self.shared.output().clone() else {
-            return Ok(Step::Nothing);
-        };
-        self.shared.urgent.store(false, Ordering::Relaxed);
-        if self.cursor.position() == output.end() {
-            // What is told of from here on is told of again; what came before
-            // may not have been.
-            self.shared.pending.swap(false, Ordering::AcqRel);
-        }
-        let mut file = match self.file.take() {
-            Some(file) if !self.reopen => file,
-            Some(file) => self.open_again(&output, file),
-            None => self.open(&output)?,
-        };
-        let step = self.write(&output, &mut file, counts, buffers);
-        self.file = Some(file);
-        step
-    }
-
-    fn write(
-        &mut self,
-        output: &OutputBuffer,
-        file: &mut LogFile,
-        counts: &Counts,
-        buffers: &mut Buffers,
-    ) -> io::Result<Step> {
-        let Buffers { raw, text: bytes } = buffers;
-        let most = match self.shared.options.rotation.size {
-            0 => raw.len(),
-            // One file is not to hold much more than it should.
-            size => raw.len().min(
-                usize::try_from(size - size / 4)
-                    .unwrap_or(usize::MAX)
-                    .max(1),
-            ),
-        };
-        let length = self.cursor.peek(output, &mut raw[..most])?;
-        if length == 0 {
-            return Ok(Step::Nothing);
-        }
-        let mut raw = &raw[..length];
-        let mut text = self.render(raw, bytes);
-        let rotation = self.shared.options.rotation;
-        if file.is_full(rotation, bytes.len()) {
-            let line_end = raw.iter().position(|byte| *byte == b'\n');
-            match line_end.filter(|_| !self.text.at_line_start()) {
-                // First the line comes to its end.
-                Some(end) if end + 1 < raw.len() => {
-                    raw = &raw[..=end];
-                    text = self.render(raw, bytes);
-                }
-                _ => self.rotate(output, file, rotation),
-            }
-        }
-        file.append(bytes)?;
-        counts.writes.fetch_add(1, Ordering::Relaxed);
-        self.text = text;
-        self.cursor.advance(raw.len());
-        self.note(output, file);
-        self.recover();
-        let all = self.cursor.position() == output.end();
-        Ok(if all { Step::Wrote } else { Step::Partly })
-    }
-
-    /// What `raw` looks like in the log, and how far the text then is.
-    fn render(&self, raw: &[u8], bytes: &mut Vec<u8>) -> Text {
-        let style = self.shared.options.style;
-        let mut stamp = String::new();
-        if style.timestamps {
-            stamp = Zoned::now().strftime("[%F %T] ").to_string();
-        }
-        bytes.clear();
-        let mut text = self.text;
-        text.render(style, stamp.as_bytes(), raw, bytes);
-        text
-    }
-
-    fn open(&mut self, output: &OutputBuffer) -> io::Result<LogFile> {
-        let noted = Progress::of(output);
-        let cut = noted.filter(|_| self.ours).map(Progress::extent);
-        let mut file = LogFile::open(&self.shared.path, cut)?;
-        match noted {
-            Some(noted) if noted.extent().is_same_file(file.extent()) => {
-                self.text = Text::from_bytes(noted.text);
-            }
-            _ => self.begin(&mut file)?,
-        }
-        // Before anything is written: what is beyond the note does not count.
-        self.note(output, &file);
-        self.recover();
-        Ok(file)
-    }
-
-    /// Opens the file of that name, and goes on with the one that was moved
-    /// away if there can be none.
-    fn open_again(&mut self, output: &OutputBuffer, old: LogFile) -> LogFile {
-        self.reopen = false;
-        let opened = LogFile::open(&self.shared.path, None).and_then(|mut file| {
-            if !old.extent().is_same_file(file.extent()) {
-                self.begin(&mut file)?;
-            }
-            Ok(file)
-        });
-        let file = opened.unwrap_or_else(|error| {
-            self.say(&format!("cannot be opened again: {error}"));
-            old
-        });
-        self.note(output, &file);
-        file
-    }
-
-    /// Starts a file that was not written to by us before.
-    fn begin(&mut self, file: &mut LogFile) -> io::Result<()> {
-        self.text = Text::default();
-        if self.shared.options.style.timestamps {
-            let mut bytes = Vec::new();
-            let text = self.render(b"Logfile Opened\n", &mut bytes);
-            file.append(&bytes)?;
-            self.text = text;
-        }
-        Ok(())
-    }
-
-    fn rotate(&mut self, output: &OutputBuffer, file: &mut LogFile, rotation: Rotation) {
-        match file.rotate(rotation) {
-            // Before anything is written to it.
-            Ok(()) => self.note(output, file),
-            Err(error) => self.say(&format!("cannot be rotated: {error}")),
-        }
-    }
-
-    /// Tells the next daemon how far the log got.
-    fn note(&self, output: &OutputBuffer, file: &LogFile) {
-        let extent = file.extent();
-        let progress = Progress {
-            position: self.cursor.position(),
-            device: extent.device,
-            inode: extent.inode,
-            size: extent.size,
-            text: self.text.to_bytes(),
-            _reserved: [0; 6],
-        };
-        // A output that cannot be written to is about to move to memory,
-        // which no next daemon sees.
-        let _noted = output.write_record(Record::Log, progress.as_bytes());
-        let position = self.cursor.position();
-        self.shared.position.store(position, Ordering::Release);
-        let lost = self.cursor.lost(output);
-        self.shared.lost.store(lost, Ordering::Relaxed);
-    }
-
-    fn fail(&mut self, error: &io::Error) {
-        self.say(&format!(
-            "{error}; output waits, and then is missing from it"
-        ));
-        self.shared.failed.store(true, Ordering::Relaxed);
-    }
-
-    /// Says what is wrong, once.
-    fn say(&mut self, trouble: &str) {
-        let known = self.trouble.as_deref() == Some(trouble);
-        let lately = self.said.is_some_and(|said| said.elapsed() < QUIET);
-        if !known && !lately {
-            tracing::error!("{}: {trouble}", self.shared.path.display());
-            self.said = Some(Instant::now());
-        }
-        self.trouble = Some(trouble.to_owned());
-    }
-
-    fn recover(&mut self) {
-        self.shared.failed.store(false, Ordering::Relaxed);
-        if self.trouble.take().is_some() {
-            tracing::info!("{}: written again", self.shared.path.display());
         }
     }
 }

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//! How a buffer begins: in memory, or from what another process left.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use zerocopy::FromBytes as _;
+
+use super::checkpoint::{Checkpoint, Output};
+use super::file::{memory, open};
+use super::mapping;
+use super::records::HEADER;
+use super::{CAPACITY, OutputBuffer, PIECE, RECORD_MAX, Record, STEP, Writer};
+
+impl OutputBuffer {
+    /// A buffer that ends with the process, and keeps `scrollback` bytes
+    /// (at most [`CAPACITY`] less one [`STEP`]) for consumers to come.
+    pub fn in_memory(scrollback: u64) -> io::Result<Self> {
+        let output = Self::over(memory()?, scrollback);
+        output.in_memory.store(true, Ordering::Relaxed);
+        Ok(output)
+    }
+
+    /// The buffer in the file at `path`, which is made when it is missing,
+    /// and begun anew when it is not `owner`'s (at most [`RECORD_MAX`] bytes are
+    /// compared) or makes no sense. Fails when another process has it, or
+    /// when it is no regular file.
+    pub fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<Self> {
+        let file = open(path, true)?;
+        let length = file.metadata()?.len();
+        let mut output = Self::over(file, scrollback);
+        let owner = &owner.as_bytes()[..owner.len().min(RECORD_MAX)];
+        if length > 0 && !output.take_up(owner, length) {
+            tracing::warn!("{}: not this console's; it begins anew", path.display());
+            output.file().set_len(0)?;
+            output = Self::over(
+                output
+                    .file
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner),
+                scrollback,
+            );
+        }
+        output.write_record(Record::Owner, owner)?;
+        Ok(output)
+    }
+
+    /// The buffer that a daemon left at `path`, whoever's it was; `None` if
+    /// there is none or it makes no sense.
+    #[must_use]
+    pub fn adopt(path: &Path) -> Option<Self> {
+        let file = open(path, false).ok()?;
+        let length = file.metadata().ok()?.len();
+        let mut output = Self::over(file, 0);
+        let owner = output.record(Record::Owner)?;
+        output.take_up(&owner, length).then_some(output)
+    }
+
+    pub(super) fn over(file: File, scrollback: u64) -> Self {
+        Self {
+            file: RwLock::new(file),
+            in_memory: AtomicBool::new(false),
+            scrollback: scrollback.min(CAPACITY - STEP as u64),
+            start: AtomicU64::new(0),
+            end: AtomicU64::new(0),
+            writer: Mutex::default(),
+        }
+    }
+
+    /// Goes on from the records in the file, if they are `owner`'s and can be.
+    fn take_up(&mut self, owner: &[u8], length: u64) -> bool {
+        if self.record(Record::Owner).as_deref() != Some(owner) {
+            return false;
+        }
+        let Some(record) = self.record(Record::Output) else {
+            // Made, and then nothing came.
+            return length < HEADER;
+        };
+        let Ok(mut output) = Output::read_from_bytes(&record) else {
+            return false;
+        };
+        output.go_on_to(mapping::reached(&self.file()));
+        let kept = output.end.checked_sub(output.start);
+        if kept.is_none_or(|kept| kept > CAPACITY) || length < HEADER + output.end.min(CAPACITY) {
+            return false;
+        }
+        // What was being written when the process ended may lie where the
+        // oldest bytes were.
+        let torn = output
+            .end
+            .saturating_add(STEP as u64)
+            .saturating_sub(CAPACITY);
+        let start = output.start.max(torn);
+        self.start = start.into();
+        self.end = output.end.into();
+        let writer = Writer {
+            checkpoint: Checkpoint {
+                ring: output.ring,
+                out_cons: output.out_cons,
+            },
+            freed: start / PIECE * PIECE,
+            mapping: None,
+        };
+        self.writer = Mutex::new(writer);
+        true
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+use super::*;
+
+/// The file that is installed, and the same with every key that it shows
+/// switched on.
+const EXAMPLE: &str = include_str!("../../packaging/vconsoled.toml");
+
+/// Takes the mark from lines that show a key or a table.
+fn switched_on(text: &str) -> String {
+    text.lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest,
+            _ => line,
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn error(text: &str) -> String {
+    Config::parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn nothing_said_is_what_is_installed() {
+    assert_eq!(Config::parse("").unwrap(), Config::installed());
+    assert_eq!(Config::parse(EXAMPLE).unwrap(), Config::installed());
+    let some = "[log]\n[sockets]\n[process]\n";
+    assert_eq!(Config::parse(some).unwrap(), Config::installed());
+}
+
+#[test]
+fn the_example_shows_every_key_with_its_default() {
+    let shown = Config::parse(&switched_on(EXAMPLE)).unwrap();
+    // The exceptions are an example; all else is what holds anyway.
+    assert_eq!(shown.rules.len(), 1);
+    let general = Config {
+        rules: Vec::new(),
+        ..shown.clone()
+    };
+    assert_eq!(general, Config::installed());
+    let shown: toml::Table = toml::from_str(&switched_on(EXAMPLE)).unwrap();
+    let all = Config {
+        rules: vec![Rule {
+            log: Some(true),
+            timestamps: Some(true),
+            filter: Some(Filter::None),
+            size: Some(Size(0)),
+            count: Some(0),
+            journal: Some(false),
+            history: Some(History::default()),
+            overflow: Some(Overflow::Discard),
+            ..Rule::default()
+        }],
+        ..Config::installed()
+    };
+    let all = toml::Table::try_from(all).unwrap();
+    assert_eq!(keys("", &shown.into()), keys("", &all.into()));
+}
+
+/// The names of all keys, below their tables.
+fn keys(above: &str, value: &toml::Value) -> std::collections::BTreeSet<String> {
+    match value {
+        toml::Value::Table(table) => table
+            .iter()
+            .flat_map(|(key, value)| keys(&format!("{above}.{key}"), value))
+            .collect(),
+        toml::Value::Array(array) => array.iter().flat_map(|value| keys(above, value)).collect(),
+        _ => [above.to_owned()].into(),
+    }
+}
+
+#[test]
+fn errors_name_the_line_and_what_to_do() {
+    let unknown = error("[log]\nguests = true\nsiez = 3\n");
+    assert!(unknown.contains("line 3"), "{unknown}");
+    assert!(unknown.contains("`siez`") && unknown.contains("`size`"));
+    for (line, what) in [
+        ("history = \"64 kibibytes\"", "64KiB"),
+        ("history = -1", "64KiB"),
+        ("history = \"99999999999GiB\"", "64KiB"),
+        ("overflow = \"drop\"", "`discard` or `keep`"),
+        ("state-dir = \"var/lib\"", "must start with /"),
+        ("log.dir = \"\"", "must start with /"),
+        ("log.size = 1.5", "64KiB"),
+        ("log.count = -1", "u32"),
+        ("log.filter = \"all\"", "`strip`"),
+        ("log.guests = 1", "boolean"),
+        ("sockets.control-mode = 600", "\"0600\""),
+        ("sockets.control-mode = \"0800\"", "octal"),
+        ("sockets.control-mode = \"1777\"", "octal"),
+        ("sockets.control = \"run/c\"", "must start with /"),
+        ("process.user = \"a b\"", "name"),
+        ("[[console]]\ndomain = \"\"", "pattern"),
+    ] {
+        let said = error(&format!("# a comment\n{line}\n"));
+        assert!(said.contains(what), "{line}: {said}");
+        let number = if line.starts_with('[') { 3 } else { 2 };
+        assert!(
+            said.contains(&format!("line {number}")),
+            "{line}: no line in {said}"
+        );
+    }
+}
+
+#[test]
+fn empty_paths_and_names_switch_things_off() {
+    let text = "state-dir = \"\"\n[sockets]\ncontrol = \"\"\nmetrics = \"\"\n\
+                consoles = \"\"\n[process]\nuser = \"\"\nsandbox = false\n\
+                folders = []\n";
+    assert_eq!(Config::parse(text).unwrap(), Config::default());
+}
+
+#[test]
+fn the_last_rule_that_matches_counts_key_by_key() {
+    let text = "[log]\nguests = true\n\
+        [[console]]\ndomain = \"web-*\"\ntimestamps = true\nsize = \"1MiB\"\n\
+        [[console]]\ndomain = \"*\"\nconsole = \"vuart?\"\nsize = 7\nhistory = \"1KiB\"\n\
+        [[console]]\ndomain = \"secret\"\nlog = false\noverflow = \"keep\"\n";
+    let config = Config::parse(text).unwrap();
+    let web = config.console("web-1", "pv0");
+    assert!(web.log && web.timestamps);
+    assert_eq!(web.size, Size(1 << 20));
+    let uart = config.console("web-1", "vuart0");
+    assert!(uart.timestamps);
+    assert_eq!((uart.size, uart.history), (Size(7), History(Size(1 << 10))));
+    let secret = config.console("secret", "pv0");
+    assert!(!secret.log && !secret.timestamps);
+    assert_eq!(secret.overflow, Overflow::Keep);
+    assert_eq!(config.console("other", "pv0").size, config.log.size);
+}

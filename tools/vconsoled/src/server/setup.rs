@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+//! What the daemon opens before it serves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use mio::{Poll, Waker};
+use xen_io::Platform;
+
+use super::accept_retry::AcceptRetry;
+use super::channel_table::Channels;
+use super::schedule::Schedule;
+use super::{
+    CONTROL, EVENT_CHANNELS, FIRST_FREE, Guests, HANDLE, Ipc, METRICS, PTY_STATES, Persist,
+    Requests, STORE, Served, Server, Sinks, Xen,
+};
+use crate::config::Config;
+use crate::console::xen_log::XenLog;
+use crate::input::journal::{self, InputJournal};
+use crate::ipc::control::Control;
+use crate::ipc::endpoints::EndpointDir;
+use crate::ipc::listener::Access;
+use crate::ipc::metrics::{self, Metrics};
+use crate::persist::fd_store::FdStore;
+use crate::persist::state_dir::StateDir;
+use crate::service::notify::Watchdog;
+use crate::sink::journal::Journal;
+use crate::sink::log::Logs;
+use crate::sink::pty::open_state::OpenStates;
+
+impl Server {
+    /// Prepares to serve; nothing is touched yet but the control socket.
+    pub fn new(platform: Platform, config: Config) -> io::Result<Self> {
+        let Platform {
+            hypervisor,
+            mut events,
+            store,
+        } = platform;
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        let requests = Requests {
+            waker: Waker::new(registry, HANDLE)?,
+            stop: AtomicBool::new(false),
+            reopen_logs: AtomicBool::new(false),
+        };
+        let control = match &config.sockets.control {
+            Some(path) => {
+                let access = Access {
+                    mode: config.sockets.control_mode,
+                    group: config.sockets.group.as_deref(),
+                };
+                Some(Control::listen(path, access, registry, CONTROL)?)
+            }
+            None => None,
+        };
+        let metrics = match &config.sockets.metrics {
+            Some(path) => {
+                let access = Access {
+                    mode: config.sockets.metrics_mode,
+                    group: config.sockets.group.as_deref(),
+                };
+                Some(Metrics::listen(path, access, registry, METRICS)?)
+            }
+            None => None,
+        };
+        // Only after the control socket: there is no other daemon.
+        let endpoint_dir = match &config.sockets.consoles {
+            Some(path) => Some(EndpointDir::open(path).map_err(|error| {
+                let what = format!("{}: {error}", path.display());
+                io::Error::new(error.kind(), what)
+            })?),
+            None => None,
+        };
+        // Without it output goes to the pty whether anybody has it open.
+        let pty_states = OpenStates::new()
+            .inspect_err(|error| tracing::warn!("viewers cannot be counted: {error}"))
+            .ok();
+        let state_dir = StateDir::new(config.state_dir.clone());
+        let logs = Logs::start()?;
+        let journal = Journal::at(&config.log.journal_socket)?;
+        let xen_log = config.log.hypervisor.then(|| {
+            XenLog::open(&config, &state_dir, &logs, events.as_mut())
+                .inspect_err(|error| {
+                    tracing::error!("the hypervisor's messages are not logged: {error}");
+                })
+                .ok()
+        });
+        let mut fd_store = FdStore::inherited();
+        let server = Self {
+            config,
+            xen: Xen {
+                hypervisor,
+                events,
+                store,
+                store_ready: false,
+            },
+            guests: Guests::default(),
+            served: Served::default(),
+            channels: Channels::default(),
+            xen_log: xen_log.flatten(),
+            sinks: Sinks {
+                logs,
+                journal,
+                pty_states,
+                watches: BTreeMap::new(),
+            },
+            ipc: Ipc {
+                control,
+                metrics,
+                process: metrics::Process::default(),
+                endpoint_dir,
+                accept_retry: AcceptRetry::default(),
+                owners: HashMap::new(),
+            },
+            persist: Persist {
+                state_dir,
+                input_journal: open_input_journal(&mut fd_store),
+                fd_store,
+            },
+            schedule: Schedule::default(),
+            watchdog: Watchdog::new(),
+            poll,
+            next_token: FIRST_FREE,
+            requests: Arc::new(requests),
+            ending: false,
+        };
+        server.register(&server.xen.events, EVENT_CHANNELS)?;
+        server.register(&server.xen.store, STORE)?;
+        if let Some(pty_states) = &server.sinks.pty_states {
+            server.register(pty_states, PTY_STATES)?;
+        }
+        Ok(server)
+    }
+}
+
+/// The way for what is typed, if anybody keeps it.
+fn open_input_journal(fd_store: &mut FdStore) -> Option<Arc<InputJournal>> {
+    if !fd_store.is_possible() {
+        return None;
+    }
+    let left = fd_store.take(journal::NAME);
+    if !left.is_empty() {
+        match InputJournal::resume(left) {
+            Ok(input_journal) => return Some(Arc::new(input_journal)),
+            Err(error) => tracing::warn!("not what the last daemon left: {error}"),
+        }
+        fd_store.remove(journal::NAME);
+    }
+    let input_journal = InputJournal::new()
+        .inspect_err(|error| tracing::warn!("what is typed may be lost: {error}"))
+        .ok()?;
+    fd_store.store(journal::NAME, &input_journal.fds());
+    Some(Arc::new(input_journal))
+}
