@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The picture of the crates and of the device's modules: who uses whom, from
-//! cargo's metadata and from the sources. Its text, for Graphviz, is what is
+//! The picture of the crates, of the device's modules and of the daemon's rooms:
+//! who uses whom, from cargo's metadata and from the sources. Its text, for Graphviz, is what is
 //! compared; how it is drawn differs from version to version.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,9 @@ const DRAWN: &str = "docs/images/architecture.svg";
 
 /// The crate whose modules are shown.
 const DEVICE: &str = "vpl011";
+
+/// The crate whose rooms are shown: its modules at the top.
+const DAEMON: &str = "vconsoled";
 
 /// Files that only declare and re-export.
 const FRONT_DOORS: [&str; 2] = ["lib", "ring/mod"];
@@ -65,7 +68,7 @@ type Uses = BTreeMap<String, BTreeSet<String>>;
 
 /// The text of the picture.
 fn source(root: &Path) -> Result<String> {
-    let (crates, modules) = (crates(root)?, modules(root)?);
+    let (crates, modules, rooms) = (crates(root)?, modules(root)?, rooms(root)?);
     let mut text = String::from(
         "// SPDX-License-Identifier: MIT\n\
          // Made by `cargo xtask docs --write`.\n\
@@ -78,8 +81,18 @@ fn source(root: &Path) -> Result<String> {
     for module in modules.keys() {
         writeln!(text, "    \"src/{module}\" [label=\"{module}\"];")?;
     }
+    text.push_str(
+        "  }\n\
+         \x20 subgraph \"cluster daemon\" {\n\
+         \x20   label=\"tools/vconsoled/src/\"; fontname=\"sans-serif\"; style=filled; fillcolor=\"#eef7ee\";\n",
+    );
+    writeln!(text, "    \"{DAEMON}\";")?;
+    for room in rooms.keys() {
+        writeln!(text, "    \"{DAEMON}/{room}\" [label=\"{room}\"];")?;
+    }
     text.push_str("  }\n");
-    for name in crates.keys().filter(|name| *name != DEVICE) {
+    let drawn = [DEVICE, DAEMON];
+    for name in crates.keys().filter(|name| !drawn.contains(&name.as_str())) {
         let colour = if UNSAFE.contains(&name.as_str()) {
             " [fillcolor=\"#fbe3c8\"]"
         } else {
@@ -97,9 +110,16 @@ fn source(root: &Path) -> Result<String> {
             writeln!(text, "  \"src/{user}\" -> \"src/{used}\";")?;
         }
     }
-    let used: BTreeSet<_> = modules.values().flatten().collect();
-    for module in modules.keys().filter(|module| !used.contains(module)) {
+    for module in used_by_nobody(&modules) {
         writeln!(text, "  \"{DEVICE}\" -> \"src/{module}\";")?;
+    }
+    for (user, used) in &rooms {
+        for used in used {
+            writeln!(text, "  \"{DAEMON}/{user}\" -> \"{DAEMON}/{used}\";")?;
+        }
+    }
+    for room in used_by_nobody(&rooms) {
+        writeln!(text, "  \"{DAEMON}\" -> \"{DAEMON}/{room}\";")?;
     }
     text.push_str("}\n");
     Ok(text)
@@ -138,6 +158,55 @@ fn modules(root: &Path) -> Result<Uses> {
                 found.insert(module, used(&fs::read_to_string(&path)?, folder));
             }
         }
+    }
+    Ok(found)
+}
+
+/// Those that the crate alone uses.
+fn used_by_nobody(modules: &Uses) -> impl Iterator<Item = &String> {
+    let used: BTreeSet<_> = modules.values().flatten().collect();
+    modules.keys().filter(move |module| !used.contains(module))
+}
+
+/// The daemon's modules at the top, each with all that is below it, and which
+/// of each other they use.
+fn rooms(root: &Path) -> Result<Uses> {
+    let source = root.join("tools").join(DAEMON).join("src");
+    let mut found = Uses::new();
+    for entry in fs::read_dir(&source)? {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|name| name.to_str());
+        let Some(name) = name.filter(|name| !["lib", "main"].contains(name)) else {
+            continue;
+        };
+        let mut uses = BTreeSet::new();
+        for file in sources_below(&path)? {
+            let named = used(&fs::read_to_string(file)?, "");
+            uses.extend(
+                named
+                    .iter()
+                    .filter_map(|one| one.split('/').next())
+                    .map(str::to_owned),
+            );
+        }
+        uses.remove(name);
+        found.insert(name.to_owned(), uses);
+    }
+    let rooms: BTreeSet<String> = found.keys().cloned().collect();
+    for uses in found.values_mut() {
+        uses.retain(|one| rooms.contains(one));
+    }
+    Ok(found)
+}
+
+/// A source file, or all those in a folder.
+fn sources_below(path: &Path) -> Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path)? {
+        found.extend(sources_below(&entry?.path())?);
     }
     Ok(found)
 }
