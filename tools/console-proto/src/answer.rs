@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Status, VERSION};
+use crate::VERSION;
+use crate::status::Status;
 
 /// The answer to a [`Request`](crate::Request).
 #[derive(Debug, Serialize)]

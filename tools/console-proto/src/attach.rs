@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
+use crate::answer::line;
 
 /// Whether what a viewer types reaches the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -111,7 +112,7 @@ impl Attach {
     /// The line that asks for it.
     #[must_use]
     pub fn line(&self) -> Vec<u8> {
-        crate::line(&Line {
+        line(&Line {
             version: VERSION,
             attach: self,
         })

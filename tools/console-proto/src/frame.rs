@@ -2,7 +2,7 @@
 //! The frames of an attached connection (docs/vconsoled.md): a type, a length
 //! as a little-endian u32, and so many bytes.
 
-use crate::Mode;
+use crate::attach::Mode;
 
 /// Bytes of the stream, or typed.
 pub const DATA: u8 = 1;

@@ -13,9 +13,8 @@
 //! # What a killed process leaves
 //!
 //! The file's first page holds [records](Record), each written whole or not at
-//! all.
-//! Bytes are written first; the record that tells of them, with the index of the
-//! ring they came up to, makes them count; the ring lets go of them last.
+//! all. Bytes are written first; the record that tells of them, with the index of
+//! the ring they came up to, makes them count; the ring lets go of them last.
 //! Whoever comes next finds either no record, and the bytes still in the ring,
 //! or the record, and takes the ring up behind them.
 //!

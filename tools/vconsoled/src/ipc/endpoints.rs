@@ -55,7 +55,7 @@ impl EndpointDir {
         })
     }
 
-    /// Opens the door to a console.
+    /// Opens an endpoint of a console.
     pub(crate) fn listen(
         &self,
         domid: DomId,
@@ -99,7 +99,7 @@ impl EndpointDir {
         })
     }
 
-    /// Goes on with the door that another process had: the socket, whose name
+    /// Goes on with the endpoint that another process had: the socket, whose name
     /// had that inode. `None` if it is not there any more as it should be.
     pub(crate) fn resume(
         &self,
@@ -150,7 +150,7 @@ impl EndpointDir {
         Ok(())
     }
 
-    /// Takes away a domain's directory, from which all doors are gone, and its
+    /// Takes away a domain's directory, from which all endpoints are gone, and its
     /// name.
     pub(crate) fn forget(&self, domid: DomId, name: &str) {
         let ours = format!("../{domid}");

@@ -183,8 +183,11 @@ mod tests {
         let viewers = (0..32).flat_map(|number| {
             [Mode::ReadOnly, Mode::ReadWrite].map(|mode| Purpose::Session(mode, number))
         });
-        let doors = [Mode::ReadOnly, Mode::ReadWrite].map(Purpose::Endpoint);
-        let purposes: Vec<Purpose> = viewers.chain(doors).chain([Purpose::Terminal]).collect();
+        let endpoints = [Mode::ReadOnly, Mode::ReadWrite].map(Purpose::Endpoint);
+        let purposes: Vec<Purpose> = viewers
+            .chain(endpoints)
+            .chain([Purpose::Terminal])
+            .collect();
         for domid in [DomId(1), DomId(32751)] {
             for slot in [Slot::Pv, Slot::Vuart, Slot::Secondary(u32::MAX)] {
                 for instance in ["/vm/a", "/vm/b"] {
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_thousand_guests_fit_and_the_names_never_hinder_a_start() {
-        // Two consoles each, with a terminal and two doors; and all viewers.
+        // Two consoles each, with a terminal and two endpoints; and all viewers.
         let (consoles, viewers) = (1000 * 2 * 3, 1024 * 2);
         let console = console(DomId(4999), Slot::Vuart, "");
         let name = |purpose| name(purpose, &console);

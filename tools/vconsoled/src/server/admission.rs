@@ -117,7 +117,7 @@ impl Server {
         }
     }
 
-    /// Takes leave of a console's viewers and closes its sockets. What the
+    /// Closes a console's sessions and endpoints. What the
     /// service manager keeps stays with it if this is the daemon's end.
     pub(super) fn close_endpoints(&mut self, console: &mut Console) {
         let why = if self.is_stopping() {

@@ -172,18 +172,18 @@ mod tests {
     }
 
     /// What the next process finds.
-    fn again(outbox: &SendQueue) -> SendQueue {
-        SendQueue::resume(outbox.file.try_clone().unwrap().into()).unwrap()
+    fn again(queue: &SendQueue) -> SendQueue {
+        SendQueue::resume(queue.file.try_clone().unwrap().into()).unwrap()
     }
 
     #[test]
     fn the_next_process_goes_on_where_this_one_stopped() {
         let (near, mut far) = UnixStream::pair().unwrap();
-        let mut outbox = SendQueue::new(1000).unwrap();
-        outbox.add(b"one").unwrap();
-        assert_eq!(outbox.send(&near).unwrap(), 3);
-        outbox.add(b"two").unwrap();
-        let mut next = again(&outbox);
+        let mut queue = SendQueue::new(1000).unwrap();
+        queue.add(b"one").unwrap();
+        assert_eq!(queue.send(&near).unwrap(), 3);
+        queue.add(b"two").unwrap();
+        let mut next = again(&queue);
         assert_eq!((next.position(), next.is_empty()), (1006, false));
         assert_eq!(next.send(&near).unwrap(), 3);
         assert_eq!(receive(&mut far, 6), b"onetwo");
@@ -194,12 +194,12 @@ mod tests {
     #[test]
     fn what_was_lost_is_told_once_and_counted() {
         let (near, mut far) = UnixStream::pair().unwrap();
-        let mut outbox = SendQueue::new(0).unwrap();
-        outbox.add(b"ab").unwrap();
-        outbox.send(&near).unwrap();
-        outbox.lose(70, b"[70]").unwrap();
-        assert_eq!(outbox.position(), 72);
-        let mut next = again(&outbox);
+        let mut queue = SendQueue::new(0).unwrap();
+        queue.add(b"ab").unwrap();
+        queue.send(&near).unwrap();
+        queue.lose(70, b"[70]").unwrap();
+        assert_eq!(queue.position(), 72);
+        let mut next = again(&queue);
         assert_eq!(next.position(), 72);
         next.send(&near).unwrap();
         next.add(b"cd").unwrap();
@@ -211,12 +211,12 @@ mod tests {
 
     #[test]
     fn a_process_that_ends_while_it_tells_of_a_loss_has_told_nothing() {
-        let mut outbox = SendQueue::new(10).unwrap();
-        outbox.lose(70, b"[70 bytes]").unwrap();
+        let mut queue = SendQueue::new(10).unwrap();
+        queue.lose(70, b"[70 bytes]").unwrap();
         // As if it had come to the note in the first page, or a bit further.
         for written in [0, 3] {
-            outbox.file.set_len(PIECE + written).unwrap();
-            let next = again(&outbox);
+            queue.file.set_len(PIECE + written).unwrap();
+            let next = again(&queue);
             assert_eq!((next.position(), next.is_empty()), (10, true));
         }
     }
@@ -228,22 +228,22 @@ mod tests {
         let byte = |at: u32| (at / 7).to_le_bytes()[0];
         let (near, mut far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
-        let mut outbox = SendQueue::new(0).unwrap();
+        let mut queue = SendQueue::new(0).unwrap();
         let (mut sent, mut seen) = (0_u32, Vec::new());
         while seen.len() < 4 << 20 {
-            if outbox.is_empty() {
+            if queue.is_empty() {
                 let chunk: Vec<u8> = (sent..).take(2048).map(byte).collect();
-                outbox.add(&chunk).unwrap();
+                queue.add(&chunk).unwrap();
                 sent += 2048;
             }
-            if let Err(error) = outbox.send(&near) {
+            if let Err(error) = queue.send(&near) {
                 assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
                 seen.extend(receive(&mut far, 50_000));
             }
         }
         let expected = (0..).map(byte);
         assert!(expected.zip(&seen).all(|(wanted, got)| wanted == *got));
-        let held = outbox.file.metadata().unwrap().blocks() * 512;
+        let held = queue.file.metadata().unwrap().blocks() * 512;
         assert!(held <= 4 * PIECE, "{held} bytes are held");
     }
 
@@ -253,9 +253,9 @@ mod tests {
         assert!(SendQueue::resume(empty).is_err());
         let (socket, _peer) = UnixStream::pair().unwrap();
         assert!(SendQueue::resume(socket.into()).is_err());
-        let outbox = SendQueue::new(5).unwrap();
-        rustix::fs::seek(&outbox.file, SeekFrom::Start(PIECE + 1)).unwrap();
-        let left = outbox.file.try_clone().unwrap();
+        let queue = SendQueue::new(5).unwrap();
+        rustix::fs::seek(&queue.file, SeekFrom::Start(PIECE + 1)).unwrap();
+        let left = queue.file.try_clone().unwrap();
         assert!(SendQueue::resume(left.into()).is_err());
     }
 }

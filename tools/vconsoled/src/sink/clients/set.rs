@@ -48,7 +48,7 @@ impl ClientSet {
         self.endpoints.keys().chain(self.sessions.keys()).copied()
     }
 
-    /// The tokens of the doors.
+    /// The tokens of the endpoints.
     pub(crate) fn endpoint_tokens(&self) -> impl Iterator<Item = usize> {
         self.endpoints.keys().copied()
     }
@@ -154,7 +154,7 @@ impl ClientSet {
         self.sessions.values().filter_map(Session::stored_name)
     }
 
-    /// Leaves the doors where they are, for the next daemon to open.
+    /// Leaves the endpoints where they are, for the next daemon to open.
     pub(crate) fn leave_endpoints(&mut self) {
         for endpoint in self.endpoints.values_mut() {
             endpoint.leave();
