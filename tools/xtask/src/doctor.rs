@@ -7,17 +7,15 @@ use std::process::Command;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::debian::apt::{self, Private};
+use crate::debian::apt;
 use crate::debian::host;
 use crate::debian::packages::Packages;
+use crate::debian::pins;
 use crate::engine::dirs::{Dirs, cargo};
 use crate::engine::step::Steps;
 
 /// Free space that a first whole test takes, in MiB; most of it is cargo's.
 const DISK: u64 = 10 << 10;
-
-/// The machine that builds. Crates for others are not wanted.
-const HOST: &str = "x86_64-unknown-linux-gnu";
 
 /// Memory of the emulated machine and of what runs beside it, in MiB.
 const MEMORY: u64 = 3800;
@@ -71,11 +69,11 @@ impl Options {
             rustup(),
             rust_targets(),
             crates(steps),
-            tools("tools", &packages.host.packages)?,
+            tools("tools", &packages.host.packages())?,
             tools("docs tools", &packages.docs.packages)?,
             disk(&steps.dirs),
             memory(),
-            mirror(steps, &packages),
+            pinned(steps),
         ];
         let well = findings.iter().all(|finding| finding.ok);
         if self.json {
@@ -95,22 +93,22 @@ impl Options {
 }
 
 fn system(packages: &Packages) -> Finding {
-    let release = &packages.debian.release;
+    let releases = &packages.debian.hosts;
     let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let codename = text
         .lines()
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
         .unwrap_or("a system of unknown name");
-    let arch = std::env::consts::ARCH;
-    let detail = format!("{codename} on {arch}");
-    if codename == release && arch == "x86_64" {
+    let architecture = host::architecture();
+    let detail = format!("{codename} on {architecture}");
+    if releases.iter().any(|release| release == codename)
+        && ["amd64", "arm64"].contains(&architecture)
+    {
         Finding::good("system", detail)
     } else {
-        Finding::bad(
-            "system",
-            detail,
-            format!("use Debian {release} on x86_64, or a container of it"),
-        )
+        let releases = releases.join(" or ");
+        let fix = format!("use Debian {releases} on amd64 or arm64, or a container of it");
+        Finding::bad("system", detail, fix)
     }
 }
 
@@ -149,7 +147,7 @@ fn crates(steps: &Steps) -> Finding {
         steps.quietly("doctor crates", |cx| {
             cx.run(
                 Command::new(cargo())
-                    .args(["fetch", "--locked", "--target", HOST])
+                    .args(["fetch", "--locked", "--target", &host::rust_target()])
                     .args(more)
                     .current_dir(&cx.dirs.root),
             )
@@ -240,21 +238,14 @@ fn memory() -> Finding {
     }
 }
 
-fn mirror(steps: &Steps, packages: &Packages) -> Finding {
-    let asked = steps.quietly("doctor", |cx| {
-        Private::open(cx, &steps.dirs, &packages.debian.release)?.update(cx)
-    });
-    match asked {
-        Ok(()) => Finding::good("package mirror", "answers"),
-        // What is there already needs no mirror.
-        Err(_) if steps.dirs.machine("4.17.cpio").exists() => Finding::good(
-            "package mirror",
-            "does not answer, and all was fetched before",
-        ),
+/// Whether every pinned file is here, or can be had.
+fn pinned(steps: &Steps) -> Finding {
+    match pins::check(steps) {
+        Ok(pins) => Finding::good("pins", format!("all {pins} files are in the store")),
         Err(error) => {
             let error = format!("{error:#}");
             let (what, fix) = error.split_once('\n').unwrap_or((&error, ""));
-            Finding::bad("package mirror", what, fix)
+            Finding::bad("pins", what, fix)
         }
     }
 }

@@ -20,8 +20,9 @@ use anyhow::Result;
 use clap::Parser;
 
 use self::check::{audit, coverage, fuzz, miri, mutants, published, test};
-use self::debian::programs;
+use self::debian::{pins, programs};
 use self::engine::dirs::Dirs;
+use self::engine::origins::Origins;
 use self::engine::process;
 use self::engine::step::Steps;
 use self::run::{boot, conformance, demo, e2e, soak};
@@ -33,6 +34,8 @@ struct Options {
     /// Do every step again, even if nothing changed
     #[arg(long, global = true)]
     force: bool,
+    #[command(flatten)]
+    origins: Origins,
     #[command(subcommand)]
     command: Command,
 }
@@ -56,6 +59,9 @@ enum Command {
     Crate(published::Options),
     Docs(docs::Options),
     Doctor(doctor::Options),
+    /// Check or move what is pinned of the files from outside
+    #[command(subcommand)]
+    Pins(pins::command::Command),
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
     Xen(xen::Command),
@@ -83,12 +89,14 @@ fn run(options: &Options) -> Result<bool> {
     let steps = Steps {
         dirs: Dirs::find()?,
         force: options.force,
+        origins: options.origins.clone(),
     };
     match &options.command {
         Command::Boot(boot) => boot.run(&steps).map(|()| true),
         Command::Conformance(options) => options.run(&steps),
         Command::Demo(options) => options.run(&steps),
         Command::Doctor(options) => options.run(&steps),
+        Command::Pins(command) => command.run(&steps),
         Command::Test(options) => options.run(&steps),
         Command::E2e(options) => options.run(&steps),
         Command::Soak(options) => options.run(&steps),

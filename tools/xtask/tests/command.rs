@@ -3,75 +3,18 @@
 //! message, nothing half done, no process left.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+mod place;
+
+use self::place::Place;
+
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A workspace's folders, and programs that stand in for the machine's.
-struct Place {
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    /// A machine on which every package is installed.
-    fn new() -> Self {
-        let place = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
-        // Another user must get in, too.
-        fs::set_permissions(place.dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        fs::create_dir(place.path("bin")).unwrap();
-        fs::create_dir(place.path("target")).unwrap();
-        fs::set_permissions(place.path("target"), fs::Permissions::from_mode(0o777)).unwrap();
-        let (root, target) = (place.path("."), place.path("target"));
-        place.program(
-            "cargo",
-            &format!(
-                "echo '{{\"workspace_root\":\"{}\",\"target_directory\":\"{}\"}}'",
-                root.display(),
-                target.display()
-            ),
-        );
-        place.program(
-            "dpkg-query",
-            "shift 2; for p; do echo \"$p installed\"; done",
-        );
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn program(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn xtask(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let path = std::env::var("PATH").unwrap();
-        let mut command = Command::new(program);
-        command
-            .env("PATH", format!("{}:{path}", self.path("bin").display()))
-            .env("CARGO", self.path("bin/cargo"))
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.xtask(env!("CARGO_BIN_EXE_xtask"))
-            .args(arguments)
-            .output()
-            .unwrap()
-    }
-}
 
 fn error(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -112,12 +55,11 @@ fn a_folder_that_is_no_tree_is_named() {
     assert!(error.contains("/nonexistent is no Xen tree"), "{error}");
 }
 
-/// The machine's apt-get, cut off from the network.
+/// Cuts the machine's apt off from the network.
 fn offline(place: &Place) {
-    place.program(
-        "apt-get",
-        "exec /usr/bin/apt-get -o Acquire::http::Proxy=http://127.0.0.1:9 \
-         -o Acquire::https::Proxy=http://127.0.0.1:9 -o Acquire::Retries=0 \"$@\"",
+    place.apt(
+        "Acquire::http::Proxy \"http://127.0.0.1:9\";\n\
+         Acquire::https::Proxy \"http://127.0.0.1:9\";\n",
     );
 }
 
@@ -268,5 +210,5 @@ fn doctor_names_what_is_missing_and_how_to_mend_it() {
             .unwrap()
             .contains("recommends flex")
     );
-    assert_eq!(finding("package mirror")["ok"], false);
+    assert_eq!(finding("pins")["ok"], false);
 }

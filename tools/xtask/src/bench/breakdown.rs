@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 
 use super::gdb::Debugger;
 use crate::debian::host;
-use crate::debian::packages::Packages;
 use crate::engine::step::Steps;
 use crate::image::Dom0;
 use crate::rig::machine::{Machine, Spec};
@@ -170,13 +169,12 @@ impl Symbols {
 impl Breakdown {
     /// Steps through the accesses and prints the table.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
-        let packages = Packages::read();
-        host::prepare(steps, &packages)?;
+        host::prepare(steps)?;
         let mut columns: Vec<(Access, Vec<String>)> = Vec::new();
         for flavour in [Flavour::Stock, Flavour::Ours] {
             let accesses = ACCESSES.iter().filter(|access| access.flavour == flavour);
-            let built = xen::build(steps, &packages, flavour)?;
-            let dom0 = Dom0::make(steps, &packages, &built)?;
+            let built = xen::build(steps, flavour)?;
+            let dom0 = Dom0::make(steps, &built)?;
             let spec = Spec {
                 hypervisor: built.hypervisor,
                 gic: 3,

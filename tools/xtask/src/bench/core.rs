@@ -10,7 +10,6 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::debian::host;
-use crate::debian::packages::Packages;
 use crate::engine::dirs::cargo;
 use crate::engine::step::{Cx, Steps, write};
 
@@ -35,7 +34,7 @@ type Figures = BTreeMap<String, f64>;
 impl Core {
     /// Measures and prints the table. Whether the budget holds.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
-        host::prepare(steps, &Packages::read())?;
+        host::prepare(steps)?;
         let found = measure(steps)?;
         let path = budget_file(steps);
         if self.accept {

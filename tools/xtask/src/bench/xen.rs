@@ -11,7 +11,6 @@ use serde_json::json;
 use super::figures::{FIGURES, Figure, Found};
 use super::size;
 use crate::debian::host;
-use crate::debian::packages::Packages;
 use crate::engine::step::{Steps, write};
 use crate::image::Dom0;
 use crate::rig::machine::{Machine, Spec};
@@ -69,11 +68,10 @@ impl Xen {
     /// What stock's machine and ours found.
     fn measure(&self, steps: &Steps) -> Result<(Found, Found)> {
         let names = self.chosen()?;
-        let packages = Packages::read();
-        host::prepare(steps, &packages)?;
+        host::prepare(steps)?;
         let measure = |flavour| -> Result<Found> {
-            let built = xen::build(steps, &packages, flavour)?;
-            let dom0 = Dom0::make(steps, &packages, &built)?;
+            let built = xen::build(steps, flavour)?;
+            let dom0 = Dom0::make(steps, &built)?;
             let mut sizes = Found::new();
             size::measure(steps, &built.hypervisor, flavour, &mut sizes)?;
             let spec = Spec {

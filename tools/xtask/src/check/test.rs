@@ -10,7 +10,7 @@ use clap::ValueEnum as _;
 use crate::bench;
 use crate::check::fuzz;
 use crate::debian::host;
-use crate::debian::packages::Packages;
+use crate::debian::pins::Unavailable;
 use crate::debian::programs;
 use crate::docs;
 use crate::engine::dirs::cargo;
@@ -51,6 +51,20 @@ impl Count {
         }
     }
 
+    /// Of what an error kept from passing: skipped, if it needs a file that
+    /// nobody has any more.
+    fn of(name: &str, checks: usize, error: &anyhow::Error) -> Self {
+        let mut count = Self::default();
+        if error.downcast_ref::<Unavailable>().is_some() {
+            println!("    SKIPPED {name}: {error:#}");
+            count.skipped = checks;
+        } else {
+            println!("    FAILED {name}: {error:#}");
+            count.failed = checks;
+        }
+        count
+    }
+
     fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -72,8 +86,8 @@ impl Options {
     /// Runs them all, whatever fails. Whether all passed.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         // Some unit tests use the cross compiler and QEMU.
-        host::prepare(steps, &Packages::read())?;
-        programs::make(steps, &Packages::read())?;
+        host::prepare(steps)?;
+        programs::make(steps)?;
         let mut count = Count::default();
         let lints: [(&str, &[&str]); 4] = [
             ("fmt", &["fmt", "--all", "--check"]),
@@ -128,8 +142,9 @@ impl Options {
             count.add(single("conformance", || result));
         }
         if !self.fast {
-            count.add(single("xen patches", || xen::check_patches(steps)));
             for &version in Version::value_variants() {
+                let patches = version.step("xen patches");
+                count.add(single(&patches, || xen::check_patches(steps, version)));
                 let chosen = if version == Version::default() {
                     Chosen::all()
                 } else {
@@ -153,8 +168,7 @@ fn scenarios(steps: &Steps, version: Version, chosen: &Chosen) -> Count {
             }
         }
         Err(error) => {
-            println!("    FAILED {error:#}");
-            count.failed = chosen.len();
+            count = Count::of(version.number(), chosen.len(), &error);
         }
     }
     count
@@ -168,11 +182,10 @@ fn cargo_in(cx: &Cx) -> Command {
 
 /// Counts something that holds or does not.
 fn single<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Count {
-    let result = run();
-    if let Err(error) = &result {
-        println!("    FAILED {name}: {error:#}");
+    match run() {
+        Ok(_) => Count::one(true),
+        Err(error) => Count::of(name, 1, &error),
     }
-    Count::one(result.is_ok())
 }
 
 /// The tests that cargo knows, of every crate.
@@ -230,6 +243,19 @@ mod tests {
             }
         );
         assert_eq!(counted("error: could not compile"), Count::default());
+    }
+
+    #[test]
+    fn what_needs_a_file_that_nobody_has_is_skipped() {
+        let unavailable = || Unavailable {
+            pin: "xen 4.20".into(),
+            tried: Vec::new(),
+        };
+        let error = anyhow::Error::from(unavailable()).context("building");
+        let count = Count::of("xen", 3, &error);
+        assert_eq!((count.failed, count.skipped), (0, 3));
+        let count = Count::of("xen", 3, &anyhow::anyhow!("{}", unavailable()));
+        assert_eq!((count.failed, count.skipped), (3, 0));
     }
 
     #[test]

@@ -15,15 +15,29 @@ pub(crate) const RUST_TARGETS: [&str; 2] = [
     "aarch64-unknown-linux-musl",
 ];
 
+/// This machine's architecture, as Debian calls it.
+pub(crate) fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// Rust's target for programs of this machine.
+pub(crate) fn rust_target() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
 /// Installs whatever is missing.
-pub(crate) fn prepare(steps: &Steps, packages: &Packages) -> Result<()> {
+pub(crate) fn prepare(steps: &Steps) -> Result<()> {
     rust_targets(steps)?;
-    tools(steps, packages)
+    tools(steps)
 }
 
 /// Installs the tools of `packages.toml` that are missing.
-pub(crate) fn tools(steps: &Steps, packages: &Packages) -> Result<()> {
-    install(steps, "tools", &packages.host.packages)
+pub(crate) fn tools(steps: &Steps) -> Result<()> {
+    install(steps, "tools", &Packages::read().host.packages())
 }
 
 /// Installs those that are missing, as a step of this name.

@@ -4,4 +4,5 @@
 pub(crate) mod apt;
 pub(crate) mod host;
 pub(crate) mod packages;
+pub(crate) mod pins;
 pub(crate) mod programs;

@@ -4,15 +4,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::debian::apt::{Private, extract};
+use crate::debian::apt::extract;
 use crate::debian::host;
-use crate::debian::packages::Packages;
+use crate::debian::pins::{self, Pins};
 use crate::engine::dirs::Dirs;
-use crate::engine::step::{Cx, Key, Steps};
+use crate::engine::step::Steps;
 
 /// Unpack the programs that `cargo test -p viewers` runs
 #[derive(clap::Args)]
@@ -20,28 +19,15 @@ pub(crate) struct Options;
 
 /// Fetches and unpacks them, and what they need.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
-    let packages = Packages::read();
-    host::tools(steps, &packages)?;
-    make(steps, &packages)
+    host::tools(steps)?;
+    make(steps)
 }
 
 /// Makes `target/programs`, in which the tests of `viewers` look.
-pub(crate) fn make(steps: &Steps, packages: &Packages) -> Result<()> {
+pub(crate) fn make(steps: &Steps) -> Result<()> {
     let root = steps.dirs.target.join("programs");
-    let wanted = &packages.programs.packages;
-    let key = Key::default().text(wanted.join(" "));
-    steps.run("programs", key, &[&root], |cx| {
-        let fetched = empty(&root)?.join("packages");
-        fs::create_dir_all(&fetched)?;
-        cx.run(
-            Command::new("apt-get")
-                .arg("download")
-                .args(wanted)
-                .current_dir(&fetched),
-        )
-        .context("packages for this machine (after `apt-get update`)")?;
-        unpack(cx, &fetched, &root)
-    })?;
+    let pins = pins::set(&steps.dirs, "programs")?.of(host::architecture());
+    unpack(steps, "programs", &pins, &root)?;
     Ok(())
 }
 
@@ -51,34 +37,23 @@ pub(crate) fn for_dom0(dirs: &Dirs) -> PathBuf {
 }
 
 /// Makes the folder of those for dom0. Returns the step's key.
-pub(crate) fn make_for_dom0(steps: &Steps, packages: &Packages) -> Result<String> {
-    let root = for_dom0(&steps.dirs);
-    let wanted = &packages.dom0.packages;
-    let key = Key::default()
-        .text(&packages.debian.release)
-        .text(wanted.join(" "));
-    steps.run("dom0 programs", key, &[&root], |cx| {
-        let fetched = empty(&root)?.join("packages");
-        fs::create_dir_all(&fetched)?;
-        let private = Private::open(cx, cx.dirs, &packages.debian.release)?;
-        private.download_alone(cx, wanted, &fetched)?;
-        unpack(cx, &fetched, &root)
+pub(crate) fn make_for_dom0(steps: &Steps) -> Result<String> {
+    let pins = pins::set(&steps.dirs, "dom0")?;
+    unpack(steps, "dom0 programs", &pins, &for_dom0(&steps.dirs))
+}
+
+/// Fetches and unpacks packages to a folder of their own. Returns the step's
+/// key.
+pub(crate) fn unpack(steps: &Steps, step: &str, pins: &Pins, root: &Path) -> Result<String> {
+    steps.run(step, pins.key(), &[root], |cx| {
+        let files = pins::fetch(cx, pins)?;
+        if root.exists() {
+            fs::remove_dir_all(root)?;
+        }
+        fs::create_dir_all(root)?;
+        for file in &files {
+            extract(cx, file, root)?;
+        }
+        Ok(format!("{} packages unpacked", files.len()))
     })
-}
-
-/// A folder with nothing in it.
-fn empty(root: &Path) -> Result<&Path> {
-    if root.exists() {
-        fs::remove_dir_all(root)?;
-    }
-    Ok(root)
-}
-
-fn unpack(cx: &Cx, fetched: &Path, root: &Path) -> Result<String> {
-    let mut count = 0;
-    for package in fs::read_dir(fetched)? {
-        extract(cx, &package?.path(), root)?;
-        count += 1;
-    }
-    Ok(format!("{count} packages unpacked"))
 }

@@ -32,7 +32,7 @@ const IN_TEST: [&str; 11] = [
 ];
 
 /// Words that stand for something, and something.
-const STAND_FOR: [(&str, &str); 8] = [
+const STAND_FOR: [(&str, &str); 10] = [
     ("K/N", "1/8"),
     ("N", "1"),
     ("FILE", "a.file"),
@@ -41,6 +41,8 @@ const STAND_FOR: [(&str, &str); 8] = [
     ("NAME", "boot"),
     ("TARGET", "mmio"),
     ("SCENARIO", "destroy"),
+    ("SET", "kernel"),
+    ("RELEASE", "trixie"),
 ];
 
 fn root() -> PathBuf {

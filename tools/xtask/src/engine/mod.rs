@@ -3,6 +3,7 @@
 //! that are started, and the lines that people see.
 
 pub(crate) mod dirs;
+pub(crate) mod origins;
 pub(crate) mod process;
 pub(crate) mod progress;
 pub(crate) mod step;

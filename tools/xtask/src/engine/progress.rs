@@ -53,7 +53,8 @@ impl Progress {
             Show::Plain(said) => {
                 if said.get().elapsed() > STILL {
                     said.set(Instant::now());
-                    println!(
+                    // Standard output may be a report.
+                    eprintln!(
                         "  ...  {}: {} s, {on}",
                         self.name,
                         self.started.elapsed().as_secs()

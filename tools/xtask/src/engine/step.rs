@@ -11,13 +11,14 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
 use crate::engine::dirs::Dirs;
+use crate::engine::origins::Origins;
 use crate::engine::process::Running;
 use crate::engine::progress::{self, Progress};
 
@@ -64,11 +65,13 @@ pub(crate) struct Steps {
     pub(crate) dirs: Dirs,
     /// Re-does steps whose key has not changed.
     pub(crate) force: bool,
+    pub(crate) origins: Origins,
 }
 
 /// What a step's work is given.
 pub(crate) struct Cx<'a> {
     pub(crate) dirs: &'a Dirs,
+    pub(crate) origins: &'a Origins,
     log: PathBuf,
     progress: &'a Progress,
 }
@@ -126,6 +129,7 @@ impl Steps {
         write(&log, "")?;
         work(&Cx {
             dirs: &self.dirs,
+            origins: &self.origins,
             log,
             progress: &Progress::start(name),
         })
@@ -141,6 +145,7 @@ impl Steps {
         let progress = Progress::start(name);
         let said = work(&Cx {
             dirs: &self.dirs,
+            origins: &self.origins,
             log,
             progress: &progress,
         });
@@ -153,25 +158,7 @@ impl Cx<'_> {
     /// Runs `command` with its output in the step's log; the log's tail is
     /// part of the error when it fails.
     pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
-        let mut log = File::options().append(true).open(&self.log)?;
-        writeln!(log, "$ {command:?}")?;
-        let mut running = Running::start(
-            command
-                .stdin(Stdio::null())
-                .stdout(log.try_clone()?)
-                .stderr(log.try_clone()?),
-        )?;
-        let mut said = Instant::now();
-        let status = loop {
-            if let Some(status) = running.poll()? {
-                break status;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-            if said.elapsed() > Duration::from_millis(250) {
-                said = Instant::now();
-                self.progress.at(&last_line(&self.log));
-            }
-        };
+        let status = self.watch(command)?;
         if !status.success() {
             bail!(
                 "`{}` failed ({status}); the end of {}:\n{}",
@@ -181,6 +168,36 @@ impl Cx<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Runs `command`, which may fail, and returns what it printed.
+    pub(crate) fn attempt(&self, command: &mut Command) -> Result<String> {
+        let before = usize::try_from(fs::metadata(&self.log)?.len())?;
+        self.watch(command)?;
+        let log = fs::read(&self.log)?;
+        Ok(String::from_utf8_lossy(&log[before..]).into_owned())
+    }
+
+    fn watch(&self, command: &mut Command) -> Result<ExitStatus> {
+        let mut log = File::options().append(true).open(&self.log)?;
+        writeln!(log, "$ {command:?}")?;
+        let mut running = Running::start(
+            command
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log.try_clone()?),
+        )?;
+        let mut said = Instant::now();
+        loop {
+            if let Some(status) = running.poll()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+            if said.elapsed() > Duration::from_millis(250) {
+                said = Instant::now();
+                self.progress.at(&last_line(&self.log));
+            }
+        }
     }
 
     /// Runs `command` and returns its standard output.
@@ -259,7 +276,11 @@ mod tests {
             root: dir.to_owned(),
             target: dir.join("target"),
         };
-        Steps { dirs, force: false }
+        Steps {
+            dirs,
+            force: false,
+            origins: Origins::default(),
+        }
     }
 
     /// Does a step that makes `output`. Whether it had to work.

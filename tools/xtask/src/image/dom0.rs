@@ -10,7 +10,6 @@ use anyhow::Result;
 
 use super::archive::Archive;
 use super::{Firmware, Kernel, guest, libraries, systemd, u_boot};
-use crate::debian::packages::Packages;
 use crate::debian::programs as others;
 use crate::engine::step::{Cx, Key, Steps};
 use crate::package::{self, Package, programs};
@@ -83,20 +82,20 @@ pub(crate) struct Dom0 {
 
 impl Dom0 {
     /// Makes dom0's initramfs and everything in it, around a toolstack.
-    pub(crate) fn make(steps: &Steps, packages: &Packages, built: &Built) -> Result<Self> {
+    pub(crate) fn make(steps: &Steps, built: &Built) -> Result<Self> {
         let is_hooked = built.which.flavour.is_hooked();
-        let kernel = Kernel::fetch(steps, packages)?;
-        let sysroot = sysroot::make(steps, packages)?;
+        let kernel = Kernel::fetch(steps)?;
+        let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
         let package = is_hooked.then(|| package::make(steps)).transpose()?;
         let others = if is_hooked {
-            others::make_for_dom0(steps, packages)?
+            others::make_for_dom0(steps)?
         } else {
             String::new()
         };
         let programs = package.as_ref().map_or("", |package| &package.key);
         let (monitor, monitor_key) = guest::monitor(steps)?;
-        let (u_boot, u_boot_key) = u_boot::build(steps, packages)?;
+        let (u_boot, u_boot_key) = u_boot::build(steps)?;
         let firmware = Firmware::build(steps)?;
         let initrd = steps.dirs.machine(file_name(built.which));
         let key = Key::default()
@@ -136,12 +135,12 @@ impl Dom0 {
 impl Dom0 {
     /// Makes the initramfs of a dom0 that Debian's systemd runs. Our package is
     /// in it, but not installed.
-    pub(crate) fn with_systemd(steps: &Steps, packages: &Packages, built: &Built) -> Result<Self> {
-        let kernel = Kernel::fetch(steps, packages)?;
-        let sysroot = sysroot::make(steps, packages)?;
+    pub(crate) fn with_systemd(steps: &Steps, built: &Built) -> Result<Self> {
+        let kernel = Kernel::fetch(steps)?;
+        let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
         let package = package::make(steps)?;
-        let system = systemd::fetch(steps, packages)?;
+        let system = systemd::fetch(steps)?;
         let initrd = steps
             .dirs
             .machine(format!("{}-systemd.cpio", built.which.tree()));

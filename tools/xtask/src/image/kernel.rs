@@ -8,9 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::archive::Archive;
-use crate::debian::apt::Private;
-use crate::debian::packages::Packages;
-use crate::engine::step::{Key, Steps};
+use crate::debian::pins;
+use crate::engine::step::Steps;
 
 /// What the guest's side of the demo rests on: options that must be built in.
 const NEEDED: [&str; 3] = [
@@ -30,18 +29,12 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// Fetches and unpacks it.
-    pub(crate) fn fetch(steps: &Steps, packages: &Packages) -> Result<Self> {
+    pub(crate) fn fetch(steps: &Steps) -> Result<Self> {
         let folder = steps.dirs.machine("kernel");
         let image = folder.join("Image");
-        let kernel = &packages.kernel;
-        let key = Key::default()
-            .text(&kernel.package)
-            .text(&kernel.version)
-            .text(&kernel.follow);
-        let key = steps.run("linux kernel", key, &[&image], |cx| {
-            let private = Private::open(cx, cx.dirs, &packages.debian.release)?;
-            let (deb, name) =
-                private.download_following(cx, &kernel.package, &kernel.version, &kernel.follow)?;
+        let pins = pins::set(&steps.dirs, "kernel")?;
+        let key = steps.run("linux kernel", pins.key(), &[&image], |cx| {
+            let deb = &pins::fetch(cx, &pins)?[0];
             let unpacked = folder.join("package");
             for stale in [&unpacked, &folder.join("modules")] {
                 if stale.exists() {
@@ -58,7 +51,7 @@ impl Kernel {
                            './boot/*' '*/drivers/xen/*' '*/virtio_mmio.ko' '*/virtio_console.ko'",
                         "sh",
                     ])
-                    .arg(&deb)
+                    .arg(deb)
                     .arg(&unpacked),
             )?;
             check_options(&unpacked)?;
@@ -68,7 +61,7 @@ impl Kernel {
                 folder.join("modules"),
             )?;
             fs::remove_dir_all(&unpacked)?;
-            Ok(format!("{name} fetched and unpacked"))
+            Ok(format!("{} {} unpacked", pins.0[0].name, pins.version()))
         })?;
         Ok(Self {
             image,

@@ -10,8 +10,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::archive::Archive;
-use crate::debian::apt::{Private, extract};
-use crate::debian::packages::Packages;
+use crate::debian::apt::extract;
+use crate::debian::pins;
 use crate::engine::step::{Key, Steps, write};
 
 const INIT: &str = include_str!("systemd-init.sh");
@@ -82,15 +82,11 @@ pub(super) struct System {
 }
 
 /// Fetches and unpacks them.
-pub(super) fn fetch(steps: &Steps, packages: &Packages) -> Result<System> {
+pub(super) fn fetch(steps: &Steps) -> Result<System> {
     let root = steps.dirs.target.join("systemd");
-    let wanted = &packages.systemd.packages;
-    let key = Key::default()
-        .text(&packages.debian.release)
-        .text(wanted.join(" "));
-    let key = steps.run("systemd packages", key, &[&root], |cx| {
-        let private = Private::open(cx, cx.dirs, &packages.debian.release)?;
-        let debs = private.download(cx, wanted)?;
+    let pins = pins::set(&steps.dirs, "systemd")?;
+    let key = steps.run("systemd packages", pins.key(), &[&root], |cx| {
+        let debs = pins::fetch(cx, &pins)?;
         if root.exists() {
             fs::remove_dir_all(&root)?;
         }
@@ -106,7 +102,7 @@ pub(super) fn fetch(steps: &Steps, packages: &Packages) -> Result<System> {
             write(&root.join(list), "/.\n")?;
         }
         write(&root.join("var/lib/dpkg/status"), status)?;
-        Ok(format!("{} packages fetched and unpacked", debs.len()))
+        Ok(format!("{} packages unpacked", debs.len()))
     })?;
     // What is taken of them stands here.
     let ours = [INIT, include_str!("systemd.rs")].into_iter();

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::debian::packages::Packages;
+use crate::debian::pins;
 use crate::engine::step::{Cx, Key, Steps};
 use crate::xen::{HookSet, fetch, jobs};
 
@@ -16,19 +16,17 @@ use crate::xen::{HookSet, fetch, jobs};
 const DEFCONFIG: &str = "configs/qemu_arm64_defconfig";
 
 /// Fetches and builds it. Returns the image's path and the step's key.
-pub(crate) fn build(steps: &Steps, packages: &Packages) -> Result<(PathBuf, String)> {
+pub(crate) fn build(steps: &Steps) -> Result<(PathBuf, String)> {
     let ours = steps.dirs.root.join("tests/u-boot");
     let config = ours.join("guest.config");
     let folder = steps.dirs.target.join("u-boot");
     let source = folder.join("src");
-    let package = &packages.u_boot;
+    let pins = pins::set(&steps.dirs, "u-boot")?;
 
-    let key = Key::default()
-        .text(&package.version)
-        .file(&ours.join("hooks.toml"))?;
+    let key = pins.key().file(&ours.join("hooks.toml"))?;
     let key = steps.run("u-boot source", key, &[&source], |cx| {
-        let said = fetch::unpack(cx, packages, package, &folder.join("download"), &source)?;
-        HookSet::read(&[&ours], package.version.clone(), &ours)?.apply(&source)?;
+        let said = fetch::unpack(cx, &pins, &folder.join("download"), &source)?;
+        HookSet::read(&[&ours], pins.version().to_owned(), &ours)?.apply(&source)?;
         Ok(said)
     })?;
 

@@ -14,7 +14,6 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::debian::host;
-use crate::debian::packages::Packages;
 use crate::engine::dirs::{Dirs, cargo};
 use crate::engine::step::{Cx, Key, Steps};
 
@@ -61,7 +60,7 @@ pub(crate) struct Package {
 
 /// Makes the package, looks at it, and says where it is.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
-    host::prepare(steps, &Packages::read())?;
+    host::prepare(steps)?;
     let package = make(steps)?;
     check::check(steps, &package)?;
     println!("{}", package.file.display());

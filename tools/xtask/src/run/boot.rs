@@ -12,7 +12,6 @@ use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::debian::host;
-use crate::debian::packages::Packages;
 use crate::engine::step::Steps;
 use crate::image::Dom0;
 use crate::rig::machine::{Machine, Output, Spec};
@@ -44,16 +43,15 @@ pub(crate) struct Boot {
 impl Boot {
     /// Builds everything and hands the terminal over.
     pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
-        let packages = Packages::read();
         let flavour = if self.stock {
             Flavour::Stock
         } else {
             Flavour::Ours
         };
-        host::prepare(steps, &packages)?;
+        host::prepare(steps)?;
         let version = self.xen;
-        let built = xen::build(steps, &packages, Which { version, flavour })?;
-        let dom0 = Dom0::make(steps, &packages, &built)?;
+        let built = xen::build(steps, Which { version, flavour })?;
+        let dom0 = Dom0::make(steps, &built)?;
         let task = match self.e2e.as_slice() {
             [] => String::new(),
             names => format!("e2e={}", names.join(",")),

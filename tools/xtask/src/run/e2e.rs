@@ -11,7 +11,6 @@ use e2e::report::{Check, Event, Outcome};
 use e2e::{Hypervisor, Scenario};
 
 use crate::debian::host;
-use crate::debian::packages::Packages;
 use crate::engine::progress::Progress;
 use crate::engine::step::{Steps, tail};
 use crate::image::Dom0;
@@ -126,7 +125,6 @@ impl From<&'static Scenario> for Chosen {
 /// Everything that scenarios boot.
 pub(crate) struct Bench<'a> {
     steps: &'a Steps,
-    packages: Packages,
     dom0: Dom0,
     built: Built,
     soak: bool,
@@ -140,14 +138,12 @@ impl<'a> Bench<'a> {
 
     /// The same with a version of Xen.
     pub(crate) fn on(steps: &'a Steps, version: Version) -> Result<Self> {
-        let packages = Packages::read();
-        host::prepare(steps, &packages)?;
+        host::prepare(steps)?;
         let flavour = Flavour::Ours;
-        let built = xen::build(steps, &packages, Which { version, flavour })?;
-        let dom0 = Dom0::make(steps, &packages, &built)?;
+        let built = xen::build(steps, Which { version, flavour })?;
+        let dom0 = Dom0::make(steps, &built)?;
         Ok(Self {
             steps,
-            packages,
             dom0,
             built,
             soak: false,
@@ -197,7 +193,7 @@ impl<'a> Bench<'a> {
         let hypervisor = if which == self.built.which {
             self.built.hypervisor.clone()
         } else {
-            xen::hypervisor(self.steps, &self.packages, which)?
+            xen::hypervisor(self.steps, which)?
         };
         let spec = Spec {
             hypervisor,
@@ -211,7 +207,7 @@ impl<'a> Bench<'a> {
         let machine = match needs.dom0 {
             e2e::Dom0::Plain => Machine::start(&spec, &self.dom0, &log)?,
             e2e::Dom0::Systemd => {
-                let dom0 = Dom0::with_systemd(self.steps, &self.packages, &self.built)?;
+                let dom0 = Dom0::with_systemd(self.steps, &self.built)?;
                 Machine::start(&spec, &dom0, &log)?
             }
         };

@@ -2,75 +2,55 @@
 //! Xen's source: Debian's package at the pinned version, unpacked. And the
 //! same of another source package.
 //!
-//! Of a package of another release than ours only the upstream part is taken:
-//! what Debian does to it is for that release, and a mirror has been seen to
-//! serve it while the file that describes the package was gone.
+//! Of a package of another release than ours only the upstream part is pinned:
+//! what Debian does to it is for that release.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 
-use super::Version;
-use crate::debian::apt::Private;
-use crate::debian::packages::{Packages, Source};
-use crate::engine::step::{Cx, Key, Steps};
+use super::version::Version;
+use crate::debian::pins::{self, Pins};
+use crate::engine::step::{Cx, Steps};
 
 /// Fetches and unpacks a version's source. Returns the step's key.
-pub(crate) fn source(steps: &Steps, packages: &Packages, version: Version) -> Result<String> {
+pub(crate) fn source(steps: &Steps, version: Version) -> Result<String> {
     let tree = steps.dirs.xen(version.source());
-    let source = packages
-        .xen
-        .get(&version)
-        .with_context(|| format!("packages.toml has no Xen {}", version.number()))?;
-    let key = Key::default().text(&source.name).text(&source.version);
-    steps.run(&version.step("xen source"), key, &[&tree], |cx| {
-        unpack(cx, packages, source, &cx.dirs.xen("download"), &tree)
+    let pins = pins::set(&steps.dirs, &format!("xen-{}", version.number()))?;
+    ensure!(
+        pins.version().starts_with(version.number()),
+        "Xen {} is pinned at {}",
+        version.number(),
+        pins.version()
+    );
+    steps.run(&version.step("xen source"), pins.key(), &[&tree], |cx| {
+        unpack(cx, &pins, &cx.dirs.xen("download"), &tree)
     })
 }
 
-/// Fetches a source package to `download` and unpacks it to `tree`. Says which
-/// version it was.
-pub(crate) fn unpack(
-    cx: &Cx,
-    packages: &Packages,
-    source: &Source,
-    download: &Path,
-    tree: &Path,
-) -> Result<String> {
-    let host = &packages.debian.release;
-    let (name, pinned) = (&source.name, &source.version);
-    let (mut unpack, version) = match &source.release {
-        None => {
-            let private = Private::open(cx, cx.dirs, host)?;
-            let (dsc, version) = private.source(cx, name, pinned, download)?;
-            let mut unpack = Command::new("dpkg-source");
-            unpack.arg("--extract").arg(dsc).arg(tree);
-            (unpack, version)
-        }
-        Some(release) => {
-            let private = Private::of_sources(cx, cx.dirs, host, release)?;
-            let (archive, version) = private.upstream(cx, name, pinned, download)?;
-            let mut unpack = Command::new("tar");
-            unpack.arg("--extract").arg("--file").arg(archive);
-            let mut folder = OsString::from("--one-top-level=");
-            folder.push(tree);
-            unpack.args(["--strip-components", "1"]).arg(folder);
-            (unpack, version)
-        }
+/// Fetches a source package, with its files' names in `download`, and unpacks
+/// it to `tree`.
+pub(crate) fn unpack(cx: &Cx, pins: &Pins, download: &Path, tree: &Path) -> Result<String> {
+    let files = pins::fetch_to(cx, pins, download)?;
+    let described = |file: &&std::path::PathBuf| file.extension().is_some_and(|end| end == "dsc");
+    let mut unpack = if let Some(dsc) = files.iter().find(described) {
+        let mut unpack = Command::new("dpkg-source");
+        unpack.arg("--extract").arg(dsc).arg(tree);
+        unpack
+    } else {
+        let mut unpack = Command::new("tar");
+        unpack.arg("--extract").arg("--file").arg(&files[0]);
+        let mut folder = OsString::from("--one-top-level=");
+        folder.push(tree);
+        unpack.args(["--strip-components", "1"]).arg(folder);
+        unpack
     };
     if tree.exists() {
         fs::remove_dir_all(tree)?;
     }
     cx.run(&mut unpack)?;
-    Ok(if version == source.version {
-        format!("{version} fetched and unpacked")
-    } else {
-        format!(
-            "{version} unpacked ({} is not served any more)",
-            source.version
-        )
-    })
+    Ok(format!("{} unpacked", pins.version()))
 }

@@ -14,13 +14,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
 pub(crate) use self::hooks::HookSet;
 use self::tree::Tree;
 pub(crate) use self::version::{Flavour, Version, Which};
 use crate::debian::host;
-use crate::debian::packages::Packages;
 use crate::engine::step::Steps;
 
 /// What to do with a Xen tree.
@@ -69,11 +68,10 @@ pub(crate) enum Command {
 impl Command {
     /// Runs the command.
     pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
-        let packages = Packages::read();
         match self {
             Self::Fetch { xen } => {
-                host::tools(steps, &packages)?;
-                fetch::source(steps, &packages, *xen)?;
+                host::tools(steps)?;
+                fetch::source(steps, *xen)?;
                 println!("{}", steps.dirs.xen(xen.source()).display());
             }
             Self::Build { xen, stock } => {
@@ -82,9 +80,9 @@ impl Command {
                 } else {
                     Flavour::Ours
                 };
-                host::prepare(steps, &packages)?;
+                host::prepare(steps)?;
                 let version = *xen;
-                let built = build(steps, &packages, Which { version, flavour })?;
+                let built = build(steps, Which { version, flavour })?;
                 println!("{}", built.hypervisor.display());
             }
             Self::Apply { tree } => {
@@ -111,9 +109,8 @@ impl Command {
 
 /// A version's source, fetched if need be.
 fn fetched(steps: &Steps, version: Version) -> Result<PathBuf> {
-    let packages = Packages::read();
-    host::tools(steps, &packages)?;
-    fetch::source(steps, &packages, version)?;
+    host::tools(steps)?;
+    fetch::source(steps, version)?;
     Ok(steps.dirs.xen(version.source()))
 }
 
@@ -127,15 +124,13 @@ fn patches(steps: &Steps, tree: &Path, into: &Path) -> Result<Vec<PathBuf>> {
     })
 }
 
-/// That the hooks can be had as patches for the source of each version.
-pub(crate) fn check_patches(steps: &Steps) -> Result<()> {
+/// That the hooks can be had as patches for the source of a version.
+pub(crate) fn check_patches(steps: &Steps, version: Version) -> Result<()> {
     let into = steps.dirs.target.join("tmp/patches");
-    for &version in Version::value_variants() {
-        if into.exists() {
-            fs::remove_dir_all(&into)?;
-        }
-        patches(steps, &fetched(steps, version)?, &into)?;
+    if into.exists() {
+        fs::remove_dir_all(&into)?;
     }
+    patches(steps, &fetched(steps, version)?, &into)?;
     Ok(())
 }
 
@@ -151,10 +146,10 @@ pub(crate) struct Built {
 }
 
 /// Fetches and builds a Xen.
-pub(crate) fn build(steps: &Steps, packages: &Packages, which: impl Into<Which>) -> Result<Built> {
+pub(crate) fn build(steps: &Steps, which: impl Into<Which>) -> Result<Built> {
     let which = which.into();
-    let source = fetch::source(steps, packages, which.version)?;
-    let sysroot = sysroot::make(steps, packages)?;
+    let source = fetch::source(steps, which.version)?;
+    let sysroot = sysroot::make(steps)?;
     let tree = Tree::prepare(steps, &source, which)?;
     let hypervisor = hypervisor::build(steps, &tree)?;
     let toolstack = toolstack::build(steps, &tree, &sysroot)?;
@@ -167,8 +162,8 @@ pub(crate) fn build(steps: &Steps, packages: &Packages, which: impl Into<Which>)
 }
 
 /// Fetches and builds a hypervisor alone.
-pub(crate) fn hypervisor(steps: &Steps, packages: &Packages, which: Which) -> Result<PathBuf> {
-    let source = fetch::source(steps, packages, which.version)?;
+pub(crate) fn hypervisor(steps: &Steps, which: Which) -> Result<PathBuf> {
+    let source = fetch::source(steps, which.version)?;
     let tree = Tree::prepare(steps, &source, which)?;
     hypervisor::build(steps, &tree)
 }

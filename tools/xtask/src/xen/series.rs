@@ -183,6 +183,7 @@ impl Repository<'_> {
 mod tests {
     use super::*;
     use crate::engine::dirs::Dirs;
+    use crate::engine::origins::Origins;
     use crate::engine::step::Steps;
 
     /// A Xen tree, and hooks for it: two files changed and one put in.
@@ -222,7 +223,11 @@ mod tests {
             root: dir.to_owned(),
             target: dir.join("target"),
         };
-        let steps = Steps { dirs, force: false };
+        let steps = Steps {
+            dirs,
+            force: false,
+            origins: Origins::default(),
+        };
         steps.quietly("series", |cx| {
             export(cx, shim, tree, &dir.join("work"), &dir.join("out"))
         })

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+//! A release as the mirror's index lists it now. It is read through a private
+//! apt root under `target/apt`, so that the machine's own sources and
+//! architectures stay as they are; the machine's other settings, such as a
+//! proxy, hold here too.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::mirrors::mirrors;
+use crate::engine::step::{Cx, write};
+
+/// Debian's keys, on a Debian machine.
+const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A release's index.
+pub(super) struct Index {
+    root: PathBuf,
+    mirrors: Vec<String>,
+}
+
+/// A file that the index lists.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) url: String,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) architecture: String,
+}
+
+impl Index {
+    /// Loads a release's lists, for programs of arm64 and amd64 and sources.
+    pub(super) fn load(cx: &Cx, release: &str) -> Result<Self> {
+        let index = Self {
+            root: cx.dirs.target.join("apt").join(release),
+            mirrors: mirrors(cx)?,
+        };
+        for dir in ["state/lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(index.root.join(dir))?;
+        }
+        let at = |path: &str| index.root.join(path).display().to_string();
+        write(&index.root.join("status"), "")?;
+        write(
+            &index.root.join("apt.conf"),
+            format!(
+                "Dir::State \"{}\";\n\
+                 Dir::State::status \"{}\";\n\
+                 Dir::Cache \"{}\";\n\
+                 Dir::Etc::sourcelist \"{}\";\n\
+                 Dir::Etc::sourceparts \"-\";\n\
+                 Dir::Etc::preferences \"-\";\n\
+                 Dir::Etc::preferencesparts \"-\";\n\
+                 APT::Architecture \"arm64\";\n\
+                 APT::Architectures {{ \"arm64\"; \"amd64\"; }};\n\
+                 APT::Sandbox::User \"root\";\n\
+                 APT::Get::Assume-Yes \"true\";\n\
+                 APT::Install-Recommends \"false\";\n\
+                 APT::Update::Error-Mode \"any\";\n\
+                 Acquire::Languages \"none\";\n\
+                 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n",
+                at("state"),
+                at("status"),
+                at("cache"),
+                at("sources.list"),
+            ),
+        )?;
+        let keys = if Path::new(KEYS).exists() {
+            format!("[signed-by={KEYS}] ")
+        } else {
+            String::new()
+        };
+        let mut list = String::new();
+        for mirror in &index.mirrors {
+            for kind in ["deb", "deb-src"] {
+                writeln!(list, "{kind} {keys}{mirror} {release} main")?;
+            }
+        }
+        write(&index.root.join("sources.list"), list)?;
+        cx.run(index.tool("apt-get").arg("update"))?;
+        Ok(index)
+    }
+
+    /// Where a listed file is below its mirror's root.
+    pub(super) fn path(&self, listed: &Listed) -> Result<String> {
+        let below = |mirror: &String| listed.url.strip_prefix(mirror.as_str());
+        let path = self.mirrors.iter().find_map(below);
+        let path = path.with_context(|| format!("{} is of another mirror", listed.url))?;
+        Ok(decoded(path.trim_start_matches('/')))
+    }
+
+    /// The newest version of a package, `name` or `name:architecture`.
+    pub(super) fn newest(&self, cx: &Cx, name: &str) -> Result<Option<String>> {
+        let shown = cx.output(self.tool("apt-cache").args(["madison", name]))?;
+        Ok(first(&shown, |line| line.split('|').nth(1)))
+    }
+
+    /// The newest version of a source package.
+    pub(super) fn newest_source(&self, cx: &Cx, name: &str) -> Result<Option<String>> {
+        let show = ["showsrc", "--only-source", name];
+        let shown = cx.output(self.tool("apt-cache").args(show))?;
+        Ok(first(&shown, |line| line.strip_prefix("Version:")))
+    }
+
+    /// The package that a package depends on first.
+    pub(super) fn followed(&self, cx: &Cx, name: &str) -> Result<String> {
+        let shown = cx.output(self.tool("apt-cache").args(["depends", name]))?;
+        first(&shown, |line| line.trim().strip_prefix("Depends:"))
+            .with_context(|| format!("`{name}` depends on no package"))
+    }
+
+    /// Packages, and all that they depend on, as `name:architecture=version`.
+    pub(super) fn closure(&self, cx: &Cx, names: &[String]) -> Result<Vec<String>> {
+        let mut simulate = self.tool("apt-get");
+        simulate.args(["install", "--simulate"]).args(names);
+        cx.output(&mut simulate)?
+            .lines()
+            .filter_map(|line| line.strip_prefix("Inst "))
+            .map(|line| installed(line).with_context(|| format!("apt answered: {line}")))
+            .collect()
+    }
+
+    /// What is to be downloaded of packages that `apt-get download` takes.
+    pub(super) fn packages(&self, cx: &Cx, names: &[String]) -> Result<Vec<Listed>> {
+        let mut list = self.tool("apt-get");
+        list.args(["download", "--print-uris"]).args(names);
+        listed(&cx.output(&mut list)?)
+    }
+
+    /// The files of a source package.
+    pub(super) fn source(&self, cx: &Cx, name: &str, version: &str) -> Result<Vec<Listed>> {
+        let mut list = self.tool("apt-get");
+        list.args(["source", "--print-uris", "--only-source"])
+            .arg(format!("{name}={version}"));
+        let mut files = listed(&cx.output(&mut list)?)?;
+        for file in &mut files {
+            name.clone_into(&mut file.name);
+            version.clone_into(&mut file.version);
+            "source".clone_into(&mut file.architecture);
+        }
+        ensure!(!files.is_empty(), "the index lists no file of {name}");
+        Ok(files)
+    }
+
+    fn tool(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("LC_ALL", "C").arg("-q").arg("-c");
+        command.arg(self.root.join("apt.conf"));
+        command
+    }
+}
+
+/// What `find` finds in the first line in which it finds something.
+fn first<'a>(text: &'a str, find: impl Fn(&'a str) -> Option<&'a str>) -> Option<String> {
+    Some(text.lines().find_map(find)?.trim().to_owned())
+}
+
+/// The package of a line of `--simulate`: `NAME (VERSION ORIGIN
+/// [ARCHITECTURE]) …`.
+fn installed(line: &str) -> Option<String> {
+    let (name, rest) = line.split_once(" (")?;
+    let (inside, _) = rest.split_once(')')?;
+    let (version, _) = inside.split_once(' ')?;
+    let architecture = inside.rsplit_once('[')?.1.trim_end_matches(']');
+    // apt finds packages for every architecture under their own name alone.
+    Some(if architecture == "all" {
+        format!("{name}={version}")
+    } else {
+        format!("{name}:{architecture}={version}")
+    })
+}
+
+/// The files of `--print-uris`: `'URL' FILE SIZE SHA256:DIGEST`.
+fn listed(text: &str) -> Result<Vec<Listed>> {
+    let file = |line: &str| {
+        let mut words = line.split(' ');
+        let url = words.next()?.trim_matches('\'').to_owned();
+        let file = words.next()?.to_owned();
+        let size = words.next()?.parse().ok()?;
+        let sha256 = words.next()?.strip_prefix("SHA256:")?.to_owned();
+        let mut parts = file.trim_end_matches(".deb").split('_');
+        Some(Listed {
+            url,
+            size,
+            sha256,
+            name: parts.next()?.to_owned(),
+            version: decoded(parts.next()?),
+            architecture: parts.next().unwrap_or_default().to_owned(),
+        })
+    };
+    text.lines()
+        .filter(|line| line.starts_with('\''))
+        .map(|line| file(line).with_context(|| format!("apt answered: {line}")))
+        .collect()
+}
+
+/// A text with the characters that apt encodes in addresses and file names.
+fn decoded(text: &str) -> String {
+    [("%2b", "+"), ("%3a", ":"), ("%7e", "~")]
+        .into_iter()
+        .fold(text.to_owned(), |text, (code, char)| {
+            text.replace(code, char)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simulated_line_names_its_package() {
+        let line = "zlib1g (1:1.2-1 Debian:12.1/stable [arm64]) []";
+        assert_eq!(installed(line).unwrap(), "zlib1g:arm64=1:1.2-1");
+        let line = "usr-is-merged (35 Debian:12.1/stable [all])";
+        assert_eq!(installed(line).unwrap(), "usr-is-merged=35");
+        assert_eq!(installed("zlib1g 1:1.2-1"), None);
+    }
+
+    #[test]
+    fn a_listed_file_is_read() {
+        let text = "Need to get 1 kB.\n'http://m/debian/pool/z/z_1.2%2bb1_arm64.deb' \
+                    z_1%3a1.2+b1_arm64.deb 5 SHA256:0a\n";
+        let files = listed(text).unwrap();
+        let [file] = &files[..] else {
+            panic!("{files:?}")
+        };
+        assert_eq!((file.size, file.sha256.as_str()), (5, "0a"));
+        let parts = (
+            file.name.as_str(),
+            file.version.as_str(),
+            file.architecture.as_str(),
+        );
+        assert_eq!(parts, ("z", "1:1.2+b1", "arm64"));
+        let index = Index {
+            root: PathBuf::new(),
+            mirrors: vec!["http://m/debian".into()],
+        };
+        assert_eq!(index.path(file).unwrap(), "pool/z/z_1.2+b1_arm64.deb");
+        assert!(listed("'http://m/z' z 5 MD5Sum:0a").is_err());
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+//! The store: one file for each digest, outside the workspace, so that it
+//! outlives `target/` and serves every clone. Files come in by a rename and are
+//! verified each time they are used, so runs at the same time may share it.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest as _, Sha256};
+use tempfile::{NamedTempFile, TempDir};
+
+use super::lock::Pin;
+
+/// Names the store.
+const VARIABLE: &str = "VPL011_STORE";
+
+/// A folder of files by their digests.
+pub(crate) struct Store {
+    folder: PathBuf,
+}
+
+/// `$VPL011_STORE`, or a folder of the user's cache folder; made if need be.
+pub(crate) fn folder() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let folder = set(VARIABLE)
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(set("XDG_CACHE_HOME")?).join("vpl011/store")))
+        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache/vpl011/store")))
+        .with_context(|| format!("no place for fetched files: set {VARIABLE}"))?;
+    fs::create_dir_all(&folder)
+        .with_context(|| format!("making {} ({VARIABLE} moves it)", folder.display()))?;
+    Ok(folder)
+}
+
+/// What the store has in a pin's place.
+pub(crate) enum Held {
+    File(PathBuf),
+    Nothing,
+    /// A file with other contents. The right one will take its place.
+    Damaged,
+}
+
+impl Store {
+    /// Opens the user's.
+    pub(crate) fn open() -> Result<Self> {
+        Ok(Self { folder: folder()? })
+    }
+
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Looks a pin up, and at the contents.
+    pub(crate) fn get(&self, pin: &Pin) -> Result<Held> {
+        let path = self.folder.join(&pin.sha256);
+        if !path.exists() {
+            return Ok(Held::Nothing);
+        }
+        Ok(if holds(&path, pin)? {
+            Held::File(path)
+        } else {
+            Held::Damaged
+        })
+    }
+
+    /// A folder to download to, on the store's file system.
+    pub(crate) fn incoming(&self) -> Result<TempDir> {
+        TempDir::with_prefix_in(".incoming-", &self.folder)
+            .with_context(|| format!("writing to {}", self.folder.display()))
+    }
+
+    /// Takes in a verified file by copying it.
+    pub(crate) fn copy(&self, pin: &Pin, from: &Path) -> Result<PathBuf> {
+        let mut file = NamedTempFile::new_in(&self.folder)?;
+        std::io::copy(&mut File::open(from)?, &mut file)?;
+        let path = self.folder.join(&pin.sha256);
+        file.persist(&path)?;
+        Ok(path)
+    }
+
+    /// Takes in a verified file of [`incoming`](Self::incoming) by moving it.
+    pub(crate) fn accept(&self, pin: &Pin, from: &Path) -> Result<PathBuf> {
+        let path = self.folder.join(&pin.sha256);
+        fs::rename(from, &path)?;
+        Ok(path)
+    }
+}
+
+/// Whether a file has the contents that a pin names.
+pub(crate) fn holds(file: &Path, pin: &Pin) -> Result<bool> {
+    let read = || anyhow::Ok((fs::metadata(file)?.len(), digest(file)?));
+    let (size, digest) = read().with_context(|| format!("reading {}", file.display()))?;
+    Ok(size == pin.size && digest == pin.sha256)
+}
+
+/// A file's SHA-256, in hexadecimal.
+fn digest(file: &Path) -> Result<String> {
+    let mut file = File::open(file)?;
+    let mut sha = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            length => sha.update(&buffer[..length]),
+        }
+    }
+    Ok(sha.finalize().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes any text");
+        hex
+    }))
+}
