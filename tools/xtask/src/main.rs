@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use self::check::{audit, coverage, fuzz, miri, mutants, published, test};
+use self::check::{audit, coverage, fuzz, hosts, miri, mutants, published, test};
 use self::debian::{pins, programs};
 use self::engine::dirs::Dirs;
 use self::engine::origins::Origins;
@@ -52,6 +52,7 @@ enum Command {
     Programs(programs::Options),
     Bench(bench::Options),
     Fuzz(fuzz::Options),
+    Hosts(hosts::Options),
     Miri(miri::Options),
     Coverage(coverage::Options),
     Mutants(mutants::Options),
@@ -104,6 +105,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Programs(programs::Options) => programs::run(&steps).map(|()| true),
         Command::Bench(options) => options.run(&steps),
         Command::Fuzz(options) => options.run(&steps),
+        Command::Hosts(options) => options.run(&steps),
         Command::Miri(miri::Options) => miri::run(&steps).map(|()| true),
         Command::Coverage(coverage::Options) => coverage::run(&steps),
         Command::Mutants(options) => options.run(&steps),

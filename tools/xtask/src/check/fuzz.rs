@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::debian::host::rust_target;
 use crate::engine::dirs::{Dirs, cargo};
 use crate::engine::step::{Cx, Steps, write};
 
@@ -36,10 +37,6 @@ const FLAGS: [&str; 8] = [
     "-Zsanitizer=address",
     "-Ccodegen-units=1",
 ];
-
-/// The machine that builds (`cargo xtask doctor` knows no other). Flags for a
-/// named target leave build scripts as they are.
-const HOST: &str = "x86_64-unknown-linux-gnu";
 
 /// Look for inputs that break the device, the ring, the daemon or the glue
 #[derive(clap::Args)]
@@ -118,7 +115,7 @@ fn folder(dirs: &Dirs) -> PathBuf {
 }
 
 fn program(dirs: &Dirs, name: &str) -> PathBuf {
-    folder(dirs).join(HOST).join("release").join(name)
+    folder(dirs).join(rust_target()).join("release").join(name)
 }
 
 fn seeds(dirs: &Dirs) -> PathBuf {
@@ -130,7 +127,8 @@ fn build(steps: &Steps) -> Result<()> {
     steps.always("fuzz targets", |cx| {
         cx.run(
             Command::new(cargo())
-                .args(["build", "--release", "--bins", "--target", HOST])
+                // Flags for a named target leave build scripts as they are.
+                .args(["build", "--release", "--bins", "--target", &rust_target()])
                 .env("CARGO_TARGET_DIR", folder(cx.dirs))
                 .env("RUSTFLAGS", FLAGS.join(" "))
                 .env("RUSTC_BOOTSTRAP", "1")

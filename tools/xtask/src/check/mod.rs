@@ -5,6 +5,7 @@
 pub(crate) mod audit;
 pub(crate) mod coverage;
 pub(crate) mod fuzz;
+pub(crate) mod hosts;
 pub(crate) mod miri;
 pub(crate) mod mutants;
 pub(crate) mod published;

@@ -13,6 +13,7 @@ pub(crate) struct Packages {
     pub(crate) debian: Debian,
     pub(crate) host: Host,
     pub(crate) docs: List,
+    pub(crate) hosts: List,
     pub(crate) programs: List,
     pub(crate) dom0: List,
     /// Source packages, by the names of their sets.

@@ -96,7 +96,10 @@ pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<Str
                     .arg("-C")
                     .arg(tree.path.join("tools").join(part))
                     .arg(jobs())
-                    .args(["XEN_TARGET_ARCH=arm64", "XEN_COMPILE_ARCH=x86_64"])
+                    .args([
+                        "XEN_TARGET_ARCH=arm64",
+                        &format!("XEN_COMPILE_ARCH={}", compile_arch()),
+                    ])
                     .arg("CROSS_COMPILE=aarch64-linux-gnu-")
                     .arg(format!("CC={}", compiler(&sysroot))),
             )?;
@@ -126,6 +129,14 @@ fn configure(cx: &Cx, tree: &Path, sysroot: &Path) -> Result<String> {
             .current_dir(tree),
     )?;
     Ok("configured for arm64".into())
+}
+
+/// This machine's architecture, as Xen's makefiles call it.
+fn compile_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        other => other,
+    }
 }
 
 fn compiler(sysroot: &Path) -> String {

@@ -13,3 +13,5 @@ mod update;
 pub(crate) use self::command::check;
 pub(crate) use self::fetch::{Unavailable, fetch, fetch_to};
 pub(crate) use self::lock::{Pins, set};
+pub(crate) use self::mirrors::mirrors;
+pub(crate) use self::store::folder as store;

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask hosts`: the demo and the quick tests in a minimal system of each
+//! Debian release that can build: a clean clone of what is committed, the
+//! compilers, crates and pinned files of this machine, and nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::debian::packages::Packages;
+use crate::debian::{host, pins};
+use crate::engine::step::{Cx, Key, Steps, write};
+
+/// What is run in each.
+const COMMANDS: [&[&str]; 2] = [&["demo"], &["test", "--fast"]];
+
+/// What a machine has before the first command.
+const INCLUDED: &str = "ca-certificates,git";
+
+/// Enters a root with the folders of this machine that it shares. The mounts go
+/// with their namespace, and so does every process.
+const ENTER: &str = "\
+root=$1; shift
+mount --make-rprivate /
+mount -t proc proc \"$root/proc\"
+mount --rbind /sys \"$root/sys\"
+mount --rbind /dev \"$root/dev\"
+for shared in cargo rustup store; do
+    mkdir -p \"$root/$shared\"
+    mount --bind \"$1\" \"$root/$shared\"
+    shift
+done
+exec chroot \"$root\" env -i HOME=/root LANG=C.UTF-8 \\
+    CARGO_HOME=/cargo RUSTUP_HOME=/rustup VPL011_STORE=/store \\
+    PATH=/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
+    sh -c 'cd /src && exec \"$@\"' sh \"$@\"
+";
+
+/// Run the demo and the quick tests in a minimal system of each Debian release
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only these releases
+    #[arg(value_name = "RELEASE")]
+    releases: Vec<String>,
+}
+
+impl Options {
+    /// Runs them. Whether everything passed everywhere.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
+        let packages = Packages::read();
+        let known = &packages.debian.hosts;
+        for release in &self.releases {
+            ensure!(
+                known.contains(release),
+                "no release `{release}`: there are {}",
+                known.join(", ")
+            );
+        }
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "making a system needs root"
+        );
+        host::install(steps, "hosts tools", &packages.hosts.packages)?;
+        let mut passed = true;
+        for release in known {
+            if self.releases.is_empty() || self.releases.contains(release) {
+                passed &= run(steps, release)?;
+            }
+        }
+        Ok(passed)
+    }
+}
+
+/// Whether all commands passed on a release.
+fn run(steps: &Steps, release: &str) -> Result<bool> {
+    let root = steps.dirs.target.join("hosts").join(release);
+    let key = Key::default().text(INCLUDED);
+    steps.run(&format!("system {release}"), key, &[&root], |cx| {
+        make(cx, release, &root)
+    })?;
+    let mut passed = true;
+    steps.always(&format!("clone {release}"), |cx| {
+        let clone = root.join("src");
+        if clone.exists() {
+            fs::remove_dir_all(&clone)?;
+        }
+        let mut git = Command::new("git");
+        git.args(["clone", "--quiet"]).arg(&cx.dirs.root);
+        cx.run(git.arg(&clone))?;
+        Ok(("of what is committed".into(), ()))
+    })?;
+    for command in COMMANDS {
+        let name = format!("{release}: {}", command.join(" "));
+        let ran = steps.always(&name, |cx| {
+            let mut enter = enter(&root)?;
+            enter.args(["cargo", "xtask"]).args(command);
+            cx.run(&mut enter)?;
+            let log = fs::read_to_string(cx.log())?;
+            let last = log.lines().last().unwrap_or_default();
+            Ok((last.trim().to_owned(), ()))
+        });
+        if let Err(error) = ran {
+            println!("    FAILED {name}: {error:#}");
+            passed = false;
+        }
+    }
+    Ok(passed)
+}
+
+/// Makes a minimal system that reaches the network as this machine does.
+fn make(cx: &Cx, release: &str, root: &Path) -> Result<String> {
+    if root.exists() {
+        fs::remove_dir_all(root)?;
+    }
+    let mirrors = pins::mirrors(cx)?;
+    let mut bootstrap = Command::new("mmdebstrap");
+    bootstrap.args(["--variant=minbase", "--include", INCLUDED, release]);
+    cx.run(bootstrap.arg(root).arg(&mirrors[0]))?;
+    for file in ["etc/resolv.conf", "etc/hosts"] {
+        fs::copy(Path::new("/").join(file), root.join(file))?;
+    }
+    let settings = cx.output(Command::new("apt-config").arg("dump"))?;
+    let is_network = |line: &&str| {
+        ["http", "https", "Check-Date", "Check-Valid-Until"]
+            .iter()
+            .any(|name| line.starts_with(&format!("Acquire::{name}")))
+    };
+    let settings: Vec<&str> = settings.lines().filter(is_network).collect();
+    let file = root.join("etc/apt/apt.conf.d/99host");
+    write(&file, settings.join("\n") + "\n")?;
+    Ok("made".into())
+}
+
+/// A command to which what is to be run is added.
+fn enter(root: &Path) -> Result<Command> {
+    let home = |variable: &str, folder: &str| {
+        std::env::var_os(variable)
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(folder)))
+            .with_context(|| format!("neither {variable} nor HOME is set"))
+    };
+    let mut enter = Command::new("unshare");
+    enter.args(["--mount", "--pid", "--fork", "--kill-child"]);
+    enter.args(["sh", "-ec", ENTER, "sh"]).arg(root);
+    enter.arg(home("CARGO_HOME", ".cargo")?);
+    enter.arg(home("RUSTUP_HOME", ".rustup")?);
+    enter.arg(pins::store()?);
+    Ok(enter)
+}
