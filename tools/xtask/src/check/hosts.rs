@@ -114,6 +114,7 @@ fn make(cx: &Cx, release: &str, root: &Path) -> Result<String> {
     if root.exists() {
         fs::remove_dir_all(root)?;
     }
+    fs::create_dir_all(root)?;
     let mirrors = pins::mirrors(cx)?;
     let mut bootstrap = Command::new("mmdebstrap");
     bootstrap.args(["--variant=minbase", "--include", INCLUDED, release]);
