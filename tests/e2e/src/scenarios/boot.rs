@@ -5,9 +5,8 @@ use anyhow::Result;
 
 use crate::console::Line;
 use crate::daemon;
-use crate::guest::{self, Config};
+use crate::guest::Config;
 use crate::report::Report;
-use crate::scenarios::private;
 use crate::shell::{PROMPT, SHORT, Shell};
 
 /// Kernel messages go to both lines, and a shell waits on both.
@@ -122,26 +121,6 @@ fn first_difference(seen: &[&str], wanted: &[&str]) -> String {
         Some(at) => format!("line {at}: {:?}, wanted {:?}", seen[at], wanted[at]),
         None => format!("{} lines of {}", seen.len(), wanted.len()),
     }
-}
-
-/// Our tools and daemon on a hypervisor that knows nothing of them.
-pub(crate) fn stock_hypervisor(report: &mut Report) -> Result<()> {
-    let refused = Config::linux("refused").pl011().xl_create(&[])?;
-    report.check("pl011=1 is refused", !refused.success, refused.text.trim());
-    report.check(
-        "the message names pl011 and the hypervisor",
-        ["pl011", "hypervisor"]
-            .iter()
-            .all(|word| refused.text.to_lowercase().contains(word)),
-        refused.text.trim(),
-    );
-    report.check(
-        "no domain is left",
-        guest::all_gone(),
-        format_args!("{:?}", guest::domids()),
-    );
-    private::stock(report)?;
-    sbsa(report)
 }
 
 /// Checks which driver the guest's kernel bound, by its own message.

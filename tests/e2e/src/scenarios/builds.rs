@@ -5,10 +5,10 @@ use anyhow::Result;
 use rustix::process::Signal;
 
 use crate::daemon::Daemon;
-use crate::guest::{Config, xl};
+use crate::guest::{self, Config, xl};
 use crate::monitor::Monitor;
 use crate::report::Report;
-use crate::scenarios::{life, transfer};
+use crate::scenarios::{boot, life, private, transfer};
 
 /// What a check of Xen's says when it fails and Xen goes on, or goes down.
 const COMPLAINTS: [&str; 4] = ["Assertion", "Xen BUG", "Xen WARN", "panic"];
@@ -34,6 +34,26 @@ pub(crate) fn new_vgic(report: &mut Report) -> Result<()> {
     transfer::transfer(report)?;
     life::two_vcpus(report)?;
     report_quiet(report)
+}
+
+/// Our tools and daemon on a hypervisor that knows nothing of them.
+pub(crate) fn stock_hypervisor(report: &mut Report) -> Result<()> {
+    let refused = Config::linux("refused").pl011().xl_create(&[])?;
+    report.check("pl011=1 is refused", !refused.success, refused.text.trim());
+    report.check(
+        "the message names pl011 and the hypervisor",
+        ["pl011", "hypervisor"]
+            .iter()
+            .all(|word| refused.text.to_lowercase().contains(word)),
+        refused.text.trim(),
+    );
+    report.check(
+        "no domain is left",
+        guest::all_gone(),
+        format_args!("{:?}", guest::domids()),
+    );
+    private::stock(report)?;
+    boot::sbsa(report)
 }
 
 /// That Xen has nothing to complain of.

@@ -377,7 +377,7 @@ pub(crate) const ALL: &[Scenario] = &[
             ..Machine::DEFAULT
         },
         limit: LIMIT,
-        run: boot::stock_hypervisor,
+        run: builds::stock_hypervisor,
     },
     Scenario {
         name: "conformance-stock",

@@ -247,7 +247,7 @@ fn used(source: &str, folder: &str) -> BTreeSet<String> {
 mod tests {
     use super::*;
 
-    /// That its arrows are the allowed ones is checked by tests/architecture.rs.
+    /// That its arrows are the allowed ones is checked by tests/architecture.
     #[test]
     fn the_picture_is_of_what_there_is() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

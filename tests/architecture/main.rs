@@ -2,6 +2,8 @@
 //! The arrows of docs/architecture.md, the places where `unsafe` may stand, and
 //! the licence line of every file.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
