@@ -29,10 +29,10 @@ const KNOWN: &[Known] = &[
             "source",
         ],
     ),
-    ("tools/xtask", "", &["domu", "machine"]),
-    ("tools/xtask", "", &["host", "packages", "xen"]),
-    ("tools/xtask", "", &["image", "package"]),
-    ("tools/xtask", "", &["outside", "scenarios"]),
+    ("tools/xtask", "", &["bench", "check", "docs", "run"]),
+    ("tools/xtask", "", &["debian", "xen"]),
+    ("tools/xtask", "rig", &["domu", "machine"]),
+    ("tools/xtask", "run", &["e2e", "outside"]),
 ];
 
 #[derive(Default)]

@@ -84,13 +84,6 @@ impl Guest {
         bytes
     }
 
-    /// Whether something was typed within a moment.
-    pub fn hears(&mut self) -> bool {
-        let _notified = self.line.wait(5 * LOOK);
-        let _again = self.ring.event();
-        self.ring.has_input()
-    }
-
     /// Answers every line with `echo: ` and the line, until one says `off`.
     pub fn echo(&mut self) {
         let mut line = Vec::new();
