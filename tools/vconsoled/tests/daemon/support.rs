@@ -406,6 +406,14 @@ pub(crate) fn guest(machine: &Machine, name: &str) -> (DomId, PvDriver, UartDriv
     (domid, pv, uart)
 }
 
+/// Waits until the daemon has looked at everything that was written to xenstore
+/// so far: it hears of changes in their order, and of this one last.
+pub(crate) fn until_looked_at(machine: &Machine) {
+    let (domid, _pv, _uart) = guest(machine, "announced-last");
+    wait_for("a tty", || tty(machine, domid, VUART));
+    machine.destroy(domid).unwrap();
+}
+
 /// A configuration with a control socket, and where that is.
 pub(crate) fn with_control(dir: &tempfile::TempDir) -> (Config, PathBuf) {
     let socket = dir.path().join("run/control.sock");

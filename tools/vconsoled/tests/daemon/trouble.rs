@@ -113,13 +113,13 @@ fn garbage_in_xenstore_is_nothing_to_serve_until_it_is_right() {
         &long,
     ] {
         store.write(&path("port"), garbage).unwrap();
-        std::thread::sleep(Duration::from_millis(5));
+        until_looked_at(&machine);
         assert_eq!(tty(&machine, domid, PV), None, "port {garbage:?}");
     }
     store.write(&path("port"), [0xff, 0xfe]).unwrap();
     store.write(&path("ring-ref"), "one").unwrap();
     store.write(&path("port"), &port).unwrap();
-    std::thread::sleep(Duration::from_millis(5));
+    until_looked_at(&machine);
     assert_eq!(tty(&machine, domid, PV), None);
 
     store.write(&path("ring-ref"), &gfn).unwrap();

@@ -40,6 +40,13 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
+    // Only root can become somebody else.
+    let as_root = |name, run| {
+        let is_root = nix::unistd::geteuid().is_root();
+        test(name, run)
+            .with_kind("as root")
+            .with_ignored_flag(!is_root)
+    };
     let tests = vec![
         test(
             "the_manager_is_told_of_readiness_reload_and_end",
@@ -57,7 +64,7 @@ fn main() -> ExitCode {
             "a_confined_daemon_serves_and_can_do_nothing_else",
             privileges::a_confined_daemon_serves_and_can_do_nothing_else,
         ),
-        test(
+        as_root(
             "a_daemon_of_another_user_has_no_way_back",
             privileges::a_daemon_of_another_user_has_no_way_back,
         ),
@@ -65,11 +72,11 @@ fn main() -> ExitCode {
             "a_log_folder_that_is_a_link_is_followed_and_a_log_is_not",
             privileges::a_log_folder_that_is_a_link_is_followed_and_a_log_is_not,
         ),
-        test(
+        as_root(
             "folders_of_others_stay_theirs",
             privileges::folders_of_others_stay_theirs,
         ),
-        test(
+        as_root(
             "an_unknown_user_is_refused_in_words",
             privileges::an_unknown_user_is_refused_in_words,
         ),
