@@ -18,6 +18,8 @@ use crate::console::Line;
 use crate::guest;
 use crate::keeper::Keeper;
 
+/// Where it logs.
+pub(crate) const LOGS: &str = "/var/log/xen/console";
 const SOCKET: &str = "/run/vconsoled/control.sock";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -103,6 +105,11 @@ impl Daemon {
             bail!("process {pid} has no command line");
         }
         Ok(Self { pid, command })
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// The same but for what it logs.
@@ -263,7 +270,7 @@ fn is_running(pid: u32) -> bool {
 /// The log of a guest's line.
 pub(crate) fn log(guest: &str, line: Line) -> Result<String> {
     let suffix = if line == Line::Vuart { "-vuart0" } else { "" };
-    let path = format!("/var/log/xen/console/guest-{guest}{suffix}.log");
+    let path = format!("{LOGS}/guest-{guest}{suffix}.log");
     let bytes = fs::read(&path).with_context(|| format!("reading {path}"))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

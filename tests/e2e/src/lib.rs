@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+pub mod complaints;
 mod console;
 mod daemon;
 mod errno;
@@ -71,6 +72,15 @@ pub struct Scenario {
     pub limit: u64,
     #[serde(skip)]
     run: fn(&mut Report) -> anyhow::Result<()>,
+}
+
+/// What a scenario does on purpose.
+#[derive(Clone, Copy, Debug)]
+pub struct Declared {
+    /// It ends the daemon and leaves another one.
+    pub replaces_daemon: bool,
+    /// Parts of what it makes consoles complain of.
+    pub complaints: &'static [&'static str],
 }
 
 /// How much longer than [`Scenario::limit`] a scenario's long form may take.
@@ -143,6 +153,19 @@ pub fn soaks() -> impl Iterator<Item = &'static Scenario> {
     scenarios().iter().filter(long)
 }
 
+/// What a scenario does on purpose that would be a failure of any other.
+#[must_use]
+pub fn declared(name: &str) -> Declared {
+    let patterns = scenarios::COMPLAIN
+        .iter()
+        .find(|(scenario, _)| *scenario == name)
+        .map_or(&[][..], |(_, patterns)| patterns);
+    Declared {
+        replaces_daemon: scenarios::REPLACE_DAEMON.contains(&name),
+        complaints: patterns,
+    }
+}
+
 /// Every measurement, in the order in which a whole run takes them.
 #[must_use]
 pub fn figures() -> &'static [Scenario] {
@@ -178,8 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn every_long_form_is_a_scenario_s() {
-        assert_eq!(soaks().count(), scenarios::LONG.len());
+    fn what_is_said_of_scenarios_names_some() {
+        let complain = scenarios::COMPLAIN.iter().map(|(name, _)| name);
+        for name in complain
+            .chain(scenarios::REPLACE_DAEMON)
+            .chain(scenarios::LONG)
+        {
+            assert!(scenario(name).is_some(), "{name}");
+        }
     }
 
     #[test]

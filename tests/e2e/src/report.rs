@@ -12,6 +12,8 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::complaints::Complaints;
+
 /// Begins each line that is meant for the build host.
 pub const PREFIX: &str = "@vpl011 ";
 
@@ -96,6 +98,32 @@ impl Outcome {
             seconds,
             checks,
             data,
+        }
+    }
+}
+
+impl Outcome {
+    /// Adds something that did not hold.
+    pub fn fail(&mut self, id: &str, detail: String) {
+        self.pass = false;
+        self.checks.push(Check {
+            id: id.to_owned(),
+            pass: false,
+            detail,
+        });
+    }
+
+    /// Fails for what Xen or dom0 complained of on the machine's console, but
+    /// for what the scenario declared.
+    pub fn look_at(&mut self, console: &mut Complaints) {
+        let declared = crate::declared(&self.scenario).complaints;
+        let mut found = console.found();
+        found.retain(|line| !declared.iter().any(|part| line.contains(part)));
+        if !found.is_empty() {
+            self.fail(
+                "the machine's console complains of nothing",
+                found.join("\n"),
+            );
         }
     }
 }
@@ -232,6 +260,23 @@ mod tests {
         assert!(!Outcome::new("x", 0.0, vec![], Map::new()).pass);
         assert!(Outcome::new("x", 0.0, vec![check(true)], Map::new()).pass);
         assert!(!Outcome::new("x", 0.0, vec![check(true), check(false)], Map::new()).pass);
+    }
+
+    #[test]
+    fn a_console_that_complains_fails_a_scenario_that_did_not_declare_it() {
+        let panic = b"[1.2] Kernel panic - not syncing: sysrq triggered crash\r\n";
+        for (scenario, text, pass) in [
+            ("demo", &b"(XEN) quiet\r\n"[..], true),
+            ("demo", panic, false),
+            ("standstill", panic, true),
+            ("standstill", b"(XEN) Xen WARN at a.c:1\r\n", false),
+        ] {
+            let mut outcome = Outcome::new(scenario, 0.0, vec![check(true)], Map::new());
+            let mut console = Complaints::default();
+            console.take(text);
+            outcome.look_at(&mut console);
+            assert_eq!(outcome.pass, pass, "{scenario}");
+        }
     }
 
     #[test]

@@ -13,8 +13,10 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Map;
 
+use crate::complaints::Logs;
+use crate::daemon::{self, Daemon};
 use crate::report::{Check, Event, Message, Outcome, Report};
-use crate::{Scenario, command, daemon, guest, scenario};
+use crate::{Scenario, command, declared, guest, scenario};
 
 /// How long dom0's tools may take until they answer.
 const START: Duration = Duration::from_secs(30);
@@ -32,11 +34,12 @@ pub fn run(names: &[String], soak: bool) -> Result<bool> {
     }
     say(&Event::Ready);
     let mut pass = true;
+    let mut logs = Logs::new(daemon::LOGS);
     for scenario in chosen {
         say(&Event::Start {
             scenario: scenario.name.to_owned(),
         });
-        let outcome = run_apart(scenario, soak);
+        let outcome = run_apart(scenario, soak, &mut logs);
         pass &= outcome.pass;
         say(&Event::Result(outcome));
     }
@@ -57,8 +60,9 @@ pub fn run_here(name: &str, soak: bool) -> Result<()> {
     Ok(())
 }
 
-/// Runs a scenario in a process of its own and puts dom0 in order after it.
-fn run_apart(scenario: &Scenario, soak: bool) -> Outcome {
+/// Runs a scenario in a process of its own and looks at what it left. Whatever
+/// has to be put in order for the next one is a failure of this one.
+fn run_apart(scenario: &Scenario, soak: bool, logs: &mut Logs) -> Outcome {
     let start = Instant::now();
     let mut checks = Vec::new();
     let mut data = Map::new();
@@ -68,7 +72,7 @@ fn run_apart(scenario: &Scenario, soak: bool) -> Outcome {
         pass: false,
         detail: format!("{error:#}"),
     };
-    let daemon = daemon::Daemon::running();
+    let before = Daemon::running().ok();
     let run = follow(
         own_process(scenario.name, soak),
         start + limit,
@@ -81,20 +85,62 @@ fn run_apart(scenario: &Scenario, soak: bool) -> Outcome {
     if let Err(error) = run {
         checks.push(failed("runs to its end", &error));
     }
-    match guest::clear() {
-        Ok(true) => {}
-        Ok(false) => checks.push(failed(
-            "leaves no domain",
-            &anyhow::anyhow!("{:?}", guest::domids()),
-        )),
-        Err(error) => checks.push(failed("leaves no domain", &error)),
-    }
-    if let (Ok(daemon), Err(_)) = (daemon, daemon::status())
-        && let Err(error) = daemon.start_again()
-    {
-        checks.push(failed("leaves the daemon running", &error));
+    for (id, held) in [
+        ("leaves no domain", leave_no_domain()),
+        (
+            "leaves the daemon as it was",
+            leave_daemon(before.as_ref(), scenario),
+        ),
+        ("no guest's console complains", quiet(logs, scenario)),
+    ] {
+        if let Err(error) = held {
+            checks.push(failed(id, &error));
+        }
     }
     Outcome::new(scenario.name, start.elapsed().as_secs_f64(), checks, data)
+}
+
+/// Domains may be dying yet, but none may have to be destroyed.
+fn leave_no_domain() -> Result<()> {
+    if guest::all_gone() {
+        return Ok(());
+    }
+    let left = guest::domids()?;
+    let cleared = guest::clear()?;
+    bail!("domains {left:?} were left; cleared: {cleared}")
+}
+
+/// The daemon that was there before, or its like where the scenario says so,
+/// answers; otherwise one is started. A dom0 that had none needs none.
+fn leave_daemon(before: Option<&Daemon>, scenario: &Scenario) -> Result<()> {
+    let Some(before) = before else {
+        return Ok(());
+    };
+    let now = daemon::status();
+    let now = now.map_err(|error| match before.start_again() {
+        Ok(_) => error.context("none answered, and another one was started"),
+        Err(again) => error.context(format!("none answered, nor can one be started: {again:#}")),
+    })?;
+    let is_replaced = now.pid != before.pid();
+    if is_replaced && !declared(scenario.name).replaces_daemon {
+        bail!("process {} was replaced by {}", before.pid(), now.pid);
+    }
+    Ok(())
+}
+
+/// Whether the guests' consoles complained of nothing but what they had to.
+fn quiet(logs: &mut Logs, scenario: &Scenario) -> Result<()> {
+    let mut complaints = match logs.complaints() {
+        // A dom0 that logs nothing.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.context("reading the guests' logs")?,
+    };
+    let declared = declared(scenario.name).complaints;
+    complaints.retain(|line| !declared.iter().any(|part| line.contains(part)));
+    if !complaints.is_empty() {
+        bail!("{}", complaints.join("\n"));
+    }
+    Ok(())
 }
 
 /// What runs a scenario apart: this program once more.

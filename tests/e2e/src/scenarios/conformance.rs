@@ -60,11 +60,14 @@ pub(crate) fn stock(report: &mut Report) -> Result<()> {
 fn run(report: &mut Report, config: &Config) -> Result<Results> {
     // xl wants a daemon that gives a new domain its console.
     let guest = config.create_paused()?;
-    Daemon::running()?.end(Signal::TERM)?;
+    let daemon = Daemon::running()?;
+    daemon.end(Signal::TERM)?;
     let mut verdicts = Verdicts::default();
     if let Err(error) = serve(&guest, &mut verdicts) {
         report.check("the suite ran to its end", false, format_args!("{error:#}"));
     }
+    drop(guest);
+    daemon.start_again()?;
     Ok(verdicts.finish())
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use vpl011::ring::layout::PAGE_SIZE;
 use vpl011::ring::memory::RingMemory;
@@ -14,7 +14,7 @@ use xen_io::{DomId, Privcmd, Resource};
 
 use crate::command;
 use crate::console::Line;
-use crate::daemon::{self, Daemon};
+use crate::daemon::{self, Daemon, LOGS};
 use crate::guest::{self, Config, Guest, xl};
 use crate::monitor::Monitor;
 use crate::pattern::numbers;
@@ -24,7 +24,6 @@ use crate::scenarios::transfer::{TRANSFER, from_guest, to_guest};
 use crate::shell::{SHORT, Shell};
 
 const XENSTORED: &str = "/run/xenstored.pid";
-const LOGS: &str = "/var/log/xen/console";
 
 /// Dom0 writes anything at all into a guest's ring while the daemon serves it.
 pub(crate) fn scribble(report: &mut Report) -> Result<()> {
@@ -148,6 +147,8 @@ pub(crate) fn slow_xenstore(report: &mut Report) -> Result<()> {
 /// The logs' file system has room for a part of what a guest says.
 pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
     const LINES: usize = 25_000;
+    /// The disk has room for more, but for the other logs.
+    const FITS: usize = 64 << 10;
     let disk = SmallDisk::mount()?;
     let guest = Config::linux("full").pl011().bootargs(QUIET).create()?;
     let mut shell = Shell::open(&guest.name, Line::Vuart)?;
@@ -159,20 +160,54 @@ pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
         format_args!("{} of {} bytes", shown.len(), whole.len()),
     );
     let log = || daemon::log(&guest.name, Line::Vuart).unwrap_or_default();
-    let kept = log().len();
+    let whole = numbers(LINES, "\r\n");
+    let kept = counted(&log()).to_owned();
     report.check(
-        "the log has what fitted",
-        kept > 0 && kept < shown.len(),
-        format_args!("{kept} bytes"),
+        "the log has what fitted, as it came",
+        kept.len() > FITS && whole.starts_with(&kept),
+        format_args!("{} of {} bytes", kept.len(), whole.len()),
     );
     disk.enlarge()?;
     let goes_on = command::poll(SHORT, || {
         // A log that failed is tried again when there is something to write.
         let _ = shell.run("echo room again", SHORT);
-        log().contains("room again\r\n") || log().contains("room again\n")
+        log().contains("room again\r\n")
     });
     report.check("with room the log goes on", goes_on, log().len());
+    let missing = missing(counted(&log()), &whole);
+    report.check(
+        "the log says how much is missing, and nothing else is",
+        missing
+            .as_ref()
+            .is_ok_and(|count| *count < whole.len() - kept.len()),
+        format_args!("{missing:?}"),
+    );
     Ok(())
+}
+
+/// A log from the first number on that a guest counts.
+fn counted(log: &str) -> &str {
+    log.find("1\r\n2\r\n").map_or("", |at| &log[at..])
+}
+
+/// How many bytes a log says that it lacks of `whole`; an error if it lacks
+/// others, or what follows is no part of it.
+fn missing(log: &str, whole: &str) -> Result<usize> {
+    if log.starts_with(whole) {
+        return Ok(0);
+    }
+    let note = " bytes lost]\r\n";
+    let (before, after) = log.split_once(note).context("nothing is said to be lost")?;
+    let (before, count) = before.rsplit_once("\r\n[").context("no number is said")?;
+    let count = count.parse()?;
+    let rest = whole.get(before.len() + count..);
+    if !whole.starts_with(before) || !rest.is_some_and(|rest| after.starts_with(rest)) {
+        bail!(
+            "other bytes than the {count} behind {} are missing",
+            before.len()
+        );
+    }
+    Ok(count)
 }
 
 /// Guests that stop, are not looked at, or fall.
@@ -299,5 +334,30 @@ impl Drop for SmallDisk {
         let _ = Daemon::running().and_then(|daemon| daemon.end(Signal::TERM));
         let _ = command::run("umount", &[self.at], SHORT);
         let _ = self.daemon.start_again();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_may_lack_what_it_says_and_no_more() {
+        let whole = numbers(100, "\r\n");
+        let log = |from: usize, said: usize, lost: usize| {
+            format!(
+                "{}\r\n[{said} bytes lost]\r\n{}# ",
+                &whole[..from],
+                &whole[from + lost..]
+            )
+        };
+        assert_eq!(missing(&format!("{whole}# "), &whole).unwrap(), 0);
+        for from in 0..whole.len() - 7 {
+            assert_eq!(missing(&log(from, 7, 7), &whole).unwrap(), 7);
+            assert!(missing(&log(from, 7, 6), &whole).is_err());
+            assert!(missing(&log(from, 6, 7), &whole).is_err());
+        }
+        assert!(missing(&whole[..50], &whole).is_err());
+        assert_eq!(counted("# seq 100\r\n1\r\n2\r\n3"), "1\r\n2\r\n3");
     }
 }

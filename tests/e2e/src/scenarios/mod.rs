@@ -39,6 +39,24 @@ pub(crate) const LONG: &[&str] = &[
     "hammer",
 ];
 
+/// Those that end the daemon and leave another one.
+pub(crate) const REPLACE_DAEMON: &[&str] = &[
+    "conformance",
+    "conformance-stock",
+    "daemon-kill",
+    "daemon-kills",
+    "daemon-term",
+    "debug-xen",
+    "full-disk",
+    "port-again",
+];
+
+/// Those that make a console complain, and what of.
+pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[(
+    "standstill",
+    &["Kernel panic - not syncing: sysrq triggered crash"],
+)];
+
 /// In the order in which a whole run takes them.
 pub(crate) const ALL: &[Scenario] = &[
     Scenario {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use e2e::complaints::Complaints;
 use e2e::report::{Check, Event, Outcome};
 use e2e::{Hypervisor, Scenario};
 
@@ -182,6 +183,11 @@ impl<'a> Bench<'a> {
         self.start_with(needs, String::new(), Some(guest), name)
     }
 
+    /// Where the console of a scenario's own machine is logged.
+    pub(crate) fn log(&self, scenario: &str) -> PathBuf {
+        self.steps.dirs.log(&format!("machine-{scenario}"))
+    }
+
     fn start_with(
         &self,
         needs: e2e::Machine,
@@ -303,6 +309,7 @@ impl Task<'_> {
 /// run them all or one of them has ended it. Returns at least one outcome.
 pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task) -> Vec<Outcome> {
     let mut complaints = String::new();
+    let mut console = Complaints::default();
     let mut stall = Stall::default();
     let mut outcomes = Vec::new();
     let mut progress = Some(Progress::start(label));
@@ -315,6 +322,7 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
         };
         match output {
             Output::Console(bytes) => {
+                console.take(&bytes);
                 if stall.seen_in(&bytes) {
                     break STALLED.to_owned();
                 }
@@ -333,13 +341,22 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
                 deadline = Instant::now() + limit.unwrap_or_default() + SLACK;
                 progress = Some(Progress::start(&format!("e2e {scenario}")));
             }
-            Output::Event(Event::Result(outcome)) => {
+            Output::Event(Event::Result(mut outcome)) => {
+                outcome.look_at(&mut console);
                 if let Some(progress) = progress.take() {
                     say(progress, &outcome);
                 }
                 outcomes.push(outcome);
             }
-            Output::Event(Event::Done) => return outcomes,
+            Output::Event(Event::Done) => {
+                // What came on the console behind the last result.
+                if let Some(last) = outcomes.last_mut() {
+                    let told = last.checks.len();
+                    last.look_at(&mut console);
+                    say_failed(&last.checks[told..]);
+                }
+                return outcomes;
+            }
         }
     };
     if let Some(progress) = progress.take() {
@@ -402,7 +419,11 @@ impl Stall {
 /// Ends a scenario's line, and lists what failed.
 fn say(progress: Progress, outcome: &Outcome) {
     progress.finish(&summary(outcome));
-    for check in outcome.checks.iter().filter(|check| !check.pass) {
+    say_failed(&outcome.checks);
+}
+
+fn say_failed(checks: &[Check]) {
+    for check in checks.iter().filter(|check| !check.pass) {
         println!("    FAILED {}: {}", check.id, check.detail);
     }
 }

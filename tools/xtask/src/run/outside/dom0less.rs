@@ -35,12 +35,8 @@ pub(super) fn play(bench: &Bench, checks: &mut Checks) -> Result<()> {
 
     terminal.expect("dom0:/# ", BOOT)?;
     terminal.send("echo dom0-$((6*7))\r")?;
-    terminal.expect("dom0-42", SHORT)?;
-    checks.check(
-        "the console's input is dom0's at first",
-        true,
-        "it answered",
-    );
+    let answer = terminal.expect("dom0-42", SHORT);
+    checks.ok("the console's input is dom0's at first", answer)?;
 
     terminal.send(SWITCH)?;
     terminal.expect(TO_GUEST, SHORT)?;
@@ -128,18 +124,15 @@ fn a_guest_that_does_not_read(terminal: &mut Terminal, checks: &mut Checks) -> R
     terminal.send(SWITCH)?;
     terminal.expect(TO_XEN, SHORT)?;
     terminal.send("h")?;
-    terminal.expect("show this message", SHORT)?;
+    let answer = terminal.expect("show this message", SHORT);
+    checks.ok("Xen answers beside a guest that does not read", answer)?;
     terminal.send(SWITCH)?;
     terminal.expect(TO_DOM0, SHORT)?;
     terminal.send("echo dom0-$((7*7))\r")?;
-    terminal.expect("dom0-49", SHORT)?;
-    checks.check(
-        "a guest that does not read blocks nobody",
-        true,
-        "Xen and dom0 answered",
-    );
-    terminal.expect("DOM1: heard-42", SHORT)?;
-    checks.check("and it reads on later", true, "it answered");
+    let answer = terminal.expect("dom0-49", SHORT);
+    checks.ok("a guest that does not read blocks nobody", answer)?;
+    let answer = terminal.expect("DOM1: heard-42", SHORT);
+    checks.ok("and it reads on later", answer)?;
     terminal.send(SWITCH)?;
     terminal.expect(TO_GUEST, SHORT)?;
     terminal.send("echo k\"\"ept-$(wc -c </tmp/typed)-\r")?;

@@ -5,9 +5,11 @@
 mod dom0less;
 mod terminal;
 
+use std::fs;
 use std::time::Instant;
 
 use anyhow::Result;
+use e2e::complaints::Complaints;
 use e2e::report::{Check, Outcome};
 
 use crate::run::e2e::Bench;
@@ -43,6 +45,18 @@ impl Checks {
     }
 }
 
+impl Checks {
+    /// States that something must succeed, and hands back what it gave.
+    fn ok<T>(&mut self, id: &str, result: Result<T>) -> Result<T> {
+        let detail = match &result {
+            Ok(_) => "it did".to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        self.check(id, result.is_ok(), detail);
+        result
+    }
+}
+
 impl Outside {
     /// Plays it, whatever comes of it.
     pub(crate) fn run(&self, bench: &Bench) -> Outcome {
@@ -52,7 +66,12 @@ impl Outside {
             checks.check("runs to its end", false, format!("{error:#}"));
         }
         let seconds = start.elapsed().as_secs_f64();
-        Outcome::new(self.name, seconds, checks.0, serde_json::Map::new())
+        let mut outcome = Outcome::new(self.name, seconds, checks.0, serde_json::Map::new());
+        let mut console = Complaints::default();
+        // Without a log the machine did not start, which has failed above.
+        console.take(&fs::read(bench.log(self.name)).unwrap_or_default());
+        outcome.look_at(&mut console);
+        outcome
     }
 }
 

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+//! What Xen, a kernel or a program of ours says on a console when something
+//! went wrong that it survived, or did not.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+/// In such lines, whoever says them.
+const WORDS: [&str; 10] = [
+    "Assertion '",
+    "BUG:",
+    "Kernel panic",
+    "Oops",
+    "Panic on CPU",
+    "Unable to handle kernel",
+    "WARNING: CPU",
+    "Xen BUG",
+    "Xen WARN",
+    "panicked at",
+];
+
+/// Whose accesses and signals nobody may leave unhandled; of others' Xen says
+/// so at each boot.
+const OURS: [&str; 4] = ["vpl011", "vconsole", "xl[", "e2e"];
+
+/// What a kernel says when this machine gave it no time: an emulated CPU's
+/// seconds are this machine's.
+const STARVED: &str = "soft lockup";
+
+/// Whether a line of a console is a complaint.
+fn is_complaint(line: &str) -> bool {
+    (WORDS.iter().any(|word| line.contains(word)) && !line.contains(STARVED))
+        || (line.to_lowercase().contains("unhandled")
+            && OURS.iter().any(|name| line.contains(name)))
+}
+
+/// Finds complaints in a console's bytes, as they come.
+#[derive(Debug, Default)]
+pub struct Complaints {
+    line: Vec<u8>,
+    found: Vec<String>,
+}
+
+impl Complaints {
+    /// Takes the next bytes.
+    pub fn take(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if *byte == b'\n' {
+                self.end_line();
+            } else {
+                self.line.push(*byte);
+            }
+        }
+    }
+
+    /// What was found since this was last asked for. A line that has no end yet
+    /// counts.
+    pub fn found(&mut self) -> Vec<String> {
+        self.end_line();
+        std::mem::take(&mut self.found)
+    }
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.line);
+        if is_complaint(&line) {
+            self.found.push(line.trim().to_owned());
+        }
+        self.line.clear();
+    }
+}
+
+/// The guests' logs, and how far they have been looked at.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    dir: PathBuf,
+    seen: BTreeMap<PathBuf, usize>,
+}
+
+impl Logs {
+    /// Of a folder, from what is logged next.
+    pub(crate) fn new(dir: &str) -> Self {
+        let mut logs = Self {
+            dir: dir.into(),
+            seen: BTreeMap::new(),
+        };
+        // What cannot be read now is looked at from its beginning.
+        let _ = logs.complaints();
+        logs
+    }
+
+    /// The complaints that were logged since the last look.
+    pub(crate) fn complaints(&mut self) -> io::Result<Vec<String>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !name.starts_with("guest-") {
+                continue;
+            }
+            let text = fs::read(&path)?;
+            let mut complaints = Complaints::default();
+            let seen = self.seen.insert(path.clone(), text.len()).unwrap_or(0);
+            // A log that is shorter than it was is another one.
+            complaints.take(text.get(seen..).unwrap_or(&text));
+            let found = complaints.found().into_iter();
+            all.extend(found.map(|line| format!("{name}: {line}")));
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_told_from_what_a_good_boot_says() {
+        for line in [
+            "(XEN) Xen WARN at arch/arm/vgic.c:432",
+            "(XEN) Assertion 'spin_is_locked(&v->lock)' failed at vpl011.c:10",
+            "(XEN) Panic on CPU 0:",
+            "[    3.1] WARNING: CPU: 0 PID: 1 at kernel/irq/manage.c:10",
+            "[    3.1] BUG: scheduling while atomic: swapper/0/0/0x00000002",
+            "[    3.1] Internal error: Oops: 96000004 [#1] SMP",
+            "[    3.1] Kernel panic - not syncing: Fatal exception",
+            "thread 'main' panicked at src/main.rs:3:5:",
+            "(XEN) d1v0: vpl011: unhandled read r3 offset 0x44",
+            "[    3.1] vconsoled[116]: unhandled exception: DABT",
+        ] {
+            assert!(is_complaint(line), "{line}");
+        }
+        for line in [
+            "(XEN) d1v0: vGICD: unhandled word write 0x000000ffffffff to ICACTIVER4",
+            "(XEN) d0v0 Unhandled SMC/HVC: 0x84000050",
+            "(XEN) Std. Loglevel: Errors, warnings and info",
+            "(XEN)   Debug Features: 0000000010305106 0000000000000000",
+            "[    0.0] Kernel command line: console=ttyAMA0 panic=1",
+            "[   63.1] watchdog: BUG: soft lockup - CPU#0 stuck for 23s!",
+        ] {
+            assert!(!is_complaint(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_is_found_however_the_console_is_cut() {
+        let text = b"quiet\r\n(XEN) Xen BUG at x.c:1\r\nquiet\r\n";
+        for cut in 0..text.len() {
+            let mut complaints = Complaints::default();
+            complaints.take(&text[..cut]);
+            complaints.take(&text[cut..]);
+            assert_eq!(complaints.found(), ["(XEN) Xen BUG at x.c:1"], "{cut}");
+            assert_eq!(complaints.found(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn only_what_was_logged_since_the_last_look_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("guest-a.log");
+        fs::write(&file, "Kernel panic of before\n").unwrap();
+        fs::write(dir.path().join("hypervisor.log"), "Xen BUG\n").unwrap();
+        let mut logs = Logs::new(dir.path().to_str().unwrap());
+        fs::write(&file, "Kernel panic of before\nOops of now\n").unwrap();
+        assert_eq!(logs.complaints().unwrap(), ["guest-a.log: Oops of now"]);
+        assert_eq!(logs.complaints().unwrap(), [""; 0]);
+        fs::write(&file, "BUG: of another\n").unwrap();
+        assert_eq!(logs.complaints().unwrap(), ["guest-a.log: BUG: of another"]);
+    }
+}
