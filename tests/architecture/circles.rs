@@ -21,17 +21,7 @@ type Known = (&'static str, &'static str, &'static [&'static str]);
 /// too.
 const KNOWN: &[Known] = &[
     ("tools/vconsole", "", &["choose", "daemon"]),
-    (
-        "tools/vconsoled",
-        "",
-        &[
-            "audience", "channel", "config", "console", "flow", "listener", "log", "sockets",
-            "source",
-        ],
-    ),
-    ("tools/xtask", "", &["bench", "check", "docs", "run"]),
     ("tools/xtask", "", &["debian", "xen"]),
-    ("tools/xtask", "rig", &["domu", "machine"]),
     ("tools/xtask", "run", &["e2e", "outside"]),
 ];
 
@@ -77,7 +67,7 @@ impl Krate {
         let is_of_test = |name: &Name| of_tests.iter().any(|test| name.starts_with(test));
         krate.modules.retain(|name, _| !is_of_test(name));
         // What is passed on may itself have been passed on.
-        for _ in 0..3 {
+        for _ in 0..2 {
             for (name, tokens) in krate.modules.clone() {
                 krate.look(&name, &tokens);
             }
@@ -98,7 +88,7 @@ impl Krate {
                     let inner: Vec<_> = group.stream().into_iter().collect();
                     let inline = group.delimiter() == Delimiter::Brace
                         && at > 1
-                        && tokens[at - 2].to_string() == "mod";
+                        && is_word(&tokens[at - 2], "mod");
                     if inline {
                         self.look(&below(here, &tokens[at - 1].to_string()), &inner);
                     } else if !is_path_end(tokens, at) {
@@ -134,7 +124,7 @@ impl Krate {
             match token {
                 TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
                     let inner: Vec<_> = group.stream().into_iter().collect();
-                    for part in inner.split(|token| token.to_string() == ",") {
+                    for part in inner.split(|token| is_punct(token, ',')) {
                         self.path(here, &at, part, passes_on);
                     }
                     return;
@@ -156,10 +146,10 @@ impl Krate {
                 },
                 _ => break,
             }
-            let colons = after.iter().take(2).all(|token| token.to_string() == ":");
+            let colons = after.iter().take(2).all(|token| is_punct(token, ':'));
             if !colons || after.len() < 3 {
                 if let [as_word, name, ..] = after
-                    && as_word.to_string() == "as"
+                    && is_word(as_word, "as")
                 {
                     last = Some(name.to_string());
                 }
@@ -210,6 +200,14 @@ impl Krate {
     }
 }
 
+fn is_punct(token: &TokenTree, char: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == char)
+}
+
+fn is_word(token: &TokenTree, word: &str) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident == word)
+}
+
 fn below(name: &Name, child: &str) -> Name {
     let mut name = name.clone();
     name.push(child.to_owned());
@@ -245,7 +243,7 @@ fn without_tests(stream: TokenStream, dropped: &mut Vec<String>) -> Vec<TokenTre
     let mut kept = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        let is_test = tokens[at].to_string() == "#"
+        let is_test = is_punct(&tokens[at], '#')
             && tokens
                 .get(at + 1)
                 .is_some_and(|group| group.to_string().replace(' ', "") == "[cfg(test)]");

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
-use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 
 /// Which modules of `src/` each may use. Every one stands below those it uses,
 /// so no chain of uses comes back.
@@ -196,145 +196,6 @@ fn every_module_has_its_layer() {
     );
 }
 
-/// Crates whose modules use one another without a circle.
-const WITHOUT_CIRCLE: [&str; 2] = ["console-proto", "vconsoled"];
-
-/// A module's place in its crate.
-type Module = Vec<String>;
-
-/// The modules of a tool, by place, and their files. The root and `main.rs`
-/// declare and join.
-fn tool_modules(tool: &str) -> BTreeMap<Module, String> {
-    let source = format!("tools/{tool}/src/");
-    let places = files().into_iter().filter_map(|file| {
-        let place = file.strip_prefix(&source)?.strip_suffix(".rs")?;
-        let place = place.strip_suffix("/mod").unwrap_or(place);
-        let place = place.split('/').map(str::to_owned).collect();
-        Some((place, file))
-    });
-    let mut modules: BTreeMap<Module, String> = places.collect();
-    for root in ["lib", "main"] {
-        modules.remove(&vec![root.to_owned()]);
-    }
-    modules
-}
-
-/// The paths that a stream of tokens names by `crate` or `super`, from the
-/// crate's root. `here` is the module that it stands in.
-fn named_paths(stream: TokenStream, here: &[String], found: &mut BTreeSet<Module>) {
-    let tokens: Vec<TokenTree> = stream.into_iter().collect();
-    let mut at = 0;
-    while let Some(token) = tokens.get(at) {
-        at += 1;
-        match (token, ident(token).map(ToString::to_string).as_deref()) {
-            (_, Some("crate")) => path_from(&tokens, &mut at, Vec::new(), found),
-            (_, Some("super")) => {
-                let above = here.split_last().map_or(&[][..], |(_, above)| above);
-                path_from(&tokens, &mut at, above.to_vec(), found);
-            }
-            (TokenTree::Group(group), _) => {
-                // A module within the file is below it.
-                let within = match &tokens[at.saturating_sub(3)..at] {
-                    [first, second, _]
-                        if group.delimiter() == Delimiter::Brace
-                            && ident(first).is_some_and(|word| word == "mod") =>
-                    {
-                        ident(second).map(ToString::to_string)
-                    }
-                    _ => None,
-                };
-                let here = here.iter().cloned().chain(within).collect::<Module>();
-                named_paths(group.stream(), &here, found);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Follows a path, which goes on at `at` after `prefix`, along all its branches.
-fn path_from(
-    tokens: &[TokenTree],
-    at: &mut usize,
-    mut prefix: Module,
-    found: &mut BTreeSet<Module>,
-) {
-    let is_colon = |at: usize| tokens.get(at).is_some_and(|token| token.to_string() == ":");
-    while is_colon(*at) && is_colon(*at + 1) {
-        *at += 2;
-        match tokens.get(*at) {
-            Some(TokenTree::Ident(word)) if word == "super" => drop(prefix.pop()),
-            Some(TokenTree::Ident(word)) => prefix.push(word.to_string()),
-            Some(TokenTree::Group(group)) => {
-                let branches: Vec<TokenTree> = group.stream().into_iter().collect();
-                for branch in branches.split(|token| token.to_string() == ",") {
-                    let mut path = prefix.clone();
-                    path.extend(branch.first().and_then(ident).map(ToString::to_string));
-                    path_from(branch, &mut 1, path, found);
-                }
-            }
-            _ => {}
-        }
-        *at += 1;
-    }
-    found.insert(prefix);
-}
-
-/// Of the modules of every folder, each with all that is below it, which uses
-/// which.
-fn uses_among_siblings(modules: &BTreeMap<Module, String>) -> BTreeMap<Module, BTreeSet<Module>> {
-    let mut uses: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
-    for (here, file) in modules {
-        let mut named = BTreeSet::new();
-        let stream = text(file).parse().expect("Rust source");
-        named_paths(stream, here, &mut named);
-        for path in named {
-            let there = (1..=path.len()).rev().map(|length| &path[..length]);
-            let Some(there) = there.into_iter().find(|path| modules.contains_key(*path)) else {
-                continue;
-            };
-            let common = here.iter().zip(there).take_while(|(a, b)| a == b).count();
-            // One is not above the other.
-            if common < here.len() && common < there.len() {
-                let user = here[..=common].to_vec();
-                uses.entry(user)
-                    .or_default()
-                    .insert(there[..=common].to_vec());
-            }
-        }
-    }
-    uses
-}
-
-#[test]
-fn no_circle_among_modules() {
-    for tool in WITHOUT_CIRCLE {
-        let modules = tool_modules(tool);
-        assert!(modules.len() > 3, "{tool}: only {modules:?}");
-        let mut uses = uses_among_siblings(&modules);
-        assert!(!uses.is_empty(), "{tool}: no module uses another");
-        // Whoever uses nobody that is left stands in no circle.
-        loop {
-            let left: BTreeSet<Module> = uses.keys().cloned().collect();
-            let before = uses.len();
-            uses.retain(|_, used| {
-                used.retain(|one| left.contains(one));
-                !used.is_empty()
-            });
-            if uses.len() == before {
-                break;
-            }
-        }
-        let circles: Vec<String> = uses
-            .iter()
-            .map(|(user, used)| {
-                let used: Vec<String> = used.iter().map(|one| one.join("/")).collect();
-                format!("{} uses {}", user.join("/"), used.join(", "))
-            })
-            .collect();
-        assert!(circles.is_empty(), "{tool}: a circle in {circles:#?}");
-    }
-}
-
 /// The names of the workspace's crates that each depends on, for whatever
 /// purpose; the root's tests are another crate than the root.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
@@ -404,7 +265,7 @@ fn the_picture_shows_the_arrows() {
         };
         let name = |node: &str| node.trim_end_matches(';').trim_matches('"').to_owned();
         let (from, to) = (name(from), name(to));
-        // Those of the daemon's rooms: `no_circle_among_modules` holds them.
+        // Those of the daemon's rooms: circles.rs holds them.
         if to.starts_with("vconsoled/") {
             assert!(from.split('/').next() == Some("vconsoled"), "{line}");
             continue;

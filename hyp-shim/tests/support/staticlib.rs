@@ -12,6 +12,7 @@ pub(crate) fn build(target: Option<&str>) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([
         "build",
+        "--locked",
         "--quiet",
         "--package",
         "hyp-shim",

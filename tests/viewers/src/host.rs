@@ -297,7 +297,7 @@ pub fn vconsole() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let built = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
-            .args(["build", "--quiet", "--package", "vconsole"])
+            .args(["build", "--locked", "--quiet", "--package", "vconsole"])
             .status();
         assert!(
             built.is_ok_and(|status| status.success()),

@@ -11,7 +11,8 @@ use crate::debian::apt;
 use crate::debian::host;
 use crate::debian::packages::Packages;
 use crate::debian::pins;
-use crate::engine::dirs::{Dirs, cargo};
+use crate::engine::cargo;
+use crate::engine::dirs::Dirs;
 use crate::engine::step::Steps;
 
 /// Free space that a first whole test takes, in MiB; most of it is cargo's.
@@ -146,8 +147,8 @@ fn crates(steps: &Steps) -> Finding {
     let fetch = |more: &[&str]| {
         steps.quietly("doctor crates", |cx| {
             cx.run(
-                Command::new(cargo())
-                    .args(["fetch", "--locked", "--target", &host::rust_target()])
+                cargo::locked("fetch")
+                    .args(["--target", &host::rust_target()])
                     .args(more)
                     .current_dir(&cx.dirs.root),
             )

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use self::check::{audit, coverage, fuzz, hosts, miri, mutants, published, test};
+use self::check::{audit, coverage, fuzz, hosts, miri, mutants, published, table, test};
 use self::debian::{pins, programs};
 use self::engine::dirs::Dirs;
 use self::engine::origins::Origins;
@@ -111,7 +111,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Mutants(options) => options.run(&steps),
         Command::Audit(audit::Options) => audit::run(&steps),
         Command::Crate(published::Options) => published::run(&steps).map(|()| true),
-        Command::Docs(options) => options.run(&steps).map(|()| true),
+        Command::Docs(options) => options.run(&steps, table::document).map(|()| true),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Configurations that `xl` must refuse in words, with nothing made.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
+use crate::command;
 use crate::guest::{self, Config};
 use crate::report::Report;
 
@@ -57,5 +60,29 @@ pub(crate) fn bad(report: &mut Report) -> Result<()> {
             format_args!("gfn {gfn:#x}, port {port}"),
         );
     }
+    Ok(())
+}
+
+/// Dry runs of `xl create` on every spelling, right and wrong.
+const SPELLINGS: &str = include_str!("../../xl-config.sh");
+/// How many there are at least.
+const CASES: usize = 50;
+
+/// Every way to write `pl011` and channels in a configuration.
+pub(crate) fn spellings(report: &mut Report) -> Result<()> {
+    let finished = command::run("sh", &["-c", SPELLINGS], Duration::from_secs(200))?;
+    let mut passed = 0;
+    for line in finished.text.lines() {
+        match line.split_once(' ') {
+            Some(("ok", _)) => passed += 1,
+            Some(("FAIL", what)) => report.check(what, false, &finished.text),
+            _ => {}
+        }
+    }
+    report.check(
+        "each spelling is taken or refused in words",
+        finished.success && passed >= CASES,
+        finished.text.lines().last().unwrap_or_default(),
+    );
     Ok(())
 }

@@ -326,6 +326,13 @@ pub(crate) const ALL: &[Scenario] = &[
         run: config::bad,
     },
     Scenario {
+        name: "xl-config",
+        about: "every spelling of pl011 and of channels, right and wrong, through xl create -n",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: config::spellings,
+    },
+    Scenario {
         name: "bad-params",
         about: "wrong pages and ports are refused, nothing half set, and right ones then work",
         needs: Machine::DEFAULT,

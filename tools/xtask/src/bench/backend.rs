@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::engine::step::{Steps, write};
 
 /// Figures by name.
@@ -106,16 +105,9 @@ impl Backend {
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let found: Found = steps.always("bench backend", |cx| {
             let test = |more: &[&str]| {
-                let mut command = Command::new(cargo());
+                let mut command = cargo::locked("test");
                 command
-                    .args([
-                        "test",
-                        "--release",
-                        "--package",
-                        "vconsoled",
-                        "--test",
-                        "scale",
-                    ])
+                    .args(["--release", "--package", "vconsoled", "--test", "scale"])
                     .args(more)
                     .env("VCONSOLED_SCALE_GUESTS", self.guests.to_string())
                     .current_dir(&steps.dirs.root);

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::debian::host;
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::engine::step::{Cx, Steps, write};
 
 /// Accesses that a figure is the mean of. A ring has room for so many.
@@ -134,8 +134,8 @@ fn measure(steps: &Steps) -> Result<Figures> {
 /// The program, built as the hypervisor's object is, but for this machine.
 fn build(cx: &Cx) -> Result<PathBuf> {
     let messages = cx.output(
-        Command::new(cargo())
-            .args(["bench", "--package", "hyp-shim", "--bench", "core"])
+        cargo::locked("bench")
+            .args(["--package", "hyp-shim", "--bench", "core"])
             .args(["--profile", "hypervisor", "--no-run"])
             .args(["--message-format", "json"])
             .current_dir(&cx.dirs.root),
@@ -150,9 +150,12 @@ fn build(cx: &Cx) -> Result<PathBuf> {
 
 /// The instructions of a whole run.
 fn count(cx: &Cx, program: &Path, case: &str, times: u32) -> Result<u32> {
+    // Its profile is nobody's; as a device it would be replaced by a file.
+    let profile = tempfile::NamedTempFile::new()?;
     let said = cx.output(
         Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg("--tool=callgrind")
+            .arg(format!("--callgrind-out-file={}", profile.path().display()))
             .args(["--log-fd=1"])
             .arg(program)
             .arg(case)

@@ -7,9 +7,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::tool::install;
-use crate::engine::dirs::cargo;
+use super::tally::Tally;
+use crate::engine::cargo;
 use crate::engine::step::Steps;
+use crate::engine::tool::install;
 
 const VERSION: &str = "0.20.2";
 
@@ -21,33 +22,61 @@ const UNREACHABLE: &str = "failed to fetch advisory database";
 #[derive(clap::Args)]
 pub(crate) struct Options;
 
-/// Whether nothing is against them.
+/// Prints totals. Whether nothing is against them; what could not be checked
+/// counts as skipped.
 pub(crate) fn run(steps: &Steps) -> Result<bool> {
     let program = install(steps, "cargo-deny", VERSION, &[])?;
-    let mut good = true;
+    let mut tally = Tally::default();
     for workspace in ["", "fuzz"] {
         for check in ["licenses", "bans", "sources", "advisories"] {
             let name = format!("audit {workspace} {check}").replace("  ", " ");
             let checked = steps.always(&name, |cx| {
                 cx.run(
                     Command::new(&program)
-                        .args(["deny", "--config"])
+                        .args(["deny", "--locked", "--config"])
                         .arg(cx.dirs.root.join("deny.toml"))
                         .args(["check", check])
-                        .env("CARGO", cargo())
+                        .env("CARGO", cargo::program())
                         .current_dir(cx.dirs.root.join(workspace)),
                 )?;
                 Ok(("clean".into(), ()))
             });
-            let Err(error) = checked else { continue };
-            let error = format!("{error:#}");
-            if error.contains(UNREACHABLE) {
-                println!("    not checked: the database of advisories cannot be fetched here");
-            } else {
-                println!("    FAILED {error}");
-                good = false;
-            }
+            tally.add(outcome(&name, &checked));
         }
     }
-    Ok(good)
+    for skipped in &tally.skipped {
+        println!("skipped: {skipped}");
+    }
+    println!("{tally}");
+    Ok(tally.failed == 0)
+}
+
+fn outcome(name: &str, checked: &Result<()>) -> Tally {
+    let unreachable = |error: &anyhow::Error| format!("{error:#}").contains(UNREACHABLE);
+    if checked.as_ref().is_err_and(unreachable) {
+        return Tally {
+            skipped: vec![format!("{name}, not checked: {UNREACHABLE}")],
+            ..Tally::default()
+        };
+    }
+    Tally::of(name, checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_checked_did_not_pass() {
+        let error = |text: &'static str| Err(anyhow::anyhow!(text));
+        let text = "`cargo-deny` failed: [ERROR] failed to fetch advisory database x";
+        let tally = outcome("audit advisories", &error(text));
+        assert_eq!(tally.to_string(), "0 passed, 0 failed, 1 skipped");
+        let tally = outcome("audit bans", &error("error[banned]: x"));
+        assert_eq!(tally.to_string(), "0 passed, 1 failed");
+        assert_eq!(
+            outcome("audit bans", &Ok(())).to_string(),
+            "1 passed, 0 failed"
+        );
+    }
 }

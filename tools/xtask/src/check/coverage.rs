@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::engine::step::{Cx, Key, Steps};
 
 /// What must be reached, in percent.
@@ -55,9 +55,8 @@ fn measure(cx: &Cx) -> Result<BTreeMap<String, Taken>> {
         fs::remove_dir_all(&raw)?;
     }
     let test = |more: &[&str]| {
-        let mut command = Command::new(cargo());
+        let mut command = cargo::locked("test");
         command
-            .arg("test")
             .args(TESTS)
             .args(more)
             .env("CARGO_TARGET_DIR", &target)

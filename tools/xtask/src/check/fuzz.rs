@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::debian::host::rust_target;
-use crate::engine::dirs::{Dirs, cargo};
+use crate::engine::cargo;
+use crate::engine::dirs::Dirs;
 use crate::engine::step::{Cx, Steps, write};
 
 /// Each target, and how many runs of it `cargo xtask test` has.
@@ -126,9 +127,9 @@ fn seeds(dirs: &Dirs) -> PathBuf {
 fn build(steps: &Steps) -> Result<()> {
     steps.always("fuzz targets", |cx| {
         cx.run(
-            Command::new(cargo())
+            cargo::locked("build")
                 // Flags for a named target leave build scripts as they are.
-                .args(["build", "--release", "--bins", "--target", &rust_target()])
+                .args(["--release", "--bins", "--target", &rust_target()])
                 .env("CARGO_TARGET_DIR", folder(cx.dirs))
                 .env("RUSTFLAGS", FLAGS.join(" "))
                 .env("RUSTC_BOOTSTRAP", "1")

@@ -14,7 +14,7 @@ use crate::debian::{host, pins};
 use crate::engine::step::{Cx, Key, Steps, write};
 
 /// What is run in each.
-const COMMANDS: [&[&str]; 2] = [&["demo"], &["test", "--fast"]];
+const COMMANDS: [&[&str]; 2] = [&["demo"], &["test", "--quick"]];
 
 /// What a machine has before the first command.
 const INCLUDED: &str = "ca-certificates,git";

@@ -48,7 +48,7 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
         for arguments in SETS {
             cx.run(
                 Command::new("rustup")
-                    .args(["run", NIGHTLY, "cargo", "miri", "test"])
+                    .args(["run", NIGHTLY, "cargo", "miri", "test", "--locked"])
                     .args(arguments)
                     .env("CARGO_TARGET_DIR", cx.dirs.target.join("miri"))
                     .current_dir(&cx.dirs.root),

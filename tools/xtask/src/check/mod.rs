@@ -9,5 +9,6 @@ pub(crate) mod hosts;
 pub(crate) mod miri;
 pub(crate) mod mutants;
 pub(crate) mod published;
+pub(crate) mod table;
+mod tally;
 pub(crate) mod test;
-pub(crate) mod tool;

@@ -16,9 +16,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::tool::install;
-use crate::engine::dirs::{Dirs, cargo};
+use crate::engine::cargo;
+use crate::engine::dirs::Dirs;
 use crate::engine::step::Steps;
+use crate::engine::tool::install;
 
 const VERSION: &str = "27.1.0";
 
@@ -103,7 +104,7 @@ impl Options {
             .args(["--profile", "mutants", "--jobs", "1", "--timeout", PATIENCE])
             .arg("--output")
             .arg(&output)
-            .env("CARGO", cargo())
+            .env("CARGO", cargo::program())
             // What they depend on is built once.
             .env("CARGO_TARGET_DIR", output.join("build"))
             .env(RUNNER[0], RUNNER[1])
@@ -122,7 +123,11 @@ impl Options {
             command.args(["--file", file]);
         }
         // The tests that are about the device; no others are built either.
-        command.args(["--cargo-arg=--test=model", "--cargo-arg=--test=ring"]);
+        command.args([
+            "--cargo-arg=--locked",
+            "--cargo-arg=--test=model",
+            "--cargo-arg=--test=ring",
+        ]);
         command.args(["--", "--"]);
         for tests in SLOW {
             command.args(["--skip", tests]);

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::debian::host::RUST_TARGETS;
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::engine::step::{Key, Steps};
 
 /// The compiler that `Cargo.toml` promises.
@@ -20,8 +20,8 @@ pub(crate) struct Options;
 pub(crate) fn run(steps: &Steps) -> Result<()> {
     steps.always("crate packed", |cx| {
         cx.run(
-            Command::new(cargo())
-                .args(["publish", "--dry-run", "--allow-dirty"])
+            cargo::locked("publish")
+                .args(["--dry-run", "--allow-dirty"])
                 .args(["--package", "vpl011"])
                 .current_dir(&cx.dirs.root),
         )?;
@@ -41,7 +41,8 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
         let check = |what: &[&str]| {
             cx.run(
                 Command::new("rustup")
-                    .args(["run", OLDEST, "cargo", "check", "--package", "vpl011"])
+                    .args(["run", OLDEST, "cargo", "check", "--locked"])
+                    .args(["--package", "vpl011"])
                     .args(what)
                     .env_remove("RUSTUP_TOOLCHAIN")
                     .env_remove("CARGO")

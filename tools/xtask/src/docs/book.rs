@@ -11,9 +11,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::check::tool::install;
 use crate::engine::dirs::Dirs;
 use crate::engine::step::{Cx, Steps, write};
+use crate::engine::tool::install;
 
 /// mdBook, and how it is built: without its server, and in the shortest
 /// time.

@@ -13,7 +13,7 @@ use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use serde_json::Value;
 
 use crate::debian::host::RUST_TARGETS;
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::run::e2e::Chosen;
 
 /// What `cargo xtask test` runs, whole or in part: words after `cargo xtask`.
@@ -102,7 +102,7 @@ fn commands(code: &str) -> Vec<Vec<String>> {
 
 /// The packages of the workspace, and the targets of each by kind and name.
 fn packages() -> BTreeMap<String, BTreeSet<(String, String)>> {
-    let output = Command::new(cargo())
+    let output = Command::new(cargo::program())
         .args(["metadata", "--no-deps", "--format-version=1"])
         .current_dir(root())
         .output()

@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::engine::step::{Cx, write};
 
 /// The text, and what Graphviz makes of it.
@@ -128,7 +128,7 @@ fn source(root: &Path) -> Result<String> {
 /// The workspace's crates, and which of each other they use; what only their
 /// tests use is left out.
 fn crates(root: &Path) -> Result<Uses> {
-    let output = Command::new(cargo())
+    let output = Command::new(cargo::program())
         .args(["metadata", "--no-deps", "--format-version=1"])
         .current_dir(root)
         .output()

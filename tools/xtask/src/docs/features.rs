@@ -12,8 +12,6 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::engine::step::write;
-
 /// The page, and what stands around the table.
 const PAGE: &str = "README.md";
 const BEGIN: &str =
@@ -99,22 +97,7 @@ struct Figures {
 
 /// Puts the table into the page.
 pub(crate) fn make(root: &Path) -> Result<()> {
-    let page = root.join(PAGE);
-    write(
-        &page,
-        with_table(&fs::read_to_string(&page)?, &table(root)?)?,
-    )
-}
-
-/// The page with this table in place of its own.
-fn with_table(page: &str, table: &str) -> Result<String> {
-    let (before, rest) = page
-        .split_once(BEGIN)
-        .with_context(|| format!("{PAGE} has no place for the table"))?;
-    let (_, after) = rest
-        .split_once(END)
-        .with_context(|| format!("the table in {PAGE} has no end"))?;
-    Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+    super::replace(&root.join(PAGE), BEGIN, &table(root)?, END)
 }
 
 fn table(root: &Path) -> Result<String> {
@@ -207,7 +190,7 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let page = fs::read_to_string(root.join(PAGE)).unwrap();
         assert!(
-            with_table(&page, &table(&root).unwrap()).unwrap() == page,
+            crate::docs::with_part(&page, BEGIN, &table(&root).unwrap(), END).unwrap() == page,
             "`cargo xtask docs --write` makes it anew"
         );
     }

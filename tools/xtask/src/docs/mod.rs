@@ -9,14 +9,15 @@ mod commands;
 mod diagram;
 pub(crate) mod features;
 
-use std::process::Command;
+use std::fs;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::debian::host;
 use crate::debian::packages::Packages;
-use crate::engine::dirs::cargo;
-use crate::engine::step::Steps;
+use crate::engine::cargo;
+use crate::engine::step::{Steps, write};
 
 /// Build the book and the crates' documentation, and check every link
 #[derive(clap::Args)]
@@ -27,14 +28,19 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Builds and checks all of it, or writes what is made.
-    pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
+    /// Builds and checks all of it, or writes what is made, the list of checks
+    /// by those who have it.
+    pub(crate) fn run(&self, steps: &Steps, write_checks: fn(&Path) -> Result<()>) -> Result<()> {
         host::install(steps, "docs tools", &Packages::read().docs.packages)?;
         if self.write {
             return steps.always("docs parts", |cx| {
                 diagram::make(cx)?;
                 features::make(&cx.dirs.root)?;
-                Ok(("diagram and table of features made".into(), ()))
+                write_checks(&cx.dirs.root)?;
+                Ok((
+                    "diagram, table of features and list of checks made".into(),
+                    (),
+                ))
             });
         }
         rustdoc(steps)?;
@@ -45,12 +51,29 @@ impl Options {
     }
 }
 
+/// Puts a part that is made into its place in a page.
+pub(crate) fn replace(page: &Path, begin: &str, part: &str, end: &str) -> Result<()> {
+    let text = fs::read_to_string(page)?;
+    write(page, with_part(&text, begin, part, end)?)
+}
+
+/// A page with this part between its marks, in place of the one it has.
+fn with_part(page: &str, begin: &str, part: &str, end: &str) -> Result<String> {
+    let (before, rest) = page
+        .split_once(begin)
+        .with_context(|| format!("the page has no place for {begin}"))?;
+    let (_, after) = rest
+        .split_once(end)
+        .with_context(|| format!("the page has no end of {begin}"))?;
+    Ok(format!("{before}{begin}\n{part}\n{end}{after}"))
+}
+
 /// The crates' documentation, in which no link may be broken.
 pub(crate) fn rustdoc(steps: &Steps) -> Result<()> {
     steps.always("rustdoc", |cx| {
         cx.run(
-            Command::new(cargo())
-                .args(["doc", "--workspace", "--no-deps"])
+            cargo::locked("doc")
+                .args(["--workspace", "--no-deps"])
                 .env("RUSTDOCFLAGS", "-D warnings")
                 .current_dir(&cx.dirs.root),
         )?;
@@ -62,8 +85,8 @@ pub(crate) fn rustdoc(steps: &Steps) -> Result<()> {
 fn examples(steps: &Steps) -> Result<()> {
     steps.always("doc tests", |cx| {
         cx.run(
-            Command::new(cargo())
-                .args(["test", "--package", "vpl011", "--doc"])
+            cargo::locked("test")
+                .args(["--package", "vpl011", "--doc"])
                 .current_dir(&cx.dirs.root),
         )?;
         Ok(("pass".into(), ()))

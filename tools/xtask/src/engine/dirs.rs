@@ -7,6 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use crate::engine::cargo;
+
 /// The folders that steps read and write.
 #[derive(Debug, Clone)]
 pub(crate) struct Dirs {
@@ -24,7 +26,7 @@ impl Dirs {
             workspace_root: PathBuf,
             target_directory: PathBuf,
         }
-        let output = Command::new(cargo())
+        let output = Command::new(cargo::program())
             .args([
                 "metadata",
                 "--no-deps",
@@ -71,9 +73,4 @@ impl Dirs {
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.target.join("log").join(format!("{name}.log"))
     }
-}
-
-/// The cargo that runs us.
-pub(crate) fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The step engine.
 //!
-//! A step has a name, a key (a digest of everything its result depends on),
+//! A step has a name, a key (a digest of everything its result depends on, the
+//! module that makes it included),
 //! outputs and work. Its stamp under `target/stamp/` holds the key it was last
 //! done for: with the same key and all outputs present the work is skipped.
 //! A step's key goes into the keys of the steps that build on it. Each step
@@ -10,6 +11,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -27,6 +29,9 @@ const TAIL: usize = 25;
 
 /// More than `TAIL` lines take.
 const TAIL_BYTES: usize = 16 << 10;
+
+/// What the compiler's names of source files are relative to.
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// What a result depends on.
 #[derive(Clone, Default)]
@@ -82,6 +87,10 @@ pub(crate) type Outputs<'a> = &'a [&'a Path];
 impl Steps {
     /// Does the step unless it was done for `key`. `work` returns what it did,
     /// in a few words. Returns the key's digest.
+    ///
+    /// How it is done stands in the module that calls this, whose text is part
+    /// of the key.
+    #[track_caller]
     pub(crate) fn run(
         &self,
         name: &str,
@@ -89,7 +98,8 @@ impl Steps {
         outputs: Outputs,
         work: impl FnOnce(&Cx) -> Result<String>,
     ) -> Result<String> {
-        let key = key.text(name).finish();
+        let recipe = Path::new(SOURCES).join(Location::caller().file());
+        let key = key.text(name).file(&recipe)?.finish();
         let stamp = self.stamp(name);
         let done = fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == key);
         if done && !self.force && outputs.iter().all(|output| output.exists()) {
@@ -310,6 +320,16 @@ mod tests {
         assert!(!make(&steps, "2", &output));
         steps.force = true;
         assert!(make(&steps, "2", &output));
+    }
+
+    #[test]
+    fn a_step_is_done_again_when_its_module_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let steps = steps(dir.path());
+        let key = steps.run("s", Key::default(), &[], |_| Ok("done".into()));
+        let module = Path::new(SOURCES).join(file!());
+        let with_module = Key::default().text("s").file(&module).unwrap();
+        assert_eq!(key.unwrap(), with_module.finish());
     }
 
     #[test]

@@ -12,6 +12,9 @@ use anyhow::{Context, Result};
 
 use crate::package;
 
+/// Part of the key of every image, as what is in one depends on it.
+pub(super) const TEXT: &str = include_str!("archive.rs");
+
 /// What stands at a path of the archive.
 enum Entry {
     Folder,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::archive::Archive;
+use super::archive::{self, Archive};
 use super::{Firmware, Kernel, guest, libraries, systemd, u_boot};
 use crate::debian::programs as others;
 use crate::engine::step::{Cx, Key, Steps};
@@ -102,17 +102,13 @@ impl Dom0 {
             .text(&built.toolstack)
             .text(programs)
             .text(others)
-            .text(PROGRAMS.join(" "))
-            .text(TERMINALS.join(" "))
-            .text(PAM)
-            .text(HOSTS)
-            .text(NOBODY)
+            .text(archive::TEXT)
+            .text(libraries::TEXT)
             .text(guest_key)
             .text(monitor_key)
             .text(u_boot_key)
             .text(&firmware.key)
-            .text(INIT)
-            .text(GUEST);
+            .text(INIT);
         steps.run(&built.which.step("dom0 image"), key, &[&initrd], |cx| {
             let mut archive = compose(cx, &kernel, built, package.as_ref())?;
             archive.file("/guest/guest.cpio.gz", &guest)?;
@@ -148,7 +144,9 @@ impl Dom0 {
             .text(&built.toolstack)
             .text(&package.key)
             .text(guest_key)
-            .text(&system.key);
+            .text(&system.key)
+            .text(archive::TEXT)
+            .text(libraries::TEXT);
         steps.run(
             &built.which.step("dom0 image with systemd"),
             key,

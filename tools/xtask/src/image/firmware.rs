@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::debian::host::RUST_TARGETS;
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::engine::step::{Key, Steps};
 
 /// Its binaries, each with the name of its image.
@@ -87,8 +87,8 @@ fn target(steps: &Steps) -> PathBuf {
 
 /// Cargo's `verb` for the images and their target.
 fn command(steps: &Steps, verb: &str) -> Command {
-    let mut command = Command::new(cargo());
-    command.args([verb, "--profile", "image", "--package", "firmware"]);
+    let mut command = cargo::locked(verb);
+    command.args(["--profile", "image", "--package", "firmware"]);
     command.args(["--features", "firmware/images", "--bins"]);
     command.args(["--target", RUST_TARGETS[0], "--target-dir"]);
     command.arg(target(steps)).current_dir(&steps.dirs.root);

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::Kernel;
-use super::archive::Archive;
+use super::archive::{self, Archive};
 use crate::engine::step::{Key, Steps};
 use crate::package::programs;
 
@@ -27,7 +27,7 @@ pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(Pat
         .text(sysroot)
         .text(agent)
         .text(INIT)
-        .text(PASSWD);
+        .text(archive::TEXT);
     let key = steps.run("guest image", key, &[&path], |cx| {
         let mut archive = Archive::new();
         archive.script("/init", INIT);

@@ -9,6 +9,9 @@ use goblin::elf::Elf;
 
 use super::archive::Archive;
 
+/// Part of the key of every image, as what is in one depends on it.
+pub(super) const TEXT: &str = include_str!("libraries.rs");
+
 /// Where the loader of the image looks.
 const FOLDER: &str = "/usr/lib/aarch64-linux-gnu";
 

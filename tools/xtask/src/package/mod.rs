@@ -14,7 +14,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::debian::host;
-use crate::engine::dirs::{Dirs, cargo};
+use crate::engine::cargo;
+use crate::engine::dirs::Dirs;
 use crate::engine::step::{Cx, Key, Steps};
 
 /// Make the Debian package of vconsoled and vconsole
@@ -75,11 +76,7 @@ pub(crate) fn make(steps: &Steps) -> Result<Package> {
     let file = steps.dirs.target.join("package");
     let file = file.join(format!("vconsoled_{version}_arm64.deb"));
     let root = steps.dirs.target.join("package/root");
-    let mut key = Key::default()
-        .text(programs)
-        .text(version)
-        // Where things go stands here.
-        .text(include_str!("mod.rs"));
+    let mut key = Key::default().text(programs).text(version);
     let mut inputs = Vec::new();
     list(&sources, &mut inputs)?;
     for program in PROGRAMS {
@@ -171,8 +168,8 @@ fn manual(cx: &Cx, root: &Path) -> Result<()> {
     let made = cx.dirs.target.join("package/manual");
     clear(&made)?;
     for program in PROGRAMS {
-        let mut run = Command::new(cargo());
-        run.args(["run", "--package", program, "--example", "manual", "--"]);
+        let mut run = cargo::locked("run");
+        run.args(["--package", program, "--example", "manual", "--"]);
         cx.run(run.arg(&made).current_dir(&cx.dirs.root))?;
     }
     let mut files = Vec::new();

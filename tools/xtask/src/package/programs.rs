@@ -2,11 +2,11 @@
 //! Our own programs for dom0 and the guest: static, for arm64.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Result;
 
-use crate::engine::dirs::{Dirs, cargo};
+use crate::engine::cargo;
+use crate::engine::dirs::Dirs;
 use crate::engine::step::{Key, Steps};
 
 const TARGET: &str = "aarch64-unknown-linux-musl";
@@ -21,8 +21,8 @@ pub(crate) fn build(steps: &Steps, programs: &[&str]) -> Result<String> {
     };
     steps.always(&format!("build {}", programs.join(", ")), |cx| {
         let before = key().ok();
-        let mut build = Command::new(cargo());
-        build.args(["build", "--profile", "image", "--target", TARGET]);
+        let mut build = cargo::locked("build");
+        build.args(["--profile", "image", "--target", TARGET]);
         for program in programs {
             build.args(["--package", program]);
         }

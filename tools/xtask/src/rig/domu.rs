@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::rig::machine::value;
+use crate::rig::value;
 
 /// Where its kernel and initramfs are put in the machine's memory, behind
 /// dom0's.

@@ -21,6 +21,7 @@ use e2e::report::Event;
 use crate::engine::process::{Running, stop_if_interrupted};
 use crate::image::Dom0;
 use crate::rig::domu::DomU;
+use crate::rig::value;
 
 /// Where QEMU puts dom0's kernel and initramfs in the machine's memory.
 const KERNEL_AT: u64 = 0x5000_0000;
@@ -114,12 +115,6 @@ impl Spec {
     fn bootargs(&self) -> String {
         format!("console=hvc0 rdinit=/init quiet {}", self.task)
     }
-}
-
-/// A path as the value of an option: QEMU reads a doubled comma as one that is
-/// part of the value.
-pub(crate) fn value(path: &Path) -> String {
-    path.to_string_lossy().replace(',', ",,")
 }
 
 fn loader(what: &str, at: u64, file: &Path, bootargs: Option<&str>) -> OsString {

@@ -3,3 +3,11 @@
 
 pub(crate) mod domu;
 pub(crate) mod machine;
+
+use std::path::Path;
+
+/// A path as the value of an option: QEMU reads a doubled comma as one that is
+/// part of the value.
+pub(crate) fn value(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::jobs;
 use super::tree::{Tree, update};
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::engine::step::{Key, Steps};
 
 /// Rust's target for code that runs in the hypervisor.
@@ -68,8 +68,8 @@ fn object(steps: &Steps) -> Result<PathBuf> {
     steps.always("rust library", |cx| {
         let before = digest(&library);
         cx.run(
-            Command::new(cargo())
-                .args(["build", "--profile", "hypervisor", "--package", "hyp-shim"])
+            cargo::locked("build")
+                .args(["--profile", "hypervisor", "--package", "hyp-shim"])
                 .args(["--target", TARGET])
                 .current_dir(&steps.dirs.root),
         )?;

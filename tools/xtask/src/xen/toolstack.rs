@@ -76,8 +76,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<Str
     let configured = tree.path.join("config/Tools.mk");
     let key = tree
         .key(|path| path.ends_with("configure.ac") || path.starts_with("config"))
-        .text(sysroot_key)
-        .text(CONFIGURE.join(" "));
+        .text(sysroot_key);
     let configure_key = steps.run(
         &tree.which.step("toolstack configure"),
         key,

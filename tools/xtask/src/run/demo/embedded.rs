@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use e2e::report::Outcome;
 
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::engine::step::Steps;
 use crate::run::e2e::summary;
 
@@ -15,8 +15,8 @@ use crate::run::e2e::summary;
 pub(crate) fn run(steps: &Steps) -> Result<Outcome> {
     steps.always("embedded demo", |cx| {
         cx.run(
-            Command::new(cargo())
-                .args(["build", "--package", "vconsoled", "--example", "embedded"])
+            cargo::locked("build")
+                .args(["--package", "vconsoled", "--example", "embedded"])
                 .current_dir(&steps.dirs.root),
         )?;
         // Its status says again what its outcome says.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::engine::dirs::cargo;
+use crate::engine::cargo;
 use crate::engine::step::{Key, Steps};
 
 /// Builds a program of crates.io, of that version and with those options of
@@ -22,7 +22,7 @@ pub(crate) fn install(
     let key = Key::default().text(version).text(options.join(" "));
     steps.run(name, key, &[&program], |cx| {
         cx.run(
-            Command::new(cargo())
+            Command::new(cargo::program())
                 .args(["install", "--locked", "--root"])
                 .arg(&root)
                 .arg(format!("{name}@{version}"))

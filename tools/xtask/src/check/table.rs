@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+//! The checks of `cargo xtask test`, as data, in the order in which they run.
+//! The list in docs/testing.md is made from it by `cargo xtask docs --write`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum as _;
+
+use super::fuzz;
+use super::tally::Tally;
+use crate::bench;
+use crate::docs;
+use crate::engine::step::Steps;
+use crate::image;
+use crate::package;
+use crate::run::conformance;
+use crate::run::demo;
+use crate::run::e2e::{Bench, Chosen};
+use crate::xen::{self, Version};
+
+/// One check.
+pub(super) struct Check {
+    /// Unique.
+    pub(super) name: &'static str,
+    /// What would make it fail, on one line.
+    pub(super) about: &'static str,
+    pub(super) part_of: Part,
+    pub(super) what: What,
+}
+
+/// Which runs a check is part of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Both,
+    /// `--quick` alone: a whole run has a check that does more.
+    Quick,
+    /// A whole run alone.
+    Whole,
+}
+
+impl Part {
+    /// Whether that is part of a run.
+    pub(super) fn is_in(self, quick: bool) -> bool {
+        self == Self::Both || (self == Self::Quick) == quick
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Quick => "quick",
+            Self::Whole => "whole",
+        }
+    }
+}
+
+pub(super) enum What {
+    /// Cargo with these words; it holds if cargo says so.
+    Cargo(&'static [&'static str]),
+    /// Cargo with each of these lines of words runs tests, which are counted.
+    Tests(&'static [&'static [&'static str]]),
+    /// It holds or not.
+    Step(fn(&Steps) -> Result<()>),
+    /// It counts what holds.
+    Count(fn(&Steps) -> Tally),
+}
+
+/// All of them.
+pub(super) const ALL: &[Check] = &[
+    Check {
+        name: "fmt",
+        about: "a file that rustfmt would change",
+        part_of: Part::Both,
+        what: What::Cargo(&["fmt", "--all", "--check"]),
+    },
+    Check {
+        name: "fmt fuzz",
+        about: "the same in fuzz/, a workspace of its own",
+        part_of: Part::Both,
+        what: What::Cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]),
+    },
+    Check {
+        name: "clippy",
+        about: "a warning of the compiler's or of clippy's, tests included",
+        part_of: Part::Both,
+        what: What::Cargo(&[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    },
+    Check {
+        name: "clippy hypervisor",
+        about: "the same in what is linked into Xen, for its target",
+        part_of: Part::Both,
+        what: What::Cargo(&[
+            "clippy",
+            "--locked",
+            "-p",
+            "hyp-shim",
+            "--lib",
+            "--target",
+            "aarch64-unknown-none-softfloat",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    },
+    Check {
+        name: "quick tests",
+        about: "tests of every crate, but for exhaustive, loom, process and doc tests",
+        part_of: Part::Quick,
+        what: What::Tests(&[
+            &[
+                "--workspace",
+                "--exclude=interleavings",
+                "--exclude=vconsoled",
+                "--lib",
+                "--bins",
+                "--tests",
+                "--examples",
+                "--",
+                "--skip=exhaustive",
+            ],
+            &[
+                "--package=vconsoled",
+                "--lib",
+                "--bins",
+                "--test=daemon",
+                "--test=descriptors",
+            ],
+        ]),
+    },
+    Check {
+        name: "tests",
+        about: "all tests of every crate, doc tests included",
+        part_of: Part::Whole,
+        what: What::Tests(&[&["--workspace"]]),
+    },
+    Check {
+        name: "rustdoc",
+        about: "a broken link in the crates' documentation",
+        part_of: Part::Whole,
+        what: What::Step(docs::rustdoc),
+    },
+    Check {
+        name: "fuzz",
+        about: "an input that breaks a target, in a short run from its seeds",
+        part_of: Part::Whole,
+        what: What::Count(|steps| each("fuzz", fuzz::quick(steps))),
+    },
+    Check {
+        name: "firmware lints",
+        about: "a warning of clippy's in bare-metal guests",
+        part_of: Part::Whole,
+        what: What::Step(image::lint_firmware),
+    },
+    Check {
+        name: "bench core",
+        about: "an access that takes more instructions than its budget",
+        part_of: Part::Whole,
+        what: What::Step(bench::check_core),
+    },
+    Check {
+        name: "package",
+        about: "a Debian package that lintian or its own test finds wrong",
+        part_of: Part::Whole,
+        what: What::Step(package::run),
+    },
+    Check {
+        name: "embedded demo",
+        about: "the demo inside one process, without Xen or QEMU",
+        part_of: Part::Whole,
+        what: What::Step(demo::embedded),
+    },
+    Check {
+        name: "conformance",
+        about: "a case of the suite that the model fails, or that does not run on QEMU's PL011",
+        part_of: Part::Whole,
+        what: What::Count(|steps| each("conformance", conformance::quick(steps))),
+    },
+    Check {
+        name: "xen patches",
+        about: "a series of patches that gives another tree than the hooks",
+        part_of: Part::Whole,
+        what: What::Count(patches),
+    },
+    Check {
+        name: "scenarios",
+        about: "any scenario in emulated Xen, of the default version",
+        part_of: Part::Whole,
+        what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::all())),
+    },
+    Check {
+        name: "scenarios, other Xen",
+        about: "the demo on every other version of Xen",
+        part_of: Part::Whole,
+        what: What::Count(other_versions),
+    },
+];
+
+/// The scenario that each whole run has on every version of Xen but the
+/// default one, which runs them all.
+const OTHER_VERSIONS: &str = "demo";
+
+fn each(name: &str, results: Vec<Result<()>>) -> Tally {
+    let mut tally = Tally::default();
+    for result in results {
+        tally.add(Tally::of(name, &result));
+    }
+    tally
+}
+
+fn patches(steps: &Steps) -> Tally {
+    let mut tally = Tally::default();
+    for &version in Version::value_variants() {
+        let result = xen::check_patches(steps, version);
+        tally.add(Tally::of(&version.step("xen patches"), &result));
+    }
+    tally
+}
+
+fn other_versions(steps: &Steps) -> Tally {
+    let chosen = match Chosen::named(&[OTHER_VERSIONS.to_owned()]) {
+        Ok(chosen) => chosen,
+        Err(error) => return Tally::of::<()>(OTHER_VERSIONS, &Err(error)),
+    };
+    let mut tally = Tally::default();
+    for &version in Version::value_variants() {
+        if version != Version::default() {
+            tally.add(scenarios(steps, version, &chosen));
+        }
+    }
+    tally
+}
+
+/// Scenarios on a version of Xen; all of them have failed if it cannot be built.
+fn scenarios(steps: &Steps, version: Version, chosen: &Chosen) -> Tally {
+    let mut tally = Tally::default();
+    match Bench::on(steps, version).and_then(|bench| bench.run(chosen)) {
+        Ok(outcomes) => {
+            for outcome in outcomes {
+                tally.add(Tally::one(outcome.pass));
+            }
+        }
+        Err(error) => tally = Tally::kept(version.number(), chosen.len(), &error),
+    }
+    tally
+}
+
+/// The page with the list, and what stands around it there.
+const PAGE: &str = "docs/testing.md";
+const BEGIN: &str =
+    "<!-- made by `cargo xtask docs --write` from tools/xtask/src/check/table.rs -->";
+const END: &str = "<!-- end of what is made -->";
+
+fn list() -> String {
+    let rows = ALL.iter().map(|check| {
+        let part = check.part_of.name();
+        format!("| {} | {part} | {} |\n", check.name, check.about)
+    });
+    let rows: String = rows.collect();
+    format!("\n| check | part of | fails for |\n|---|---|---|\n{rows}\n")
+}
+
+/// Puts the list into its page.
+pub(crate) fn document(root: &Path) -> Result<()> {
+    docs::replace(&root.join(PAGE), BEGIN, &list(), END).with_context(|| PAGE.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_the_list() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let page = std::fs::read_to_string(root.join(PAGE)).unwrap();
+        let made = format!("{BEGIN}\n{}\n{END}", list());
+        assert!(page.contains(&made), "cargo xtask docs --write");
+    }
+
+    #[test]
+    fn names_are_unique_and_quick_is_less() {
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|check| check.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        let in_run = |quick| ALL.iter().filter(move |check| check.part_of.is_in(quick));
+        assert!(in_run(true).count() < in_run(false).count());
+        assert_eq!(in_run(true).count(), 5);
+    }
+}

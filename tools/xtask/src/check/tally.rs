@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+//! How many of what ran held.
+
+use std::fmt;
+
+use anyhow::{Error, Result};
+
+use crate::debian::pins::Unavailable;
+
+/// Counts of one check, or of all.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    /// What did not run, and why.
+    pub(crate) skipped: Vec<String>,
+}
+
+impl Tally {
+    /// Of one thing that holds or does not.
+    pub(crate) fn one(passed: bool) -> Self {
+        Self {
+            passed: usize::from(passed),
+            failed: usize::from(!passed),
+            skipped: Vec::new(),
+        }
+    }
+
+    /// The same for a step, of which an error says what is wrong.
+    pub(crate) fn of<T>(name: &str, result: &Result<T>) -> Self {
+        match result {
+            Ok(_) => Self::one(true),
+            Err(error) => Self::kept(name, 1, error),
+        }
+    }
+
+    /// Of so many that an error kept from passing: skipped, if they need a file
+    /// that nobody has any more.
+    pub(crate) fn kept(name: &str, count: usize, error: &Error) -> Self {
+        let mut tally = Self::default();
+        if error.downcast_ref::<Unavailable>().is_some() {
+            tally.skipped = vec![format!("{name}: {error:#}"); count];
+        } else {
+            println!("    FAILED {name}: {error:#}");
+            tally.failed = count;
+        }
+        tally
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped.extend(other.skipped);
+    }
+
+    /// Adds up what test programs say of themselves, and names what they left
+    /// out.
+    pub(crate) fn read(log: &str) -> Self {
+        let mut tally = Self::default();
+        for line in log.lines() {
+            if let Some(sums) = line.strip_prefix("test result: ") {
+                let figure = |what: &str| {
+                    let (before, _) = sums.split_once(what)?;
+                    before.split_whitespace().next_back()?.parse().ok()
+                };
+                tally.passed += figure(" passed").unwrap_or(0);
+                tally.failed += figure(" failed").unwrap_or(0);
+            } else if let Some(test) = line.strip_prefix("test ")
+                && let Some((name, why)) = test.split_once(" ... ignored")
+            {
+                tally.skipped.push(format!("{name}{why}"));
+            }
+        }
+        tally
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)?;
+        match self.skipped.len() {
+            0 => Ok(()),
+            skipped => write!(f, ", {skipped} skipped"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_programs_are_added_up() {
+        let log = "running 3 tests\n\
+                   test a ... ok\n\
+                   test [as root] b ... ignored\n\
+                   test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n\
+                   test c ... ignored, no QEMU\n\
+                   test result: FAILED. 4 passed; 5 failed; 1 ignored; 0 measured\n";
+        let tally = Tally::read(log);
+        assert_eq!((tally.passed, tally.failed), (6, 5));
+        assert_eq!(tally.skipped, ["[as root] b", "c, no QEMU"]);
+        assert_eq!(Tally::read("error: could not compile"), Tally::default());
+    }
+
+    #[test]
+    fn the_last_line_has_its_form() {
+        let mut tally = Tally {
+            passed: 3,
+            ..Tally::default()
+        };
+        assert_eq!(tally.to_string(), "3 passed, 0 failed");
+        tally.skipped.push("b: no root".into());
+        assert_eq!(tally.to_string(), "3 passed, 0 failed, 1 skipped");
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//! Cargo, always with the versions of `Cargo.lock`.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+/// The cargo that runs us.
+pub(crate) fn program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// One of its commands that builds something: with the locked versions, or not
+/// at all.
+pub(crate) fn locked(command: &str) -> Command {
+    let mut cargo = Command::new(program());
+    cargo.args([command, "--locked"]);
+    cargo
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// Commands of cargo's that take the newest versions they find, unless told
+    /// not to.
+    const BUILD: [&str; 9] = [
+        "bench", "build", "check", "clippy", "doc", "fetch", "install", "run", "test",
+    ];
+
+    fn look(folder: &Path, wrong: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                look(&path, wrong);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let mut parts = text.split("Command::new(cargo::program())").skip(1);
+            let is_unlocked = |part: &str| {
+                let words = part.split(';').next().unwrap_or_default();
+                let builds = BUILD
+                    .iter()
+                    .any(|verb| words.contains(&format!("\"{verb}\"")));
+                builds && !words.contains("\"--locked\"")
+            };
+            if parts.any(is_unlocked) {
+                wrong.push(path.display().to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_built_with_other_versions_than_the_locked_ones() {
+        let mut wrong = Vec::new();
+        look(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+            &mut wrong,
+        );
+        assert!(wrong.is_empty(), "cargo without --locked: {wrong:?}");
+        let alias = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cargo/config.toml");
+        assert!(fs::read_to_string(alias).unwrap().contains("run --locked"));
+    }
+}
