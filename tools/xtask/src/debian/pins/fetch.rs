@@ -31,8 +31,8 @@ pub(crate) struct Unavailable {
 }
 
 const HELP: &str = "\
-Give a folder that holds the file with --from DIR, ask Debian's archive with --snapshot, \
-or move the pin with `cargo xtask pins update` (docs/pins.md).";
+Give a folder that holds the file with --from DIR, ask a snapshot archive with \
+--snapshot URL, or move the pin with `cargo xtask pins update` (docs/pins.md).";
 
 /// An origin that did not give a pin.
 #[derive(Debug)]
