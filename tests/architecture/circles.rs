@@ -21,7 +21,6 @@ type Known = (&'static str, &'static str, &'static [&'static str]);
 /// too.
 const KNOWN: &[Known] = &[
     ("tools/vconsole", "", &["choose", "daemon"]),
-    ("tools/xtask", "", &["debian", "xen"]),
     ("tools/xtask", "run", &["e2e", "outside"]),
 ];
 
