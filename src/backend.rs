@@ -12,31 +12,30 @@ pub enum Sent {
     Ring,
 }
 
-/// What a backend has counted since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Bytes taken from the guest.
-    pub bytes_out: u64,
-    /// Bytes given to the guest.
-    pub bytes_in: u64,
-    /// Times the far side's indices made no sense and were resynchronised.
-    pub resyncs: u64,
-}
-
 /// The far side of the serial line.
 ///
 /// Every call is bounded and returns at once: a backend that cannot take or
 /// give a byte says so, and the UART keeps or withholds it.
+///
+/// A backend may remember what it last saw of the far side. What each call
+/// looks at afresh:
+///
+/// | call | looks afresh at |
+/// |---|---|
+/// | [`try_send`](Self::try_send) | room, before it says [`Sent::Full`] |
+/// | [`try_recv`](Self::try_recv) | input, before it gives `None` |
+/// | [`acknowledge`](Self::acknowledge) | input, if there was anything to acknowledge |
+/// | [`look`](Self::look) | both |
+/// | [`waiting`](Self::waiting) | nothing |
 pub trait Backend {
-    /// Whether [`try_send`](Self::try_send) would take a byte, as far as is known
-    /// without asking the far side again.
-    fn has_room(&self) -> bool;
-
     /// Takes one byte from the guest.
     fn try_send(&mut self, byte: u8) -> Sent;
 
     /// Gives the next byte for the guest, if there is one.
     fn try_recv(&mut self) -> Option<u8>;
+
+    /// Bytes that [`try_recv`](Self::try_recv) would give, as far as is known.
+    fn waiting(&self) -> usize;
 
     /// Lets the far side reuse the room of all bytes received so far; `true`
     /// when it waits for that and must be told.
@@ -44,16 +43,11 @@ pub trait Backend {
         false
     }
 
-    /// Whether [`try_recv`](Self::try_recv) would give a byte, as far as is
-    /// known without asking the far side again.
-    fn has_input(&self) -> bool;
-
-    /// The far side signalled: looks afresh at what it published. `true` when
-    /// it must be told again of bytes it has left behind.
-    fn event(&mut self) -> bool {
+    /// Looks afresh at what the far side published, because it signalled or
+    /// because the UART is about to rest on what it knows: input that comes
+    /// after this is signalled. `true` when the far side must be told of bytes
+    /// it has left behind.
+    fn look(&mut self) -> bool {
         false
     }
-
-    /// What was counted so far.
-    fn traffic(&self) -> Traffic;
 }

@@ -1,240 +1,398 @@
 // SPDX-License-Identifier: MIT
-//! The PL011 itself: registers, FIFOs and interrupts, on a line it does not
-//! know.
+//! The PL011 itself: registers, FIFOs and interrupts, over a line.
 //!
-//! [`Pl011::write`] says what the line has to do; whoever owns the line then
-//! tells what became of it. Neither direction is gated by UARTEN, TXE or RXE:
-//! firmware and early consoles use the port without ever writing UARTCR.
+//! Neither direction is gated by UARTEN, TXE or RXE: firmware and early
+//! consoles use the port without ever writing UARTCR. What follows from other
+//! state, as flags, levels and the two input interrupts, is computed where it is
+//! asked for.
 
-use tock_registers::fields::FieldValue;
-
-use crate::fifo;
+use crate::access::Width;
+use crate::backend::{Backend, Sent};
+use crate::fifo::{self, DEPTH};
 use crate::glance::{Glance, Quiet};
-use crate::interrupt::{InterruptRegisters, Interrupts};
+use crate::interrupt::Interrupts;
+use crate::outcome::Outcome;
 use crate::receiver::{Character, Errors, Receiver};
 use crate::registers::{CR, FR, Flags, IFLS, LCR_H, Profile, Register, Stored};
 use crate::transmitter::Transmitter;
-use crate::trap::Width;
-
-/// What the line has to do after a register was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Effect {
-    /// Nothing.
-    None,
-    /// Carry this character; then report by [`Pl011::sent`] or
-    /// [`Pl011::queue`].
-    Transmit(u8),
-    /// Offer input: there may be room for it now.
-    Receive,
-}
 
 /// The register file with both directions.
 #[derive(Clone, Debug)]
-pub struct Pl011 {
+pub(crate) struct Pl011 {
     pub(crate) profile: Profile,
     pub(crate) stored: Stored,
-    pub(crate) interrupts: InterruptRegisters,
+    /// UARTIMSC.
+    pub(crate) mask: Interrupts,
+    /// UARTRIS but for RX and RT, which follow from the receiver.
+    pub(crate) events: Interrupts,
     pub(crate) transmitter: Transmitter,
     pub(crate) receiver: Receiver,
-    /// UARTFR, kept right by every operation so that reading it costs nothing.
-    pub(crate) flags: Flags,
 }
 
 impl Pl011 {
     /// The device after reset.
-    #[must_use]
-    pub fn new(profile: Profile) -> Self {
-        let mut device = Self {
+    pub(crate) fn new(profile: Profile) -> Self {
+        Self {
             profile,
             stored: Stored::new(profile),
-            interrupts: InterruptRegisters::default(),
+            mask: Interrupts::empty(),
+            events: Interrupts::empty(),
             transmitter: Transmitter::new(),
             receiver: Receiver::new(),
-            flags: Flags::new(0),
-        };
-        device.settle_derived();
-        device
+        }
     }
 
-    /// The register that the guest finds at `offset`.
+    /// UARTRIS.
     #[inline]
-    #[must_use]
-    pub fn register(&self, offset: u16) -> Option<Register> {
-        self.profile.register(offset)
+    pub(crate) fn raw(&self) -> Interrupts {
+        if self.receiver.fifo.is_empty() {
+            return self.events;
+        }
+        self.events | self.input_interrupts()
+    }
+
+    #[inline(never)]
+    fn input_interrupts(&self) -> Interrupts {
+        let deep = self.is_deep();
+        let select = self.stored.ifls().read(IFLS::RXIFLSEL);
+        // Without FIFOs one character is the level (TRM 2.8.2).
+        let trigger = if deep { fifo::trigger(select) } else { 1 };
+        self.receiver.interrupts(trigger, self.mask)
     }
 
     /// UARTMIS: the interrupt line is high while this is not empty.
     #[inline]
-    #[must_use]
-    pub fn pending(&self) -> Interrupts {
-        self.interrupts.masked()
+    pub(crate) fn pending(&self) -> Interrupts {
+        self.raw() & self.mask
+    }
+
+    /// What the caller has to do, of an entry that has changed anything.
+    #[inline(never)]
+    pub(crate) fn outcome(&self, doorbell: bool) -> Outcome {
+        let raw = self.raw();
+        let pending = raw & self.mask;
+        // A line that is high wants the device at every access; and what is in
+        // flight, or loops back, has its looks at UARTFR noted.
+        let noted = self.transmitter.in_flight > 0 || self.loops_back();
+        let glance = if pending.is_empty() && !noted {
+            self.glance(raw)
+        } else {
+            Glance::default()
+        };
+        Outcome {
+            pending,
+            doorbell,
+            glance,
+            ..Outcome::default()
+        }
     }
 
     /// What polled registers show until something happens.
-    #[inline]
-    #[must_use]
-    pub fn glance(&self) -> Glance {
-        // There a look at UARTFR is noted too.
-        if self.loops_back() || self.transmitter.shows_burst() {
-            return Glance::default();
-        }
-        let InterruptRegisters { raw, mask } = self.interrupts;
+    fn glance(&self, raw: Interrupts) -> Glance {
         let quiet = Quiet {
-            status: !(self.transmitter.unseen && raw.contains(Interrupts::TX)),
-            mask: self.receiver.timeout_armed && !self.receiver.waiting,
+            status: self.receiver.shown.contains(raw & Interrupts::INPUT),
+            mask: self.receiver.cleared.is_empty(),
         };
-        Glance::new(self.flags, raw, mask, quiet)
+        Glance::new(self.flags(), raw, self.mask, quiet)
     }
 
-    /// Reads a register. Reading [`Register::Data`] makes room for input.
+    /// Reads a register.
     #[inline]
-    pub fn read(&mut self, register: Register) -> u16 {
-        match register {
-            Register::Data => {
-                let data = self.receiver.take(&mut self.interrupts);
-                self.transmitter.held_shown = false;
-                self.settle();
-                data
-            }
+    pub(crate) fn read(&mut self, register: Register, line: &mut impl Backend) -> Outcome {
+        let value = match register {
+            Register::Data => return self.read_data(line),
+            Register::Flags => return self.look(line),
             Register::ReceiveStatus => self.receiver.status.bits().into(),
-            Register::Flags => self.read_flags(),
-            Register::LowPowerCounter => self.stored.ilpr,
-            Register::IntegerBaudRate => self.stored.ibrd,
-            Register::FractionalBaudRate => self.stored.fbrd,
-            Register::LineControl => self.stored.lcr_h,
-            Register::Control => self.stored.cr,
-            Register::FifoLevels => self.stored.ifls,
-            Register::InterruptMask => self.interrupts.mask.bits(),
-            Register::RawInterruptStatus => self.read_status(self.interrupts.raw),
-            Register::MaskedInterruptStatus => self.read_status(self.interrupts.masked()),
+            Register::InterruptMask => self.mask.bits(),
+            Register::RawInterruptStatus => self.show(self.raw()),
+            Register::MaskedInterruptStatus => self.show(self.pending()),
             Register::InterruptClear => 0,
-            Register::DmaControl => self.stored.dmacr,
+            Register::Stored(index) => self.stored.read(index),
             Register::Identification(value) => value.into(),
+        };
+        Outcome {
+            value: value.into(),
+            ..self.outcome(false)
         }
     }
 
     /// Writes the bytes of a register that an access of `width` covers.
     #[inline]
-    pub fn write(&mut self, register: Register, value: u32, width: Width) -> Effect {
+    pub(crate) fn write(
+        &mut self,
+        register: Register,
+        value: u32,
+        width: Width,
+        line: &mut impl Backend,
+    ) -> Outcome {
+        let mut doorbell = false;
         match register {
-            Register::Data => {
-                let byte = (value & 0xFF) as u8;
-                if self.loops_back() {
-                    self.loop_back(byte);
-                    return Effect::None;
-                }
-                return Effect::Transmit(byte);
-            }
+            Register::Data => doorbell = self.transmit((value & 0xFF) as u8, line),
             Register::ReceiveStatus => self.receiver.status = Errors::empty(),
-            Register::LineControl | Register::Control | Register::FifoLevels => {
-                self.configure(register, value, width);
-                return Effect::Receive;
-            }
-            Register::LowPowerCounter
-            | Register::IntegerBaudRate
-            | Register::FractionalBaudRate
-            | Register::DmaControl => self.stored.write(register, value, width),
             Register::InterruptMask => {
-                let mask = width.merge(self.interrupts.mask.bits(), value);
-                self.interrupts.mask = Interrupts::from_bits_truncate(mask);
-                self.receiver.timeout_armed = true;
-                self.input_pushes();
+                let mask = width.merge(self.mask.bits(), value);
+                self.mask = Interrupts::from_bits_truncate(mask);
+                self.receiver.cleared = Interrupts::empty();
             }
             Register::InterruptClear => {
-                let clear = width.merge(0, value);
-                self.clear(Interrupts::from_bits_truncate(clear));
+                let clear = Interrupts::from_bits_truncate(width.merge(0, value));
+                doorbell = self.clear(clear, line);
             }
+            Register::Stored(index) => doorbell = self.configure(index, value, width, line),
             Register::Flags
             | Register::RawInterruptStatus
             | Register::MaskedInterruptStatus
             | Register::Identification(_) => {}
         }
-        Effect::None
+        self.outcome(doorbell)
     }
 
-    /// Whether characters leave straight for the line, with none queued before
-    /// them.
+    /// A character goes straight to the line: none waits before it, it does not
+    /// come back, and there is room. Whether to ring, or `None` if not so, and
+    /// nothing has happened. Then there is nothing to be seen at a glance.
     #[inline]
-    #[must_use]
-    pub fn is_drained(&self) -> bool {
-        self.flags.is_set(FR::TXFE)
+    pub(crate) fn send(&mut self, byte: u8, line: &mut impl Backend) -> Option<bool> {
+        if !self.transmitter.fifo.is_empty() || self.loops_back() {
+            return None;
+        }
+        let sent = line.try_send(byte);
+        if sent == Sent::Full {
+            return None;
+        }
+        self.transmitter.written();
+        self.events |= Interrupts::TX;
+        Some(sent == Sent::Ring)
     }
 
-    /// Whether a character that the guest writes is only to be carried: none
-    /// waits before it, and it does not come back.
+    /// The far side may have done something.
+    pub(crate) fn attend(&mut self, line: &mut impl Backend) -> bool {
+        line.look() | self.drain(line) | self.refill(line)
+    }
+
+    /// A character arrives from the line.
+    pub(crate) fn receive(&mut self, character: Character) {
+        if !self.loops_back() {
+            self.store(character);
+        }
+    }
+
     #[inline]
-    #[must_use]
-    pub fn sends_straight(&self) -> bool {
-        self.is_drained() && !self.loops_back()
+    fn store(&mut self, character: Character) {
+        self.events |= self.receiver.store(character, self.receiver_is_full());
     }
 
-    /// The line took the character of [`Effect::Transmit`]. Whether any
-    /// register or the [`glance`](Self::glance) has changed by it.
+    fn read_data(&mut self, line: &mut impl Backend) -> Outcome {
+        self.transmitter.polled &= self.receiver.fifo.is_empty();
+        let value = self.receiver.take().into();
+        let doorbell = self.refill(line);
+        Outcome {
+            value,
+            ..self.outcome(doorbell)
+        }
+    }
+
+    /// A read of UARTFR. A polling driver sees room as soon as there is some.
+    ///
+    /// A single holding register does not show what is in flight: a driver
+    /// without FIFOs waits for each character. In loopback a full receiver holds
+    /// the transmitter.
+    fn look(&mut self, line: &mut impl Backend) -> Outcome {
+        let doorbell = !self.transmitter.fifo.is_empty() && self.drain(line);
+        let mut flags = self.flags();
+        let held = self.loops_to_receiver() && self.receiver_is_full();
+        let waits = !self.transmitter.fifo.is_empty();
+        let stalled = waits && self.transmitter.polled && self.receiver.fifo.is_empty();
+        self.transmitter.polled = waits;
+        let first = self.transmitter.in_flight > 0 && !self.transmitter.looked;
+        if waits {
+            self.transmitter.looked = true;
+        } else if first && (held || self.is_deep()) {
+            self.transmitter.looked = true;
+            let full = held || usize::from(self.transmitter.in_flight) == DEPTH;
+            flags.modify(FR::TXFF.val(full.into()) + FR::BUSY::SET + FR::TXFE::CLEAR);
+        } else {
+            self.transmitter.pass_time();
+        }
+        Outcome {
+            value: flags.get().into(),
+            stalled,
+            ..self.outcome(doorbell)
+        }
+    }
+
+    /// The guest reads RIS or MIS and gets `status`.
+    fn show(&mut self, status: Interrupts) -> u16 {
+        self.receiver.show(status);
+        if status.contains(Interrupts::TX) {
+            self.transmitter.pass_time();
+        }
+        status.bits()
+    }
+
+    fn clear(&mut self, which: Interrupts, line: &mut impl Backend) -> bool {
+        let told = which & self.raw() & self.receiver.shown;
+        // From here on it rests on what it knows of a line that it cannot take
+        // from.
+        let doorbell = !told.is_empty() && self.receiver_is_full() && self.attend(line);
+        let raised = which & self.raw();
+        self.receiver.clear(raised & Interrupts::INPUT, self.mask);
+        self.events -= raised;
+        if raised.contains(Interrupts::TX) {
+            let still_to_go = self.transmitter.in_flight > 0 && self.at_tx_trigger();
+            self.events.set(Interrupts::TX, still_to_go);
+            if !self.transmitter.looked || self.mask.contains(Interrupts::TX) {
+                self.transmitter.pass_time();
+            }
+        }
+        doorbell
+    }
+
+    /// A write of a register that holds its value.
+    fn configure(
+        &mut self,
+        index: usize,
+        value: u32,
+        width: Width,
+        line: &mut impl Backend,
+    ) -> bool {
+        let was = self.stored.clone();
+        let modem = self.modem_inputs();
+        let sent_break = self.loops_break();
+        self.stored.write(index, value, width);
+        let flushed = self.stored.lcr_h().is_set(LCR_H::FEN) != was.lcr_h().is_set(LCR_H::FEN);
+        let looped = self.loops_back() != was.cr().is_set(CR::LBE);
+        if flushed {
+            self.receiver.flush();
+        }
+        if flushed || looped {
+            self.transmitter.pass_time();
+        }
+        if !self.at_tx_trigger() {
+            // One that falls below it raises nothing, as nothing drained.
+            self.events -= Interrupts::TX;
+        }
+        if self.loops_break() && !sent_break {
+            self.store_looped(Character::BREAK);
+        }
+        self.events |= modem_interrupts(modem.get() ^ self.modem_inputs().get());
+        self.refill(line)
+    }
+
+    /// Sends one character, behind those that wait.
+    fn transmit(&mut self, byte: u8, line: &mut impl Backend) -> bool {
+        let mut doorbell = false;
+        if self.loops_back() {
+            self.store_looped(Character::good(byte));
+        } else {
+            let first = self.transmitter.fifo.is_empty();
+            doorbell = self.drain(line);
+            self.transmitter.queue(byte);
+            doorbell |= self.drain(line);
+            // The far side is told when the first has to wait, whatever else it
+            // asked for.
+            doorbell |= first && !self.transmitter.fifo.is_empty();
+        }
+        self.transmitter.written();
+        self.events.set(Interrupts::TX, self.at_tx_trigger());
+        doorbell
+    }
+
+    /// Sends what waits, as far as the line takes it.
+    #[cold]
+    #[inline(never)]
+    fn drain(&mut self, line: &mut impl Backend) -> bool {
+        let mut doorbell = false;
+        while let Some(&byte) = self.transmitter.fifo.front() {
+            match line.try_send(byte) {
+                Sent::Full => break,
+                sent => doorbell |= sent == Sent::Ring,
+            }
+            self.transmitter.fifo.pop();
+            self.transmitter.polled &= !self.transmitter.fifo.is_empty();
+            if self.at_tx_trigger() {
+                self.events |= Interrupts::TX;
+            }
+        }
+        doorbell
+    }
+
+    /// Fills the receive FIFO from the line. Each turn stores a character, so the FIFO's depth bounds them.
     #[inline]
-    pub fn sent(&mut self) -> bool {
-        self.transmitter.sent(&mut self.interrupts)
+    fn refill(&mut self, line: &mut impl Backend) -> bool {
+        let mut doorbell = false;
+        while self.takes_input() {
+            let mut taken = false;
+            while self.takes_input()
+                && let Some(byte) = line.try_recv()
+            {
+                self.receiver.store(Character::good(byte), false);
+                taken = true;
+            }
+            if !taken {
+                break;
+            }
+            // The far side may have gone on without a signal until it saw this.
+            doorbell |= line.acknowledge();
+        }
+        let waiting = self.waiting(line);
+        self.receiver.set_waiting(waiting);
+        doorbell
     }
 
-    /// The line did not take the character of [`Effect::Transmit`].
-    pub fn queue(&mut self, byte: u8) {
-        self.transmitter.queue(byte, &mut self.interrupts);
-        self.settle_flags();
+    /// What the line holds for a receiver that is full.
+    #[inline]
+    pub(crate) fn waiting(&self, line: &impl Backend) -> usize {
+        if self.receiver_is_full() && !self.loops_back() {
+            line.waiting()
+        } else {
+            0
+        }
     }
 
-    /// The character that waits longest for the line.
-    #[must_use]
-    pub fn queued(&self) -> Option<u8> {
-        self.transmitter.fifo.front().copied()
+    /// Only here RXE gates reception: Linux up to 4.0 loops a NUL back with
+    /// RXE=0 to provoke a transmit interrupt, and must not find it afterwards.
+    fn store_looped(&mut self, character: Character) {
+        if self.loops_to_receiver() {
+            self.store(character);
+        }
     }
 
-    /// The line took the character that [`queued`](Self::queued) gave.
-    pub fn drained(&mut self) {
-        self.transmitter.drained(&mut self.interrupts);
-        self.settle_flags();
+    /// Whether the receiver has a place for what is on the line, which loopback
+    /// takes away from it.
+    #[inline]
+    fn takes_input(&self) -> bool {
+        !self.receiver_is_full() && !self.loops_back()
     }
 
-    /// Whether a character from the line has a place: not while the FIFO is
-    /// full, nor in loopback, which takes the line away from the receiver.
-    #[must_use]
-    pub fn can_receive(&self) -> bool {
-        !self.flags.is_set(FR::RXFF) && !self.loops_back()
+    #[inline]
+    fn is_deep(&self) -> bool {
+        self.stored.lcr_h().is_set(LCR_H::FEN)
     }
 
-    /// A character arrives from the line; it overruns a full FIFO.
-    pub fn receive(&mut self, byte: u8) {
-        self.receive_from_line(Character::good(byte));
+    /// Entries that a FIFO has as the guest sees it. The transmitter's may hold
+    /// more, if FEN was cleared while it held some.
+    #[inline]
+    pub(crate) fn depth(&self) -> usize {
+        if self.is_deep() { DEPTH } else { 1 }
     }
 
-    /// A break arrives from the line: one zero character with BE set.
-    pub fn receive_break(&mut self) {
-        self.receive_from_line(Character::BREAK);
+    #[inline]
+    pub(crate) fn receiver_is_full(&self) -> bool {
+        let fifo = &self.receiver.fifo;
+        if self.is_deep() {
+            fifo.is_full()
+        } else {
+            !fifo.is_empty()
+        }
     }
 
-    /// Says whether the line still holds input after the FIFO took what it
-    /// could.
-    pub fn set_waiting(&mut self, waiting: bool) {
-        self.receiver.waiting = waiting && !self.loops_back();
-        self.receiver.settle_timeout(&mut self.interrupts);
-    }
-
-    /// The line was found to hold input that has no place: as for a character
-    /// that arrives, the interrupt is raised anew.
-    pub fn input_pushes(&mut self) {
-        self.receiver.push(&mut self.interrupts);
-        self.receiver.settle_timeout(&mut self.interrupts);
-    }
-
-    /// Characters written that found no storage.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.transmitter.dropped
-    }
-
-    /// Characters received that found no storage.
-    #[must_use]
-    pub fn overruns(&self) -> u64 {
-        self.receiver.overruns
+    /// Whether the transmit FIFO is at or below its level; without FIFOs, empty
+    /// (TRM 2.8.3).
+    #[inline(never)]
+    pub(crate) fn at_tx_trigger(&self) -> bool {
+        let waiting = self.transmitter.fifo.len();
+        waiting == 0
+            || self.is_deep() && waiting <= fifo::trigger(self.stored.ifls().read(IFLS::TXIFLSEL))
     }
 
     #[inline]
@@ -242,86 +400,8 @@ impl Pl011 {
         self.stored.cr().is_set(CR::LBE)
     }
 
-    /// In loopback a full receiver holds the transmitter, but no time passes
-    /// here in which it would go on: the guest is told once, so that it can
-    /// read, and if it looks again instead, that time is over.
-    ///
-    /// On the line no time passes either: once in a FIFO's depth of characters a
-    /// look shows them on their way out.
-    #[inline]
-    fn read_flags(&mut self) -> u16 {
-        let mut flags = self.flags;
-        let held = flags.is_set(FR::RXFF) && self.loops_to_receiver();
-        let shows_held = held && !self.transmitter.held_shown;
-        let shows_burst = self.transmitter.shows_burst() && !self.loops_back();
-        if shows_held {
-            self.transmitter.held_shown = true;
-        }
-        if shows_burst {
-            self.transmitter.burst_shown(&mut self.interrupts);
-        }
-        if shows_held || shows_burst {
-            flags.modify(FR::TXFF::SET + FR::BUSY::SET + FR::TXFE::CLEAR);
-        }
-        flags.get()
-    }
-
-    fn read_status(&mut self, status: Interrupts) -> u16 {
-        self.transmitter.seen(status);
-        status.bits()
-    }
-
-    fn clear(&mut self, which: Interrupts) {
-        self.interrupts.lower(which);
-        if which.contains(Interrupts::TX) {
-            self.transmitter.clear(&mut self.interrupts);
-        }
-        if which.contains(Interrupts::RT) {
-            self.receiver.timeout_armed = false;
-        }
-    }
-
-    /// A write of a register that decides how the device works.
-    fn configure(&mut self, register: Register, value: u32, width: Width) {
-        let was_deep = self.stored.lcr_h().is_set(LCR_H::FEN);
-        let sent_break = self.loops_break();
-        self.stored.write(register, value, width);
-        let deep = self.stored.lcr_h().is_set(LCR_H::FEN);
-        if deep != was_deep {
-            self.transmitter.fifo.set_enabled(deep);
-            self.receiver.set_enabled(deep, &mut self.interrupts);
-            self.transmitter.held_shown = false;
-        }
-        let (tx, rx) = self.triggers();
-        self.transmitter.set_trigger(tx, &mut self.interrupts);
-        self.receiver.set_trigger(rx, &mut self.interrupts);
-        if self.loops_break() && !sent_break {
-            self.receive_looped(Character::BREAK);
-        }
-        self.settle_modem();
-        self.settle();
-    }
-
-    /// The levels that `LCR_H.FEN` and IFLS select for the two directions;
-    /// without FIFOs, the holding registers' (TRM 2.8.2, 2.8.3).
-    fn triggers(&self) -> (u8, u8) {
-        if !self.stored.lcr_h().is_set(LCR_H::FEN) {
-            return (0, 1);
-        }
-        let levels = self.stored.ifls();
-        let level = |field| fifo::trigger(levels.read(field));
-        (level(IFLS::TXIFLSEL), level(IFLS::RXIFLSEL))
-    }
-
-    /// Sets what follows from registers and FIFOs after reset or restore, which
-    /// is no event and raises nothing.
-    pub(crate) fn settle_derived(&mut self) {
-        let deep = self.stored.lcr_h().is_set(LCR_H::FEN);
-        self.transmitter.fifo.set_enabled(deep);
-        self.receiver.fifo.set_enabled(deep);
-        (self.transmitter.trigger, self.receiver.trigger) = self.triggers();
-        self.flags.modify(self.modem_inputs());
-        self.settle_flags();
+    fn loops_to_receiver(&self) -> bool {
+        self.loops_back() && self.stored.cr().is_set(CR::RXE)
     }
 
     /// The transmitted break of `LCR_H.BRK` reaches the receiver.
@@ -329,77 +409,51 @@ impl Pl011 {
         self.loops_back() && self.stored.lcr_h().is_set(LCR_H::BRK)
     }
 
-    fn loop_back(&mut self, byte: u8) {
-        self.transmitter.looped(&mut self.interrupts);
-        self.receive_looped(Character::good(byte));
-        self.settle();
-    }
-
-    /// Only here RXE gates reception: Linux up to 4.0 loops a NUL back with
-    /// RXE=0 to provoke a transmit interrupt, and must not find it afterwards.
-    fn receive_looped(&mut self, character: Character) {
-        if self.loops_to_receiver() {
-            self.receiver.store(character, &mut self.interrupts);
+    /// UARTFR, of what really waits.
+    #[inline(never)]
+    fn flags(&self) -> Flags {
+        let (tx, rx) = (&self.transmitter.fifo, &self.receiver.fifo);
+        let mut flags = self.modem_inputs().get();
+        flags |= match tx.len() {
+            0 => FR::TXFE::SET.value,
+            waiting if waiting < self.depth() => FR::BUSY::SET.value,
+            _ => FR::BUSY::SET.value | FR::TXFF::SET.value,
+        };
+        if rx.is_empty() {
+            flags |= FR::RXFE::SET.value;
+        } else if self.receiver_is_full() {
+            flags |= FR::RXFF::SET.value;
         }
+        Flags::new(flags)
     }
 
-    fn loops_to_receiver(&self) -> bool {
-        let cr = self.stored.cr();
-        cr.is_set(CR::LBE) && cr.is_set(CR::RXE)
-    }
-
-    fn receive_from_line(&mut self, character: Character) {
-        if !self.loops_back() {
-            self.receiver.store(character, &mut self.interrupts);
-            self.settle();
-        }
-    }
-
-    /// The modem inputs: the far side is always there and ready, but in
+    /// The modem flags of UARTFR: the far side is always there and ready, but in
     /// loopback they are our own outputs (TRM 3.3.8, LBE).
-    fn modem_inputs(&self) -> FieldValue<u16, FR::Register> {
+    #[inline(never)]
+    fn modem_inputs(&self) -> Flags {
         let cr = self.stored.cr();
-        if cr.is_set(CR::LBE) {
+        let inputs = if self.loops_back() {
             FR::CTS.val(cr.read(CR::RTS))
                 + FR::DSR.val(cr.read(CR::DTR))
                 + FR::DCD.val(cr.read(CR::OUT1))
                 + FR::RI.val(cr.read(CR::OUT2))
         } else {
-            FR::CTS::SET + FR::DSR::SET + FR::DCD::SET + FR::RI::CLEAR
-        }
+            FR::CTS::SET + FR::DSR::SET + FR::DCD::SET
+        };
+        Flags::new(inputs.value)
     }
+}
 
-    /// Brings the modem flags in line, with an interrupt for each change.
-    fn settle_modem(&mut self) {
-        let before = self.flags;
-        self.flags.modify(self.modem_inputs());
-        for (flag, interrupt) in [
-            (FR::CTS, Interrupts::CTS),
-            (FR::DSR, Interrupts::DSR),
-            (FR::DCD, Interrupts::DCD),
-            (FR::RI, Interrupts::RI),
-        ] {
-            if before.is_set(flag) != self.flags.is_set(flag) {
-                self.interrupts.raise(interrupt);
-            }
-        }
-    }
-
-    fn settle(&mut self) {
-        self.settle_flags();
-        self.receiver.settle_timeout(&mut self.interrupts);
-    }
-
-    /// Brings the FIFO flags in line.
-    fn settle_flags(&mut self) {
-        let (tx, rx) = (&self.transmitter.fifo, &self.receiver.fifo);
-        let waits = !tx.is_empty();
-        self.flags.modify(
-            FR::TXFE.val((!waits).into())
-                + FR::BUSY.val(waits.into())
-                + FR::TXFF.val(tx.is_full().into())
-                + FR::RXFE.val(rx.is_empty().into())
-                + FR::RXFF.val(rx.is_full().into()),
-        );
-    }
+/// The interrupts of modem flags that changed.
+fn modem_interrupts(changed: u16) -> Interrupts {
+    let changed = Flags::new(changed);
+    [
+        (FR::CTS, Interrupts::CTS),
+        (FR::DSR, Interrupts::DSR),
+        (FR::DCD, Interrupts::DCD),
+        (FR::RI, Interrupts::RI),
+    ]
+    .into_iter()
+    .filter(|(flag, _)| changed.is_set(*flag))
+    .fold(Interrupts::empty(), |all, (_, interrupt)| all | interrupt)
 }

@@ -7,72 +7,63 @@ use heapless::Deque;
 /// Entries of a FIFO of an r1p5 PL011.
 pub(crate) const DEPTH: usize = 32;
 
-/// A bounded queue with the TRM's idea of full.
+/// A bounded queue. How much of it the guest may see used is FEN's matter.
 #[derive(Clone, Debug)]
-pub(crate) struct Fifo<T> {
-    entries: Deque<T, DEPTH>,
-    enabled: bool,
-}
+pub(crate) struct Fifo<T>(Deque<T, DEPTH>);
 
 impl<T> Fifo<T> {
-    /// An empty, disabled FIFO.
+    /// An empty FIFO.
     pub(crate) const fn new() -> Self {
-        Self {
-            entries: Deque::new(),
-            enabled: false,
-        }
+        Self(Deque::new())
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.0.len()
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.0.is_empty()
     }
 
-    /// Full as the guest sees it: it may hold more when FEN was cleared while
-    /// entries were queued.
+    /// Whether all of its storage is used.
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= self.depth()
-    }
-
-    /// Entries it holds as the guest sees it.
-    pub(crate) fn depth(&self) -> usize {
-        if self.enabled { DEPTH } else { 1 }
-    }
-
-    /// FEN: decides the depth, keeps the entries.
-    pub(crate) fn set_enabled(&mut self, enabled: bool) {
-        self.enabled = enabled;
+        self.0.is_full()
     }
 
     /// Appends an entry wherever there is storage for it, whatever FEN says;
     /// `false` when there is none.
+    #[inline]
     pub(crate) fn push(&mut self, entry: T) -> bool {
-        self.entries.push_back(entry).is_ok()
+        self.0.push_back(entry).is_ok()
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        self.entries.pop_front()
+        self.0.pop_front()
     }
 
+    #[inline]
     pub(crate) fn front(&self) -> Option<&T> {
-        self.entries.front()
+        self.0.front()
     }
 
+    #[cfg(feature = "snapshot")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.entries.iter()
+        self.0.iter()
     }
 
     pub(crate) fn clear(&mut self) {
-        self.entries.clear();
+        self.0.clear();
     }
 }
 
 /// The level that an IFLS field selects (TRM 3.3.9); the reserved values mean
 /// the highest.
-pub(crate) fn trigger(select: u16) -> u8 {
+#[inline]
+pub(crate) fn trigger(select: u16) -> usize {
     match select {
         0 => 4,
         1 => 8,

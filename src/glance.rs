@@ -5,9 +5,9 @@
 //! Every entry point ends with the [`Glance`] of the state it left. While it is
 //! the newest, [`peek`](Glance::peek) answers as the device would.
 
+use crate::access::{Access, Direction};
 use crate::interrupt::Interrupts;
 use crate::registers::{FR, Flags, Register};
-use crate::trap::{Access, Direction};
 
 /// The state that polled registers show, or nothing of it.
 ///
@@ -88,10 +88,8 @@ impl Glance {
                 (new == mask && self.0 & Self::MASK_QUIET != 0).then_some(0)
             }
             (Direction::Write, Register::InterruptClear) => {
-                // Clearing these two is noted even if they are not set.
-                let noted = Interrupts::TX | Interrupts::RT;
                 let clear = Interrupts::from_bits_truncate(access.width.merge(0, value));
-                (!clear.intersects(raw | noted)).then_some(0)
+                (!clear.intersects(raw)).then_some(0)
             }
             _ => None,
         }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The interrupt registers: UARTRIS, UARTIMSC, UARTMIS (TRM 3.3.10 to 3.3.13).
+//! The bits of UARTRIS, UARTIMSC, UARTMIS and UARTICR (TRM 3.3.10 to 3.3.13).
 //!
-//! Conditions raise and lower raw bits; the mask only decides what reaches the
-//! line, and the line is a level: high while any unmasked raw bit is set.
+//! The line is a level: high while any unmasked raw bit is set.
 
 use bitflags::bitflags;
 
@@ -35,31 +34,7 @@ bitflags! {
     }
 }
 
-/// Raw status and mask; MIS is their intersection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct InterruptRegisters {
-    pub(crate) raw: Interrupts,
-    pub(crate) mask: Interrupts,
-}
-
-impl InterruptRegisters {
-    /// UARTMIS.
-    #[inline]
-    pub(crate) fn masked(&self) -> Interrupts {
-        self.raw & self.mask
-    }
-
-    #[inline]
-    pub(crate) fn raise(&mut self, which: Interrupts) {
-        self.raw |= which;
-    }
-
-    pub(crate) fn lower(&mut self, which: Interrupts) {
-        self.raw &= !which;
-    }
-
-    /// Raises or lowers `which` as `condition` holds.
-    pub(crate) fn follow(&mut self, which: Interrupts, condition: bool) {
-        self.raw.set(which, condition);
-    }
+impl Interrupts {
+    /// The two that report received characters.
+    pub(crate) const INPUT: Self = Self::RX.union(Self::RT);
 }

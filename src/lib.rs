@@ -5,22 +5,25 @@
 //! TRM" throughout. This crate holds no lock, does no I/O and knows no
 //! hypervisor. Each layer uses only those above it in this list:
 //!
-//! - [`trap`]: a trapped guest access, decoded
-//! - [`interrupt`], [`registers`], `fifo`: the parts
+//! - [`access`]: an access of the guest
+//! - `trap`, a feature: one decoded from a trap's syndrome
+//! - [`Interrupts`], `registers`, `fifo`: the parts
 //! - `receiver`, `transmitter`: the two directions
-//! - [`device`]: the register file; knows no line
 //! - [`glance`]: the part of its state that drivers poll, in one word
-//! - [`backend`], [`ring`]: what the line is made of
 //! - [`outcome`]: what a caller has to do next
-//! - [`uart`]: the device on its line, the front door
-//! - [`snapshot`]: its state as bytes
+//! - [`backend`]: what the line is made of
+//! - `device`: the register file over a line
+//! - [`uart`]: the front door
+//! - [`ring`]: Xen's console ring as a line
+//! - `snapshot`, a feature: its state as bytes
+//! - `vm_device`, a feature: the crate `vm-device`'s MMIO trait
 //!
 //! An embedder owns a [`Uart`] on a [`Backend`], hands it the guest's accesses
 //! under a lock, and does what each [`Outcome`] says:
 //!
 //! ```
-//! use vpl011::backend::{Backend, Sent, Traffic};
-//! use vpl011::trap::{Access, Width};
+//! use vpl011::backend::{Backend, Sent};
+//! use vpl011::access::{Access, Width};
 //! use vpl011::{Interrupts, Uart};
 //!
 //! /// A far side that takes everything and says nothing.
@@ -28,9 +31,6 @@
 //! struct Paper(Vec<u8>);
 //!
 //! impl Backend for Paper {
-//!     fn has_room(&self) -> bool {
-//!         true
-//!     }
 //!     fn try_send(&mut self, byte: u8) -> Sent {
 //!         self.0.push(byte);
 //!         Sent::Quiet
@@ -38,11 +38,8 @@
 //!     fn try_recv(&mut self) -> Option<u8> {
 //!         None
 //!     }
-//!     fn has_input(&self) -> bool {
-//!         false
-//!     }
-//!     fn traffic(&self) -> Traffic {
-//!         Traffic::default()
+//!     fn waiting(&self) -> usize {
+//!         0
 //!     }
 //! }
 //!
@@ -58,24 +55,29 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod backend;
-pub mod device;
+mod device;
 mod fifo;
 pub mod glance;
-pub mod interrupt;
+mod interrupt;
 pub mod outcome;
 mod receiver;
-pub mod registers;
+mod registers;
 pub mod ring;
+#[cfg(feature = "snapshot")]
 pub mod snapshot;
 mod transmitter;
+#[cfg(feature = "trap")]
 pub mod trap;
 pub mod uart;
+#[cfg(feature = "vm-device")]
+pub mod vm_device;
 
+pub use access::Access;
 pub use backend::Backend;
 pub use glance::Glance;
 pub use interrupt::Interrupts;
 pub use outcome::Outcome;
 pub use registers::Profile;
-pub use trap::Access;
 pub use uart::Uart;

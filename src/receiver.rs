@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The receive side: the FIFO with its error bits, UARTRSR, UARTRXINTR
-//! (TRM 2.8.2), UARTRTINTR (TRM 2.8.4) and the error interrupts (TRM 2.8.5).
+//! (TRM 2.8.2), UARTRTINTR (TRM 2.8.4) and what the guest was told of both.
 
 use bitflags::bitflags;
 
 use crate::fifo::Fifo;
-use crate::interrupt::{InterruptRegisters, Interrupts};
+use crate::interrupt::Interrupts;
 
 bitflags! {
     /// What went wrong with a character: UARTRSR, and bits 11:8 of UARTDR.
@@ -15,6 +15,14 @@ bitflags! {
         const PE = 1 << 1;
         const BE = 1 << 2;
         const OE = 1 << 3;
+    }
+}
+
+impl Errors {
+    /// Their interrupts (TRM 2.8.5).
+    fn interrupts(self) -> Interrupts {
+        let errors = u16::from(self.bits());
+        Interrupts::from_bits_truncate(errors << Interrupts::FE.bits().trailing_zeros())
     }
 }
 
@@ -34,7 +42,7 @@ impl Character {
         }
     }
 
-    /// A break: one zero character, flagged.
+    /// A break, which has no data bits (TRM 2.7.1).
     pub(crate) const BREAK: Self = Self {
         byte: 0,
         errors: Errors::BE,
@@ -49,16 +57,18 @@ impl Character {
 #[derive(Clone, Debug)]
 pub(crate) struct Receiver {
     pub(crate) fifo: Fifo<Character>,
-    /// Level at or above which RXRIS may be 1.
-    pub(crate) trigger: u8,
     /// UARTRSR.
     pub(crate) status: Errors,
     /// A character was lost, and none was stored since to carry its OE bit.
     pub(crate) overrun: bool,
-    /// The receive timeout may be raised; a clear disarms it.
-    pub(crate) timeout_armed: bool,
-    /// The line holds more than the FIFO has room for.
-    pub(crate) waiting: bool,
+    /// Of RX and RT, those that the guest was shown since there was news: a
+    /// character came, on the line too, or one was read.
+    pub(crate) shown: Interrupts,
+    /// Of RX and RT, those that the guest has cleared since there was news or
+    /// UARTIMSC was written.
+    pub(crate) cleared: Interrupts,
+    /// Bytes that the line was last known to hold beyond a full FIFO.
+    pub(crate) waiting: usize,
     /// Characters lost to a full FIFO.
     pub(crate) overruns: u64,
 }
@@ -67,95 +77,94 @@ impl Receiver {
     pub(crate) const fn new() -> Self {
         Self {
             fifo: Fifo::new(),
-            trigger: 1,
             status: Errors::empty(),
             overrun: false,
-            timeout_armed: false,
-            waiting: false,
+            shown: Interrupts::empty(),
+            cleared: Interrupts::empty(),
+            waiting: 0,
             overruns: 0,
         }
     }
 
-    pub(crate) fn at_trigger(&self) -> bool {
-        self.fifo.len() >= usize::from(self.trigger)
-    }
-
-    /// A character arrives.
-    pub(crate) fn store(&mut self, mut character: Character, interrupts: &mut InterruptRegisters) {
-        self.timeout_armed = true;
-        if self.fifo.is_full() {
+    /// A character arrives, for which a FIFO that is `full` has no place. The error interrupts that it raises.
+    #[inline]
+    pub(crate) fn store(&mut self, mut character: Character, full: bool) -> Interrupts {
+        self.news();
+        if full {
             // What is in the FIFO stays valid (TRM 2.4.3).
             self.overruns = self.overruns.wrapping_add(1);
             self.overrun = true;
             self.status |= Errors::OE;
-            interrupts.raise(Interrupts::OE);
-        } else {
-            character.errors.set(Errors::OE, self.overrun);
-            self.overrun = false;
-            interrupts.raise(character.errors.interrupts());
-            self.fifo.push(character);
+            return Interrupts::OE;
         }
-        if self.at_trigger() {
-            interrupts.raise(Interrupts::RX);
-        }
+        let raised = character.errors.interrupts();
+        character.errors.set(Errors::OE, self.overrun);
+        self.overrun = false;
+        self.fifo.push(character);
+        raised
     }
 
-    /// The guest reads UARTDR. An empty FIFO reads as 0.
-    pub(crate) fn take(&mut self, interrupts: &mut InterruptRegisters) -> u16 {
+    /// The guest reads UARTDR, which shows 0 if there is no character.
+    #[inline]
+    pub(crate) fn take(&mut self) -> u16 {
         let Some(character) = self.fifo.pop() else {
             return 0;
         };
         // OE is immediate and stays until cleared; the rest belongs to the
         // character read last (TRM 3.3.2).
         self.status = (self.status & Errors::OE) | character.errors;
-        if !self.at_trigger() {
-            interrupts.lower(Interrupts::RX);
-        }
-        self.timeout_armed = true;
+        self.news();
         character.data()
     }
 
-    /// The line holds more than there is room for, and goes on pushing: the
-    /// same as a character arriving, but that this line waits.
-    pub(crate) fn push(&mut self, interrupts: &mut InterruptRegisters) {
-        if self.waiting {
-            self.timeout_armed = true;
-            interrupts.raise(Interrupts::RX);
+    /// So much waits on the line for room in the FIFO. More than before are
+    /// characters that arrive.
+    #[inline]
+    pub(crate) fn set_waiting(&mut self, waiting: usize) {
+        if waiting > self.waiting {
+            self.news();
         }
+        self.waiting = waiting;
+    }
+
+    #[inline]
+    fn news(&mut self) {
+        self.shown = Interrupts::empty();
+        self.cleared = Interrupts::empty();
     }
 
     /// FEN changed: what was received is gone.
-    pub(crate) fn set_enabled(&mut self, enabled: bool, interrupts: &mut InterruptRegisters) {
+    pub(crate) fn flush(&mut self) {
         self.fifo.clear();
-        self.fifo.set_enabled(enabled);
-        interrupts.lower(Interrupts::RX);
+        self.news();
     }
 
-    /// FEN or IFLS changed.
-    pub(crate) fn set_trigger(&mut self, trigger: u8, interrupts: &mut InterruptRegisters) {
-        let was_at_trigger = self.at_trigger();
-        self.trigger = trigger;
-        if self.at_trigger() != was_at_trigger {
-            interrupts.follow(Interrupts::RX, !was_at_trigger);
+    /// UARTRXINTR from the `trigger` level on, UARTRTINTR for any character,
+    /// unless the guest has cleared them.
+    ///
+    /// RT knows no time: either nothing more is coming, or the FIFO is full and
+    /// can receive nothing, so that the 32 bit periods of silence are over. It
+    /// is 0 while its mask bit is (TRM 3.3.11, footnote a).
+    #[inline]
+    pub(crate) fn interrupts(&self, trigger: usize, mask: Interrupts) -> Interrupts {
+        if self.fifo.is_empty() {
+            return Interrupts::empty();
         }
+        let mut raised = mask & Interrupts::RT;
+        raised.set(Interrupts::RX, self.fifo.len() >= trigger);
+        raised - self.cleared
     }
 
-    /// Brings RTRIS in line with its condition. No time passes here: the 32
-    /// bit periods are over as soon as nothing more is coming. It cannot be
-    /// set while its mask bit is 0 (TRM 3.3.11, footnote a).
-    pub(crate) fn settle_timeout(&self, interrupts: &mut InterruptRegisters) {
-        let silent = !self.at_trigger() || !self.waiting;
-        let enabled = interrupts.mask.contains(Interrupts::RT);
-        let raised = enabled && self.timeout_armed && silent && !self.fifo.is_empty();
-        interrupts.follow(Interrupts::RT, raised);
+    /// The guest read RIS or MIS and got `status`.
+    #[inline]
+    pub(crate) fn show(&mut self, status: Interrupts) {
+        self.shown |= status & Interrupts::INPUT;
     }
-}
 
-impl Errors {
-    /// The error interrupts of a character stored with these; an overrun has
-    /// raised its own when it happened.
-    fn interrupts(self) -> Interrupts {
-        let errors = u16::from((self - Self::OE).bits());
-        Interrupts::from_bits_truncate(errors << Interrupts::FE.bits().trailing_zeros())
+    /// The guest clears `which`, which are all raised. What it was not shown
+    /// stays, once: an interrupt that was delivered has told it too.
+    pub(crate) fn clear(&mut self, which: Interrupts, mask: Interrupts) {
+        self.cleared |= which & self.shown;
+        self.shown |= which & mask;
     }
 }

@@ -2,15 +2,15 @@
 //! The register map (TRM chapter 3): which register an offset names, which of
 //! its bits exist, and what they hold after reset.
 //!
-//! An offset becomes a [`Register`] once; nothing further in handles offsets.
+//! An offset becomes a `Register` once; nothing further in handles offsets.
 
 use tock_registers::{LocalRegisterCopy, register_bitfields};
 
-use crate::trap::Width;
+use crate::access::Width;
 
 /// A register of the frame. Names are ours, aliases the TRM's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Register {
+pub(crate) enum Register {
     /// Data, 0x000 (TRM 3.3.1).
     #[doc(alias = "UARTDR")]
     Data,
@@ -21,24 +21,6 @@ pub enum Register {
     /// Flags, 0x018 (TRM 3.3.3).
     #[doc(alias = "UARTFR")]
     Flags,
-    /// IrDA low-power counter, 0x020 (TRM 3.3.4).
-    #[doc(alias = "UARTILPR")]
-    LowPowerCounter,
-    /// Integer baud rate divisor, 0x024 (TRM 3.3.5).
-    #[doc(alias = "UARTIBRD")]
-    IntegerBaudRate,
-    /// Fractional baud rate divisor, 0x028 (TRM 3.3.6).
-    #[doc(alias = "UARTFBRD")]
-    FractionalBaudRate,
-    /// Line control, 0x02C (TRM 3.3.7).
-    #[doc(alias = "UARTLCR_H")]
-    LineControl,
-    /// Control, 0x030 (TRM 3.3.8).
-    #[doc(alias = "UARTCR")]
-    Control,
-    /// FIFO trigger levels, 0x034 (TRM 3.3.9).
-    #[doc(alias = "UARTIFLS")]
-    FifoLevels,
     /// Interrupt mask, 0x038 (TRM 3.3.10).
     #[doc(alias = "UARTIMSC")]
     InterruptMask,
@@ -51,15 +33,48 @@ pub enum Register {
     /// Interrupt clear, 0x044 (TRM 3.3.13).
     #[doc(alias = "UARTICR")]
     InterruptClear,
-    /// DMA control, 0x048 (TRM 3.3.14).
-    #[doc(alias = "UARTDMACR")]
-    DmaControl,
+    /// One that holds what was written to it, by its place in [`STORED`].
+    Stored(usize),
     /// One of the eight identification registers, 0xFE0 to 0xFFC (TRM 3.3.15 to
     /// 3.3.22), by its value.
     #[doc(alias = "UARTPeriphID")]
     #[doc(alias = "UARTPCellID")]
     Identification(u8),
 }
+
+/// What there is to say of a register that only holds a value.
+pub(crate) struct StoredRegister {
+    pub(crate) offset: u16,
+    /// The bits that exist.
+    pub(crate) bits: u16,
+    pub(crate) reset: u16,
+    #[cfg_attr(
+        not(feature = "snapshot"),
+        expect(dead_code, reason = "what a refused snapshot says")
+    )]
+    pub(crate) name: &'static str,
+}
+
+const fn stored(offset: u16, bits: u16, reset: u16, name: &'static str) -> StoredRegister {
+    StoredRegister {
+        offset,
+        bits,
+        reset,
+        name,
+    }
+}
+
+/// The registers that hold what was written to them (TRM 3.3.4 to 3.3.9,
+/// 3.3.14). Bits 6:3 of UARTCR are reserved, and read as zero.
+pub(crate) const STORED: [StoredRegister; 7] = [
+    stored(0x020, 0x00FF, 0, "UARTILPR"),
+    stored(0x024, 0xFFFF, 0, "UARTIBRD"),
+    stored(0x028, 0x003F, 0, "UARTFBRD"),
+    stored(0x02C, 0x00FF, 0, "UARTLCR_H"),
+    stored(0x030, 0xFF87, 0x300, "UARTCR"),
+    stored(0x034, 0x003F, 0x12, "UARTIFLS"),
+    stored(0x048, 0x0007, 0, "UARTDMACR"),
+];
 
 /// PeriphID0-3 and PCellID0-3 of a PL011 r1p5 (TRM 3.3.15 to 3.3.22): part
 /// 0x011, designer 0x41, revision 3, which tells drivers of a 32-deep FIFO.
@@ -69,36 +84,27 @@ impl Register {
     /// Whether `offset` names [`Register::Data`], which it does in every
     /// profile. Asked first, as a driver that sends writes little else.
     #[inline]
-    #[must_use]
-    pub const fn is_data(offset: u16) -> bool {
+    pub(crate) const fn is_data(offset: u16) -> bool {
         offset == 0
     }
 
     /// The register of a PL011 at `offset` bytes into the frame; `None` for an
     /// offset that names no register or lies inside one.
     #[inline]
-    #[must_use]
-    pub fn at(offset: u16) -> Option<Self> {
+    pub(crate) fn at(offset: u16) -> Option<Self> {
         Some(match offset {
             0x000 => Self::Data,
             0x004 => Self::ReceiveStatus,
             0x018 => Self::Flags,
-            0x020 => Self::LowPowerCounter,
-            0x024 => Self::IntegerBaudRate,
-            0x028 => Self::FractionalBaudRate,
-            0x02C => Self::LineControl,
-            0x030 => Self::Control,
-            0x034 => Self::FifoLevels,
             0x038 => Self::InterruptMask,
             0x03C => Self::RawInterruptStatus,
             0x040 => Self::MaskedInterruptStatus,
             0x044 => Self::InterruptClear,
-            0x048 => Self::DmaControl,
             0xFE0..=0xFFC if offset.is_multiple_of(4) => {
                 let index = usize::from((offset - 0xFE0) / 4);
                 Self::Identification(*IDENTIFICATION.get(index)?)
             }
-            _ => return None,
+            _ => Self::Stored(STORED.iter().position(|stored| stored.offset == offset)?),
         })
     }
 }
@@ -119,20 +125,10 @@ impl Profile {
     /// The register that the guest finds at `offset` bytes into the frame;
     /// what this is `None` for reads as zero and ignores writes.
     #[inline]
-    #[must_use]
-    pub fn register(self, offset: u16) -> Option<Register> {
+    pub(crate) fn register(self, offset: u16) -> Option<Register> {
         Register::at(offset).filter(|register| {
-            self == Self::Pl011
-                || matches!(
-                    register,
-                    Register::Data
-                        | Register::ReceiveStatus
-                        | Register::Flags
-                        | Register::InterruptMask
-                        | Register::RawInterruptStatus
-                        | Register::MaskedInterruptStatus
-                        | Register::InterruptClear
-                )
+            let beyond = matches!(register, Register::Stored(_) | Register::Identification(_));
+            self == Self::Pl011 || !beyond
         })
     }
 }
@@ -174,68 +170,48 @@ register_bitfields! { u16,
 /// UARTFR's value.
 pub(crate) type Flags = LocalRegisterCopy<u16, FR::Register>;
 
-/// The registers that hold what was written to them.
+/// The values of [`STORED`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stored {
-    pub(crate) ilpr: u16,
-    pub(crate) ibrd: u16,
-    pub(crate) fbrd: u16,
-    pub(crate) lcr_h: u16,
-    pub(crate) cr: u16,
-    pub(crate) ifls: u16,
-    pub(crate) dmacr: u16,
-}
+pub(crate) struct Stored([u16; STORED.len()]);
 
 impl Stored {
+    const LCR_H: usize = 3;
+    const CR: usize = 4;
+    const IFLS: usize = 5;
+
     /// What they hold after reset.
     pub(crate) fn new(profile: Profile) -> Self {
-        let lcr_h = match profile {
-            Profile::Pl011 => LCR_H::FEN::CLEAR,
-            Profile::Sbsa => LCR_H::FEN::SET,
-        };
-        Self {
-            ilpr: 0,
-            ibrd: 0,
-            fbrd: 0,
-            lcr_h: lcr_h.value,
-            cr: 0x300,
-            ifls: 0x12,
-            dmacr: 0,
+        let mut stored = Self(STORED.map(|register| register.reset));
+        if profile == Profile::Sbsa {
+            stored.0[Self::LCR_H] = LCR_H::FEN::SET.value;
         }
+        stored
     }
 
-    /// The cell of a register of this bank and the bits that exist in it.
-    fn cell(&mut self, register: Register) -> Option<(&mut u16, u16)> {
-        Some(match register {
-            Register::LowPowerCounter => (&mut self.ilpr, 0x00FF),
-            Register::IntegerBaudRate => (&mut self.ibrd, 0xFFFF),
-            Register::FractionalBaudRate => (&mut self.fbrd, 0x003F),
-            Register::LineControl => (&mut self.lcr_h, 0x00FF),
-            // Bits 6:3 are reserved, and read as zero (TRM 3.3.8).
-            Register::Control => (&mut self.cr, 0xFF87),
-            Register::FifoLevels => (&mut self.ifls, 0x003F),
-            Register::DmaControl => (&mut self.dmacr, 0x0007),
-            _ => return None,
-        })
+    #[inline]
+    pub(crate) fn read(&self, index: usize) -> u16 {
+        self.0.get(index).copied().unwrap_or(0)
     }
 
     /// Stores the bytes of `value` that the access covers.
-    pub(crate) fn write(&mut self, register: Register, value: u32, width: Width) {
-        if let Some((cell, bits)) = self.cell(register) {
-            *cell = width.merge(*cell, value) & bits;
+    pub(crate) fn write(&mut self, index: usize, value: u32, width: Width) {
+        if let (Some(cell), Some(register)) = (self.0.get_mut(index), STORED.get(index)) {
+            *cell = width.merge(*cell, value) & register.bits;
         }
     }
 
     #[inline]
     pub(crate) fn cr(&self) -> LocalRegisterCopy<u16, CR::Register> {
-        LocalRegisterCopy::new(self.cr)
+        LocalRegisterCopy::new(self.0[Self::CR])
     }
 
+    #[inline]
     pub(crate) fn lcr_h(&self) -> LocalRegisterCopy<u16, LCR_H::Register> {
-        LocalRegisterCopy::new(self.lcr_h)
+        LocalRegisterCopy::new(self.0[Self::LCR_H])
     }
 
+    #[inline]
     pub(crate) fn ifls(&self) -> LocalRegisterCopy<u16, IFLS::Register> {
-        LocalRegisterCopy::new(self.ifls)
+        LocalRegisterCopy::new(self.0[Self::IFLS])
     }
 }

@@ -10,6 +10,8 @@ use core::fmt;
 use aarch64_cpu::registers::ESR_EL2;
 use tock_registers::{LocalRegisterCopy, register_bitfields};
 
+pub use crate::access::{Access, Direction, Width};
+
 register_bitfields! { u64,
     ISS [
         WNR OFFSET(6) NUMBITS(1) [],
@@ -18,64 +20,10 @@ register_bitfields! { u64,
     ]
 }
 
-/// How many bytes an access covers, as the syndrome's SAS counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Width {
-    /// 8 bits.
-    Byte,
-    /// 16 bits.
-    Half,
-    /// 32 bits.
-    Word,
-}
-
-impl Width {
-    /// `value` reduced to the bits that an access of this width carries.
-    #[inline]
-    #[must_use]
-    pub const fn truncate(self, value: u32) -> u32 {
-        match self {
-            Self::Byte => value & 0xFF,
-            Self::Half => value & 0xFFFF,
-            Self::Word => value,
-        }
-    }
-
-    /// A 16-bit register after a write of this width at its lowest byte.
-    #[inline]
-    pub(crate) const fn merge(self, old: u16, value: u32) -> u16 {
-        let low = (value & 0xFFFF) as u16;
-        match self {
-            Self::Byte => (old & 0xFF00) | (low & 0x00FF),
-            Self::Half | Self::Word => low,
-        }
-    }
-}
-
-/// Which way an access moves data, as the syndrome's write bit says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Direction {
-    /// The guest loads.
-    Read,
-    /// The guest stores.
-    Write,
-}
-
-/// Where in the frame an access lands, and how wide it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Access {
-    /// Bytes from the start of the 4 KiB frame.
-    pub offset: u16,
-    /// Bytes covered.
-    pub width: Width,
-}
-
 /// Why a trap is not an access that the device can serve. The guest gets a
 /// data abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BadTrap {
     /// The exception is not a data abort from a lower exception level.
     NotDataAbort,
@@ -99,12 +47,6 @@ impl fmt::Display for BadTrap {
 impl core::error::Error for BadTrap {}
 
 impl Access {
-    /// An access of `width` at `offset` bytes into the frame.
-    #[must_use]
-    pub const fn new(offset: u16, width: Width) -> Self {
-        Self { offset, width }
-    }
-
     /// Decodes `ESR_EL2` and the faulting address, of which the frame's 12
     /// bits count.
     #[inline]

@@ -112,7 +112,10 @@ struct vpl011_counters {
 };
 struct vpl011_counters vpl011_counters(struct vpl011_state *state);
 
-/* A device's state as bytes, of a layout that is versioned and fixed. */
+/*
+ * A device's state as bytes, of a layout that is versioned and fixed. These two
+ * are in a library built with the feature `snapshot`; Xen's is not.
+ */
 #define VPL011_SNAPSHOT_SIZE 192
 struct vpl011_snapshot {
     uint8_t bytes[VPL011_SNAPSHOT_SIZE];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The C types and constants of `include/vpl011.h`, under the same names.
 
+use vpl011::ring::port::Traffic;
 use vpl011::uart::Counters;
 use vpl011::{Outcome, Uart};
 
@@ -30,19 +31,6 @@ pub const VPL011_STALLED: u8 = 0x08;
 /// No answer of `vpl011_peek`.
 pub const VPL011_UNSEEN: u64 = u64::MAX;
 
-/// Bytes of [`vpl011_snapshot`].
-pub const VPL011_SNAPSHOT_SIZE: usize = vpl011::snapshot::SIZE;
-/// Saved or restored.
-pub const VPL011_DONE: u8 = 0;
-/// The device is on no ring.
-pub const VPL011_NO_RING: u8 = 1;
-/// The bytes are no snapshot of this kind of device.
-pub const VPL011_NO_SNAPSHOT: u8 = 2;
-/// The snapshot's layout is not known.
-pub const VPL011_WRONG_VERSION: u8 = 3;
-/// A value in the snapshot is impossible.
-pub const VPL011_WRONG_FIELD: u8 = 4;
-
 /// What C's storage holds. It owns nothing outside itself, so C may drop it by
 /// forgetting it.
 pub(crate) type Device = Uart<Line>;
@@ -60,14 +48,6 @@ const _: () = {
     assert!(size_of::<Device>() <= VPL011_STATE_SIZE);
     assert!(align_of::<Device>() <= VPL011_STATE_ALIGN);
 };
-
-/// A [`Snapshot`](vpl011::snapshot::Snapshot), as C sees it.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct vpl011_snapshot {
-    /// Its bytes.
-    pub bytes: [u8; VPL011_SNAPSHOT_SIZE],
-}
 
 /// [`Outcome`], as C sees it.
 #[repr(C)]
@@ -119,23 +99,15 @@ pub struct vpl011_counters {
     pub overruns: u64,
 }
 
-impl From<Counters> for vpl011_counters {
-    fn from(counters: Counters) -> Self {
-        let Counters {
-            bytes_out,
-            bytes_in,
-            doorbells,
-            resyncs,
-            dropped,
-            overruns,
-        } = counters;
+impl vpl011_counters {
+    pub(crate) fn new(counters: Counters, traffic: Traffic) -> Self {
         Self {
-            bytes_out,
-            bytes_in,
-            doorbells,
-            resyncs,
-            dropped,
-            overruns,
+            bytes_out: traffic.bytes_out,
+            bytes_in: traffic.bytes_in,
+            doorbells: counters.doorbells,
+            resyncs: traffic.resyncs,
+            dropped: counters.dropped,
+            overruns: counters.overruns,
         }
     }
 }

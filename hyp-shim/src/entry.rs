@@ -153,7 +153,7 @@ pub unsafe extern "C" fn vpl011_break(state: *mut vpl011_state) -> vpl011_outcom
 pub unsafe extern "C" fn vpl011_counters(state: *mut vpl011_state) -> vpl011_counters {
     // SAFETY: the caller's obligation, passed on.
     let device = unsafe { device(state) };
-    device.counters().into()
+    vpl011_counters::new(device.counters(), device.backend().traffic())
 }
 
 /// The device in C's storage.

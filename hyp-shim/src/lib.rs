@@ -14,4 +14,5 @@ pub mod line;
 pub mod memory;
 #[cfg(target_os = "none")]
 mod panic;
+#[cfg(feature = "snapshot")]
 pub mod snapshot;

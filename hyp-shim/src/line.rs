@@ -2,8 +2,8 @@
 //! What the UART's line is made of inside the hypervisor.
 
 use heapless::Deque;
-use vpl011::backend::{Backend, Sent, Traffic};
-use vpl011::ring::port::RingPort;
+use vpl011::backend::{Backend, Sent};
+use vpl011::ring::port::{RingPort, Traffic};
 
 use crate::memory::Page;
 
@@ -38,6 +38,14 @@ impl Line {
         }
     }
 
+    /// What was counted so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        match self {
+            Self::Ring(ring) => ring.traffic(),
+            Self::Console(console) => console.traffic,
+        }
+    }
+
     /// A character typed at the hypervisor's console; lost when there is no
     /// room, or on a line with a ring.
     pub(crate) fn type_ahead(&mut self, character: u8) {
@@ -50,14 +58,6 @@ impl Line {
 }
 
 impl Backend for Line {
-    #[inline]
-    fn has_room(&self) -> bool {
-        match self {
-            Self::Ring(ring) => ring.has_room(),
-            Self::Console(console) => console.sent.is_none(),
-        }
-    }
-
     #[inline]
     fn try_send(&mut self, byte: u8) -> Sent {
         match self {
@@ -94,24 +94,17 @@ impl Backend for Line {
     }
 
     #[inline]
-    fn has_input(&self) -> bool {
+    fn waiting(&self) -> usize {
         match self {
-            Self::Ring(ring) => ring.has_input(),
-            Self::Console(console) => !console.typed.is_empty(),
+            Self::Ring(ring) => ring.waiting(),
+            Self::Console(console) => console.typed.len(),
         }
     }
 
-    fn event(&mut self) -> bool {
+    fn look(&mut self) -> bool {
         match self {
-            Self::Ring(ring) => ring.event(),
+            Self::Ring(ring) => ring.look(),
             Self::Console(_) => false,
-        }
-    }
-
-    fn traffic(&self) -> Traffic {
-        match self {
-            Self::Ring(ring) => ring.traffic(),
-            Self::Console(console) => console.traffic,
         }
     }
 }

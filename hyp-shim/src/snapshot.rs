@@ -9,30 +9,51 @@ use core::ptr::NonNull;
 
 use vpl011::Uart;
 use vpl011::ring::port::RingPort;
-use vpl011::snapshot::{Invalid, Persistent, Reader, Writer};
+use vpl011::snapshot::{Invalid, Persistent, RingState};
 
-use crate::abi::{
-    Device, VPL011_DONE, VPL011_NO_RING, VPL011_NO_SNAPSHOT, VPL011_WRONG_FIELD,
-    VPL011_WRONG_VERSION, vpl011_snapshot, vpl011_state,
-};
+use crate::abi::{Device, vpl011_state};
 use crate::entry::device;
 use crate::line::Line;
 use crate::memory::Page;
+
+/// Bytes of [`vpl011_snapshot`].
+pub const VPL011_SNAPSHOT_SIZE: usize = vpl011::snapshot::SIZE;
+/// Saved or restored.
+pub const VPL011_DONE: u8 = 0;
+/// The device is on no ring.
+pub const VPL011_NO_RING: u8 = 1;
+/// The bytes are no snapshot of this kind of device.
+pub const VPL011_NO_SNAPSHOT: u8 = 2;
+/// The snapshot's layout is not known.
+pub const VPL011_WRONG_VERSION: u8 = 3;
+/// A value in the snapshot is impossible.
+pub const VPL011_WRONG_FIELD: u8 = 4;
+
+/// A [`Snapshot`](vpl011::snapshot::Snapshot), as C sees it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct vpl011_snapshot {
+    /// Its bytes.
+    pub bytes: [u8; VPL011_SNAPSHOT_SIZE],
+}
 
 impl Persistent for Line {
     const KIND: u8 = RingPort::<Page>::KIND;
 
     type Ground = Page;
 
-    /// A line without a ring has nothing to put; [`vpl011_save`] refuses it.
-    fn save(&self, to: &mut Writer) {
-        if let Self::Ring(ring) = self {
-            ring.save(to);
+    type State = RingState;
+
+    /// A line without a ring has no state; [`vpl011_save`] refuses it.
+    fn save(&self) -> RingState {
+        match self {
+            Self::Ring(ring) => ring.save(),
+            Self::Console(_) => RingState::default(),
         }
     }
 
-    fn restore(page: Page, from: &mut Reader<'_>) -> Result<Self, Invalid> {
-        RingPort::restore(page, from).map(Self::Ring)
+    fn restore(page: Page, state: &RingState) -> Result<Self, Invalid> {
+        RingPort::restore(page, state).map(Self::Ring)
     }
 }
 
@@ -78,7 +99,7 @@ pub unsafe extern "C" fn vpl011_restore(
         Ok(device) => device,
         Err(Invalid::Format) => return VPL011_NO_SNAPSHOT,
         Err(Invalid::Version(_)) => return VPL011_WRONG_VERSION,
-        Err(Invalid::Field(_)) => return VPL011_WRONG_FIELD,
+        Err(_) => return VPL011_WRONG_FIELD,
     };
     // SAFETY: the caller vouches for room at `pending`.
     unsafe { pending.write(device.pending().bits()) };

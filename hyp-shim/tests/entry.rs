@@ -128,6 +128,7 @@ fn a_full_ring_stalls_who_polls() {
     for _ in 0..2049 {
         device.write(DR, 0);
     }
+    assert_eq!(device.read(FR).flags & VPL011_STALLED, 0, "one look");
     let outcome = device.read(FR);
     assert_eq!(outcome.flags & VPL011_STALLED, VPL011_STALLED);
     assert_eq!(outcome.value & (TXFF | TXFE), TXFF);

@@ -35,5 +35,8 @@ pub const OUT_EVENT: usize = 3588;
 /// `in_event` (u32, backend): ring the backend's doorbell when `in_cons`
 /// moves past this index.
 pub const IN_EVENT: usize = 3592;
+/// `input_event` (u32, the guest's side): notify the guest's side when
+/// `in_prod` moves past this index.
+pub const INPUT_EVENT: usize = 3596;
 /// Value of [`EVENT_INDEX`] that announces the event index ("VEIX").
 pub const EVENT_INDEX_MAGIC: u32 = 0x5645_4958;

@@ -8,12 +8,13 @@
 //! moved bytes, and once after [`RingPeer::new`]. One that does
 //! ([`RingPeer::enable_event_index`]; our own [`port`](super::port) only) is
 //! told when it may be waiting: of room, when it can have found `out` full; of
-//! input, when it can have found `in` empty.
+//! input, when it can have found `in` empty or has asked by its
+//! [threshold](super::layout::INPUT_EVENT).
 
-use super::index::{advanced, filled, position};
+use super::index::{advanced, filled, passed, position};
 use super::layout::{
-    CONNECTION, EVENT_INDEX, EVENT_INDEX_MAGIC, IN, IN_CONS, IN_EVENT, IN_PROD, IN_SIZE, OUT,
-    OUT_CONS, OUT_EVENT, OUT_PROD, OUT_SIZE,
+    CONNECTION, EVENT_INDEX, EVENT_INDEX_MAGIC, IN, IN_CONS, IN_EVENT, IN_PROD, IN_SIZE,
+    INPUT_EVENT, OUT, OUT_CONS, OUT_EVENT, OUT_PROD, OUT_SIZE,
 };
 use super::memory::RingMemory;
 
@@ -185,7 +186,8 @@ impl<M: RingMemory> RingPeer<M> {
             self.memory.store_u32(IN_PROD, self.in_prod);
             self.memory.barrier();
             let was_empty = self.memory.load_u32(IN_CONS) == first;
-            put.notify |= was_empty || !self.event_index;
+            let asked = passed(self.memory.load_u32(INPUT_EVENT), first, self.in_prod);
+            put.notify |= was_empty || asked || !self.event_index;
         }
     }
 

@@ -10,7 +10,7 @@
 //!
 //! - Of output, when `out` goes from empty to non-empty as far as the port
 //!   knows. A backend signals each time it has published `out_cons`, and once
-//!   when it attaches; [`event`](Backend::event) then looks afresh and tells it
+//!   when it attaches; [`look`](Backend::look) then looks afresh and tells it
 //!   again if bytes remain. So bytes that the backend did not see are always
 //!   followed by a doorbell, and a backend that never looks again after
 //!   publishing loses none.
@@ -18,14 +18,32 @@
 //!   again.
 //! - A backend that publishes the [event index](super::layout::EVENT_INDEX) is
 //!   told when an index moves past its threshold, and at no other time.
+//!
+//! # When the backend tells
+//!
+//! A backend that publishes the event index signals input when `in` was empty.
+//! The UART may leave bytes there, as it has no place for them, and still want
+//! to know of more: [`look`](Backend::look) then publishes a threshold of this
+//! end, [`INPUT_EVENT`], and a backend signals when `in_prod` moves past it.
 
 use super::index::{filled, passed, position};
 use super::layout::{
-    EVENT_INDEX, EVENT_INDEX_MAGIC, IN, IN_CONS, IN_EVENT, IN_PROD, IN_SIZE, OUT, OUT_CONS,
-    OUT_EVENT, OUT_PROD, OUT_SIZE,
+    EVENT_INDEX, EVENT_INDEX_MAGIC, IN, IN_CONS, IN_EVENT, IN_PROD, IN_SIZE, INPUT_EVENT, OUT,
+    OUT_CONS, OUT_EVENT, OUT_PROD, OUT_SIZE,
 };
 use super::memory::RingMemory;
-use crate::backend::{Backend, Sent, Traffic};
+use crate::backend::{Backend, Sent};
+
+/// What a port has counted since it was made, modulo 2^64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes taken from the guest.
+    pub bytes_out: u64,
+    /// Bytes given to the guest.
+    pub bytes_in: u64,
+    /// Times the backend's indices made no sense and were resynchronised.
+    pub resyncs: u64,
+}
 
 /// The guest's end of a ring in `M`.
 #[derive(Debug)]
@@ -72,6 +90,19 @@ impl<M: RingMemory> RingPort<M> {
     /// The page.
     pub fn memory(&self) -> &M {
         &self.memory
+    }
+
+    /// What was counted so far.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            bytes_out: self.bytes_out(),
+            ..self.traffic
+        }
+    }
+
+    #[inline]
+    fn has_room(&self) -> bool {
+        (self.out_prod.wrapping_sub(self.out_cons) as usize) < OUT_SIZE
     }
 
     /// Bytes taken from the guest, with those not counted yet.
@@ -134,11 +165,6 @@ impl<M: RingMemory> RingPort<M> {
 
 impl<M: RingMemory> Backend for RingPort<M> {
     #[inline]
-    fn has_room(&self) -> bool {
-        (self.out_prod.wrapping_sub(self.out_cons) as usize) < OUT_SIZE
-    }
-
-    #[inline]
     fn try_send(&mut self, byte: u8) -> Sent {
         if !self.has_room() && !self.look_out() {
             return Sent::Full;
@@ -157,10 +183,11 @@ impl<M: RingMemory> Backend for RingPort<M> {
         if ring { Sent::Ring } else { Sent::Quiet }
     }
 
+    #[inline]
     fn try_recv(&mut self) -> Option<u8> {
-        if !self.has_input() {
+        if self.waiting() == 0 {
             self.look_in();
-            if !self.has_input() {
+            if self.waiting() == 0 {
                 return None;
             }
         }
@@ -195,11 +222,11 @@ impl<M: RingMemory> Backend for RingPort<M> {
     }
 
     #[inline]
-    fn has_input(&self) -> bool {
-        self.in_cons != self.in_prod
+    fn waiting(&self) -> usize {
+        self.in_prod.wrapping_sub(self.in_cons) as usize
     }
 
-    fn event(&mut self) -> bool {
+    fn look(&mut self) -> bool {
         // Should anyone have scribbled over the indices this end owns, no one
         // waits on the nonsense for ever.
         self.memory.store_u32(OUT_PROD, self.out_prod);
@@ -207,15 +234,16 @@ impl<M: RingMemory> Backend for RingPort<M> {
         let knew_index = self.event_index;
         let knows_index = self.check_event_index();
         self.look_out();
+        let known = self.in_prod;
+        self.look_in();
+        if self.in_prod == known && self.waiting() > 0 {
+            // Nothing new, and the UART may rest on that. Whoever moves `in_prod` on sees this threshold, or is seen here.
+            self.memory.store_u32(INPUT_EVENT, self.in_prod);
+            self.memory.barrier();
+            self.look_in();
+        }
         // With the event index it is the backend that looks again; but one
         // that has just announced it may have done so before the last byte.
         !(knew_index && knows_index) && self.out_prod != self.out_cons
-    }
-
-    fn traffic(&self) -> Traffic {
-        Traffic {
-            bytes_out: self.bytes_out(),
-            ..self.traffic
-        }
     }
 }

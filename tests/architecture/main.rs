@@ -14,28 +14,31 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 
 /// Which modules of `src/` each may use. Every one stands below those it uses,
 /// so no chain of uses comes back.
-const LAYERS: [(&str, &[&str]); 18] = [
-    ("trap", &[]),
+const LAYERS: [(&str, &[&str]); 25] = [
+    ("access", &[]),
+    ("trap", &["access"]),
     ("interrupt", &[]),
     ("fifo", &[]),
-    ("registers", &["trap"]),
+    ("registers", &["access"]),
     ("receiver", &["fifo", "interrupt"]),
-    ("transmitter", &["fifo", "interrupt"]),
-    ("glance", &["interrupt", "registers", "trap"]),
+    ("transmitter", &["fifo"]),
+    ("glance", &["access", "interrupt", "registers"]),
+    ("outcome", &["glance", "interrupt"]),
+    ("backend", &[]),
     (
         "device",
         &[
+            "access",
+            "backend",
             "fifo",
             "glance",
             "interrupt",
+            "outcome",
             "receiver",
             "registers",
             "transmitter",
-            "trap",
         ],
     ),
-    ("outcome", &["glance", "interrupt"]),
-    ("backend", &[]),
     ("ring/layout", &[]),
     ("ring/index", &[]),
     ("ring/memory", &[]),
@@ -48,32 +51,64 @@ const LAYERS: [(&str, &[&str]); 18] = [
     (
         "uart",
         &[
+            "access",
             "backend",
             "device",
-            "glance",
             "interrupt",
             "outcome",
+            "receiver",
             "registers",
-            "trap",
         ],
     ),
+    ("vm_device", &["backend", "outcome", "uart"]),
+    ("snapshot/invalid", &[]),
     (
-        "snapshot",
+        "snapshot/layout",
         &[
-            "backend",
+            "access",
             "device",
             "fifo",
             "interrupt",
             "receiver",
             "registers",
+            "snapshot/invalid",
+            "transmitter",
+        ],
+    ),
+    (
+        "snapshot/older",
+        &[
+            "device",
+            "fifo",
+            "interrupt",
+            "snapshot/invalid",
+            "snapshot/layout",
+        ],
+    ),
+    (
+        "snapshot/persistent",
+        &[
+            "backend",
+            "snapshot/invalid",
+            "snapshot/layout",
+            "snapshot/older",
+            "uart",
+        ],
+    ),
+    (
+        "snapshot/ring",
+        &[
             "ring/index",
             "ring/layout",
             "ring/memory",
             "ring/port",
-            "transmitter",
-            "trap",
-            "uart",
+            "snapshot/invalid",
+            "snapshot/persistent",
         ],
+    ),
+    (
+        "snapshot/serde",
+        &["snapshot/layout", "snapshot/persistent"],
     ),
 ];
 
@@ -135,7 +170,10 @@ fn ident(token: &TokenTree) -> Option<&Ident> {
     }
 }
 
-/// The modules of `src/` that a file names by `crate::` or, in `ring/`, by
+/// The folders of `src/`.
+const FOLDERS: [&str; 2] = ["ring", "snapshot"];
+
+/// The modules of `src/` that a file names by `crate::` or, in a folder, by
 /// `super::`.
 fn uses(name: &str) -> BTreeSet<String> {
     let flat = tokens(&text(&format!("src/{name}.rs")));
@@ -144,11 +182,13 @@ fn uses(name: &str) -> BTreeSet<String> {
     for (at, token) in path.iter().enumerate() {
         let after = |steps: usize| path.get(at + 3 * steps).map_or("", String::as_str);
         let follows = path.get(at + 1).is_some_and(|colon| colon == ":");
-        match token.as_str() {
-            "crate" if follows && after(1) == "ring" => found.insert(format!("ring/{}", after(2))),
-            "crate" if follows => found.insert(after(1).to_owned()),
-            "super" if follows && name.starts_with("ring/") => {
-                found.insert(format!("ring/{}", after(1)))
+        match (token.as_str(), name.split_once('/')) {
+            ("crate", _) if follows && FOLDERS.contains(&after(1)) => {
+                found.insert(format!("{}/{}", after(1), after(2)))
+            }
+            ("crate", _) if follows => found.insert(after(1).to_owned()),
+            ("super", Some((folder, _))) if follows => {
+                found.insert(format!("{folder}/{}", after(1)))
             }
             _ => false,
         };
@@ -181,7 +221,7 @@ fn every_module_has_its_layer() {
         .filter_map(|name| name.strip_prefix("src/")?.strip_suffix(".rs"))
         .map(str::to_owned)
         .collect();
-    for front_door in ["lib", "ring/mod"] {
+    for front_door in ["lib", "ring/mod", "snapshot/mod"] {
         assert!(
             modules.remove(front_door),
             "{front_door} only declares and re-exports"

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use conformance::{Abort, NotPossible, Target};
-use vpl011::backend::{Sent, Traffic};
+use vpl011::backend::Sent;
 use vpl011::trap::{Direction, Width};
 use vpl011::{Access, Backend, Glance, Outcome, Profile, Uart};
 
@@ -20,10 +20,6 @@ pub(crate) struct Wire {
 }
 
 impl Backend for Wire {
-    fn has_room(&self) -> bool {
-        self.room > 0
-    }
-
     fn try_send(&mut self, byte: u8) -> Sent {
         if self.room == 0 {
             return Sent::Full;
@@ -37,15 +33,8 @@ impl Backend for Wire {
         self.input.pop_front()
     }
 
-    fn has_input(&self) -> bool {
-        !self.input.is_empty()
-    }
-
-    fn traffic(&self) -> Traffic {
-        Traffic {
-            bytes_out: self.output.len() as u64,
-            ..Traffic::default()
-        }
+    fn waiting(&self) -> usize {
+        self.input.len()
     }
 }
 

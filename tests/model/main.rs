@@ -9,8 +9,8 @@
 
 mod bench;
 mod beside;
-mod burst;
 mod conformance;
+mod flight;
 mod held;
 mod profile;
 mod properties;

@@ -5,10 +5,14 @@ use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::peer::RingPeer;
 
-use crate::{DR, FR, attach, pattern, read, receive, send, take};
+use crate::{DR, FR, attach, pattern, read, receive, send, take, write};
 
 const OUT_CONS: usize = 3080;
 const OUT_PROD: usize = 3084;
+const IMSC: u16 = 0x038;
+const MIS: u16 = 0x040;
+const ICR: u16 = 0x044;
+const RX_RT: u32 = 0x50;
 
 #[test]
 fn a_burst_rings_once() {
@@ -226,6 +230,49 @@ fn with_the_event_index_input_is_told_to_who_waits() {
     let _ = guest.backend_event();
     assert_eq!(receive(&mut guest).0, b"first second");
     assert!(peer.put_in(b"third").notify);
+}
+
+/// A guest that was shown a full FIFO, cleared that and reads nothing yet. Each
+/// further byte is behind others, and yet signalled.
+#[test]
+fn input_behind_a_full_fifo_is_signalled() {
+    for before in [32, 40] {
+        let page = AtomicPage::new();
+        let (mut guest, mut peer) = attach(&page);
+        peer.enable_event_index();
+        let _ = write(&mut guest, IMSC, RX_RT);
+        assert!(peer.put_in(&pattern(before)).notify);
+        let mut outcome = guest.backend_event();
+        for _ in 0..3 {
+            assert!(!outcome.pending.is_empty());
+            assert_eq!(read(&mut guest, MIS).value, RX_RT);
+            assert!(write(&mut guest, ICR, RX_RT).pending.is_empty());
+            assert!(peer.put_in(b"+").notify);
+            outcome = guest.backend_event();
+        }
+        assert!(
+            !peer.put_in(b"+").notify,
+            "the line is high, and the guest reads"
+        );
+        let expected = [&pattern(before), b"++++".as_slice()].concat();
+        assert_eq!(receive(&mut guest).0, expected);
+    }
+}
+
+/// It came between the look at the status and the clear, behind others.
+#[test]
+fn a_clear_sees_input_that_was_not_signalled() {
+    let page = AtomicPage::new();
+    let (mut guest, mut peer) = attach(&page);
+    peer.enable_event_index();
+    let _ = write(&mut guest, IMSC, RX_RT);
+    assert!(peer.put_in(&pattern(40)).notify);
+    let _ = guest.backend_event();
+    assert_eq!(read(&mut guest, MIS).value, RX_RT);
+    assert!(!peer.put_in(b"+").notify);
+    assert!(!write(&mut guest, ICR, RX_RT).pending.is_empty());
+    assert_eq!(read(&mut guest, MIS).value, RX_RT);
+    assert!(write(&mut guest, ICR, RX_RT).pending.is_empty());
 }
 
 #[test]

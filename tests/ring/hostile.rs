@@ -43,12 +43,16 @@ fn a_lie_about_out_cons_is_counted_and_overcome() {
         let (mut guest, _) = attach(&page);
         page.store_u32(OUT_CONS, lie);
         let _ = guest.backend_event();
-        assert_eq!(guest.counters().resyncs, 1, "lie {lie:#x}");
+        assert_eq!(guest.backend().traffic().resyncs, 1, "lie {lie:#x}");
         let mut peer = RingPeer::new(&page);
         assert_eq!(peer.resyncs(), 0);
         assert_eq!(send(&mut guest, b"again"), 1);
         assert_eq!(take(&mut peer).0, b"again");
-        assert_eq!(guest.counters().bytes_out, 5, "only what was sent counts");
+        assert_eq!(
+            guest.backend().traffic().bytes_out,
+            5,
+            "only what was sent counts"
+        );
     }
 }
 
@@ -72,7 +76,7 @@ fn a_lie_about_in_prod_is_counted_and_overcome() {
         let (mut guest, _) = attach(&page);
         page.store_u32(IN_PROD, lie);
         let _ = guest.backend_event();
-        assert_eq!(guest.counters().resyncs, 1, "lie {lie:#x}");
+        assert_eq!(guest.backend().traffic().resyncs, 1, "lie {lie:#x}");
         assert_eq!(receive(&mut guest).0, b"");
         let mut peer = RingPeer::new(&page);
         assert_eq!(peer.put_in(b"again").bytes, 5);

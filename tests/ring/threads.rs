@@ -123,7 +123,7 @@ fn output_through_threads(habits: Habits) {
             "bytes lost or out of order"
         );
     });
-    assert_eq!(guest.lock().unwrap().counters().resyncs, 0);
+    assert_eq!(guest.lock().unwrap().backend().traffic().resyncs, 0);
 }
 
 #[test]

@@ -630,6 +630,8 @@ static void polling_a_full_ring_yields(void)
     write32(DR, 'x');
     CHECK(!emul.yields);
     read32(FR);
+    CHECK(!emul.yields);
+    read32(FR);
     CHECK(emul.yields == 1);
     read32(MIS);
     CHECK(emul.yields == 1);

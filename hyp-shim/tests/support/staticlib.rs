@@ -26,6 +26,7 @@ pub(crate) fn build(target: Option<&str>) -> PathBuf {
         None => target_dir.join("debug"),
         Some(target) => {
             cargo.args(["--profile", "hypervisor", "--target", target]);
+            cargo.arg("--no-default-features");
             target_dir.join(target).join("hypervisor")
         }
     };

@@ -126,7 +126,7 @@ mod tests {
             }
             let _ = port.acknowledge();
             let _ = far.work();
-            let _ = port.event();
+            let _ = port.look();
         }
         assert_eq!(received, input);
     }

@@ -171,7 +171,7 @@ impl Machine {
     pub fn notify(&self) {
         self.events.fetch_add(1, Ordering::Relaxed);
         if self.bare {
-            self.enter_port(|port| ((), port.event()));
+            self.enter_port(|port| ((), port.look()));
             self.interrupt.notify();
             return;
         }

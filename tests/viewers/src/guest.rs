@@ -41,7 +41,7 @@ impl Guest {
                         assert!(Instant::now() < deadline, "the ring stays full");
                         self.line.notify();
                         let _notified = self.line.wait(LOOK);
-                        let _again = self.ring.event();
+                        let _again = self.ring.look();
                     }
                     Sent::Ring => break self.line.notify(),
                     Sent::Quiet => break,
@@ -74,7 +74,7 @@ impl Guest {
                 self.line.notify();
             }
             let _notified = self.line.wait(LOOK);
-            if self.ring.event() {
+            if self.ring.look() {
                 self.line.notify();
             }
         }

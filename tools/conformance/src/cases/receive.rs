@@ -23,16 +23,22 @@ cases! { "receive":
     one_burst_past_the_level_raises_rx "TRM 2.8.2; D4, R20",
     draining_lowers_rx_and_rt "Linux, NetBSD; D4, D5, C10",
     cleared_rx_returns_with_the_next_character_at_the_level "TRM 2.8.2; D4, C11",
+    cleared_rx_returns_with_a_read_that_leaves_the_level "TRM 2.8.2; D4, C11",
     a_level_now_reached_raises_rx "TRM 2.8.2; D4",
     rt_reports_a_single_byte "TRM 2.8.4; D5, C9",
     rt_needs_its_mask_bit "TRM 3.3.11 note a; D5",
     rt_ends_with_the_data "TRM 2.8.4; D5, C10",
-    rt_waits_while_more_is_coming "TRM 2.8.4; D5",
+    rt_reports_a_full_fifo "TRM 2.8.4; D5",
     cleared_rt_stays_low_until_something_happens "TRM 2.8.4; D5",
     cleared_rt_returns_with_a_read_that_leaves_data "RTEMS, seL4; D5, C11",
     cleared_rt_returns_with_new_input "TRM 2.8.4; D5, C11",
     cleared_rt_returns_with_a_mask_write "D5",
     a_full_fifo_is_found_when_the_port_is_opened "Linux; D5, C11",
+    a_clear_of_what_was_not_shown_keeps_it "HelenOS; D5, C11",
+    input_behind_a_full_fifo_interrupts "D4, D5, C11",
+    a_clear_keeps_a_character_that_just_came "HelenOS; D4, D5, C11",
+    blind_clears_do_not_storm "seL4; D5",
+    rt_alone_brings_everything "D5",
     a_fen_toggle_flushes_received_characters "TRM 3.3.7; D7",
     a_line_control_write_that_keeps_fen_keeps_everything "TRM 3.3.7; D7",
 }
@@ -177,13 +183,22 @@ fn draining_lowers_rx_and_rt(uart: &mut Uart<'_>) -> Verdict {
 fn cleared_rx_returns_with_the_next_character_at_the_level(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.feed(pattern(16));
+    uart.has(reg::RIS, int::RX)?;
     uart.write(reg::ICR, int::RX);
     uart.lacks(reg::RIS, int::RX)?;
     uart.feed(b"x");
+    uart.has(reg::RIS, int::RX)
+}
+
+/// A driver that clears first and then reads some has the rest reported.
+fn cleared_rx_returns_with_a_read_that_leaves_the_level(uart: &mut Uart<'_>) -> Verdict {
+    uart.fifos();
+    uart.feed(pattern(17));
     uart.has(reg::RIS, int::RX)?;
     uart.write(reg::ICR, int::RX);
     uart.read(reg::DR);
-    // A read stores nothing.
+    uart.has(reg::RIS, int::RX)?;
+    uart.read(reg::DR);
     uart.lacks(reg::RIS, int::RX)
 }
 
@@ -228,15 +243,15 @@ fn rt_ends_with_the_data(uart: &mut Uart<'_>) -> Verdict {
     uart.see(reg::RIS, 0)
 }
 
-/// At the level and with more coming, UARTRXINTR does the reporting.
-fn rt_waits_while_more_is_coming(uart: &mut Uart<'_>) -> Verdict {
+/// A FIFO that is full can receive nothing: to it the line is silent, whatever
+/// waits there.
+fn rt_reports_a_full_fifo(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
-    uart.write(reg::IMSC, int::RX | int::RT);
+    uart.write(reg::IMSC, int::RT);
     uart.feed(pattern(33));
-    uart.see(reg::RIS, int::RX)?;
-    uart.read(reg::DR);
-    uart.feed(&[]);
-    uart.see(reg::RIS, int::RX | int::RT)
+    uart.line_is(true)?;
+    uart.see(reg::MIS, int::RT)?;
+    uart.receives(pattern(33))
 }
 
 fn cleared_rt_stays_low_until_something_happens(uart: &mut Uart<'_>) -> Verdict {
@@ -244,6 +259,7 @@ fn cleared_rt_stays_low_until_something_happens(uart: &mut Uart<'_>) -> Verdict 
     uart.write(reg::IMSC, int::RT);
     uart.feed(b"abc");
     uart.line_is(true)?;
+    uart.see(reg::MIS, int::RT)?;
     uart.write(reg::ICR, int::RT);
     uart.line_is(false)?;
     for quiet in [reg::FR, reg::RIS, reg::MIS, reg::CR, reg::IMSC] {
@@ -290,11 +306,116 @@ fn a_full_fifo_is_found_when_the_port_is_opened(uart: &mut Uart<'_>) -> Verdict 
     uart.fifos();
     uart.write(reg::IMSC, int::RX | int::RT);
     uart.feed(pattern(100));
+    uart.has(reg::RIS, int::RX | int::RT)?;
     uart.write(reg::ICR, int::ALL);
     uart.line_is(false)?;
     uart.write(reg::IMSC, int::RX | int::RT);
     uart.line_is(true)?;
     uart.receives(pattern(100))
+}
+
+/// A driver that has not looked since the newest character came has not been
+/// told of it.
+fn a_clear_of_what_was_not_shown_keeps_it(uart: &mut Uart<'_>) -> Verdict {
+    uart.fifos();
+    uart.write(reg::IMSC, int::RX | int::RT);
+    for count in [1, 16, 32, 100] {
+        uart.feed(pattern(count));
+        uart.write(reg::ICR, int::ALL);
+        uart.line_is(true)?;
+        uart.receives(pattern(count))?;
+        uart.line_is(false)?;
+    }
+    Ok(())
+}
+
+/// With and without FIFOs: one that is full was shown, read from no more and
+/// cleared; then more comes, and has no place.
+fn input_behind_a_full_fifo_interrupts(uart: &mut Uart<'_>) -> Verdict {
+    for (line_control, full, mask) in [
+        (0, 1, int::RX),
+        (0, 1, int::RT),
+        (lcr_h::FEN, 32, int::RX),
+        (lcr_h::FEN, 32, int::RT),
+        (lcr_h::FEN, 40, int::RX | int::RT),
+    ] {
+        uart.write(reg::LCR_H, line_control);
+        uart.write(reg::IMSC, mask);
+        uart.feed(pattern(full));
+        uart.has(reg::MIS, mask)?;
+        uart.write(reg::ICR, int::ALL);
+        uart.line_is(false)?;
+        uart.feed(b"more");
+        uart.line_is(true)?;
+        for &byte in pattern(full).iter().chain(b"more") {
+            uart.see(reg::DR, byte.into())?;
+        }
+        uart.line_is(false)?;
+    }
+    Ok(())
+}
+
+/// It came after the last look at the flags: the driver clears what it was
+/// shown of the characters before.
+fn a_clear_keeps_a_character_that_just_came(uart: &mut Uart<'_>) -> Verdict {
+    for (line_control, mask) in [
+        (0, int::RX),
+        (0, int::RT),
+        (lcr_h::FEN, int::RT),
+        (lcr_h::FEN, int::RX | int::RT),
+    ] {
+        uart.write(reg::LCR_H, line_control);
+        uart.write(reg::IMSC, mask);
+        uart.feed(b"a");
+        uart.lacks(reg::MIS, int::TX)?;
+        uart.see(reg::DR, u32::from(b'a'))?;
+        uart.has(reg::FR, fr::RXFE)?;
+        uart.feed(b"b");
+        uart.write(reg::ICR, mask);
+        uart.line_is(true)?;
+        uart.see(reg::DR, u32::from(b'b'))?;
+        uart.line_is(false)?;
+    }
+    Ok(())
+}
+
+/// seL4 clears whatever there is, looks at nothing, and leaves reading to
+/// others: two interrupts for a character, and no more.
+fn blind_clears_do_not_storm(uart: &mut Uart<'_>) -> Verdict {
+    uart.fifos();
+    uart.write(reg::IMSC, int::RX | int::RT);
+    for _ in 0..40 {
+        uart.feed(b"x");
+        let mut interrupts = 0;
+        while uart.line() && interrupts < 3 {
+            uart.write(reg::ICR, int::ALL);
+            interrupts += 1;
+        }
+        uart.check(
+            "one or two interrupts",
+            (1..=2).contains(&interrupts).into(),
+            1,
+        )?;
+    }
+    Ok(())
+}
+
+/// More than FIFO and handler hold, by UARTRTINTR alone, of which the handler
+/// reads one character each time.
+fn rt_alone_brings_everything(uart: &mut Uart<'_>) -> Verdict {
+    for line_control in [0, lcr_h::FEN] {
+        uart.write(reg::LCR_H, line_control);
+        uart.write(reg::IMSC, int::RT);
+        uart.feed(pattern(100));
+        for &byte in pattern(100) {
+            uart.line_is(true)?;
+            uart.has(reg::MIS, int::RT)?;
+            uart.see(reg::DR, byte.into())?;
+            uart.write(reg::ICR, int::ALL);
+        }
+        uart.line_is(false)?;
+    }
+    Ok(())
 }
 
 /// TRM 3.3.7: FEN turns the FIFOs into registers and back. What was received

@@ -122,7 +122,9 @@ fn input_after_a_clear_interrupts_up_to_the_last_place(uart: &mut Uart<'_>) -> V
     uart.fifos();
     uart.write(reg::IMSC, int::RX);
     uart.feed(pattern(20));
+    uart.has(reg::MIS, int::RX)?;
     uart.write(reg::ICR, int::RX);
+    uart.line_is(false)?;
     uart.feed(pattern(12));
     uart.has(reg::FR, fr::RXFF)?;
     uart.line_is(true)

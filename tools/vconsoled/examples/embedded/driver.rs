@@ -202,7 +202,7 @@ impl Serial for PvDriver {
     fn receive(&mut self, timeout: Duration) -> Vec<u8> {
         let mut received = Vec::new();
         if self.line.wait(timeout) {
-            let mut bell = self.ring.event();
+            let mut bell = self.ring.look();
             while let Some(byte) = self.ring.try_recv() {
                 received.push(byte);
             }

@@ -26,7 +26,10 @@ const DEVICE: &str = "vpl011";
 const DAEMON: &str = "vconsoled";
 
 /// Files that only declare and re-export.
-const FRONT_DOORS: [&str; 2] = ["lib", "ring/mod"];
+const FRONT_DOORS: [&str; 3] = ["lib", "ring/mod", "snapshot/mod"];
+
+/// The folders of `src/`.
+const FOLDERS: [&str; 2] = ["ring", "snapshot"];
 
 /// Where unsafe code may stand.
 const UNSAFE: [&str; 3] = ["hyp-shim", "xen-io", "bare-metal"];
@@ -146,8 +149,11 @@ fn crates(root: &Path) -> Result<Uses> {
 /// The modules of `src/`, and which of each other they use.
 fn modules(root: &Path) -> Result<Uses> {
     let mut found = Uses::new();
-    for folder in ["", "ring/"] {
-        for entry in fs::read_dir(root.join("src").join(folder))? {
+    for folder in ["".to_owned()]
+        .into_iter()
+        .chain(FOLDERS.map(|folder| format!("{folder}/")))
+    {
+        for entry in fs::read_dir(root.join("src").join(&folder))? {
             let path = entry?.path();
             let name = path.file_stem().and_then(|name| name.to_str());
             let (Some(name), true) = (name, path.extension().is_some_and(|e| e == "rs")) else {
@@ -155,7 +161,7 @@ fn modules(root: &Path) -> Result<Uses> {
             };
             let module = format!("{folder}{name}");
             if !FRONT_DOORS.contains(&module.as_str()) {
-                found.insert(module, used(&fs::read_to_string(&path)?, folder));
+                found.insert(module, used(&fs::read_to_string(&path)?, &folder));
             }
         }
     }
@@ -211,8 +217,7 @@ fn sources_below(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The modules that a source in `folder` names by `crate::` or, in `ring/`, by
-/// `super::`.
+/// The modules that a source in `folder` names by `crate::` or by `super::`.
 fn used(source: &str, folder: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let code = source.lines().map(|line| line.split("//").next());
@@ -226,14 +231,14 @@ fn used(source: &str, folder: &str) -> BTreeSet<String> {
             let module = name(after);
             let last = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_');
             match (last.into_iter().next(), module.as_str()) {
-                (Some("crate"), "ring") => {
-                    let inside = after.strip_prefix("ring::").unwrap_or_default();
-                    found.insert(format!("ring/{}", name(inside)));
+                (Some("crate"), inside) if FOLDERS.contains(&inside) => {
+                    let module_in_it = name(after[inside.len()..].trim_start_matches(':'));
+                    found.insert(format!("{inside}/{module_in_it}"));
                 }
                 (Some("crate"), _) => {
                     found.insert(module);
                 }
-                (Some("super"), _) if folder == "ring/" => {
+                (Some("super"), _) if !folder.is_empty() => {
                     found.insert(format!("{folder}{module}"));
                 }
                 _ => {}

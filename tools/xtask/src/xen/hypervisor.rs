@@ -70,7 +70,7 @@ fn object(steps: &Steps) -> Result<PathBuf> {
         cx.run(
             cargo::locked("build")
                 .args(["--profile", "hypervisor", "--package", "hyp-shim"])
-                .args(["--target", TARGET])
+                .args(["--no-default-features", "--target", TARGET])
                 .current_dir(&steps.dirs.root),
         )?;
         Ok((
