@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: MIT
 //! Accesses to the device alone, as a hypervisor makes them over the C ABI, for
-//! an instrument that counts instructions: `cargo xtask bench core`.
+//! an instrument that counts instructions: `cargo xtask bench core`. The cases
+//! of `crate_` use the crate as a VMM does, on a line that is a pipe.
 //!
 //! `core` lists the cases; `core CASE COUNT` does one so many times. What all
 //! of it costs beside that is the same for every count of as many digits.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "offsets and bits of registers are small"
+)]
 
 use std::hint::black_box;
 use std::ptr::{from_mut, null_mut};
 
 use hyp_shim::abi::{VPL011_PROFILE_PL011, VPL011_UNSEEN, vpl011_outcome, vpl011_state};
 use hyp_shim::entry::{vpl011_access, vpl011_init, vpl011_peek, vpl011_ring_event};
+use vpl011::backend::{Backend, Sent};
+use vpl011::trap::{Access, Direction, Width};
+use vpl011::{Outcome, Uart};
 
 /// Offsets of the TRM (3.2), and of the ring's page (Xen
 /// `public/io/console.h`, and the event index in its tail).
@@ -19,6 +28,7 @@ const FR: u64 = 0x18;
 const LCR_H: u64 = 0x2C;
 const IMSC: u64 = 0x38;
 const RIS: u64 = 0x3C;
+const MIS: u64 = 0x40;
 const ICR: u64 = 0x44;
 const FEN: u64 = 0x10;
 const TXIM: u64 = 0x20;
@@ -32,6 +42,84 @@ const OUT_EVENT: usize = 3588;
 /// A data abort's syndrome with ISV, for an access of 32 bits.
 const READ: u64 = 0x24 << 26 | 1 << 24 | 2 << 22;
 const WRITE: u64 = READ | 1 << 6;
+
+/// A line that takes everything, and gives what there is.
+#[derive(Default)]
+struct Pipe {
+    waiting: usize,
+    taken: u64,
+}
+
+impl Backend for Pipe {
+    fn try_send(&mut self, _byte: u8) -> Sent {
+        self.taken += 1;
+        Sent::Quiet
+    }
+
+    fn try_recv(&mut self) -> Option<u8> {
+        self.waiting = self.waiting.checked_sub(1)?;
+        Some(b'x')
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting
+    }
+}
+
+/// The crate, and a driver that has seen the newest outcome.
+struct Crate {
+    uart: Uart<Pipe>,
+    newest: Outcome,
+    /// What the driver has still to read of what it was interrupted for.
+    left: u32,
+}
+
+impl Crate {
+    /// With its FIFOs and both input interrupts on.
+    fn new() -> Self {
+        let mut this = Self {
+            uart: Uart::new(Pipe::default()),
+            newest: Outcome::default(),
+            left: 0,
+        };
+        this.write(LCR_H, FEN);
+        this.write(IMSC, RX_RT);
+        this
+    }
+
+    fn read(&mut self, offset: u64) -> u32 {
+        self.newest = self.uart.read(black_box(access(offset)));
+        self.newest.value
+    }
+
+    fn write(&mut self, offset: u64, value: u64) {
+        let (access, value) = (black_box(access(offset)), black_box(value as u32));
+        self.newest = self.uart.write(access, value);
+    }
+
+    fn glance(&self, offset: u64) {
+        let access = black_box(access(offset));
+        black_box(self.newest.glance.peek(Direction::Read, access, 0));
+    }
+
+    /// One byte of those that come 16 at a time: the event and the status read
+    /// once, then UARTFR and UARTDR for each.
+    fn receive(&mut self) {
+        if self.left == 0 {
+            self.uart.backend_mut().waiting = 16;
+            self.newest = self.uart.backend_event();
+            assert_eq!(self.read(MIS), RX_RT as u32);
+            self.left = 16;
+        }
+        self.left -= 1;
+        black_box(self.read(FR));
+        assert_eq!(self.read(DR), u32::from(b'x'));
+    }
+}
+
+fn access(offset: u64) -> Access {
+    Access::new(offset as u16, Width::Word)
+}
 
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
@@ -156,19 +244,45 @@ const CASES: &[Case] = &[
     ),
 ];
 
+/// The same of the crate.
+type CrateCase = (&'static str, fn(&mut Crate));
+
+const CRATE_CASES: &[CrateCase] = &[
+    ("crate_harness", |_| {
+        black_box(access(black_box(FR)));
+    }),
+    ("crate_received", Crate::receive),
+    ("crate_written", |c| {
+        c.newest = c.uart.write_bytes(black_box(DR), black_box(&[0x78; 4]));
+    }),
+    ("crate_fr_glance", |c| c.glance(FR)),
+    ("crate_fr_read", |c| {
+        c.read(FR);
+    }),
+];
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [case, count] = &arguments[..] else {
-        for (name, ..) in CASES {
+        let names = CASES.iter().map(|(name, ..)| name);
+        for name in names.chain(CRATE_CASES.iter().map(|(name, _)| name)) {
             println!("{name}");
         }
         return;
     };
+    let count: u32 = count.parse().expect("a count");
+    if let Some((_, work)) = CRATE_CASES.iter().find(|(name, _)| name == case) {
+        let mut device = Crate::new();
+        for _ in 0..count {
+            work(black_box(&mut device));
+        }
+        black_box(device.uart.backend().taken);
+        return;
+    }
     let (_, device, work) = CASES
         .iter()
         .find(|(name, ..)| name == case)
         .unwrap_or_else(|| panic!("there is no case {case}"));
-    let count: u32 = count.parse().expect("a count");
     let mut device = device();
     for _ in 0..count {
         work(black_box(&mut device));
