@@ -5,9 +5,10 @@
 //! every version, and of `hyp-shim/hooks/xen-VERSION/`, which hold for that one
 //! (or, for another tree than Xen's, those of any folder).
 //! `[[copy]]` puts a file of ours into the tree; `[[hook]]` inserts lines of
-//! ours before or after an anchor, which must match exactly once, so that
-//! another Xen fails with the name of a hook instead of building something
-//! else. The whole set is checked before the first byte is written.
+//! ours before or after an anchor, or in its place, and the anchor must match
+//! exactly once, so that another Xen fails with the name of a hook instead of
+//! building something else. `[[expect]]` says what else the copied files rely
+//! on. The whole set is checked before the first byte is written.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,9 +25,11 @@ struct File {
     hook: Vec<Hook>,
     #[serde(default)]
     copy: Vec<Copy>,
+    #[serde(default)]
+    expect: Vec<Expect>,
 }
 
-/// Lines inserted beside an anchor.
+/// Lines inserted beside an anchor, or in its place.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Hook {
@@ -34,11 +37,31 @@ struct Hook {
     name: String,
     /// Path in the Xen tree.
     file: PathBuf,
-    /// Whole lines to look for; exactly one of `before` and `after` is given.
+    /// Whole lines to look for; exactly one of these is given.
     before: Option<String>,
     after: Option<String>,
-    /// What is inserted, whole lines.
-    insert: String,
+    replace: Option<String>,
+    delete: Option<String>,
+    /// What is inserted, whole lines; none with `delete`.
+    insert: Option<String>,
+    /// The name of the file it stands in, without `.toml`.
+    #[serde(skip)]
+    group: String,
+}
+
+/// What a set relies on without changing it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expect {
+    /// Names the expectation in errors.
+    name: String,
+    /// Path in the Xen tree.
+    file: PathBuf,
+    /// Text that stands in the file, or that does not.
+    has: Option<String>,
+    lacks: Option<String>,
+    /// What is wrong otherwise, to be read by who ports the set.
+    because: String,
 }
 
 /// A file of ours that is put into the tree.
@@ -59,6 +82,7 @@ pub(crate) struct HookSet {
     from: PathBuf,
     hooks: Vec<Hook>,
     copies: Vec<Copy>,
+    expectations: Vec<Expect>,
 }
 
 /// What a set writes into a tree: path in the tree and new contents.
@@ -94,6 +118,7 @@ impl HookSet {
             from: from.to_owned(),
             hooks: Vec::new(),
             copies: Vec::new(),
+            expectations: Vec::new(),
         };
         let mut paths = Vec::new();
         for folder in folders {
@@ -109,10 +134,15 @@ impl HookSet {
             .filter(|path| path.extension().is_some_and(|e| e == "toml"))
         {
             let text = fs::read_to_string(path)?;
-            let file: File =
+            let mut file: File =
                 toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+            let group = path.file_stem().unwrap_or_default().to_string_lossy();
+            for hook in &mut file.hook {
+                hook.group = group.clone().into_owned();
+            }
             set.hooks.extend(file.hook);
             set.copies.extend(file.copy);
+            set.expectations.extend(file.expect);
         }
         let mut names = std::collections::BTreeSet::new();
         for hook in &set.hooks {
@@ -132,6 +162,14 @@ impl HookSet {
 
     /// Works out every change to `tree` without writing any.
     pub(crate) fn plan(&self, tree: &Path) -> Result<Changes> {
+        self.plan_without(tree, &[])
+    }
+
+    /// The same without the hooks of some files of the set.
+    pub(super) fn plan_without(&self, tree: &Path, groups: &[&str]) -> Result<Changes> {
+        for expectation in &self.expectations {
+            expectation.check(tree)?;
+        }
         let mut changes = Changes::new();
         for copy in &self.copies {
             let from = self.from.join(&copy.from);
@@ -146,7 +184,8 @@ impl HookSet {
             );
             changes.insert(copy.to.clone(), contents);
         }
-        for hook in &self.hooks {
+        let chosen = |hook: &&Hook| !groups.contains(&hook.group.as_str());
+        for hook in self.hooks.iter().filter(chosen) {
             let text = match changes.get(&hook.file) {
                 Some(contents) => String::from_utf8(contents.clone())?,
                 None => fs::read_to_string(tree.join(&hook.file)).map_err(|error| {
@@ -158,7 +197,7 @@ impl HookSet {
                 })?,
             };
             let text = hook
-                .insert_into(&text)
+                .apply_to(&text)
                 .with_context(|| format!("hook `{}`", hook.name))?;
             changes.insert(hook.file.clone(), text.into_bytes());
         }
@@ -180,12 +219,20 @@ impl HookSet {
 }
 
 impl Hook {
-    fn insert_into(&self, text: &str) -> Result<String> {
-        let (anchor, after) = match (&self.before, &self.after) {
-            (Some(anchor), None) => (anchor, false),
-            (None, Some(anchor)) => (anchor, true),
-            _ => bail!("give exactly one of `before` and `after`"),
-        };
+    fn apply_to(&self, text: &str) -> Result<String> {
+        let (anchor, keeps_before, keeps_after) =
+            match (&self.before, &self.after, &self.replace, &self.delete) {
+                (Some(anchor), None, None, None) => (anchor, false, true),
+                (None, Some(anchor), None, None) => (anchor, true, false),
+                (None, None, Some(anchor), None) | (None, None, None, Some(anchor)) => {
+                    (anchor, false, false)
+                }
+                _ => bail!("give exactly one of `before`, `after`, `replace` and `delete`"),
+            };
+        ensure!(
+            self.insert.is_some() != self.delete.is_some(),
+            "give `insert`, or `delete`"
+        );
         let anchor = anchor.trim_end_matches('\n');
         let at: Vec<usize> = text
             .match_indices(anchor)
@@ -199,12 +246,42 @@ impl Hook {
                 self.file.display()
             );
         };
-        let at = if after { at + anchor.len() + 1 } else { at };
-        let (head, tail) = text.split_at(at.min(text.len()));
-        Ok(format!(
-            "{head}{}\n{tail}",
-            self.insert.trim_end_matches('\n')
-        ))
+        let end = (at + anchor.len() + 1).min(text.len());
+        let kept = |keeps: bool| if keeps { &text[at..end] } else { "" };
+        let mut insert = self.insert.clone().unwrap_or_default();
+        if !insert.is_empty() && !insert.ends_with('\n') {
+            insert.push('\n');
+        }
+        Ok([
+            &text[..at],
+            kept(keeps_before),
+            &insert,
+            kept(keeps_after),
+            &text[end..],
+        ]
+        .concat())
+    }
+}
+
+impl Expect {
+    fn check(&self, tree: &Path) -> Result<()> {
+        let name = &self.name;
+        let text = fs::read_to_string(tree.join(&self.file)).with_context(|| {
+            format!("expectation `{name}`: cannot read {}", self.file.display())
+        })?;
+        let (part, stands) = match (&self.has, &self.lacks) {
+            (Some(part), None) => (part, true),
+            (None, Some(part)) => (part, false),
+            _ => bail!("expectation `{name}`: give exactly one of `has` and `lacks`"),
+        };
+        ensure!(
+            text.contains(part.as_str()) == stands,
+            "expectation `{name}`: {} {} {part:?}: {}",
+            self.file.display(),
+            if stands { "lacks" } else { "has" },
+            self.because
+        );
+        Ok(())
     }
 }
 
@@ -248,162 +325,4 @@ fn known_versions(shim: &Path) -> Result<Vec<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hook(after: &str) -> Hook {
-        Hook {
-            name: "h".into(),
-            file: "f".into(),
-            before: None,
-            after: Some(after.into()),
-            insert: "new".into(),
-        }
-    }
-
-    #[test]
-    fn inserts_after_and_before_whole_lines() {
-        assert_eq!(
-            hook("b").insert_into("a\nb\nc\n").unwrap(),
-            "a\nb\nnew\nc\n"
-        );
-        let before = Hook {
-            before: Some("b".into()),
-            after: None,
-            ..hook("")
-        };
-        assert_eq!(before.insert_into("a\nb\nc\n").unwrap(), "a\nnew\nb\nc\n");
-    }
-
-    #[test]
-    fn an_anchor_that_is_missing_or_not_unique_is_refused() {
-        for text in ["a\nbb\nc\n", "b\nb\n"] {
-            let error = hook("b").insert_into(text).unwrap_err().to_string();
-            assert!(error.contains("exactly once"), "{error}");
-        }
-    }
-
-    fn tree(version: &str) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("xen")).unwrap();
-        fs::write(
-            dir.path().join("xen/Makefile"),
-            format!("export XEN_VERSION = 4\nexport XEN_SUBVERSION = {version}\n"),
-        )
-        .unwrap();
-        dir
-    }
-
-    #[test]
-    fn another_version_is_refused_by_name() {
-        let shim = tempfile::tempdir().unwrap();
-        fs::create_dir_all(shim.path().join("hooks/xen-4.17")).unwrap();
-        let error = HookSet::for_tree(shim.path(), tree("9").path())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("Xen 4.9") && error.contains("4.17"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_version_s_own_hooks_join_those_of_every_version() {
-        let shim = tempfile::tempdir().unwrap();
-        let hook = |name: &str, text: &str| {
-            format!(
-                "[[hook]]\nname = \"{name}\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"{text}\"\n"
-            )
-        };
-        let hooks = shim.path().join("hooks");
-        for (file, name, text) in [
-            ("common/a.toml", "every", "every"),
-            ("xen-4.17/a.toml", "own", "older"),
-            ("xen-4.20/a.toml", "own", "newer"),
-            ("xen-4.21/a.toml", "every", "again"),
-        ] {
-            let path = hooks.join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, hook(name, text)).unwrap();
-        }
-        for (version, made) in [("17", "a\nolder\nevery\n"), ("20", "a\nnewer\nevery\n")] {
-            let tree = tree(version);
-            fs::write(tree.path().join("f"), "a\n").unwrap();
-            let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
-            assert_eq!(set.apply(tree.path()).unwrap(), (2, 0));
-            assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), made);
-        }
-        let error = HookSet::for_tree(shim.path(), tree("21").path()).unwrap_err();
-        assert!(error.to_string().contains("two hooks are named `every`"));
-    }
-
-    #[test]
-    fn a_set_with_one_bad_hook_writes_nothing() {
-        let shim = tempfile::tempdir().unwrap();
-        let set = shim.path().join("hooks/xen-4.17");
-        fs::create_dir_all(&set).unwrap();
-        fs::create_dir_all(shim.path().join("hooks/common")).unwrap();
-        fs::write(
-            set.join("a.toml"),
-            "[[hook]]\nname = \"good\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"x\"\n\
-             [[hook]]\nname = \"bad\"\nfile = \"f\"\nafter = \"zzz\"\ninsert = \"x\"\n",
-        )
-        .unwrap();
-        let tree = tree("17");
-        fs::write(tree.path().join("f"), "a\n").unwrap();
-        let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
-        let error = format!("{:#}", set.apply(tree.path()).unwrap_err());
-        assert!(error.contains("`bad`"), "{error}");
-        assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), "a\n");
-    }
-
-    #[test]
-    fn a_set_is_applied_to_a_tree_once() {
-        let shim = tempfile::tempdir().unwrap();
-        let set = shim.path().join("hooks/xen-4.17");
-        fs::create_dir_all(&set).unwrap();
-        fs::create_dir_all(shim.path().join("hooks/common")).unwrap();
-        fs::write(shim.path().join("ours.c"), "ours\n").unwrap();
-        fs::write(
-            set.join("a.toml"),
-            "[[copy]]\nfrom = \"ours.c\"\nto = \"xen/ours.c\"\n\
-             [[hook]]\nname = \"h\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"x\"\n",
-        )
-        .unwrap();
-        let tree = tree("17");
-        fs::write(tree.path().join("f"), "a\n").unwrap();
-        let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
-        assert_eq!(set.apply(tree.path()).unwrap(), (1, 1));
-        let error = set.apply(tree.path()).unwrap_err().to_string();
-        assert!(error.contains("applied to this tree before"), "{error}");
-        assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), "a\nx\n");
-    }
-
-    /// docs/xen-integration.md has a row for each hook, with its file, and none
-    /// for a hook that is gone.
-    #[test]
-    fn every_hook_is_explained() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let page = fs::read_to_string(root.join("docs/xen-integration.md")).unwrap();
-        let explained: std::collections::BTreeSet<(&str, &str)> = page
-            .lines()
-            .filter_map(|row| row.strip_prefix("| `")?.split_once("` | `"))
-            .filter_map(|(name, rest)| Some((name, rest.split_once("` | ")?.0)))
-            .collect();
-        let shim = root.join("hyp-shim");
-        let sets: Vec<_> = known_versions(&shim)
-            .unwrap()
-            .into_iter()
-            .map(|version| HookSet::for_version(&shim, version).unwrap())
-            .collect();
-        let hooks: std::collections::BTreeSet<(&str, &str)> = sets
-            .iter()
-            .flat_map(|set| &set.hooks)
-            .map(|hook| (hook.name.as_str(), hook.file.to_str().unwrap()))
-            .collect();
-        let missing: Vec<_> = hooks.difference(&explained).collect();
-        assert!(missing.is_empty(), "it has no row for {missing:?}");
-        let gone: Vec<_> = explained.difference(&hooks).collect();
-        assert!(gone.is_empty(), "there is no hook for its rows {gone:?}");
-    }
-}
+mod tests;

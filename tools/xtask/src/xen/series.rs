@@ -31,7 +31,11 @@ struct Patch {
     subject: String,
     message: String,
     /// What it takes, unless a patch before it has: files, or folders.
+    #[serde(default)]
     paths: Vec<PathBuf>,
+    /// Files of the set, without `.toml`, whose hooks it takes and no other.
+    #[serde(default)]
+    hooks: Vec<String>,
 }
 
 impl Series {
@@ -42,13 +46,19 @@ impl Series {
     }
 
     /// The changes of each patch. Every change is in one, and none is empty.
-    fn split(&self, changes: Changes) -> Result<Vec<(&Patch, Changes)>> {
+    fn split(&self, set: &HookSet, tree: &Path) -> Result<Vec<(&Patch, Changes)>> {
+        let mut left: Vec<&str> = self
+            .patch
+            .iter()
+            .flat_map(|patch| patch.hooks.iter().map(String::as_str))
+            .collect();
+        let mut done = set.plan_without(tree, &left)?;
         let mut parts: Vec<_> = self
             .patch
             .iter()
             .map(|patch| (patch, Changes::new()))
             .collect();
-        for (file, contents) in changes {
+        for (file, contents) in &done {
             let mine = parts.iter_mut().find(|(patch, _)| {
                 let mut paths = patch.paths.iter();
                 paths.any(|path| file.starts_with(path))
@@ -56,7 +66,20 @@ impl Series {
             let Some((_, part)) = mine else {
                 bail!("no patch of the series takes {}", file.display());
             };
-            part.insert(file, contents);
+            part.insert(file.clone(), contents.clone());
+        }
+        for (patch, part) in &mut parts {
+            if patch.hooks.is_empty() {
+                continue;
+            }
+            left.retain(|group| !patch.hooks.iter().any(|mine| mine == group));
+            let next = set.plan_without(tree, &left)?;
+            part.extend(
+                next.iter()
+                    .filter(|(file, contents)| done.get(*file) != Some(*contents))
+                    .map(|(file, contents)| (file.clone(), contents.clone())),
+            );
+            done = next;
         }
         if let Some((patch, _)) = parts.iter().find(|(_, part)| part.is_empty()) {
             bail!("nothing is left for the patch `{}`", patch.subject);
@@ -74,7 +97,8 @@ pub(super) fn export(
     work: &Path,
     into: &Path,
 ) -> Result<Vec<PathBuf>> {
-    let changes = HookSet::for_tree(shim, tree)?.plan(tree)?;
+    let set = HookSet::for_tree(shim, tree)?;
+    let changes = set.plan(tree)?;
     let series = Series::read(shim)?;
     fs::create_dir_all(into)?;
     ensure!(
@@ -95,7 +119,7 @@ pub(super) fn export(
     }
     repository.commit("what the series begins with")?;
     repository.git(&["tag", "before"])?;
-    for (patch, part) in series.split(changes)? {
+    for (patch, part) in series.split(&set, tree)? {
         for (file, contents) in part {
             write(&work.join(file), contents)?;
         }
@@ -199,16 +223,21 @@ mod tests {
             ("tree/untouched", "as it is\n"),
             ("shim/ours.c", "ours\n"),
             (
-                "shim/hooks/xen-4.17/a.toml",
+                "shim/hooks/common/a.toml",
                 "[[copy]]\nfrom = \"ours.c\"\nto = \"xen/new/ours.c\"\n\
                  [[hook]]\nname = \"a\"\nfile = \"xen/a.c\"\nafter = \"two\"\ninsert = \"x\"\n\
                  [[hook]]\nname = \"b\"\nfile = \"tools/b.c\"\nbefore = \"four\"\ninsert = \"y\"\n",
             ),
-            ("shim/hooks/common/a.toml", ""),
+            ("shim/hooks/xen-4.17/a.toml", ""),
+            (
+                "shim/hooks/common/fast.toml",
+                "[[hook]]\nname = \"c\"\nfile = \"xen/a.c\"\nafter = \"x\"\ninsert = \"z\"\n",
+            ),
             (
                 "shim/hooks/series.toml",
                 "[[patch]]\nsubject = \"new: file\"\nmessage = \"Why.\"\npaths = [\"xen/new\"]\n\
                  [[patch]]\nsubject = \"xen\"\nmessage = \"Why.\"\npaths = [\"xen\"]\n\
+                 [[patch]]\nsubject = \"fast\"\nmessage = \"Why.\"\nhooks = [\"fast\"]\n\
                  [[patch]]\nsubject = \"tools\"\nmessage = \"Why.\"\npaths = [\"tools\"]\n",
             ),
         ];
@@ -244,7 +273,12 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["0001-new-file.patch", "0002-xen.patch", "0003-tools.patch"]
+            [
+                "0001-new-file.patch",
+                "0002-xen.patch",
+                "0003-fast.patch",
+                "0004-tools.patch"
+            ]
         );
 
         let theirs = dir.path().join("theirs");

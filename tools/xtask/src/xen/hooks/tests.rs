@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+//! Hooks on small texts, and the page that explains ours.
+
+use super::*;
+
+fn hook(text: &str) -> Hook {
+    toml::from_str(&format!("name = \"h\"\nfile = \"f\"\n{text}")).unwrap()
+}
+
+fn applied(text: &str) -> String {
+    hook(text).apply_to("a\nb\nc\n").unwrap()
+}
+
+#[test]
+fn whole_lines_are_inserted_replaced_and_deleted() {
+    assert_eq!(applied("after = \"b\"\ninsert = \"new\""), "a\nb\nnew\nc\n");
+    assert_eq!(
+        applied("before = \"b\"\ninsert = \"new\""),
+        "a\nnew\nb\nc\n"
+    );
+    assert_eq!(applied("replace = \"b\"\ninsert = \"new\""), "a\nnew\nc\n");
+    assert_eq!(applied("delete = \"b\""), "a\nc\n");
+    assert_eq!(applied("delete = \"c\""), "a\nb\n");
+}
+
+#[test]
+fn blank_lines_at_either_end_are_kept() {
+    let insert = "insert = \"\"\"\n\nnew\n\n\"\"\"";
+    assert_eq!(
+        applied(&format!("after = \"b\"\n{insert}")),
+        "a\nb\n\nnew\n\nc\n"
+    );
+}
+
+#[test]
+fn a_hook_says_one_thing() {
+    for text in [
+        "after = \"b\"",
+        "insert = \"new\"",
+        "delete = \"b\"\ninsert = \"new\"",
+        "after = \"a\"\nreplace = \"b\"\ninsert = \"new\"",
+    ] {
+        let error = hook(text).apply_to("a\nb\n").unwrap_err().to_string();
+        assert!(error.starts_with("give "), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_anchor_that_is_missing_or_not_unique_is_refused() {
+    for text in ["a\nbb\nc\n", "b\nb\n"] {
+        let hook = hook("after = \"b\"\ninsert = \"new\"");
+        let error = hook.apply_to(text).unwrap_err().to_string();
+        assert!(error.contains("exactly once"), "{error}");
+    }
+}
+
+#[test]
+fn what_the_files_rely_on_is_asked_for() {
+    let tree = tempfile::tempdir().unwrap();
+    fs::write(tree.path().join("f"), "one two\n").unwrap();
+    for (rule, holds) in [
+        ("has = \"two\"", true),
+        ("has = \"three\"", false),
+        ("lacks = \"three\"", true),
+        ("lacks = \"two\"", false),
+    ] {
+        let text = format!("name = \"e\"\nfile = \"f\"\nbecause = \"why\"\n{rule}");
+        let expectation: Expect = toml::from_str(&text).unwrap();
+        let checked = expectation.check(tree.path());
+        assert_eq!(checked.is_ok(), holds, "{rule}: {checked:?}");
+        if let Err(error) = checked {
+            let error = error.to_string();
+            assert!(error.contains("`e`") && error.contains("why"), "{error}");
+        }
+    }
+}
+
+fn tree(version: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("xen")).unwrap();
+    fs::write(
+        dir.path().join("xen/Makefile"),
+        format!("export XEN_VERSION = 4\nexport XEN_SUBVERSION = {version}\n"),
+    )
+    .unwrap();
+    dir
+}
+
+#[test]
+fn another_version_is_refused_by_name() {
+    let shim = tempfile::tempdir().unwrap();
+    fs::create_dir_all(shim.path().join("hooks/xen-4.17")).unwrap();
+    let error = HookSet::for_tree(shim.path(), tree("9").path())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("Xen 4.9") && error.contains("4.17"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_version_s_own_hooks_join_those_of_every_version() {
+    let shim = tempfile::tempdir().unwrap();
+    let hook = |name: &str, text: &str| {
+        format!("[[hook]]\nname = \"{name}\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"{text}\"\n")
+    };
+    let hooks = shim.path().join("hooks");
+    for (file, name, text) in [
+        ("common/a.toml", "every", "every"),
+        ("xen-4.17/a.toml", "own", "older"),
+        ("xen-4.20/a.toml", "own", "newer"),
+        ("xen-4.21/a.toml", "every", "again"),
+    ] {
+        let path = hooks.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, hook(name, text)).unwrap();
+    }
+    for (version, made) in [("17", "a\nolder\nevery\n"), ("20", "a\nnewer\nevery\n")] {
+        let tree = tree(version);
+        fs::write(tree.path().join("f"), "a\n").unwrap();
+        let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
+        assert_eq!(set.apply(tree.path()).unwrap(), (2, 0));
+        assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), made);
+    }
+    let error = HookSet::for_tree(shim.path(), tree("21").path()).unwrap_err();
+    assert!(error.to_string().contains("two hooks are named `every`"));
+}
+
+#[test]
+fn a_set_with_one_bad_hook_writes_nothing() {
+    let shim = tempfile::tempdir().unwrap();
+    let set = shim.path().join("hooks/xen-4.17");
+    fs::create_dir_all(&set).unwrap();
+    fs::create_dir_all(shim.path().join("hooks/common")).unwrap();
+    fs::write(
+        set.join("a.toml"),
+        "[[hook]]\nname = \"good\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"x\"\n\
+         [[hook]]\nname = \"bad\"\nfile = \"f\"\nafter = \"zzz\"\ninsert = \"x\"\n",
+    )
+    .unwrap();
+    let tree = tree("17");
+    fs::write(tree.path().join("f"), "a\n").unwrap();
+    let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
+    let error = format!("{:#}", set.apply(tree.path()).unwrap_err());
+    assert!(error.contains("`bad`"), "{error}");
+    assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), "a\n");
+}
+
+#[test]
+fn a_set_is_applied_to_a_tree_once() {
+    let shim = tempfile::tempdir().unwrap();
+    let set = shim.path().join("hooks/xen-4.17");
+    fs::create_dir_all(&set).unwrap();
+    fs::create_dir_all(shim.path().join("hooks/common")).unwrap();
+    fs::write(shim.path().join("ours.c"), "ours\n").unwrap();
+    fs::write(
+        set.join("a.toml"),
+        "[[copy]]\nfrom = \"ours.c\"\nto = \"xen/ours.c\"\n\
+         [[hook]]\nname = \"h\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"x\"\n",
+    )
+    .unwrap();
+    let tree = tree("17");
+    fs::write(tree.path().join("f"), "a\n").unwrap();
+    let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
+    assert_eq!(set.apply(tree.path()).unwrap(), (1, 1));
+    let error = set.apply(tree.path()).unwrap_err().to_string();
+    assert!(error.contains("applied to this tree before"), "{error}");
+    assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), "a\nx\n");
+}
+
+/// docs/xen-integration.md has a row for each hook, with its file, and none
+/// for a hook that is gone.
+#[test]
+fn every_hook_is_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = fs::read_to_string(root.join("docs/xen-integration.md")).unwrap();
+    let explained: std::collections::BTreeSet<(&str, &str)> = page
+        .lines()
+        .filter_map(|row| row.strip_prefix("| `")?.split_once("` | `"))
+        .filter_map(|(name, rest)| Some((name, rest.split_once("` | ")?.0)))
+        .collect();
+    let shim = root.join("hyp-shim");
+    let sets: Vec<_> = known_versions(&shim)
+        .unwrap()
+        .into_iter()
+        .map(|version| HookSet::for_version(&shim, version).unwrap())
+        .collect();
+    let hooks: std::collections::BTreeSet<(&str, &str)> = sets
+        .iter()
+        .flat_map(|set| &set.hooks)
+        .map(|hook| (hook.name.as_str(), hook.file.to_str().unwrap()))
+        .collect();
+    let missing: Vec<_> = hooks.difference(&explained).collect();
+    assert!(missing.is_empty(), "it has no row for {missing:?}");
+    let gone: Vec<_> = explained.difference(&hooks).collect();
+    assert!(gone.is_empty(), "there is no hook for its rows {gone:?}");
+}
