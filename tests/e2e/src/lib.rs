@@ -127,6 +127,10 @@ pub enum Hypervisor {
     Debug,
     /// The same with the newer of the two implementations of the vGIC.
     NewVgic,
+    /// The same as ours, with accesses by Xen's own way alone.
+    NoFastTrap,
+    /// With the hooks, and both of their options off.
+    Off,
     /// As Xen's own source builds it.
     Stock,
 }

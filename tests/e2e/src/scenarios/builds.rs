@@ -8,7 +8,7 @@ use crate::daemon::Daemon;
 use crate::guest::{self, Config, xl};
 use crate::monitor::Monitor;
 use crate::report::Report;
-use crate::scenarios::{boot, life, private, transfer};
+use crate::scenarios::{boot, conformance, life, private, transfer};
 
 /// With assertions and lock checks, through what takes every lock of ours.
 pub(crate) fn debug(report: &mut Report) -> Result<()> {
@@ -29,6 +29,12 @@ pub(crate) fn debug(report: &mut Report) -> Result<()> {
 pub(crate) fn new_vgic(report: &mut Report) -> Result<()> {
     transfer::transfer(report)?;
     life::two_vcpus(report)
+}
+
+/// With every access by Xen's own search for its handler.
+pub(crate) fn no_fast_trap(report: &mut Report) -> Result<()> {
+    transfer::transfer(report)?;
+    conformance::ours(report)
 }
 
 /// Our tools and daemon on a hypervisor that knows nothing of them.

@@ -395,6 +395,26 @@ pub(crate) const ALL: &[Scenario] = &[
         run: boot::boot,
     },
     Scenario {
+        name: "no-fast-trap",
+        about: "with VPL011_FAST_TRAP off: 64 KiB each way, and every case of the conformance suite",
+        needs: Machine {
+            hypervisor: Hypervisor::NoFastTrap,
+            ..Machine::DEFAULT
+        },
+        limit: 2 * LIMIT + conformance::WHOLE.as_secs(),
+        run: builds::no_fast_trap,
+    },
+    Scenario {
+        name: "options-off",
+        about: "with both options off Xen is stock: sbsa_uart works, pl011=1 is refused",
+        needs: Machine {
+            hypervisor: Hypervisor::Off,
+            ..Machine::DEFAULT
+        },
+        limit: LIMIT,
+        run: builds::stock_hypervisor,
+    },
+    Scenario {
         name: "stock-hypervisor",
         about: "on stock Xen sbsa_uart works, its ring in the guest's reach, its port not; pl011=1 is refused",
         needs: Machine {

@@ -17,7 +17,7 @@ use crate::engine::cargo;
 use crate::run::e2e::Chosen;
 
 /// What `cargo xtask test` runs, whole or in part: words after `cargo xtask`.
-const IN_TEST: [&str; 11] = [
+const IN_TEST: [&str; 12] = [
     "test",
     "e2e",
     "demo",
@@ -28,6 +28,7 @@ const IN_TEST: [&str; 11] = [
     "bench core",
     "xen build",
     "xen apply",
+    "xen check-off",
     "xen export-patches",
 ];
 

@@ -222,7 +222,7 @@ fn add_xen(cx: &Cx, archive: &mut Archive, kernel: &Kernel, built: &Built) -> Re
     archive.text("/etc/xen/xl.conf", "autoballoon = \"off\"\n");
     archive.file("/bin/busybox", &cx.dirs.sysroot().join("bin/busybox"))?;
     kernel.add_modules(archive, &MODULES)?;
-    let xenstore = Xenstore::of(built.which.version);
+    let xenstore = Xenstore::of(&built.tree);
     for (to, from) in [
         ("/usr/sbin/xl", XL),
         ("/usr/sbin/xenstored", xenstore.daemon),

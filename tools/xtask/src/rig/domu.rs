@@ -20,12 +20,32 @@ const INITRD_AT: u64 = 0x6800_0000;
 /// Its memory, in MiB.
 const MEMORY: u64 = 192;
 
+/// What its node asks for as its UART.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Vpl011 {
+    /// Nothing but one: an SBSA UART.
+    Sbsa,
+    /// The whole PL011.
+    Pl011,
+}
+
+impl Vpl011 {
+    /// The property, as the device tree's source has it.
+    fn property(self) -> &'static str {
+        match self {
+            Self::Sbsa => "vpl011;",
+            Self::Pl011 => "vpl011 = \"pl011\";",
+        }
+    }
+}
+
 /// What to start it with.
 #[derive(Debug, Clone)]
 pub(crate) struct DomU {
     pub(crate) kernel: PathBuf,
     pub(crate) initrd: PathBuf,
     pub(crate) bootargs: String,
+    pub(crate) vpl011: Vpl011,
 }
 
 impl DomU {
@@ -89,8 +109,9 @@ impl DomU {
             "/ {{ chosen {{ domU1 {{\n\
              compatible = \"xen,domain\";\n\
              #address-cells = <2>;\n#size-cells = <2>;\n\
-             memory = <0x0 {:#x}>;\ncpus = <1>;\nvpl011;\n{}{}}};}};}};\n",
+             memory = <0x0 {:#x}>;\ncpus = <1>;\n{}\n{}{}}};}};}};\n",
             MEMORY << 10, // in KiB
+            self.vpl011.property(),
             module("kernel", &self.kernel, KERNEL_AT, &bootargs)?,
             module("ramdisk", &self.initrd, INITRD_AT, "")?,
         ))

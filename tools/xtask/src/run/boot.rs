@@ -15,7 +15,7 @@ use crate::debian::host;
 use crate::engine::step::Steps;
 use crate::image::Dom0;
 use crate::rig::machine::{Machine, Output, Spec};
-use crate::xen::{self, Flavour, Version, Which};
+use crate::xen::{self, Choice, Flavour, Which};
 
 /// A person may be silent for as long as they like.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -29,9 +29,8 @@ pub(crate) struct Boot {
     /// Xen, toolstack and console daemon as Debian has them
     #[arg(long)]
     stock: bool,
-    /// The version of Xen
-    #[arg(long, value_name = "VERSION", default_value = "4.17")]
-    xen: Version,
+    #[command(flatten)]
+    xen: Choice,
     /// Version of the interrupt controller
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=3))]
     gic: u8,
@@ -49,7 +48,7 @@ impl Boot {
             Flavour::Ours
         };
         host::prepare(steps)?;
-        let version = self.xen;
+        let version = self.xen.version(steps)?;
         let built = xen::build(steps, Which { version, flavour })?;
         let dom0 = Dom0::make(steps, &built)?;
         let task = match self.e2e.as_slice() {

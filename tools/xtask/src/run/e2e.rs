@@ -15,10 +15,10 @@ use crate::debian::host;
 use crate::engine::progress::Progress;
 use crate::engine::step::{Steps, tail};
 use crate::image::Dom0;
-use crate::rig::domu::DomU;
+use crate::rig::domu::{DomU, Vpl011};
 use crate::rig::machine::{Machine, Output, Spec};
 use crate::run::outside::{self, Outside};
-use crate::xen::{self, Built, Flavour, Version, Which};
+use crate::xen::{self, Built, Choice, Flavour, Version, Which};
 
 /// From power-on to the agent's first word, on a busy machine.
 const BOOT: Duration = Duration::from_secs(180);
@@ -31,9 +31,8 @@ const SLACK: Duration = Duration::from_secs(60);
 pub(crate) struct Options {
     /// Names; all if none is given
     scenarios: Vec<String>,
-    /// The version of Xen
-    #[arg(long, value_name = "VERSION", default_value = "4.17")]
-    xen: Version,
+    #[command(flatten)]
+    xen: Choice,
     /// Show the scenarios and run none
     #[arg(long)]
     list: bool,
@@ -49,7 +48,7 @@ impl Options {
             return Ok(true);
         }
         let chosen = Chosen::named(&self.scenarios)?;
-        let outcomes = Bench::on(steps, self.xen)?.run(&chosen)?;
+        let outcomes = Bench::on(steps, self.xen.version(steps)?)?.run(&chosen)?;
         let failed = outcomes.iter().filter(|outcome| !outcome.pass).count();
         println!("{} passed, {failed} failed", outcomes.len() - failed);
         Ok(failed == 0)
@@ -168,17 +167,19 @@ impl<'a> Bench<'a> {
     }
 
     /// The same beside a guest that Xen itself starts: Linux, with this on its
-    /// kernel's command line.
+    /// kernel's command line and this UART.
     pub(crate) fn start_dom0less(
         &self,
         needs: e2e::Machine,
         bootargs: &str,
+        vpl011: Vpl011,
         name: &str,
     ) -> Result<(Machine, PathBuf)> {
         let guest = DomU {
             kernel: self.dom0.kernel.clone(),
             initrd: self.dom0.guest.clone(),
             bootargs: bootargs.to_owned(),
+            vpl011,
         };
         self.start_with(needs, String::new(), Some(guest), name)
     }
@@ -226,6 +227,8 @@ impl<'a> Bench<'a> {
             Hypervisor::Ours => Flavour::Ours,
             Hypervisor::Debug => Flavour::Debug,
             Hypervisor::NewVgic => Flavour::NewVgic,
+            Hypervisor::NoFastTrap => Flavour::NoFastTrap,
+            Hypervisor::Off => Flavour::Off,
             Hypervisor::Stock => Flavour::Stock,
         };
         Which {

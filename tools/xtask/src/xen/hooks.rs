@@ -155,6 +155,13 @@ impl HookSet {
         Ok(set)
     }
 
+    /// One hook of the set, and nothing else.
+    pub(super) fn only(mut self, name: &str) -> Self {
+        self.hooks.retain(|hook| hook.name == name);
+        self.copies.clear();
+        self
+    }
+
     /// The version (`4.17`) the set is for.
     pub(crate) fn version(&self) -> &str {
         &self.version

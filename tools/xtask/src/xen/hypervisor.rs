@@ -21,6 +21,10 @@ const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
 /// What gcc 14, Debian 13's, warns of in 4.17's `__irq_to_desc()`.
 const TOLERATED: &str = "-Wno-error=array-bounds";
 
+/// The object's global symbols, names of C only: its entry points, and what
+/// gives way to Xen's.
+const GLOBAL: [&str; 2] = ["vpl011_*", "mem*"];
+
 /// Builds `xen/xen` of the tree. Returns its path.
 pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
     let image = tree.path.join("xen/xen");
@@ -29,7 +33,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
     for option in options {
         key = key.text(option);
     }
-    if tree.which.flavour.is_hooked() {
+    if tree.which.flavour.has_device() {
         let object = object(steps)?;
         key = key.file(&object)?;
         update(&tree.path.join(OBJECT), &fs::read(&object)?)?;
@@ -84,7 +88,10 @@ fn object(steps: &Steps) -> Result<PathBuf> {
         ))
     })?;
     let script = shim.join("fold-sections.lds");
-    let key = Key::default().file(&library)?.file(&script)?;
+    let key = Key::default()
+        .file(&library)?
+        .file(&script)?
+        .text(GLOBAL.join(" "));
     steps.run("rust object", key, &[&object], |cx| {
         cx.run(
             Command::new("aarch64-linux-gnu-ld")
@@ -93,6 +100,12 @@ fn object(steps: &Steps) -> Result<PathBuf> {
                 .arg("-o")
                 .arg(&object)
                 .arg(&library),
+        )?;
+        cx.run(
+            Command::new("aarch64-linux-gnu-objcopy")
+                .arg("--wildcard")
+                .args(GLOBAL.map(|names| format!("--keep-global-symbol={names}")))
+                .arg(&object),
         )?;
         Ok(format!(
             "linked, {} KiB",

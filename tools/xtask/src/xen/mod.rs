@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask xen`: somebody's Xen tree, and ours.
 
+mod choice;
 pub(crate) mod fetch;
 mod hooks;
 mod hypervisor;
+mod off;
 mod series;
 pub(crate) mod sysroot;
 pub(crate) mod toolstack;
@@ -16,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Subcommand;
 
+pub(crate) use self::choice::Choice;
 pub(crate) use self::hooks::HookSet;
 use self::tree::Tree;
 pub(crate) use self::version::{Flavour, Version, Which};
@@ -33,12 +36,16 @@ pub(crate) enum Command {
     },
     /// Build hypervisor and toolstack for arm64
     Build {
-        /// The version of Xen
-        #[arg(long, value_name = "VERSION", default_value = "4.17")]
-        xen: Version,
+        #[command(flatten)]
+        xen: Choice,
         /// Without our hooks, to target/xen/VERSION-stock
         #[arg(long)]
         stock: bool,
+    },
+    /// Compare Xen with both options off to Xen without the hooks
+    CheckOff {
+        #[command(flatten)]
+        xen: Choice,
     },
     /// Apply the hooks to a Xen source tree
     Apply {
@@ -81,9 +88,13 @@ impl Command {
                     Flavour::Ours
                 };
                 host::prepare(steps)?;
-                let version = *xen;
+                let version = xen.version(steps)?;
                 let built = build(steps, Which { version, flavour })?;
                 println!("{}", built.hypervisor.display());
+            }
+            Self::CheckOff { xen } => {
+                host::prepare(steps)?;
+                off::check(steps, xen.version(steps)?)?;
             }
             Self::Apply { tree } => {
                 let set = HookSet::for_tree(&steps.dirs.shim(), tree)?;
@@ -132,6 +143,11 @@ pub(crate) fn check_patches(steps: &Steps, version: Version) -> Result<()> {
     }
     patches(steps, &fetched(steps, version)?, &into)?;
     Ok(())
+}
+
+/// That the hooks change nothing for who does not ask for them.
+pub(crate) fn check_off(steps: &Steps) -> Result<()> {
+    off::check(steps, Version::default())
 }
 
 /// A hypervisor and a toolstack.

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::jobs;
 use super::tree::Tree;
-use super::{Version, jobs};
 use crate::engine::step::{Cx, Steps};
 
 /// Folders of `tools/`, in the order in which they need each other, but for
@@ -22,7 +22,7 @@ pub(crate) const INIT_DOM0: &str = "tools/helpers/xen-init-dom0";
 pub(crate) const XENCONSOLED: &str = "tools/console/daemon/xenconsoled";
 pub(crate) const XENCONSOLE: &str = "tools/console/client/xenconsole";
 
-/// Where a version has its xenstore.
+/// Where a tree has its xenstore.
 pub(crate) struct Xenstore {
     /// Folders of `tools/`.
     parts: &'static [&'static str],
@@ -32,19 +32,20 @@ pub(crate) struct Xenstore {
 }
 
 impl Xenstore {
-    /// Of this version.
-    pub(crate) fn of(version: Version) -> Self {
-        match version {
-            Version::V4_17 => Self {
-                parts: &["xenstore"],
-                daemon: "tools/xenstore/xenstored",
-                client: "tools/xenstore/xenstore",
-            },
-            Version::V4_20 => Self {
+    /// Of this tree: 4.17 has daemon and clients in one folder.
+    pub(crate) fn of(tree: &Path) -> Self {
+        if tree.join("tools/xs-clients").exists() {
+            Self {
                 parts: &["xenstored", "xs-clients"],
                 daemon: "tools/xenstored/xenstored",
                 client: "tools/xs-clients/xenstore",
-            },
+            }
+        } else {
+            Self {
+                parts: &["xenstore"],
+                daemon: "tools/xenstore/xenstored",
+                client: "tools/xenstore/xenstore",
+            }
         }
     }
 }
@@ -88,7 +89,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<Str
         .text(configure_key);
     let xl = tree.path.join(XL);
     steps.run(&tree.which.step("toolstack"), key, &[&xl], |cx| {
-        let xenstore = Xenstore::of(tree.which.version);
+        let xenstore = Xenstore::of(&tree.path);
         for part in PARTS.iter().chain(xenstore.parts) {
             cx.run(
                 Command::new("make")

@@ -49,7 +49,11 @@ impl Tree {
             },
         )?;
         let changes = if which.flavour.is_hooked() {
-            HookSet::for_tree(&steps.dirs.shim(), &pristine)?.plan(&pristine)?
+            let set = HookSet::for_tree(&steps.dirs.shim(), &pristine)?;
+            match which.flavour.only_hook() {
+                Some(name) => set.only(name).plan(&pristine)?,
+                None => set.plan(&pristine)?,
+            }
         } else {
             Changes::new()
         };

@@ -16,14 +16,19 @@ pub(crate) enum Version {
     #[value(name = "4.20")]
     #[serde(rename = "4.20")]
     V4_20,
+    /// That of a tree that the user has given.
+    #[value(skip)]
+    #[serde(skip)]
+    Given,
 }
 
 impl Version {
-    /// As Xen's makefile states it.
+    /// As Xen's makefile states it, and in the names of folders.
     pub(crate) fn number(self) -> &'static str {
         match self {
             Self::V4_17 => "4.17",
             Self::V4_20 => "4.20",
+            Self::Given => "given",
         }
     }
 
@@ -32,6 +37,7 @@ impl Version {
         match self {
             Self::V4_17 => "src",
             Self::V4_20 => "src-4.20",
+            Self::Given => "src-given",
         }
     }
 
@@ -39,7 +45,7 @@ impl Version {
     pub(crate) fn step(self, name: &str) -> String {
         match self {
             Self::V4_17 => name.to_owned(),
-            Self::V4_20 => format!("{name} {}", self.number()),
+            Self::V4_20 | Self::Given => format!("{name} {}", self.number()),
         }
     }
 }
@@ -53,22 +59,44 @@ pub(crate) enum Flavour {
     Debug,
     /// The same as ours, with Xen's other implementation of the vGIC.
     NewVgic,
+    /// The same as ours, with accesses by Xen's own way alone.
+    NoFastTrap,
+    /// With our hooks, and both of their options off.
+    Off,
+    /// As Debian has it, with the room of our parameters: what the one before is
+    /// compared with.
+    Room,
     /// As Debian has it.
     Stock,
 }
 
+/// The device itself; its faster way is on where it is.
+const RUST: &str = "CONFIG_VPL011_RUST=y";
+
 impl Flavour {
-    /// Whether it has our hooks and the Rust object.
+    /// The only hook that it has, if it has not all of them.
+    pub(crate) fn only_hook(self) -> Option<&'static str> {
+        (self == Self::Room).then_some("public-hvm-params")
+    }
+
+    /// Whether it has hooks.
     pub(crate) fn is_hooked(self) -> bool {
         self != Self::Stock
+    }
+
+    /// Whether it has the Rust object.
+    pub(crate) fn has_device(self) -> bool {
+        self.options().contains(&RUST)
     }
 
     /// What its configuration has beside Xen's defaults.
     pub(crate) fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Ours | Self::Stock => &[],
-            Self::Debug => &["CONFIG_DEBUG=y", "CONFIG_DEBUG_LOCKS=y"],
-            Self::NewVgic => &["CONFIG_NEW_VGIC=y"],
+            Self::Ours => &[RUST],
+            Self::Debug => &[RUST, "CONFIG_DEBUG=y", "CONFIG_DEBUG_LOCKS=y"],
+            Self::NewVgic => &[RUST, "CONFIG_NEW_VGIC=y"],
+            Self::NoFastTrap => &[RUST, "CONFIG_VPL011_FAST_TRAP=n"],
+            Self::Off | Self::Room | Self::Stock => &[],
         }
     }
 
@@ -102,6 +130,9 @@ impl Which {
             Flavour::Ours => "",
             Flavour::Debug => "-debug",
             Flavour::NewVgic => "-new-vgic",
+            Flavour::NoFastTrap => "-no-fast-trap",
+            Flavour::Off => "-off",
+            Flavour::Room => "-room",
             Flavour::Stock => "-stock",
         };
         format!("{}{suffix}", self.version.number())
@@ -114,6 +145,9 @@ impl Which {
             Flavour::Ours => name,
             Flavour::Debug => format!("{name} (debug)"),
             Flavour::NewVgic => format!("{name} (new vGIC)"),
+            Flavour::NoFastTrap => format!("{name} (no fast trap)"),
+            Flavour::Off => format!("{name} (options off)"),
+            Flavour::Room => format!("{name} (stock, with room)"),
             Flavour::Stock => format!("{name} (stock)"),
         }
     }
@@ -127,9 +161,9 @@ mod tests {
     fn no_two_share_a_tree_or_a_step() {
         let mut trees = std::collections::BTreeSet::new();
         let mut steps = std::collections::BTreeSet::new();
-        for &version in Version::value_variants() {
-            use Flavour::{Debug, NewVgic, Ours, Stock};
-            for flavour in [Ours, Debug, NewVgic, Stock] {
+        for version in [Version::V4_17, Version::V4_20, Version::Given] {
+            use Flavour::{Debug, NewVgic, NoFastTrap, Off, Ours, Room, Stock};
+            for flavour in [Ours, Debug, NewVgic, NoFastTrap, Off, Room, Stock] {
                 let which = Which { version, flavour };
                 assert!(trees.insert(which.tree()), "{which:?}");
                 assert!(steps.insert(which.step("build")), "{which:?}");

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::engine::step::{Steps, write};
 use crate::run::boot;
 use crate::run::e2e::Bench;
-use crate::xen::Version;
+use crate::xen::{Choice, Version};
 
 /// Boot emulated Xen with our PL011, and use a guest's two consoles
 #[derive(clap::Args)]
@@ -25,16 +25,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "CONSOLE")]
     interactive: Option<Console>,
     /// Without an emulated machine: device, ring and daemon in one process
-    #[arg(long, conflicts_with = "interactive")]
+    #[arg(long, conflicts_with_all = ["interactive", "xen", "tree"])]
     embedded: bool,
-    /// The version of Xen
-    #[arg(
-        long,
-        value_name = "VERSION",
-        default_value = "4.17",
-        conflicts_with = "embedded"
-    )]
-    xen: Version,
+    #[command(flatten)]
+    xen: Choice,
     /// Write the summary to a file
     #[arg(long, value_name = "FILE", conflicts_with = "interactive")]
     json: Option<PathBuf>,
@@ -54,12 +48,12 @@ impl Options {
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let started = Instant::now();
         if let Some(console) = self.interactive {
-            return interactive(steps, self.xen, console).map(|()| true);
+            return interactive(steps, self.xen.version(steps)?, console).map(|()| true);
         }
         let outcome = if self.embedded {
             embedded::run(steps)?
         } else {
-            emulated(steps, self.xen)?
+            emulated(steps, self.xen.version(steps)?)?
         };
         let consoles = if self.embedded {
             ["vuart0, the PL011: its pty", "pv0, the PV console: its pty"]

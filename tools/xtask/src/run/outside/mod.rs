@@ -24,11 +24,18 @@ pub(crate) struct Outside {
 }
 
 /// In the order in which a whole run takes them.
-pub(crate) const ALL: &[Outside] = &[Outside {
-    name: "dom0less",
-    about: "a guest started by Xen has the full PL011 on Xen's console, and the console's input",
-    play: dom0less::play,
-}];
+pub(crate) const ALL: &[Outside] = &[
+    Outside {
+        name: "dom0less",
+        about: "a guest started by Xen has the full PL011 on Xen's console, and the console's input",
+        play: dom0less::pl011,
+    },
+    Outside {
+        name: "dom0less-sbsa",
+        about: "one whose node does not say which has the SBSA UART, as with stock Xen",
+        play: dom0less::sbsa,
+    },
+];
 
 /// What was looked at so far.
 #[derive(Default)]
