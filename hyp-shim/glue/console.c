@@ -8,10 +8,9 @@
 
 static bool vpl011_has_focus(const struct domain *d)
 {
-    struct domain *input = console_input_domain();
+    struct domain *input = console_get_domain();
 
-    if ( input )
-        rcu_unlock_domain(input);
+    console_put_domain(input);
 
     return input == d;
 }

@@ -7,48 +7,6 @@
  */
 #include "glue.h"
 
-bool vpl011_line_is_high(const struct domain *d, unsigned int virq)
-{
-    const struct vpl011 *vpl011 = &d->arch.vpl011;
-
-    return virq == vpl011->virq && read_atomic(&vpl011->shadow_uartmis);
-}
-
-#ifdef CONFIG_NEW_VGIC
-static noinline void vpl011_drive_line(struct domain *d, uint32_t pending)
-{
-    struct vpl011 *vpl011 = &d->arch.vpl011;
-    bool was_high = vpl011->shadow_uartmis;
-
-    ASSERT(spin_is_locked(&vpl011->lock));
-
-    write_atomic(&vpl011->shadow_uartmis, pending);
-
-    if ( was_high != !!pending )
-        vgic_inject_irq(d, NULL, vpl011->virq, pending);
-}
-#else
-/*
- * This vGIC knows no levels. It takes an injection as an edge, and it asks
- * vpl011_line_is_high() when the guest has ended the interrupt, so that a
- * line left high is pending again. An injection at a vCPU that is offline is
- * dropped: it is repeated as soon as the device is touched.
- */
-static noinline void vpl011_drive_line(struct domain *d, uint32_t pending)
-{
-    struct vpl011 *vpl011 = &d->arch.vpl011;
-    bool was_high = vpl011->shadow_uartmis;
-
-    ASSERT(spin_is_locked(&vpl011->lock));
-
-    write_atomic(&vpl011->shadow_uartmis, pending);
-
-    if ( pending &&
-         (!was_high || list_empty(&spi_to_pending(d, vpl011->virq)->inflight)) )
-        vgic_inject_irq(d, NULL, vpl011->virq, true);
-}
-#endif
-
 /* What an outcome asks for under the lock. */
 static always_inline void vpl011_settle(struct domain *d,
                                         struct vpl011_outcome outcome)
@@ -106,44 +64,43 @@ vpl011_access_by(struct domain *d, union hsr hsr, paddr_t gpa,
     return outcome;
 }
 
+#ifdef CONFIG_VPL011_FAST_TRAP
+
 /*
  * Whether there is nothing to do in the list registers of @v, which runs. What
- * has ended GICv3 shows in one register. The newer vGIC writes them all anew on
- * the way out, from what it brought in last.
+ * has ended GICv3 shows in one register.
  */
 static always_inline bool vpl011_spares_lrs(const struct vcpu *v)
 {
     uint64_t used = this_cpu(lr_mask);
 
-    if ( IS_ENABLED(CONFIG_NEW_VGIC) )
-        return false;
-
     return !used || (gic_hw_version() == GIC_V3 && !v->arch.lrs_behind &&
                      !(used & READ_SYSREG(ICH_ELSR_EL2)));
 }
 
-bool vpl011_takes_trap(struct vcpu *v)
+bool vpl011_takes_trap(struct cpu_user_regs *regs)
 {
+    struct vcpu *v = current;
     struct domain *d = v->domain;
     const struct vpl011 *vpl011 = &d->arch.vpl011;
-    struct cpu_user_regs *regs = guest_cpu_user_regs();
     const union hsr hsr = { .bits = regs->hsr };
     const struct hsr_dabt dabt = hsr.dabt;
     uint64_t seen = VPL011_UNSEEN;
     register_t r = 0;
     paddr_t gpa, offset;
 
-    /* The trap of an interrupt leaves the syndrome of the one before it. */
-    if ( !local_irq_is_enabled() || dabt.ec != HSR_EC_DATA_ABORT_LOWER_EL ||
-         !dabt.valid || (dabt.dfsc & ~FSC_LL_MASK) != FSC_FLT_TRANS )
+    ASSERT(dabt.ec == HSR_EC_DATA_ABORT_LOWER_EL);
+
+    if ( !dabt.valid || dabt.eat || dabt.cache || dabt.s1ptw ||
+         (dabt.dfsc & ~FSC_LL_MASK) != FSC_FLT_TRANS )
         return false;
 
     gpa = ((paddr_t)(READ_SYSREG(HPFAR_EL2) & HPFAR_MASK) << (12 - 4)) |
           (READ_SYSREG(FAR_EL2) & ~PAGE_MASK);
     offset = gpa - vpl011->base_addr;
     /*
-     * Some processors say a translation fault of stage 2 where a load across
-     * two pages is one of stage 1 (Cortex-A57, 834220); what is aligned is no
+     * Some processors report a translation fault of stage 2 where a load across
+     * two pages is one of stage 1 (Cortex-A57, 834220); an aligned load is no
      * such load.
      */
     if ( offset >= vpl011->size || (offset & ((1U << dabt.size) - 1)) )
@@ -179,9 +136,11 @@ bool vpl011_takes_trap(struct vcpu *v)
     return true;
 }
 
+#endif /* CONFIG_VPL011_FAST_TRAP */
+
 /*
- * By way of Xen's search come the accesses whose instruction it decodes, and
- * those that the guest shall get an abort for.
+ * By way of Xen's search come the accesses whose instruction it decodes, those
+ * that the guest shall get an abort for, and without VPL011_FAST_TRAP all.
  */
 static bool vpl011_mmio(struct domain *d, const mmio_info_t *info,
                         register_t *r)
@@ -247,19 +206,23 @@ void vpl011_rx_break(struct domain *d)
 }
 
 /* A character typed at Xen's console, for a domain without a ring. */
-void vpl011_rx_char_xen(struct domain *d, char c)
+vpl011_rx_t vpl011_rx_char_xen(struct domain *d, char c)
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;
+    int rc = -ENODEV;
     unsigned long flags;
-
-    ASSERT(!vpl011->backend_in_domain);
 
     VPL011_LOCK(d, flags);
 
-    if ( vpl011->state )
+    if ( vpl011->state && !vpl011->backend_in_domain )
+    {
         vpl011_settle(d, vpl011_receive(vpl011->state, c));
+        rc = 0;
+    }
 
     VPL011_UNLOCK(d, flags);
+
+    return (vpl011_rx_t)rc;
 }
 
 /* The core's only call out. It is a defect in the core to get here. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a guest that Xen starts itself (dom0less) is told of its vpl011: the
- * whole device, so that the full drivers bind to it. The toolstack says the
- * same of the others (hyp-shim/toolstack/libxl_pl011.c).
+ * What a guest that Xen starts itself (dom0less) is told of its PL011, so that
+ * the full drivers bind to it. The toolstack says the same of the others
+ * (hyp-shim/toolstack/libxl_pl011.c).
  */
 #include <xen/lib.h>
 #include <xen/libfdt/libfdt.h>

@@ -8,8 +8,10 @@
 
 #ifdef __XEN__
 #include <xen/console.h>
+#include <xen/device_tree.h>
 #include <xen/errno.h>
 #include <xen/event.h>
+#include <xen/init.h>
 #include <xen/lib.h>
 #include <xen/mm.h>
 #include <xen/sched.h>
@@ -51,6 +53,9 @@ int vpl011_create(struct domain *d, void *ring, uint8_t profile);
 void vpl011_discard(struct domain *d);
 /* Puts the device on the guest's bus; cannot fail after vpl011_create(). */
 void vpl011_publish(struct domain *d);
+
+/* line.c: the line is high while @pending is not 0. */
+void vpl011_drive_line(struct domain *d, uint32_t pending);
 
 /* console.c: a byte from the guest for Xen's own console. */
 void vpl011_console_output(struct domain *d, char c);

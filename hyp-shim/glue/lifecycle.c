@@ -161,7 +161,8 @@ static int vpl011_init_xen(struct domain *d)
     if ( !console )
         return -ENOMEM;
 
-    rc = vpl011_create(d, NULL, VPL011_PROFILE_PL011);
+    rc = vpl011_create(d, NULL, vpl011->full ? VPL011_PROFILE_PL011
+                                             : VPL011_PROFILE_SBSA);
     if ( rc )
     {
         xfree(console);
@@ -171,6 +172,7 @@ static int vpl011_init_xen(struct domain *d)
     vpl011->backend_in_domain = false;
     vpl011->backend.xen = console;
     vpl011_publish(d);
+    vpl011_allow_input(d);
 
     return 0;
 }
@@ -192,6 +194,24 @@ int domain_vpl011_init(struct domain *d, struct vpl011_init_info *info)
     domain_unlock(d);
 
     return rc;
+}
+
+int __init vpl011_init_dom0less(struct domain *d,
+                                const struct dt_device_node *node)
+{
+    uint32_t length;
+    const char *model = dt_get_property(node, "vpl011", &length);
+
+    /* A string of the device tree ends with a NUL that is counted. */
+    if ( length == sizeof("pl011") && !memcmp(model, "pl011", length) )
+        d->arch.vpl011.full = true;
+    else if ( length )
+    {
+        printk(XENLOG_ERR "%pd: vpl011 is empty or \"pl011\"\n", d);
+        return -EINVAL;
+    }
+
+    return domain_vpl011_init(d, NULL);
 }
 
 void domain_vpl011_deinit(struct domain *d)

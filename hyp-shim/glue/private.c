@@ -150,12 +150,28 @@ int vpl011_private_param(struct domain *d, bool set, uint32_t index,
     if ( rc )
         return rc;
 
-    if ( set )
+    if ( !set )
+    {
+        *value = d->arch.hvm.params[index];
+        return 0;
+    }
+
+    if ( index == HVM_PARAM_VUART_BREAK )
         return vpl011_set_param(d, index, *value);
 
-    *value = d->arch.hvm.params[index];
+    if ( !is_control_domain(current->domain) )
+        return -EPERM;
 
-    return 0;
+    /*
+     * The first unpause of a domain takes the domctl lock, which is not held
+     * here: without a pause of our own the guest could start, and look for its
+     * MMIO handlers, while they are being sorted.
+     */
+    domain_pause(d);
+    rc = vpl011_set_param(d, index, *value);
+    domain_unpause(d);
+
+    return rc;
 }
 
 unsigned int vpl011_ring_frames(const struct domain *d, unsigned int id)

@@ -12,8 +12,20 @@
 #include <xen/types.h>
 #include <public/hvm/params.h>
 
+struct cpu_user_regs;
 struct domain;
-struct vcpu;
+struct dt_device_node;
+
+#ifdef CONFIG_VPL011_FAST_TRAP
+/*
+ * The vCPU that runs has trapped on a data abort; its list registers are as it
+ * left them. Returns whether that was an access to the device: then it is done,
+ * PC and all. If not, nothing has happened.
+ */
+bool vpl011_takes_trap(struct cpu_user_regs *regs);
+#endif
+
+#ifdef CONFIG_VPL011_RUST
 
 static inline bool vpl011_is_private_param(uint32_t index)
 {
@@ -21,21 +33,12 @@ static inline bool vpl011_is_private_param(uint32_t index)
            index == HVM_PARAM_VUART_BREAK;
 }
 
-#ifdef CONFIG_SBSA_VUART_CONSOLE
-
-/*
- * @v, which runs, has trapped; its list registers are as it left them. Whether
- * that was an access to the device: then it is done, PC and all, and the list
- * registers are as Xen's way out expects. If not, nothing has happened.
- */
-bool vpl011_takes_trap(struct vcpu *v);
-
 /*
  * HVMOP_get_param and HVMOP_set_param of the private parameters.
  *
- * -EPERM:  the caller is the domain itself or no device model of it; the
- *          domain's creation is finished (set of page or port), or not yet
- *          (break)
+ * -EPERM:  the caller is the domain itself or no device model of it; for a set
+ *          of page or port, not the control domain, or the domain's creation
+ *          is finished; for a break, it is not
  * -EINVAL: the domain is dying; not a gfn of the domain's own RAM; not an
  *          unbound port of the domain; the port set before the page, or with
  *          no vCPU 0 or no vSPI to be had; not exactly one break
@@ -53,22 +56,51 @@ unsigned int vpl011_ring_frames(const struct domain *d, unsigned int id);
 int vpl011_acquire_ring(struct domain *d, unsigned int id, unsigned int frame,
                         unsigned int nr_frames, xen_pfn_t mfn_list[]);
 
+/* Xen's debug key `q`: what there is to be said of the device, if there is one. */
+void vpl011_dump(struct domain *d);
+
 /*
- * Writes the device's nodes into the device tree of a guest that Xen starts
- * itself, under the root, with #address-cells and #size-cells of 2. Returns
- * what libfdt says.
+ * Makes the device of a guest that Xen starts itself, as the property `vpl011`
+ * of @node says: empty, an SBSA UART; "pl011", a PL011. -EINVAL for any other.
+ */
+int vpl011_init_dom0less(struct domain *d, const struct dt_device_node *node);
+
+/* Whether that guest's device is a PL011, and its device tree says so. */
+#define vpl011_is_full(d) ((d)->arch.vpl011.full)
+
+/*
+ * Writes the nodes of a PL011 into that guest's device tree, under the root,
+ * with #address-cells and #size-cells of 2. Returns what libfdt says.
  */
 int vpl011_make_nodes(const struct domain *d, void *fdt, uint32_t phandle_gic);
 
 /*
- * Whether @virq is the device's and its line is high. Takes no lock, as the
- * vGIC asks with its own held.
+ * For the vGIC that knows edges only, which asks with its own lock held and
+ * takes no other: whether @irq is the device's, and whether its line is high.
  */
-bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
+#define vpl011_has_line(d, irq) \
+    ((irq) == (d)->arch.vpl011.virq && (d)->arch.vpl011.state)
+#define vpl011_line_is_high(d, irq) \
+    ((irq) == (d)->arch.vpl011.virq && \
+     read_atomic(&(d)->arch.vpl011.shadow_uartmis))
 
-#else /* !CONFIG_SBSA_VUART_CONSOLE */
+/* The guest's end of the interrupt in list register @i comes to Xen at once. */
+void vpl011_report_end(unsigned int i);
 
-#define vpl011_takes_trap(v) false
+#else /* !CONFIG_VPL011_RUST */
+
+#define vpl011_dump(d) ((void)(d))
+#define vpl011_init_dom0less(d, node) domain_vpl011_init(d, NULL)
+#define vpl011_is_full(d) false
+#define vpl011_make_nodes(d, fdt, phandle_gic) 0
+#define vpl011_has_line(d, irq) false
+#define vpl011_line_is_high(d, irq) false
+#define vpl011_report_end(i) ((void)(i))
+
+static inline bool vpl011_is_private_param(uint32_t index)
+{
+    return false;
+}
 
 static inline int vpl011_private_param(struct domain *d, bool set,
                                        uint32_t index, uint64_t *value)
@@ -76,13 +108,7 @@ static inline int vpl011_private_param(struct domain *d, bool set,
     return -EINVAL;
 }
 
-static inline bool vpl011_line_is_high(const struct domain *d,
-                                       unsigned int virq)
-{
-    return false;
-}
-
-#endif /* CONFIG_SBSA_VUART_CONSOLE */
+#endif /* CONFIG_VPL011_RUST */
 
 #endif /* __ASM_ARM_VPL011_PRIVATE_H__ */
 

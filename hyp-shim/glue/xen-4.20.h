@@ -6,10 +6,25 @@
 #ifndef __VPL011_XEN_H__
 #define __VPL011_XEN_H__
 
+#include <xen/console.h>
 #include <xen/sched.h>
 #include <xen/spinlock.h>
 
 #define domain_is_locked(d) rspin_is_locked(&(d)->domain_lock)
+
+/* What vpl011_rx_char_xen() returns. */
+#define vpl011_rx_t void
+
+#define console_get_domain() console_input_domain()
+
+static inline void console_put_domain(struct domain *d)
+{
+    if ( d )
+        rcu_unlock_domain(d);
+}
+
+/* Input of Xen's console goes to every domain with a device. */
+#define vpl011_allow_input(d) ((void)(d))
 
 #endif /* __VPL011_XEN_H__ */
 

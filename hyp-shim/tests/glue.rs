@@ -14,8 +14,15 @@ use std::sync::LazyLock;
 static RUNNER: LazyLock<PathBuf> = LazyLock::new(|| {
     let shim = support::shim();
     let runner = support::scratch().join("glue-cases");
-    let glue =
-        ["console.c", "device.c", "lifecycle.c", "private.c"].map(|f| shim.join("glue").join(f));
+    let glue = [
+        "console.c",
+        "device.c",
+        "dump.c",
+        "lifecycle.c",
+        "line.c",
+        "private.c",
+    ]
+    .map(|f| shim.join("glue").join(f));
     let emulated = ["emul.c", "monkey.c", "cases.c"].map(|f| shim.join("tests/glue").join(f));
     support::run(
         Command::new("cc")
@@ -70,12 +77,14 @@ cases! {
     ring_lives_and_dies
     ring_failures_unwind
     xen_lives_and_dies
+    odd_nodes_are_refused
     xen_failures_unwind
     private_lives_and_dies
     private_failures_unwind
     private_page_without_port_is_released
     private_order_and_repetition
     private_denied
+    unpaused_in_the_middle
     break_reaches_the_guest
     break_on_every_backend
     break_denied
@@ -87,6 +96,7 @@ cases! {
     polling_a_full_ring_yields
     input_interrupts_and_is_read
     line_is_injected_once_until_lost
+    lowering_the_line_retracts
     mask_lowers_the_line
     stragglers_after_deinit_are_harmless
     widths_and_odd_offsets
@@ -94,6 +104,7 @@ cases! {
     list_registers_with_work_are_brought_in
     loads_and_stores_use_their_register
     decoded_accesses_reach_the_device
+    the_debug_key_shows_the_device
     xen_prints_lines
     xen_flags_are_right
     xen_prints_bare_with_focus

@@ -76,7 +76,8 @@ static bool trapped_on(struct vcpu *v, union hsr hsr, paddr_t gpa)
     /* Of the virtual address only the offset in its page is the physical one's. */
     emul.FAR_EL2 = 0xffff800012340000 | (gpa & 0xfff);
     current = v;
-    handled = vpl011_takes_trap(v);
+    /* As do_trap_guest_sync() does. */
+    handled = hsr.ec == HSR_EC_DATA_ABORT_LOWER_EL && vpl011_takes_trap(&regs);
     current = was;
 
     CHECK(regs.pc == pc + (handled ? 4 : 0));
@@ -165,9 +166,21 @@ static int init_ring(void)
     return rc;
 }
 
+static int init_by_node(const char *vpl011, uint32_t length)
+{
+    const struct dt_device_node node = { vpl011, length };
+
+    return vpl011_init_dom0less(&emul.domain, &node);
+}
+
 static int init_xen(void)
 {
-    return domain_vpl011_init(&emul.domain, NULL);
+    return init_by_node("pl011", sizeof("pl011"));
+}
+
+static int init_xen_sbsa(void)
+{
+    return init_by_node("", 0);
 }
 
 static int init_private(void)
@@ -245,14 +258,15 @@ static void ring_lives_and_dies(void)
     domain_vpl011_deinit(&emul.domain);
 }
 
-/* The stock path is told of an SBSA UART; the others of a PL011. */
+/* Told of an SBSA UART: the stock path, and a node that does not say more. */
 static void each_path_has_its_profile(void)
 {
     static const struct {
         int (*init)(void);
         bool sbsa;
     } paths[] = {
-        { init_ring, true }, { init_private, false }, { init_xen, false },
+        { init_ring, true }, { init_xen_sbsa, true },
+        { init_private, false }, { init_xen, false },
     };
     unsigned int i;
 
@@ -282,6 +296,21 @@ static void xen_lives_and_dies(void)
     check_nothing_held();
     CHECK(!emul.domain.arch.vpl011.backend.xen);
     domain_vpl011_deinit(&emul.domain);
+}
+
+/* What stands in a node by mistake is refused, and says so. */
+static void odd_nodes_are_refused(void)
+{
+    CHECK(init_by_node("sbsa", sizeof("sbsa")) == -EINVAL);
+    CHECK(init_by_node("pl011", sizeof("pl011") - 1) == -EINVAL);
+    CHECK(init_by_node("pl011\0x", sizeof("pl011\0x")) == -EINVAL);
+    CHECK(init_by_node("", 1) == -EINVAL);
+    CHECK(strstr(emul.printed, "vpl011 is empty or"));
+    check_untouched();
+    CHECK(!emul.input_allowed);
+    CHECK(!init_xen());
+    CHECK(emul.input_allowed);
+    destroy();
 }
 
 static void xen_failures_unwind(void)
@@ -384,6 +413,12 @@ static void private_denied(void)
     CHECK(get_param(PFN, &value) == -EPERM);
     CHECK(get_param(EVTCHN, &value) == -EPERM);
 
+    /* A device model may know of the ring, and is no toolstack. */
+    current = &emul.other_vcpu;
+    CHECK(private_pfn() == -EPERM);
+    CHECK(private_evtchn() == -EPERM);
+    CHECK(!get_param(PFN, &value) && value == 0);
+
     current = &emul.dom0_vcpu;
     emul.denied_by_xsm = true;
     CHECK(private_pfn() == -EPERM);
@@ -400,6 +435,18 @@ static void private_denied(void)
     CHECK(private_pfn() == -EINVAL);
     CHECK(private_evtchn() == -EINVAL);
     check_untouched();
+}
+
+/* The first unpause takes another lock than the parameters do. */
+static void unpaused_in_the_middle(void)
+{
+    CHECK(!private_pfn());
+    emul.unpaused_meanwhile = true;
+    CHECK(!private_evtchn());
+    CHECK(emul.domain.creation_finished && !emul.domain.pause_count);
+    write32(DR, 'x');
+    CHECK(ring_word(RING_OUT_PROD) == 1);
+    destroy();
 }
 
 /* What one break gives a guest: an interrupt, and a NUL that is marked. */
@@ -646,17 +693,16 @@ static void input_interrupts_and_is_read(void)
     CHECK(!init_private());
     write32(IMSC, INT_RX | INT_RT);
     CHECK(!emul.injections);
-    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI));
+    CHECK(!emul.domain.arch.vpl011.shadow_uartmis);
 
     backend_sends('k');
     CHECK(emul.injections == 1);
-    CHECK(vpl011_line_is_high(&emul.domain, UART_SPI));
-    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI + 1));
+    CHECK(emul.domain.arch.vpl011.shadow_uartmis);
     CHECK(read32(MIS));
     CHECK(read32(DR) == 'k');
     CHECK(!read32(MIS));
     CHECK(read32(FR) & FR_RXFE);
-    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI));
+    CHECK(!emul.domain.arch.vpl011.shadow_uartmis);
     CHECK(emul.injections == 1);
 }
 
@@ -687,14 +733,84 @@ static void line_is_injected_once_until_lost(void)
     CHECK(emul.injections == 4);
 }
 
+/* As the vGIC has it in a list register of the vCPU that runs. */
+static void in_list_register(bool pending, bool active)
+{
+    emul.lr = (struct gic_lr){ UART_SPI, pending, active, { true } };
+    emul.irq.lr = 0;
+    emul.irq.status = 1 << GIC_IRQ_GUEST_VISIBLE | 1 << GIC_IRQ_GUEST_QUEUED;
+    emul.lr_mask = 1;
+}
+
+static bool list_register_is(unsigned int virq, bool pending, bool active,
+                             bool eoi)
+{
+    return emul.lr.virq == virq && emul.lr.pending == pending &&
+           emul.lr.active == active && emul.lr.virt.eoi == eoi;
+}
+
+/*
+ * An interrupt whose line has fallen: not taken yet, it is taken back; taken,
+ * its end is of no interest; and what is not this device's stays as it is.
+ */
+static void lowering_the_line_retracts(void)
+{
+    CHECK(!init_private());
+    emul.gic_version = GIC_V3;
+
+    write32(IMSC, INT_RX | INT_RT);
+    backend_sends('a');
+    in_list_register(true, false);
+    CHECK(read32(DR) == 'a');
+    CHECK(list_register_is(0, false, false, false) && !emul.lr_mask);
+    CHECK(emul.irq.lr == GIC_INVALID_LR && !emul.irq.status);
+    CHECK(!emul.inflight);
+
+    backend_sends('b');
+    CHECK(emul.injections == 2);
+    in_list_register(true, true);
+    CHECK(read32(DR) == 'b');
+    CHECK(list_register_is(UART_SPI, false, true, false) && emul.lr_mask);
+    CHECK(emul.irq.status == 1 << GIC_IRQ_GUEST_VISIBLE && emul.inflight);
+
+    /* Ended, and not brought in yet: there is nothing to be done about it. */
+    backend_sends('c');
+    in_list_register(false, false);
+    CHECK(read32(DR) == 'c');
+    CHECK(emul.lr_mask && emul.inflight);
+
+    /* Another interrupt where it would be; another vCPU's; nowhere. */
+    backend_sends('d');
+    in_list_register(true, false);
+    emul.lr.virq++;
+    CHECK(read32(DR) == 'd');
+    CHECK(list_register_is(UART_SPI + 1, true, false, true));
+    backend_sends('e');
+    in_list_register(true, false);
+    emul.lr_mask = 0;
+    CHECK(read32(DR) == 'e');
+    CHECK(emul.lr.pending);
+    emul.irq.lr = GIC_INVALID_LR;
+    emul.lr_mask = ~0UL;
+    backend_sends('f');
+    CHECK(read32(DR) == 'f');
+    CHECK(emul.lr.pending);
+
+    /* Lowered from another domain: its list registers are not the guest's. */
+    backend_sends('g');
+    in_list_register(true, false);
+    destroy();
+    CHECK(emul.lr.pending);
+}
+
 static void mask_lowers_the_line(void)
 {
     CHECK(!init_private());
     write32(IMSC, INT_TX);
     guest_prints("x");
-    CHECK(vpl011_line_is_high(&emul.domain, UART_SPI));
+    CHECK(emul.domain.arch.vpl011.shadow_uartmis);
     write32(IMSC, 0);
-    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI));
+    CHECK(!emul.domain.arch.vpl011.shadow_uartmis);
 }
 
 static void stragglers_after_deinit_are_harmless(void)
@@ -744,13 +860,17 @@ static void only_the_devices_accesses_are_handled(void)
 {
     /*
      * Not to be decoded; of 64 bits; of an instruction, a WFI; an access flag's
-     * and a permission's fault.
+     * and a permission's fault; an external abort, a walk of the guest's page
+     * tables, cache maintenance.
      */
     static const union hsr odd[] = {
-#define ODD(fault, sas, isv, class) { .dabt = { \
-    .dfsc = fault, .write = 1, .size = sas, .reg = 3, .valid = isv, .ec = class } }
+#define ODD(fault, sas, isv, class, ...) { .dabt = { \
+    .dfsc = fault, .write = 1, .size = sas, .reg = 3, .valid = isv, \
+    .ec = class, __VA_ARGS__ } }
         ODD(0x07, 2, 0, 0x24), ODD(0x07, 3, 1, 0x24), ODD(0x07, 2, 1, 0x20),
         ODD(0x07, 2, 1, 0x01), ODD(0x0b, 2, 1, 0x24), ODD(0x0f, 2, 1, 0x24),
+        ODD(0x07, 2, 1, 0x24, .eat = 1), ODD(0x07, 2, 1, 0x24, .s1ptw = 1),
+        ODD(0x07, 2, 1, 0x24, .cache = 1),
 #undef ODD
     };
     const union hsr store = syndrome(true, 2, PLAIN_REG);
@@ -771,10 +891,6 @@ static void only_the_devices_accesses_are_handled(void)
     CHECK(!trapped_on(&emul.other_vcpu, store, UART_BASE));
     for ( i = 0; i < ARRAY_SIZE(odd); i++ )
         CHECK(!trapped(odd[i], UART_BASE));
-    /* An interrupt behind a store: Xen lets none in before it has acted. */
-    emul.irqs_masked = true;
-    CHECK(!trapped(store, UART_BASE));
-    emul.irqs_masked = false;
     /* What might reach into another page. */
     CHECK(!trapped(store, UART_BASE + 2));
     CHECK(!trapped(store, UART_BASE + 0xffe));
@@ -902,6 +1018,27 @@ static void decoded_accesses_reach_the_device(void)
     CHECK(searched(syndrome(false, 2, 0), FR, &value) && value == 0);
 }
 
+/* A domain without a device has nothing to show, and no lock either. */
+static void the_debug_key_shows_the_device(void)
+{
+    vpl011_dump(&emul.domain);
+    vpl011_dump(&emul.dom0);
+    CHECK(!emul.printed[0]);
+
+    CHECK(!init_private());
+    guest_prints("abc");
+    write32(IMSC, INT_RX | INT_RT);
+    backend_sends('x');
+    vpl011_dump(&emul.domain);
+    CHECK(strstr(emul.printed,
+                 "vpl011: at 0x22000000, SPI 32, UARTMIS 0x50, port 7\n"
+                 "vpl011: 3 bytes out, 1 in, "));
+    emul.printed[0] = '\0';
+    destroy();
+    vpl011_dump(&emul.domain);
+    CHECK(!emul.printed[0]);
+}
+
 static void xen_prints_lines(void)
 {
     unsigned int i, xs = 0, breaks = 0;
@@ -983,7 +1120,7 @@ static void xen_console_input(void)
     for ( i = 0; i < 80; i++ )
         CHECK(read32(DR) == '0' + i);
     CHECK(read32(FR) & FR_RXFE);
-    CHECK(!vpl011_line_is_high(&emul.domain, UART_SPI));
+    CHECK(!emul.domain.arch.vpl011.shadow_uartmis);
 }
 
 /* A guest that does not read: what has no place is lost, and no more. */
@@ -1099,12 +1236,14 @@ static const struct {
     CASE(ring_lives_and_dies),
     CASE(ring_failures_unwind),
     CASE(xen_lives_and_dies),
+    CASE(odd_nodes_are_refused),
     CASE(xen_failures_unwind),
     CASE(private_lives_and_dies),
     CASE(private_failures_unwind),
     CASE(private_page_without_port_is_released),
     CASE(private_order_and_repetition),
     CASE(private_denied),
+    CASE(unpaused_in_the_middle),
     CASE(break_reaches_the_guest),
     CASE(break_on_every_backend),
     CASE(break_denied),
@@ -1116,6 +1255,7 @@ static const struct {
     CASE(polling_a_full_ring_yields),
     CASE(input_interrupts_and_is_read),
     CASE(line_is_injected_once_until_lost),
+    CASE(lowering_the_line_retracts),
     CASE(mask_lowers_the_line),
     CASE(stragglers_after_deinit_are_harmless),
     CASE(widths_and_odd_offsets),
@@ -1123,6 +1263,7 @@ static const struct {
     CASE(list_registers_with_work_are_brought_in),
     CASE(loads_and_stores_use_their_register),
     CASE(decoded_accesses_reach_the_device),
+    CASE(the_debug_key_shows_the_device),
     CASE(xen_prints_lines),
     CASE(xen_flags_are_right),
     CASE(xen_prints_bare_with_focus),

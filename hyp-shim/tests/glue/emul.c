@@ -9,7 +9,6 @@ struct vcpu *current;
 
 struct page_info { char unused; };
 static struct page_info the_page;
-static struct pending_irq the_irq;
 
 void emul_fail(const char *file, int line, const char *what)
 {
@@ -29,11 +28,12 @@ void emul_reset(void)
             .domain_lock.ready = true,
             .arch.vmmio.max_num_entries = 2,
         },
-        .dom0.domain_id = 0,
+        .dom0 = { .domain_id = 0, .is_privileged = true },
         .other.domain_id = 2,
-        .vcpu.domain = &emul.domain,
-        .dom0_vcpu.domain = &emul.dom0,
-        .other_vcpu.domain = &emul.other,
+        .vcpu = { .domain = &emul.domain, .arch.vgic.lock.ready = true },
+        .dom0_vcpu = { .domain = &emul.dom0, .arch.vgic.lock.ready = true },
+        .other_vcpu = { .domain = &emul.other, .arch.vgic.lock.ready = true },
+        .irq.lr = GIC_INVALID_LR,
         .page = page,
         .page_owner = &emul.domain,
         .page_in_p2m = true,
@@ -72,12 +72,34 @@ struct vcpu *domain_vcpu(const struct domain *d, unsigned int id)
     return id ? NULL : d->vcpu;
 }
 
+void domain_pause(struct domain *d)
+{
+    EMUL_CHECK(d != current->domain && !d->domain_lock.held);
+    d->pause_count++;
+}
+
+void domain_unpause(struct domain *d)
+{
+    EMUL_CHECK(d->pause_count && !d->domain_lock.held);
+    d->pause_count--;
+}
+
+const void *dt_get_property(const struct dt_device_node *node, const char *name,
+                            uint32_t *length)
+{
+    EMUL_CHECK(!strcmp(name, "vpl011"));
+    *length = node->length;
+    return node->vpl011;
+}
+
 void register_mmio_handler(struct domain *d,
                            const struct mmio_handler_ops *ops,
                            paddr_t addr, paddr_t size, void *priv)
 {
     EMUL_CHECK(d->arch.vmmio.num_entries < d->arch.vmmio.max_num_entries);
     EMUL_CHECK(size == 0x1000);
+    /* It sorts what a guest that runs searches. */
+    EMUL_CHECK(!d->creation_finished || d->pause_count);
     d->arch.vmmio.num_entries++;
     emul.handlers++;
     emul.ops = ops;
@@ -117,9 +139,31 @@ int serial_irq(int handle)
 struct pending_irq *spi_to_pending(struct domain *d, unsigned int irq)
 {
     EMUL_CHECK(irq == d->arch.vpl011.virq);
-    the_irq.inflight.next = emul.inflight ? NULL : &the_irq.inflight;
-    return &the_irq;
+    emul.irq.inflight.next = emul.inflight ? NULL : &emul.irq.inflight;
+    return &emul.irq;
 }
+
+static void read_lr(int i, struct gic_lr *lr)
+{
+    EMUL_CHECK(!i && current->arch.vgic.lock.held);
+    *lr = emul.lr;
+}
+
+static void write_lr(int i, const struct gic_lr *lr)
+{
+    EMUL_CHECK(!i && current->arch.vgic.lock.held);
+    emul.lr = *lr;
+}
+
+static void clear_lr(int i)
+{
+    EMUL_CHECK(!i && current->arch.vgic.lock.held);
+    emul.lr = (struct gic_lr){ };
+}
+
+const struct gic_hw_operations *gic_hw_ops = &(struct gic_hw_operations){
+    .read_lr = read_lr, .write_lr = write_lr, .clear_lr = clear_lr,
+};
 
 void advance_pc(struct cpu_user_regs *regs, const union hsr hsr)
 {
@@ -134,6 +178,8 @@ void vgic_sync_from_lrs(struct vcpu *v)
 
 bool vgic_reserve_virq(struct domain *d, unsigned int virq)
 {
+    if ( emul.unpaused_meanwhile )
+        d->creation_finished = true;
     if ( fails() || emul.virqs )
         return false;
     emul.virqs++;
@@ -283,14 +329,13 @@ int xsm_domain_resource_map(int action, struct domain *d)
     return emul.denied_by_xsm ? -EPERM : 0;
 }
 
-struct domain *console_input_domain(void)
+struct domain *console_get_domain(void)
 {
     return emul.focus;
 }
 
-void rcu_unlock_domain(struct domain *d)
+void console_put_domain(struct domain *d)
 {
-    EMUL_CHECK(d);
 }
 
 int printk(const char *format, ...)

@@ -9,6 +9,7 @@
 #define EMUL_H
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,7 +31,9 @@
 #define write_atomic(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define read_atomic(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define XENLOG_ERR ""
-#define IS_ENABLED(option) 0
+#define PRIpaddr PRIx64
+#define __init
+#define CONFIG_VPL011_FAST_TRAP 1
 
 #define EMUL_CHECK(condition) ((condition) ? (void)0 : \
     emul_fail(__FILE__, __LINE__, #condition))
@@ -87,7 +90,7 @@ struct vpl011 {
     struct vpl011_state *state;
     uint64_t glance;
     paddr_t size;
-    bool ring_hidden;
+    bool ring_hidden, full;
 };
 
 struct vpl011_init_info {
@@ -102,7 +105,8 @@ struct vmmio {
 
 struct domain {
     domid_t domain_id;
-    bool is_dying, creation_finished, direct_mapped;
+    bool is_dying, creation_finished, direct_mapped, is_privileged;
+    unsigned int pause_count;
     spinlock_t domain_lock;
     struct vcpu *vcpu;
     struct {
@@ -114,8 +118,15 @@ struct domain {
 
 struct vcpu {
     struct domain *domain;
-    struct { bool lrs_behind; } arch;
+    struct {
+        bool lrs_behind;
+        struct { spinlock_t lock; } vgic;
+    } arch;
 };
+
+#define is_control_domain(d) ((d)->is_privileged)
+void domain_pause(struct domain *d);
+void domain_unpause(struct domain *d);
 
 struct vcpu *domain_vcpu(const struct domain *d, unsigned int id);
 extern struct vcpu *current;
@@ -186,10 +197,38 @@ const struct vuart_info *serial_vuart_info(int handle);
 int serial_irq(int handle);
 #define is_domain_direct_mapped(d) ((d)->direct_mapped)
 
+/* The node of a guest that Xen starts itself. */
+struct dt_device_node { const char *vpl011; uint32_t length; };
+const void *dt_get_property(const struct dt_device_node *node, const char *name,
+                            uint32_t *length);
+
 /* Interrupts, as the vGIC that knows no levels. */
 struct list_head { struct list_head *next; };
-struct pending_irq { struct list_head inflight; };
+struct pending_irq {
+    struct list_head inflight;
+    unsigned long status;
+    uint8_t lr;
+};
+#define GIC_IRQ_GUEST_QUEUED 0
+#define GIC_IRQ_GUEST_VISIBLE 2
+#define GIC_INVALID_LR ((uint8_t)~0)
 #define list_empty(head) ((head)->next == (head))
+#define list_del_init(head) ((void)(head), emul.inflight = false)
+#define test_bit(n, word) ((*(word) >> (n)) & 1)
+#define clear_bit(n, word) ((void)(*(word) &= ~(1UL << (n))))
+#define spin_lock(lock) emul_lock(lock)
+#define spin_unlock(lock) emul_unlock(lock)
+struct gic_lr {
+    unsigned int virq;
+    bool pending, active;
+    struct { bool eoi; } virt;
+};
+struct gic_hw_operations {
+    void (*read_lr)(int i, struct gic_lr *lr);
+    void (*write_lr)(int i, const struct gic_lr *lr);
+    void (*clear_lr)(int i);
+};
+extern const struct gic_hw_operations *gic_hw_ops;
 struct pending_irq *spi_to_pending(struct domain *d, unsigned int irq);
 bool vgic_reserve_virq(struct domain *d, unsigned int virq);
 void vgic_free_virq(struct domain *d, unsigned int virq);
@@ -198,7 +237,6 @@ void vgic_inject_irq(struct domain *d, struct vcpu *v, unsigned int virq,
 enum gic_version { GIC_INVALID, GIC_V2, GIC_V3 };
 #define gic_hw_version() (emul.gic_version)
 void vgic_sync_from_lrs(struct vcpu *v);
-#define local_irq_is_enabled() (!emul.irqs_masked)
 
 /* Memory. */
 void *emul_zalloc(size_t size);
@@ -232,8 +270,10 @@ long vcpu_yield(void);
 /* Permission and console. */
 #define XSM_DM_PRIV 2
 int xsm_domain_resource_map(int action, struct domain *d);
-struct domain *console_input_domain(void);
-void rcu_unlock_domain(struct domain *d);
+struct domain *console_get_domain(void);
+void console_put_domain(struct domain *d);
+#define vpl011_rx_t int
+#define vpl011_allow_input(d) (emul.input_allowed = true)
 int printk(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void panic(const char *format, ...)
     __attribute__((noreturn, format(printf, 1, 2)));
@@ -241,14 +281,15 @@ void panic(const char *format, ...)
 /* What the glue offers to the rest of Xen. */
 int domain_vpl011_init(struct domain *d, struct vpl011_init_info *info);
 void domain_vpl011_deinit(struct domain *d);
-void vpl011_rx_char_xen(struct domain *d, char c);
+int vpl011_rx_char_xen(struct domain *d, char c);
 int vpl011_private_param(struct domain *d, bool set, uint32_t index,
                          uint64_t *value);
 unsigned int vpl011_ring_frames(const struct domain *d, unsigned int id);
 int vpl011_acquire_ring(struct domain *d, unsigned int id, unsigned int frame,
                         unsigned int nr_frames, xen_pfn_t mfn_list[]);
-bool vpl011_line_is_high(const struct domain *d, unsigned int virq);
-bool vpl011_takes_trap(struct vcpu *v);
+void vpl011_dump(struct domain *d);
+bool vpl011_takes_trap(struct cpu_user_regs *regs);
+int vpl011_init_dom0less(struct domain *d, const struct dt_device_node *node);
 
 /* What the cases set up and look at. */
 #define EMUL_GFN 0x39003UL  /* the one gfn that is RAM */
@@ -280,16 +321,20 @@ struct emul {
     /* The trap. */
     struct cpu_user_regs regs;
     register_t HPFAR_EL2, FAR_EL2;
-    bool irqs_masked;
 
     /* The list registers: which are in use, which have ended. */
     uint64_t lr_mask;
     register_t ICH_ELSR_EL2;
+    /* What is in the first of them, and what the vGIC knows of it. */
+    struct gic_lr lr;
+    struct pending_irq irq;
     enum gic_version gic_version;
     unsigned int brought_in;
 
     /* The rest of the machine. */
-    bool denied_by_xsm;
+    bool denied_by_xsm, input_allowed;
+    /* Another CPU unpauses the domain for the first time, in the middle. */
+    bool unpaused_meanwhile;
     struct domain *focus;
     const struct vuart_info *host_uart;
     int host_irq;

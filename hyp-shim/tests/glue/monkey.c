@@ -36,9 +36,16 @@ static int refusal(bool set)
     return set && is.dying ? -EINVAL : 0;
 }
 
+/* The same of what only the toolstack sets. */
+static int refusal_to_set_up(void)
+{
+    return refusal(false) || is.caller == &emul.other_vcpu ? -EPERM
+                                                           : refusal(true);
+}
+
 static int expected_pfn(uint64_t value)
 {
-    int rc = refusal(true);
+    int rc = refusal_to_set_up();
 
     if ( rc )
         return rc;
@@ -56,7 +63,7 @@ static int expected_pfn(uint64_t value)
 
 static int expected_evtchn(uint64_t value, int rc_seen)
 {
-    int rc = refusal(true);
+    int rc = refusal_to_set_up();
 
     if ( rc )
         return rc;
@@ -146,7 +153,7 @@ static void access_by_guest(bool write, uint8_t what)
     emul.HPFAR_EL2 = emul.mmio_base >> 12 << 4;
     emul.FAR_EL2 = (what & 0x3f) * 4;
     current = &emul.vcpu;
-    handled = vpl011_takes_trap(&emul.vcpu);
+    handled = vpl011_takes_trap(&emul.regs);
     current = is.caller;
 
     /* 64 bits are an abort. */
@@ -177,7 +184,9 @@ static void destroy(void)
 
 static void act(uint8_t what, uint8_t how)
 {
-    struct vcpu *callers[] = { &emul.dom0_vcpu, &emul.vcpu };
+    struct vcpu *callers[] = {
+        &emul.dom0_vcpu, &emul.vcpu, &emul.dom0_vcpu, &emul.other_vcpu,
+    };
 
     switch ( what % 16 )
     {
@@ -188,7 +197,7 @@ static void act(uint8_t what, uint8_t how)
         get(PFN + how % 3);
         break;
     case 4:
-        current = is.caller = callers[how & 1];
+        current = is.caller = callers[how & 3];
         break;
     case 5:
         emul.denied_by_xsm = is.denied = how & 1;
@@ -240,7 +249,7 @@ static void check(void)
     CHECK(emul.allocations == port);
     CHECK(emul.handlers == is.port);
     CHECK(emul.page_in_p2m == !is.page);
-    CHECK(!emul.domain.domain_lock.held);
+    CHECK(!emul.domain.domain_lock.held && !emul.domain.pause_count);
     CHECK(!emul.domain.arch.vpl011.lock.held);
     /* The guest is told of what it may use, and of nothing else. */
     CHECK(is.port || (!emul.injections && !emul.doorbells));
