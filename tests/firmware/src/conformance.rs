@@ -101,6 +101,11 @@ impl Target for Suite {
         self.interrupt.take()
     }
 
+    fn interrupted_at_once(&mut self) -> bool {
+        self.interrupt.end();
+        self.interrupt.take()
+    }
+
     fn exchange(&mut self, take: u16, input: &[u8], output: &mut dyn FnMut(&[u8])) {
         output(&self.peer.ask(&Request::Exchange { take, input }));
     }

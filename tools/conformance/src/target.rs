@@ -46,6 +46,12 @@ pub trait Target {
         self.line()
     }
 
+    /// Takes the interrupt if it is delivered at once when the one before it has
+    /// ended, with nothing done in between that a system could notice.
+    fn interrupted_at_once(&mut self) -> bool {
+        self.line()
+    }
+
     /// The peer takes output (all there is, or `take` bytes while it is held),
     /// shows `output` what it took, and sends `input`.
     fn exchange(&mut self, take: u16, input: &[u8], output: &mut dyn FnMut(&[u8]));

@@ -173,6 +173,11 @@ impl<'t> Uart<'t> {
         self.target.interrupted()
     }
 
+    /// Whether the interrupt is delivered again at the end of the one before.
+    pub fn interrupted_at_once(&mut self) -> bool {
+        self.target.interrupted_at_once()
+    }
+
     /// Checks that something is as it should be.
     pub fn check(&mut self, what: &'static str, seen: u32, expected: u32) -> Verdict {
         self.checks += 1;

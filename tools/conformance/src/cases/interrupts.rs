@@ -14,6 +14,8 @@ cases! { "interrupts":
     it_stays_high_while_any_cause_is_left "TRM 2.8; D6",
     it_falls_and_rises_time_and_again "TRM 2.8; D6, R24",
     unmasked_without_cause_it_is_low "TRM 2.8; D6",
+    left_high_it_interrupts_again_at_once "TRM 2.8; D6, C17",
+    fallen_before_it_was_taken_it_does_not_interrupt "TRM 2.8; D6, C17",
 }
 
 fn raw_status_ignores_the_mask(uart: &mut Uart<'_>) -> Verdict {
@@ -105,6 +107,33 @@ fn it_falls_and_rises_time_and_again(uart: &mut Uart<'_>) -> Verdict {
         uart.line_is(false)?;
     }
     Ok(())
+}
+
+/// A handler that ends the interrupt and touches nothing gets the next one then,
+/// and not at some later access (NuttX).
+fn left_high_it_interrupts_again_at_once(uart: &mut Uart<'_>) -> Verdict {
+    uart.fifos();
+    uart.write(reg::IMSC, int::TX);
+    uart.send(b"y");
+    let first = uart.interrupted();
+    uart.check("the first interrupt", first.into(), 1)?;
+    for _ in 0..3 {
+        let again = uart.interrupted_at_once();
+        uart.check("the next, at once", again.into(), 1)?;
+    }
+    Ok(())
+}
+
+fn fallen_before_it_was_taken_it_does_not_interrupt(uart: &mut Uart<'_>) -> Verdict {
+    uart.fifos();
+    uart.write(reg::IMSC, int::RX | int::RT);
+    uart.feed(b"x");
+    uart.read(reg::DR);
+    let taken = uart.interrupted();
+    uart.check("an interrupt of a line that is low", taken.into(), 0)?;
+    uart.feed(b"x");
+    let taken = uart.interrupted();
+    uart.check("the next interrupt", taken.into(), 1)
 }
 
 fn unmasked_without_cause_it_is_low(uart: &mut Uart<'_>) -> Verdict {
