@@ -155,9 +155,12 @@ impl HookSet {
         Ok(set)
     }
 
-    /// One hook of the set, and nothing else.
+    /// One hook of the set, and blank lines for all others, so that every line
+    /// of the tree's own has the number that it has with them.
     pub(super) fn only(mut self, name: &str) -> Self {
-        self.hooks.retain(|hook| hook.name == name);
+        for hook in self.hooks.iter_mut().filter(|hook| hook.name != name) {
+            hook.blank();
+        }
         self.copies.clear();
         self
     }
@@ -226,6 +229,16 @@ impl HookSet {
 }
 
 impl Hook {
+    /// Inserts as many blank lines instead; what was to be replaced or deleted
+    /// stays.
+    fn blank(&mut self) {
+        let lines = |text: &Option<String>| text.as_deref().map_or(0, |text| text.lines().count());
+        let gone = self.replace.take().or_else(|| self.delete.take());
+        let more = lines(&self.insert).saturating_sub(lines(&gone));
+        self.insert = Some("\n".repeat(more));
+        self.after = gone.or_else(|| self.after.take());
+    }
+
     fn apply_to(&self, text: &str) -> Result<String> {
         let (anchor, keeps_before, keeps_after) =
             match (&self.before, &self.after, &self.replace, &self.delete) {

@@ -2,8 +2,8 @@
 //! That Xen with our hooks, and both of their options off, is Xen without them:
 //! object by object, section by section.
 //!
-//! Aside from the room of three more parameters in each domain, which the
-//! other tree has as well, and from what holds the number of a source line.
+//! The other tree has the room of three more parameters in each domain as well,
+//! and blank lines where ours has hooks, as objects hold numbers of lines.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,11 +24,10 @@ const TELLING: [&str; 2] = ["common/version.o", "common/config_data.o"];
 /// Objects that are made of others.
 const LINKED: [&str; 2] = ["built_in.o", "prelink.o"];
 
-/// Sections that hold line numbers, or are for the linker alone.
-const ASIDE: [&str; 7] = [
+/// Sections for the debugger or the linker alone.
+const ASIDE: [&str; 6] = [
     ".debug",
     ".rela.debug",
-    ".bug_frames",
     ".comment",
     ".symtab",
     ".strtab",

@@ -63,8 +63,8 @@ pub(crate) enum Flavour {
     NoFastTrap,
     /// With our hooks, and both of their options off.
     Off,
-    /// As Debian has it, with the room of our parameters: what the one before is
-    /// compared with.
+    /// As Debian has it, with the room of our parameters, and blank lines for our
+    /// hooks: what the one before is compared with.
     Room,
     /// As Debian has it.
     Stock,

@@ -33,6 +33,19 @@ fn blank_lines_at_either_end_are_kept() {
 }
 
 #[test]
+fn blanked_a_hook_leaves_every_other_line_its_number() {
+    let blanked = |text: &str| {
+        let mut hook = hook(text);
+        hook.blank();
+        hook.apply_to("a\nb\nc\n").unwrap()
+    };
+    let two = "insert = \"\"\"\nx\ny\n\"\"\"";
+    assert_eq!(blanked(&format!("after = \"b\"\n{two}")), "a\nb\n\n\nc\n");
+    assert_eq!(blanked(&format!("before = \"b\"\n{two}")), "a\n\n\nb\nc\n");
+    assert_eq!(blanked(&format!("replace = \"b\"\n{two}")), "a\nb\n\nc\n");
+}
+
+#[test]
 fn a_hook_says_one_thing() {
     for text in [
         "after = \"b\"",
