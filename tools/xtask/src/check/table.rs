@@ -190,6 +190,12 @@ pub(super) const ALL: &[Check] = &[
         what: What::Count(patches),
     },
     Check {
+        name: "options off",
+        about: "a hook that changes Xen for who does not ask for it",
+        part_of: Part::Whole,
+        what: What::Step(xen::check_off),
+    },
+    Check {
         name: "scenarios",
         about: "any scenario in emulated Xen, of the default version",
         part_of: Part::Whole,
