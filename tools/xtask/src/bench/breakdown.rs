@@ -9,11 +9,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::gdb::Debugger;
 use crate::debian::host;
 use crate::engine::step::Steps;
 use crate::image::Dom0;
-use crate::rig::machine::{Machine, Spec};
+use crate::rig::gdb::Debugger;
+use crate::rig::machine::{Emulator, Machine, Spec};
 use crate::xen::{self, Flavour};
 
 /// Step through single accesses and say where their instructions go
@@ -177,6 +177,7 @@ impl Breakdown {
             let dom0 = Dom0::make(steps, &built)?;
             let spec = Spec {
                 hypervisor: built.hypervisor,
+                emulator: Emulator::default(),
                 gic: 3,
                 cpus: 1,
                 counted: true,
@@ -208,10 +209,9 @@ fn trace(
     flavour: Flavour,
     mut accesses: Vec<Access>,
 ) -> Result<Vec<(Access, Vec<String>)>> {
-    let socket = steps.dirs.target.join("gdb.sock");
     let log = steps.dirs.log(&flavour.step("bench breakdown machine"));
-    let _machine = Machine::start_debugged(spec, dom0, &log, &socket)?;
-    let mut debugger = Debugger::attach(&socket)?;
+    let machine = Machine::start_halted(spec, dom0, &log)?;
+    let mut debugger = machine.debug(&mut machine.monitor()?)?;
     let guest = Symbols::of(&steps.dirs.machine("guests/monitor.elf"))?;
     let xen = Symbols::of(&spec.hypervisor.with_file_name("xen-syms"))?;
     let loops = ["time_reads", "time_writes"];

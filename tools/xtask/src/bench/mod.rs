@@ -6,7 +6,6 @@ mod backend;
 mod breakdown;
 mod core;
 mod figures;
-mod gdb;
 mod plot;
 mod size;
 mod xen;

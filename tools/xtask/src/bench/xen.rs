@@ -13,7 +13,7 @@ use super::size;
 use crate::debian::host;
 use crate::engine::step::{Steps, write};
 use crate::image::Dom0;
-use crate::rig::machine::{Machine, Spec};
+use crate::rig::machine::{Emulator, Machine, Spec};
 use crate::run::e2e::{Task, follow};
 use crate::xen::{self, Flavour};
 
@@ -76,6 +76,7 @@ impl Xen {
             size::measure(steps, &built.hypervisor, flavour, &mut sizes)?;
             let spec = Spec {
                 hypervisor: built.hypervisor,
+                emulator: Emulator::default(),
                 gic: 3,
                 cpus: 1,
                 counted: true,

@@ -256,6 +256,11 @@ pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
     fs::write(path, contents).with_context(|| format!("writing {}", path.display()))
 }
 
+/// The last lines of a log, behind its name.
+pub(crate) fn end_of(log: &Path) -> String {
+    format!("the end of {}:\n{}", log.display(), tail(log))
+}
+
 /// The last lines of a log.
 pub(crate) fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();

@@ -71,6 +71,7 @@ on_crash = \"destroy\"
 ";
 
 /// What QEMU is given to start dom0.
+#[derive(Clone)]
 pub(crate) struct Dom0 {
     /// Its kernel.
     pub(crate) kernel: PathBuf,

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
-//! The emulated machine: QEMU with Xen, dom0 and two lines to the outside.
+//! The emulated machine: QEMU with Xen, dom0 and its lines to the outside.
 //!
 //! The console (Xen's and dom0's) is QEMU's standard input and output. The
 //! test agent's events have a virtio port of their own, so that no console
 //! output can break into them; QEMU writes that port to its standard error,
-//! where its own complaints come too.
+//! where its own complaints come too. Its monitor and its debugger are sockets
+//! without a name, which only we can speak to.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -17,10 +20,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use e2e::report::Event;
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::engine::process::{Running, stop_if_interrupted};
 use crate::image::Dom0;
 use crate::rig::domu::DomU;
+use crate::rig::gdb::Debugger;
+use crate::rig::monitor::Monitor;
 use crate::rig::value;
 
 /// Where QEMU puts dom0's kernel and initramfs in the machine's memory.
@@ -31,11 +37,30 @@ const INITRD_AT: u64 = 0x5800_0000;
 const MEMORY: u32 = 3072;
 const DOM0_MEMORY: u32 = 1024;
 
+/// Which QEMU, and how it emulates.
+#[derive(Debug, Clone)]
+pub(crate) struct Emulator {
+    pub(crate) program: PathBuf,
+    /// What its option `-accel` is given, if it is given.
+    pub(crate) accel: Option<String>,
+}
+
+/// This machine's own, as it comes.
+impl Default for Emulator {
+    fn default() -> Self {
+        Self {
+            program: "qemu-system-aarch64".into(),
+            accel: None,
+        }
+    }
+}
+
 /// What to boot, and on what.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     /// Xen's image.
     pub(crate) hypervisor: PathBuf,
+    pub(crate) emulator: Emulator,
     /// Version of the interrupt controller, 2 or 3.
     pub(crate) gic: u8,
     /// CPUs.
@@ -67,12 +92,16 @@ impl Spec {
     fn command_on(&self, options: &str, dom0: &Dom0) -> Command {
         // Should we be killed, the kernel ends QEMU.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", "qemu-system-aarch64"]);
+        command.args(["--pdeathsig", "KILL", "--"]);
+        command.arg(&self.emulator.program);
         command.arg("-machine").arg(format!(
             "virt,virtualization=on,gic-version={}{options}",
             self.gic
         ));
         command.args(["-cpu", "cortex-a57", "-smp", &self.cpus.to_string()]);
+        if let Some(accel) = &self.emulator.accel {
+            command.args(["-accel", accel]);
+        }
         if self.counted {
             command.args(["-icount", "shift=0,sleep=off"]);
             // What else would differ from one run to the next.
@@ -144,40 +173,36 @@ pub(crate) struct Machine {
     output: Receiver<Output>,
     /// The console's input.
     input: Option<std::process::ChildStdin>,
+    monitor: UnixStream,
+    debugger: UnixStream,
+    hypervisor: PathBuf,
 }
 
 impl Machine {
     /// Switches it on. Everything from its console also goes to `log`.
     pub(crate) fn start(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
-        Self::run(spec.command(dom0, log)?, log)
+        Self::run(spec, spec.command(dom0, log)?, log)
     }
 
-    /// The same, but that it waits for a debugger at `socket` before its first
-    /// instruction, and stops whenever that says so.
-    pub(crate) fn start_debugged(
-        spec: &Spec,
-        dom0: &Dom0,
-        log: &Path,
-        socket: &Path,
-    ) -> Result<Self> {
-        // Of a machine that is gone.
-        let _ = fs::remove_file(socket);
+    /// The same, but that it stands before its first instruction until a
+    /// debugger lets it go.
+    pub(crate) fn start_halted(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
         let mut command = spec.command(dom0, log)?;
-        command.arg("-chardev").arg(format!(
-            "socket,id=gdb,path={},server=on,wait=on",
-            value(socket)
-        ));
-        command.args(["-gdb", "chardev:gdb"]);
-        Self::run(command, log)
+        command.arg("-S");
+        Self::run(spec, command, log)
     }
 
-    fn run(mut command: Command, log: &Path) -> Result<Self> {
+    fn run(spec: &Spec, mut command: Command, log: &Path) -> Result<Self> {
+        let (monitor, its_monitor) = socket(&mut command, "monitor")?;
+        command.args(["-mon", "chardev=monitor,mode=control"]);
+        let (debugger, its_debugger) = socket(&mut command, "debugger")?;
         let log = File::create(log).with_context(|| format!("writing {}", log.display()))?;
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut running = Running::start(&mut command)?;
+        drop((its_monitor, its_debugger));
         let child = running.pipes();
         let input = child.stdin.take();
         let console = child.stdout.take().context("QEMU has no output")?;
@@ -190,7 +215,26 @@ impl Machine {
             running,
             output,
             input,
+            monitor,
+            debugger,
+            hypervisor: spec.hypervisor.clone(),
         })
+    }
+
+    /// QEMU's monitor. To be asked for once.
+    pub(crate) fn monitor(&self) -> Result<Monitor> {
+        Monitor::attach(self.monitor.try_clone()?)
+    }
+
+    /// Stops the machine for its debugger. To be asked for once.
+    pub(crate) fn debug(&self, monitor: &mut Monitor) -> Result<Debugger> {
+        monitor.ask("gdbserver chardev:debugger")?;
+        Debugger::attach(self.debugger.try_clone()?)
+    }
+
+    /// Xen with its symbols.
+    pub(crate) fn symbols(&self) -> PathBuf {
+        self.hypervisor.with_file_name("xen-syms")
     }
 
     /// The console's input.
@@ -213,6 +257,17 @@ impl Machine {
             Err(RecvTimeoutError::Timeout) => bail!("the machine did not answer in time"),
         }
     }
+}
+
+/// A character device of QEMU's that is a socket to us, and both its ends. The
+/// second is QEMU's, and is to be kept until that runs.
+fn socket(command: &mut Command, id: &str) -> Result<(UnixStream, UnixStream)> {
+    let (ours, its) = UnixStream::pair()?;
+    fcntl_setfd(&its, FdFlags::empty())?;
+    command
+        .arg("-chardev")
+        .arg(format!("socket,id={id},fd={}", its.as_raw_fd()));
+    Ok((ours, its))
 }
 
 /// Copies the console to the log and to `to`. Both readers end with QEMU.

@@ -2,7 +2,10 @@
 //! The emulated machine.
 
 pub(crate) mod domu;
+pub(crate) mod evidence;
+pub(crate) mod gdb;
 pub(crate) mod machine;
+mod monitor;
 
 use std::path::Path;
 

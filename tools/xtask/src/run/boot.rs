@@ -14,7 +14,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use crate::debian::host;
 use crate::engine::step::Steps;
 use crate::image::Dom0;
-use crate::rig::machine::{Machine, Output, Spec};
+use crate::rig::machine::{Emulator, Machine, Output, Spec};
 use crate::xen::{self, Choice, Flavour, Which};
 
 /// A person may be silent for as long as they like.
@@ -57,6 +57,7 @@ impl Boot {
         };
         let spec = Spec {
             hypervisor: built.hypervisor,
+            emulator: Emulator::default(),
             gic: self.gic,
             cpus: self.cpus,
             counted: false,

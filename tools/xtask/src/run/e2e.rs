@@ -13,10 +13,11 @@ use e2e::{Hypervisor, Scenario};
 
 use crate::debian::host;
 use crate::engine::progress::Progress;
-use crate::engine::step::{Steps, tail};
+use crate::engine::step::{Steps, end_of};
 use crate::image::Dom0;
 use crate::rig::domu::{DomU, Vpl011};
-use crate::rig::machine::{Machine, Output, Spec};
+use crate::rig::evidence::{GOES_ON, StandsStill};
+use crate::rig::machine::{Emulator, Machine, Output, Spec};
 use crate::run::outside::{self, Outside};
 use crate::xen::{self, Built, Choice, Flavour, Version, Which};
 
@@ -123,11 +124,17 @@ impl From<&'static Scenario> for Chosen {
 }
 
 /// Everything that scenarios boot.
+#[derive(Clone)]
 pub(crate) struct Bench<'a> {
     steps: &'a Steps,
     dom0: Dom0,
     built: Built,
     soak: bool,
+    /// Of several runs, which; a part of its logs' names.
+    number: Option<usize>,
+    emulator: Emulator,
+    /// What is booted in place of any hypervisor that was built.
+    hypervisor: Option<PathBuf>,
 }
 
 impl<'a> Bench<'a> {
@@ -147,12 +154,33 @@ impl<'a> Bench<'a> {
             dom0,
             built,
             soak: false,
+            number: None,
+            emulator: Emulator::default(),
+            hypervisor: None,
         })
     }
 
     /// The same, for scenarios in their long form.
     pub(crate) fn at_length(self) -> Self {
         Self { soak: true, ..self }
+    }
+
+    /// The same, with logs of their own.
+    pub(crate) fn numbered(self, number: usize) -> Self {
+        Self {
+            number: Some(number),
+            ..self
+        }
+    }
+
+    /// The same in another QEMU, or one that emulates in another way, and, if
+    /// one is given, with another hypervisor.
+    pub(crate) fn emulated(self, emulator: Emulator, hypervisor: Option<PathBuf>) -> Self {
+        Self {
+            emulator,
+            hypervisor,
+            ..self
+        }
     }
 
     /// Switches on a machine for a task of dom0's (words on its kernel's
@@ -197,20 +225,24 @@ impl<'a> Bench<'a> {
         name: &str,
     ) -> Result<(Machine, PathBuf)> {
         let which = self.which(needs.hypervisor);
-        let hypervisor = if which == self.built.which {
-            self.built.hypervisor.clone()
-        } else {
-            xen::hypervisor(self.steps, which)?
+        let hypervisor = match &self.hypervisor {
+            Some(hypervisor) => hypervisor.clone(),
+            None if which == self.built.which => self.built.hypervisor.clone(),
+            None => xen::hypervisor(self.steps, which)?,
         };
         let spec = Spec {
             hypervisor,
+            emulator: self.emulator.clone(),
             gic: needs.gic,
             cpus: needs.cpus,
             counted: false,
             task,
             guest,
         };
-        let log = self.steps.dirs.log(name);
+        let log = match self.number {
+            None => self.steps.dirs.log(name),
+            Some(number) => self.steps.dirs.log(&format!("{name}-{number}")),
+        };
         let machine = match needs.dom0 {
             e2e::Dom0::Plain => Machine::start(&spec, &self.dom0, &log)?,
             e2e::Dom0::Systemd => {
@@ -256,15 +288,9 @@ impl<'a> Bench<'a> {
         }
         let mut outcomes = Vec::new();
         for (needs, mut left) in groups {
-            let mut again = true;
             // A machine that dies takes one scenario with it, not the rest.
             while !left.is_empty() {
-                let mut done = self.run_group(needs, &left)?;
-                if again && done.last().is_some_and(has_stalled) {
-                    println!("    its scenario is run once more, on a new machine");
-                    again = false;
-                    done.pop();
-                }
+                let done = self.run_group(needs, &left)?;
                 left.drain(..done.len().min(left.len()));
                 outcomes.extend(done);
             }
@@ -308,26 +334,33 @@ impl Task<'_> {
     }
 }
 
+/// Why a machine did not run all that it was to run.
+enum Ended {
+    Off,
+    Still(String),
+}
+
 /// Says a line on each scenario that runs in a machine, until the machine has
 /// run them all or one of them has ended it. Returns at least one outcome.
 pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task) -> Vec<Outcome> {
     let mut complaints = String::new();
     let mut console = Complaints::default();
     let mut stall = Stall::default();
+    let mut input = machine.take_input();
     let mut outcomes = Vec::new();
     let mut progress = Some(Progress::start(label));
     let mut deadline = Instant::now() + BOOT;
     let why = loop {
         let output = match machine.next(deadline) {
             Ok(Some(output)) => output,
-            Ok(None) => break "the machine went off".to_owned(),
-            Err(error) => break error.to_string(),
+            Ok(None) => break Ended::Off,
+            Err(error) => break Ended::Still(error.to_string()),
         };
         match output {
             Output::Console(bytes) => {
                 console.take(&bytes);
                 if stall.seen_in(&bytes) {
-                    break STALLED.to_owned();
+                    break Ended::Still("dom0's kernel misses its timer".into());
                 }
             }
             Output::Complaint(line) => {
@@ -365,16 +398,22 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
     if let Some(progress) = progress.take() {
         progress.finish("FAILED");
     }
-    let stalled = why == STALLED;
-    let detail = format!(
-        "{why}; the end of {}:\n{}\n{complaints}",
-        log.display(),
-        tail(log)
-    );
+    let (id, mut detail) = match (why, &mut input) {
+        (Ended::Still(about), Some(input)) => (
+            GOES_ON,
+            StandsStill::of(&mut machine, input, log, &about).to_string(),
+        ),
+        _ => (
+            "the machine runs",
+            format!("the machine went off; {}", end_of(log)),
+        ),
+    };
+    detail += "\n";
+    detail += &complaints;
     println!("    FAILED {detail}");
     if let Some(unfinished) = task.names.get(outcomes.len()) {
         let check = Check {
-            id: if stalled { STALLED } else { "the machine runs" }.into(),
+            id: id.into(),
             pass: false,
             detail,
         };
@@ -386,15 +425,6 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
         ));
     }
     outcomes
-}
-
-/// What became of a machine in which a vCPU of dom0 waits for a timer that Xen
-/// has not armed. Seen with Xen 4.17 under QEMU; docs/testing.md tells.
-const STALLED: &str = "dom0's kernel has stalled";
-
-/// Whether the machine of this scenario stalled.
-fn has_stalled(outcome: &Outcome) -> bool {
-    outcome.checks.iter().any(|check| check.id == STALLED)
 }
 
 /// Finds, in a console, what dom0's kernel says when it is stalled.

@@ -155,11 +155,13 @@ impl HookSet {
         Ok(set)
     }
 
-    /// One hook of the set, and blank lines for all others, so that every line
+    /// Some hooks of the set, and blank lines for all others, so that every line
     /// of the tree's own has the number that it has with them.
-    pub(super) fn only(mut self, name: &str) -> Self {
-        for hook in self.hooks.iter_mut().filter(|hook| hook.name != name) {
-            hook.blank();
+    pub(super) fn only(mut self, names: &[&str]) -> Self {
+        for hook in &mut self.hooks {
+            if !names.contains(&hook.name.as_str()) {
+                hook.blank();
+            }
         }
         self.copies.clear();
         self

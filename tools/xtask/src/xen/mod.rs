@@ -151,6 +151,7 @@ pub(crate) fn check_off(steps: &Steps) -> Result<()> {
 }
 
 /// A hypervisor and a toolstack.
+#[derive(Clone)]
 pub(crate) struct Built {
     pub(crate) which: Which,
     /// The hypervisor's image, as a boot loader wants it.

@@ -2,8 +2,9 @@
 //! That Xen with our hooks, and both of their options off, is Xen without them:
 //! object by object, section by section.
 //!
-//! The other tree has the room of three more parameters in each domain as well,
-//! and blank lines where ours has hooks, as objects hold numbers of lines.
+//! The other tree has the room of three more parameters in each domain and the
+//! mended timer as well, which no option turns off, and blank lines where ours
+//! has hooks, as objects hold numbers of lines.
 
 use std::collections::BTreeMap;
 use std::fs;

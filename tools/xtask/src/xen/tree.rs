@@ -50,8 +50,8 @@ impl Tree {
         )?;
         let changes = if which.flavour.is_hooked() {
             let set = HookSet::for_tree(&steps.dirs.shim(), &pristine)?;
-            match which.flavour.only_hook() {
-                Some(name) => set.only(name).plan(&pristine)?,
+            match which.flavour.only_hooks() {
+                Some(names) => set.only(names).plan(&pristine)?,
                 None => set.plan(&pristine)?,
             }
         } else {

@@ -63,8 +63,8 @@ pub(crate) enum Flavour {
     NoFastTrap,
     /// With our hooks, and both of their options off.
     Off,
-    /// As Debian has it, with the room of our parameters, and blank lines for our
-    /// hooks: what the one before is compared with.
+    /// As Debian has it, with the room of our parameters and the mended timer, and
+    /// blank lines for our other hooks: what the one before is compared with.
     Room,
     /// As Debian has it.
     Stock,
@@ -74,9 +74,10 @@ pub(crate) enum Flavour {
 const RUST: &str = "CONFIG_VPL011_RUST=y";
 
 impl Flavour {
-    /// The only hook that it has, if it has not all of them.
-    pub(crate) fn only_hook(self) -> Option<&'static str> {
-        (self == Self::Room).then_some("public-hvm-params")
+    /// The only hooks that it has, if it has not all of them: those that no
+    /// option turns off.
+    pub(crate) fn only_hooks(self) -> Option<&'static [&'static str]> {
+        (self == Self::Room).then_some(&["public-hvm-params", "vtimer-handler-is-done"])
     }
 
     /// Whether it has hooks.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::engine::step::tail;
+use crate::engine::step::end_of;
+use crate::rig::evidence::StandsStill;
 use crate::rig::machine::{Machine, Output};
 
 /// What Xen puts before a line of its own. As each CPU counts lines for itself,
@@ -75,21 +76,26 @@ impl Terminal {
             if let Some(before) = self.screen.find(pattern) {
                 return Ok(before);
             }
-            let why = match self.machine.next(deadline) {
+            match self.machine.next(deadline) {
+                // What is waited for is ASCII; a kernel's log is too.
                 Ok(Some(Output::Console(bytes))) => {
-                    // What is waited for is ASCII; a kernel's log is too.
                     self.screen.show(&String::from_utf8_lossy(&bytes));
-                    continue;
                 }
-                Ok(Some(Output::Event(_) | Output::Complaint(_))) => continue,
-                Ok(None) => "the machine went off".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            bail!(
-                "waiting for {pattern:?}: {why}; the end of {}:\n{}",
-                self.log.display(),
-                tail(&self.log)
-            );
+                Ok(Some(Output::Event(_) | Output::Complaint(_))) => {}
+                Ok(None) => bail!(
+                    "waiting for {pattern:?}: the machine went off; {}",
+                    end_of(&self.log)
+                ),
+                Err(error) => {
+                    let about = format!("waiting for {pattern:?}: {error}");
+                    bail!(StandsStill::of(
+                        &mut self.machine,
+                        &mut self.input,
+                        &self.log,
+                        &about
+                    ));
+                }
+            }
         }
     }
 

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! A stopped machine, one instruction at a time: as much of GDB's remote serial
-//! protocol as that takes, spoken to QEMU over a socket.
+//! A stopped machine: its registers, its memory, and one instruction at a time.
+//! As much of GDB's remote serial protocol as that takes, spoken to QEMU.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// For QEMU to make its socket, and to answer.
+/// For QEMU to answer.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The PC's number, behind X0 to X30 and SP.
@@ -20,22 +18,13 @@ const PC: u32 = 32;
 pub(crate) struct Debugger {
     stream: UnixStream,
     left: Vec<u8>,
+    /// Their description, once it was asked for.
+    system_registers: String,
 }
 
 impl Debugger {
-    /// Connects to a machine that waits for it; it stands before its first
-    /// instruction.
-    pub(crate) fn attach(socket: &Path) -> Result<Self> {
-        let end = Instant::now() + PATIENCE;
-        let stream = loop {
-            match UnixStream::connect(socket) {
-                Ok(stream) => break stream,
-                Err(error) if Instant::now() > end => {
-                    return Err(error).context("the machine offers no debugger");
-                }
-                Err(_) => thread::sleep(Duration::from_millis(50)),
-            }
-        };
+    /// The debugger at the other end of `stream`; the machine stands.
+    pub(crate) fn attach(stream: UnixStream) -> Result<Self> {
         let mut debugger = Self::new(stream)?;
         debugger.ask("?")?;
         // Only who has asked what registers there are may ask for one.
@@ -48,6 +37,7 @@ impl Debugger {
         Ok(Self {
             stream,
             left: Vec::new(),
+            system_registers: String::new(),
         })
     }
 
@@ -79,6 +69,53 @@ impl Debugger {
         let value = u64::from_str_radix(&digits, 16)
             .with_context(|| format!("register {number} is {digits:?}"))?;
         Ok(value.swap_bytes())
+    }
+
+    /// Turns to a CPU, the first of which is 0: registers are its, and memory is
+    /// what it sees.
+    pub(crate) fn turn_to(&mut self, cpu: u8) -> Result<()> {
+        self.order(&format!("Hg{:x}", cpu + 1))
+    }
+
+    /// The number of a system register.
+    pub(crate) fn system_register(&mut self, name: &str) -> Result<u32> {
+        if self.system_registers.is_empty() {
+            let file = "qXfer:features:read:system-registers.xml";
+            loop {
+                let at = self.system_registers.len();
+                let piece = self.ask(&format!("{file}:{at:x},ff0"))?;
+                self.system_registers += piece.get(1..).unwrap_or_default();
+                if !piece.starts_with('m') {
+                    break;
+                }
+            }
+        }
+        let number = |text: &str| {
+            let (_, entry) = text.split_once(&format!("name=\"{name}\""))?;
+            let (_, number) = entry.split_once("regnum=\"")?;
+            number.split_once('"')?.0.parse().ok()
+        };
+        number(&self.system_registers).with_context(|| format!("there is no register {name}"))
+    }
+
+    /// The words from `address` on.
+    pub(crate) fn words(&mut self, address: u64, count: usize) -> Result<Vec<u64>> {
+        let mut words = Vec::new();
+        while words.len() < count {
+            // What a packet holds.
+            let wanted = (count - words.len()).min(128);
+            let from = address + 8 * words.len() as u64;
+            let digits = self.ask(&format!("m{from:x},{:x}", 8 * wanted))?;
+            ensure!(
+                digits.len() == 16 * wanted,
+                "memory at {from:#x} is {digits:?}"
+            );
+            for word in digits.as_bytes().chunks(16) {
+                let word = u64::from_str_radix(std::str::from_utf8(word)?, 16)?;
+                words.push(word.swap_bytes());
+            }
+        }
+        Ok(words)
     }
 
     fn order(&mut self, packet: &str) -> Result<()> {
@@ -123,6 +160,8 @@ impl Debugger {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     /// A machine that gives `answers` in pieces, whatever it is asked.
@@ -152,6 +191,38 @@ mod tests {
     fn a_step_says_where_it_ended() {
         let (mut debugger, _machine) = machine(&["+$T05thread:01;#07", "+$0100000000000000#aa"]);
         assert_eq!(debugger.step().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_system_register_is_known_by_its_name() {
+        let (mut debugger, machine) = machine(&[
+            "+$m<reg name=\"CNTV_CVAL_EL0\" bitsize=\"64\" regnum=\"167\"/><reg name=\"CNTV_#00",
+            "+$lCTL_EL0\" bitsize=\"64\" regnum=\"170\"/>#00",
+        ]);
+        assert_eq!(debugger.system_register("CNTV_CTL_EL0").unwrap(), 170);
+        assert_eq!(debugger.system_register("CNTV_CVAL_EL0").unwrap(), 167);
+        assert!(debugger.system_register("CNTV").is_err());
+        drop(debugger);
+        let asked = machine.join().unwrap();
+        assert_eq!(asked.matches("qXfer").count(), 2, "{asked}");
+    }
+
+    #[test]
+    fn memory_is_read_a_packet_at_a_time() {
+        let many = "0200000000000000".repeat(128);
+        let first: &'static str = format!("+${many}#00").leak();
+        let (mut debugger, machine) = machine(vec![first, "+$0300000000000000#00"].leak());
+        let words = debugger.words(0x1000, 129).unwrap();
+        assert_eq!((words[0], words[128], words.len()), (2, 3, 129));
+        drop(debugger);
+        assert!(machine.join().unwrap().contains("$m1400,8#"));
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_an_error() {
+        let (mut debugger, _machine) = machine(&["+$E14#00"]);
+        let error = debugger.words(0x1000, 1).unwrap_err().to_string();
+        assert!(error.contains("0x1000") && error.contains("E14"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! `cargo xtask soak`: the scenarios about faults in their long form, over and
 //! over.
 
+mod stall;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,7 @@ use crate::run::e2e::{Bench, Chosen};
 /// Break things in emulated Xen at length: kills, destruction, hostile peers
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Names; all that have a long form if none is given
+    /// Names; all that have a long form if none is given, and dom0less for --stall
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
     /// No round is begun after so many minutes; there is always one
@@ -24,11 +26,16 @@ pub(crate) struct Options {
     /// Write every check and figure to a file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    stall: stall::Repeat,
 }
 
 impl Options {
     /// Runs rounds. Whether everything held.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
+        if self.stall.stall {
+            return self.stall.run(steps, &self.scenarios);
+        }
         let chosen = Chosen::long(&self.scenarios)?;
         let bench = Bench::prepare(steps)?.at_length();
         let limit = Duration::from_secs(self.minutes * 60);

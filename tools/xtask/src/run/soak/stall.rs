@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask soak --stall`: scenarios on new machines, again and again, and
+//! how many of the machines stood still.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Result, anyhow};
+use e2e::report::Outcome;
+
+use crate::engine::step::Steps;
+use crate::rig::evidence::GOES_ON;
+use crate::rig::machine::Emulator;
+use crate::run::e2e::{Bench, Chosen};
+use crate::xen::Version;
+
+/// What is repeated if no scenario is named: a guest beside dom0 from power-on.
+const SCENARIO: &str = "dom0less";
+
+#[derive(clap::Args)]
+pub(super) struct Repeat {
+    /// Run scenarios on new machines again and again, and count the machines
+    /// that stand still
+    #[arg(long)]
+    pub(super) stall: bool,
+    /// How often each scenario is run
+    #[arg(long, default_value_t = 10, value_name = "N", requires = "stall")]
+    runs: usize,
+    /// How many machines run at a time
+    #[arg(long, default_value_t = 1, value_name = "N", requires = "stall")]
+    parallel: usize,
+    /// The version of Xen
+    #[arg(
+        long,
+        value_name = "VERSION",
+        default_value = "4.17",
+        requires = "stall"
+    )]
+    xen: Version,
+    /// Boot this in place of the hypervisor that was built; xen-syms is beside it
+    #[arg(long, value_name = "FILE", requires = "stall")]
+    hypervisor: Option<PathBuf>,
+    /// The QEMU
+    #[arg(long, value_name = "PROGRAM", requires = "stall")]
+    qemu: Option<PathBuf>,
+    /// What QEMU is told of how to emulate, such as tcg,thread=single
+    #[arg(long, value_name = "OPTIONS", requires = "stall")]
+    accel: Option<String>,
+}
+
+/// What became of runs.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    runs: usize,
+    failed: usize,
+    /// Of those, on a machine that stood still.
+    still: usize,
+}
+
+impl Counts {
+    fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        self.failed += usize::from(!outcome.pass);
+        let still = outcome.checks.iter().any(|check| check.id == GOES_ON);
+        self.still += usize::from(still);
+    }
+}
+
+impl Repeat {
+    /// Runs them and prints what became of them. Whether all passed.
+    pub(super) fn run(&self, steps: &Steps, scenarios: &[String]) -> Result<bool> {
+        let default = [SCENARIO.to_owned()];
+        let chosen = Chosen::named(if scenarios.is_empty() {
+            &default
+        } else {
+            scenarios
+        })?;
+        let mut emulator = Emulator {
+            accel: self.accel.clone(),
+            ..Emulator::default()
+        };
+        if let Some(program) = &self.qemu {
+            emulator.program.clone_from(program);
+        }
+        let bench = Bench::on(steps, self.xen)?.emulated(emulator, self.hypervisor.clone());
+        let mut counts = Counts::default();
+        let next = AtomicUsize::new(1);
+        let run = || -> Result<Vec<Outcome>> {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            bench.clone().numbered(number).run(&chosen)
+        };
+        // The first builds what only some scenarios want.
+        for outcome in run()? {
+            counts.add(&outcome);
+        }
+        let outcomes = thread::scope(|scope| {
+            let worker = || {
+                let mut outcomes = Vec::new();
+                while next.load(Ordering::Relaxed) <= self.runs {
+                    outcomes.extend(run()?);
+                }
+                anyhow::Ok(outcomes)
+            };
+            let workers: Vec<_> = (0..self.parallel).map(|_| scope.spawn(worker)).collect();
+            let mut outcomes = Vec::new();
+            for worker in workers {
+                let done = worker.join().map_err(|_| anyhow!("a run panicked"))?;
+                outcomes.extend(done?);
+            }
+            anyhow::Ok(outcomes)
+        })?;
+        for outcome in &outcomes {
+            counts.add(outcome);
+        }
+        println!(
+            "{} runs, {} failed, {} of them on a machine that stood still",
+            counts.runs, counts.failed, counts.still
+        );
+        Ok(counts.failed == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use e2e::report::Check;
+
+    use super::*;
+
+    #[test]
+    fn machines_that_stand_still_are_told_from_other_failures() {
+        let outcome = |id: &str, pass| {
+            let check = Check {
+                id: id.into(),
+                pass,
+                detail: String::new(),
+            };
+            Outcome::new("one", 1.0, vec![check], serde_json::Map::new())
+        };
+        let mut counts = Counts::default();
+        counts.add(&outcome("a line", true));
+        counts.add(&outcome("a line", false));
+        counts.add(&outcome(GOES_ON, false));
+        let seen = Counts {
+            runs: 3,
+            failed: 2,
+            still: 1,
+        };
+        assert_eq!(counts, seen);
+    }
+}
