@@ -22,6 +22,10 @@ fn place(path: &str) -> (String, String) {
             "tools/vconsole/tests/client.rs".to_owned(),
             format!("fn {name}("),
         ),
+        ["text_filter", name] => (
+            "tools/text-filter/tests/filter.rs".to_owned(),
+            format!("fn {name}("),
+        ),
         ["viewers", module, name] => (
             format!("tests/viewers/tests/{module}.rs"),
             format!("fn {name}("),

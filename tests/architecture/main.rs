@@ -280,7 +280,7 @@ fn crates_depend_downwards() {
 /// Which crates of the workspace each may depend on.
 fn may_use(name: &str) -> &'static [&'static str] {
     match name {
-        "vpl011" | "conformance" | "console-proto" => &[],
+        "vpl011" | "conformance" | "console-proto" | "text-filter" => &[],
         "tests" => &["conformance"],
         "hyp-shim" | "xen-io" | "bare-metal" => &["vpl011"],
         // What runs on bare metal.
@@ -288,7 +288,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
         "e2e" => &["vpl011", "xen-io", "conformance"],
         "viewers" => &["vpl011", "xen-io", "vconsoled"],
         "xtask" => &["vpl011", "xen-io", "e2e", "conformance"],
-        "vconsoled" | "vconsole" => &["vpl011", "xen-io", "console-proto"],
+        "vconsoled" | "vconsole" => &["vpl011", "xen-io", "console-proto", "text-filter"],
         _ => &["vpl011", "xen-io"],
     }
 }

@@ -270,8 +270,7 @@ impl Host {
     fn environment(&self, command: &mut Command) {
         command
             .env("XENSTORED_PATH", self.dir.path().join("xenstored"))
-            .env("VCONSOLED_CONTROL", self.control())
-            .env("VCONSOLE_LOCK_DIR", self.dir.path().join("lock"));
+            .env("VCONSOLED_CONTROL", self.control());
     }
 }
 

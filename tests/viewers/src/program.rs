@@ -199,9 +199,21 @@ impl Terminal {
     /// When it cannot be started.
     #[must_use]
     pub fn run(&self, mut command: Command) -> Program {
-        let end = || Stdio::from(self.inner.try_clone().unwrap());
-        command.stdin(end()).stdout(end()).stderr(end());
+        command
+            .stdin(self.end())
+            .stdout(self.end())
+            .stderr(self.end());
         Program::start(command)
+    }
+
+    /// The end that a program has.
+    ///
+    /// # Panics
+    ///
+    /// When there are too many.
+    #[must_use]
+    pub fn end(&self) -> OwnedFd {
+        self.inner.try_clone().unwrap()
     }
 
     /// Types.

@@ -101,7 +101,7 @@ fn what_cannot_be_attached_is_said_at_once() {
         ("attach 0", "there is no domain \"0\""),
         ("log nobody", "there is no domain"),
         ("break nobody", "there is no domain"),
-        ("break guest/pv0", "which has no break"),
+        ("break guest/pv0", "is no UART, which alone has a break"),
     ] {
         let mut client = Program::piped(host.vconsole(words));
         assert!(!client.wait().success(), "{words}");
@@ -374,6 +374,31 @@ fn escape_sequences_are_left_out_if_wanted() {
     assert_eq!(plain.read(6), b"red\r\n.");
     let mut raw = Program::piped(host.vconsole("attach guest"));
     assert_eq!(raw.read(8), b"\x1b[31mred");
+}
+
+/// Nobody waits for the answer any more, and what a terminal answers is typed.
+#[test]
+fn a_terminal_is_not_asked_what_was_asked_before() {
+    let host = Host::start();
+    let (_, mut pv, _vuart) = host.guest("guest");
+    pv.send(b"\x1b[1mold\x1b[6n\x1b[0m.");
+    wait_for("all of it taken", || {
+        (host.console("pv0")["from_guest"] == 16).then_some(())
+    });
+    let mut user = Terminal::open();
+    let mut client = user.run(host.vconsole("attach guest"));
+    user.until(GREETING);
+    assert_eq!(user.until("."), "\x1b[1mold\x1b[0m.");
+    pv.send(b"new\x1b[6n.");
+    assert_eq!(user.until("."), "new\x1b[6n.");
+    user.write(b"\x1d");
+    assert!(client.wait().success());
+    let mut log = user.run(host.vconsole("log guest"));
+    assert_eq!(user.until("new."), "\x1b[1mold\x1b[0m.new.");
+    assert!(log.wait().success());
+    // A pipe answers nothing.
+    let mut piped = Program::piped(host.vconsole("attach guest"));
+    assert_eq!(piped.read(15), b"\x1b[1mold\x1b[6n\x1b[0m");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use anyhow::bail;
 use crate::daemon::Row;
 
 /// The console for whoever names a domain alone.
-const DEFAULT: &str = "pv0";
+pub(crate) const DEFAULT: &str = "pv0";
 /// The kind of those that are for one program at a time, on a socket or a pty
 /// of their own.
 const CHANNEL: &str = "channel";
@@ -74,11 +74,16 @@ pub(crate) fn named(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
 
 /// The console that is to have a break: a UART, unless another is named.
 pub(crate) fn for_break(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
-    let domain = domain_rows(rows, name);
-    match domain.iter().find(|row| row.kind.starts_with("vuart")) {
-        Some(row) => Ok(Choice::of(row)),
-        None => named(rows, name),
+    let has_break = |row: &&&Row| row.kind.starts_with("vuart");
+    if let Some(row) = domain_rows(rows, name).iter().find(has_break) {
+        return Ok(Choice::of(row));
     }
+    let choice = named(rows, name)?;
+    let row = rows.iter().find(|row| Choice::of(row) == choice);
+    if row.as_ref().is_none_or(|row| !has_break(&row)) {
+        bail!("{choice} is no UART, which alone has a break");
+    }
+    Ok(choice)
 }
 
 /// The console of the only domain; with several, one that the user chooses.
@@ -116,8 +121,10 @@ fn of_domain(rows: &[Row], domain: &str) -> Option<Choice> {
 fn domain_rows<'a>(rows: &'a [Row], domain: &str) -> Vec<&'a Row> {
     let domid = rows
         .iter()
-        .find(|row| !row.name.is_empty() && row.name == domain)
+        .filter(|row| !row.name.is_empty() && row.name == domain)
         .map(|row| row.domid)
+        // Of several the newest, as in the folder of sockets by name.
+        .max()
         .or_else(|| domain.parse().ok());
     rows.iter().filter(|row| Some(row.domid) == domid).collect()
 }
@@ -216,6 +223,34 @@ mod tests {
             find("web/tty")
         );
         assert!(find("").contains("no domain"));
+    }
+
+    #[test]
+    fn of_two_domains_of_a_name_the_newest_is_meant() {
+        let rows = rows(&[(1, "web", "pv0"), (9, "web", "pv0"), (3, "db", "pv0")]);
+        assert_eq!(short(named(&rows, "web")), "9/pv0");
+        assert_eq!(short(named(&rows, "1/pv0")), "1/pv0");
+    }
+
+    #[test]
+    fn only_a_uart_has_a_break() {
+        let mut rows = rows(&[
+            (1, "web", "pv0"),
+            (1, "web", "pv1"),
+            (1, "web", "vuart0"),
+            (2, "db", "pv0"),
+        ]);
+        rows[2].kind = "vuart-private".into();
+        for name in ["web", "1", "web/vuart", "1/vuart0"] {
+            assert_eq!(short(for_break(&rows, name)), "1/vuart0", "{name}");
+        }
+        for name in ["web/pv0", "1/pv1", "db", "2/pv0"] {
+            let why = short(for_break(&rows, name));
+            assert!(
+                why.contains("is no UART, which alone has a break"),
+                "{name}: {why}"
+            );
+        }
     }
 
     #[test]

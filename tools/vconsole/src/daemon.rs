@@ -11,8 +11,6 @@ use anyhow::{Context as _, bail};
 use console_proto::{Attach, Attached, Code, Error, Request, VERSION};
 pub(crate) use console_proto::{Row, Status};
 
-use crate::choose::Choice;
-
 /// How long the daemon may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer to a request other than `status`.
@@ -69,8 +67,8 @@ impl Daemon {
     }
 
     /// Asks for a break on a console.
-    pub(crate) fn send_break(&self, choice: &Choice) -> anyhow::Result<()> {
-        let console = format!("{}/{}", choice.domid, choice.console);
+    pub(crate) fn send_break(&self, domid: u16, console: &str) -> anyhow::Result<()> {
+        let console = format!("{domid}/{console}");
         let request = format!("{}\n", Request::Break(&console));
         let ask = || {
             let mut stream = self.connect()?;

@@ -5,12 +5,14 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::stdio::{stdin, stdout};
 
 use crate::daemon::{Daemon, Row};
-use crate::signals::Signals;
+use crate::terminal::output::Output;
+use crate::terminal::signals::Signals;
 use crate::terminal::{Raw, Screen};
 
 /// How often a live table is drawn.
@@ -38,6 +40,7 @@ pub(crate) fn watch(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
     let on_screen = !json && rustix::termios::isatty(stdout());
     let raw = if on_screen { Raw::enter()? } else { None };
     let _screen = on_screen.then(Screen::enter);
+    let mut output = Output::stdout();
     loop {
         let text = match daemon.status() {
             Ok(status) if !json => table(&status.consoles),
@@ -46,18 +49,17 @@ pub(crate) fn watch(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
             Err(error) if on_screen => format!("{error:#}\n"),
             Err(error) => return Err(error),
         };
-        let mut out = io::stdout().lock();
-        if on_screen {
+        // One that has not taken the last look gets the next when it has.
+        if on_screen && output.is_empty() {
             let size = rustix::termios::tcgetwinsize(stdout());
             let (rows, columns) = size.map_or((0, 0), |size| (size.ws_row, size.ws_col));
             let page = page(&text, rows.into(), columns.into());
-            write!(out, "{HOME}{page}{CLEAR_BELOW}")?;
-        } else {
-            write!(out, "{text}")?;
+            output.put(format!("{HOME}{page}{CLEAR_BELOW}").as_bytes());
+        } else if output.is_empty() {
+            output.put(text.as_bytes());
         }
-        out.flush()?;
-        drop(out);
-        if enough(&mut signals, raw.is_some())? {
+        output.flush().context("standard output")?;
+        if enough(&mut signals, &mut output, raw.is_some())? {
             return Ok(());
         }
     }
@@ -81,12 +83,12 @@ fn page(text: &str, rows: usize, columns: usize) -> String {
 }
 
 /// Waits a period; `true` when it is time to go: a signal, or any key.
-fn enough(signals: &mut Signals, keys: bool) -> io::Result<bool> {
+fn enough(signals: &mut Signals, output: &mut Output, keys: bool) -> anyhow::Result<bool> {
     let end = Instant::now() + PERIOD;
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
+        let left = Timespec::try_from(left)?;
+        let mut fds = vec![PollFd::new(signals, PollFlags::IN), output.interest()];
         if keys {
             fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
         }
@@ -95,12 +97,14 @@ fn enough(signals: &mut Signals, keys: bool) -> io::Result<bool> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        if fds[1..].iter().any(|keys| !keys.revents().is_empty()) {
+        if fds[2..].iter().any(|keys| !keys.revents().is_empty()) {
             return Ok(true);
         }
-        if !fds[0].revents().is_empty() {
+        let (signal, room) = (fds[0].revents(), fds[1].revents());
+        output.serve(room).context("standard output")?;
+        if !signal.is_empty() {
             // After a pause the screen is to be drawn again.
-            return signals.heed();
+            return Ok(signals.heed()?);
         }
     }
 }

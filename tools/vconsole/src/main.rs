@@ -4,31 +4,25 @@
 //! console` runs it.
 #![forbid(unsafe_code)]
 
+mod attach;
 mod choose;
 mod daemon;
-mod filter;
-mod keys;
 mod list;
-mod lock;
 mod log;
 mod options;
-mod output;
-mod session;
-mod signals;
-mod target;
 mod terminal;
-mod viewer;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use xen_io::xenstore::Client;
 
+use attach::target::{self, Target};
+use attach::{pty, socket};
 use daemon::Daemon;
 use options::{Command, Options, Viewing, Xenconsole};
-use session::Manner;
-use target::Target;
 
 fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
@@ -45,7 +39,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error:#}");
+            // Standard error may be what has gone.
+            let _gone = writeln!(std::io::stderr(), "{name}: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -55,7 +50,7 @@ fn xenconsole() -> anyhow::Result<()> {
     let options = Xenconsole::parse();
     let mut store = Client::open()?;
     let target = Target::of_xenconsole(&mut store, options.domid, options.kind, options.num)?;
-    session::run(store, &target, &options.session, Manner::default())
+    pty::run(store, &target, &options.session, pty::Viewing::default())
 }
 
 fn vconsole() -> anyhow::Result<()> {
@@ -79,22 +74,13 @@ fn vconsole() -> anyhow::Result<()> {
         } => attach(&Daemon::at(&daemon.control), console.as_deref(), &viewing),
         Command::Log {
             console,
-            follow,
-            filter,
+            printing,
             daemon,
-        } => {
-            let daemon = Daemon::at(&daemon.control);
-            let rows = daemon.status()?.consoles;
-            let choice = match &console {
-                Some(name) => choose::named(&rows, name)?,
-                None => choose::any(&rows, false)?,
-            };
-            log::print(&daemon, &rows, &choice, follow, filter)
-        }
+        } => log::print(&Daemon::at(&daemon.control), console.as_deref(), &printing),
         Command::Break { console, daemon } => {
             let daemon = Daemon::at(&daemon.control);
             let choice = choose::for_break(&daemon.status()?.consoles, &console)?;
-            daemon.send_break(&choice)
+            daemon.send_break(choice.domid, &choice.console)
         }
     }
 }
@@ -105,16 +91,16 @@ fn attach(daemon: &Daemon, console: Option<&str>, viewing: &Viewing) -> anyhow::
     if let Some(name) = by_pty {
         let mut store = Client::open()?;
         let target = Target::find(&mut store, name)?;
-        let manner = Manner {
+        let manner = pty::Viewing {
             read_only: viewing.read_only,
             filter: viewing.filter,
         };
-        return session::run(store, &target, &viewing.session, manner);
+        return pty::run(store, &target, &viewing.session, manner);
     }
     let rows = daemon.status()?.consoles;
     let choice = match console {
         Some(name) => choose::named(&rows, name)?,
         None => choose::any(&rows, rustix::termios::isatty(rustix::stdio::stdin()))?,
     };
-    viewer::run(daemon.clone(), &choice, viewing)
+    socket::run(daemon.clone(), &choice, viewing)
 }

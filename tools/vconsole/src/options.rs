@@ -43,17 +43,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
-    /// Print what a console said: its log, or what the daemon remembers
+    /// Print what a console said: its log, that of a domain which has gone
+    /// too, or what the daemon remembers
     Log {
         /// A domain's name or number, and which of its consoles
         #[arg(value_name = "DOMAIN[/CONSOLE]")]
         console: Option<String>,
-        /// Go on with what is said from now on
-        #[arg(short, long)]
-        follow: bool,
-        /// Leave out escape sequences
-        #[arg(long)]
-        filter: bool,
+        #[command(flatten)]
+        printing: Printing,
         #[command(flatten)]
         daemon: Control,
     },
@@ -78,6 +75,23 @@ pub(crate) struct Control {
         default_value = CONTROL
     )]
     pub(crate) control: PathBuf,
+}
+
+/// What `vconsole log` prints.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Printing {
+    /// Go on with what is said from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// Leave out escape sequences
+    #[arg(long)]
+    pub(crate) filter: bool,
+
+    /// Where the logs are of domains that have gone: where those of the others
+    /// are, or /var/log/xen/console
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// How `vconsole attach` shows a console.

@@ -61,7 +61,6 @@ impl Host {
         command
             .args(arguments.split_whitespace())
             .env("XENSTORED_PATH", self.dir.path().join("xenstored"))
-            .env("VCONSOLE_LOCK_DIR", self.dir.path().join("lock"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

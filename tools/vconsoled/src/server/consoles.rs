@@ -128,7 +128,7 @@ impl Server {
         if config.journal {
             let slot = slot.to_string();
             let journal = Arc::clone(&self.sinks.journal);
-            let lines = Lines::new(journal, domid.0, &console.name, &slot, config.filter);
+            let lines = Lines::new(journal, domid.0, &console.name, &slot);
             console.set_journal(lines);
         }
         let raw = console.pty().as_fd().as_raw_fd();

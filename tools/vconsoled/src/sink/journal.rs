@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::log::Style;
-use super::log::text::Text;
-use crate::config::Filter;
+use text_filter::{Filter, Policy};
 
 /// Longest line; a longer one becomes several entries.
 const LINE_MAX: usize = 4096;
@@ -63,23 +61,16 @@ impl Journal {
 /// One console's lines on their way there.
 pub(crate) struct Lines {
     journal: Arc<Journal>,
-    style: Style,
-    text: Text,
+    filter: Filter,
     /// The fields that every entry has.
     fields: Vec<u8>,
-    line: Vec<u8>,
+    line: String,
     lost: u64,
 }
 
 impl Lines {
     /// Of a console, by its domain and its own name.
-    pub(crate) fn new(
-        journal: Arc<Journal>,
-        domid: u16,
-        domain: &str,
-        console: &str,
-        filter: Filter,
-    ) -> Self {
+    pub(crate) fn new(journal: Arc<Journal>, domid: u16, domain: &str, console: &str) -> Self {
         let mut fields = Vec::new();
         field(&mut fields, "PRIORITY", b"6");
         field(&mut fields, "SYSLOG_IDENTIFIER", b"vconsoled-guest");
@@ -88,13 +79,10 @@ impl Lines {
         field(&mut fields, "CONSOLE", console.as_bytes());
         Self {
             journal,
-            style: Style {
-                timestamps: false,
-                filter,
-            },
-            text: Text::default(),
+            // Always: anything else is a binary field, which is not shown.
+            filter: Filter::new(Policy::File),
             fields,
-            line: Vec::new(),
+            line: String::new(),
             lost: 0,
         }
     }
@@ -104,18 +92,28 @@ impl Lines {
         self.lost
     }
 
-    /// Takes output, and sends the lines that it completes.
+    /// Takes output, and sends the lines that it completes. A carriage return
+    /// ends a line too.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         let mut text = Vec::with_capacity(bytes.len());
-        self.text.render(self.style, &[], bytes, &mut text);
-        for part in text.split_inclusive(|byte| *byte == b'\n') {
-            for chunk in part.chunks(LINE_MAX) {
-                if self.line.len() + chunk.len() > LINE_MAX {
-                    self.send();
-                }
-                self.line.extend_from_slice(chunk);
+        self.filter.push(bytes, &mut text);
+        self.add(&String::from_utf8_lossy(&text));
+    }
+
+    fn add(&mut self, text: &str) {
+        for part in text.split_inclusive(['\r', '\n']) {
+            let mut rest = part.trim_end_matches(['\r', '\n']);
+            let ends = rest.len() < part.len();
+            while self.line.len() + rest.len() > LINE_MAX {
+                let room = 0..=LINE_MAX - self.line.len();
+                let cut = room.rev().find(|at| rest.is_char_boundary(*at));
+                let (now, after) = rest.split_at(cut.unwrap_or(0));
+                self.line.push_str(now);
+                self.send();
+                rest = after;
             }
-            if part.ends_with(b"\n") {
+            self.line.push_str(rest);
+            if ends {
                 self.send();
             }
         }
@@ -123,10 +121,10 @@ impl Lines {
 
     /// Sends what there is of a line.
     fn send(&mut self) {
-        let end = self.line.trim_ascii_end().len();
-        if end > 0 {
+        let line = self.line.trim_ascii_end();
+        if !line.is_empty() {
             let mut entry = self.fields.clone();
-            field(&mut entry, "MESSAGE", &self.line[..end]);
+            field(&mut entry, "MESSAGE", line.as_bytes());
             self.lost += u64::from(!self.journal.send(&entry));
         }
         self.line.clear();
@@ -135,6 +133,9 @@ impl Lines {
 
 impl Drop for Lines {
     fn drop(&mut self) {
+        let mut text = Vec::new();
+        self.filter.finish(&mut text);
+        self.add(&String::from_utf8_lossy(&text));
         self.send();
     }
 }
@@ -178,7 +179,7 @@ mod tests {
 
         fn lines(&self, domain: &str) -> Lines {
             let journal = Arc::clone(&self.journal);
-            Lines::new(journal, 7, domain, "vuart0", Filter::Strip)
+            Lines::new(journal, 7, domain, "vuart0")
         }
 
         fn next(&self) -> Option<Entry> {
@@ -201,7 +202,7 @@ mod tests {
 
         fn messages(&self) -> Vec<String> {
             std::iter::from_fn(|| self.next())
-                .map(|entry| String::from_utf8_lossy(&entry["MESSAGE"]).into_owned())
+                .map(|entry| String::from_utf8(entry["MESSAGE"].clone()).unwrap())
                 .collect()
         }
     }
@@ -255,7 +256,33 @@ mod tests {
         let entry = journald.next().unwrap();
         assert_eq!(entry["DOMAIN"], b"a\nPRIORITY=0");
         assert_eq!(entry["PRIORITY"], b"6");
-        assert_eq!(entry["MESSAGE"], b"text\rDOMAIN=dom0\xff");
+        assert_eq!(entry["MESSAGE"], b"text");
+        assert_eq!(journald.messages(), ["DOMAIN=dom0\u{fffd}"]);
+    }
+
+    /// journalctl shows no other message as text.
+    #[test]
+    fn every_message_is_printable_text() {
+        let journald = Journald::new();
+        let mut lines = journald.lines("web");
+        lines.take("10%\r20%\r\n".as_bytes());
+        assert_eq!(journald.messages(), ["10%", "20%"]);
+        // However the cut falls within a character.
+        for before in 0..4 {
+            let line = format!("{}{}", "x".repeat(before), "\u{1f427}".repeat(LINE_MAX / 2));
+            for part in line.as_bytes().chunks(1000) {
+                lines.take(part);
+            }
+            lines.take(b"\n");
+            let messages = journald.messages();
+            assert!(messages.iter().all(|message| message.len() <= LINE_MAX));
+            assert_eq!(messages.concat(), line);
+        }
+        for byte in 0..=255 {
+            lines.take(&[b'a', byte, b'b', b'\n', 0x1b, byte, b'\n']);
+        }
+        let messages = journald.messages().concat();
+        assert!(!messages.chars().any(|one| one.is_control() && one != '\t'));
     }
 
     #[test]

@@ -14,7 +14,7 @@
 
 mod file;
 mod open_log;
-pub(super) mod text;
+mod text;
 mod writer;
 
 use std::cell::Cell;
@@ -118,6 +118,8 @@ pub struct Log {
     writer: WriterHandle,
     /// To remove when it is complete.
     state: Option<PathBuf>,
+    /// Its console has gone for good.
+    gone: bool,
     /// How many writes were done when we last looked, and when that was news.
     seen: Cell<(u64, Instant)>,
 }
@@ -167,6 +169,7 @@ impl Logs {
             shared,
             writer: self.writer.clone(),
             state: None,
+            gone: false,
             seen: Cell::new((0, Instant::now())),
         }
     }
@@ -260,6 +263,7 @@ impl Log {
     /// `state`, the file of its output.
     pub fn finish(mut self, state: Option<PathBuf>) {
         self.state = state;
+        self.gone = true;
     }
 }
 
@@ -270,7 +274,7 @@ impl Drop for Log {
             drop(self.shared.output().take());
             tracing::error!("{}: given up unfinished", self.shared.path.display());
         }
-        let command = Command::Close(self.shared.id, self.state.take());
+        let command = Command::Close(self.shared.id, self.state.take(), self.gone);
         self.writer.send(command);
     }
 }

@@ -67,6 +67,17 @@ pub(super) enum Step {
     Partly,
 }
 
+/// Whether a log is completed, and then let go of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// It goes on.
+    No,
+    /// Another daemon goes on with it.
+    ForNow,
+    /// Its console has gone: what is held is all there will be.
+    ForGood,
+}
+
 /// A log that is written.
 pub(super) struct OpenLog {
     shared: Arc<Shared>,
@@ -77,12 +88,14 @@ pub(super) struct OpenLog {
     ours: bool,
     text: Text,
     cursor: Cursor,
+    /// So many bytes at that position wait for what follows them: a sequence
+    /// or a character that has begun.
+    held: Option<(u64, usize)>,
     /// What went wrong last.
     trouble: Option<String>,
     /// When that was last said.
     said: Option<Instant>,
-    /// The console has gone.
-    pub(super) closing: bool,
+    pub(super) closing: Closing,
     /// To remove when the log is complete.
     pub(super) state: Option<PathBuf>,
 }
@@ -97,9 +110,10 @@ impl OpenLog {
             ours,
             text: Text::default(),
             cursor: Cursor::at(position),
+            held: None,
             trouble: None,
             said: None,
-            closing: false,
+            closing: Closing::No,
             state: None,
         }
     }
@@ -110,7 +124,7 @@ impl OpenLog {
             return Ok(Step::Nothing);
         };
         self.shared.urgent.store(false, Ordering::Relaxed);
-        if self.cursor.position() == output.end() {
+        if self.seen() == output.end() {
             // What is told of from here on is told of again; what came before
             // may not have been.
             self.shared.pending.swap(false, Ordering::AcqRel);
@@ -143,11 +157,25 @@ impl OpenLog {
             ),
         };
         let length = self.cursor.peek(output, &mut raw[..most])?;
-        if length == 0 {
+        let position = self.cursor.position();
+        let last = self.closing == Closing::ForGood && position + length as u64 == output.end();
+        let same = self.held == Some((position, length));
+        if length == 0 || same && length < most && !last {
             return Ok(Step::Nothing);
         }
+        // What does not fit is no sequence.
+        let all = last || same;
         let mut raw = &raw[..length];
-        let mut text = self.render(raw, bytes);
+        let (mut text, mut done) = self.render(raw, all, bytes);
+        self.held = None;
+        if done == 0 {
+            self.held = Some((position, length));
+            return Ok(if length == most {
+                Step::Partly
+            } else {
+                Step::Wrote
+            });
+        }
         let rotation = self.shared.options.rotation;
         if file.is_full(rotation, bytes.len()) {
             let line_end = raw.iter().position(|byte| *byte == b'\n');
@@ -155,7 +183,7 @@ impl OpenLog {
                 // First the line comes to its end.
                 Some(end) if end + 1 < raw.len() => {
                     raw = &raw[..=end];
-                    text = self.render(raw, bytes);
+                    (text, done) = self.render(raw, all, bytes);
                 }
                 _ => self.rotate(output, file, rotation),
             }
@@ -163,15 +191,28 @@ impl OpenLog {
         file.append(bytes)?;
         counts.writes.fetch_add(1, Ordering::Relaxed);
         self.text = text;
-        self.cursor.advance(raw.len());
+        self.cursor.advance(done);
+        if done < raw.len() {
+            self.held = Some((self.cursor.position(), raw.len() - done));
+        }
         self.note(output, file);
         self.recover();
-        let all = self.cursor.position() == output.end();
+        let all = self.seen() == output.end();
         Ok(if all { Step::Wrote } else { Step::Partly })
     }
 
-    /// What `raw` looks like in the log, and how far the text then is.
-    fn render(&self, raw: &[u8], bytes: &mut Vec<u8>) -> Text {
+    /// How far the log has looked at the output.
+    fn seen(&self) -> u64 {
+        let position = self.cursor.position();
+        match self.held {
+            Some((at, length)) if at == position => position + length as u64,
+            _ => position,
+        }
+    }
+
+    /// What `raw` looks like in the log, how far the text then is, and how many
+    /// bytes are done with: the rest waits for what follows unless it is `all`.
+    fn render(&self, raw: &[u8], all: bool, bytes: &mut Vec<u8>) -> (Text, usize) {
         let style = self.shared.options.style;
         let mut stamp = String::new();
         if style.timestamps {
@@ -179,8 +220,8 @@ impl OpenLog {
         }
         bytes.clear();
         let mut text = self.text;
-        text.render(style, stamp.as_bytes(), raw, bytes);
-        text
+        let done = text.render(style, stamp.as_bytes(), raw, all, bytes);
+        (text, done)
     }
 
     fn open(&mut self, output: &OutputBuffer) -> io::Result<LogFile> {
@@ -222,7 +263,7 @@ impl OpenLog {
         self.text = Text::default();
         if self.shared.options.style.timestamps {
             let mut bytes = Vec::new();
-            let text = self.render(b"Logfile Opened\n", &mut bytes);
+            let (text, _) = self.render(b"Logfile Opened\n", true, &mut bytes);
             file.append(&bytes)?;
             self.text = text;
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::open_log::{Buffers, OpenLog, Step};
+use super::open_log::{Buffers, Closing, OpenLog, Step};
 use super::{Counts, Shared};
 
 /// How much output is written at once.
@@ -26,9 +26,9 @@ pub(super) enum Command {
     More(u64),
     /// Files were moved away.
     Reopen,
-    /// A log's console has gone: it is completed, and then let go of. The
-    /// state of one that has gone for good is removed.
-    Close(u64, Option<PathBuf>),
+    /// A log is completed, and then let go of. The state of a console that has
+    /// gone for good is removed; the flag says that it has.
+    Close(u64, Option<PathBuf>, bool),
     /// Tell when everything is written that can be.
     Finish(Sender<()>),
 }
@@ -125,9 +125,13 @@ impl Writer {
                     self.ready.insert(*id);
                 }
             }
-            Command::Close(id, state) => {
+            Command::Close(id, state, gone) => {
                 if let Some(log) = self.logs.get_mut(&id) {
-                    log.closing = true;
+                    log.closing = if gone {
+                        Closing::ForGood
+                    } else {
+                        Closing::ForNow
+                    };
                     log.state = state;
                 }
                 self.make_ready(id);
@@ -171,12 +175,12 @@ impl Writer {
             return;
         };
         match log.step(&self.counts, &mut self.buffers) {
-            Ok(Step::Wrote) if !log.closing => {
+            Ok(Step::Wrote) if log.closing == Closing::No => {
                 self.resting.insert(id);
                 self.rested.get_or_insert_with(|| Instant::now() + REST);
             }
             Ok(Step::Wrote | Step::Partly) => self.make_ready(id),
-            Ok(Step::Nothing) if log.closing => {
+            Ok(Step::Nothing) if log.closing != Closing::No => {
                 if let Some(state) = log.state.take() {
                     // One that was never there is gone as well.
                     let _gone = std::fs::remove_file(state);

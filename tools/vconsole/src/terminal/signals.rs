@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
-use crate::terminal;
+use super::{restore, take};
 
 /// Signals that came; readable when there is one to heed.
 pub(crate) struct Signals {
@@ -18,6 +18,8 @@ pub(crate) struct Signals {
     stop: Arc<AtomicBool>,
     suspend: Arc<AtomicBool>,
     resume: Arc<AtomicBool>,
+    /// Nobody heeds them any more.
+    released: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -30,6 +32,7 @@ impl Signals {
             stop: Arc::default(),
             suspend: Arc::default(),
             resume: Arc::default(),
+            released: Arc::default(),
         };
         for (signal, flag) in [
             (SIGTERM, &signals.stop),
@@ -39,6 +42,8 @@ impl Signals {
             (SIGTSTP, &signals.suspend),
             (SIGCONT, &signals.resume),
         ] {
+            let released = Arc::clone(&signals.released);
+            signal_hook::flag::register_conditional_default(signal, released)?;
             // The flag first: who is woken finds it set.
             signal_hook::flag::register(signal, Arc::clone(flag))?;
             signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
@@ -46,17 +51,23 @@ impl Signals {
         Ok(signals)
     }
 
+    /// From now on they do what they do to a program that does not catch them,
+    /// whatever it waits for.
+    pub(crate) fn release(&self) {
+        self.released.store(true, Ordering::SeqCst);
+    }
+
     /// Does what the signals ask for; whether it is time to end.
     pub(crate) fn heed(&mut self) -> io::Result<bool> {
         while matches!(self.wake.read(&mut [0; 64]), Ok(1..)) {}
         if self.suspend.swap(false, Ordering::SeqCst) {
-            terminal::restore();
+            restore();
             suspend()?;
         }
         while self.resume.swap(false, Ordering::SeqCst) && !self.stop.load(Ordering::SeqCst) {
             // In the background a terminal is not to be had: that has to wait
             // until somebody calls for the program once more.
-            if !terminal::take()? {
+            if !take()? {
                 suspend()?;
             }
         }

@@ -2,14 +2,20 @@
 //! The user's terminal as this program wants it, and as it was, however the
 //! program ends or pauses.
 
+pub(crate) mod display;
+pub(crate) mod output;
+pub(crate) mod signals;
+
 use std::io;
 use std::panic;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::retry_on_intr;
-use rustix::stdio::{stdin, stdout};
+use rustix::stdio::stdin;
 use rustix::termios::{self, OptionalActions, Termios};
+
+use output::Output;
 
 /// A screen of its own without a cursor, and back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
@@ -121,9 +127,12 @@ fn restore_on_panic() {
     });
 }
 
-/// Past what is buffered, whoever holds its lock.
+/// Past what is buffered, whoever holds its lock, and as far as there is room:
+/// a terminal that was stopped is not waited for.
 fn say(sequence: &str) {
-    let _gone = rustix::io::write(stdout(), sequence.as_bytes());
+    let mut output = Output::stdout();
+    output.put(sequence.as_bytes());
+    let _gone = output.flush();
 }
 
 #[cfg(test)]

@@ -49,6 +49,11 @@ impl Keys {
         }
     }
 
+    /// Whether any key has a meaning.
+    pub(crate) fn any(&self) -> bool {
+        self.leave.or(self.menu).is_some()
+    }
+
     /// What these bytes mean, up to the one that leaves.
     pub(crate) fn press(&mut self, bytes: &[u8]) -> Vec<Key> {
         let mut keys = Vec::new();

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+//! `vconsole log`, whatever happens to the files: rotation, by the daemon or by
+//! others, removal, a clock that is set back, and the end of the guest.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use rustix::process::Signal;
+use vconsoled::config::Filter;
+use viewers::{Guest, Host, Program, wait_for};
+
+fn host() -> (Host, Guest, PathBuf) {
+    let host = Host::with(|config| {
+        config.log.guests = true;
+        config.log.filter = Filter::None;
+    });
+    let (_, pv, _vuart) = host.guest("guest");
+    let log = host.dir.path().join("log/guest-guest.log");
+    (host, pv, log)
+}
+
+fn until_logged(log: &std::path::Path, end: &[u8]) {
+    wait_for("a line in the log", || {
+        std::fs::read(log)
+            .is_ok_and(|text| text.ends_with(end))
+            .then_some(())
+    });
+}
+
+fn numbered(log: &std::path::Path, number: u32) -> PathBuf {
+    log.with_extension(format!("log.{number}"))
+}
+
+#[test]
+fn a_log_that_was_emptied_is_followed() {
+    let (host, mut pv, log) = host();
+    pv.send(b"one\n");
+    until_logged(&log, b"one\n");
+    let mut follower = Program::piped(host.vconsole("log -f guest"));
+    assert_eq!(follower.read(4), b"one\n");
+    // As logrotate's `copytruncate` does; and the next text is longer.
+    std::fs::write(&log, "").unwrap();
+    pv.send(b"two and more\n");
+    assert_eq!(follower.read(13), b"two and more\n");
+    let said = follower.complaint("\n");
+    assert!(said.ends_with("guest-guest.log: emptied]\n"), "{said}");
+    follower.signal(Signal::TERM);
+    assert!(follower.wait().success());
+}
+
+#[test]
+fn numbers_may_be_missing() {
+    let (host, mut pv, log) = host();
+    pv.send(b"now\n");
+    until_logged(&log, b"now\n");
+    std::fs::write(numbered(&log, 2), "older\n").unwrap();
+    std::fs::write(numbered(&log, 10), "oldest\n").unwrap();
+    let output = host.vconsole("log guest").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, "oldest\nolder\nnow\n");
+}
+
+#[test]
+fn a_successor_is_followed_whatever_its_time() {
+    let (host, mut pv, log) = host();
+    pv.send(b"one\n");
+    until_logged(&log, b"one\n");
+    let mut follower = Program::piped(host.vconsole("log -f guest"));
+    assert_eq!(follower.read(4), b"one\n");
+    std::fs::rename(&log, numbered(&log, 1)).unwrap();
+    let next = std::fs::File::create(log.with_extension("new")).unwrap();
+    next.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    std::fs::rename(log.with_extension("new"), &log).unwrap();
+    // To the file that the daemon still has.
+    pv.send(b"two\n");
+    assert_eq!(follower.read(4), b"two\n");
+    std::fs::write(&log, "three\n").unwrap();
+    next.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(follower.read(6), b"three\n");
+}
+
+#[test]
+fn a_log_that_was_removed_is_found_again() {
+    let (host, mut pv, log) = host();
+    pv.send(b"one\n");
+    until_logged(&log, b"one\n");
+    let mut follower = Program::piped(host.vconsole("log -f guest"));
+    assert_eq!(follower.read(4), b"one\n");
+    std::fs::remove_file(&log).unwrap();
+    std::fs::write(&log, "two\n").unwrap();
+    assert_eq!(follower.read(4), b"two\n");
+}
+
+#[test]
+fn the_log_of_a_guest_that_is_gone_has_a_name() {
+    let (mut host, mut pv, log) = host();
+    pv.send(b"last words\n");
+    until_logged(&log, b"last words\n");
+    let domid = xen_io::DomId(1);
+    host.machine.destroy(domid).unwrap();
+    wait_for("no domain", || host.consoles().is_empty().then_some(()));
+    let dir = log.parent().unwrap().display().to_string();
+    let words = format!("log guest --dir {dir}");
+    for _ in ["without the guest", "without the daemon"] {
+        let output = host.vconsole(&words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && output.stdout == b"last words\n",
+            "{said}"
+        );
+        host.stop_daemon();
+    }
+    // One of another guest tells where logs are.
+    host.start_daemon();
+    let _other = host.guest("other");
+    let output = host.vconsole("log guest").output().unwrap();
+    assert_eq!(output.stdout, b"last words\n");
+    for nobody in ["log nobody", "log ../guest", "log guest/pv9"] {
+        let output = host.vconsole(nobody).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.starts_with("vconsole: there is no domain"),
+            "{nobody}: {said}"
+        );
+    }
+}
+
+/// A reader that goes is noticed although nothing is said.
+#[test]
+fn nobody_is_followed_for() {
+    let (host, mut pv, log) = host();
+    pv.send(b"one\n");
+    until_logged(&log, b"one\n");
+    for words in ["log -f guest", "log -f guest/vuart0"] {
+        let mut follower = Program::piped(host.vconsole(words));
+        if words.ends_with("guest") {
+            assert_eq!(follower.read(4), b"one\n");
+        }
+        drop(follower.child().stdout.take());
+        assert!(!follower.wait().success(), "{words}");
+        assert!(
+            follower.complaint("\n").contains("standard output"),
+            "{words}"
+        );
+    }
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+//! Being attached to a console: joins standard input and output to it until the
+//! user leaves, nobody reads the output any more, or the domain ends. Neither
+//! a guest that takes no input nor a reader that takes no output keeps the
+//! program from hearing the user.
+
+mod keys;
+mod lock;
+pub(crate) mod pty;
+pub(crate) mod socket;
+pub(crate) mod target;
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::Signal;
+use rustix::stdio::stdin;
+
+use crate::options;
+use crate::terminal::Raw;
+use crate::terminal::display::Display;
+use crate::terminal::signals::Signals;
+use keys::{Key, Keys};
+
+/// What waits for the guest at most. A pipe is read no further; a terminal is,
+/// because a key that leaves may come, and what is beyond is dropped.
+const TYPED_MAX: usize = 16 * 1024 * 1024;
+/// The same for a pipe in which no key has a meaning.
+const PIPED_MAX: usize = 4096;
+/// How long a guest may take for what was typed before the user left.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What the session needs to know of the way to a console.
+trait Link {
+    /// Descriptors to wait for. `room` tells whether output can be taken.
+    fn interests(&self, room: bool) -> Vec<PollFd<'_>>;
+
+    /// How long to wait at most.
+    fn pause(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Goes on after these were waited for; `false` when the domain is gone.
+    fn serve(&mut self, happened: &[PollFlags], display: &mut Display) -> anyhow::Result<bool>;
+
+    /// Whether there is a console at present.
+    fn is_open(&self) -> bool;
+
+    /// Whether what is typed reaches the guest.
+    fn is_heard(&self) -> bool;
+
+    /// Takes what was typed, and passes on as much as can be.
+    fn input(&mut self, bytes: &[u8], display: &mut Display);
+
+    /// How many bytes of that wait, with what they are wrapped in.
+    fn waiting(&self) -> usize;
+
+    /// Does what a key of the menu asks for.
+    fn command(&mut self, _command: Command, _display: &mut Display) {}
+}
+
+/// What the menu offers that is not the same for all consoles.
+#[derive(Clone, Copy)]
+enum Command {
+    /// Send a break.
+    Break,
+    /// Be heard no more, or again.
+    ReadOnly,
+}
+
+/// Why the session ended.
+enum End {
+    /// The user left, or was sent away.
+    Left,
+    /// The domain is gone.
+    Gone,
+}
+
+/// How a console is shown.
+struct Manner<'a> {
+    session: &'a options::Session,
+    /// The menu's key, if there is a menu.
+    menu: Option<u8>,
+    /// Escape sequences are left out.
+    filter: bool,
+    /// How much of the output was said before.
+    history: u64,
+    /// For a user at a terminal.
+    greeting: Option<String>,
+}
+
+/// Runs until the user leaves or the domain, which `name` tells, ends.
+fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<()> {
+    let signals = Signals::catch()?;
+    let raw = Raw::enter()?;
+    if let Some(fd) = manner.session.start_notify_fd {
+        notify(fd).with_context(|| format!("telling descriptor {fd} of the start"))?;
+    }
+    let keys = if raw.is_some() || manner.session.interactive {
+        Keys::new(Some(manner.session.escape), manner.menu)
+    } else {
+        Keys::default()
+    };
+    let mut display = Display::new(name.to_owned(), raw.is_some(), manner.filter);
+    display.expect_history(manner.history);
+    if let Some(greeting) = manner.greeting.as_ref().filter(|_| raw.is_some()) {
+        let hint = keys.hint().map(|hint| format!("; {hint}"));
+        display.greet(&format!("{greeting}{}", hint.unwrap_or_default()));
+    }
+    let mut session = Session {
+        link,
+        signals,
+        keys,
+        terminal: raw.is_some(),
+        input: Input::Open,
+        dropped: false,
+        display,
+    };
+    let end = session.join();
+    drop(raw);
+    session.signals.release();
+    match end? {
+        End::Left if session.link.waiting() > 0 => {
+            say(&format!(
+                "{name}: the guest did not take all that was typed"
+            ));
+        }
+        End::Left => {}
+        End::Gone => say(&format!("{name}: the domain is gone")),
+    }
+    Ok(())
+}
+
+/// A line on standard error, if that is still there.
+fn say(line: &str) {
+    let _gone = writeln!(io::stderr(), "{line}");
+}
+
+/// Standard input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// There may be more of it.
+    Open,
+    /// It has ended, and output goes on.
+    Ended,
+    /// The user has left, and the guest may take what was typed until then.
+    Leaving(Instant),
+}
+
+struct Session<L> {
+    link: L,
+    signals: Signals,
+    keys: Keys,
+    /// Standard input is a terminal.
+    terminal: bool,
+    input: Input,
+    /// There was no room for something that was typed.
+    dropped: bool,
+    display: Display,
+}
+
+impl<L: Link> Session<L> {
+    fn join(&mut self) -> anyhow::Result<End> {
+        let mut gone = false;
+        loop {
+            let ready = self.wait(gone)?;
+            if ready.signal && self.signals.heed()? {
+                return Ok(End::Left);
+            }
+            self.display
+                .serve(ready.output)
+                .context("standard output")?;
+            // Output first: what came before the daemon went is still there.
+            if !gone && !self.link.serve(&ready.link, &mut self.display)? {
+                gone = true;
+            }
+            if ready.input {
+                self.read_input()?;
+            }
+            self.display.flush().context("standard output")?;
+            if let Input::Leaving(until) = self.input {
+                let done = gone || self.link.waiting() == 0 || !self.link.is_open();
+                if done || Instant::now() >= until {
+                    return Ok(End::Left);
+                }
+            }
+            // The last words are for whoever takes them.
+            if gone && self.display.is_empty() {
+                return Ok(End::Gone);
+            }
+        }
+    }
+
+    fn wait(&self, gone: bool) -> io::Result<Ready> {
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        let input = self.wants_input(gone).then(|| {
+            fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
+            fds.len() - 1
+        });
+        let output = fds.len();
+        fds.extend(self.display.interests());
+        let link = fds.len();
+        if !gone {
+            fds.extend(self.link.interests(self.display.has_room()));
+        }
+        let pause = match self.input {
+            Input::Leaving(until) => Some(until.saturating_duration_since(Instant::now())),
+            _ if gone => None,
+            _ => self.link.pause(),
+        };
+        // A full millisecond: poll may round down and come back early.
+        let pause = pause.map(|pause| Timespec::try_from(pause + Duration::from_millis(1)));
+        let pause = pause.transpose().map_err(|_| io::ErrorKind::InvalidInput)?;
+        match rustix::event::poll(&mut fds, pause.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let happened = |fd: &PollFd<'_>| fd.revents();
+        Ok(Ready {
+            signal: !fds[0].revents().is_empty(),
+            input: input.is_some_and(|at| !fds[at].revents().is_empty()),
+            output: fds[output].revents(),
+            link: fds[link..].iter().map(happened).collect(),
+        })
+    }
+
+    /// Whether to read standard input: a terminal always. A pipe's bytes stay
+    /// in the pipe while nobody takes them.
+    fn wants_input(&self, gone: bool) -> bool {
+        let most = if self.keys.any() {
+            TYPED_MAX
+        } else {
+            PIPED_MAX
+        };
+        let taken = self.link.is_open() && self.link.waiting() < most;
+        self.input == Input::Open && (self.terminal || taken && !gone)
+    }
+
+    fn read_input(&mut self) -> anyhow::Result<()> {
+        let mut buffer = [0; 4096];
+        let length = match rustix::io::read(stdin(), &mut buffer) {
+            Ok(length) => length,
+            Err(Errno::INTR | Errno::AGAIN) => return Ok(()),
+            // A terminal that hung up.
+            Err(Errno::IO) => 0,
+            Err(errno) => return Err(errno).context("standard input"),
+        };
+        if length == 0 {
+            // Output goes on after a pipe's end; a terminal's end is ours.
+            self.input = if self.terminal {
+                Input::leaving()
+            } else {
+                Input::Ended
+            };
+        }
+        for key in self.keys.press(&buffer[..length]) {
+            match key {
+                Key::Type(bytes) => self.typed(&bytes),
+                Key::Leave => self.input = Input::leaving(),
+                Key::Help => {
+                    let blank = std::iter::once(String::new());
+                    let lines: Vec<_> = blank.chain(self.keys.help()).collect();
+                    self.display.explain(&lines);
+                }
+                Key::Break => self.link.command(Command::Break, &mut self.display),
+                Key::ReadOnly => self.link.command(Command::ReadOnly, &mut self.display),
+                // As the terminal's own key would, which is the guest's here.
+                Key::Suspend => {
+                    rustix::process::kill_current_process_group(Signal::TSTP)?;
+                }
+                Key::Unknown(byte) => {
+                    let key = keys::name(byte);
+                    let what = format!("{key} means nothing here; ? tells what does");
+                    self.display.remark(&what);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn typed(&mut self, bytes: &[u8]) {
+        // What nobody can take, the user types again.
+        if !self.link.is_open() || !self.link.is_heard() {
+            return;
+        }
+        if self.link.waiting() < TYPED_MAX {
+            self.link.input(bytes, &mut self.display);
+            return;
+        }
+        if !std::mem::replace(&mut self.dropped, true) {
+            let most = TYPED_MAX >> 20;
+            self.display.remark(&format!(
+                "{most} MiB wait for the guest; the rest is dropped"
+            ));
+        }
+    }
+}
+
+impl Input {
+    fn leaving() -> Self {
+        Self::Leaving(Instant::now() + LINGER)
+    }
+}
+
+/// What can be done now.
+struct Ready {
+    signal: bool,
+    input: bool,
+    output: PollFlags,
+    link: Vec<PollFlags>,
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+/// Tells whoever started us that the console is open. The descriptor is
+/// inherited and not ours to close: its name under /proc opens it once more.
+fn notify(fd: u32) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/self/fd/{fd}"))?
+        .write_all(&[0])
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+//! `vconsole log`: what a console said, from its log file, across rotation, or
+//! for want of one from the daemon's memory.
+
+mod files;
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use console_proto::frame::{Decoder, Frame};
+use console_proto::{Attach, Attached, Domain, Mode};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::stdio::stdout;
+use text_filter::{Filter, Policy};
+
+use crate::choose::{self, Choice};
+use crate::daemon::{Daemon, Row};
+use crate::options::Printing;
+use crate::terminal::output::Output;
+use crate::terminal::signals::Signals;
+use files::Place;
+
+/// How often a followed log is looked at.
+const PERIOD: Duration = Duration::from_millis(100);
+/// Where logs are if the daemon does not say.
+const FOLDER: &str = "/var/log/xen/console";
+
+/// Prints, and follows if told to, until it ends or a signal comes.
+pub(crate) fn print(daemon: &Daemon, name: Option<&str>, options: &Printing) -> anyhow::Result<()> {
+    let status = daemon.status();
+    let rows = status.as_ref().map_or(&[][..], |status| &status.consoles);
+    let chosen = match name {
+        Some(name) => choose::named(rows, name),
+        None => choose::any(rows, false),
+    };
+    let choice = match chosen {
+        Ok(choice) => choice,
+        // The log of a domain that has gone, or that no daemon serves now.
+        Err(why) => {
+            let Some(log) = name.and_then(|name| left_behind(rows, name, options)) else {
+                status?;
+                return Err(why);
+            };
+            return Printer::new(options.filter)?.file(&log, options.follow);
+        }
+    };
+    let log = rows
+        .iter()
+        .find(|row| row.domid == choice.domid && row.console == choice.console)
+        .map(|row| row.log.as_str())
+        .filter(|log| !log.is_empty());
+    match log {
+        Some(log) => Printer::new(options.filter)?.file(Path::new(log), options.follow),
+        None => memory(daemon, &choice, options),
+    }
+}
+
+/// The log that a console of that name has left behind, or will have.
+fn left_behind(rows: &[Row], name: &str, options: &Printing) -> Option<PathBuf> {
+    let known = rows.iter().find(|row| !row.log.is_empty());
+    let known = known.and_then(|row| Path::new(&row.log).parent());
+    let folder = options
+        .dir
+        .as_deref()
+        .or(known)
+        .unwrap_or(Path::new(FOLDER));
+    let (domain, console) = name.rsplit_once('/').unwrap_or((name, choose::DEFAULT));
+    let digits = console.trim_start_matches(|letter: char| letter.is_ascii_lowercase());
+    let number = if digits.is_empty() { "0" } else { "" };
+    let file = match format!("{console}{number}").as_str() {
+        choose::DEFAULT => format!("guest-{domain}.log"),
+        console => format!("guest-{domain}-{console}.log"),
+    };
+    let log = folder.join(&file);
+    (!file.contains('/') && files::list(&log).is_ok_and(|parts| !parts.is_empty())).then_some(log)
+}
+
+struct Printer {
+    output: Output,
+    filter: Option<Filter>,
+    signals: Signals,
+}
+
+impl Printer {
+    /// A terminal is never given what it would answer: nobody waits for that.
+    fn new(filter: bool) -> anyhow::Result<Self> {
+        let replay = rustix::termios::isatty(stdout()).then_some(Policy::Replay);
+        let policy = if filter {
+            Some(Policy::Terminal)
+        } else {
+            replay
+        };
+        Ok(Self {
+            output: Output::stdout(),
+            filter: policy.map(Filter::new),
+            signals: Signals::catch()?,
+        })
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        match &mut self.filter {
+            Some(filter) => filter.push(bytes, self.output.waiting()),
+            None => self.output.put(bytes),
+        }
+    }
+
+    /// Prints a log and the files it was before, oldest first.
+    fn file(&mut self, path: &Path, follow: bool) -> anyhow::Result<()> {
+        let mut place = Place::default();
+        loop {
+            // Looked at before the rest is read: what comes after that look
+            // is in the next file, or in the next round.
+            let newer = place
+                .newer(path)
+                .with_context(|| path.display().to_string())?;
+            if newer.is_empty() && !place.is_in_file() && !follow {
+                bail!("{}: there is no such log", path.display());
+            }
+            if place.rewind()? && follow {
+                let mut errors = Output::stderr();
+                errors.put(format!("[{}: emptied]\n", path.display()).as_bytes());
+                let _gone = errors.flush();
+            }
+            if !self.rest(&mut place)? {
+                return Ok(());
+            }
+            for part in newer {
+                place.enter(part);
+                if !self.rest(&mut place)? {
+                    return Ok(());
+                }
+            }
+            if !follow || self.wait(None, Some(PERIOD))? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Prints what is left of a file; `false` when told to stop.
+    fn rest(&mut self, place: &mut Place) -> anyhow::Result<bool> {
+        let mut buffer = [0; 16384];
+        loop {
+            match place.read(&mut buffer) {
+                Ok(0) => return Ok(true),
+                Ok(length) => self.put(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !self.drain()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Prints a stream from the daemon, as far as `end` if it is not followed.
+    fn stream(
+        &mut self,
+        mut stream: UnixStream,
+        attached: &Attached,
+        follow: bool,
+    ) -> anyhow::Result<()> {
+        let mut position = attached.position;
+        let mut decoder = Decoder::default();
+        while follow || position < attached.end {
+            if self.wait(Some(&stream), None)? {
+                break;
+            }
+            let mut buffer = [0; 16384];
+            let length = match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(error).context("the daemon's stream"),
+            };
+            let frames = decoder.push(&buffer[..length]);
+            for frame in frames.map_err(|what| anyhow::anyhow!("the daemon sent {what}"))? {
+                match frame {
+                    Frame::Data(bytes) => {
+                        position += bytes.len() as u64;
+                        self.put(&bytes);
+                    }
+                    Frame::Lost(count) => {
+                        position += count;
+                        self.put(format!("\r\n[{count} bytes lost]\r\n").as_bytes());
+                    }
+                    Frame::Ended(_) => return self.drain().map(drop),
+                    Frame::Mode(_) => {}
+                }
+            }
+            if !self.drain()? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what waits; `false` when told to stop.
+    fn drain(&mut self) -> anyhow::Result<bool> {
+        loop {
+            self.output.flush().context("standard output")?;
+            if self.output.is_empty() {
+                return Ok(true);
+            }
+            if self.wait(None, None)? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Waits for the stream, for room on standard output if there is too
+    /// little, or for so long; `true` when told to stop. That nobody reads any
+    /// more is an error.
+    fn wait(
+        &mut self,
+        stream: Option<&UnixStream>,
+        limit: Option<Duration>,
+    ) -> anyhow::Result<bool> {
+        let signals = PollFd::new(&self.signals, PollFlags::IN);
+        let mut fds = vec![signals, self.output.interest()];
+        if let Some(stream) = stream {
+            fds.push(PollFd::new(stream, PollFlags::IN));
+        }
+        let limit = limit.map(Timespec::try_from).transpose();
+        match rustix::event::poll(&mut fds, limit?.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let (signals, output) = (fds[0].revents(), fds[1].revents());
+        self.output.serve(output).context("standard output")?;
+        Ok(!signals.is_empty() && self.signals.heed()?)
+    }
+}
+
+/// Prints what the daemon remembers.
+fn memory(daemon: &Daemon, choice: &Choice, options: &Printing) -> anyhow::Result<()> {
+    let wanted = Attach {
+        domain: Domain::Id(choice.domid),
+        console: choice.console.clone(),
+        mode: Mode::ReadOnly,
+        scrollback: Some(u64::MAX),
+        resume: None,
+    };
+    let attached = daemon.attach(&wanted);
+    let (attached, stream) = attached.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+    Printer::new(options.filter)?.stream(stream, &attached, options.follow)
+}
