@@ -12,7 +12,8 @@ use super::archive::{self, Archive};
 use super::{Firmware, Kernel, guest, libraries, systemd, u_boot};
 use crate::debian::programs as others;
 use crate::engine::step::{Cx, Key, Steps};
-use crate::package::{self, Package, programs};
+use crate::package::programs::{self, ARM64};
+use crate::package::{self, Package};
 use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XL, Xenstore};
 use crate::xen::{Built, Which, sysroot};
 
@@ -88,7 +89,9 @@ impl Dom0 {
         let kernel = Kernel::fetch(steps)?;
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
-        let package = is_hooked.then(|| package::make(steps)).transpose()?;
+        let package = is_hooked
+            .then(|| package::make(steps, &ARM64))
+            .transpose()?;
         let others = if is_hooked {
             others::make_for_dom0(steps)?
         } else {
@@ -136,7 +139,7 @@ impl Dom0 {
         let kernel = Kernel::fetch(steps)?;
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
-        let package = package::make(steps)?;
+        let package = package::make(steps, &ARM64)?;
         let system = systemd::fetch(steps)?;
         let initrd = steps
             .dirs
@@ -235,7 +238,7 @@ fn add_xen(cx: &Cx, archive: &mut Archive, kernel: &Kernel, built: &Built) -> Re
     for client in XENSTORE_CLIENTS {
         archive.link(&format!("/usr/bin/{client}"), "xenstore");
     }
-    archive.file("/usr/bin/e2e", &programs::path(cx.dirs, "e2e"))?;
+    archive.file("/usr/bin/e2e", &programs::path(cx.dirs, &ARM64, "e2e"))?;
     archive.file("/guest/Image", &kernel.image)
 }
 

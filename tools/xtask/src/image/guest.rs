@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::Kernel;
 use super::archive::{self, Archive};
 use crate::engine::step::{Key, Steps};
-use crate::package::programs;
+use crate::package::programs::{self, ARM64};
 
 const INIT: &str = include_str!("guest-init.sh");
 
@@ -20,7 +20,7 @@ const PASSWD: &str = "root:$6$vpl011$8VpWPXBiRu91d2EY8ynkB563NoRl6Eu7fMk0wFkcfQx
 
 /// Makes the guest's initramfs. Returns its path and the step's key.
 pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(PathBuf, String)> {
-    let agent = programs::build(steps, &["e2e"])?;
+    let agent = programs::build(steps, &ARM64, &["e2e"])?;
     let path = steps.dirs.machine("guest.cpio");
     let key = Key::default()
         .text(&kernel.key)
@@ -34,7 +34,7 @@ pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(Pat
         archive.text("/etc/hostname", "guest\n");
         archive.text("/etc/passwd", PASSWD);
         archive.file("/bin/busybox", &cx.dirs.sysroot().join("bin/busybox"))?;
-        archive.file("/usr/bin/e2e", &programs::path(cx.dirs, "e2e"))?;
+        archive.file("/usr/bin/e2e", &programs::path(cx.dirs, &ARM64, "e2e"))?;
         kernel.add_modules(&mut archive, e2e::GUEST_MODULES)?;
         let size = archive.write(&path)?;
         Ok(format!("made, {} KiB", size >> 10))

@@ -9,17 +9,19 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Package, SCRIPTS, list, pack, staged};
+use super::programs::Arch;
+use super::{Package, SCRIPTS, list, pack};
 use crate::engine::step::{Cx, Steps};
 
 /// What people look for, and with which permissions.
-const WANTED: [(&str, &str); 19] = [
+const WANTED: [(&str, &str); 20] = [
     ("/etc/vconsoled.toml", "-rw-r--r--"),
     ("/lib/systemd/system/vconsoled.service", "-rw-r--r--"),
     ("/usr/bin/vconsole", "-rwxr-xr-x"),
     ("/usr/lib/sysusers.d/vconsoled.conf", "-rw-r--r--"),
-    ("/usr/lib/xen-4.17/bin/xenconsole", "lrwxrwxrwx"),
-    ("/usr/lib/xen-4.17/bin/xenconsoled", "-rwxr-xr-x"),
+    ("/usr/lib/vconsoled/xen-programs", "-rwxr-xr-x"),
+    ("/usr/lib/vconsoled/xenconsoled", "lrwxrwxrwx"),
+    ("/usr/lib/vconsoled/xenconsoled-start", "-rwxr-xr-x"),
     ("/usr/sbin/vconsoled", "-rwxr-xr-x"),
     (
         "/usr/share/bash-completion/completions/vconsole",
@@ -56,8 +58,9 @@ const OPTIONS: [(&str, &str); 4] = [
 ];
 
 /// Fails with the first thing that is not as it should be.
-pub(super) fn check(steps: &Steps, package: &Package) -> Result<()> {
-    steps.always("package check", |cx| {
+pub(super) fn check(steps: &Steps, package: &Package, arch: &Arch) -> Result<()> {
+    let name = format!("package check, {}", arch.debian);
+    steps.always(&name, |cx| {
         let files = contents(cx, &package.file)?;
         for (path, mode) in WANTED {
             let found = files
@@ -66,9 +69,9 @@ pub(super) fn check(steps: &Steps, package: &Package) -> Result<()> {
             ensure!(found == mode, "{path} is {found}");
         }
         let pages = pages(cx, &package.root)?;
-        scripts(cx, &package.root)?;
+        scripts(cx, package)?;
         let again = cx.dirs.target.join("package/again.deb");
-        pack(cx, &staged(cx.dirs), &again)?;
+        pack(cx, &package.staged, &again)?;
         ensure!(
             fs::read(&again)? == fs::read(&package.file)?,
             "made again from the same files it is another one"
@@ -131,11 +134,12 @@ fn pages(cx: &Cx, root: &Path) -> Result<usize> {
 }
 
 /// The shell understands every script.
-fn scripts(cx: &Cx, root: &Path) -> Result<()> {
-    let control = staged(cx.dirs).join("DEBIAN");
-    for script in SCRIPTS.map(|script| control.join(script)) {
+fn scripts(cx: &Cx, package: &Package) -> Result<()> {
+    let control = SCRIPTS.map(|script| package.staged.join("DEBIAN").join(script));
+    let ours = ["xen-programs", "xenconsoled-start"];
+    let ours = ours.map(|script| package.root.join("usr/lib/vconsoled").join(script));
+    for script in control.iter().chain(&ours) {
         cx.run(Command::new("sh").arg("-n").arg(script))?;
     }
-    let daemon = root.join("usr/lib/xen-4.17/bin/xenconsoled");
-    cx.run(Command::new("sh").arg("-n").arg(daemon))
+    Ok(())
 }

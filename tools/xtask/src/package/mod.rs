@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask package`: the Debian package of the daemon and its client,
-//! for arm64. The same sources give the same package, byte by byte; dom0's
-//! image is made from it.
+//! `cargo xtask package`: the Debian packages of the daemon and its client. The
+//! same sources give the same package, byte by byte; dom0's image is made from
+//! that for arm64.
 
 mod check;
 pub(crate) mod programs;
@@ -17,8 +17,9 @@ use crate::debian::host;
 use crate::engine::cargo;
 use crate::engine::dirs::Dirs;
 use crate::engine::step::{Cx, Key, Steps};
+use programs::{AMD64, ARM64, Arch};
 
-/// Make the Debian package of vconsoled and vconsole
+/// Make the Debian packages of vconsoled and vconsole
 #[derive(clap::Args)]
 pub(crate) struct Options;
 
@@ -26,7 +27,7 @@ pub(crate) struct Options;
 const PROGRAMS: [&str; 2] = ["vconsoled", "vconsole"];
 
 /// Files that are installed as they are: where from, where to, and how.
-const FILES: [(&str, &str, u32); 5] = [
+const FILES: [(&str, &str, u32); 6] = [
     (
         "debian/lintian-overrides",
         "usr/share/lintian/overrides/vconsoled",
@@ -43,11 +44,16 @@ const FILES: [(&str, &str, u32); 5] = [
         "usr/lib/sysusers.d/vconsoled.conf",
         0o644,
     ),
-    ("xenconsoled", "usr/lib/xen-4.17/bin/xenconsoled", 0o755),
+    (
+        "xenconsoled-start",
+        "usr/lib/vconsoled/xenconsoled-start",
+        0o755,
+    ),
+    ("xen-programs", "usr/lib/vconsoled/xen-programs", 0o755),
 ];
 
 /// Scripts that dpkg runs.
-const SCRIPTS: [&str; 4] = ["preinst", "postinst", "prerm", "postrm"];
+const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// What `cargo xtask package` and the image need to know of a package.
 pub(crate) struct Package {
@@ -55,27 +61,31 @@ pub(crate) struct Package {
     pub(crate) file: PathBuf,
     /// What it unpacks to.
     pub(crate) root: PathBuf,
+    /// Where it was put together.
+    staged: PathBuf,
     /// A digest of what it was made from.
     pub(crate) key: String,
 }
 
-/// Makes the package, looks at it, and says where it is.
+/// Makes the packages, looks at them, and says where they are.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
     host::prepare(steps)?;
-    let package = make(steps)?;
-    check::check(steps, &package)?;
-    println!("{}", package.file.display());
+    for arch in [&ARM64, &AMD64] {
+        let package = make(steps, arch)?;
+        check::check(steps, &package, arch)?;
+        println!("{}", package.file.display());
+    }
     Ok(())
 }
 
-/// Makes the package, unless it is there.
-pub(crate) fn make(steps: &Steps) -> Result<Package> {
-    let programs = programs::build(steps, &PROGRAMS)?;
+/// Makes the package for one architecture, unless it is there.
+pub(crate) fn make(steps: &Steps, arch: &Arch) -> Result<Package> {
+    let programs = programs::build(steps, arch, &PROGRAMS)?;
     let sources = sources(&steps.dirs);
     let version = env!("CARGO_PKG_VERSION");
-    let file = steps.dirs.target.join("package");
-    let file = file.join(format!("vconsoled_{version}_arm64.deb"));
-    let root = steps.dirs.target.join("package/root");
+    let folder = steps.dirs.target.join("package");
+    let file = folder.join(format!("vconsoled_{version}_{}.deb", arch.debian));
+    let [root, staged] = ["root", "staged"].map(|name| folder.join(arch.debian).join(name));
     let mut key = Key::default().text(programs).text(version);
     let mut inputs = Vec::new();
     list(&sources, &mut inputs)?;
@@ -85,11 +95,11 @@ pub(crate) fn make(steps: &Steps) -> Result<Package> {
     for input in &inputs {
         key = key.file(input)?;
     }
-    let key = steps.run("package", key, &[&file, &root], |cx| {
-        let staged = staged(cx.dirs);
+    let step = format!("package, {}", arch.debian);
+    let key = steps.run(&step, key, &[&file, &root], |cx| {
         clear(&staged)?;
-        stage(cx, &staged)?;
-        control(cx, &staged, version)?;
+        stage(cx, arch, &staged)?;
+        control(cx, arch, &staged, version)?;
         open_folders(&staged)?;
         pack(cx, &staged, &file)?;
         clear(&root)?;
@@ -97,16 +107,16 @@ pub(crate) fn make(steps: &Steps) -> Result<Package> {
         let size = fs::metadata(&file)?.len();
         Ok(format!("made, {} KiB", size >> 10))
     })?;
-    Ok(Package { file, root, key })
+    Ok(Package {
+        file,
+        root,
+        staged,
+        key,
+    })
 }
 
 fn sources(dirs: &Dirs) -> PathBuf {
     dirs.root.join("tools/vconsoled/packaging")
-}
-
-/// Where it is put together.
-fn staged(dirs: &Dirs) -> PathBuf {
-    dirs.target.join("package/staged")
 }
 
 /// What writes a program's manual page.
@@ -124,18 +134,18 @@ fn pack(cx: &Cx, staged: &Path, file: &Path) -> Result<()> {
 }
 
 /// Puts everything where it is to be.
-fn stage(cx: &Cx, root: &Path) -> Result<()> {
+fn stage(cx: &Cx, arch: &Arch, root: &Path) -> Result<()> {
     for (program, folder) in PROGRAMS.iter().zip(["usr/sbin", "usr/bin"]) {
         let to = root.join(folder).join(program);
-        place(&programs::path(cx.dirs, program), &to, 0o755)?;
+        place(&programs::path(cx.dirs, arch, program), &to, 0o755)?;
     }
     let sources = sources(cx.dirs);
     for (from, to, mode) in FILES {
         place(&sources.join(from), &root.join(to), mode)?;
     }
-    // Where Debian's xl looks for the client; the stock one is diverted.
-    let client = root.join("usr/lib/xen-4.17/bin/xenconsole");
-    symlink("../../../bin/vconsole", client)?;
+    // Under the name that /etc/init.d/xen knows.
+    let daemon = root.join("usr/lib/vconsoled/xenconsoled");
+    symlink("../../sbin/vconsoled", daemon)?;
     manual(cx, root)?;
     let docs = root.join("usr/share/doc/vconsoled");
     place(
@@ -193,7 +203,7 @@ fn manual(cx: &Cx, root: &Path) -> Result<()> {
 }
 
 /// What dpkg is told of it.
-fn control(cx: &Cx, root: &Path, version: &str) -> Result<()> {
+fn control(cx: &Cx, arch: &Arch, root: &Path, version: &str) -> Result<()> {
     let sources = sources(cx.dirs).join("debian");
     let folder = root.join("DEBIAN");
     let mut files = Vec::new();
@@ -211,10 +221,12 @@ fn control(cx: &Cx, root: &Path, version: &str) -> Result<()> {
     }
     let text = fs::read_to_string(sources.join("control"))?
         .replace("@VERSION@", version)
+        .replace("@ARCHITECTURE@", arch.debian)
         .replace("@SIZE@", &bytes.div_ceil(1024).to_string());
     put(&folder.join("control"), &text, 0o644)?;
     put(&folder.join("conffiles"), "/etc/vconsoled.toml\n", 0o644)?;
     put(&folder.join("md5sums"), &sums, 0o644)?;
+    place(&sources.join("triggers"), &folder.join("triggers"), 0o644)?;
     for script in SCRIPTS {
         place(&sources.join(script), &folder.join(script), 0o755)?;
     }

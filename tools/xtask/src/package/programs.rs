@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Our own programs for dom0 and the guest: static, for arm64.
+//! Our own programs for dom0 and the guest: static, for one architecture.
 
 use std::path::PathBuf;
 
@@ -9,35 +9,51 @@ use crate::engine::cargo;
 use crate::engine::dirs::Dirs;
 use crate::engine::step::{Key, Steps};
 
-const TARGET: &str = "aarch64-unknown-linux-musl";
+/// An architecture, by its names.
+pub(crate) struct Arch {
+    /// Debian's.
+    pub(crate) debian: &'static str,
+    /// The compiler's.
+    target: &'static str,
+}
+
+pub(crate) const ARM64: Arch = Arch {
+    debian: "arm64",
+    target: "aarch64-unknown-linux-musl",
+};
+pub(crate) const AMD64: Arch = Arch {
+    debian: "amd64",
+    target: "x86_64-unknown-linux-musl",
+};
 
 /// Builds packages of the workspace. Returns a key over the programs.
-pub(crate) fn build(steps: &Steps, programs: &[&str]) -> Result<String> {
+pub(crate) fn build(steps: &Steps, arch: &Arch, programs: &[&str]) -> Result<String> {
     let key = || {
         let key = programs.iter().try_fold(Key::default(), |key, program| {
-            key.file(&path(&steps.dirs, program))
+            key.file(&path(&steps.dirs, arch, program))
         })?;
         anyhow::Ok(key.finish())
     };
-    steps.always(&format!("build {}", programs.join(", ")), |cx| {
+    let name = format!("build {}, {}", programs.join(", "), arch.debian);
+    steps.always(&name, |cx| {
         let before = key().ok();
         let mut build = cargo::locked("build");
-        build.args(["--profile", "image", "--target", TARGET]);
+        build.args(["--profile", "image", "--target", arch.target]);
         for program in programs {
             build.args(["--package", program]);
         }
         cx.run(build.current_dir(&cx.dirs.root))?;
         let now = key()?;
         let said = if before.as_ref() == Some(&now) {
-            "unchanged"
+            "unchanged".to_owned()
         } else {
-            "built for arm64"
+            format!("built for {}", arch.debian)
         };
-        Ok((said.into(), now))
+        Ok((said, now))
     })
 }
 
 /// Where a program was built.
-pub(crate) fn path(dirs: &Dirs, program: &str) -> PathBuf {
-    dirs.target.join(TARGET).join("image").join(program)
+pub(crate) fn path(dirs: &Dirs, arch: &Arch, program: &str) -> PathBuf {
+    dirs.target.join(arch.target).join("image").join(program)
 }
