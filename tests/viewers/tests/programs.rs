@@ -4,6 +4,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -99,7 +101,7 @@ fn conserver() {
     let (mut host, guest) = host();
     let pages = blocks("conserver.md", "conserver");
     let lines = blocks("conserver.md", "sh");
-    let [check, serve, attach, ..] = &lines[..] else {
+    let [passwords, check, serve, attach, ..] = &lines[..] else {
         panic!("{lines:?}")
     };
     unpacked(&host, "conserver");
@@ -108,13 +110,16 @@ fn conserver() {
     let file = dir.join("conserver.cf");
     let text = pages[0]
         .replace("/run/vconsoled", &host.run().to_string_lossy())
-        .replace("/var/log/conserver", &dir.to_string_lossy());
+        .replace("/var/log/conserver", &dir.to_string_lossy())
+        .replace("/etc/conserver", &dir.to_string_lossy());
     std::fs::write(&file, text).unwrap();
     let port = free_port();
     let here = |line: &str| {
-        line.replace("/etc/conserver/conserver.cf", &file.to_string_lossy())
+        line.replace("/etc/conserver", &dir.to_string_lossy())
             .replace("-p 782", &format!("-p {port}"))
     };
+    let known = host.shell(&with_password(&here(passwords))).status();
+    assert!(known.unwrap().success());
     let checked = host.shell(&here(check)).output().unwrap();
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(
@@ -134,8 +139,20 @@ fn conserver() {
     let server = Program::start(command);
     host.until_viewers("vuart0", 1);
     wait_for("conserver", || TcpStream::connect(("127.0.0.1", port)).ok());
+    // Nobody without a password has the console, whatever name is given.
+    for name in ["operator", "root"] {
+        let mut stranger = Terminal::open();
+        let line = here(attach).replace("-l operator", &format!("-l {name}"));
+        let mut session = host.login(&stranger, &line);
+        stranger.until("password:");
+        stranger.write(b"a guess\r");
+        stranger.until("Sorry");
+        drop(stranger);
+        session.wait();
+    }
     let mut user = Terminal::open();
     let mut session = host.login(&user, &here(attach));
+    log_in(&mut user);
     user.until("help]");
     user.write(b"by conserver\r");
     user.until("echo: by conserver");
@@ -145,6 +162,7 @@ fn conserver() {
     host.stop_daemon();
     host.start_daemon();
     let mut session = host.login(&user, &here(attach));
+    log_in(&mut user);
     user.until("help]");
     host.until_viewers("vuart0", 1);
     user.write(b"again\r");
@@ -182,7 +200,12 @@ fn conserver_of_many_hosts() {
             .replace("-p 782", &format!("-p {port}"))
     };
     // The first knows of what the second has.
-    let text = pages[0].replace("trusted", "trusted 127.0.0.2");
+    let text = pages[0]
+        .replace("allowed", "allowed 127.0.0.2")
+        .replace("/etc/conserver", &dir.to_string_lossy());
+    let passwords = lines[0].replace("/etc/conserver", &dir.to_string_lossy());
+    let known = host.shell(&with_password(&passwords)).status();
+    assert!(known.unwrap().success());
     let servers = [
         ("127.0.0.1", [&text, &*pages[1]].concat()),
         ("127.0.0.2", text.replace("guest", "other")),
@@ -215,13 +238,18 @@ fn conserver_of_many_hosts() {
             named.any(|one| one["viewers"] == 1).then_some(())
         });
     }
-    let listed = host.shell(&here(list)).output().unwrap();
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let mut user = Terminal::open();
+    let mut listing = host.login(&user, &here(list));
+    log_in(&mut user);
     for console in ["guest", "other"] {
-        assert!(listed.contains(console), "{listed}");
+        user.until(console);
     }
+    listing.wait();
     let mut user = Terminal::open();
     let mut session = host.login(&user, &here(attach));
+    log_in(&mut user);
+    // And on the host that has it.
+    log_in(&mut user);
     user.until("help]");
     user.write(b"on the other host\r");
     user.until("echo: on the other host");
@@ -235,6 +263,17 @@ fn conserver_of_many_hosts() {
     guest.join().unwrap();
 }
 
+/// The line that asks for a password, with one.
+fn with_password(line: &str) -> String {
+    line.replace("openssl passwd -6", "openssl passwd -6 secret")
+}
+
+/// Gives it to the server that asks for it.
+fn log_in(user: &mut Terminal) {
+    user.until("password:");
+    user.write(b"secret\r");
+}
+
 /// As the page's script asks: a session is made, keys go in as hexadecimal
 /// digits, and a request waits until there is output.
 #[test]
@@ -242,7 +281,7 @@ fn shellinabox() {
     let (host, guest) = host();
     unpacked(&host, "shellinaboxd");
     let lines = blocks("web.md", "sh");
-    let port = free_port();
+    let socket = host.dir.path().join("console.sock");
     // A service gets no environment from the server.
     let client = format!(
         "{} attach --control {}",
@@ -250,7 +289,7 @@ fn shellinabox() {
         host.control().display()
     );
     let line = lines[0]
-        .replace("--port=4200", &format!("--port={port}"))
+        .replace("/run/console.sock", &socket.to_string_lossy())
         .replace("vconsole attach", &client);
     let mut command = host.shell(&format!("exec {line}"));
     command
@@ -258,23 +297,20 @@ fn shellinabox() {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let server = Program::start(command);
-    wait_for("the web server", || {
-        TcpStream::connect(("127.0.0.1", port)).ok()
-    });
-    let page = http(
-        port,
-        &format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"),
-    );
+    wait_for("the web server", || UnixStream::connect(&socket).ok());
+    let metadata = std::fs::metadata(&socket).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
+    let page = http(&socket, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(page.contains("<html") || page.contains("<HTML"), "{page}");
 
     let size = "width=80&height=24";
-    let rooturl = format!("rooturl=http%3A%2F%2F127.0.0.1%3A{port}%2F");
-    let answer = json(&post(port, &format!("{size}&{rooturl}")));
+    let rooturl = "rooturl=http%3A%2F%2Flocalhost%2F";
+    let answer = json(&post(&socket, &format!("{size}&{rooturl}")));
     let session = answer["session"].as_str().expect("a session").to_owned();
     let mut shown = String::new();
     let mut until = |words: &str| {
         wait_for(words, || {
-            let more = json(&post(port, &format!("{size}&session={session}")));
+            let more = json(&post(&socket, &format!("{size}&session={session}")));
             shown.push_str(more["data"].as_str().unwrap_or_default());
             shown.contains(words).then_some(())
         });
@@ -282,7 +318,7 @@ fn shellinabox() {
     until("welcome");
     // "from a browser" and a carriage return.
     let keys = "66726F6D20612062726F777365720D";
-    post(port, &format!("{size}&session={session}&keys={keys}"));
+    post(&socket, &format!("{size}&session={session}&keys={keys}"));
     until("echo: from a browser");
     stop(server);
     end(&host);
@@ -302,11 +338,11 @@ fn unpacked(host: &Host, program: &str) {
     assert!(found, "no {program} here: run `cargo xtask programs`");
 }
 
-fn post(port: u16, body: &str) -> String {
+fn post(socket: &Path, body: &str) -> String {
     http(
-        port,
+        socket,
         &format!(
-            "POST /? HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
+            "POST /? HTTP/1.1\r\nHost: localhost\r\n\
              Content-Type: application/x-www-form-urlencoded\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
@@ -318,8 +354,8 @@ fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-fn http(port: u16, request: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+fn http(socket: &Path, request: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     // The server keeps the connection: its head says how long the body is.
@@ -357,6 +393,5 @@ fn end(host: &Host) {
 }
 
 fn private(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).unwrap();
 }

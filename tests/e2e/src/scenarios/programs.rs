@@ -26,6 +26,11 @@ const GUEST: &str = "guest";
 const PAGE: &str = "http://127.0.0.1:4200/";
 /// Six programs at once, on an emulated CPU that is busy elsewhere too.
 const WAIT: Duration = Duration::from_secs(60);
+/// Passes on what comes for the web terminal.
+const WEB_SERVER: &str =
+    "socat TCP-LISTEN:4200,bind=127.0.0.1,fork,reuseaddr UNIX-CONNECT:/run/console.sock";
+/// As `openssl passwd -6` makes it of "secret"; there is none here.
+const OPERATOR: &str = "operator:$6$vconsole$XUw3fHhIkfqCnMMvXxqtiNsNqp4mmTpBmuAYh9GGBf8oXhHGbiwy9T6rBknHlHuKOw7kDo.bElwG0zsMxESIO.\n";
 /// How long to wait before pressing return again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -35,7 +40,10 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
     let _guest = Config::linux(GUEST).pl011().bootargs(QUIET).create()?;
     private_folder("/tmp/screens")?;
     let _conserver = conserver()?;
-    let _web_server = Console::spawn("sh", &["-c", &block(WEB, "sh", 0)?])?;
+    // There is no group of a web server, and socat stands for that.
+    let web = block(WEB, "sh", 0)?.replace(":www-data:", ":root:");
+    let _web_terminal = Console::spawn("sh", &["-c", &web])?;
+    let _web_server = Console::spawn("sh", &["-c", WEB_SERVER])?;
     for line in Line::BOTH {
         let console = match line {
             Line::Vuart => "vuart0",
@@ -52,11 +60,13 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
         ];
         if line == Line::Vuart {
             users.push(("vconsole in screen", login(&block(SCREEN, "sh", 0)?)?));
-            users.push(("conserver", login(&block(CONSERVER, "sh", 2)?)?));
+            users.push(("conserver", login(&block(CONSERVER, "sh", 3)?)?));
         }
         for (name, user) in &mut users {
             // Its first return shows that it is attached.
             if *name == "conserver" {
+                user.expect("password:", WAIT)?;
+                user.send("secret\r")?;
                 user.expect("help]", WAIT)?;
             }
             answered(user, name)?;
@@ -140,7 +150,8 @@ fn conserver() -> Result<Console> {
     fs::create_dir_all("/var/log/conserver")?;
     let file = "/etc/conserver/conserver.cf";
     fs::write(file, block(CONSERVER, "conserver", 0)?).context(file)?;
-    Console::spawn("sh", &["-c", &block(CONSERVER, "sh", 1)?])
+    fs::write("/etc/conserver/conserver.passwd", OPERATOR)?;
+    Console::spawn("sh", &["-c", &block(CONSERVER, "sh", 2)?])
 }
 
 fn private_folder(path: &str) -> Result<()> {
