@@ -286,6 +286,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
         // What runs on bare metal.
         "firmware" => &["bare-metal", "conformance"],
         "e2e" => &["vpl011", "xen-io", "conformance"],
+        "qtest" => &["vpl011", "conformance"],
         "viewers" => &["vpl011", "xen-io", "vconsoled"],
         "xtask" => &["vpl011", "xen-io", "e2e", "conformance"],
         "vconsoled" | "vconsole" => &["vpl011", "xen-io", "console-proto", "text-filter"],

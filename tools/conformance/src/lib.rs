@@ -11,12 +11,14 @@
 //! take others with it.
 //!
 //! [`drivers`] holds what the drivers of real systems do, access by access.
+//! [`family`] has what else a driver may do with input.
 //! [`protocol`] carries requests to a peer that lives elsewhere.
 #![no_std]
 #![forbid(unsafe_code)]
 
 mod cases;
 pub mod drivers;
+pub mod family;
 pub mod protocol;
 pub mod registers;
 mod target;

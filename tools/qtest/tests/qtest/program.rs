@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! `vpl011-qtest` as a program: its protocol and its serial peer.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -10,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use self::common::Qtest;
+use crate::common::Qtest;
 
 const BASE: u64 = 0x0900_0000;
 const DR: u64 = BASE;

@@ -5,20 +5,11 @@
 //! differ, [`EXPECTED`] says why, and the generator or the comparison leaves
 //! just that out.
 
-#[expect(dead_code, reason = "program.rs uses more of it")]
-mod common;
-
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use self::common::Qtest;
+use crate::side::{BASE, FR, Side};
 
 /// Where QEMU 7.2 differs from the TRM or from this device, and how the test
 /// allows for it. Each entry is checked below to differ still.
@@ -49,16 +40,13 @@ const EXPECTED: [(&str, &str); 6] = [
     ),
 ];
 
-const BASE: u64 = 0x0900_0000;
 const DR: u64 = 0x000;
-const FR: u64 = 0x018;
 const LCR_H: u64 = 0x02C;
 const IMSC: u64 = 0x038;
 const RIS: u64 = 0x03C;
 const MIS: u64 = 0x040;
 const ICR: u64 = 0x044;
 const PERIPH_ID2: u64 = 0xFE8;
-const RXFE: u32 = 1 << 4;
 const FR_MODEM: u32 = 0x107;
 const RX: u32 = 1 << 4;
 const TX: u32 = 1 << 5;
@@ -76,81 +64,6 @@ const STORED: [(u64, u32); 6] = [
 
 /// Identification registers that agree.
 const IDS: [u64; 7] = [0xFE0, 0xFE4, 0xFEC, 0xFF0, 0xFF4, 0xFF8, 0xFFC];
-
-/// One device with its serial peer.
-struct Side {
-    program: Qtest,
-    peer: UnixStream,
-}
-
-impl Side {
-    fn start(command: &mut Command, socket: &Path) -> Self {
-        let mut program = Qtest::start(command.stderr(Stdio::null()));
-        // Answered only once the socket is there.
-        assert_eq!(program.read('l', BASE + 0xFE0), 0x11);
-        let peer = UnixStream::connect(socket).expect("the program listens");
-        peer.set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        Self { program, peer }
-    }
-
-    fn ours(dir: &Path) -> Self {
-        let socket = dir.join("ours");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vpl011-qtest"));
-        Self::start(command.arg("--chardev").arg(&socket), &socket)
-    }
-
-    fn qemu(dir: &Path) -> Self {
-        let socket = dir.join("qemu");
-        let mut command = Command::new("qemu-system-aarch64");
-        command
-            .args([
-                "-machine",
-                "virt",
-                "-nodefaults",
-                "-net",
-                "none",
-                "-accel",
-                "tcg",
-                "-S",
-            ])
-            .args([
-                "-display",
-                "none",
-                "-qtest",
-                "stdio",
-                "-qtest-log",
-                "/dev/null",
-                "-serial",
-            ])
-            .arg(format!("unix:{},server=on,wait=off", socket.display()));
-        Self::start(&mut command, &socket)
-    }
-
-    fn read(&mut self, offset: u64) -> u32 {
-        self.program.read('l', BASE + offset)
-    }
-
-    fn write(&mut self, offset: u64, value: u32) {
-        self.program.write('l', BASE + offset, value);
-    }
-
-    /// One character from the peer, waited for.
-    fn receive(&mut self, byte: u8) {
-        self.peer.write_all(&[byte]).unwrap();
-        let patience = Instant::now() + Duration::from_secs(10);
-        while self.read(FR) & RXFE != 0 {
-            assert!(Instant::now() < patience, "the character never arrived");
-        }
-    }
-
-    /// One character to the peer.
-    fn sent(&mut self) -> u8 {
-        let mut byte = [0];
-        self.peer.read_exact(&mut byte).unwrap();
-        byte[0]
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
