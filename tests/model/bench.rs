@@ -258,7 +258,7 @@ impl Target for Bench {
     }
 }
 
-fn own(width: conformance::Width) -> Width {
+pub(crate) fn own(width: conformance::Width) -> Width {
     match width {
         conformance::Width::Byte => Width::Byte,
         conformance::Width::Half => Width::Half,

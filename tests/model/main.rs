@@ -12,6 +12,7 @@ mod beside;
 mod conformance;
 mod flight;
 mod held;
+mod liveness;
 mod profile;
 mod properties;
 mod trap;
