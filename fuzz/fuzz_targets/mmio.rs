@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! See `vpl011_fuzz::mmio`.
+//! See `tests/oracle`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| vpl011_fuzz::mmio::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| oracle::Case::of(data).run());

@@ -2,10 +2,9 @@
 //! What the fuzz targets do with their input: each module has a `run` that
 //! takes any bytes and panics when something does not hold. The targets in
 //! `fuzz_targets/` have libFuzzer call them; [`seeds`] is what it starts from.
+//! That of `mmio` is `tests/oracle`.
 #![forbid(unsafe_code)]
 
-pub mod mmio;
-mod model;
 pub mod ring_peer;
 pub mod seeds;
 pub mod session;

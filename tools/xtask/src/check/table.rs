@@ -118,6 +118,7 @@ pub(super) const ALL: &[Check] = &[
             &[
                 "--workspace",
                 "--exclude=interleavings",
+                "--exclude=oracle",
                 "--exclude=vconsoled",
                 "--lib",
                 "--bins",
@@ -139,7 +140,13 @@ pub(super) const ALL: &[Check] = &[
         name: "tests",
         about: "all tests of every crate, doc tests included",
         part_of: Part::Whole,
-        what: What::Tests(&[&["--workspace"]]),
+        what: What::Tests(&[&["--workspace", "--exclude=oracle"]]),
+    },
+    Check {
+        name: "oracle",
+        about: "one of a million cases in which the device differs from the oracle",
+        part_of: Part::Whole,
+        what: What::Tests(&[&["--release", "--package=oracle"]]),
     },
     Check {
         name: "rustdoc",

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+//! A PL011 written from its manual, beside the device: [`Case::run`] has both
+//! do the same, and panics where they differ.
+//!
+//! The oracle shares nothing with `src/` of the root: neither tables nor state.
+#![forbid(unsafe_code)]
+
+mod differential;
+mod manual;
+mod uart;
+
+pub use differential::{At, Case, Step, Wide};
