@@ -17,6 +17,7 @@ mod params;
 mod port;
 mod private;
 mod programs;
+mod receivers;
 mod restart;
 mod serial;
 mod systemd;
@@ -345,6 +346,13 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: crates::guests,
+    },
+    Scenario {
+        name: "receivers",
+        about: "64 KiB pasted into each of four drivers that drain and then clear, or have RTIM alone",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: receivers::receivers,
     },
     Scenario {
         name: "conformance",

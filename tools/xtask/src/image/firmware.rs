@@ -11,10 +11,11 @@ use crate::engine::cargo;
 use crate::engine::step::{Key, Steps};
 
 /// Its binaries, each with the name of its image.
-const IMAGES: [(&str, &str); 3] = [
+const IMAGES: [(&str, &str); 4] = [
     ("conformance-image", CONFORMANCE),
     ("arm-pl011-uart-image", "arm-pl011-uart.bin"),
     ("arm-pl011-image", "arm_pl011.bin"),
+    ("receivers-image", "receivers.bin"),
 ];
 
 /// The conformance suite.

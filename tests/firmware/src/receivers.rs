@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+//! A guest that receives as drivers do that lose input elsewhere: one paste
+//! for each of [`DRIVERS`].
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use core::fmt::{self, Write};
+
+use bare_metal::{Frame, Interrupt, Machine};
+use conformance::Width;
+use conformance::family::{Acknowledge, Drain, Member, Port, Status};
+use conformance::registers::{fr, int, reg};
+
+bare_metal::entry!(main);
+
+/// Characters of a paste.
+const PASTE: u32 = 64 * 1024;
+
+/// Clears its interrupt, unseen, when it has read all there was.
+const DRAINS_AND_CLEARS: Member = Member {
+    status: Status::Never,
+    drain: Drain::All,
+    acknowledge: Acknowledge::OwnAfter,
+    mask: int::RX,
+    level: None,
+    width: Width::Word,
+};
+
+/// Each driver with its name.
+const DRIVERS: [(&str, Member); 4] = [
+    ("RXIM, no FIFOs", DRAINS_AND_CLEARS),
+    (
+        "RXIM and RTIM, FIFOs",
+        Member {
+            mask: int::RX | int::RT,
+            level: Some(2),
+            ..DRAINS_AND_CLEARS
+        },
+    ),
+    (
+        "RTIM alone, no FIFOs",
+        Member {
+            mask: int::RT,
+            ..DRAINS_AND_CLEARS
+        },
+    ),
+    (
+        "RTIM alone, FIFOs",
+        Member {
+            status: Status::Before,
+            mask: int::RT,
+            level: Some(2),
+            ..DRAINS_AND_CLEARS
+        },
+    ),
+];
+
+fn main(machine: Machine) {
+    let mut guest = Guest {
+        uart: machine.uart,
+        interrupt: machine.interrupt,
+        received: 0,
+        sum: 0,
+    };
+    for (name, member) in &DRIVERS {
+        guest.receive(name, member);
+    }
+    // The port is closed, and nothing wakes the guest.
+    guest.write(reg::IMSC, Width::Word, 0);
+    guest.interrupt.wait();
+}
+
+struct Guest {
+    uart: Frame,
+    interrupt: Interrupt,
+    received: u32,
+    /// A Fletcher checksum of what was received.
+    sum: u32,
+}
+
+impl Guest {
+    /// Receives one paste and says what came.
+    fn receive(&mut self, name: &str, member: &Member) {
+        (self.received, self.sum) = (0, 0);
+        member.open(self);
+        self.say(format_args!("\r\n<{name}>\r\n"));
+        let mut interrupts = 0_u32;
+        while self.received < PASTE {
+            self.interrupt.wait();
+            interrupts += 1;
+            if member.interrupt(self).is_err() {
+                break;
+            }
+        }
+        self.write(reg::IMSC, Width::Word, 0);
+        let (received, sum) = (self.received, self.sum);
+        self.say(format_args!("[{received} {sum:08x} {interrupts}]"));
+    }
+
+    fn say(&mut self, text: fmt::Arguments<'_>) {
+        // Writing to the port cannot fail.
+        let _ = Polled(self).write_fmt(text);
+    }
+}
+
+impl Port for Guest {
+    fn read(&mut self, offset: u16, width: Width) -> u32 {
+        // No access to a register of this UART aborts.
+        self.uart.read(offset, own(width)).unwrap_or_default()
+    }
+
+    fn write(&mut self, offset: u16, width: Width, value: u32) {
+        let _ = self.uart.write(offset, own(width), value);
+    }
+
+    fn received(&mut self, byte: u8) {
+        self.received += 1;
+        let low = (self.sum & 0xFFFF) + u32::from(byte);
+        let high = (self.sum >> 16) + low;
+        self.sum = high % 0xFFFF << 16 | low % 0xFFFF;
+    }
+}
+
+/// Output by polling.
+struct Polled<'g>(&'g mut Guest);
+
+impl Write for Polled<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            while self.0.read(reg::FR, Width::Word) & fr::TXFF != 0 {}
+            self.0.write(reg::DR, Width::Word, byte.into());
+        }
+        Ok(())
+    }
+}
+
+fn own(width: Width) -> bare_metal::Width {
+    match width {
+        Width::Byte => bare_metal::Width::Byte,
+        Width::Half => bare_metal::Width::Half,
+        Width::Word => bare_metal::Width::Word,
+    }
+}
