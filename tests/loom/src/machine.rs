@@ -162,6 +162,11 @@ impl Machine {
         let _ = self.enter(|uart| uart.write(Access::new(offset, Width::Word), value));
     }
 
+    /// The level of the interrupt line.
+    pub fn line(&self) -> bool {
+        !self.uart().pending().is_empty()
+    }
+
     /// The guest wants to be interrupted by these.
     pub fn unmask(&self, interrupts: u32) {
         self.write(IMSC, interrupts);

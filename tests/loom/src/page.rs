@@ -7,12 +7,12 @@ use loom::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::Arc;
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::layout::{
-    EVENT_INDEX, IN_CONS, IN_EVENT, IN_PROD, OUT, OUT_CONS, OUT_EVENT, OUT_PROD,
+    EVENT_INDEX, IN_CONS, IN_EVENT, IN_PROD, INPUT_EVENT, OUT, OUT_CONS, OUT_EVENT, OUT_PROD,
 };
 use vpl011::ring::memory::RingMemory;
 
 /// The words that either side reads while the other writes them.
-const WORDS: [usize; 7] = [
+const WORDS: [usize; 8] = [
     IN_CONS,
     IN_PROD,
     OUT_CONS,
@@ -20,6 +20,7 @@ const WORDS: [usize; 7] = [
     EVENT_INDEX,
     OUT_EVENT,
     IN_EVENT,
+    INPUT_EVENT,
 ];
 
 /// Whether [`RingMemory::barrier`] orders anything.

@@ -11,6 +11,9 @@ use vpl011::backend::Backend as _;
 const DR: u16 = 0x000;
 const FR: u16 = 0x018;
 const RXFE: u32 = 1 << 4;
+const RIS: u16 = 0x03C;
+const ICR: u16 = 0x044;
+const RX: u32 = 0x10;
 const RX_RT: u32 = 0x50;
 
 const BYTES: &[u8] = b"xyz";
@@ -27,6 +30,76 @@ fn reads(machine: &Machine, count: usize) -> Vec<u8> {
         }
     }
     got
+}
+
+/// When a guest clears its interrupt.
+#[derive(Clone, Copy)]
+enum Clears {
+    /// After it has read a character, of an interrupt that it did not look at.
+    Unseen,
+    /// Before it reads one, of an interrupt that it has looked at.
+    Seen,
+}
+
+/// A guest without FIFOs that reads one character for each interrupt and clears
+/// that. While it has one, the FIFO is full and the device knows of more only
+/// what it last saw of the ring.
+fn reads_and_clears(machine: &Machine, clears: Clears, count: usize) -> Vec<u8> {
+    machine.unmask(RX);
+    let mut got = Vec::new();
+    while got.len() < count {
+        if !machine.line() {
+            machine.interrupt.wait();
+            continue;
+        }
+        if let Clears::Seen = clears {
+            machine.read(RIS);
+            machine.write(ICR, RX);
+        }
+        got.push(machine.read(DR).to_le_bytes()[0]);
+        if let Clears::Unseen = clears {
+            machine.write(ICR, RX);
+        }
+    }
+    got
+}
+
+/// Everything to a guest that clears, in two goes: the second finds a ring that
+/// is empty, or one whose first character the device has not taken.
+fn to_who_clears(clears: Clears, attach: fn(&Machine) -> Ours) {
+    let machine = Arc::new(Machine::new(Start::EMPTY, Barriers::Kept));
+    let vcpu = {
+        let machine = machine.clone();
+        thread::spawn(move || reads_and_clears(&machine, clears, BYTES.len()))
+    };
+    let mut backend = attach(&machine);
+    let (first, second) = BYTES.split_at(2);
+    backend.put_all(&machine, first);
+    backend.put_all(&machine, second);
+    assert_eq!(vcpu.join().unwrap(), BYTES);
+}
+
+/// A guest without FIFOs was shown its interrupt while one character was in the
+/// receiver and another in the ring. It clears that and reads nothing; a third
+/// comes meanwhile, of which it must be told.
+fn cleared_while_more_comes(attach: fn(&Machine) -> Ours) {
+    let machine = Arc::new(Machine::new(Start::EMPTY, Barriers::Kept));
+    let mut backend = attach(&machine);
+    machine.unmask(RX);
+    let (first, second) = BYTES.split_at(2);
+    backend.put_all(&machine, first);
+    assert_eq!(machine.read(RIS) & RX, RX);
+    let vcpu = {
+        let machine = machine.clone();
+        thread::spawn(move || {
+            machine.write(ICR, RX);
+            while !machine.line() {
+                machine.interrupt.wait();
+            }
+        })
+    };
+    backend.put_all(&machine, second);
+    vcpu.join().unwrap();
 }
 
 /// Everything that a backend gives to a guest, in two goes, of which the guest
@@ -97,6 +170,21 @@ fn a_guest_sleeps_on_no_byte_without_the_event_index() {
 #[test]
 fn a_guest_sleeps_on_no_byte_with_the_event_index() {
     check(|| transfer(Barriers::Kept, Ours::with_event_index));
+}
+
+#[test]
+fn a_guest_that_clears_unseen_sleeps_on_no_byte() {
+    check(|| to_who_clears(Clears::Unseen, Ours::with_event_index));
+}
+
+#[test]
+fn a_guest_that_clears_what_it_saw_sleeps_on_no_byte() {
+    check(|| to_who_clears(Clears::Seen, Ours::with_event_index));
+}
+
+#[test]
+fn a_guest_that_cleared_is_told_of_more() {
+    check(|| cleared_while_more_comes(Ours::with_event_index));
 }
 
 /// It cannot say that it waits; it is told when it can have found `in` full
