@@ -118,7 +118,7 @@ pub struct Endless;
 
 /// Rounds of one handler call, and characters of one drain, that no honest
 /// device asks for.
-const ENDLESS: usize = 4096;
+const ENDLESS: usize = 1 << 20;
 
 impl Member {
     /// Whether its thread has something to do after each interrupt.
