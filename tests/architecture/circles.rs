@@ -97,7 +97,7 @@ impl Krate {
                         "pub" => passes_on = true,
                         "use" => {}
                         "crate" | "self" | "super" => {
-                            self.path(here, here, &tokens[at..], passes_on)
+                            self.path(here, here, &tokens[at..], passes_on);
                         }
                         _ if self.modules.contains_key(&below(here, &word)) => {
                             self.path(here, here, &tokens[at..], passes_on);
@@ -172,11 +172,11 @@ impl Krate {
         let mut folders: BTreeMap<Name, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
         for (from, to) in &self.uses {
             let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-            let (Some(user), Some(used)) = (from.get(common), to.get(common)) else {
+            let (Some(user), Some(other)) = (from.get(common), to.get(common)) else {
                 continue;
             };
             let folder = folders.entry(from[..common].to_vec()).or_default();
-            folder.entry(user.clone()).or_default().insert(used.clone());
+            folder.entry(user.clone()).or_default().insert(other.clone());
         }
         let mut circles = BTreeSet::new();
         for (folder, uses) in folders {

@@ -129,9 +129,10 @@ fn flooded(guest: &mut Guest, run: impl FnOnce()) {
                 guest.send(&[b'x'; 256]);
             }
         });
-        // Also when it panics.
-        let _running = running;
+        // Owned here, so that the printing ends too when `run` panics.
+        let stop = running;
         run();
+        drop(stop);
     });
 }
 

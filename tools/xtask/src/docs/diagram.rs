@@ -149,7 +149,7 @@ fn crates(root: &Path) -> Result<Uses> {
 /// The modules of `src/`, and which of each other they use.
 fn modules(root: &Path) -> Result<Uses> {
     let mut found = Uses::new();
-    for folder in ["".to_owned()]
+    for folder in [String::new()]
         .into_iter()
         .chain(FOLDERS.map(|folder| format!("{folder}/")))
     {
