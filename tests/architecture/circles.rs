@@ -176,7 +176,10 @@ impl Krate {
                 continue;
             };
             let folder = folders.entry(from[..common].to_vec()).or_default();
-            folder.entry(user.clone()).or_default().insert(other.clone());
+            folder
+                .entry(user.clone())
+                .or_default()
+                .insert(other.clone());
         }
         let mut circles = BTreeSet::new();
         for (folder, uses) in folders {

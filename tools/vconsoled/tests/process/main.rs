@@ -34,20 +34,26 @@ fn main() -> ExitCode {
         daemon(&config);
         return ExitCode::SUCCESS;
     }
-    let test = |name, run: fn()| {
-        Trial::test(name, move || {
-            run();
-            Ok(())
-        })
-    };
-    // Only root can become somebody else.
-    let as_root = |name, run| {
-        let is_root = nix::unistd::geteuid().is_root();
-        test(name, run)
-            .with_kind("as root")
-            .with_ignored_flag(!is_root)
-    };
-    let tests = vec![
+    libtest_mimic::run(&Arguments::from_args(), tests()).exit_code()
+}
+
+fn test(name: &'static str, run: fn()) -> Trial {
+    Trial::test(name, move || {
+        run();
+        Ok(())
+    })
+}
+
+/// Only root can become somebody else.
+fn as_root(name: &'static str, run: fn()) -> Trial {
+    let is_root = nix::unistd::geteuid().is_root();
+    test(name, run)
+        .with_kind("as root")
+        .with_ignored_flag(!is_root)
+}
+
+fn tests() -> Vec<Trial> {
+    vec![
         test(
             "the_manager_is_told_of_readiness_reload_and_end",
             service::the_manager_is_told_of_readiness_reload_and_end,
@@ -128,8 +134,7 @@ fn main() -> ExitCode {
             "what_is_kept_goes_with_its_viewer_and_its_domain",
             sockets::what_is_kept_goes_with_its_viewer_and_its_domain,
         ),
-    ];
-    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+    ]
 }
 
 /// Serves, and does what each line of its input asks, until that ends.
