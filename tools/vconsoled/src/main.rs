@@ -39,7 +39,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
 
 fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     let detached = daemonize::begin()?;
-    diagnostics::start(options.verbose(), detached.is_some());
+    let mut diagnostics = diagnostics::start(options.verbose(), detached.is_some());
     raise_file_limit();
     let pid_file = match (options.pid_file(), &detached) {
         (Some(path), _) => Some(daemonize::PidFile::write(path)?),
@@ -51,6 +51,7 @@ fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     let platform = Platform::open().context("this does not look like a Xen control domain")?;
     // No thread may have been started yet.
     let in_force = confine::give_up(&config)?;
+    diagnostics.run().context("a thread for messages")?;
     let server = Server::new(platform, config)?.with_in_force(in_force.clone());
     follow_signals(server.handle())?;
     let ended = server.run(|| {

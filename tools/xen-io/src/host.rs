@@ -60,6 +60,7 @@ impl Platform {
             hypervisor: Box::new(Host::open()?),
             events: Box::new(Evtchn::open()?),
             store: Client::open()?,
+            reopen_store: Box::new(Client::open),
         })
     }
 }

@@ -84,4 +84,6 @@ pub struct Platform {
     pub events: Box<dyn EventChannels>,
     /// A connection to xenstore.
     pub store: Client,
+    /// Another one, when that is lost.
+    pub reopen_store: Box<dyn FnMut() -> io::Result<Client> + Send>,
 }

@@ -11,6 +11,15 @@ use xen_io::xenstore::{Client, domain_path};
 /// Longest value of a node that means anything here.
 const VALUE_MAX: usize = 64;
 
+/// A console of a domain.
+pub(crate) type Key = (DomId, Slot);
+
+/// The console that `3/vuart0` names.
+pub(crate) fn parse_key(name: &str) -> Option<Key> {
+    let (domid, slot) = name.split_once('/')?;
+    Some((DomId(domid.parse().ok()?), slot.parse().ok()?))
+}
+
 /// A place in a domain where a console can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {

@@ -60,6 +60,16 @@ impl State {
         let there = store.read(&path)?;
         Ok(there.is_some_and(|there| there == (self as u32).to_string().as_bytes()))
     }
+
+    /// Tells the frontend of it. A device that has gone stays so.
+    pub(crate) fn give(self, store: &mut Client, domid: DomId, devid: u32) -> io::Result<()> {
+        let path = format!("{}/state", backend_path(domid, devid));
+        let text = (self as u32).to_string();
+        store.transaction(|store| match store.read(&path)? {
+            Some(there) if there != text.as_bytes() => store.write(&path, &text),
+            _ => Ok(()),
+        })
+    }
 }
 
 /// What the host's end of a channel is.
@@ -79,8 +89,6 @@ pub(crate) struct Device {
     pub(crate) name: String,
     /// The toolstack wants it served.
     pub(crate) online: bool,
-    /// What we last said.
-    pub(crate) state: Option<State>,
 }
 
 impl Device {
@@ -111,25 +119,7 @@ impl Device {
             connection,
             name,
             online: node("online")?.as_deref() == Some("1"),
-            state: node("state")?.as_deref().and_then(State::parse),
         }))
-    }
-
-    /// Tells the frontend of our state. A device that has gone stays so.
-    pub(crate) fn answer(
-        &self,
-        store: &mut Client,
-        (domid, devid): (DomId, u32),
-        state: State,
-    ) -> io::Result<()> {
-        if self.state == Some(state) {
-            return Ok(());
-        }
-        let path = format!("{}/state", backend_path(domid, devid));
-        store.transaction(|store| match store.read(&path)? {
-            Some(_) => store.write(&path, (state as u32).to_string()),
-            None => Ok(()),
-        })
     }
 }
 

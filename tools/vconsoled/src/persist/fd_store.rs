@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use console_proto::Mode;
-use sd_notify::NotifyState;
 use xen_io::DomId;
 
 use crate::guest::nodes::Slot;
+use crate::service::notify::Manager;
 
 /// Most that are left with the service manager: `FileDescriptorStoreMax=` of
 /// the unit.
@@ -65,8 +65,7 @@ pub(crate) fn name(purpose: Purpose, console: &str) -> String {
 /// What the service manager keeps.
 #[derive(Default)]
 pub(crate) struct FdStore {
-    /// Whether there is one.
-    manager: bool,
+    manager: Manager,
     /// What the last daemon left and nobody has taken yet.
     left: BTreeMap<String, Vec<OwnedFd>>,
     /// How many descriptors there are of each name.
@@ -76,14 +75,14 @@ pub(crate) struct FdStore {
 }
 
 impl FdStore {
-    /// What the last daemon left.
-    pub(crate) fn inherited() -> Self {
+    /// What the last daemon left with the service manager.
+    pub(crate) fn inherited(manager: Manager) -> Self {
         let inherited = xen_io::inherited::take().unwrap_or_else(|error| {
             tracing::warn!("what the last daemon left cannot be taken up: {error}");
             Vec::new()
         });
         let mut kept = Self {
-            manager: std::env::var_os("NOTIFY_SOCKET").is_some(),
+            manager,
             ..Self::default()
         };
         for (name, fd) in inherited {
@@ -95,7 +94,7 @@ impl FdStore {
 
     /// Whether anything outlives this daemon.
     pub(crate) fn is_possible(&self) -> bool {
-        self.manager
+        self.manager.is_there()
     }
 
     /// Whether the last daemon left anything that is not taken yet.
@@ -110,9 +109,10 @@ impl FdStore {
     }
 
     /// Leaves descriptors for the next daemon, together. `false` when nobody
-    /// keeps them.
+    /// keeps them. They outlive this daemon once the service manager has the
+    /// message, which may be later.
     pub(crate) fn store(&mut self, name: &str, fds: &[BorrowedFd]) -> bool {
-        if !self.manager {
+        if !self.is_possible() {
             return false;
         }
         let more = (fds.len(), fds.len() * (name.len() + 1));
@@ -124,32 +124,15 @@ impl FdStore {
             }
             return false;
         }
-        // A terminal that nobody has open looks like one that hung up.
-        let state = [
-            NotifyState::FdStore,
-            NotifyState::FdName(name),
-            NotifyState::Custom("FDPOLL=0"),
-        ];
-        match sd_notify::notify_with_fds(&state, fds) {
-            Ok(()) => {
-                *self.names.entry(name.to_owned()).or_default() += fds.len();
-                true
-            }
-            Err(error) => {
-                tracing::warn!("the service manager does not keep {name}: {error}");
-                false
-            }
-        }
+        *self.names.entry(name.to_owned()).or_default() += fds.len();
+        self.manager.store(name, fds);
+        true
     }
 
     /// The next daemon has no use for what has that name.
     pub(crate) fn remove(&mut self, name: &str) {
-        if self.names.remove(name).is_none() {
-            return;
-        }
-        let state = [NotifyState::FdStoreRemove, NotifyState::FdName(name)];
-        if let Err(error) = sd_notify::notify(&state) {
-            tracing::warn!("the service manager cannot be told: {error}");
+        if self.names.remove(name).is_some() {
+            self.manager.remove(name);
         }
     }
 

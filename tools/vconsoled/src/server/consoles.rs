@@ -10,16 +10,14 @@ use std::sync::Arc;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
-use xen_io::DomId;
-use xen_io::xenstore::domain_path;
 
-use super::{Key, Server, take_token};
+use super::{Server, take_token};
 use crate::buffer::{OutputBuffer, Record};
 use crate::config::{Config, ConsoleConfig};
 use crate::console::Console;
-use crate::guest::nodes::{self, Slot};
+use crate::guest::exchange::Domain;
+use crate::guest::nodes::Key;
 use crate::guest::source::Source;
-use crate::guest::xenbus;
 use crate::names::is_plain;
 use crate::persist::fd_store::{self, Purpose};
 use crate::ring::Link;
@@ -28,31 +26,25 @@ use crate::sink::log::{self, Rotation, Style};
 use crate::sink::pty::Pty;
 
 impl Server {
-    /// A domain's name, for people and for logs.
-    pub(super) fn domain_name(&mut self, domid: DomId) -> String {
-        let path = format!("{}/name", domain_path(domid));
-        let name = nodes::text(&mut self.xen.store, &path);
-        name.ok().flatten().unwrap_or_default()
-    }
-
-    pub(super) fn connect(&mut self, (domid, slot): Key, source: Source) -> io::Result<()> {
-        let name = self.domain_name(domid);
-        let instance = nodes::text(&mut self.xen.store, &format!("{}/vm", domain_path(domid)))
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+    pub(super) fn connect(
+        &mut self,
+        (domid, slot): Key,
+        domain: &Domain,
+        source: Source,
+    ) -> io::Result<()> {
+        let (name, instance) = (domain.name.clone(), &domain.instance);
         let config = self.config.console(&name, &slot.to_string());
         let output = self
             .persist
             .state_dir
-            .open(domid, slot, &instance, config.history.0.0)?;
+            .open(domid, slot, instance, config.history.0.0)?;
         let (ring, port) = source.connect(
             domid,
             self.xen.hypervisor.as_ref(),
             self.xen.events.as_mut(),
         )?;
         let link = Link::new(source, ring, port);
-        let label = fd_store::console(domid, slot, &instance);
+        let label = fd_store::console(domid, slot, instance);
         let (pty, open) = match self.open_pty(&label) {
             Ok(pty) => pty,
             Err(error) => {
@@ -137,24 +129,8 @@ impl Server {
             .register(&mut SourceFd(&raw), Token(token), Interest::READABLE)?;
         self.schedule.ready.push(token);
         self.open_endpoints(token);
-        let path = slot.path(domid);
-        // A write would bring back the directory of a domain that has gone. Of
-        // a directory of the guest's own nothing is read: by writing there the
-        // guest could make the transaction fail.
-        let guard = match slot {
-            Slot::Pv | Slot::Vuart => path.clone(),
-            Slot::Secondary(_) => domain_path(domid),
-        };
-        self.xen.store.transaction(|store| {
-            if store.directory(&guard)?.is_none() {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            match slot {
-                Slot::Secondary(devid) => xenbus::announce(store, domid, devid, &tty),
-                Slot::Pv | Slot::Vuart => store.write(&format!("{path}/tty"), &tty),
-            }
-        })?;
         tracing::info!("domain {domid} {slot}: {tty}");
+        self.guests.discovery.announce((domid, slot), tty);
         Ok(())
     }
 
@@ -227,25 +203,7 @@ impl Server {
         ) {
             states.unwatch(&watch);
         }
-        let path = format!("{}/tty", slot.path(domid));
-        let withdrawn = self.xen.store.transaction(|store| {
-            // Only our own name: somebody else may serve it by now.
-            if store
-                .read(&path)?
-                .is_some_and(|tty| tty == console.pty().name().as_bytes())
-            {
-                // A node that is removed from the guest's own directory is
-                // one that the guest can make.
-                match slot {
-                    Slot::Secondary(devid) => xenbus::announce(store, domid, devid, "")?,
-                    Slot::Pv | Slot::Vuart => store.remove(&path)?,
-                }
-            }
-            Ok(())
-        });
-        if let Err(error) = withdrawn {
-            tracing::warn!("domain {domid} {slot}: its pty stays announced: {error}");
-        }
+        self.guests.discovery.withdraw((domid, slot));
         tracing::info!("domain {domid} {slot}: let go");
         Some(console)
     }

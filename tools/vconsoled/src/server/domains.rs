@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which domains and consoles there are, by what xenstore says.
+//! Which domains and consoles there are, by what discovery reports.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,21 +7,19 @@ use std::time::{Duration, Instant};
 
 use xen_io::DomId;
 
-use super::channels::BACKENDS;
-use super::{Key, Server};
+use super::Server;
 use crate::console::Console;
-use crate::guest::nodes::Slot;
+use crate::guest::exchange::{Domain, Report};
+use crate::guest::nodes::{Key, Slot};
 use crate::guest::source::Source;
-
-/// The tokens of the watches on domains coming and going. They are told apart
-/// because to find out who has gone every domain is asked about.
-pub(super) const INTRODUCED: &str = "introduced";
-pub(super) const RELEASED: &str = "released";
 
 /// How long to wait before connecting again after a failure: at first, and at
 /// most.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// Reports that are handled in one turn of the loop.
+const REPORTS_A_TURN: usize = 16;
 
 /// A console that could not be connected.
 pub(super) struct Failure {
@@ -31,138 +29,86 @@ pub(super) struct Failure {
 }
 
 impl Server {
-    /// Does what xenstore's events ask for, until there is nothing to do.
-    pub(super) fn follow_store(&mut self) -> io::Result<()> {
-        loop {
-            let mut changed = BTreeSet::new();
-            let (mut introduced, mut went) = (false, false);
-            while let Some(event) = self.xen.store.next_event()? {
-                match parse_token(&event.token) {
-                    // Our own doing.
-                    Some(_) if event.path.ends_with("/tty") => {}
-                    Some(key) => {
-                        self.frontend_written(key);
-                        changed.insert(key);
-                    }
-                    None if event.token == BACKENDS => {
-                        changed.extend(self.backends_changed(&event.path)?);
-                    }
-                    None if event.token == INTRODUCED => introduced = true,
-                    None => went = true,
-                }
-            }
-            if went {
-                self.forget_gone()?;
-            }
-            if introduced {
-                self.find_new()?;
-            }
-            let now = Instant::now();
-            let mut looked = introduced || went;
-            for key in changed {
-                if self.guests.domains.contains(&key.0) && self.is_due(key, now) {
-                    self.examine(key);
-                    looked = true;
-                }
-            }
-            // Otherwise no request was made during which events could queue up,
-            // and a guest must not keep us here by writing all the time.
-            if !looked {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Lets go of domains that went.
-    fn forget_gone(&mut self) -> io::Result<()> {
-        let known: Vec<DomId> = self.guests.domains.iter().copied().collect();
-        for domid in known {
-            if !self.xen.store.is_introduced(domid)? {
-                self.forget(domid)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes up domains that came.
-    fn find_new(&mut self) -> io::Result<()> {
-        for name in self
-            .xen
-            .store
-            .directory("/local/domain")?
-            .unwrap_or_default()
-        {
-            let Some(domid) = name
-                .parse()
-                .ok()
-                .filter(|id| (1..DomId::FIRST_RESERVED).contains(id))
-            else {
-                continue;
-            };
-            let domid = DomId(domid);
-            if !self.guests.domains.contains(&domid) && self.xen.store.is_introduced(domid)? {
-                tracing::info!("domain {domid} came");
-                self.guests.domains.insert(domid);
-                // A watch fires at once, which is when its consoles are
-                // looked up.
-                for slot in Slot::FIXED {
-                    self.xen
-                        .store
-                        .watch(&slot.watched(domid), &format!("{domid}/{slot}"))?;
-                }
-                for key in self.secondaries(domid)? {
-                    self.examine(key);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn forget(&mut self, domid: DomId) -> io::Result<()> {
-        tracing::info!("domain {domid} went");
-        self.guests.domains.remove(&domid);
-        self.forget_secondaries(domid)?;
-        for slot in Slot::FIXED {
-            self.guests.failures.remove(&(domid, slot));
-            self.retire((domid, slot));
-            self.xen
-                .store
-                .unwatch(&slot.watched(domid), &format!("{domid}/{slot}"))?;
-        }
-        Ok(())
-    }
-
-    /// Compares a console with what xenstore says of it.
-    pub(super) fn examine(&mut self, key: Key) {
-        let (domid, slot) = key;
-        if let Slot::Secondary(devid) = slot {
-            return self.examine_secondary(key, devid);
-        }
-        let token = self.served.by_key.get(&key).copied();
-        let source = match Source::find(&mut self.xen.store, domid, slot) {
-            Ok(Some(source)) => source,
-            Ok(None) => {
-                self.guests.failures.remove(&key);
-                if token.is_some() {
-                    self.retire(key);
-                }
+    /// Handles some of what discovery reports.
+    pub(super) fn follow_discovery(&mut self) {
+        for _ in 0..REPORTS_A_TURN {
+            if !self.guests.reports_wait {
                 return;
             }
-            // What is served already goes on as it is.
-            Err(error) => return self.fail(key, error.to_string()),
-        };
-        let served = token.and_then(|token| self.served.consoles.get(&token));
-        if served.map(Console::source) == Some(&source) {
-            self.guests.failures.remove(&key);
-            return;
+            let Some(report) = self.guests.discovery.take() else {
+                self.guests.reports_wait = false;
+                return;
+            };
+            match report {
+                Report::Came(domid) => {
+                    tracing::info!("domain {domid} came");
+                    self.guests.domains.insert(domid);
+                }
+                Report::Went(domid) => self.forget(domid),
+                Report::Console(key, domain, source) => {
+                    let done = self.serve_console(key, &domain, source);
+                    self.attempted(key, done);
+                }
+                Report::Device(key, domain, device, offer) => {
+                    let done = self.serve_device(key, &domain, &device, offer);
+                    self.attempted(key, done);
+                }
+                Report::Nothing(key) => self.forget_console(key),
+                // What is served already goes on as it is.
+                Report::Failed(key, why) => self.fail(key, why),
+                Report::Settled => self.guests.settled = true,
+            }
         }
-        let done = match token {
-            Some(token) => self.reconnect(token, source),
-            None => self.connect(key, source),
-        };
+    }
+
+    fn attempted(&mut self, key: Key, done: io::Result<()>) {
         match done {
             Ok(()) => drop(self.guests.failures.remove(&key)),
             Err(error) => self.fail(key, error.to_string()),
+        }
+    }
+
+    /// A console is not there any more.
+    fn forget_console(&mut self, key: Key) {
+        self.guests.failures.remove(&key);
+        self.guests.complained.remove(&key);
+        self.let_go(key);
+        self.close_channel(key);
+    }
+
+    fn forget(&mut self, domid: DomId) {
+        tracing::info!("domain {domid} went");
+        self.guests.domains.remove(&domid);
+        let served = self.served.by_key.keys();
+        let keys: BTreeSet<Key> = served
+            .chain(self.channels.by_key.keys())
+            .filter(|(of, _)| *of == domid)
+            .copied()
+            .collect();
+        for slot in Slot::FIXED {
+            if !keys.contains(&(domid, slot)) {
+                // What the last daemon left of it.
+                self.retire((domid, slot));
+            }
+        }
+        for key in keys {
+            self.forget_console(key);
+        }
+        // Those that could not even be described.
+        self.guests.failures.retain(|(of, _), _| *of != domid);
+        self.guests.complained.retain(|(of, _), _| *of != domid);
+    }
+
+    /// Has a domain's own console served by the ring that it has now.
+    fn serve_console(&mut self, key: Key, domain: &Domain, source: Source) -> io::Result<()> {
+        let token = self.served.by_key.get(&key).copied();
+        let served = token.and_then(|token| self.served.consoles.get(&token));
+        if served.map(Console::source) == Some(&source) {
+            return Ok(());
+        }
+        match token {
+            Some(token) => self.reconnect(token, source),
+            None => self.connect(key, domain, source),
         }
     }
 
@@ -184,10 +130,15 @@ impl Server {
             },
         );
     }
-}
 
-/// The console that a watch's token names.
-pub(super) fn parse_token(token: &str) -> Option<Key> {
-    let (domid, slot) = token.split_once('/')?;
-    Some((DomId(domid.parse().ok()?), slot.parse().ok()?))
+    /// Has consoles that failed looked at again when it is time.
+    pub(super) fn retry_failures(&mut self, now: Instant) {
+        for (key, failure) in &mut self.guests.failures {
+            if failure.again <= now {
+                // The report that comes brings the next attempt.
+                failure.again = now + RETRY_LAST;
+                self.guests.discovery.look(*key);
+            }
+        }
+    }
 }

@@ -24,34 +24,31 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use xen_io::xenstore::Client;
 use xen_io::{DomId, EventChannels, Hypervisor, Port};
 
 use crate::config::Config;
 use crate::confine::InForce;
 use crate::console::Console;
 use crate::console::xen_log::XenLog;
-use crate::guest::nodes::{self, Slot};
-use crate::guest::xenbus;
+use crate::guest::discovery::Discovery;
+use crate::guest::nodes::Key;
 use crate::input::journal::InputJournal;
 use crate::ipc::control::Control;
 use crate::ipc::endpoints::EndpointDir;
 use crate::ipc::metrics::{self, Metrics};
 use crate::persist::fd_store::FdStore;
 use crate::persist::state_dir::StateDir;
-use crate::service::notify::{self, Watchdog};
+use crate::service::notify::{Manager, Watchdog};
 use crate::sink::journal::Journal;
 use crate::sink::log::Logs;
 use crate::sink::pty::open_state::{Change, OpenStates, Watch};
 
 use accept_retry::AcceptRetry;
 use channel_table::Channels;
-use channels::BACKENDS;
-use domains::{Failure, INTRODUCED, RELEASED};
+use domains::Failure;
 use schedule::Schedule;
 
 const EVENT_CHANNELS: Token = Token(0);
-const STORE: Token = Token(1);
 const HANDLE: Token = Token(2);
 const CONTROL: Token = Token(3);
 const PTY_STATES: Token = Token(4);
@@ -62,6 +59,10 @@ const FIRST_FREE: usize = 16;
 /// How long an orderly end waits for the disk. What is not in the logs by then
 /// is left to the next daemon.
 const LOGS_PATIENCE: Duration = Duration::from_secs(3);
+/// How long it waits for xenstored to forget the ptys, and for the service
+/// manager to take what it is to keep.
+const STORE_PATIENCE: Duration = Duration::from_secs(3);
+const MANAGER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells a running [`Server`] what to do, from any thread.
 #[derive(Clone)]
@@ -93,8 +94,6 @@ impl Handle {
     }
 }
 
-type Key = (DomId, Slot);
-
 /// The daemon.
 pub struct Server {
     config: Config,
@@ -107,6 +106,7 @@ pub struct Server {
     ipc: Ipc,
     persist: Persist,
     schedule: Schedule,
+    manager: Manager,
     watchdog: Watchdog,
     poll: Poll,
     next_token: usize,
@@ -115,19 +115,23 @@ pub struct Server {
     ending: bool,
 }
 
-/// The ways to Xen and xenstore.
+/// The ways to Xen.
 struct Xen {
     hypervisor: Box<dyn Hypervisor>,
     events: Box<dyn EventChannels>,
-    store: Client,
-    store_ready: bool,
 }
 
 /// What xenstore says of guests.
-#[derive(Default)]
 struct Guests {
+    discovery: Discovery,
+    /// Not all of its reports were taken.
+    reports_wait: bool,
+    /// What was asked of it is done.
+    settled: bool,
     domains: BTreeSet<DomId>,
     failures: BTreeMap<Key, Failure>,
+    /// When a secondary console was last complained of.
+    complained: BTreeMap<Key, Instant>,
 }
 
 /// Consoles that are served, by token; ports of channels too.
@@ -178,8 +182,7 @@ impl Server {
         Handle(Arc::clone(&self.requests))
     }
 
-    /// Serves until told to stop, or until xenstore or the event channels are
-    /// lost. `ready` is called when every console there is has been connected.
+    /// Serves until told to stop, or until the event channels are lost. `ready` is called when every console there is has been connected.
     pub fn run(mut self, ready: impl FnOnce()) -> io::Result<()> {
         let result = self.serve(ready);
         self.end();
@@ -189,12 +192,12 @@ impl Server {
     fn serve(&mut self, ready: impl FnOnce()) -> io::Result<()> {
         self.begin()?;
         ready();
-        notify::ready();
+        self.manager.ready();
         let mut happened = Events::with_capacity(256);
         while !self.is_stopping() {
             self.iterate(&mut happened, None)?;
         }
-        notify::stopping();
+        self.manager.stopping();
         Ok(())
     }
 
@@ -202,11 +205,18 @@ impl Server {
     /// [`end`](Self::end), what [`run`](Self::run) does, for a program with a
     /// loop of its own.
     pub fn begin(&mut self) -> io::Result<()> {
-        self.xen.store.watch("@introduceDomain", INTRODUCED)?;
-        self.xen.store.watch("@releaseDomain", RELEASED)?;
-        self.xen.store.watch(&nodes::backends(), BACKENDS)?;
-        xenbus::offer(&mut self.xen.store)?;
-        self.follow_store()?;
+        let mut happened = Events::with_capacity(256);
+        // Everything is found and connected; then, everything is announced.
+        for _ in 0..2 {
+            self.guests.settled = false;
+            self.guests.discovery.settle();
+            while !self.guests.settled && !self.is_stopping() {
+                self.iterate(&mut happened, None)?;
+            }
+        }
+        if self.is_stopping() {
+            return Ok(());
+        }
         self.finish_orphans();
         self.take_no_more();
         Ok(())
@@ -226,27 +236,29 @@ impl Server {
         }
         self.close_channels();
         self.xen_log = None;
+        self.guests.discovery.finish(STORE_PATIENCE);
+        self.manager.finish(MANAGER_PATIENCE);
         self.sinks.logs.finish(LOGS_PATIENCE);
     }
 
     fn iterate(&mut self, happened: &mut Events, patience: Option<Duration>) -> io::Result<()> {
-        if std::mem::take(&mut self.xen.store_ready) || self.xen.store.has_read_ahead() {
-            self.follow_store()?;
-        }
         self.wait(happened, patience)?;
         let mut ports = Vec::new();
         for event in &*happened {
             self.on_readiness(event, &mut ports)?;
         }
+        self.follow_discovery();
         if self.requests.reopen_logs.swap(false, Ordering::AcqRel) {
-            notify::reloading();
+            self.manager.reloading();
             self.sinks.logs.reopen();
-            notify::ready();
+            self.manager.ready();
         }
         self.on_time(Instant::now());
         self.run_slices();
         self.xen_log_slice();
-        self.watchdog.tick(Instant::now());
+        let now = Instant::now();
+        self.manager.on_time(now);
+        self.watchdog.tick(&self.manager, now);
         Ok(())
     }
 
@@ -262,8 +274,7 @@ impl Server {
     fn on_readiness(&mut self, event: &mio::event::Event, ports: &mut Vec<Port>) -> io::Result<()> {
         match event.token() {
             EVENT_CHANNELS => self.on_ports(ports)?,
-            STORE => self.xen.store_ready = true,
-            HANDLE => {}
+            HANDLE => self.guests.reports_wait = true,
             CONTROL => self.admit_to_control(),
             METRICS => self.admit_to_metrics(),
             PTY_STATES => self.on_pty_states()?,

@@ -6,7 +6,7 @@ use std::io;
 use console_proto::{Answer, Error, Request};
 
 use super::Server;
-use super::domains::parse_token;
+use crate::guest::nodes::parse_key;
 use crate::guest::source::Kind;
 
 impl Server {
@@ -21,7 +21,7 @@ impl Server {
     }
 
     fn send_break(&self, name: &str) -> Result<(), String> {
-        let console = parse_token(name)
+        let console = parse_key(name)
             .and_then(|key| self.served.by_key.get(&key))
             .and_then(|token| self.served.consoles.get(token))
             .ok_or_else(|| format!("no console {name:?} is served; they are named 3/vuart0"))?;

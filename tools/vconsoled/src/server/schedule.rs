@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Registry, Token};
 
-use super::{Key, Server};
+use super::Server;
 use crate::console::Console;
 use crate::console::xen_log::XenLog;
 use crate::ring::Next;
@@ -31,12 +31,12 @@ impl Server {
         patience: Option<Duration>,
     ) -> io::Result<()> {
         let due = self.xen_log.as_ref().is_some_and(XenLog::is_due);
-        let timeout = if self.schedule.ready.is_empty() && !due {
+        let timeout = if self.schedule.ready.is_empty() && !due && !self.guests.reports_wait {
             let retries = self.guests.failures.values().map(|failure| failure.again);
-            let looks = self.channels.next_due().into_iter();
             let next = self.schedule.timers.values().copied();
-            let next = next.chain(retries).chain(looks);
+            let next = next.chain(retries);
             let next = next.chain(self.ipc.accept_retry.next());
+            let next = next.chain(self.manager.next());
             let next = next.chain(self.watchdog.next()).min();
             let next = next.map(|at| at.saturating_duration_since(Instant::now()));
             next.into_iter().chain(patience).min()
@@ -57,18 +57,7 @@ impl Server {
             }
             *at > now
         });
-        let due: Vec<Key> = self
-            .guests
-            .failures
-            .iter()
-            .filter(|(_, failure)| failure.again <= now)
-            .map(|(key, _)| *key)
-            .collect();
-        for key in due.into_iter().chain(self.channels.due(now)) {
-            if self.is_due(key, now) {
-                self.examine(key);
-            }
-        }
+        self.retry_failures(now);
     }
 
     /// Gives every console that is ready one slice.

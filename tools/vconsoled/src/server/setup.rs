@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What the daemon opens before it serves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,11 +13,12 @@ use super::accept_retry::AcceptRetry;
 use super::channel_table::Channels;
 use super::schedule::Schedule;
 use super::{
-    CONTROL, EVENT_CHANNELS, FIRST_FREE, Guests, HANDLE, Ipc, METRICS, PTY_STATES, Persist,
-    Requests, STORE, Served, Server, Sinks, Xen,
+    CONTROL, EVENT_CHANNELS, FIRST_FREE, Guests, HANDLE, Handle, Ipc, METRICS, PTY_STATES, Persist,
+    Requests, Served, Server, Sinks, Xen,
 };
 use crate::config::Config;
 use crate::console::xen_log::XenLog;
+use crate::guest::discovery::Discovery;
 use crate::input::journal::{self, InputJournal};
 use crate::ipc::control::Control;
 use crate::ipc::endpoints::EndpointDir;
@@ -25,7 +26,7 @@ use crate::ipc::listener::Access;
 use crate::ipc::metrics::{self, Metrics};
 use crate::persist::fd_store::FdStore;
 use crate::persist::state_dir::StateDir;
-use crate::service::notify::Watchdog;
+use crate::service::notify::{Manager, Watchdog};
 use crate::sink::journal::Journal;
 use crate::sink::log::Logs;
 use crate::sink::pty::open_state::OpenStates;
@@ -37,14 +38,15 @@ impl Server {
             hypervisor,
             mut events,
             store,
+            reopen_store,
         } = platform;
         let poll = Poll::new()?;
         let registry = poll.registry();
-        let requests = Requests {
+        let requests = Arc::new(Requests {
             waker: Waker::new(registry, HANDLE)?,
             stop: AtomicBool::new(false),
             reopen_logs: AtomicBool::new(false),
-        };
+        });
         let control = match &config.sockets.control {
             Some(path) => {
                 let access = Access {
@@ -87,16 +89,24 @@ impl Server {
                 })
                 .ok()
         });
-        let mut fd_store = FdStore::inherited();
+        let manager = Manager::of_environment();
+        let mut fd_store = FdStore::inherited(manager.clone());
+        let handle = Handle(Arc::clone(&requests));
+        let discovery = Discovery::start(store, reopen_store, Box::new(move || handle.wake()))?;
         let server = Self {
             config,
             xen: Xen {
                 hypervisor,
                 events,
-                store,
-                store_ready: false,
             },
-            guests: Guests::default(),
+            guests: Guests {
+                discovery,
+                reports_wait: false,
+                settled: false,
+                domains: BTreeSet::new(),
+                failures: BTreeMap::new(),
+                complained: BTreeMap::new(),
+            },
             served: Served::default(),
             channels: Channels::default(),
             xen_log: xen_log.flatten(),
@@ -120,14 +130,14 @@ impl Server {
                 fd_store,
             },
             schedule: Schedule::default(),
+            manager,
             watchdog: Watchdog::new(),
             poll,
             next_token: FIRST_FREE,
-            requests: Arc::new(requests),
+            requests,
             ending: false,
         };
         server.register(&server.xen.events, EVENT_CHANNELS)?;
-        server.register(&server.xen.store, STORE)?;
         if let Some(pty_states) = &server.sinks.pty_states {
             server.register(pty_states, PTY_STATES)?;
         }

@@ -4,6 +4,7 @@
 //! program once more, as a daemon on the fake host.
 
 mod manager;
+mod outsiders;
 mod privileges;
 mod restart;
 mod service;
@@ -34,7 +35,8 @@ fn main() -> ExitCode {
         daemon(&config);
         return ExitCode::SUCCESS;
     }
-    libtest_mimic::run(&Arguments::from_args(), tests()).exit_code()
+    let tests = outsiders::trials().chain(tests()).collect();
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
 fn test(name: &'static str, run: fn()) -> Trial {

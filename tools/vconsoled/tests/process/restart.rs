@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vconsoled::service::diagnostics;
 use vconsoled::{Config, Server};
 use vpl011::ring::memory::RingMemory;
 use xen_io::fake::Machine;
@@ -28,9 +29,8 @@ pub(crate) const HOST: &str = "VCONSOLED_TEST_HOST";
 
 /// Serves that host until standard input ends, and says when it does.
 pub(crate) fn serve(host: &str, config: &str) {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
+    let mut diagnostics = diagnostics::start(true, false);
+    diagnostics.run().unwrap();
     // As in the daemon itself: too large a file is an error of that write.
     let ignored = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, ignored).unwrap();
@@ -48,7 +48,7 @@ pub(crate) fn serve(host: &str, config: &str) {
 pub(crate) struct Host {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) machine: Machine,
-    config: String,
+    pub(crate) config: String,
 }
 
 impl Host {

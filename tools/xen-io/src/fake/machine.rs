@@ -151,10 +151,12 @@ impl Machine {
 
     /// What a program in the control domain gets.
     pub fn platform(&self) -> io::Result<Platform> {
+        let store = self.0.store.clone();
         Ok(Platform {
             hypervisor: Box::new(self.clone()),
             events: self.open_events()?,
-            store: self.0.store.client(DomId::DOM0)?,
+            store: store.client(DomId::DOM0)?,
+            reopen_store: Box::new(move || store.client(DomId::DOM0)),
         })
     }
 

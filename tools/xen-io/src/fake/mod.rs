@@ -21,4 +21,4 @@ mod tree;
 pub use events::Line;
 pub use frontend::Frontend;
 pub use machine::{Console, Machine};
-pub use store::Store;
+pub use store::{Stopped, Store};

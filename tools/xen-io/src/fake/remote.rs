@@ -274,6 +274,8 @@ impl Platform {
             hypervisor: Box::new(host.clone()),
             events: Box::new(Channels { host, wake }),
             store: Client::from_stream(UnixStream::from(store))?,
+            // The host gives a program one connection.
+            reopen_store: Box::new(|| Err(io::ErrorKind::ConnectionRefused.into())),
         })
     }
 }

@@ -54,6 +54,11 @@ struct State {
     introduced: Vec<DomId>,
 }
 
+/// A store that stands still.
+#[must_use]
+#[expect(dead_code, reason = "what is held is not looked at")]
+pub struct Stopped<'a>(MutexGuard<'a, State>);
+
 /// Who asks.
 #[derive(Clone, Copy)]
 struct Caller {
@@ -104,6 +109,11 @@ impl Store {
         let mut state = self.state();
         state.introduced.retain(|known| *known != domid);
         state.fire(RELEASE, false);
+    }
+
+    /// Stops it: nobody is answered while the result lives.
+    pub fn stop(&self) -> Stopped<'_> {
+        Stopped(self.state())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -23,7 +23,8 @@ const SOCKETS: [&str; 2] = ["/run/xenstored/socket", "/var/run/xenstored/socket"
 /// The kernel's way to a xenstored in another domain.
 const DEVICE: &str = "/dev/xen/xenbus";
 
-/// How long an answer may take. Xenstored answers at once unless it is gone.
+/// How long an answer may take unless [`Client::set_patience`] says otherwise.
+/// Xenstored answers at once unless it is gone.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often a transaction is tried again when another one came in between.
@@ -45,6 +46,8 @@ pub struct Client {
     last_request: u32,
     /// The transaction that requests belong to; 0 for none.
     transaction: u32,
+    patience: Duration,
+    lost: bool,
 }
 
 impl AsFd for Client {
@@ -96,7 +99,21 @@ impl Client {
             events: VecDeque::new(),
             last_request: 0,
             transaction: 0,
+            patience: PATIENCE,
+            lost: false,
         }
+    }
+
+    /// Sets how long an answer may take.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// Whether the connection has failed: a request was not answered, or what
+    /// came made no sense. Another one is needed then.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// Reads a node; `None` when there is none.
@@ -207,6 +224,12 @@ impl Client {
 
     /// The next event, without blocking.
     pub fn next_event(&mut self) -> io::Result<Option<WatchEvent>> {
+        let event = self.take_event();
+        self.lost |= event.is_err();
+        event
+    }
+
+    fn take_event(&mut self) -> io::Result<Option<WatchEvent>> {
         loop {
             // An answer here is one that came after its request gave up.
             while self.take_message()?.is_some() {}
@@ -261,29 +284,34 @@ impl Client {
 
     /// Sends a request and waits for its answer.
     fn request(&mut self, kind: u32, transaction: u32, payload: Vec<u8>) -> io::Result<Vec<u8>> {
-        let deadline = Instant::now() + PATIENCE;
         self.last_request = self.last_request.wrapping_add(1);
-        let request = self.last_request;
-        self.send(
-            &Message {
-                kind,
-                request,
-                transaction,
-                payload,
+        let request = Message {
+            kind,
+            request: self.last_request,
+            transaction,
+            payload,
+        };
+        let bytes = request.encode()?;
+        let answer = self.exchange(&bytes, request.request);
+        let answer = answer.inspect_err(|_| self.lost = true)?;
+        match answer.kind {
+            kind::ERROR => Err(wire::error_from_name(&answer.payload)),
+            same if same == kind => Ok(answer.payload),
+            _ => {
+                self.lost = true;
+                Err(wire::invalid("an answer to something else"))
             }
-            .encode()?,
-            deadline,
-        )?;
+        }
+    }
+
+    fn exchange(&mut self, bytes: &[u8], request: u32) -> io::Result<Message> {
+        let deadline = Instant::now() + self.patience;
+        self.send(bytes, deadline)?;
         loop {
             while let Some(answer) = self.take_message()? {
-                if answer.request != request {
-                    continue;
+                if answer.request == request {
+                    return Ok(answer);
                 }
-                return match answer.kind {
-                    kind::ERROR => Err(wire::error_from_name(&answer.payload)),
-                    same if same == kind => Ok(answer.payload),
-                    _ => Err(wire::invalid("an answer to something else")),
-                };
             }
             self.wait(PollFlags::IN, deadline)?;
             self.receive()?;

@@ -7,6 +7,7 @@ use console_proto::Row;
 use rustix::process::Resource;
 
 use crate::confine::{Files, InForce};
+use crate::service::diagnostics;
 
 /// What is told of the process.
 #[derive(Clone, Debug, Default)]
@@ -186,6 +187,12 @@ impl Text {
             self.add(format_args!("{name}{{what=\"system_calls\"}} {calls}"));
             self.add(format_args!("{name}{{what=\"root\"}} {root}"));
         }
+        let lost = Metric(
+            "vconsoled_diagnostics_lost_total",
+            "counter",
+            "The daemon's own messages that nobody read in time.",
+        );
+        self.one(&lost, diagnostics::lost());
         if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
             let metric = Metric("process_open_fds", "gauge", "Open descriptors.");
             // The one that reads the folder is among them.

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: MIT
+//! Which domains and consoles there are, by what xenstore says; and what is
+//! written there.
+//!
+//! The guest can change its half of a secondary console as often as it likes,
+//! so each of those is looked at only so often. An error of a function here is
+//! that of the connection; what is wrong with one console is reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::{Duration, Instant};
+
+use xen_io::DomId;
+use xen_io::xenstore::{Client, domain_path};
+
+use super::exchange::{Domain, Link, Offer, Report, Shared, Wanted};
+use super::nodes::{self, Key, Slot};
+use super::source::Source;
+use super::xenbus::{self, Device, Reply, State};
+
+/// The tokens of the watches that belong to no console.
+const INTRODUCED: &str = "introduced";
+const RELEASED: &str = "released";
+const BACKENDS: &str = "backends";
+
+/// The least time between two looks at a secondary console.
+const PACE: Duration = Duration::from_millis(20);
+/// How long to wait before writing again what could not be written.
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is known of xenstore.
+pub(super) struct Follower {
+    store: Client,
+    link: Link,
+    domains: BTreeSet<DomId>,
+    secondary: BTreeMap<Key, Secondary>,
+    /// The names of ptys that we wrote.
+    announced: BTreeMap<Key, String>,
+    /// What could not be written, and when to try again.
+    unwritten: Option<(Instant, Wanted)>,
+    /// The loop asks whether everything is done.
+    settling: bool,
+}
+
+/// A secondary console that the toolstack described.
+struct Secondary {
+    /// When it may be looked at again, and when it must be.
+    not_before: Instant,
+    again: Option<Instant>,
+    /// The watch on the frontend has fired for the first time, which it does
+    /// when it is set.
+    watch_set: bool,
+    /// The frontend's state was written since the last look: if it offers a
+    /// ring, that may be another one, even if its numbers are the same.
+    written: bool,
+    /// The state that we gave last.
+    said: Option<State>,
+}
+
+impl Follower {
+    pub(super) fn new(store: Client, link: Link) -> Self {
+        Self {
+            store,
+            link,
+            domains: BTreeSet::new(),
+            secondary: BTreeMap::new(),
+            announced: BTreeMap::new(),
+            unwritten: None,
+            settling: false,
+        }
+    }
+
+    pub(super) fn store(&self) -> &Client {
+        &self.store
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.link.shared
+    }
+
+    /// Sets the watches that find everything else.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.store.watch("@introduceDomain", INTRODUCED)?;
+        self.store.watch("@releaseDomain", RELEASED)?;
+        self.store.watch(&nodes::backends(), BACKENDS)?;
+        xenbus::offer(&mut self.store)
+    }
+
+    /// Goes on with another connection. Its watches fire at once, so that
+    /// everything is looked at again.
+    pub(super) fn resume(&mut self, store: Client) -> io::Result<()> {
+        self.store = store;
+        self.begin()?;
+        for domid in &self.domains {
+            for slot in Slot::FIXED {
+                watch(&mut self.store, (*domid, slot))?;
+            }
+        }
+        for (key, secondary) in &mut self.secondary {
+            secondary.watch_set = false;
+            watch(&mut self.store, *key)?;
+        }
+        let ttys = self.announced.clone().into_iter();
+        let ttys = ttys.map(|(key, tty)| (key, Some(tty))).collect();
+        let wanted = Wanted {
+            ttys,
+            ..Wanted::default()
+        };
+        self.postpone(wanted, Instant::now());
+        Ok(())
+    }
+
+    /// When there is something to do even if nothing happens.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let looks = self.secondary.values().filter_map(|one| one.again);
+        let writes = self.unwritten.as_ref().map(|(at, _)| *at);
+        looks.chain(writes).min()
+    }
+
+    /// Does what xenstore's events and the loop ask for, until there is
+    /// nothing to do.
+    pub(super) fn follow(&mut self) -> io::Result<()> {
+        loop {
+            let wanted = self.shared().take();
+            self.settling |= wanted.settle;
+            let mut looked = self.write(wanted)?;
+            let mut changed = BTreeSet::new();
+            let (mut introduced, mut released) = (false, false);
+            while let Some(event) = self.store.next_event()? {
+                match nodes::parse_key(&event.token) {
+                    // Our own doing.
+                    Some(_) if event.path.ends_with("/tty") => {}
+                    Some(key) => {
+                        self.frontend_written(key);
+                        changed.insert(key);
+                    }
+                    None if event.token == BACKENDS => {
+                        changed.extend(self.backends_changed(&event.path)?);
+                    }
+                    None if event.token == INTRODUCED => introduced = true,
+                    None => released = true,
+                }
+            }
+            if released {
+                self.forget_gone()?;
+            }
+            if introduced {
+                self.find_new()?;
+            }
+            looked |= introduced || released;
+            let now = Instant::now();
+            let due = self.secondary.iter();
+            let due = due.filter(|(_, one)| one.again.is_some_and(|again| again <= now));
+            changed.extend(due.map(|(key, _)| *key).collect::<Vec<_>>());
+            for key in changed {
+                if self.domains.contains(&key.0) && self.is_due(key, now) {
+                    self.look(key)?;
+                    looked = true;
+                }
+            }
+            // Otherwise no request was made during which events could queue up,
+            // and a guest must not keep us here by writing all the time.
+            if !looked {
+                if std::mem::take(&mut self.settling) {
+                    self.link.report(Report::Settled);
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes what the loop wants, and what is still to be written; whether
+    /// that was anything.
+    fn write(&mut self, mut wanted: Wanted) -> io::Result<bool> {
+        let now = Instant::now();
+        if let Some((_, older)) = self.unwritten.take_if(|(again, _)| *again <= now) {
+            for (key, tty) in older.ttys {
+                wanted.ttys.entry(key).or_insert(tty);
+            }
+            for (key, state) in older.states {
+                wanted.states.entry(key).or_insert(state);
+            }
+        }
+        let something = !wanted.writes_nothing();
+        let mut failed = Wanted::default();
+        while let Some((key, tty)) = wanted.ttys.pop_first() {
+            if let Err(error) = self.write_tty(key, tty.as_deref()) {
+                failed.ttys.insert(key, tty);
+                self.not_written(key, &error, &mut wanted, &mut failed)?;
+            }
+        }
+        while let Some((key, state)) = wanted.states.pop_first() {
+            if let Err(error) = self.write_state(key, state) {
+                failed.states.insert(key, state);
+                self.not_written(key, &error, &mut wanted, &mut failed)?;
+            }
+        }
+        if !failed.writes_nothing() {
+            self.postpone(failed, now + WRITE_PAUSE);
+        }
+        let now = Instant::now();
+        for key in wanted.looks {
+            if self.domains.contains(&key.0) && self.is_due(key, now) {
+                self.look(key)?;
+            }
+        }
+        Ok(something)
+    }
+
+    /// A write failed: that of one console, or the connection with all.
+    fn not_written(
+        &mut self,
+        (domid, slot): Key,
+        error: &io::Error,
+        wanted: &mut Wanted,
+        failed: &mut Wanted,
+    ) -> io::Result<()> {
+        if !self.store.is_lost() {
+            tracing::warn!("domain {domid} {slot}: xenstore: {error}");
+            return Ok(());
+        }
+        failed.ttys.append(&mut wanted.ttys);
+        failed.states.append(&mut wanted.states);
+        self.postpone(std::mem::take(failed), Instant::now());
+        Err(io::Error::new(error.kind(), error.to_string()))
+    }
+
+    /// Leaves for later what is not wanted otherwise by then.
+    fn postpone(&mut self, wanted: Wanted, until: Instant) {
+        let (at, waiting) = self.unwritten.get_or_insert((until, Wanted::default()));
+        *at = until.min(*at);
+        for (key, tty) in wanted.ttys {
+            waiting.ttys.entry(key).or_insert(tty);
+        }
+        waiting.states.extend(wanted.states);
+    }
+
+    fn write_tty(&mut self, key: Key, tty: Option<&str>) -> io::Result<()> {
+        let (domid, slot) = key;
+        let path = slot.path(domid);
+        let node = format!("{path}/tty");
+        let Some(tty) = tty else {
+            return self.withdraw(key, &node);
+        };
+        // A write would bring back the directory of a domain that has gone. Of
+        // a directory of the guest's own nothing is read: by writing there the
+        // guest could make the transaction fail.
+        let guard = match slot {
+            Slot::Pv | Slot::Vuart => path,
+            Slot::Secondary(_) => domain_path(domid),
+        };
+        let there = self.store.transaction(|store| {
+            if store.directory(&guard)?.is_none() {
+                return Ok(false);
+            }
+            match slot {
+                Slot::Secondary(devid) => xenbus::announce(store, domid, devid, tty)?,
+                Slot::Pv | Slot::Vuart => store.write(&node, tty)?,
+            }
+            Ok(true)
+        })?;
+        if there {
+            self.announced.insert(key, tty.to_owned());
+        }
+        Ok(())
+    }
+
+    fn withdraw(&mut self, key: Key, node: &str) -> io::Result<()> {
+        let (domid, slot) = key;
+        let Some(ours) = self.announced.get(&key) else {
+            return Ok(());
+        };
+        self.store.transaction(|store| {
+            // Only our own name: somebody else may serve it by now.
+            if store.read(node)?.is_some_and(|tty| tty == ours.as_bytes()) {
+                // A node that is removed from the guest's own directory is
+                // one that the guest can make.
+                match slot {
+                    Slot::Secondary(devid) => xenbus::announce(store, domid, devid, "")?,
+                    Slot::Pv | Slot::Vuart => store.remove(node)?,
+                }
+            }
+            Ok(())
+        })?;
+        self.announced.remove(&key);
+        Ok(())
+    }
+
+    fn write_state(&mut self, key: Key, state: State) -> io::Result<()> {
+        let Slot::Secondary(devid) = key.1 else {
+            return Ok(());
+        };
+        if let Some(secondary) = self.secondary.get_mut(&key) {
+            secondary.said = Some(state);
+        }
+        state.give(&mut self.store, key.0, devid)
+    }
+
+    /// Forgets domains that went.
+    fn forget_gone(&mut self) -> io::Result<()> {
+        for domid in self.domains.clone() {
+            if self.store.is_introduced(domid)? {
+                continue;
+            }
+            self.domains.remove(&domid);
+            for key in self.secondaries_of(domid) {
+                self.forget_secondary(key)?;
+            }
+            for slot in Slot::FIXED {
+                self.unwatch((domid, slot))?;
+            }
+            self.link.report(Report::Went(domid));
+        }
+        Ok(())
+    }
+
+    /// Takes up domains that came.
+    fn find_new(&mut self) -> io::Result<()> {
+        let names = self.store.directory("/local/domain")?.unwrap_or_default();
+        for name in names {
+            let Some(domid) = name
+                .parse()
+                .ok()
+                .filter(|id| (1..DomId::FIRST_RESERVED).contains(id))
+            else {
+                continue;
+            };
+            let domid = DomId(domid);
+            if !self.domains.contains(&domid) && self.store.is_introduced(domid)? {
+                self.domains.insert(domid);
+                self.link.report(Report::Came(domid));
+                // A watch fires at once, which is when its consoles are
+                // looked up.
+                for slot in Slot::FIXED {
+                    watch(&mut self.store, (domid, slot))?;
+                }
+                for key in self.secondaries(domid)? {
+                    self.look(key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The consoles that a change in the backends' tree is about.
+    fn backends_changed(&mut self, path: &str) -> io::Result<Vec<Key>> {
+        let root = nodes::backends();
+        let below = path.strip_prefix(&root).unwrap_or_default();
+        let mut parts = below.split('/').skip(1);
+        let domid = parts.next().and_then(|part| part.parse().ok()).map(DomId);
+        let devid = parts.next().and_then(|part| part.parse().ok());
+        match (domid, devid, parts.next()) {
+            (Some(domid), Some(devid), part) => {
+                let own = part == Some("state") && self.is_own_state(domid, devid)?;
+                let key = secondary(domid, devid).filter(|_| !own);
+                Ok(key.into_iter().collect())
+            }
+            (Some(domid), None, _) => self.secondaries(domid),
+            (None, ..) => {
+                let mut keys = Vec::new();
+                for domid in self.domains.clone() {
+                    keys.extend(self.secondaries(domid)?);
+                }
+                Ok(keys)
+            }
+        }
+    }
+
+    /// Whether a backend's state is what we made it.
+    fn is_own_state(&mut self, domid: DomId, devid: u32) -> io::Result<bool> {
+        let known = self.secondary.get(&(domid, Slot::Secondary(devid)));
+        let Some(said) = known.and_then(|known| known.said) else {
+            return Ok(false);
+        };
+        said.stands(&mut self.store, domid, devid)
+    }
+
+    /// The secondary consoles that a domain has or had.
+    fn secondaries(&mut self, domid: DomId) -> io::Result<Vec<Key>> {
+        let path = format!("{}/{domid}", nodes::backends());
+        let names = self.store.directory(&path)?.unwrap_or_default();
+        let present = names
+            .iter()
+            .filter_map(|name| secondary(domid, name.parse().ok()?));
+        let mut keys = self.secondaries_of(domid);
+        keys.extend(present);
+        Ok(keys)
+    }
+
+    fn secondaries_of(&self, domid: DomId) -> Vec<Key> {
+        let of = (domid, Slot::Secondary(0))..=(domid, Slot::Secondary(u32::MAX));
+        self.secondary.range(of).map(|(key, _)| *key).collect()
+    }
+
+    /// The watch on a frontend has fired.
+    fn frontend_written(&mut self, key: Key) {
+        if let Some(known) = self.secondary.get_mut(&key) {
+            known.written |= known.watch_set;
+            known.watch_set = true;
+        }
+    }
+
+    /// Whether the console may be looked at now; if not, it will be later.
+    fn is_due(&mut self, key: Key, now: Instant) -> bool {
+        let Some(known) = self.secondary.get_mut(&key) else {
+            return true;
+        };
+        if now < known.not_before {
+            known.again = Some(known.not_before);
+            return false;
+        }
+        known.again = None;
+        known.not_before = now + PACE;
+        true
+    }
+
+    /// Reports a console as it is.
+    fn look(&mut self, key: Key) -> io::Result<()> {
+        let found = match key.1 {
+            Slot::Secondary(devid) => self.find_secondary(key, devid),
+            Slot::Pv | Slot::Vuart => self.find(key),
+        };
+        let report = match found {
+            Err(error) if self.store.is_lost() => return Err(error),
+            Err(error) => Report::Failed(key, error.to_string()),
+            Ok(report) => report,
+        };
+        self.link.report(report);
+        Ok(())
+    }
+
+    fn find(&mut self, key: Key) -> io::Result<Report> {
+        let (domid, slot) = key;
+        Ok(match Source::find(&mut self.store, domid, slot)? {
+            Some(source) => Report::Console(key, self.domain(domid)?, source),
+            None => Report::Nothing(key),
+        })
+    }
+
+    fn find_secondary(&mut self, key: Key, devid: u32) -> io::Result<Report> {
+        let domid = key.0;
+        let Some(device) = Device::find(&mut self.store, domid, devid)? else {
+            self.forget_secondary(key)?;
+            return Ok(Report::Nothing(key));
+        };
+        if !self.secondary.contains_key(&key) {
+            watch(&mut self.store, key)?;
+            let known = Secondary {
+                not_before: Instant::now() + PACE,
+                again: None,
+                watch_set: false,
+                written: false,
+                said: None,
+            };
+            self.secondary.insert(key, known);
+        }
+        let known = self.secondary.get_mut(&key);
+        let written = known.is_some_and(|known| std::mem::take(&mut known.written));
+        let offer = match self.offer(domid, &device, devid, written) {
+            Err(error) if self.store.is_lost() => return Err(error),
+            Err(error) => Offer::Wrong(error.to_string()),
+            Ok(offer) => offer,
+        };
+        Ok(Report::Device(key, self.domain(domid)?, device, offer))
+    }
+
+    fn offer(
+        &mut self,
+        domid: DomId,
+        device: &Device,
+        devid: u32,
+        written: bool,
+    ) -> io::Result<Offer> {
+        let frontend = xenbus::frontend_state(&mut self.store, domid, devid)?;
+        Ok(match xenbus::reply(frontend, device.online) {
+            Reply::Serve => Offer::Ring {
+                source: xenbus::source(&mut self.store, domid, devid)?,
+                again: written && frontend == Some(State::Initialised),
+            },
+            Reply::Rest(state) => Offer::Rest(state),
+        })
+    }
+
+    fn domain(&mut self, domid: DomId) -> io::Result<Domain> {
+        let mut node = |name: &str| {
+            let text = nodes::text(&mut self.store, &format!("{}/{name}", domain_path(domid)));
+            match text {
+                Err(error) if self.store.is_lost() => Err(error),
+                // A name that makes no sense is none.
+                text => Ok(text.ok().flatten().unwrap_or_default()),
+            }
+        };
+        Ok(Domain {
+            name: node("name")?,
+            instance: node("vm")?,
+        })
+    }
+
+    fn forget_secondary(&mut self, key: Key) -> io::Result<()> {
+        if self.secondary.remove(&key).is_some() {
+            self.unwatch(key)?;
+        }
+        Ok(())
+    }
+
+    fn unwatch(&mut self, (domid, slot): Key) -> io::Result<()> {
+        let token = format!("{domid}/{slot}");
+        match self.store.unwatch(&slot.watched(domid), &token) {
+            Err(error) if self.store.is_lost() => Err(error),
+            // It went with its domain.
+            _ => Ok(()),
+        }
+    }
+}
+
+fn watch(store: &mut Client, (domid, slot): Key) -> io::Result<()> {
+    store.watch(&slot.watched(domid), &format!("{domid}/{slot}"))
+}
+
+fn secondary(domid: DomId, devid: u32) -> Option<Key> {
+    // Number 0 is the domain's own console, which its own directory describes.
+    (devid > 0).then_some((domid, Slot::Secondary(devid)))
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT
+//! Nobody outside can make the daemon wait. Each program that it deals with is
+//! stopped in turn, at the start, in the middle of what it is asked, and for
+//! good: a guest that is served is answered as fast as before, memory stays
+//! bounded, and everything goes on when the outsider does.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use xen_io::DomId;
+
+use crate::restart::{Host, Running, pattern};
+use crate::support::{PATIENCE, PV, PvDriver, Serial, Viewer, guest, status, wait_for};
+use crate::tracer::Tracer;
+
+/// The longest that an answer may take on a machine that does nothing else. On
+/// a busy one, what the same takes with nobody stopped is added.
+const ANSWER_MAX: Duration = Duration::from_millis(100);
+/// Answers that are timed.
+const ANSWERS: usize = 20;
+/// The most that the daemon may grow by.
+const GROWTH_MAX: u64 = 24 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outsider {
+    ServiceManager,
+    Journald,
+    StandardError,
+    Xenstored,
+    Disk,
+    Viewer,
+    PtyReader,
+    MetricsClient,
+    Toolstack,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    AtStart,
+    InTheMiddle,
+    ForEver,
+}
+
+/// A test for each outsider.
+pub(crate) fn trials() -> impl Iterator<Item = Trial> {
+    use Outsider::*;
+    let all = [
+        (ServiceManager, "nobody_waits_for_the_service_manager"),
+        (Journald, "nobody_waits_for_journald"),
+        (StandardError, "nobody_waits_for_who_reads_standard_error"),
+        (Xenstored, "nobody_waits_for_xenstored"),
+        (Disk, "nobody_waits_for_the_disk_of_the_logs"),
+        (Viewer, "nobody_waits_for_a_viewer"),
+        (PtyReader, "nobody_waits_for_who_reads_a_pty"),
+        (MetricsClient, "nobody_waits_for_who_reads_the_counters"),
+        (Toolstack, "nobody_waits_for_the_toolstack"),
+    ];
+    all.into_iter().map(|(outsider, name)| {
+        Trial::test(name, move || {
+            for when in [When::AtStart, When::InTheMiddle, When::ForEver] {
+                round(outsider, when);
+            }
+            Ok(())
+        })
+    })
+}
+
+fn round(outsider: Outsider, when: When) {
+    let mut world = World::start(outsider, when);
+    let calm = world.answer();
+    let before = world.resident();
+    let host = Arc::clone(&world.host);
+    if when == When::InTheMiddle {
+        world.knock();
+    }
+    let stopped = Stopped::new(outsider, &host, &world);
+    world.provoke();
+    let worst = world.answer();
+    let limit = ANSWER_MAX + 4 * calm;
+    println!("{outsider:?} {when:?}: calm {calm:?}, worst {worst:?}");
+    assert!(worst < limit, "{worst:?}, and {calm:?} before");
+    let grown = world.resident().saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "{grown} bytes more");
+    if when == When::ForEver {
+        let ends = Instant::now();
+        // A process whose threads are traced cannot end.
+        let stopped = match outsider {
+            Outsider::Disk => None,
+            _ => Some(stopped),
+        };
+        world.daemon.stop();
+        let took = ends.elapsed();
+        assert!(took < PATIENCE / 2, "the end took {took:?}");
+        drop(stopped);
+        return;
+    }
+    drop(stopped);
+    world.goes_on();
+    world.daemon.stop();
+}
+
+/// A host with a daemon and everybody else.
+struct World {
+    host: Arc<Host>,
+    daemon: Running,
+    /// The guest whose answers are timed, and who has its pty open.
+    pv: PvDriver,
+    viewer: Viewer,
+    /// A guest that prints much.
+    noisy: PvDriver,
+    noisy_id: DomId,
+    manager: Reader,
+    journald: Reader,
+    messages: Reader,
+}
+
+impl World {
+    fn start(outsider: Outsider, when: When) -> Self {
+        let mut host = Host::new("journal = true\njournal-socket = \"JOURNAL\"");
+        let at = |name: &str| host.dir.path().join(name);
+        let (journal, notify) = (at("journal"), at("notify"));
+        let metrics = format!("metrics = \"{}\"", at("metrics.sock").display());
+        host.config = host
+            .config
+            .replace("JOURNAL", journal.to_str().unwrap())
+            .replace("metrics = \"\"", &metrics);
+        let (domid, pv, _uart) = guest(&host.machine, "guest");
+        let (noisy_id, noisy, _uart) = guest(&host.machine, "noisy");
+        let manager = Reader::new(UnixDatagram::bind(&notify).unwrap().into());
+        let journald = Reader::new(UnixDatagram::bind(&journal).unwrap().into());
+        let (pipe, stderr) = std::io::pipe().unwrap();
+        rustix::pipe::fcntl_setpipe_size(&pipe, 4096).unwrap();
+        let messages = Reader::new(pipe.into());
+        let at_start = when == When::AtStart;
+        match outsider {
+            Outsider::ServiceManager => manager.stop(at_start),
+            Outsider::Journald => journald.stop(at_start),
+            Outsider::StandardError => messages.stop(at_start),
+            _ => {}
+        }
+        let host = Arc::new(host);
+        let store = host.machine.store().clone();
+        let held = (at_start && outsider == Outsider::Xenstored).then(|| store.stop());
+        let starting = {
+            let host = Arc::clone(&host);
+            std::thread::spawn(move || {
+                host.start(|command| {
+                    command
+                        .env("NOTIFY_SOCKET", notify)
+                        .stderr(Stdio::from(OwnedFd::from(stderr)));
+                })
+            })
+        };
+        if held.is_some() {
+            // Without xenstored there is nothing to serve, but somebody is in.
+            wait_for("the control socket", || {
+                UnixStream::connect(host.control()).ok()
+            });
+            assert!(status(&host.control()).consoles.is_empty());
+        }
+        drop(held);
+        let daemon = starting.join().unwrap();
+        let viewer = Viewer::open(&host.machine, domid, PV);
+        Self {
+            host,
+            daemon,
+            pv,
+            viewer,
+            noisy,
+            noisy_id,
+            manager,
+            journald,
+            messages,
+        }
+    }
+
+    /// The longest of some answers that the guest got from its pty, and gave.
+    fn answer(&mut self) -> Duration {
+        (0..ANSWERS)
+            .map(|_| {
+                let asked = Instant::now();
+                self.viewer.write(b"?");
+                assert_eq!(self.pv.receive(1), b"?");
+                self.pv.send(b"!");
+                assert_eq!(self.viewer.read(1), b"!");
+                asked.elapsed()
+            })
+            .max()
+            .unwrap()
+    }
+
+    /// Gives the daemon a reason to turn to everybody outside.
+    fn knock(&mut self) {
+        for _ in 0..40 {
+            // The service manager is to keep them.
+            let _come_and_gone = UnixStream::connect(self.socket("pv0.ro.sock")).unwrap();
+        }
+        self.noisy.send(&pattern(0, 200_000));
+    }
+
+    /// The same, until it has turned to them.
+    fn provoke(&mut self) {
+        self.knock();
+        status(&self.host.control());
+    }
+
+    fn socket(&self, name: &str) -> PathBuf {
+        let dir = self.host.dir.path().join("consoles");
+        dir.join(self.noisy_id.to_string()).join(name)
+    }
+
+    fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.daemon.0.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+
+    /// Everything that an outsider is needed for comes about.
+    fn goes_on(&mut self) {
+        let (domid, mut later, _uart) = guest(&self.host.machine, "later");
+        let mut viewer = Viewer::open(&self.host.machine, domid, PV);
+        later.send(b"said\n");
+        assert_eq!(viewer.read(5), b"said\n");
+        let log = self.host.dir.path().join("log/guest-later.log");
+        wait_for("its log", || {
+            (std::fs::read(&log).ok()? == b"said\n").then_some(())
+        });
+        let (told, written, heard) = (
+            self.manager.count(),
+            self.journald.count(),
+            self.messages.count(),
+        );
+        self.host.machine.destroy(domid).unwrap();
+        self.pv.send(b"\none line\n");
+        self.viewer.read(10);
+        wait_for("the service manager", || {
+            (self.manager.count() > told).then_some(())
+        });
+        wait_for("journald", || {
+            (self.journald.count() > written).then_some(())
+        });
+        wait_for("messages", || (self.messages.count() > heard).then_some(()));
+        self.answer();
+    }
+}
+
+/// An outsider that does nothing until this is dropped.
+enum Stopped<'a> {
+    Reader(Reader),
+    Store(#[expect(dead_code, reason = "held")] xen_io::fake::Stopped<'a>),
+    Thread(#[expect(dead_code, reason = "held")] Tracer),
+    /// Somebody who does not read.
+    Silent(#[expect(dead_code, reason = "held")] Vec<OwnedFd>),
+}
+
+impl<'a> Stopped<'a> {
+    fn new(outsider: Outsider, host: &'a Host, world: &World) -> Self {
+        let reader = |reader: &Reader| {
+            reader.stop(true);
+            Self::Reader(reader.clone())
+        };
+        match outsider {
+            Outsider::ServiceManager => reader(&world.manager),
+            Outsider::Journald => reader(&world.journald),
+            Outsider::StandardError => reader(&world.messages),
+            Outsider::Xenstored => {
+                // It stands still just when it is asked about a domain.
+                let domid = host.machine.create_domain("asked").unwrap();
+                host.machine.introduce(domid);
+                Self::Store(host.machine.store().stop())
+            }
+            Outsider::Disk => Self::Thread(Tracer::hold(&world.daemon.0, "logs")),
+            Outsider::Viewer => {
+                let viewers = (0..8).map(|_| UnixStream::connect(world.socket("pv0.sock")));
+                Self::Silent(viewers.map(|one| one.unwrap().into()).collect())
+            }
+            Outsider::PtyReader => {
+                let name = crate::support::tty(&host.machine, world.noisy_id, PV).unwrap();
+                Self::Silent(vec![File::open(name).unwrap().into()])
+            }
+            Outsider::MetricsClient => {
+                let ask = |_| {
+                    let path = host.dir.path().join("metrics.sock");
+                    let mut client = UnixStream::connect(path).unwrap();
+                    client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+                    client.into()
+                };
+                Self::Silent((0..8).map(ask).collect())
+            }
+            Outsider::Toolstack => {
+                // It began to make a guest.
+                let domid = host.machine.create_domain("half").unwrap();
+                let mut store = host.machine.toolstack().unwrap();
+                let path = format!("/local/domain/{domid}/console");
+                store.write(&format!("{path}/ring-ref"), "5").unwrap();
+                host.machine.introduce(domid);
+                store.write(&format!("{path}/port"), "99").unwrap();
+                Self::Silent(Vec::new())
+            }
+        }
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        if let Self::Reader(reader) = self {
+            reader.stop(false);
+        }
+    }
+}
+
+/// Somebody who reads and forgets, unless he is stopped.
+#[derive(Clone)]
+struct Reader {
+    stopped: Arc<AtomicBool>,
+    count: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Reader {
+    fn new(from: OwnedFd) -> Self {
+        rustix::io::ioctl_fionbio(from.as_fd(), true).unwrap();
+        let reader = Self {
+            stopped: Arc::default(),
+            count: Arc::default(),
+        };
+        let (stopped, count) = (Arc::clone(&reader.stopped), Arc::clone(&reader.count));
+        std::thread::spawn(move || {
+            let (mut from, mut bytes) = (File::from(from), [0; 4096]);
+            loop {
+                if !stopped.load(Ordering::Acquire) {
+                    match from.read(&mut bytes) {
+                        Ok(0) => return,
+                        Ok(_) => {
+                            count.fetch_add(1, Ordering::Release);
+                            continue;
+                        }
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        reader
+    }
+
+    fn stop(&self, stopped: bool) {
+        self.stopped.store(stopped, Ordering::Release);
+    }
+
+    /// How often there was something.
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+}
