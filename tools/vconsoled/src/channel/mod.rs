@@ -110,32 +110,28 @@ impl Channel {
     }
 
     /// Takes in the first client that comes, and turns away others while it
-    /// is there.
+    /// is there, `most` at once; whether more may wait.
     pub(crate) fn accept(
         &mut self,
+        most: &mut usize,
         registry: &Registry,
         mut token: impl FnMut() -> Token,
-    ) -> io::Result<()> {
-        while let Some(mut stream) = listener::next(self.socket.listener())? {
-            if self.client.as_ref().is_some_and(|client| !client.is_gone()) {
-                tracing::info!(
-                    "domain {} {}: a second client was turned away",
-                    self.domid,
-                    self.slot
-                );
-                continue;
+    ) -> io::Result<bool> {
+        let (domid, slot, client) = (self.domid, self.slot, &mut self.client);
+        listener::accept(self.socket.listener(), most, |mut stream| {
+            if client.as_ref().is_some_and(|client| !client.is_gone()) {
+                tracing::info!("domain {domid} {slot}: a second client was turned away");
+                return;
             }
             let interest = Interest::READABLE | Interest::WRITABLE;
-            if registry.register(&mut stream, token(), interest).is_err() {
-                continue;
+            if registry.register(&mut stream, token(), interest).is_ok() {
+                *client = Some(ChannelClient {
+                    stream,
+                    readable: true,
+                    writable: true,
+                });
             }
-            self.client = Some(ChannelClient {
-                stream,
-                readable: true,
-                writable: true,
-            });
-        }
-        Ok(())
+        })
     }
 
     /// The client's stream has become ready.

@@ -45,13 +45,20 @@ impl Control {
         Clients::listen(path, access, CLIENTS_MAX, registry, token).map(Self)
     }
 
-    /// Takes in everyone who has connected.
+    /// Takes in those who have connected, `most` at once; whether more may
+    /// wait.
     pub(crate) fn accept(
         &mut self,
+        most: &mut usize,
         registry: &Registry,
         token: impl FnMut() -> Token,
-    ) -> io::Result<()> {
-        self.0.accept(registry, token)
+    ) -> io::Result<bool> {
+        self.0.accept(most, registry, token)
+    }
+
+    /// Whether a client has that token.
+    pub(crate) fn has(&self, token: Token) -> bool {
+        self.0.has(token)
     }
 
     /// Goes on with the client of that token, if there is one. `handle` is

@@ -237,12 +237,16 @@ impl Endpoint {
         registry.register(&mut self.listener, token, mio::Interest::READABLE)
     }
 
-    /// Adds to `came` everybody who waits, and what they may do.
-    pub(crate) fn accept(&self, came: &mut Vec<(UnixStream, Mode)>) -> io::Result<()> {
-        while let Some(stream) = listener::next(&self.listener)? {
+    /// Adds to `came` those who wait, `most` at once, and what they may do;
+    /// whether more may wait.
+    pub(crate) fn accept(
+        &self,
+        most: &mut usize,
+        came: &mut Vec<(UnixStream, Mode)>,
+    ) -> io::Result<bool> {
+        listener::accept(&self.listener, most, |stream| {
             came.push((stream, self.mode));
-        }
-        Ok(())
+        })
     }
 }
 

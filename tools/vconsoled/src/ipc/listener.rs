@@ -75,9 +75,25 @@ impl Listener {
     }
 }
 
-/// The next who has connected, if somebody has. An error leaves them where
-/// they are, to be asked for again.
-pub(crate) fn next(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
+/// Takes in those who have connected, `most` at once, which is counted down.
+/// Whether more may wait. An error leaves them where they are, to be asked for
+/// again.
+pub(crate) fn accept(
+    listener: &UnixListener,
+    most: &mut usize,
+    mut take: impl FnMut(UnixStream),
+) -> io::Result<bool> {
+    while *most > 0 {
+        let Some(stream) = next(listener)? else {
+            return Ok(false);
+        };
+        *most -= 1;
+        take(stream);
+    }
+    Ok(true)
+}
+
+fn next(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
     loop {
         match listener.accept() {
             Ok((stream, _)) => return Ok(Some(stream)),
@@ -123,24 +139,34 @@ impl<C: From<UnixStream>> Clients<C> {
         })
     }
 
-    /// Takes in everyone who has connected.
+    /// Takes in those who have connected, as [`accept`] does.
     pub(crate) fn accept(
         &mut self,
+        most: &mut usize,
         registry: &Registry,
         mut token: impl FnMut() -> Token,
-    ) -> io::Result<()> {
-        while let Some(mut stream) = next(&self.listener.socket)? {
+    ) -> io::Result<bool> {
+        let Self {
+            listener,
+            open,
+            most: open_max,
+        } = self;
+        accept(&listener.socket, most, |mut stream| {
             let token = token();
             let interest = Interest::READABLE | Interest::WRITABLE;
             if registry.register(&mut stream, token, interest).is_err() {
-                continue;
+                return;
             }
-            if self.open.len() >= self.most {
-                self.open.pop_first();
+            if open.len() >= *open_max {
+                open.pop_first();
             }
-            self.open.insert(token, C::from(stream));
-        }
-        Ok(())
+            open.insert(token, C::from(stream));
+        })
+    }
+
+    /// Whether a client has that token.
+    pub(crate) fn has(&self, token: Token) -> bool {
+        self.open.contains_key(&token)
     }
 
     /// The client of that token, if there is one.

@@ -1,19 +1,44 @@
 // SPDX-License-Identifier: MIT
-//! Connections that cannot be accepted, for want of a descriptor: the kernel
-//! tells of them once only, so they are asked for again.
+//! Work that clients outside can make without end: connecting, and asking. A
+//! turn of the loop does so much of it, and the next one goes on. Connections
+//! that cannot be accepted, for want of a descriptor, are asked for again by
+//! the clock: the kernel tells of them once only.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
+use mio::Token;
+
 use super::{Server, take_token};
 
-/// How long they wait for the next attempt.
+/// How long connections wait for the next attempt.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Whether somebody may wait outside.
+/// Connections that are taken in, and requests that are answered, in a turn.
+const ACCEPTS_A_TURN: usize = 16;
+const ANSWERS_A_TURN: usize = 4;
+
+/// Where something waits to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Entrance {
+    Control,
+    Metrics,
+    /// An endpoint of a console, by their tokens.
+    Console(usize, usize),
+    Channel(usize),
+    /// Somebody who asks.
+    Client(Token),
+}
+
+/// What waits outside, and what may be done about it in this turn.
 #[derive(Default)]
 pub(super) struct AcceptRetry {
+    waiting: BTreeSet<Entrance>,
+    accepts: usize,
+    answers: usize,
     again: Option<Instant>,
+    retrying: bool,
     said: bool,
 }
 
@@ -23,32 +48,93 @@ impl AcceptRetry {
         self.again
     }
 
+    /// Whether the next turn has something to go on with.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// What came of an attempt; said once, until one succeeds for all.
-    fn handle(&mut self, attempt: io::Result<()>) {
-        let Err(error) = attempt else { return };
-        self.again = Some(Instant::now() + PAUSE);
-        if !std::mem::replace(&mut self.said, true) {
-            tracing::warn!("nobody can be let in: {error}; they wait");
+    fn handle(&mut self, entrance: Entrance, attempt: io::Result<bool>) {
+        match attempt {
+            Ok(false) => {}
+            Ok(true) => drop(self.waiting.insert(entrance)),
+            Err(error) => {
+                self.again = Some(Instant::now() + PAUSE);
+                if !std::mem::replace(&mut self.said, true) {
+                    tracing::warn!("nobody can be let in: {error}; they wait");
+                }
+            }
         }
     }
 }
 
 impl Server {
+    /// Begins a turn with what the last one left.
+    pub(super) fn go_on_admitting(&mut self) {
+        let retry = &mut self.ipc.accept_retry;
+        (retry.accepts, retry.answers) = (ACCEPTS_A_TURN, ANSWERS_A_TURN);
+        for entrance in std::mem::take(&mut retry.waiting) {
+            match entrance {
+                Entrance::Control => self.admit_to_control(),
+                Entrance::Metrics => self.admit_to_metrics(),
+                Entrance::Console(owner, endpoint) => self.admit_to_console(owner, endpoint),
+                Entrance::Channel(token) => self.admit_to_channel(token),
+                Entrance::Client(token) => self.serve_client(token),
+            }
+        }
+        let retry = &mut self.ipc.accept_retry;
+        if std::mem::take(&mut retry.retrying) && retry.again.is_none() {
+            retry.said = false;
+        }
+    }
+
+    /// Somebody who asks has something to say, or takes the answer.
+    pub(super) fn serve_client(&mut self, token: Token) {
+        let asks_control = self.ipc.control.as_ref().is_some_and(|one| one.has(token));
+        let asks_metrics = self.ipc.metrics.as_ref().is_some_and(|one| one.has(token));
+        if !asks_control && !asks_metrics {
+            return;
+        }
+        if self.ipc.accept_retry.answers == 0 {
+            self.ipc
+                .accept_retry
+                .waiting
+                .insert(Entrance::Client(token));
+            return;
+        }
+        self.ipc.accept_retry.answers -= 1;
+        if let Some(mut control) = self.ipc.control.take() {
+            let attach = control.serve(token, self.poll.registry(), |request| {
+                self.handle_request(request)
+            });
+            self.ipc.control = Some(control);
+            if let Some((stream, line)) = attach {
+                self.attach(stream, &line);
+            }
+        }
+        if let Some(mut metrics) = self.ipc.metrics.take() {
+            metrics.serve(token, || self.metrics_text());
+            self.ipc.metrics = Some(metrics);
+        }
+    }
+
     /// Somebody is at the control socket.
     pub(super) fn admit_to_control(&mut self) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
+        let retry = &mut self.ipc.accept_retry;
         if let Some(control) = &mut self.ipc.control {
-            let attempt = control.accept(registry, || take_token(next));
-            self.ipc.accept_retry.handle(attempt);
+            let attempt = control.accept(&mut retry.accepts, registry, || take_token(next));
+            retry.handle(Entrance::Control, attempt);
         }
     }
 
     /// Somebody is at the counters' socket.
     pub(super) fn admit_to_metrics(&mut self) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
+        let retry = &mut self.ipc.accept_retry;
         if let Some(metrics) = &mut self.ipc.metrics {
-            let attempt = metrics.accept(registry, || take_token(next));
-            self.ipc.accept_retry.handle(attempt);
+            let attempt = metrics.accept(&mut retry.accepts, registry, || take_token(next));
+            retry.handle(Entrance::Metrics, attempt);
         }
     }
 
@@ -58,8 +144,9 @@ impl Server {
             return;
         };
         let mut came = Vec::new();
-        let attempt = console.clients.accept(endpoint, &mut came);
-        self.ipc.accept_retry.handle(attempt);
+        let retry = &mut self.ipc.accept_retry;
+        let attempt = (console.clients).accept(endpoint, &mut retry.accepts, &mut came);
+        retry.handle(Entrance::Console(owner, endpoint), attempt);
         for (stream, mode) in came {
             self.admit_plain(owner, stream, mode);
         }
@@ -68,36 +155,27 @@ impl Server {
     /// Somebody is at a channel's socket.
     pub(super) fn admit_to_channel(&mut self, token: usize) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
-        let attempt = self.channels.accept(token, registry, || take_token(next));
-        self.ipc.accept_retry.handle(attempt);
+        let retry = &mut self.ipc.accept_retry;
+        let accepts = &mut retry.accepts;
+        let attempt = (self.channels).accept(token, accepts, registry, || take_token(next));
+        retry.handle(Entrance::Channel(token), attempt);
+        self.schedule.ready.push(token);
     }
 
     /// Asks at every socket for those who had to wait.
     pub(super) fn retry_accept(&mut self, now: Instant) {
-        if self.ipc.accept_retry.again.is_none_or(|again| now < again) {
+        let retry = &mut self.ipc.accept_retry;
+        if retry.again.is_none_or(|again| now < again) {
             return;
         }
-        self.ipc.accept_retry.again = None;
-        self.admit_to_control();
-        self.admit_to_metrics();
-        let endpoints = |(owner, console): (&usize, &crate::console::Console)| {
+        (retry.again, retry.retrying) = (None, true);
+        retry.waiting.extend([Entrance::Control, Entrance::Metrics]);
+        for (owner, console) in &self.served.consoles {
             let endpoints = console.clients.endpoint_tokens();
-            endpoints
-                .map(|endpoint| (*owner, endpoint))
-                .collect::<Vec<_>>()
-        };
-        let endpoints: Vec<_> = self.served.consoles.iter().flat_map(endpoints).collect();
-        for (owner, endpoint) in endpoints {
-            self.admit_to_console(owner, endpoint);
-            self.schedule.ready.push(owner);
+            let endpoints = endpoints.map(|endpoint| Entrance::Console(*owner, endpoint));
+            retry.waiting.extend(endpoints);
         }
-        let channels: Vec<_> = self.channels.tokens().collect();
-        for token in channels {
-            self.admit_to_channel(token);
-            self.schedule.ready.push(token);
-        }
-        if self.ipc.accept_retry.again.is_none() {
-            self.ipc.accept_retry.said = false;
-        }
+        let channels = self.channels.tokens().map(Entrance::Channel);
+        retry.waiting.extend(channels);
     }
 }

@@ -26,18 +26,20 @@ impl Channels {
         self.open.contains_key(&channel).then_some(channel)
     }
 
-    /// Lets in who is at a channel's socket.
+    /// Lets in who is at a channel's socket, `most` at once; whether more may
+    /// wait.
     pub(super) fn accept(
         &mut self,
         token: usize,
+        most: &mut usize,
         registry: &Registry,
         mut next: impl FnMut() -> Token,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let Self { open, clients, .. } = self;
         let Some(channel) = open.get_mut(&token) else {
-            return Ok(());
+            return Ok(false);
         };
-        channel.accept(registry, || {
+        channel.accept(most, registry, || {
             let client = next();
             clients.retain(|_, channel| *channel != token);
             clients.insert(client.0, token);

@@ -244,6 +244,7 @@ impl Server {
     fn iterate(&mut self, happened: &mut Events, patience: Option<Duration>) -> io::Result<()> {
         self.wait(happened, patience)?;
         let mut ports = Vec::new();
+        self.go_on_admitting();
         for event in &*happened {
             self.on_readiness(event, &mut ports)?;
         }
@@ -286,18 +287,8 @@ impl Server {
                     self.on_client(*owner, event);
                 } else if self.on_channel(event) {
                     // Its slice comes.
-                } else if let Some(mut control) = self.ipc.control.take() {
-                    let attach = control.serve(token, self.poll.registry(), |request| {
-                        self.handle_request(request)
-                    });
-                    self.ipc.control = Some(control);
-                    if let Some((stream, line)) = attach {
-                        self.attach(stream, &line);
-                    }
-                }
-                if let Some(mut metrics) = self.ipc.metrics.take() {
-                    metrics.serve(token, || self.metrics_text());
-                    self.ipc.metrics = Some(metrics);
+                } else {
+                    self.serve_client(token);
                 }
             }
         }

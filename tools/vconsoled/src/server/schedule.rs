@@ -31,7 +31,8 @@ impl Server {
         patience: Option<Duration>,
     ) -> io::Result<()> {
         let due = self.xen_log.as_ref().is_some_and(XenLog::is_due);
-        let timeout = if self.schedule.ready.is_empty() && !due && !self.guests.reports_wait {
+        let waiting = self.guests.reports_wait || self.ipc.accept_retry.is_waiting();
+        let timeout = if self.schedule.ready.is_empty() && !due && !waiting {
             let retries = self.guests.failures.values().map(|failure| failure.again);
             let next = self.schedule.timers.values().copied();
             let next = next.chain(retries);

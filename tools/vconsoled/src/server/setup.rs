@@ -95,10 +95,7 @@ impl Server {
         let discovery = Discovery::start(store, reopen_store, Box::new(move || handle.wake()))?;
         let server = Self {
             config,
-            xen: Xen {
-                hypervisor,
-                events,
-            },
+            xen: Xen { hypervisor, events },
             guests: Guests {
                 discovery,
                 reports_wait: false,

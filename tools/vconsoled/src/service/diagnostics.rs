@@ -102,7 +102,9 @@ impl Diagnostics {
                     sink.write(&message);
                     let lost = lost();
                     if lost > told {
-                        sink.write(format!("{} messages are missing here\n", lost - told).as_bytes());
+                        sink.write(
+                            format!("{} messages are missing here\n", lost - told).as_bytes(),
+                        );
                         told = lost;
                     }
                     WRITTEN.fetch_add(1, Ordering::Release);
@@ -135,8 +137,8 @@ impl Sink {
             Self::StandardError => drop(io::stderr().write_all(message)),
             Self::SystemLog => {
                 let line = [PRIORITY.as_bytes(), message.trim_ascii_end()].concat();
-                let _unheard = UnixDatagram::unbound()
-                    .and_then(|socket| socket.send_to(&line, SYSTEM_LOG));
+                let _unheard =
+                    UnixDatagram::unbound().and_then(|socket| socket.send_to(&line, SYSTEM_LOG));
             }
         }
     }
@@ -202,7 +204,11 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        if self.queue.try_send(std::mem::take(&mut self.message)).is_ok() {
+        if self
+            .queue
+            .try_send(std::mem::take(&mut self.message))
+            .is_ok()
+        {
             SENT.fetch_add(1, Ordering::Release);
         } else {
             LOST.fetch_add(1, Ordering::Relaxed);

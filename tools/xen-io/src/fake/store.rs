@@ -122,13 +122,6 @@ impl Store {
 
     fn serve(&self, stream: UnixStream, domid: DomId) -> io::Result<()> {
         let (outbox, messages) = mpsc::channel::<Message>();
-        let caller = {
-            let mut state = self.state();
-            state.last_connection += 1;
-            let connection = state.last_connection;
-            state.connections.insert(connection, outbox);
-            Caller { connection, domid }
-        };
         let mut writer = stream.try_clone()?;
         thread::Builder::new()
             .name("fake-xenstored-out".into())
@@ -148,6 +141,10 @@ impl Store {
             .name("fake-xenstored-in".into())
             .stack_size(STACK)
             .spawn(move || {
+                let caller = Caller {
+                    connection: store.state().add(outbox),
+                    domid,
+                };
                 // However the connection ends, what belongs to it goes.
                 let _end = store.converse(stream, caller);
                 store.state().forget(caller.connection);
@@ -172,6 +169,12 @@ impl Store {
 }
 
 impl State {
+    fn add(&mut self, outbox: Sender<Message>) -> u64 {
+        self.last_connection += 1;
+        self.connections.insert(self.last_connection, outbox);
+        self.last_connection
+    }
+
     fn forget(&mut self, connection: u64) {
         self.connections.remove(&connection);
         self.watches.retain(|watch| watch.connection != connection);

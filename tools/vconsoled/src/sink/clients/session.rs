@@ -331,7 +331,7 @@ impl Session {
                     1 => self.allowed,
                     _ => Mode::ReadOnly,
                 };
-                self.sending.extend(frame::mode(self.mode));
+                self.mode_changed = true;
             }
             [kind, a, b, c, d] => {
                 let length = u32::from_le_bytes([a, b, c, d]);

@@ -53,15 +53,17 @@ impl ClientSet {
         self.endpoints.keys().copied()
     }
 
-    /// Adds to `came` whoever waits at an endpoint, and what they may do.
+    /// Adds to `came` those who wait at an endpoint, `most` at once, and what
+    /// they may do; whether more may wait.
     pub(crate) fn accept(
         &self,
         token: usize,
+        most: &mut usize,
         came: &mut Vec<(UnixStream, Mode)>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         match self.endpoints.get(&token) {
-            Some(endpoint) => endpoint.accept(came),
-            None => Ok(()),
+            Some(endpoint) => endpoint.accept(most, came),
+            None => Ok(false),
         }
     }
 
