@@ -28,6 +28,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> anyhow::Result<()> {
     let config = options.config()?;
     if options.check_config {
+        for key in &config.unknown {
+            println!("there is no key {key:?}; it is ignored");
+        }
         println!("the configuration can be used");
         Ok(())
     } else if options.interactive() {
@@ -52,8 +55,12 @@ fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     // No thread may have been started yet.
     let in_force = confine::give_up(&config)?;
     diagnostics.run().context("a thread for messages")?;
+    let unknown = config.unknown.clone();
     let server = Server::new(platform, config)?.with_in_force(in_force.clone());
-    follow_signals(server.handle())?;
+    for key in &unknown {
+        tracing::warn!("the configuration has no key {key:?}; it is ignored");
+    }
+    follow_signals(server.handle(), options.clone())?;
     let ended = server.run(|| {
         if let Some(detached) = detached {
             detached.ready();
@@ -65,14 +72,14 @@ fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
 }
 
 /// Turns signals into requests to the server.
-fn follow_signals(handle: Handle) -> anyhow::Result<()> {
+fn follow_signals(handle: Handle, options: Options) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ]).context("signals")?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             for signal in signals.forever() {
                 match signal {
-                    SIGHUP => handle.reopen_logs(),
+                    SIGHUP => handle.reload(options.config().map_err(|error| format!("{error:#}"))),
                     // Too large a file is an error of that write.
                     SIGXFSZ => {}
                     _ => handle.stop(),

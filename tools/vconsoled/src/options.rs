@@ -16,7 +16,7 @@ pub const DEFAULT_PID_FILE: &str = "/run/xen/xenconsoled.pid";
 ///
 /// Takes the place of xenconsoled, with its options. What an option says goes
 /// before the configuration file.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(
     name = "vconsoled",
     version,
@@ -294,7 +294,11 @@ mod tests {
             let line = format!("--config {} {line}", path.display());
             options(&line).unwrap().config().unwrap()
         };
-        assert_eq!(read(""), Config::parse(file).unwrap());
+        let config = Config {
+            file: Some(path.clone()),
+            ..Config::parse(file).unwrap()
+        };
+        assert_eq!(read(""), config);
         let changed = read("--log=guest -o discard --timestamp none");
         assert!(changed.log.guests && !changed.log.hypervisor && !changed.log.timestamps);
         assert_eq!(changed.overflow, Overflow::Discard);

@@ -24,11 +24,7 @@ pub const DEFAULT_FILE: &str = "/etc/vconsoled.toml";
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(
-    default = "Config::installed",
-    deny_unknown_fields,
-    rename_all = "kebab-case"
-)]
+#[serde(default = "Config::installed", rename_all = "kebab-case")]
 pub struct Config {
     /// What happens to output that nobody takes.
     pub overflow: Overflow,
@@ -47,6 +43,12 @@ pub struct Config {
     /// Exceptions for some consoles, the last that matches first.
     #[serde(rename = "console")]
     pub rules: Vec<Rule>,
+    /// The file it was read from.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
+    /// What the file says that means nothing.
+    #[serde(skip)]
+    pub unknown: Vec<String>,
 }
 
 /// What happens to output that nobody takes.
@@ -74,7 +76,7 @@ impl Default for History {
 /// How logs are written.
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Logs {
     /// Keep logs of the guests' consoles.
     pub guests: bool,
@@ -132,11 +134,7 @@ pub enum Filter {
 
 /// Where sockets are and who may connect to them.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(
-    default = "Sockets::installed",
-    deny_unknown_fields,
-    rename_all = "kebab-case"
-)]
+#[serde(default = "Sockets::installed", rename_all = "kebab-case")]
 pub struct Sockets {
     /// The control socket; there is none without it.
     #[serde(with = "value::optional_path")]
@@ -185,11 +183,7 @@ impl Sockets {
 
 /// What the daemon may do once it has opened its devices.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(
-    default = "Process::installed",
-    deny_unknown_fields,
-    rename_all = "kebab-case"
-)]
+#[serde(default = "Process::installed", rename_all = "kebab-case")]
 pub struct Process {
     /// The user it becomes; it stays root without one.
     #[serde(with = "value::optional_name")]
@@ -214,7 +208,7 @@ impl Process {
 
 /// What is different for some consoles.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Rule {
     /// Which domains, by name.
     pub domain: Pattern,
@@ -276,12 +270,57 @@ impl Config {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("the configuration {shown} cannot be read"))?;
-        Self::parse(&text).with_context(|| format!("{shown} is not a configuration"))
+        let config = Self::parse(&text);
+        let config = config.with_context(|| format!("{shown} is not a configuration"))?;
+        Ok(Self {
+            file: Some(path.to_owned()),
+            ..config
+        })
     }
 
-    /// Understands a file's text. An error shows the line.
+    /// Understands a file's text. An error shows the line. A key that is not
+    /// known may be a later version's, and ends no service.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+        let mut unknown = Vec::new();
+        let file = toml::Deserializer::parse(text)?;
+        let config = serde_ignored::deserialize(file, |key| unknown.push(key.to_string()))?;
+        Ok(Self { unknown, ..config })
+    }
+
+    /// Takes over what a running daemon can change, and returns the sections
+    /// and keys that differ and that it cannot.
+    pub fn change_to(&mut self, new: &Self) -> Vec<&'static str> {
+        let old = self.clone();
+        *self = Self {
+            state_dir: old.state_dir.clone(),
+            sockets: old.sockets.clone(),
+            process: old.process.clone(),
+            log: Logs {
+                hypervisor: old.log.hypervisor,
+                hypervisor_timestamps: old.log.hypervisor_timestamps,
+                dir: old.log.dir.clone(),
+                journal_socket: old.log.journal_socket.clone(),
+                ..new.log.clone()
+            },
+            ..new.clone()
+        };
+        let stays = [
+            ("state-dir", old.state_dir != new.state_dir),
+            ("log.hypervisor", old.log.hypervisor != new.log.hypervisor),
+            (
+                "log.hypervisor-timestamps",
+                old.log.hypervisor_timestamps != new.log.hypervisor_timestamps,
+            ),
+            ("log.dir", old.log.dir != new.log.dir),
+            (
+                "log.journal-socket",
+                old.log.journal_socket != new.log.journal_socket,
+            ),
+            ("sockets", old.sockets != new.sockets),
+            ("process", old.process != new.process),
+        ];
+        let stays = stays.into_iter().filter(|(_, differs)| *differs);
+        stays.map(|(key, _)| key).collect()
     }
 
     /// What holds for a console, by its domain's name and its own.

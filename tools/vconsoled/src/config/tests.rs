@@ -71,9 +71,6 @@ fn keys(above: &str, value: &toml::Value) -> std::collections::BTreeSet<String> 
 
 #[test]
 fn errors_name_the_line_and_what_to_do() {
-    let unknown = error("[log]\nguests = true\nsiez = 3\n");
-    assert!(unknown.contains("line 3"), "{unknown}");
-    assert!(unknown.contains("`siez`") && unknown.contains("`size`"));
     for (line, what) in [
         ("history = \"64 kibibytes\"", "64KiB"),
         ("history = -1", "64KiB"),
@@ -100,6 +97,35 @@ fn errors_name_the_line_and_what_to_do() {
             "{line}: no line in {said}"
         );
     }
+}
+
+#[test]
+fn a_key_that_is_not_known_is_named_and_ends_nothing() {
+    let text = "siez = 3\n[log]\nguests = true\nsiez = 3\n[[console]]\nsiez = 3\n";
+    let config = Config::parse(text).unwrap();
+    assert!(config.log.guests);
+    assert_eq!(config.unknown, ["console.0.siez", "log.siez", "siez"]);
+}
+
+#[test]
+fn a_running_daemon_takes_over_what_it_can_and_names_the_rest() {
+    let mut config = Config::installed();
+    let rest = config.change_to(
+        &Config::parse(
+            "overflow = \"keep\"\nstate-dir = \"/x\"\n[log]\ndir = \"/y\"\nsize = 7\n\
+             [[console]]\nlog = false\n",
+        )
+        .unwrap(),
+    );
+    assert_eq!(rest, ["state-dir", "log.dir"]);
+    assert_eq!(config.log.size, Size(7));
+    assert_eq!(config.overflow, Overflow::Keep);
+    assert!(!config.console("web", "pv0").log);
+    let installed = Config::installed();
+    assert_eq!(config.state_dir, installed.state_dir);
+    assert_eq!(config.log.dir, installed.log.dir);
+    let same = config.clone();
+    assert!(config.change_to(&same).is_empty());
 }
 
 #[test]

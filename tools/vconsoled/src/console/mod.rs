@@ -5,6 +5,7 @@
 //! it open and everybody on a socket pull what they can take; the guest never
 //! waits for a viewer. Input stays in the pty until the ring has room for it, so none is lost.
 
+pub(crate) mod allowance;
 mod input;
 mod output;
 mod pacing;
@@ -34,6 +35,7 @@ use crate::sink::journal::Lines;
 use crate::sink::log::Log;
 use crate::sink::pty::Pty;
 
+use allowance::{Allowance, Waiting};
 use input::InputFrom;
 use pacing::BurstPolling;
 
@@ -51,6 +53,8 @@ pub(crate) struct Console {
     log: Option<Log>,
     journal: Option<Lines>,
     overflow: Overflow,
+    /// Output that is kept for viewers who are behind.
+    waiting: Waiting,
     output: Arc<OutputBuffer>,
     /// Tells this output from any other.
     pub(crate) stream: String,
@@ -93,6 +97,7 @@ impl Console {
             log: None,
             journal: None,
             overflow,
+            waiting: Waiting::new(Allowance::default()),
             output: Arc::new(output),
             shown,
             stream,
@@ -154,6 +159,19 @@ impl Console {
 
     pub(crate) fn output(&self) -> &Arc<OutputBuffer> {
         &self.output
+    }
+
+    /// Shares with other consoles how much may wait.
+    pub(crate) fn set_allowance(&mut self, allowance: &Allowance) {
+        self.waiting = Waiting::new(allowance.clone());
+    }
+
+    /// Sets what happens to output that nobody takes.
+    pub(crate) fn set_overflow(&mut self, overflow: Overflow) {
+        self.overflow = overflow;
+        if overflow == Overflow::Keep {
+            self.end_polling();
+        }
     }
 
     /// Has its output logged.

@@ -128,7 +128,7 @@ impl Console {
     }
 
     /// Gives up what nobody waits for any more, or has waited for too long.
-    fn release(&self) {
+    fn release(&mut self) {
         let end = self.output.end();
         let slowest = if self.awaits_return() {
             Some(0)
@@ -138,6 +138,9 @@ impl Console {
         let shown = (self.pty_opens > 0).then(|| self.shown.position());
         let waiting = slowest.into_iter().chain(shown).min().unwrap_or(end);
         let mut floor = waiting.max(end.saturating_sub(self.capacity()));
+        let behind = end.saturating_sub(floor.max(self.output.start()));
+        let kept = behind.saturating_sub(self.output.scrollback_size());
+        self.waiting.set(kept);
         if let Some(log) = &self.log {
             floor = floor.min(log.position().max(end.saturating_sub(log.allowance())));
         }
@@ -158,6 +161,7 @@ impl Console {
         let limit = self.link.source.limit.map(|limit| limit as u64);
         limit
             .unwrap_or(CAPACITY)
+            .min(self.waiting.most())
             .clamp(self.output.scrollback_size(), CAPACITY)
     }
 

@@ -151,6 +151,11 @@ impl Worker {
                 store.set_patience(PATIENCE);
                 self.follower.resume(store)
             });
+            // A user who may not connect again has the old connection.
+            let connected = connected.or_else(|error| {
+                let went_on = self.follower.go_on();
+                went_on.map_err(|_| error)
+            });
             match connected {
                 Ok(()) => {
                     tracing::warn!("xenstore: connected again");

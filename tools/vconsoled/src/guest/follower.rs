@@ -40,6 +40,8 @@ pub(super) struct Follower {
     unwritten: Option<(Instant, Wanted)>,
     /// The loop asks whether everything is done.
     settling: bool,
+    /// Everything known is to be looked at.
+    all_again: bool,
 }
 
 /// A secondary console that the toolstack described.
@@ -67,6 +69,7 @@ impl Follower {
             announced: BTreeMap::new(),
             unwritten: None,
             settling: false,
+            all_again: false,
         }
     }
 
@@ -80,25 +83,22 @@ impl Follower {
 
     /// Sets the watches that find everything else.
     pub(super) fn begin(&mut self) -> io::Result<()> {
-        self.store.watch("@introduceDomain", INTRODUCED)?;
-        self.store.watch("@releaseDomain", RELEASED)?;
-        self.store.watch(&nodes::backends(), BACKENDS)?;
+        watch(&mut self.store, "@introduceDomain", INTRODUCED)?;
+        watch(&mut self.store, "@releaseDomain", RELEASED)?;
+        watch(&mut self.store, &nodes::backends(), BACKENDS)?;
         xenbus::offer(&mut self.store)
     }
 
-    /// Goes on with another connection. Its watches fire at once, so that
-    /// everything is looked at again.
+    /// Whether an error is that of the connection, and of no console.
+    fn is_of_connection(&self, error: &io::Error) -> bool {
+        self.store.is_lost() || error.kind() == io::ErrorKind::TimedOut
+    }
+
+    /// Goes on with another connection.
     pub(super) fn resume(&mut self, store: Client) -> io::Result<()> {
         self.store = store;
-        self.begin()?;
-        for domid in &self.domains {
-            for slot in Slot::FIXED {
-                watch(&mut self.store, (*domid, slot))?;
-            }
-        }
-        for (key, secondary) in &mut self.secondary {
+        for secondary in self.secondary.values_mut() {
             secondary.watch_set = false;
-            watch(&mut self.store, *key)?;
         }
         let ttys = self.announced.clone().into_iter();
         let ttys = ttys.map(|(key, tty)| (key, Some(tty))).collect();
@@ -107,6 +107,29 @@ impl Follower {
             ..Wanted::default()
         };
         self.postpone(wanted, Instant::now());
+        self.restart()
+    }
+
+    /// Goes on with the same connection after an answer that was late. What it
+    /// was about is not known, so everything is looked at again.
+    pub(super) fn go_on(&mut self) -> io::Result<()> {
+        if self.store.is_lost() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        self.restart()
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.all_again = true;
+        self.begin()?;
+        for domid in &self.domains {
+            for slot in Slot::FIXED {
+                watch_console(&mut self.store, (*domid, slot))?;
+            }
+        }
+        for key in self.secondary.keys() {
+            watch_console(&mut self.store, *key)?;
+        }
         Ok(())
     }
 
@@ -125,7 +148,13 @@ impl Follower {
             self.settling |= wanted.settle;
             let mut looked = self.write(wanted)?;
             let mut changed = BTreeSet::new();
-            let (mut introduced, mut released) = (false, false);
+            let again = std::mem::take(&mut self.all_again);
+            let (mut introduced, mut released) = (again, again);
+            if again {
+                let domains = self.domains.iter();
+                let fixed = domains.flat_map(|domid| Slot::FIXED.map(|slot| (*domid, slot)));
+                changed.extend(fixed.chain(self.secondary.keys().copied()));
+            }
             while let Some(event) = self.store.next_event()? {
                 match nodes::parse_key(&event.token) {
                     // Our own doing.
@@ -215,7 +244,7 @@ impl Follower {
         wanted: &mut Wanted,
         failed: &mut Wanted,
     ) -> io::Result<()> {
-        if !self.store.is_lost() {
+        if !self.is_of_connection(error) {
             tracing::warn!("domain {domid} {slot}: xenstore: {error}");
             return Ok(());
         }
@@ -332,7 +361,7 @@ impl Follower {
                 // A watch fires at once, which is when its consoles are
                 // looked up.
                 for slot in Slot::FIXED {
-                    watch(&mut self.store, (domid, slot))?;
+                    watch_console(&mut self.store, (domid, slot))?;
                 }
                 for key in self.secondaries(domid)? {
                     self.look(key)?;
@@ -421,7 +450,7 @@ impl Follower {
             Slot::Pv | Slot::Vuart => self.find(key),
         };
         let report = match found {
-            Err(error) if self.store.is_lost() => return Err(error),
+            Err(error) if self.is_of_connection(&error) => return Err(error),
             Err(error) => Report::Failed(key, error.to_string()),
             Ok(report) => report,
         };
@@ -444,7 +473,7 @@ impl Follower {
             return Ok(Report::Nothing(key));
         };
         if !self.secondary.contains_key(&key) {
-            watch(&mut self.store, key)?;
+            watch_console(&mut self.store, key)?;
             let known = Secondary {
                 not_before: Instant::now() + PACE,
                 again: None,
@@ -457,7 +486,7 @@ impl Follower {
         let known = self.secondary.get_mut(&key);
         let written = known.is_some_and(|known| std::mem::take(&mut known.written));
         let offer = match self.offer(domid, &device, devid, written) {
-            Err(error) if self.store.is_lost() => return Err(error),
+            Err(error) if self.is_of_connection(&error) => return Err(error),
             Err(error) => Offer::Wrong(error.to_string()),
             Ok(offer) => offer,
         };
@@ -482,18 +511,19 @@ impl Follower {
     }
 
     fn domain(&mut self, domid: DomId) -> io::Result<Domain> {
-        let mut node = |name: &str| {
-            let text = nodes::text(&mut self.store, &format!("{}/{name}", domain_path(domid)));
-            match text {
-                Err(error) if self.store.is_lost() => Err(error),
-                // A name that makes no sense is none.
-                text => Ok(text.ok().flatten().unwrap_or_default()),
-            }
-        };
         Ok(Domain {
-            name: node("name")?,
-            instance: node("vm")?,
+            name: self.domain_node(domid, "name")?,
+            instance: self.domain_node(domid, "vm")?,
         })
+    }
+
+    fn domain_node(&mut self, domid: DomId, name: &str) -> io::Result<String> {
+        let path = format!("{}/{name}", domain_path(domid));
+        match nodes::text(&mut self.store, &path) {
+            Err(error) if self.is_of_connection(&error) => Err(error),
+            // A name that makes no sense is none.
+            text => Ok(text.ok().flatten().unwrap_or_default()),
+        }
     }
 
     fn forget_secondary(&mut self, key: Key) -> io::Result<()> {
@@ -506,15 +536,23 @@ impl Follower {
     fn unwatch(&mut self, (domid, slot): Key) -> io::Result<()> {
         let token = format!("{domid}/{slot}");
         match self.store.unwatch(&slot.watched(domid), &token) {
-            Err(error) if self.store.is_lost() => Err(error),
+            Err(error) if self.is_of_connection(&error) => Err(error),
             // It went with its domain.
             _ => Ok(()),
         }
     }
 }
 
-fn watch(store: &mut Client, (domid, slot): Key) -> io::Result<()> {
-    store.watch(&slot.watched(domid), &format!("{domid}/{slot}"))
+fn watch_console(store: &mut Client, (domid, slot): Key) -> io::Result<()> {
+    watch(store, &slot.watched(domid), &format!("{domid}/{slot}"))
+}
+
+fn watch(store: &mut Client, path: &str, token: &str) -> io::Result<()> {
+    match store.watch(path, token) {
+        // Set by a request whose answer was late.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
 }
 
 fn secondary(domid: DomId, devid: u32) -> Option<Key> {

@@ -198,3 +198,27 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_are_taken_in_at_once_and_the_rest_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let _outside: Vec<_> = (0..40)
+            .map(|_| std::os::unix::net::UnixStream::connect(&path).unwrap())
+            .collect();
+        let mut taken = Vec::new();
+        for (most, more) in [(16, true), (16, true), (16, false), (0, true)] {
+            let before = taken.len();
+            let mut left = most;
+            let rest = accept(&listener, &mut left, |stream| taken.push(stream)).unwrap();
+            assert_eq!(rest, more);
+            assert_eq!(taken.len() - before, most - left);
+        }
+        assert_eq!(taken.len(), 40);
+    }
+}

@@ -55,6 +55,7 @@ impl Server {
             }
         };
         let mut console = Console::new((domid, slot), name, link, output, pty, config.overflow);
+        console.set_allowance(&self.sinks.allowance);
         if open {
             console.resume_pty_opens();
         }

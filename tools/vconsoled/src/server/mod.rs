@@ -10,6 +10,7 @@ mod channel_table;
 mod channels;
 mod consoles;
 mod domains;
+mod reload;
 mod requests;
 mod schedule;
 mod setup;
@@ -18,8 +19,8 @@ mod status;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -29,6 +30,7 @@ use xen_io::{DomId, EventChannels, Hypervisor, Port};
 use crate::config::Config;
 use crate::confine::InForce;
 use crate::console::Console;
+use crate::console::allowance::Allowance;
 use crate::console::xen_log::XenLog;
 use crate::guest::discovery::Discovery;
 use crate::guest::nodes::Key;
@@ -72,6 +74,16 @@ struct Requests {
     waker: Waker,
     stop: AtomicBool,
     reopen_logs: AtomicBool,
+    reload: Mutex<Option<Reload>>,
+}
+
+/// A new configuration, or why there is none.
+type Reload = Result<Config, String>;
+
+impl Requests {
+    fn reload(&self) -> MutexGuard<'_, Option<Reload>> {
+        self.reload.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Handle {
@@ -84,6 +96,12 @@ impl Handle {
     /// Opens all logs again, after they were moved away.
     pub fn reopen_logs(&self) {
         self.0.reopen_logs.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// The same, and goes on by another configuration, or says why not.
+    pub fn reload(&self, config: Result<Config, String>) {
+        *self.0.reload() = Some(config);
         self.wake();
     }
 
@@ -148,6 +166,7 @@ struct Sinks {
     journal: Arc<Journal>,
     pty_states: Option<OpenStates>,
     watches: BTreeMap<usize, Watch>,
+    allowance: Allowance,
 }
 
 /// The sockets by which others come.
@@ -193,6 +212,7 @@ impl Server {
         self.begin()?;
         ready();
         self.manager.ready();
+        self.watchdog.begin();
         let mut happened = Events::with_capacity(256);
         while !self.is_stopping() {
             self.iterate(&mut happened, None)?;
@@ -249,10 +269,12 @@ impl Server {
             self.on_readiness(event, &mut ports)?;
         }
         self.follow_discovery();
-        if self.requests.reopen_logs.swap(false, Ordering::AcqRel) {
-            self.manager.reloading();
-            self.sinks.logs.reopen();
-            self.manager.ready();
+        let reload = self.requests.reload().take();
+        if let Some(config) = reload {
+            self.reload(config);
+            self.reopen_logs();
+        } else if self.requests.reopen_logs.swap(false, Ordering::AcqRel) {
+            self.reopen_logs();
         }
         self.on_time(Instant::now());
         self.run_slices();

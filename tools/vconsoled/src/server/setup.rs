@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
-use mio::{Poll, Waker};
+use mio::{Poll, Registry, Waker};
 use xen_io::Platform;
 
 use super::accept_retry::AcceptRetry;
@@ -16,7 +16,8 @@ use super::{
     CONTROL, EVENT_CHANNELS, FIRST_FREE, Guests, HANDLE, Handle, Ipc, METRICS, PTY_STATES, Persist,
     Requests, Served, Server, Sinks, Xen,
 };
-use crate::config::Config;
+use crate::config::{Config, Sockets};
+use crate::console::allowance::Allowance;
 use crate::console::xen_log::XenLog;
 use crate::guest::discovery::Discovery;
 use crate::input::journal::{self, InputJournal};
@@ -46,27 +47,9 @@ impl Server {
             waker: Waker::new(registry, HANDLE)?,
             stop: AtomicBool::new(false),
             reopen_logs: AtomicBool::new(false),
+            reload: Mutex::default(),
         });
-        let control = match &config.sockets.control {
-            Some(path) => {
-                let access = Access {
-                    mode: config.sockets.control_mode,
-                    group: config.sockets.group.as_deref(),
-                };
-                Some(Control::listen(path, access, registry, CONTROL)?)
-            }
-            None => None,
-        };
-        let metrics = match &config.sockets.metrics {
-            Some(path) => {
-                let access = Access {
-                    mode: config.sockets.metrics_mode,
-                    group: config.sockets.group.as_deref(),
-                };
-                Some(Metrics::listen(path, access, registry, METRICS)?)
-            }
-            None => None,
-        };
+        let (control, metrics) = listen(&config.sockets, registry)?;
         // Only after the control socket: there is no other daemon.
         let endpoint_dir = match &config.sockets.consoles {
             Some(path) => Some(EndpointDir::open(path).map_err(|error| {
@@ -112,6 +95,7 @@ impl Server {
                 journal,
                 pty_states,
                 watches: BTreeMap::new(),
+                allowance: Allowance::default(),
             },
             ipc: Ipc {
                 control,
@@ -140,6 +124,26 @@ impl Server {
         }
         Ok(server)
     }
+}
+
+/// The control socket and the counters', if they are wanted.
+fn listen(
+    sockets: &Sockets,
+    registry: &Registry,
+) -> io::Result<(Option<Control>, Option<Metrics>)> {
+    let access = |mode| Access {
+        mode,
+        group: sockets.group.as_deref(),
+    };
+    let control = sockets
+        .control
+        .as_deref()
+        .map(|path| Control::listen(path, access(sockets.control_mode), registry, CONTROL));
+    let metrics = sockets
+        .metrics
+        .as_deref()
+        .map(|path| Metrics::listen(path, access(sockets.metrics_mode), registry, METRICS));
+    Ok((control.transpose()?, metrics.transpose()?))
 }
 
 /// The way for what is typed, if anybody keeps it.

@@ -53,6 +53,7 @@ enum Sink {
 }
 
 /// Sets up messages for the whole process.
+#[must_use]
 pub fn start(verbose: bool, detached: bool) -> Diagnostics {
     let level = if verbose {
         LevelFilter::INFO

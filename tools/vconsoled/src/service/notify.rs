@@ -244,11 +244,11 @@ impl Queue {
     }
 }
 
-/// The event loop's sign of life.
+/// The event loop's sign of life, once it is [begun](Self::begin).
 pub(crate) struct Watchdog {
     /// How often the manager wants to hear of the loop.
     every: Option<Duration>,
-    next: Instant,
+    next: Option<Instant>,
 }
 
 impl Watchdog {
@@ -257,22 +257,27 @@ impl Watchdog {
         Self {
             // Late is as bad as never: two more chances in each period.
             every: sd_notify::watchdog_enabled().map(|period| period / 3),
-            next: Instant::now(),
+            next: None,
         }
+    }
+
+    /// Consoles are served: from now on the manager wants to hear of it.
+    pub(crate) fn begin(&mut self) {
+        self.next = self.every.map(|_| Instant::now());
     }
 
     /// The loop has come round.
     pub(crate) fn tick(&mut self, manager: &Manager, now: Instant) {
         if let Some(every) = self.every
-            && now >= self.next
+            && self.next.is_some_and(|next| now >= next)
         {
             manager.beat();
-            self.next = now + every;
+            self.next = Some(now + every);
         }
     }
 
     /// When the loop must come round again at the latest.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.every.map(|_| self.next)
+        self.next
     }
 }

@@ -10,6 +10,7 @@ mod journal;
 mod logs;
 mod metrics;
 mod peer;
+mod reload;
 mod serving;
 mod state;
 mod support;

@@ -109,8 +109,8 @@ impl Client {
         self.patience = patience;
     }
 
-    /// Whether the connection has failed: a request was not answered, or what
-    /// came made no sense. Another one is needed then.
+    /// Whether the connection is of no use any more: it was closed, or what
+    /// came made no sense. An answer that is late does not spoil it.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.lost
@@ -293,7 +293,7 @@ impl Client {
         };
         let bytes = request.encode()?;
         let answer = self.exchange(&bytes, request.request);
-        let answer = answer.inspect_err(|_| self.lost = true)?;
+        let answer = answer?;
         match answer.kind {
             kind::ERROR => Err(wire::error_from_name(&answer.payload)),
             same if same == kind => Ok(answer.payload),
@@ -306,16 +306,30 @@ impl Client {
 
     fn exchange(&mut self, bytes: &[u8], request: u32) -> io::Result<Message> {
         let deadline = Instant::now() + self.patience;
-        self.send(bytes, deadline)?;
+        let sent = self.send(bytes, deadline);
+        // Half a request may be there.
+        self.lost |= sent.is_err();
+        sent?;
         loop {
-            while let Some(answer) = self.take_message()? {
-                if answer.request == request {
-                    return Ok(answer);
-                }
+            let answer = self.find_answer(request);
+            self.lost |= answer.is_err();
+            if let Some(answer) = answer? {
+                return Ok(answer);
             }
             self.wait(PollFlags::IN, deadline)?;
-            self.receive()?;
+            let received = self.receive();
+            self.lost |= received.is_err();
+            received?;
         }
+    }
+
+    fn find_answer(&mut self, request: u32) -> io::Result<Option<Message>> {
+        while let Some(answer) = self.take_message()? {
+            if answer.request == request {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
     }
 
     fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {

@@ -382,3 +382,31 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_that_a_viewer_sets_and_does_not_read_do_not_pile_up() {
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let near = UnixStream::from_std(near);
+        let mut session = Session::new(near, Encoding::Framed, Mode::ReadWrite, 0, Vec::new());
+        let output = OutputBuffer::in_memory(0).unwrap();
+        for _ in 0..10_000 {
+            far.write_all(&frame::mode(Mode::ReadOnly)).unwrap();
+            session.input = Readiness::Ready;
+            while session.read(&mut [0; 16], None).is_some() {}
+        }
+        assert!(
+            session.sending.len() < 64,
+            "{} bytes",
+            session.sending.len()
+        );
+        session.feed(&output, 64).unwrap();
+        let mut told = [0; HEADER + 1];
+        far.read_exact(&mut told).unwrap();
+        assert_eq!(told.as_slice(), frame::mode(Mode::ReadOnly));
+    }
+}
