@@ -3,18 +3,19 @@
 //! stay as they are.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
-    RulesetStatus, make_bitflags, path_beneath_rules,
+    RulesetStatus, Scope, make_bitflags, path_beneath_rules,
 };
 
 use super::folders;
 use crate::config::Config;
 
-/// The newest version whose rights are known here; older kernels know fewer.
-const NEWEST: ABI = ABI::V5;
+/// The version whose rights to files are all known here; what newer ones add
+/// is about sockets.
+const FILES: ABI = ABI::V5;
 
 /// Read: time zones, users, this process's own state.
 const READ: [&str; 4] = [
@@ -27,7 +28,15 @@ const READ: [&str; 4] = [
 /// Terminals, and what a daemon's standard streams become.
 const DEVICES: [&str; 3] = ["/dev/pts", "/dev/ptmx", "/dev/null"];
 
-/// What may be done to files.
+/// Sockets that are connected to: xenstored's, and where messages go.
+const PEERS: [&str; 4] = [
+    "/run/xenstored",
+    "/var/run/xenstored",
+    "/dev/log",
+    "/run/systemd/journal/dev-log",
+];
+
+/// What may be done to files, or to sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Files {
     /// All that the user may.
@@ -61,16 +70,55 @@ pub(super) fn confine(config: &Config) -> anyhow::Result<Files> {
     let folders: Vec<&Path> = folders::own(config)
         .chain(folders::of_sockets(config))
         .collect();
+    // The configuration is read again, by then another file of that name.
+    let file = config.file.as_ref().and_then(|file| file.parent());
     let status = Ruleset::default()
-        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessFs::from_all(FILES))?
         .create()?
         .add_rules(path_beneath_rules(READ, read))?
+        .add_rules(path_beneath_rules(file, read))?
         .add_rules(path_beneath_rules(DEVICES, device))?
         .add_rules(path_beneath_rules(folders, folder))?
         .restrict_self()?;
-    Ok(match status.ruleset {
-        RulesetStatus::FullyEnforced => Files::Confined,
-        RulesetStatus::PartiallyEnforced => Files::Partly,
-        RulesetStatus::NotEnforced => Files::Unconfined,
-    })
+    Ok(status.ruleset.into())
+}
+
+/// Which sockets can be connected to, and which processes signalled: those by
+/// path since Linux 7.1 (version 9), the abstract ones and signals since 6.12
+/// (version 6).
+pub(super) fn confine_sockets(config: &Config) -> anyhow::Result<Files> {
+    let notify = std::env::var_os("NOTIFY_SOCKET").map(PathBuf::from);
+    let store = std::env::var_os("XENSTORED_PATH").map(PathBuf::from);
+    let abstract_peer = [&notify, &store]
+        .into_iter()
+        .flatten()
+        .any(|path| path.as_os_str().as_encoded_bytes().starts_with(b"@"));
+    let named = [notify, store, Some(config.log.journal_socket.clone())];
+    let named = named.into_iter().flatten();
+    let own = folders::own(config)
+        .chain(folders::of_sockets(config))
+        .map(Path::to_owned);
+    let peers = PEERS.into_iter().map(PathBuf::from).chain(named).chain(own);
+    let scope = if abstract_peer {
+        Scope::Signal.into()
+    } else {
+        Scope::AbstractUnixSocket | Scope::Signal
+    };
+    let status = Ruleset::default()
+        .handle_access(AccessFs::ResolveUnix)?
+        .scope(scope)?
+        .create()?
+        .add_rules(path_beneath_rules(peers, AccessFs::ResolveUnix))?
+        .restrict_self()?;
+    Ok(status.ruleset.into())
+}
+
+impl From<RulesetStatus> for Files {
+    fn from(status: RulesetStatus) -> Self {
+        match status {
+            RulesetStatus::FullyEnforced => Self::Confined,
+            RulesetStatus::PartiallyEnforced => Self::Partly,
+            RulesetStatus::NotEnforced => Self::Unconfined,
+        }
+    }
 }

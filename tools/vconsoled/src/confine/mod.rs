@@ -25,6 +25,8 @@ pub struct InForce {
     pub uid: u32,
     /// What it may do to files.
     pub files: Files,
+    /// To which sockets it may connect.
+    pub sockets: Files,
     /// Whether system calls are filtered.
     pub system_calls: bool,
 }
@@ -36,8 +38,16 @@ impl fmt::Display for InForce {
         } else {
             "not filtered"
         };
-        let Self { uid, files, .. } = self;
-        write!(f, "runs as user {uid}, files {files}, system calls {calls}")
+        let Self {
+            uid,
+            files,
+            sockets,
+            ..
+        } = self;
+        write!(
+            f,
+            "runs as user {uid}, files {files}, sockets {sockets}, system calls {calls}"
+        )
     }
 }
 
@@ -59,15 +69,20 @@ pub fn give_up(config: &Config) -> anyhow::Result<InForce> {
             .transpose()?;
         become_user(&user, shared).with_context(|| format!("becoming the user {}", user.name))?;
     }
-    let (files, system_calls) = if config.process.sandbox {
+    let (files, sockets, system_calls) = if config.process.sandbox {
         rustix::thread::set_no_new_privs(true).context("no new privileges")?;
-        (landlock::confine(config)?, seccomp::filter()?)
+        (
+            landlock::confine(config)?,
+            landlock::confine_sockets(config)?,
+            seccomp::filter()?,
+        )
     } else {
-        (Files::Open, false)
+        (Files::Open, Files::Open, false)
     };
     Ok(InForce {
         uid: geteuid().as_raw(),
         files,
+        sockets,
         system_calls,
     })
 }

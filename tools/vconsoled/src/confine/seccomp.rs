@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Which system calls are answered (seccomp(2)); the others fail with EPERM.
-//! No program can be started, no identity taken, no network reached.
+//! Which system calls are answered (seccomp(2)). Those that the kernel knows
+//! and we have no business with fail with EPERM; all others with ENOSYS, so that
+//! a newer C library falls back to what an older kernel has. No program can be
+//! started, no identity taken, no network reached, no code made.
 
 use std::collections::BTreeMap;
 
@@ -75,7 +77,8 @@ const ANSWERED: &[libc::c_long] = &[
     libc::SYS_inotify_init1,
     libc::SYS_inotify_add_watch,
     libc::SYS_inotify_rm_watch,
-    // Sockets, but for making them.
+    // Sockets.
+    libc::SYS_socket,
     libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_accept,
@@ -100,7 +103,6 @@ const ANSWERED: &[libc::c_long] = &[
     libc::SYS_madvise,
     // Threads and signals.
     libc::SYS_clone,
-    libc::SYS_clone3,
     libc::SYS_futex,
     libc::SYS_set_robust_list,
     libc::SYS_set_tid_address,
@@ -108,9 +110,13 @@ const ANSWERED: &[libc::c_long] = &[
     libc::SYS_membarrier,
     libc::SYS_gettid,
     libc::SYS_tgkill,
+    // musl's abort.
+    libc::SYS_tkill,
     libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
     libc::SYS_prctl,
+    // The second filter.
+    libc::SYS_seccomp,
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
@@ -164,26 +170,102 @@ const OLDER: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[libc::c_long] = &[];
 
-/// Installs the filter. `false` when the kernel has none.
+/// What a program that was taken over would ask for.
+const REFUSED: &[libc::c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setfsuid,
+    libc::SYS_setfsgid,
+    libc::SYS_setgroups,
+    libc::SYS_capset,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_kill,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_reboot,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_personality,
+    libc::SYS_pkey_mprotect,
+    libc::SYS_mknodat,
+];
+
+/// Installs the filters. `false` when the kernel has none.
 pub(super) fn filter() -> anyhow::Result<bool> {
-    match seccompiler::apply_filter(&program()?) {
-        Ok(()) => Ok(true),
-        Err(seccompiler::Error::Prctl(_) | seccompiler::Error::Seccomp(_)) => Ok(false),
-        Err(error) => Err(error).context("the filter for system calls"),
+    // Of two that refuse a call the later one says how.
+    for program in [answered()?, refused()?] {
+        match seccompiler::apply_filter(&program) {
+            Ok(()) => {}
+            Err(seccompiler::Error::Prctl(_) | seccompiler::Error::Seccomp(_)) => return Ok(false),
+            Err(error) => return Err(error).context("the filter for system calls"),
+        }
     }
+    Ok(true)
 }
 
-fn program() -> anyhow::Result<BpfProgram> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ANSWERED
-        .iter()
-        .chain(OLDER)
-        .map(|call| (*call, Vec::new()))
-        .collect();
+fn answered() -> anyhow::Result<BpfProgram> {
+    let calls = ANSWERED.iter().chain(OLDER);
+    let rules = calls.map(|call| (*call, Vec::new())).collect();
+    let otherwise = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    build(rules, otherwise, SeccompAction::Allow)
+}
+
+fn refused() -> anyhow::Result<BpfProgram> {
+    let calls = REFUSED.iter().map(|call| (*call, Vec::new()));
+    let mut rules: Rules = calls.collect();
+    let execute = u64::from(libc::PROT_EXEC.unsigned_abs());
+    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
     let local = u64::from(libc::AF_UNIX.unsigned_abs());
-    let family = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, local)?;
-    rules.insert(libc::SYS_socket, vec![SeccompRule::new(vec![family])?]);
-    let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    for (call, argument, operator, value) in [
+        // No code but what is there.
+        (libc::SYS_mmap, 2, SeccompCmpOp::MaskedEq(execute), execute),
+        (
+            libc::SYS_mprotect,
+            2,
+            SeccompCmpOp::MaskedEq(execute),
+            execute,
+        ),
+        // Threads and no processes, in no namespaces of their own.
+        (libc::SYS_clone, 0, SeccompCmpOp::MaskedEq(thread), 0),
+        (libc::SYS_socket, 0, SeccompCmpOp::Ne, local),
+    ] {
+        let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?;
+        rules.insert(call, vec![SeccompRule::new(vec![condition])?]);
+    }
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    build(rules, SeccompAction::Allow, refuse)
+}
+
+type Rules = BTreeMap<libc::c_long, Vec<SeccompRule>>;
+
+fn build(
+    rules: Rules,
+    otherwise: SeccompAction,
+    matching: SeccompAction,
+) -> anyhow::Result<BpfProgram> {
     let architecture = std::env::consts::ARCH.try_into()?;
-    let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, architecture)?;
+    let filter = SeccompFilter::new(rules, otherwise, matching, architecture)?;
     Ok(filter.try_into()?)
 }

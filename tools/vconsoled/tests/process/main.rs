@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         daemon(&config);
         return ExitCode::SUCCESS;
     }
-    let tests = outsiders::trials().chain(tests()).collect();
+    let tests = tests().into_iter().chain(outsider_tests()).collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
@@ -71,6 +71,10 @@ fn tests() -> Vec<Trial> {
         test(
             "a_confined_daemon_serves_and_can_do_nothing_else",
             privileges::a_confined_daemon_serves_and_can_do_nothing_else,
+        ),
+        test(
+            "a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket",
+            privileges::a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket,
         ),
         as_root(
             "a_daemon_of_another_user_has_no_way_back",
@@ -135,6 +139,47 @@ fn tests() -> Vec<Trial> {
         test(
             "what_is_kept_goes_with_its_viewer_and_its_domain",
             sockets::what_is_kept_goes_with_its_viewer_and_its_domain,
+        ),
+    ]
+}
+
+fn outsider_tests() -> Vec<Trial> {
+    vec![
+        test(
+            "nobody_waits_for_the_service_manager",
+            outsiders::nobody_waits_for_the_service_manager,
+        ),
+        test(
+            "nobody_waits_for_journald",
+            outsiders::nobody_waits_for_journald,
+        ),
+        test(
+            "nobody_waits_for_who_reads_standard_error",
+            outsiders::nobody_waits_for_who_reads_standard_error,
+        ),
+        test(
+            "nobody_waits_for_xenstored",
+            outsiders::nobody_waits_for_xenstored,
+        ),
+        test(
+            "nobody_waits_for_the_disk_of_the_logs",
+            outsiders::nobody_waits_for_the_disk_of_the_logs,
+        ),
+        test(
+            "nobody_waits_for_a_viewer",
+            outsiders::nobody_waits_for_a_viewer,
+        ),
+        test(
+            "nobody_waits_for_who_reads_a_pty",
+            outsiders::nobody_waits_for_who_reads_a_pty,
+        ),
+        test(
+            "nobody_waits_for_who_reads_the_counters",
+            outsiders::nobody_waits_for_who_reads_the_counters,
+        ),
+        test(
+            "nobody_waits_for_the_toolstack",
+            outsiders::nobody_waits_for_the_toolstack,
         ),
     ]
 }

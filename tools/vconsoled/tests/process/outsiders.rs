@@ -14,16 +14,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
 use xen_io::DomId;
 
 use crate::restart::{Host, Running, pattern};
 use crate::support::{PATIENCE, PV, PvDriver, Serial, Viewer, guest, status, wait_for};
 use crate::tracer::Tracer;
 
-/// The longest that an answer may take on a machine that does nothing else. On
-/// a busy one, what the same takes with nobody stopped is added.
+/// The longest that half of the answers may take on a machine that does nothing
+/// else. On a busy one, what the same takes with nobody stopped is added.
 const ANSWER_MAX: Duration = Duration::from_millis(100);
+/// The longest that any may take: a busy machine can stop a process for a
+/// second, and who waits for somebody outside waits for ten.
+const WORST_MAX: Duration = Duration::from_secs(5);
 /// Answers that are timed.
 const ANSWERS: usize = 20;
 /// The most that the daemon may grow by.
@@ -49,28 +51,46 @@ enum When {
     ForEver,
 }
 
-/// A test for each outsider.
-pub(crate) fn trials() -> impl Iterator<Item = Trial> {
-    use Outsider::*;
-    let all = [
-        (ServiceManager, "nobody_waits_for_the_service_manager"),
-        (Journald, "nobody_waits_for_journald"),
-        (StandardError, "nobody_waits_for_who_reads_standard_error"),
-        (Xenstored, "nobody_waits_for_xenstored"),
-        (Disk, "nobody_waits_for_the_disk_of_the_logs"),
-        (Viewer, "nobody_waits_for_a_viewer"),
-        (PtyReader, "nobody_waits_for_who_reads_a_pty"),
-        (MetricsClient, "nobody_waits_for_who_reads_the_counters"),
-        (Toolstack, "nobody_waits_for_the_toolstack"),
-    ];
-    all.into_iter().map(|(outsider, name)| {
-        Trial::test(name, move || {
-            for when in [When::AtStart, When::InTheMiddle, When::ForEver] {
-                round(outsider, when);
-            }
-            Ok(())
-        })
-    })
+pub(crate) fn nobody_waits_for_the_service_manager() {
+    stop(Outsider::ServiceManager);
+}
+
+pub(crate) fn nobody_waits_for_journald() {
+    stop(Outsider::Journald);
+}
+
+pub(crate) fn nobody_waits_for_who_reads_standard_error() {
+    stop(Outsider::StandardError);
+}
+
+pub(crate) fn nobody_waits_for_xenstored() {
+    stop(Outsider::Xenstored);
+}
+
+pub(crate) fn nobody_waits_for_the_disk_of_the_logs() {
+    stop(Outsider::Disk);
+}
+
+pub(crate) fn nobody_waits_for_a_viewer() {
+    stop(Outsider::Viewer);
+}
+
+pub(crate) fn nobody_waits_for_who_reads_a_pty() {
+    stop(Outsider::PtyReader);
+}
+
+pub(crate) fn nobody_waits_for_who_reads_the_counters() {
+    stop(Outsider::MetricsClient);
+}
+
+pub(crate) fn nobody_waits_for_the_toolstack() {
+    stop(Outsider::Toolstack);
+}
+
+fn stop(outsider: Outsider) {
+    for when in [When::AtStart, When::InTheMiddle, When::ForEver] {
+        round(outsider, when);
+    }
 }
 
 fn round(outsider: Outsider, when: When) {
@@ -83,19 +103,19 @@ fn round(outsider: Outsider, when: When) {
     }
     let stopped = Stopped::new(outsider, &host, &world);
     world.provoke();
-    let worst = world.answer();
-    let limit = ANSWER_MAX + 4 * calm;
-    println!("{outsider:?} {when:?}: calm {calm:?}, worst {worst:?}");
-    assert!(worst < limit, "{worst:?}, and {calm:?} before");
+    let slow = world.answer();
+    println!("{outsider:?} {when:?}: half and all answers within {slow:?}, before {calm:?}");
+    let limits = (ANSWER_MAX + 4 * calm.0, WORST_MAX + 4 * calm.1);
+    assert!(
+        slow.0 < limits.0 && slow.1 < limits.1,
+        "{slow:?}, before {calm:?}"
+    );
     let grown = world.resident().saturating_sub(before);
     assert!(grown < GROWTH_MAX, "{grown} bytes more");
     if when == When::ForEver {
         let ends = Instant::now();
         // A process whose threads are traced cannot end.
-        let stopped = match outsider {
-            Outsider::Disk => None,
-            _ => Some(stopped),
-        };
+        let stopped = Some(stopped).filter(|_| outsider != Outsider::Disk);
         world.daemon.stop();
         let took = ends.elapsed();
         assert!(took < PATIENCE / 2, "the end took {took:?}");
@@ -182,9 +202,10 @@ impl World {
         }
     }
 
-    /// The longest of some answers that the guest got from its pty, and gave.
-    fn answer(&mut self) -> Duration {
-        (0..ANSWERS)
+    /// How long half of some answers took that the guest got from its pty and
+    /// gave, and how long the longest.
+    fn answer(&mut self) -> (Duration, Duration) {
+        let mut took: Vec<Duration> = (0..ANSWERS)
             .map(|_| {
                 let asked = Instant::now();
                 self.viewer.write(b"?");
@@ -193,8 +214,9 @@ impl World {
                 assert_eq!(self.viewer.read(1), b"!");
                 asked.elapsed()
             })
-            .max()
-            .unwrap()
+            .collect();
+        took.sort_unstable();
+        (took[ANSWERS / 2], took[ANSWERS - 1])
     }
 
     /// Gives the daemon a reason to turn to everybody outside.

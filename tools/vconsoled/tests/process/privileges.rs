@@ -4,8 +4,10 @@
 use std::fs::Permissions;
 use std::io::Read as _;
 use std::net::UdpSocket;
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
 use xen_io::fake::Machine;
@@ -48,10 +50,26 @@ pub(crate) fn attempt(what: &str) -> String {
     let result = match what {
         "run" => Command::new("/bin/true").status().map(drop),
         "network" => UdpSocket::bind("127.0.0.1:0").map(drop),
+        "code" => memmap2::MmapMut::map_anon(4096).and_then(|memory| memory.make_exec().map(drop)),
+        "namespace" => {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).map_err(Into::into)
+        }
+        "unknown call" => {
+            let us = rustix::process::getpid();
+            let flags = rustix::process::PidfdFlags::empty();
+            rustix::process::pidfd_open(us, flags)
+                .map(drop)
+                .map_err(Into::into)
+        }
+        "abort" => std::process::abort(),
         "root" => nix::unistd::setuid(nix::unistd::Uid::from_raw(0)).map_err(Into::into),
         path => match path.split_once(' ') {
             Some(("read", path)) => std::fs::read(path).map(drop),
             Some(("write", path)) => std::fs::write(path, "mine"),
+            Some(("connect", path)) => UnixStream::connect(path).map(drop),
+            Some(("connect-abstract", name)) => SocketAddr::from_abstract_name(name)
+                .and_then(|address| UnixStream::connect_addr(&address))
+                .map(drop),
             _ => panic!("{path:?}"),
         },
     };
@@ -117,6 +135,46 @@ pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {
     daemon.end();
     daemon.ended();
     assert!(!place.dir.path().join("run/control.sock").exists());
+}
+
+/// What the kernel says, not what the daemon believes.
+pub(crate) fn a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket() {
+    let place = place("user = \"\"\nsandbox = true");
+    let outside = place.dir.path().join("outside.sock");
+    let _named = UnixListener::bind(&outside).unwrap();
+    let name = format!("vconsoled-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _abstract = UnixListener::bind_addr(&address).unwrap();
+    let mut daemon = Process::start(&place.config, &[]);
+    assert_eq!(daemon.ask("code"), "PermissionDenied");
+    assert_eq!(daemon.ask("namespace"), "PermissionDenied");
+    assert_eq!(daemon.ask("unknown call"), "Unsupported");
+    // Since when kernels can tell sockets apart: Linux 6.12, and 7.1 by path.
+    let kernel = kernel();
+    let refused = |since| {
+        if kernel >= since {
+            "PermissionDenied"
+        } else {
+            "done"
+        }
+    };
+    let landlock = !daemon.ask("in force").contains("no landlock");
+    if landlock {
+        let abstract_one = daemon.ask(&format!("connect-abstract {name}"));
+        assert_eq!(abstract_one, refused((6, 12)));
+        let named = daemon.ask(&format!("connect {}", outside.display()));
+        assert_eq!(named, refused((7, 1)));
+    }
+    daemon.tell("abort");
+    let ended = daemon.child.wait().unwrap();
+    assert_eq!(ended.signal(), Some(6), "{ended}");
+}
+
+/// The kernel's version.
+fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut parts = release.split(['.', '-']).map(|part| part.parse().unwrap());
+    (parts.next().unwrap(), parts.next().unwrap())
 }
 
 pub(crate) fn a_daemon_of_another_user_has_no_way_back() {

@@ -175,15 +175,17 @@ impl Text {
         );
         if let Some(in_force) = &process.in_force {
             self.metric(&confined);
-            let files = match in_force.files {
+            let part = |what| match what {
                 Files::Confined => "1",
                 Files::Partly => "0.5",
                 Files::Open | Files::Unconfined => "0",
             };
+            let (files, sockets) = (part(in_force.files), part(in_force.sockets));
             let calls = u8::from(in_force.system_calls);
             let root = u8::from(in_force.uid != 0);
             let name = confined.0;
             self.add(format_args!("{name}{{what=\"files\"}} {files}"));
+            self.add(format_args!("{name}{{what=\"sockets\"}} {sockets}"));
             self.add(format_args!("{name}{{what=\"system_calls\"}} {calls}"));
             self.add(format_args!("{name}{{what=\"root\"}} {root}"));
         }
@@ -295,6 +297,7 @@ mod tests {
         let in_force = Some(InForce {
             uid: 990,
             files: Files::Partly,
+            sockets: Files::Confined,
             system_calls: true,
         });
         let text = write(&[console("web"), console("db")], &Process { in_force });
