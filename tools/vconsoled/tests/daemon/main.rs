@@ -4,6 +4,7 @@
 
 mod channels;
 mod control;
+mod discovery;
 mod hostile;
 mod hypervisor;
 mod journal;

@@ -18,9 +18,9 @@ use vpl011::ring::memory::RingMemory;
 use vpl011::ring::port::RingPort;
 use vpl011::trap::{Access, Width};
 use vpl011::{Outcome, Uart};
-use xen_io::DomId;
 use xen_io::fake::{Console, Line, Machine};
 use xen_io::page::Page;
+use xen_io::{DomId, Platform};
 
 /// How long anything may take on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -95,16 +95,24 @@ impl Daemon {
 
     /// Starts one whose messages are heard.
     pub(crate) fn start_heard(machine: &Machine, config: Config, heard: &Heard) -> Self {
-        let server = Server::new(machine.platform().unwrap(), config).unwrap();
-        let handle = server.handle();
-        let (tell, ready) = std::sync::mpsc::channel();
+        Self::start_on(machine.platform().unwrap(), config, heard)
+    }
+
+    /// Starts one on that platform.
+    pub(crate) fn start_on(platform: Platform, config: Config, heard: &Heard) -> Self {
         let messages = tracing_subscriber::fmt()
             .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
             .with_ansi(false)
             .with_writer(heard.clone())
             .finish();
+        let messages = tracing::Dispatch::new(messages);
+        let server = || Server::new(platform, config).unwrap();
+        let server = tracing::dispatcher::with_default(&messages, server);
+        let handle = server.handle();
+        let (tell, ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            tracing::subscriber::with_default(messages, || server.run(|| tell.send(()).unwrap()))
+            let serve = || server.run(|| tell.send(()).unwrap());
+            tracing::dispatcher::with_default(&messages, serve)
         });
         ready.recv_timeout(PATIENCE).expect("the daemon serves");
         Self {
