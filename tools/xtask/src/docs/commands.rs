@@ -186,7 +186,8 @@ fn wrong_with_cargo(words: &[String]) -> Option<String> {
                     return Some(format!("no profile {profile}"));
                 }
             }
-            "--workspace" | "--no-deps" | "--doc" | "--dry-run" | "--all" | "--check" => {}
+            "--workspace" | "--no-deps" | "--doc" | "--dry-run" | "--all" | "--check"
+            | "--release" => {}
             word if word.starts_with('-') => return Some(format!("is {word} right?")),
             word => filter = Some(word),
         }
@@ -260,7 +261,7 @@ fn every_command_quoted_is_one() {
                 // The first are part of `cargo test --workspace`.
                 "test" | "build" | "run" | "doc" | "publish" => wrong_with_cargo(&words[1..]),
                 // Of other people's programs.
-                "install" => None,
+                "add" | "install" => None,
                 _ => Some("not a command that is known here".to_owned()),
             };
             if let Some(fault) = fault {
