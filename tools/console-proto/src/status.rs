@@ -32,7 +32,7 @@ pub struct Row {
     pub tty: String,
     /// Its log file, if it has one.
     pub log: String,
-    /// How many have the pty open or are on a socket.
+    /// How many are on a socket, and one more while anybody has the pty open.
     pub viewers: usize,
     /// Bytes taken from the guest.
     pub from_guest: u64,

@@ -66,7 +66,6 @@ pub(crate) struct Console {
     taken_up: Option<Instant>,
     /// How far the pty got.
     shown: Cursor,
-    pty_opens: usize,
     /// The pty may have input; it may have room for output.
     readable: bool,
     writable: bool,
@@ -105,7 +104,6 @@ impl Console {
             last_input: InputFrom::Pty,
             input_journal: None,
             taken_up,
-            pty_opens: 0,
             readable: true,
             writable: true,
             asked_for_room: false,
@@ -156,6 +154,9 @@ impl Console {
     pub(crate) fn pty(&self) -> &Pty {
         &self.pty
     }
+    pub(crate) fn pty_mut(&mut self) -> &mut Pty {
+        &mut self.pty
+    }
 
     pub(crate) fn output(&self) -> &Arc<OutputBuffer> {
         &self.output
@@ -194,9 +195,9 @@ impl Console {
         self.log
     }
 
-    /// How many have the pty open.
-    pub(crate) fn pty_opens(&self) -> usize {
-        self.pty_opens
+    /// Those on sockets, and one more while anybody has the pty open.
+    pub(crate) fn viewers(&self) -> usize {
+        usize::from(self.pty.is_open()) + self.clients.len()
     }
 
     /// Its log file, if it has one.

@@ -68,7 +68,7 @@ impl Console {
     /// wait until it is kept. What is then to be noted.
     fn show(&mut self, bytes: &[u8]) -> Option<PtyRecord> {
         let flows = self.polling.is_running();
-        if flows || self.pty_opens == 0 || !self.writable || !self.shown.is_at_end(&self.output) {
+        if flows || !self.pty.is_open() || !self.writable || !self.shown.is_at_end(&self.output) {
             return None;
         }
         // Should this fail, so will the next attempt, which knows what to do.
@@ -80,13 +80,13 @@ impl Console {
     /// Gives viewers what is not held back for now; `true` when one could take
     /// more.
     pub(super) fn pass_on(&mut self, now: Instant) -> io::Result<bool> {
-        let watched = self.pty_opens > 0 || self.clients.len() > 0;
+        let watched = self.viewers() > 0;
         if watched && self.polling.holds(now) {
             return Ok(false);
         }
         let more = self.flush()?;
         // A pty that was full takes what it can as soon as it can.
-        let shown = self.pty_opens == 0 || self.shown.is_at_end(&self.output);
+        let shown = !self.pty.is_open() || self.shown.is_at_end(&self.output);
         if shown && !more {
             self.polling.begin_portion(now);
         }
@@ -96,7 +96,7 @@ impl Console {
     /// Gives waiting output to viewers, if there are any, and gives up what
     /// nobody waits for; `true` when a viewer could take more.
     fn flush(&mut self) -> io::Result<bool> {
-        let shows = self.pty_opens > 0 && self.writable;
+        let shows = self.pty.is_open() && self.writable;
         let more = shows && !self.shown.is_at_end(&self.output) && self.show_waiting()?;
         let more = self.clients.feed(&self.output, BUDGET)? || more;
         self.release();
@@ -112,8 +112,7 @@ impl Console {
                 return Ok(true);
             }
             let length = self.shown.peek(&self.output, &mut buffer)?;
-            // A pty whose slave we hold does not fail; if it did, waiting for
-            // it to become writable would be all there is to do.
+            // Whoever has left since keeps nothing: the next one reads it.
             let written = self.pty.write(&buffer[..length]).ok().flatten();
             self.writable = written == Some(length);
             if let Some(written) = written {
@@ -135,7 +134,7 @@ impl Console {
         } else {
             self.clients.span().map(|(slowest, _)| slowest)
         };
-        let shown = (self.pty_opens > 0).then(|| self.shown.position());
+        let shown = self.pty.is_open().then(|| self.shown.position());
         let waiting = slowest.into_iter().chain(shown).min().unwrap_or(end);
         let mut floor = waiting.max(end.saturating_sub(self.capacity()));
         let behind = end.saturating_sub(floor.max(self.output.start()));
@@ -155,7 +154,7 @@ impl Console {
 
     /// How much output may wait for viewers.
     fn capacity(&self) -> u64 {
-        if self.pty_opens == 0 && self.clients.len() == 0 && !self.awaits_return() {
+        if self.viewers() == 0 && !self.awaits_return() {
             return self.output.scrollback_size();
         }
         let limit = self.link.source.limit.map(|limit| limit as u64);
@@ -182,7 +181,7 @@ impl Console {
     /// Whether to be told that the pty has room again, if that is not what was
     /// asked for already.
     pub(crate) fn asks_for_room(&mut self) -> Option<bool> {
-        let asks = self.pty_opens > 0 && !self.writable && !self.shown.is_at_end(&self.output);
+        let asks = self.pty.is_open() && !self.writable && !self.shown.is_at_end(&self.output);
         let before = std::mem::replace(&mut self.asked_for_room, asks);
         (asks != before).then_some(asks)
     }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How far the pty got and how many have it open, and what the next daemon is
-//! told of that.
+//! How far the pty got, and what the next daemon is told of that.
 
 use std::io;
 
@@ -10,21 +9,6 @@ use super::Console;
 use crate::buffer::{Cursor, OutputBuffer, Record};
 
 impl Console {
-    /// The number of viewers has changed.
-    pub(crate) fn set_pty_opens(&mut self, pty_opens: usize) {
-        self.pty_opens = pty_opens;
-        // For a daemon that finds the pty open; it can do without.
-        let _noted = self.record_pty();
-    }
-
-    /// The pty is one that the last daemon left, and somebody has it open.
-    pub(crate) fn resume_pty_opens(&mut self) {
-        let noted = PtyRecord::of(&self.output);
-        self.pty_opens = noted.map_or(1, |noted| {
-            usize::try_from(noted.pty_opens).unwrap_or(1).max(1)
-        });
-    }
-
     pub(super) fn record_pty(&self) -> io::Result<()> {
         self.output
             .write_record(Record::Pty, self.pty_record().as_bytes())
@@ -33,7 +17,6 @@ impl Console {
     pub(super) fn pty_record(&self) -> PtyRecord {
         PtyRecord {
             position: self.shown.position(),
-            pty_opens: self.pty_opens as u64,
         }
     }
 }
@@ -43,12 +26,13 @@ impl Console {
 #[repr(C)]
 pub(super) struct PtyRecord {
     position: u64,
-    pty_opens: u64,
 }
 
 impl PtyRecord {
     fn of(output: &OutputBuffer) -> Option<Self> {
-        Self::read_from_bytes(&output.record(Record::Pty)?).ok()
+        // An earlier version's is longer.
+        let (noted, _) = Self::read_from_prefix(&output.record(Record::Pty)?).ok()?;
+        Some(noted)
     }
 }
 

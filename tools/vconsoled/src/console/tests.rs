@@ -55,7 +55,7 @@ impl Bench {
             pty,
             Overflow::Discard,
         );
-        console.set_pty_opens(1);
+        console.pty_mut().look();
         console.start(host.events.as_mut()).unwrap();
         Self {
             console,

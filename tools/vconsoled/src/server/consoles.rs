@@ -45,7 +45,7 @@ impl Server {
         )?;
         let link = Link::new(source, ring, port);
         let label = fd_store::console(domid, slot, instance);
-        let (pty, open) = match self.open_pty(&label) {
+        let pty = match self.open_pty(&label) {
             Ok(pty) => pty,
             Err(error) => {
                 // It was bound just now.
@@ -56,9 +56,6 @@ impl Server {
         };
         let mut console = Console::new((domid, slot), name, link, output, pty, config.overflow);
         console.set_allowance(&self.sinks.allowance);
-        if open {
-            console.resume_pty_opens();
-        }
         let token = take_token(&mut self.next_token).0;
         match self
             .sinks
@@ -66,12 +63,15 @@ impl Server {
             .as_mut()
             .map(|states| states.watch(console.pty().name(), token))
         {
-            Some(Ok(watch)) => drop(self.sinks.watches.insert(token, watch)),
-            Some(Err(error)) => {
-                tracing::warn!("domain {domid} {slot}: viewers cannot be counted: {error}");
-                console.set_pty_opens(1);
+            Some(Ok(watch)) => {
+                self.sinks.watches.insert(token, watch);
+                console.pty_mut().look();
             }
-            None => console.set_pty_opens(1),
+            Some(Err(error)) => {
+                tracing::warn!("domain {domid} {slot}: its pty cannot be watched: {error}");
+                console.pty_mut().assume_open();
+            }
+            None => console.pty_mut().assume_open(),
         }
         self.served.by_key.insert((domid, slot), token);
         self.served.by_port.insert(port, token);
@@ -81,8 +81,8 @@ impl Server {
         })
     }
 
-    /// The pty that the last daemon left, and whether it is open, or a new one.
-    fn open_pty(&mut self, label: &str) -> io::Result<(Pty, bool)> {
+    /// The pty that the last daemon left, or a new one.
+    fn open_pty(&mut self, label: &str) -> io::Result<Pty> {
         let name = fd_store::name(Purpose::Terminal, label);
         if let Some(left) = self.persist.fd_store.take(&name).pop() {
             match Pty::resume(left, label) {
@@ -93,7 +93,7 @@ impl Server {
         }
         let pty = Pty::open(label)?;
         self.persist.fd_store.store(&name, &[pty.as_fd()]);
-        Ok((pty, false))
+        Ok(pty)
     }
 
     /// Sets a console going that is in the books, and tells of its pty last:

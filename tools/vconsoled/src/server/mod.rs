@@ -43,7 +43,7 @@ use crate::persist::state_dir::StateDir;
 use crate::service::notify::{Manager, Watchdog};
 use crate::sink::journal::Journal;
 use crate::sink::log::Logs;
-use crate::sink::pty::open_state::{Change, OpenStates, Watch};
+use crate::sink::pty::open_state::{OpenStates, Watch};
 
 use accept_retry::AcceptRetry;
 use channel_table::Channels;
@@ -304,6 +304,9 @@ impl Server {
             token => {
                 if let Some(console) = self.served.consoles.get_mut(&token.0) {
                     console.on_pty(event.is_readable(), event.is_writable());
+                    if event.is_read_closed() {
+                        console.pty_mut().look();
+                    }
                     self.schedule.ready.push(token.0);
                 } else if let Some(owner) = self.ipc.owners.get(&token.0) {
                     self.on_client(*owner, event);
@@ -350,21 +353,9 @@ impl Server {
         let Some(pty_states) = &mut self.sinks.pty_states else {
             return Ok(());
         };
-        for change in pty_states.changes()? {
-            let (token, change) = match change {
-                Change::Opened(token) => (token, 1),
-                Change::Closed(token) => (token, -1),
-                Change::Unknown => {
-                    // Better to write for nobody than to keep from somebody.
-                    for (token, console) in &mut self.served.consoles {
-                        console.set_pty_opens(console.pty_opens().max(1));
-                        self.schedule.ready.push(*token);
-                    }
-                    continue;
-                }
-            };
+        for token in pty_states.opened()? {
             if let Some(console) = self.served.consoles.get_mut(&token) {
-                console.set_pty_opens(console.pty_opens().saturating_add_signed(change));
+                console.pty_mut().look();
                 self.schedule.ready.push(token);
             }
         }

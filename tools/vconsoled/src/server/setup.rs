@@ -58,9 +58,9 @@ impl Server {
             })?),
             None => None,
         };
-        // Without it output goes to the pty whether anybody has it open.
+        // Without it output goes to the pty whether anybody has it open or not.
         let pty_states = OpenStates::new()
-            .inspect_err(|error| tracing::warn!("viewers cannot be counted: {error}"))
+            .inspect_err(|error| tracing::warn!("ptys cannot be watched: {error}"))
             .ok();
         let state_dir = StateDir::new(config.state_dir.clone());
         let logs = Logs::start()?;

@@ -19,7 +19,7 @@ impl Server {
             kind: console.source().kind().to_string(),
             tty: console.pty().name().to_owned(),
             log: console.log_path().display().to_string(),
-            viewers: console.pty_opens() + console.clients.len(),
+            viewers: console.viewers(),
             from_guest: console.counters.from_guest,
             to_guest: console.counters.to_guest,
             doorbells_in: console.counters.doorbells_in,

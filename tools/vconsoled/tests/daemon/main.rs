@@ -11,6 +11,7 @@ mod journal;
 mod logs;
 mod metrics;
 mod peer;
+mod ptys;
 mod reload;
 mod serving;
 mod state;

@@ -6,6 +6,7 @@
 mod manager;
 mod outsiders;
 mod privileges;
+mod ptys;
 mod restart;
 mod service;
 mod sockets;
@@ -119,6 +120,10 @@ fn tests() -> Vec<Trial> {
         test(
             "a_terminal_loses_nothing_and_sees_a_piece_twice_at_most",
             restart::a_terminal_loses_nothing_and_sees_a_piece_twice_at_most,
+        ),
+        test(
+            "who_came_or_left_while_there_was_no_daemon_is_known",
+            ptys::who_came_or_left_while_there_was_no_daemon_is_known,
         ),
         test(
             "a_plain_reader_notices_no_end_and_gets_every_byte_once",

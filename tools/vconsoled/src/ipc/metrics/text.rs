@@ -123,7 +123,7 @@ const METRICS: &[(Metric, &[(&str, Value)])] = &[
         Metric(
             "vconsoled_console_viewers",
             "gauge",
-            "Who has the pty open or is on a socket.",
+            "Viewers on sockets, and one more while anybody has the pty open.",
         ),
         &[("", |one| one.viewers as u64)],
     ),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The terminal that viewers open.
+//! The terminal that viewers open. The daemon keeps no end of it but its own, so
+//! that the kernel reports a hangup exactly while no viewer has it open.
 
 pub(crate) mod open_state;
 
@@ -8,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::OptionalActions;
 
@@ -19,9 +21,10 @@ pub(crate) const ROOM: usize = 8 * 1024;
 /// A raw, non-blocking pseudo-terminal.
 pub(crate) struct Pty {
     master: OwnedFd,
-    /// Held so that the master does not hang up when the last viewer leaves,
-    /// and so that what is typed meanwhile is not lost.
-    _slave: OwnedFd,
+    /// Whether anybody had it open when it was last looked at.
+    open: bool,
+    /// Whether the kernel reports that it is opened.
+    watched: bool,
     name: String,
     label: String,
 }
@@ -36,13 +39,10 @@ impl Pty {
         Self::around(master, label)
     }
 
-    /// Goes on with the master that another process had, and says whether
-    /// somebody has the terminal open. Anything else is an error.
-    pub(crate) fn resume(master: OwnedFd, label: &str) -> io::Result<(Self, bool)> {
-        let mut fds = [PollFd::new(&master, PollFlags::empty())];
-        rustix::event::poll(&mut fds, Some(&Timespec::default()))?;
-        let open = !fds[0].revents().contains(PollFlags::HUP);
-        Ok((Self::around(master, label)?, open))
+    /// Goes on with the master that another process had. Anything else is an
+    /// error.
+    pub(crate) fn resume(master: OwnedFd, label: &str) -> io::Result<Self> {
+        Self::around(master, label)
     }
 
     fn around(master: OwnedFd, label: &str) -> io::Result<Self> {
@@ -62,7 +62,8 @@ impl Pty {
         let name = name.into_string().map_err(|_| io::ErrorKind::InvalidData)?;
         Ok(Self {
             master,
-            _slave: slave,
+            open: false,
+            watched: true,
             name,
             label: label.to_owned(),
         })
@@ -75,6 +76,29 @@ impl Pty {
     /// The path that viewers open.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether any viewer has it open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// It may have been opened, or its last viewer may have left.
+    pub(crate) fn look(&mut self) {
+        // Better to write for nobody than to keep from somebody.
+        self.open = !self.watched || !self.is_hung_up().unwrap_or(false);
+    }
+
+    /// Nothing reports that it is opened: it counts as open.
+    pub(crate) fn assume_open(&mut self) {
+        self.watched = false;
+        self.look();
+    }
+
+    fn is_hung_up(&self) -> io::Result<bool> {
+        let mut fds = [PollFd::new(&self.master, PollFlags::empty())];
+        rustix::event::poll(&mut fds, Some(&Timespec::default()))?;
+        Ok(fds[0].revents().contains(PollFlags::HUP))
     }
 
     /// Takes what viewers typed, by way of the input journal if there is one; `None`
@@ -108,6 +132,8 @@ fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
         Ok(length) => Ok(Some(length)),
         Err(error) => match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+            // Nobody has it open, and all that was typed before was taken.
+            _ if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(None),
             _ => Err(error),
         },
     }

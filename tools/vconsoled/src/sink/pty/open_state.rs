@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! Who has a pty open. Output waits for a viewer in our own memory, where its
-//! amount is bounded and the newest is kept, rather than in the terminal's.
+//! Which ptys were opened. A pty reports that its last viewer left, but not that
+//! the first one came, so the kernel is asked to report opens. It merges equal
+//! reports: they say where to look, and are not counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,21 +11,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
-/// Watches ptys being opened and closed.
+/// Watches ptys being opened.
 pub(crate) struct OpenStates {
     inotify: OwnedFd,
     watched: BTreeMap<i32, usize>,
-}
-
-/// A change in how often the pty of a console is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// Somebody opened the pty of the console.
-    Opened(usize),
-    /// Somebody closed it.
-    Closed(usize),
-    /// Changes were lost.
-    Unknown,
 }
 
 /// A watch on one pty.
@@ -39,10 +29,9 @@ impl OpenStates {
         })
     }
 
-    /// Starts watching the pty of a console.
+    /// Starts watching the pty of a console. It may have been opened before.
     pub(crate) fn watch(&mut self, pty: &str, console: usize) -> io::Result<Watch> {
-        let flags = WatchFlags::OPEN | WatchFlags::CLOSE;
-        let watch = inotify::add_watch(&self.inotify, pty, flags)?;
+        let watch = inotify::add_watch(&self.inotify, pty, WatchFlags::OPEN)?;
         self.watched.insert(watch, console);
         Ok(Watch(watch))
     }
@@ -54,32 +43,22 @@ impl OpenStates {
         let _gone = inotify::remove_watch(&self.inotify, watch.0);
     }
 
-    /// What changed since the last call.
-    pub(crate) fn changes(&mut self) -> io::Result<Vec<Change>> {
+    /// The consoles whose ptys may have been opened since the last call.
+    pub(crate) fn opened(&mut self) -> io::Result<BTreeSet<usize>> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
-        let mut changes = Vec::new();
+        let mut opened = BTreeSet::new();
         loop {
             let event = match reader.next() {
                 Ok(event) => event,
-                Err(Errno::AGAIN) => return Ok(changes),
+                Err(Errno::AGAIN) => return Ok(opened),
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
             };
             if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-                changes.push(Change::Unknown);
+                opened.extend(self.watched.values());
             }
-            let Some(console) = self.watched.get(&event.wd()) else {
-                continue;
-            };
-            if event.events().contains(ReadFlags::OPEN) {
-                changes.push(Change::Opened(*console));
-            } else if event
-                .events()
-                .intersects(ReadFlags::CLOSE_WRITE | ReadFlags::CLOSE_NOWRITE)
-            {
-                changes.push(Change::Closed(*console));
-            }
+            opened.extend(self.watched.get(&event.wd()));
         }
     }
 }
