@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Names from xenstore that may become part of a file's name.
 
+use xen_io::DomId;
+
 /// Longest name of a domain that names a file, in bytes.
 const NAME_MAX: usize = 128;
 
@@ -10,6 +12,26 @@ pub(crate) fn is_plain(name: &str) -> bool {
         && name.len() <= NAME_MAX
         && !name.starts_with('.')
         && !name.chars().any(|one| one == '/' || one.is_control())
+}
+
+/// Names for the log of a console, the best one first. Another console may have a
+/// claim to that: two domains may have one name, and the name of one may look like
+/// a console of the other. So the next ones hold the domain's number.
+pub(crate) fn logs(
+    domid: DomId,
+    name: &str,
+    suffix: &str,
+) -> impl Iterator<Item = String> + Clone + use<> {
+    let stem = if is_plain(name) {
+        format!("guest-{name}{suffix}")
+    } else {
+        format!("guest-dom{domid}{suffix}")
+    };
+    (0_u64..).map(move |number| match number {
+        0 => format!("{stem}.log"),
+        1 => format!("{stem}.dom{domid}.log"),
+        more => format!("{stem}.dom{domid}-{more}.log"),
+    })
 }
 
 #[cfg(test)]

@@ -30,6 +30,12 @@ impl Cursor {
         self.position
     }
 
+    /// Whether what comes next is output, rather than a note about lost bytes.
+    #[must_use]
+    pub fn is_in_output(&self) -> bool {
+        self.note.is_empty()
+    }
+
     /// Whether the next byte to come is the next one for this consumer.
     #[must_use]
     pub fn is_at_end(&self, output: &OutputBuffer) -> bool {

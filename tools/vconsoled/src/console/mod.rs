@@ -113,9 +113,9 @@ impl Console {
         }
     }
 
-    /// Takes up the ring where the last daemon left it by its own books.
-    /// Returns `false` when the last backend was not this program.
-    pub(crate) fn take_up(&mut self) -> bool {
+    /// Takes up the ring where the last daemon left it by its own books, if the
+    /// last backend was this program.
+    pub(crate) fn take_up(&mut self) {
         let checkpoint = self.output.checkpoint();
         let ours =
             checkpoint.ring != self.link.ring_id || self.link.ring.resume_out(checkpoint.out_cons);
@@ -123,7 +123,6 @@ impl Console {
             let (domid, slot) = (self.domid, self.slot);
             tracing::warn!("domain {domid} {slot}: its ring is not where it was left");
         }
-        ours
     }
 
     /// Sets a ring going: tells the far end, which may be waiting.
@@ -154,6 +153,7 @@ impl Console {
     pub(crate) fn pty(&self) -> &Pty {
         &self.pty
     }
+
     pub(crate) fn pty_mut(&mut self) -> &mut Pty {
         &mut self.pty
     }

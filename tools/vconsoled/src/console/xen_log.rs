@@ -54,7 +54,9 @@ impl XenLog {
             },
         };
         let path = config.log.dir.join(NAME);
-        let log = logs.open(path, options, Arc::clone(&output), true);
+        let log = logs
+            .open([path], options, Arc::clone(&output))
+            .ok_or(io::ErrorKind::AlreadyExists)?;
         Ok(Self {
             port,
             due: true,

@@ -18,12 +18,15 @@ use crate::console::Console;
 use crate::guest::exchange::Domain;
 use crate::guest::nodes::Key;
 use crate::guest::source::Source;
-use crate::names::is_plain;
+use crate::names;
 use crate::persist::fd_store::{self, Purpose};
 use crate::ring::Link;
 use crate::sink::journal::Lines;
 use crate::sink::log::{self, Rotation, Style};
 use crate::sink::pty::Pty;
+
+/// Under so many of its names a console's log is found again.
+const LOG_NAMES: usize = 8;
 
 impl Server {
     pub(super) fn connect(
@@ -103,20 +106,20 @@ impl Server {
             return Ok(());
         };
         let (domid, slot, tty) = (console.domid, console.slot, console.pty().name().to_owned());
-        let ours = console.take_up();
+        console.take_up();
         if let Some(input_journal) = &self.persist.input_journal {
             console.set_input_journal(Arc::clone(input_journal));
         }
         console.start(self.xen.events.as_mut())?;
         let config = self.config.console(&console.name, &slot.to_string());
         if config.log {
-            let path = log_path(&self.config, console);
+            let paths = log_paths(&self.config, console);
             let output = Arc::clone(console.output());
-            console.set_log(
-                self.sinks
-                    .logs
-                    .open(path, log_options(config), output, ours),
-            );
+            let log = self.sinks.logs.open(paths, log_options(config), output);
+            if let Some(log) = log {
+                tracing::info!("domain {domid} {slot}: its log is {}", log.path().display());
+                console.set_log(log);
+            }
         }
         if config.journal {
             let slot = slot.to_string();
@@ -212,17 +215,17 @@ impl Server {
     /// Completes the logs of consoles that went while no daemon was there.
     pub(super) fn finish_orphans(&self) {
         let domains = &self.guests.domains;
-        for path in self
+        let orphans = self
             .persist
             .state_dir
-            .orphans(|domid| domains.contains(&domid))
-        {
+            .orphans(|domid| domains.contains(&domid));
+        for path in orphans {
             let log = OutputBuffer::adopt(&path).and_then(|output| {
                 let log = PathBuf::from(OsString::from_vec(output.record(Record::LogPath)?));
                 // What its domain's name was is not known any more.
                 let options = log_options(self.config.console("", ""));
                 (log.parent() == Some(&self.config.log.dir))
-                    .then(|| self.sinks.logs.open(log, options, Arc::new(output), true))
+                    .then(|| self.sinks.logs.adopt(log, options, Arc::new(output)))
             });
             match log {
                 Some(log) => log.finish(Some(path)),
@@ -232,16 +235,20 @@ impl Server {
     }
 }
 
-/// Where a console's log goes.
-fn log_path(config: &Config, console: &Console) -> PathBuf {
-    let dir = &config.log.dir;
-    let (domid, name, suffix) = (console.domid, &console.name, console.slot.log_suffix());
-    if is_plain(name) {
-        dir.join(format!("guest-{name}{suffix}.log"))
-    } else {
+/// Where a console's log may go, the best place first: where the last daemon had
+/// it, or where people look for it.
+fn log_paths(config: &Config, console: &Console) -> impl Iterator<Item = PathBuf> {
+    let (domid, name, dir) = (console.domid, &console.name, config.log.dir.clone());
+    if !names::is_plain(name) {
         tracing::warn!("domain {domid}: the name {name:?} cannot name a log, its number does");
-        dir.join(format!("guest-dom{domid}{suffix}.log"))
     }
+    let names = names::logs(domid, name, &console.slot.log_suffix());
+    let paths = names.map(move |name| dir.join(name));
+    let last = console.output().record(Record::LogPath);
+    let last = last.map(|path| PathBuf::from(OsString::from_vec(path)));
+    let own = paths.clone().take(LOG_NAMES);
+    let last = last.filter(|last| own.into_iter().any(|path| path == *last));
+    last.into_iter().chain(paths)
 }
 
 fn log_options(config: ConsoleConfig) -> log::LogOptions {

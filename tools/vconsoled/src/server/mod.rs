@@ -238,6 +238,7 @@ impl Server {
             return Ok(());
         }
         self.finish_orphans();
+        self.sinks.logs.begin();
         self.take_no_more();
         Ok(())
     }

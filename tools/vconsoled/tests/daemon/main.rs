@@ -8,6 +8,7 @@ mod discovery;
 mod hostile;
 mod hypervisor;
 mod journal;
+mod log_files;
 mod logs;
 mod metrics;
 mod peer;

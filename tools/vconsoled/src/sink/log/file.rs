@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: MIT
 //! The file of a log: opened without following links, rotated by size, and
-//! cut back to where the last daemon's notes say it ended.
+//! completed where the last daemon was interrupted. What somebody else wrote to
+//! it stays.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
 use super::Rotation;
-
-/// A file beyond its size in a note by more than this was written to by
-/// somebody else: it is left as it is.
-pub(super) const UNNOTED_MAX: u64 = 1024 * 1024;
 
 /// Which file, and how long it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,48 +32,52 @@ pub(super) struct LogFile {
 impl LogFile {
     /// Opens, or makes, the file at `path`. Only a regular file will do: a
     /// link, a pipe or a device put there by somebody else is refused.
-    ///
-    /// `noted` is what the last daemon said of it. What that daemon wrote
-    /// after it said so is cut off; also when the file was moved aside as
-    /// `.1` since.
-    pub(super) fn open(path: &Path, noted: Option<Extent>) -> io::Result<Self> {
-        let file = open(path, true)?;
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = options().append(true).create(true).mode(0o640).open(path)?;
+        must_be_regular(&file)?;
         let metadata = file.metadata()?;
         if metadata.mode() & 0o002 != 0 {
             tracing::warn!("{}: everyone may write to this log", path.display());
         }
-        let mut log = Self {
+        Ok(Self {
             path: path.to_owned(),
             extent: Extent::of(&file)?,
             file,
             full_at: 0,
-        };
-        if let Some(noted) = noted {
-            if noted.is_same_file(log.extent) {
-                log.extent = noted.restore(&log.file)?;
-            } else if let Ok(moved) = open(&numbered(path, 1), false)
-                && noted.is_same_file(Extent::of(&moved)?)
-            {
-                noted.restore(&moved)?;
-            }
-        }
-        Ok(log)
+        })
+    }
+
+    /// Looks how long the file is now: others may write to it too, or empty it.
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        self.extent = Extent::of(&self.file)?;
+        Ok(())
     }
 
     pub(super) fn extent(&self) -> Extent {
         self.extent
     }
 
-    /// Adds all of `bytes` or nothing.
+    /// Adds all of `bytes` or, if nobody else writes meanwhile, nothing.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = self.file.write_all(bytes);
-        if written.is_err() {
-            // Part of it may be there. If it stays, so be it.
-            let _cut = self.file.set_len(self.extent.size);
+        let mut left = bytes;
+        while !left.is_empty() {
+            match self.file.write(left) {
+                Ok(length) => left = &left[length..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.take_back(bytes.len() - left.len())?;
+                    return Err(error);
+                }
+            }
         }
-        written?;
-        // Asked rather than counted: it may have been emptied by hand.
-        self.extent = Extent::of(&self.file)?;
+        self.look()
+    }
+
+    /// Cuts off the last bytes that were added, unless others came after them.
+    fn take_back(&self, length: usize) -> io::Result<()> {
+        if Extent::of(&self.file)?.size == self.extent.size + length as u64 {
+            self.file.set_len(self.extent.size)?;
+        }
         Ok(())
     }
 
@@ -110,7 +111,7 @@ impl LogFile {
             };
             std::fs::rename(from, numbered(&self.path, n))?;
         }
-        *self = Self::open(&self.path, None)?;
+        *self = Self::open(&self.path)?;
         Ok(())
     }
 }
@@ -128,30 +129,49 @@ impl Extent {
     pub(super) fn is_same_file(self, other: Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
-
-    /// Cuts the file back to this.
-    fn restore(self, file: &File) -> io::Result<Self> {
-        let now = Self::of(file)?;
-        let unnoted = now.size.checked_sub(self.size);
-        if unnoted.is_none_or(|size| size > UNNOTED_MAX) {
-            return Ok(now);
-        }
-        file.set_len(self.size)?;
-        Ok(self)
-    }
 }
 
-fn open(path: &Path, create: bool) -> io::Result<File> {
-    // Non-blocking, so that a pipe cannot hold us up before it is refused.
+/// Completes `bytes`, which a daemon was about to add when the file was as long
+/// as `before` says. The file may have been moved aside as `.1` since. `false`,
+/// and nothing is done, if anything else follows there.
+pub(super) fn complete(path: &Path, before: Extent, bytes: &[u8]) -> io::Result<bool> {
+    for path in [path, &numbered(path, 1)] {
+        let opened = options().read(true).append(true).open(path);
+        let Some(mut file) = opened.ok().filter(|file| must_be_regular(file).is_ok()) else {
+            continue;
+        };
+        let now = Extent::of(&file)?;
+        if !before.is_same_file(now) {
+            continue;
+        }
+        let Some(added) = now.size.checked_sub(before.size) else {
+            return Ok(false);
+        };
+        let added = usize::try_from(added).map_or(bytes.len(), |added| added.min(bytes.len()));
+        let mut found = vec![0; added];
+        file.read_exact_at(&mut found, before.size)?;
+        let (written, left) = bytes.split_at(added);
+        if written != found {
+            return Ok(false);
+        }
+        file.write_all(left)?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Follows no link. Non-blocking, so that a pipe cannot hold us up before it is
+/// refused.
+fn options() -> OpenOptions {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new()
-        .append(true)
-        .create(create)
-        .mode(0o640)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
+    let mut options = OpenOptions::new();
+    options.custom_flags(flags.bits().cast_signed());
+    options
+}
+
+fn must_be_regular(file: &File) -> io::Result<()> {
     if file.metadata()?.is_file() {
-        return Ok(file);
+        return Ok(());
     }
     let why = "not a regular file";
     Err(io::Error::new(io::ErrorKind::InvalidInput, why))
@@ -185,15 +205,15 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(LogFile::open(&link, None).is_err());
-        assert!(LogFile::open(dir.path(), None).is_err());
-        assert!(LogFile::open(Path::new("/dev/null"), None).is_err());
+        assert!(LogFile::open(&link).is_err());
+        assert!(LogFile::open(dir.path()).is_err());
+        assert!(LogFile::open(Path::new("/dev/null")).is_err());
     }
 
     #[test]
     fn so_many_old_ones_are_kept() {
         let (_dir, path) = dir();
-        let mut log = LogFile::open(&path, None).unwrap();
+        let mut log = LogFile::open(&path).unwrap();
         for round in 0..5 {
             log.append(format!("round {round}").as_bytes()).unwrap();
             assert!(log.is_full(TWO, 2) && !log.is_full(TWO, 1));
@@ -209,7 +229,7 @@ mod tests {
     #[test]
     fn without_old_ones_the_file_begins_anew() {
         let (dir, path) = dir();
-        let mut log = LogFile::open(&path, None).unwrap();
+        let mut log = LogFile::open(&path).unwrap();
         log.append(b"gone").unwrap();
         log.rotate(Rotation { size: 1, count: 0 }).unwrap();
         log.append(b"new").unwrap();
@@ -223,7 +243,7 @@ mod tests {
         std::fs::write(&path, "now").unwrap();
         // `.1` was moved on already, and then the daemon was killed.
         std::fs::write(numbered(&path, 2), "older").unwrap();
-        let mut log = LogFile::open(&path, None).unwrap();
+        let mut log = LogFile::open(&path).unwrap();
         log.rotate(TWO).unwrap();
         assert_eq!(read(&numbered(&path, 1)), "now");
         assert_eq!(read(&numbered(&path, 2)), "older");
@@ -232,7 +252,7 @@ mod tests {
     #[test]
     fn a_rotation_that_fails_is_tried_again_later() {
         let (_dir, path) = dir();
-        let mut log = LogFile::open(&path, None).unwrap();
+        let mut log = LogFile::open(&path).unwrap();
         log.append(b"12345678").unwrap();
         // A directory cannot be replaced by a file.
         std::fs::create_dir_all(numbered(&path, 1).join("x")).unwrap();
@@ -244,46 +264,57 @@ mod tests {
         assert_eq!(read(&path), "1234567812345678");
     }
 
+    /// Whatever part of it was written, and whatever others added before or
+    /// after, every byte of everybody is there once.
     #[test]
-    fn what_was_written_after_the_note_is_cut_off() {
+    fn what_was_interrupted_is_completed_and_what_others_wrote_stays() {
         let (_dir, path) = dir();
-        let mut log = LogFile::open(&path, None).unwrap();
-        log.append(b"noted").unwrap();
-        let noted = log.extent();
-        log.append(b" and not").unwrap();
-        drop(log);
-        let log = LogFile::open(&path, Some(noted)).unwrap();
-        assert_eq!((read(&path).as_str(), log.extent()), ("noted", noted));
-
-        std::fs::write(&path, "noted again").unwrap();
-        std::fs::rename(&path, numbered(&path, 1)).unwrap();
-        let log = LogFile::open(&path, Some(noted)).unwrap();
-        assert_eq!(read(&numbered(&path, 1)), "noted");
-        assert_eq!(log.extent().size, 0);
+        let bytes = b"about to be written\n";
+        for moved in [false, true] {
+            for others in ["", "somebody's line\n"] {
+                for written in 0..=bytes.len() {
+                    std::fs::write(&path, "before\n").unwrap();
+                    let noted = LogFile::open(&path).unwrap().extent();
+                    let part = std::str::from_utf8(&bytes[..written]).unwrap();
+                    std::fs::write(&path, format!("before\n{part}{others}")).unwrap();
+                    let mut at = path.clone();
+                    if moved {
+                        at = numbered(&path, 1);
+                        std::fs::rename(&path, &at).unwrap();
+                    }
+                    let done = complete(&path, noted, bytes).unwrap();
+                    let whole = others.is_empty() || written == bytes.len();
+                    assert_eq!(done, whole, "{written} {others}");
+                    let part = if done {
+                        bytes.as_slice()
+                    } else {
+                        part.as_bytes()
+                    };
+                    let part = std::str::from_utf8(part).unwrap();
+                    assert_eq!(read(&at), format!("before\n{part}{others}"));
+                    std::fs::remove_file(&at).unwrap();
+                }
+            }
+        }
     }
 
     #[test]
-    fn a_file_that_others_wrote_to_is_left_alone() {
+    fn another_file_or_a_shorter_one_is_left_alone() {
         let (_dir, path) = dir();
         std::fs::write(&path, "short").unwrap();
-        let now = LogFile::open(&path, None).unwrap().extent();
-        let cut = Extent { size: 100, ..now };
-        assert_eq!(LogFile::open(&path, Some(cut)).unwrap().extent(), now);
-        let other = Extent {
-            inode: 1,
-            size: 1,
-            ..now
-        };
-        assert_eq!(LogFile::open(&path, Some(other)).unwrap().extent(), now);
-        std::fs::write(&path, vec![b'x'; 2 * 1024 * 1024]).unwrap();
-        LogFile::open(&path, Some(now)).unwrap();
-        assert_eq!(read(&path).len(), 2 * 1024 * 1024);
+        let now = LogFile::open(&path).unwrap().extent();
+        for before in [Extent { size: 100, ..now }, Extent { inode: 1, ..now }] {
+            assert!(!complete(&path, before, b"more").unwrap());
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(!complete(&path, now, b"more").unwrap());
+        assert!(!path.exists());
     }
 
     #[test]
     fn emptied_by_hand_its_size_is_seen() {
         let (_dir, path) = dir();
-        let mut log = LogFile::open(&path, None).unwrap();
+        let mut log = LogFile::open(&path).unwrap();
         log.append(b"much that is gone").unwrap();
         std::fs::write(&path, "").unwrap();
         log.append(b"new").unwrap();

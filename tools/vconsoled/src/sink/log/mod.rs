@@ -8,16 +8,22 @@
 //! A log that was just written is left alone for a moment, unless much comes in
 //! that time: one write of many lines costs little more than that of one.
 //!
-//! After each write a note in the output says how far the log got and how
-//! long its file is, so that the next daemon cuts off what a killed one wrote
-//! beyond, and goes on there: every byte is in the log once.
+//! Before each write a record in the output says what is about to be written
+//! where, after it how far the log got. So the next daemon knows which bytes of a
+//! file a killed one wrote, completes them, and goes on there: every byte is in
+//! the log once, and nobody else's is touched. After an orderly end nothing is
+//! about to be written.
+//!
+//! A file has one console at a time.
 
 mod file;
 mod open_log;
+mod progress;
 mod text;
 mod writer;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -69,6 +75,8 @@ pub struct Logs {
 struct WriterHandle {
     commands: Sender<Command>,
     counts: Arc<Counts>,
+    /// Files that consoles have.
+    taken: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 #[derive(Default)]
@@ -122,6 +130,8 @@ pub struct Log {
     gone: bool,
     /// How many writes were done when we last looked, and when that was news.
     seen: Cell<(u64, Instant)>,
+    /// Its file is its console's alone.
+    owns: bool,
 }
 
 impl Logs {
@@ -134,22 +144,36 @@ impl Logs {
             .name("logs".into())
             .spawn(move || writer.run())?;
         Ok(Self {
-            writer: WriterHandle { commands, counts },
+            writer: WriterHandle {
+                commands,
+                counts,
+                taken: Arc::default(),
+            },
             last_id: AtomicU64::new(0),
         })
     }
 
-    /// Writes the log of a console to `path`, from where the last daemon
-    /// stopped if its note in the output says. What that daemon wrote beyond
-    /// is cut off if `ours`: nobody else has written to the log since.
+    /// Writes the log of a console to the first of `paths` that no other console
+    /// has, from where the last daemon stopped if its record in the output says.
+    /// `None` if others have all of them.
     #[must_use]
     pub fn open(
         &self,
-        path: PathBuf,
+        paths: impl IntoIterator<Item = PathBuf>,
         options: LogOptions,
         output: Arc<OutputBuffer>,
-        ours: bool,
-    ) -> Log {
+    ) -> Option<Log> {
+        let mut taken = self.writer.taken();
+        let path = paths.into_iter().find(|path| taken.insert(path.clone()))?;
+        drop(taken);
+        let mut log = self.adopt(path, options, output);
+        log.owns = true;
+        Some(log)
+    }
+
+    /// Writes the log of a console that has gone to `path`, whoever has it now.
+    #[must_use]
+    pub fn adopt(&self, path: PathBuf, options: LogOptions, output: Arc<OutputBuffer>) -> Log {
         // For a daemon that comes when the console has gone.
         let _noted = output.write_record(Record::LogPath, path.as_os_str().as_bytes());
         let shared = Arc::new(Shared {
@@ -164,14 +188,21 @@ impl Logs {
             failed: AtomicBool::new(false),
         });
         self.writer.counts.open.fetch_add(1, Ordering::AcqRel);
-        self.writer.send(Command::Open(Arc::clone(&shared), ours));
+        self.writer.send(Command::Open(Arc::clone(&shared)));
         Log {
             shared,
             writer: self.writer.clone(),
             state: None,
+            owns: false,
             gone: false,
             seen: Cell::new((0, Instant::now())),
         }
+    }
+
+    /// The logs of consoles that went before are known: others may go on with
+    /// their files once these are complete. Until then no file is opened.
+    pub fn begin(&self) {
+        self.writer.send(Command::Begin);
     }
 
     /// Opens all files again, after they were moved away.
@@ -190,6 +221,10 @@ impl Logs {
 }
 
 impl WriterHandle {
+    fn taken(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn send(&self, command: Command) {
         // The thread ends with the last sender.
         let _sent = self.commands.send(command);
@@ -276,5 +311,9 @@ impl Drop for Log {
         }
         let command = Command::Close(self.shared.id, self.state.take(), self.gone);
         self.writer.send(command);
+        // Whose it is next waits until this one is complete.
+        if self.owns {
+            self.writer.taken().remove(&self.shared.path);
+        }
     }
 }

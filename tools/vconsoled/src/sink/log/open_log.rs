@@ -1,54 +1,28 @@
 // SPDX-License-Identifier: MIT
 //! One log: what comes next in its output buffer goes to its file, and a record
-//! tells the next daemon how far that got.
+//! tells the next daemon how far that got, and what is about to be written.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::file::{Extent, LogFile};
+use super::file::{self, LogFile};
+use super::progress::Progress;
 use super::text::Text;
 use super::{Counts, Rotation, Shared};
-use crate::buffer::{Cursor, OutputBuffer, Record};
+use crate::buffer::{Cursor, OutputBuffer};
 
 /// How long after one message about a log there is no other.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What the next daemon is told of a log.
-#[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
-#[repr(C)]
-struct Progress {
-    position: u64,
-    device: u64,
-    inode: u64,
-    size: u64,
-    text: [u8; 2],
-    _reserved: [u8; 6],
-}
-
-impl Progress {
-    fn of(output: &OutputBuffer) -> Option<Self> {
-        Self::read_from_bytes(&output.record(Record::Log)?).ok()
-    }
-
-    fn extent(self) -> Extent {
-        Extent {
-            device: self.device,
-            inode: self.inode,
-            size: self.size,
-        }
-    }
-}
-
 /// Where the log of an output buffer goes on: where its note says, or with all there
 /// is.
 pub(super) fn noted_position(output: &OutputBuffer) -> u64 {
-    Progress::of(output).map_or(output.start(), |noted| noted.position.min(output.end()))
+    Progress::of(output).map_or(output.start(), |noted| noted.position().min(output.end()))
 }
 
 /// What is read from an output buffer, and what that looks like in a log.
@@ -84,8 +58,6 @@ pub(super) struct OpenLog {
     file: Option<LogFile>,
     /// The file is to be opened again.
     pub(super) reopen: bool,
-    /// What the last daemon's note says of the file can be relied on.
-    ours: bool,
     text: Text,
     cursor: Cursor,
     /// So many bytes at that position wait for what follows them: a sequence
@@ -101,13 +73,12 @@ pub(super) struct OpenLog {
 }
 
 impl OpenLog {
-    pub(super) fn new(shared: Arc<Shared>, ours: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         let position = shared.position.load(Ordering::Acquire);
         Self {
             shared,
             file: None,
             reopen: false,
-            ours,
             text: Text::default(),
             cursor: Cursor::at(position),
             held: None,
@@ -123,17 +94,17 @@ impl OpenLog {
         let Some(output) = self.shared.output().clone() else {
             return Ok(Step::Nothing);
         };
+        let mut file = match self.file.take() {
+            Some(file) if !self.reopen => file,
+            Some(file) => self.open_again(&output, file),
+            None => self.open(&output)?,
+        };
         self.shared.urgent.store(false, Ordering::Relaxed);
         if self.seen() == output.end() {
             // What is told of from here on is told of again; what came before
             // may not have been.
             self.shared.pending.swap(false, Ordering::AcqRel);
         }
-        let mut file = match self.file.take() {
-            Some(file) if !self.reopen => file,
-            Some(file) => self.open_again(&output, file),
-            None => self.open(&output)?,
-        };
         let step = self.write(&output, &mut file, counts, buffers);
         self.file = Some(file);
         step
@@ -166,7 +137,9 @@ impl OpenLog {
         // What does not fit is no sequence.
         let all = last || same;
         let mut raw = &raw[..length];
-        let (mut text, mut done) = self.render(raw, all, bytes);
+        file.look()?;
+        let stamp = self.stamp();
+        let (mut text, mut done) = self.render(&stamp, raw, all, bytes);
         self.held = None;
         if done == 0 {
             self.held = Some((position, length));
@@ -183,10 +156,17 @@ impl OpenLog {
                 // First the line comes to its end.
                 Some(end) if end + 1 < raw.len() => {
                     raw = &raw[..=end];
-                    (text, done) = self.render(raw, all, bytes);
+                    (text, done) = self.render(&stamp, raw, all, bytes);
                 }
                 _ => self.rotate(output, file, rotation),
             }
+        }
+        if self.cursor.is_in_output() {
+            let filter = self.shared.options.style.filter;
+            let writing = self
+                .progress(file)
+                .writing((raw.len(), all), filter, stamp.as_bytes());
+            writing.write(output);
         }
         file.append(bytes)?;
         counts.writes.fetch_add(1, Ordering::Relaxed);
@@ -210,31 +190,41 @@ impl OpenLog {
         }
     }
 
+    /// What goes before a line that begins now.
+    fn stamp(&self) -> String {
+        if self.shared.options.style.timestamps {
+            Zoned::now().strftime("[%F %T] ").to_string()
+        } else {
+            String::new()
+        }
+    }
+
     /// What `raw` looks like in the log, how far the text then is, and how many
     /// bytes are done with: the rest waits for what follows unless it is `all`.
-    fn render(&self, raw: &[u8], all: bool, bytes: &mut Vec<u8>) -> (Text, usize) {
-        let style = self.shared.options.style;
-        let mut stamp = String::new();
-        if style.timestamps {
-            stamp = Zoned::now().strftime("[%F %T] ").to_string();
-        }
+    fn render(&self, stamp: &str, raw: &[u8], all: bool, bytes: &mut Vec<u8>) -> (Text, usize) {
         bytes.clear();
         let mut text = self.text;
+        let style = self.shared.options.style;
         let done = text.render(style, stamp.as_bytes(), raw, all, bytes);
         (text, done)
     }
 
     fn open(&mut self, output: &OutputBuffer) -> io::Result<LogFile> {
+        let path = &self.shared.path;
         let noted = Progress::of(output);
-        let cut = noted.filter(|_| self.ours).map(Progress::extent);
-        let mut file = LogFile::open(&self.shared.path, cut)?;
-        match noted {
-            Some(noted) if noted.extent().is_same_file(file.extent()) => {
-                self.text = Text::from_bytes(noted.text);
+        if let Some(noted) = noted {
+            self.text = noted.text();
+            if let Some(pending) = noted.pending(output)
+                && file::complete(path, noted.extent(), &pending.bytes)?
+            {
+                self.text = pending.text;
+                self.cursor = Cursor::at(pending.end);
             }
-            _ => self.begin(&mut file)?,
         }
-        // Before anything is written: what is beyond the note does not count.
+        let mut file = LogFile::open(path)?;
+        if noted.is_none_or(|noted| !noted.extent().is_same_file(file.extent())) {
+            self.begin(&mut file)?;
+        }
         self.note(output, &file);
         self.recover();
         Ok(file)
@@ -244,7 +234,7 @@ impl OpenLog {
     /// away if there can be none.
     fn open_again(&mut self, output: &OutputBuffer, old: LogFile) -> LogFile {
         self.reopen = false;
-        let opened = LogFile::open(&self.shared.path, None).and_then(|mut file| {
+        let opened = LogFile::open(&self.shared.path).and_then(|mut file| {
             if !old.extent().is_same_file(file.extent()) {
                 self.begin(&mut file)?;
             }
@@ -263,7 +253,7 @@ impl OpenLog {
         self.text = Text::default();
         if self.shared.options.style.timestamps {
             let mut bytes = Vec::new();
-            let (text, _) = self.render(b"Logfile Opened\n", true, &mut bytes);
+            let (text, _) = self.render(&self.stamp(), b"Logfile Opened\n", true, &mut bytes);
             file.append(&bytes)?;
             self.text = text;
         }
@@ -280,22 +270,29 @@ impl OpenLog {
 
     /// Tells the next daemon how far the log got.
     fn note(&self, output: &OutputBuffer, file: &LogFile) {
-        let extent = file.extent();
-        let progress = Progress {
-            position: self.cursor.position(),
-            device: extent.device,
-            inode: extent.inode,
-            size: extent.size,
-            text: self.text.to_bytes(),
-            _reserved: [0; 6],
-        };
-        // A output that cannot be written to is about to move to memory,
-        // which no next daemon sees.
-        let _noted = output.write_record(Record::Log, progress.as_bytes());
+        self.progress(file).write(output);
         let position = self.cursor.position();
         self.shared.position.store(position, Ordering::Release);
         let lost = self.cursor.lost(output);
         self.shared.lost.store(lost, Ordering::Relaxed);
+    }
+
+    fn progress(&self, file: &LogFile) -> Progress {
+        Progress::at(self.cursor.position(), file.extent(), self.text)
+    }
+
+    /// Whether nothing was written yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// Whether its console has gone.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing != Closing::No
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.shared.path
     }
 
     pub(super) fn fail(&mut self, error: &io::Error) {

@@ -20,8 +20,10 @@ const REST: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(500);
 /// What the thread is told.
 pub(super) enum Command {
-    /// There is another log; whether nobody else has written to it.
-    Open(Arc<Shared>, bool),
+    /// There is another log.
+    Open(Arc<Shared>),
+    /// Files may be opened.
+    Begin,
     /// There is more for a log, which is to be written now.
     More(u64),
     /// Files were moved away.
@@ -46,6 +48,10 @@ pub(super) struct Writer {
     later: BTreeMap<u64, Instant>,
     /// Logs that were just written, and when to look at all of them again.
     resting: BTreeSet<u64>,
+    /// Logs whose file belongs to one that is not complete yet.
+    behind: BTreeSet<u64>,
+    /// Files may be opened.
+    begun: bool,
     rested: Option<Instant>,
     buffers: Buffers,
     /// Those to tell when nothing is ready.
@@ -62,6 +68,8 @@ impl Writer {
             last: 0,
             later: BTreeMap::new(),
             resting: BTreeSet::new(),
+            behind: BTreeSet::new(),
+            begun: false,
             rested: None,
             buffers: Buffers {
                 raw: vec![0; BATCH],
@@ -112,10 +120,14 @@ impl Writer {
 
     fn handle(&mut self, command: Command) {
         match command {
-            Command::Open(shared, ours) => {
+            Command::Open(shared) => {
                 let id = shared.id;
-                self.logs.insert(id, OpenLog::new(shared, ours));
+                self.logs.insert(id, OpenLog::new(shared));
                 self.make_ready(id);
+            }
+            Command::Begin => {
+                self.begun = true;
+                self.ready.append(&mut self.behind);
             }
             Command::More(id) => self.make_ready(id),
             Command::Reopen => {
@@ -170,7 +182,25 @@ impl Writer {
         self.ready.append(&mut self.resting);
     }
 
+    /// Whether the log's file may not be opened yet, or belongs to a console that
+    /// has gone and is not complete.
+    fn is_behind(&self, id: u64) -> bool {
+        let log = self.logs.get(&id).filter(|log| log.is_new());
+        log.is_some_and(|log| {
+            let mut others = self.logs.iter().filter(|(other, _)| **other != id);
+            !self.begun && !log.is_closing()
+                || others.any(|(other, before)| {
+                    let first = *other < id || !log.is_closing();
+                    before.is_closing() && first && before.path() == log.path()
+                })
+        })
+    }
+
     fn run_slice(&mut self, id: u64) {
+        if self.is_behind(id) {
+            self.behind.insert(id);
+            return;
+        }
         let Some(log) = self.logs.get_mut(&id) else {
             return;
         };
@@ -186,6 +216,7 @@ impl Writer {
                     let _gone = std::fs::remove_file(state);
                 }
                 self.logs.remove(&id);
+                self.ready.append(&mut self.behind);
                 self.counts.open.fetch_sub(1, Ordering::AcqRel);
                 self.counts.closing.fetch_sub(1, Ordering::AcqRel);
             }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+//! What the next daemon is told of a log: how far it got, and what is being
+//! written just now.
+
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+use super::Style;
+use super::file::Extent;
+use super::text::Text;
+use crate::buffer::{OutputBuffer, Record};
+use crate::config::Filter;
+
+/// Longest text before a line.
+const STAMP_MAX: usize = 39;
+
+/// [`Record::Log`].
+#[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub(super) struct Progress {
+    position: u64,
+    device: u64,
+    inode: u64,
+    size: u64,
+    text: [u8; 2],
+    /// How the bytes being written are rendered.
+    filter: u8,
+    stamp_length: u8,
+    /// So many bytes of output are being written; 0: none.
+    pending: u32,
+    stamp: [u8; STAMP_MAX],
+    /// Whether nothing followed them.
+    all: u8,
+}
+
+impl Progress {
+    /// The log is at `position` in the output, and its file is whole.
+    pub(super) fn at(position: u64, extent: Extent, text: Text) -> Self {
+        Self {
+            position,
+            device: extent.device,
+            inode: extent.inode,
+            size: extent.size,
+            text: text.to_bytes(),
+            ..Self::new_zeroed()
+        }
+    }
+
+    /// So many bytes are about to be written, which are all or not, in this way.
+    pub(super) fn writing(
+        self,
+        (length, all): (usize, bool),
+        filter: Filter,
+        stamp: &[u8],
+    ) -> Self {
+        let mut noted = Self {
+            filter: filter as u8,
+            all: all.into(),
+            pending: u32::try_from(length).unwrap_or(0),
+            ..self
+        };
+        match (
+            u8::try_from(stamp.len()),
+            noted.stamp.get_mut(..stamp.len()),
+        ) {
+            (Ok(length), Some(place)) => {
+                place.copy_from_slice(stamp);
+                noted.stamp_length = length;
+                noted
+            }
+            _ => self,
+        }
+    }
+
+    pub(super) fn of(output: &OutputBuffer) -> Option<Self> {
+        let mut noted = output.record(Record::Log)?;
+        // An earlier version's is shorter, and tells of nothing being written.
+        noted.resize(size_of::<Self>(), 0);
+        Self::read_from_bytes(&noted).ok()
+    }
+
+    pub(super) fn write(&self, output: &OutputBuffer) {
+        // An output that cannot be written to is about to move to memory,
+        // which no next daemon sees.
+        let _noted = output.write_record(Record::Log, self.as_bytes());
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) fn text(&self) -> Text {
+        Text::from_bytes(self.text)
+    }
+
+    pub(super) fn extent(&self) -> Extent {
+        Extent {
+            device: self.device,
+            inode: self.inode,
+            size: self.size,
+        }
+    }
+
+    /// What was being written, from `output`, which may have lost it, and how far
+    /// the text is after it.
+    pub(super) fn pending(&self, output: &OutputBuffer) -> Option<Pending> {
+        let mut raw = vec![0; usize::try_from(self.pending).ok()?];
+        let filters = [Filter::None, Filter::Dot, Filter::Strip];
+        let filter = filters.into_iter().find(|one| *one as u8 == self.filter)?;
+        let stamp = self.stamp.get(..self.stamp_length.into())?;
+        if raw.is_empty() || output.read(self.position, &mut raw).ok()? < raw.len() {
+            return None;
+        }
+        let style = Style {
+            timestamps: !stamp.is_empty(),
+            filter,
+        };
+        let (mut text, mut bytes) = (self.text(), Vec::new());
+        let done = text.render(style, stamp, &raw, self.all != 0, &mut bytes);
+        Some(Pending {
+            bytes,
+            text,
+            end: self.position + done as u64,
+        })
+    }
+}
+
+/// What was being written.
+pub(super) struct Pending {
+    pub(super) bytes: Vec<u8>,
+    /// How far the text is after it, and the output.
+    pub(super) text: Text,
+    pub(super) end: u64,
+}
