@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use crate::support::*;
+use vconsoled::Config;
 use xen_io::fake::Machine;
 
 /// Whether the daemon counts the pty of the PV console as open.
@@ -59,5 +60,21 @@ fn output_reaches_whoever_has_the_pty_open_in_any_order_of_coming_and_going() {
         }
         read(&mut viewers, piece.as_bytes());
         assert!(is_open(&control));
+    }
+}
+
+#[test]
+fn a_terminal_that_is_to_echo_does_not_send_output_back_as_input() {
+    let machine = Machine::new();
+    let (domid, mut pv, _uart) = guest(&machine, "guest");
+    let _daemon = Daemon::start(&machine, Config::default());
+    let mut viewer = Viewer::open(&machine, domid, PV);
+    for round in 0..20 {
+        viewer.echo();
+        let (said, typed) = (format!("said {round}\n"), format!("typed {round}\n"));
+        pv.send(said.as_bytes());
+        assert_eq!(viewer.read(said.len()), said.as_bytes());
+        viewer.write(typed.as_bytes());
+        assert_eq!(pv.receive(typed.len()), typed.as_bytes());
     }
 }

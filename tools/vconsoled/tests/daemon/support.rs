@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use console_proto::Status;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
+use rustix::termios::{LocalModes, OptionalActions};
 use vconsoled::config::{Filter, Logs, Sockets};
 use vconsoled::{Config, Handle, Server};
 use vpl011::ring::memory::RingMemory;
@@ -184,6 +185,13 @@ impl Viewer {
             .custom_flags(flags)
             .open(&name);
         Self(file.unwrap_or_else(|error| panic!("{name}: {error}")))
+    }
+
+    /// Has the terminal echo, as a terminal does unless told otherwise.
+    pub(crate) fn echo(&self) {
+        let mut termios = rustix::termios::tcgetattr(&self.0).unwrap();
+        termios.local_modes |= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON;
+        rustix::termios::tcsetattr(&self.0, OptionalActions::Now, &termios).unwrap();
     }
 
     fn ready(&self, flags: PollFlags, timeout: Duration) -> bool {

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
-use rustix::termios::OptionalActions;
+use rustix::termios::{LocalModes, OptionalActions};
 
 use crate::input::journal::{InputJournal, Recipient};
 
@@ -116,7 +116,20 @@ impl Pty {
 
     /// Gives bytes to viewers; `None` when there is no room.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        self.end_echo()?;
         would_block(rustix::io::write(&self.master, bytes).map_err(io::Error::from))
+    }
+
+    /// Whoever opens it may have it echo: what the guest sends would come back to
+    /// it as input.
+    fn end_echo(&self) -> io::Result<()> {
+        let echo = LocalModes::ECHO | LocalModes::ECHONL;
+        let mut termios = rustix::termios::tcgetattr(&self.master)?;
+        if termios.local_modes.intersects(echo) {
+            termios.local_modes.remove(echo);
+            rustix::termios::tcsetattr(&self.master, OptionalActions::Now, &termios)?;
+        }
+        Ok(())
     }
 }
 
