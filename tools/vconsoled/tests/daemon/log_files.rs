@@ -116,3 +116,30 @@ fn what_somebody_else_writes_to_a_log_stays_over_restarts() {
     Daemon::start(&machine, config).stop().unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
 }
+
+#[test]
+fn a_log_that_was_moved_removed_or_emptied_is_found_again_at_the_next_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let machine = Machine::new();
+    let (_, mut pv, _uart) = guest(&machine, "guest");
+    let _daemon = Daemon::start(&machine, config);
+    let path = dir.path().join("log/guest-guest.log");
+    let mut say = |text: &str| {
+        pv.send(text.as_bytes());
+        wait_for(text, || {
+            (std::fs::read_to_string(&path).ok()? == text).then_some(())
+        });
+    };
+    say("first\n");
+    std::fs::rename(&path, dir.path().join("moved")).unwrap();
+    say("after a move\n");
+    std::fs::remove_file(&path).unwrap();
+    say("after a removal\n");
+    std::fs::write(&path, "").unwrap();
+    say("after it was emptied\n");
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join("moved")).unwrap(),
+        "first\n"
+    );
+}

@@ -3,7 +3,7 @@
 //! completed where the last daemon was interrupted. What somebody else wrote to
 //! it stays.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -55,6 +55,12 @@ impl LogFile {
 
     pub(super) fn extent(&self) -> Extent {
         self.extent
+    }
+
+    /// Whether its name still leads to it: it may have been moved or removed.
+    pub(super) fn is_in_place(&self) -> bool {
+        let there = std::fs::symlink_metadata(&self.path);
+        there.is_ok_and(|there| Extent::from(there).is_same_file(self.extent))
     }
 
     /// Adds all of `bytes` or, if nobody else writes meanwhile, nothing.
@@ -116,14 +122,19 @@ impl LogFile {
     }
 }
 
-impl Extent {
-    fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self {
+impl From<Metadata> for Extent {
+    fn from(metadata: Metadata) -> Self {
+        Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.len(),
-        })
+        }
+    }
+}
+
+impl Extent {
+    fn of(file: &File) -> io::Result<Self> {
+        file.metadata().map(Self::from)
     }
 
     pub(super) fn is_same_file(self, other: Self) -> bool {

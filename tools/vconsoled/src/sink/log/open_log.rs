@@ -95,7 +95,7 @@ impl OpenLog {
             return Ok(Step::Nothing);
         };
         let mut file = match self.file.take() {
-            Some(file) if !self.reopen => file,
+            Some(file) if !self.reopen && file.is_in_place() => file,
             Some(file) => self.open_again(&output, file),
             None => self.open(&output)?,
         };
