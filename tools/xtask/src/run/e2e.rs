@@ -196,7 +196,7 @@ impl<'a> Bench<'a> {
 
     /// The same beside a guest that Xen itself starts: Linux, with this on its
     /// kernel's command line and this UART.
-    pub(crate) fn start_dom0less(
+    fn start_dom0less(
         &self,
         needs: e2e::Machine,
         bootargs: &str,
@@ -210,11 +210,6 @@ impl<'a> Bench<'a> {
             vpl011,
         };
         self.start_with(needs, String::new(), Some(guest), name)
-    }
-
-    /// Where the console of a scenario's own machine is logged.
-    pub(crate) fn log(&self, scenario: &str) -> PathBuf {
-        self.steps.dirs.log(&format!("machine-{scenario}"))
     }
 
     fn start_with(
@@ -274,7 +269,10 @@ impl<'a> Bench<'a> {
         let mut outcomes = self.run_inside(&chosen.inside)?;
         for scenario in &chosen.outside {
             let progress = Progress::start(&format!("e2e {}", scenario.name));
-            let outcome = scenario.run(self);
+            let log = format!("machine-{}", scenario.name);
+            let outcome = scenario.run(|| {
+                self.start_dom0less(scenario.needs, scenario.bootargs, scenario.vpl011, &log)
+            });
             say(progress, &outcome);
             outcomes.push(outcome);
         }

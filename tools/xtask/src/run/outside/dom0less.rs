@@ -7,8 +7,6 @@ use anyhow::Result;
 
 use super::Checks;
 use super::terminal::Terminal;
-use crate::rig::domu::Vpl011;
-use crate::run::e2e::Bench;
 
 /// From power-on to a shell, on a busy machine.
 const BOOT: Duration = Duration::from_secs(240);
@@ -29,27 +27,17 @@ const PREFIX: &str = "DOM1: ";
 const SBSA: &str = "SBSA";
 
 /// `vpl011 = "pl011"` in the guest's node.
-pub(super) fn pl011(bench: &Bench, checks: &mut Checks) -> Result<()> {
-    play(
-        bench,
-        checks,
-        Vpl011::Pl011,
-        "PL011 rev3",
-        "machine-dom0less",
-    )
+pub(super) fn pl011(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> {
+    play(terminal, checks, "PL011 rev3")
 }
 
 /// `vpl011` alone, as upstream's documents have it.
-pub(super) fn sbsa(bench: &Bench, checks: &mut Checks) -> Result<()> {
-    play(bench, checks, Vpl011::Sbsa, SBSA, "machine-dom0less-sbsa")
+pub(super) fn sbsa(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> {
+    play(terminal, checks, SBSA)
 }
 
 /// With a UART that the guest's driver calls this.
-fn play(bench: &Bench, checks: &mut Checks, vpl011: Vpl011, driver: &str, log: &str) -> Result<()> {
-    let bootargs = "console=ttyAMA0 rdinit=/init";
-    let machine = bench.start_dom0less(e2e::Machine::DEFAULT, bootargs, vpl011, log)?;
-    let mut terminal = Terminal::new(machine)?;
-
+fn play(terminal: &mut Terminal, checks: &mut Checks, driver: &str) -> Result<()> {
     terminal.expect(&format!("is a {driver}"), BOOT)?;
     terminal.expect("Run /init as init process", BOOT)?;
     lines_are_prefixed(terminal.shown(), driver, checks);
@@ -70,9 +58,9 @@ fn play(bench: &Bench, checks: &mut Checks, vpl011: Vpl011, driver: &str, log: &
         !before.contains("DOM1:"),
         before.trim(),
     );
-    output_is_complete(&mut terminal, checks)?;
-    the_driver_is_content(&mut terminal, driver, checks)?;
-    a_guest_that_does_not_read(&mut terminal, checks)
+    output_is_complete(terminal, checks)?;
+    the_driver_is_content(terminal, driver, checks)?;
+    a_guest_that_does_not_read(terminal, checks)
 }
 
 /// The kernel's log, which comes while the input is dom0's.

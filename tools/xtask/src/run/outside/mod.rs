@@ -6,14 +6,17 @@ mod dom0less;
 mod terminal;
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
 use e2e::complaints::Complaints;
 use e2e::report::{Check, Outcome};
 
+use self::terminal::Terminal;
+use crate::rig::domu::Vpl011;
 use crate::rig::evidence::{GOES_ON, StandsStill};
-use crate::run::e2e::Bench;
+use crate::rig::machine::Machine;
 
 /// One scenario.
 pub(crate) struct Outside {
@@ -21,19 +24,34 @@ pub(crate) struct Outside {
     pub(crate) name: &'static str,
     /// What it shows, on one line.
     pub(crate) about: &'static str,
-    play: fn(&Bench, &mut Checks) -> Result<()>,
+    /// What it runs on.
+    pub(crate) needs: e2e::Machine,
+    /// The kernel's command line of the guest that Xen starts.
+    pub(crate) bootargs: &'static str,
+    /// That guest's UART.
+    pub(crate) vpl011: Vpl011,
+    play: fn(&mut Terminal, &mut Checks) -> Result<()>,
 }
+
+/// A shell on the UART.
+const BOOTARGS: &str = "console=ttyAMA0 rdinit=/init";
 
 /// In the order in which a whole run takes them.
 pub(crate) const ALL: &[Outside] = &[
     Outside {
         name: "dom0less",
         about: "a guest started by Xen has the full PL011 on Xen's console, and the console's input",
+        needs: e2e::Machine::DEFAULT,
+        bootargs: BOOTARGS,
+        vpl011: Vpl011::Pl011,
         play: dom0less::pl011,
     },
     Outside {
         name: "dom0less-sbsa",
         about: "one whose node does not say which has the SBSA UART, as with stock Xen",
+        needs: e2e::Machine::DEFAULT,
+        bootargs: BOOTARGS,
+        vpl011: Vpl011::Sbsa,
         play: dom0less::sbsa,
     },
 ];
@@ -51,9 +69,7 @@ impl Checks {
             detail: detail.into(),
         });
     }
-}
 
-impl Checks {
     /// States that something must succeed, and hands back what it gave.
     fn ok<T>(&mut self, id: &str, result: Result<T>) -> Result<T> {
         let detail = match &result {
@@ -66,11 +82,18 @@ impl Checks {
 }
 
 impl Outside {
-    /// Plays it, whatever comes of it.
-    pub(crate) fn run(&self, bench: &Bench) -> Outcome {
+    /// Plays it on a machine and its console's log, whatever comes of it.
+    pub(crate) fn run(&self, machine: impl FnOnce() -> Result<(Machine, PathBuf)>) -> Outcome {
         let start = Instant::now();
         let mut checks = Checks::default();
-        if let Err(error) = (self.play)(bench, &mut checks) {
+        let mut console = Complaints::default();
+        let played = machine().and_then(|(machine, log)| {
+            let played = Terminal::new(machine, log.clone())
+                .and_then(|mut terminal| (self.play)(&mut terminal, &mut checks));
+            console.take(&fs::read(log)?);
+            played
+        });
+        if let Err(error) = played {
             let id = if error.is::<StandsStill>() {
                 GOES_ON
             } else {
@@ -80,9 +103,6 @@ impl Outside {
         }
         let seconds = start.elapsed().as_secs_f64();
         let mut outcome = Outcome::new(self.name, seconds, checks.0, serde_json::Map::new());
-        let mut console = Complaints::default();
-        // Without a log the machine did not start, which has failed above.
-        console.take(&fs::read(bench.log(self.name)).unwrap_or_default());
         outcome.look_at(&mut console);
         outcome
     }

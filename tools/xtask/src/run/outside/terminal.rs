@@ -53,7 +53,7 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Sits down at a machine whose console is logged in `log`.
-    pub(super) fn new((mut machine, log): (Machine, PathBuf)) -> Result<Self> {
+    pub(super) fn new(mut machine: Machine, log: PathBuf) -> Result<Self> {
         let input = machine.take_input().context("the machine has no input")?;
         Ok(Self {
             machine,
