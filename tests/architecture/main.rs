@@ -280,16 +280,22 @@ fn crates_depend_downwards() {
 /// Which crates of the workspace each may depend on.
 fn may_use(name: &str) -> &'static [&'static str] {
     match name {
-        "vpl011" | "conformance" | "console-proto" | "text-filter" => &[],
+        "vpl011" | "conformance" | "console-proto" | "terminal" | "text-filter" => &[],
         "tests" => &["conformance"],
         "hyp-shim" | "xen-io" | "bare-metal" => &["vpl011"],
         // What runs on bare metal.
         "firmware" => &["bare-metal", "conformance"],
-        "e2e" => &["vpl011", "xen-io", "conformance"],
+        "e2e" => &["vpl011", "xen-io", "conformance", "terminal"],
         "qtest" => &["vpl011", "conformance"],
-        "viewers" => &["vpl011", "xen-io", "vconsoled"],
-        "xtask" => &["vpl011", "xen-io", "e2e", "conformance"],
-        "vconsoled" | "vconsole" => &["vpl011", "xen-io", "console-proto", "text-filter"],
+        "viewers" => &["vpl011", "xen-io", "vconsoled", "terminal"],
+        "xtask" => &["vpl011", "xen-io", "e2e", "conformance", "terminal"],
+        "vconsoled" | "vconsole" => &[
+            "vpl011",
+            "xen-io",
+            "console-proto",
+            "text-filter",
+            "terminal",
+        ],
         _ => &["vpl011", "xen-io"],
     }
 }

@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use terminal::{Screen, Terminal};
 
 use crate::command;
 
@@ -50,53 +48,22 @@ impl Line {
     }
 }
 
-/// What was shown, and how far it has been looked at.
+/// What was shown, and whether it is all.
 #[derive(Debug, Default)]
-struct Screen {
-    shown: Vec<u8>,
-    seen: usize,
+struct Shown {
+    screen: Screen,
     closed: bool,
-}
-
-impl Screen {
-    /// Finds the pattern that ends first in what was not looked at yet, and
-    /// looks at everything up to its end: its place in `patterns`, and the
-    /// bytes before it. Before `from` none is known to begin; without a find,
-    /// `from` moves on, so that a flood is not searched again for every byte.
-    fn find(&mut self, patterns: &[&[u8]], from: &mut usize) -> Option<(usize, Vec<u8>)> {
-        let skipped = from.saturating_sub(self.seen);
-        let fresh = &self.shown[self.seen + skipped..];
-        let found = patterns
-            .iter()
-            .enumerate()
-            .filter_map(|(which, pattern)| {
-                let start = fresh
-                    .windows(pattern.len())
-                    .position(|part| part == *pattern)?;
-                Some((start + pattern.len(), start, which))
-            })
-            .min();
-        let Some((end, start, which)) = found else {
-            let longest = patterns.iter().map(|pattern| pattern.len()).max();
-            let tail = longest.unwrap_or(0).saturating_sub(1);
-            *from = self.shown.len().saturating_sub(tail).max(*from);
-            return None;
-        };
-        let before = self.shown[self.seen..self.seen + skipped + start].to_vec();
-        self.seen += skipped + end;
-        Some((which, before))
-    }
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    screen: Mutex<Screen>,
+    shown: Mutex<Shown>,
     changed: Condvar,
 }
 
 impl Shared {
-    fn screen(&self) -> MutexGuard<'_, Screen> {
-        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,7 +90,7 @@ impl Console {
     /// Starts any program in a terminal.
     pub(crate) fn spawn(program: &str, args: &[&str]) -> Result<Self> {
         let title = format!("{program} {}", args.join(" "));
-        let (terminal, inside) = open_pty().context("opening a terminal")?;
+        let (terminal, inside) = open_terminal().context("opening a terminal")?;
         let client = Command::new(program)
             .args(args)
             .stdin(Stdio::from(inside.try_clone()?))
@@ -151,27 +118,27 @@ impl Console {
     ) -> Result<(usize, Vec<u8>)> {
         let bytes: Vec<&[u8]> = patterns.iter().map(|pattern| pattern.as_bytes()).collect();
         let end = Instant::now() + limit;
-        let mut screen = self.shared.screen();
-        let mut from = screen.seen;
+        let mut shown = self.shared.shown();
+        let mut skip = 0;
         loop {
-            if let Some(found) = screen.find(&bytes, &mut from) {
+            if let Some(found) = shown.screen.find(&bytes, &mut skip) {
                 return Ok(found);
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || screen.closed {
-                let why = if screen.closed {
+            if left.is_zero() || shown.closed {
+                let why = if shown.closed {
                     "the client ended"
                 } else {
                     "timeout"
                 };
-                let tail = tail(&screen.shown[screen.seen..]);
+                let tail = tail(shown.screen.fresh());
                 bail!(
                     "{}: {why} waiting for {patterns:?}; last shown: {tail:?}",
                     self.title
                 );
             }
-            let wait = self.shared.changed.wait_timeout(screen, left);
-            screen = wait.map_or_else(|poisoned| poisoned.into_inner().0, |(screen, _)| screen);
+            let wait = self.shared.changed.wait_timeout(shown, left);
+            shown = wait.map_or_else(|poisoned| poisoned.into_inner().0, |(shown, _)| shown);
         }
     }
 
@@ -182,21 +149,18 @@ impl Console {
 
     /// Waits until `len` further bytes are shown, and gives them.
     pub(crate) fn expect_bytes(&mut self, len: usize, limit: Duration) -> Result<Vec<u8>> {
-        let complete = command::poll(limit, || {
-            let screen = self.shared.screen();
-            screen.shown.len() - screen.seen >= len
+        let mut bytes = None;
+        command::poll(limit, || {
+            bytes = self.shared.shown().screen.take(len);
+            bytes.is_some()
         });
-        let mut screen = self.shared.screen();
-        let (seen, shown) = (screen.seen, screen.shown.len());
-        if !complete {
-            bail!(
-                "{}: {} of {len} bytes came within {limit:?}",
-                self.title,
-                shown - seen
-            );
-        }
-        screen.seen += len;
-        Ok(screen.shown[seen..seen + len].to_vec())
+        bytes.with_context(|| {
+            let came = self.shared.shown().screen.fresh().len();
+            format!(
+                "{}: {came} of {len} bytes came within {limit:?}",
+                self.title
+            )
+        })
     }
 
     /// Types text.
@@ -254,7 +218,7 @@ impl Console {
 
     /// Everything shown since the client was opened.
     pub(crate) fn transcript(&self) -> String {
-        String::from_utf8_lossy(&self.shared.screen().shown).into_owned()
+        String::from_utf8_lossy(self.shared.shown().screen.shown()).into_owned()
     }
 
     /// Leaves the client as a person does; whether it then ended in time.
@@ -278,18 +242,11 @@ impl Drop for Console {
 }
 
 /// The outer end of a new terminal, not blocking, and its inner end, raw.
-fn open_pty() -> Result<(File, OwnedFd)> {
-    let outer = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-    grantpt(&outer)?;
-    unlockpt(&outer)?;
-    let name = ptsname(&outer, Vec::new())?;
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let inner = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
-    let mut mode = tcgetattr(&inner)?;
-    mode.make_raw();
-    tcsetattr(&inner, OptionalActions::Now, &mode)?;
-    fcntl_setfl(&outer, fcntl_getfl(&outer)? | OFlags::NONBLOCK)?;
-    Ok((File::from(outer), inner))
+fn open_terminal() -> io::Result<(File, OwnedFd)> {
+    let terminal = Terminal::try_open()?;
+    terminal.make_raw()?;
+    rustix::io::ioctl_fionbio(&terminal.outer, true)?;
+    Ok(terminal.into_ends())
 }
 
 /// Moves what the client shows to the screen until the client is gone.
@@ -306,11 +263,11 @@ fn collect(mut terminal: File, shared: &Shared) {
             // An error is how a terminal ends: nothing holds its inner end.
             other => other.unwrap_or(0),
         };
-        let mut screen = shared.screen();
-        screen.shown.extend_from_slice(&buffer[..read]);
-        screen.closed = read == 0;
+        let mut shown = shared.shown();
+        shown.screen.show(&buffer[..read]);
+        shown.closed = read == 0;
         shared.changed.notify_all();
-        if screen.closed {
+        if shown.closed {
             return;
         }
     }
@@ -333,37 +290,6 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
-
-    #[test]
-    fn the_pattern_that_ends_first_wins_and_what_follows_is_kept() {
-        let mut screen = Screen::default();
-        let mut from = 0;
-        assert_eq!(screen.find(&[b"# "], &mut from), None);
-        screen.shown.extend(b"Debian\r\nlogi");
-        assert_eq!(screen.find(&[b"# ", b"login: "], &mut from), None);
-        screen.shown.extend(b"n: # x");
-        assert_eq!(
-            screen.find(&[b"# ", b"login: "], &mut from),
-            Some((1, b"Debian\r\n".to_vec()))
-        );
-        let mut find = |patterns: &[&[u8]]| screen.find(patterns, &mut 0);
-        assert_eq!(find(&[b"# ", b"login: "]), Some((0, b"".to_vec())));
-        assert_eq!(find(&[b"login: "]), None);
-        assert_eq!(find(&[b"x"]), Some((0, b"".to_vec())));
-    }
-
-    #[test]
-    fn a_pattern_is_found_however_it_is_cut() {
-        for cut in 1..10 {
-            let (mut screen, mut from) = (Screen::default(), 0);
-            let text = b"flood\r\nend> rest";
-            screen.shown.extend(&text[..cut]);
-            assert_eq!(screen.find(&[b"\r\nend>"], &mut from), None);
-            screen.shown.extend(&text[cut..]);
-            let found = screen.find(&[b"\r\nend>"], &mut from);
-            assert_eq!(found, Some((0, b"flood".to_vec())), "cut at {cut}");
-        }
-    }
 
     #[test]
     fn a_program_is_driven_through_its_terminal() {

@@ -2,20 +2,18 @@
 //! The client's binary, against a fake xenstored and a pty of the test's own.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::pty::OpenptFlags;
-use rustix::termios::{LocalModes, OptionalActions};
+use rustix::process::Signal;
+use rustix::termios::LocalModes;
+use terminal::{PATIENCE, Program, Terminal, is_ready};
 use xen_io::DomId;
 use xen_io::fake::Machine;
 use xen_io::xenstore::Client;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A host with one domain, and a xenstored that the client can reach.
 struct Host {
@@ -60,16 +58,13 @@ impl Host {
         let mut command = Command::new(program);
         command
             .args(arguments.split_whitespace())
-            .env("XENSTORED_PATH", self.dir.path().join("xenstored"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .env("XENSTORED_PATH", self.dir.path().join("xenstored"));
         command
     }
 
-    fn announce(&mut self, console: &str, pty: &Pty) {
+    fn announce(&mut self, console: &str, pty: &Terminal) {
         let path = format!("/local/domain/{}/{console}/tty", self.domid);
-        self.store.write(&path, &pty.name).unwrap();
+        self.store.write(&path, pty.name()).unwrap();
     }
 
     fn withdraw(&mut self, console: &str) {
@@ -79,105 +74,22 @@ impl Host {
     }
 }
 
-/// The daemon's end of a console.
-struct Pty {
-    master: File,
-    slave: OwnedFd,
-    name: String,
+fn is_canonical(terminal: &Terminal) -> bool {
+    let modes = rustix::termios::tcgetattr(&terminal.outer).unwrap();
+    let wanted = LocalModes::ICANON | LocalModes::ECHO;
+    modes.local_modes.contains(wanted)
 }
 
-impl Pty {
-    fn open() -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = rustix::pty::openpt(flags).unwrap();
-        rustix::pty::grantpt(&master).unwrap();
-        rustix::pty::unlockpt(&master).unwrap();
-        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).unwrap();
-        let name = rustix::pty::ptsname(&master, Vec::new())
-            .unwrap()
-            .into_string()
-            .unwrap();
-        Self {
-            master: master.into(),
-            slave,
-            name,
-        }
-    }
-
-    fn raw() -> Self {
-        let pty = Self::open();
-        let mut modes = rustix::termios::tcgetattr(&pty.slave).unwrap();
-        modes.make_raw();
-        rustix::termios::tcsetattr(&pty.slave, OptionalActions::Now, &modes).unwrap();
-        pty
-    }
-
-    fn is_canonical(&self) -> bool {
-        let modes = rustix::termios::tcgetattr(&self.slave).unwrap().local_modes;
-        modes.contains(LocalModes::ICANON | LocalModes::ECHO)
-    }
+fn stop(mut client: Program) {
+    client.signal(Signal::TERM);
+    assert!(client.wait().success());
 }
 
-fn ready(fd: &impl AsFd) -> bool {
-    let timeout = Timespec::try_from(PATIENCE).unwrap();
-    rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timeout)).unwrap() > 0
-}
-
-fn read(source: &mut (impl Read + AsFd), length: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut buffer = vec![0; 4096];
-    while bytes.len() < length {
-        assert!(
-            ready(source),
-            "{} of {length} bytes came: {:?}",
-            bytes.len(),
-            bytes
-        );
-        let wanted = buffer.len().min(length - bytes.len());
-        let got = source.read(&mut buffer[..wanted]).unwrap();
-        assert!(got > 0, "an end after {} bytes", bytes.len());
-        bytes.extend_from_slice(&buffer[..got]);
-    }
-    bytes
-}
-
-fn read_until(source: &mut (impl Read + AsFd), end: &str) -> String {
-    let mut text = Vec::new();
-    while !text.ends_with(end.as_bytes()) {
-        text.extend(read(source, 1));
-    }
-    String::from_utf8(text).unwrap()
-}
-
-fn wait(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            panic!("the client did not end");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn stop(mut child: Child) {
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert!(wait(&mut child).success());
-}
-
-fn complaint(mut child: Child) -> String {
-    assert!(!wait(&mut child).success());
+fn complaint(mut client: Program) -> String {
+    assert!(!client.wait().success());
     let mut said = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut said)
-        .unwrap();
+    let stderr = client.child().stderr.as_mut().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
     said
 }
 
@@ -191,37 +103,36 @@ fn every_byte(length: usize) -> Vec<u8> {
 #[test]
 fn pipes_carry_every_byte_both_ways() {
     let mut host = Host::new();
-    let mut pty = Pty::raw();
+    let mut pty = Terminal::raw();
     host.announce("console", &pty);
-    let mut child = host.xenconsole("1 --num 0 --type pv").spawn().unwrap();
+    let mut child = Program::piped(host.xenconsole("1 --num 0 --type pv"));
     let bytes = every_byte(65536);
-    let mut stdin = child.stdin.take().unwrap();
+    let mut stdin = child.child().stdin.take().unwrap();
     let to_send = bytes.clone();
     let writer = std::thread::spawn(move || {
         stdin.write_all(&to_send).unwrap();
         stdin
     });
-    assert!(read(&mut pty.master, 65536) == bytes);
+    assert!(pty.read(65536) == bytes);
     let stdin = writer.join().unwrap();
 
-    let mut stdout = child.stdout.take().unwrap();
-    let mut master = pty.master.try_clone().unwrap();
+    let mut outer = pty.outer.try_clone().unwrap();
     let to_send = bytes.clone();
-    let writer = std::thread::spawn(move || master.write_all(&to_send).unwrap());
-    assert!(read(&mut stdout, 65536) == bytes);
+    let writer = std::thread::spawn(move || outer.write_all(&to_send).unwrap());
+    assert!(child.read(65536) == bytes);
     writer.join().unwrap();
 
     // The end of the input is not the end of the output.
     drop(stdin);
-    pty.master.write_all(b"more").unwrap();
-    assert_eq!(read(&mut stdout, 4), b"more");
+    pty.write(b"more");
+    assert_eq!(child.read(4), b"more");
     stop(child);
 }
 
 #[test]
 fn a_pty_may_come_late_and_the_start_is_told() {
     let mut host = Host::new();
-    let pty = Pty::raw();
+    let pty = Terminal::raw();
     let (told, tell) = rustix::pipe::pipe().unwrap();
     let mut told = File::from(told);
     // Inherited, as xl's is.
@@ -229,44 +140,43 @@ fn a_pty_may_come_late_and_the_start_is_told() {
     rustix::io::fcntl_setfd(&tell, flags - rustix::io::FdFlags::CLOEXEC).unwrap();
     let fd = tell.as_raw_fd();
     let arguments = format!("1 --num 0 --type vuart --start-notify-fd {fd}");
-    let child = host.xenconsole(&arguments).spawn().unwrap();
+    let child = Program::piped(host.xenconsole(&arguments));
     std::thread::sleep(Duration::from_millis(300));
-    let none = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let early = rustix::event::poll(&mut [PollFd::new(&told, PollFlags::IN)], Some(&none)).unwrap();
-    assert_eq!(early, 0, "nothing is told before the console is open");
+    let early = is_ready(&told, Duration::ZERO);
+    assert!(!early, "nothing is told before the console is open");
     host.announce("vuart/0", &pty);
-    assert_eq!(read(&mut told, 1), [0]);
+    assert!(is_ready(&told, PATIENCE));
+    let mut byte = [1];
+    told.read_exact(&mut byte).unwrap();
+    assert_eq!(byte, [0]);
     stop(child);
 }
 
 #[test]
 fn two_consoles_of_a_domain_are_open_at_once_but_not_one_twice() {
     let mut host = Host::new();
-    let (mut pv, mut vuart) = (Pty::raw(), Pty::raw());
+    let (mut pv, mut vuart) = (Terminal::raw(), Terminal::raw());
     host.announce("console", &pv);
     host.announce("vuart/0", &vuart);
-    let mut one = host.xenconsole("1 --type pv").spawn().unwrap();
-    let mut two = host.xenconsole("1 --type vuart").spawn().unwrap();
-    pv.master.write_all(b"pv").unwrap();
-    vuart.master.write_all(b"vu").unwrap();
-    assert_eq!(read(one.stdout.as_mut().unwrap(), 2), b"pv");
-    assert_eq!(read(two.stdout.as_mut().unwrap(), 2), b"vu");
+    let mut one = Program::piped(host.xenconsole("1 --type pv"));
+    let mut two = Program::piped(host.xenconsole("1 --type vuart"));
+    pv.write(b"pv");
+    vuart.write(b"vu");
+    assert_eq!(one.read(2), b"pv");
+    assert_eq!(two.read(2), b"vu");
 
-    let third = host.vconsole("attach guest/vuart0").spawn().unwrap();
+    let third = Program::piped(host.vconsole("attach guest/vuart0"));
     let said = complaint(third);
     assert!(
         said.contains("console vuart0 of domain 1 is in use"),
         "{said}"
     );
-    assert!(said.contains(&two.id().to_string()), "{said}");
+    assert!(said.contains(&two.child().id().to_string()), "{said}");
 
     stop(two);
-    let mut fourth = host.vconsole("attach guest/vuart0").spawn().unwrap();
-    vuart.master.write_all(b"again").unwrap();
-    assert_eq!(read(fourth.stdout.as_mut().unwrap(), 5), b"again");
+    let mut fourth = Program::piped(host.vconsole("attach guest/vuart0"));
+    vuart.write(b"again");
+    assert_eq!(fourth.read(5), b"again");
     stop(fourth);
     stop(one);
 }
@@ -274,38 +184,34 @@ fn two_consoles_of_a_domain_are_open_at_once_but_not_one_twice() {
 #[test]
 fn the_terminal_is_raw_inside_and_as_it_was_afterwards() {
     let mut host = Host::new();
-    let mut pty = Pty::raw();
+    let mut pty = Terminal::raw();
     host.announce("console", &pty);
     for how in ["escape", "signal", "domain"] {
-        let mut user = Pty::open();
-        let terminal = || Stdio::from(user.slave.try_clone().unwrap());
-        assert!(user.is_canonical());
-        let mut child = host
-            .vconsole("attach guest")
-            .stdin(terminal())
-            .stdout(terminal())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        pty.master.write_all(b"login: ").unwrap();
-        assert_eq!(read(&mut user.master, 7), b"login: ");
-        assert!(!user.is_canonical());
+        let mut user = Terminal::open();
+        assert!(is_canonical(&user));
+        let mut command = host.vconsole("attach guest");
+        command.stdin(user.end()).stdout(user.end());
+        command.stderr(Stdio::null());
+        let mut child = Program::start(command);
+        pty.write(b"login: ");
+        assert_eq!(user.read(7), b"login: ");
+        assert!(!is_canonical(&user));
         // ^C and ^D go to the guest.
-        user.master.write_all(b"\x03\x04x").unwrap();
-        assert_eq!(read(&mut pty.master, 3), b"\x03\x04x");
+        user.write(b"\x03\x04x");
+        assert_eq!(pty.read(3), b"\x03\x04x");
         match how {
             "escape" => {
-                user.master.write_all(b"last\x1dnot this").unwrap();
-                assert_eq!(read(&mut pty.master, 4), b"last");
-                assert!(wait(&mut child).success());
+                user.write(b"last\x1dnot this");
+                assert_eq!(pty.read(4), b"last");
+                assert!(child.wait().success());
             }
             "signal" => stop(child),
             _ => {
                 host.machine.destroy(host.domid).unwrap();
-                assert!(wait(&mut child).success());
+                assert!(child.wait().success());
             }
         }
-        assert!(user.is_canonical(), "after {how}");
+        assert!(is_canonical(&user), "after {how}");
     }
 }
 
@@ -313,42 +219,31 @@ fn the_terminal_is_raw_inside_and_as_it_was_afterwards() {
 #[test]
 fn without_our_daemon_a_pty_is_shown_in_the_same_manner() {
     let mut host = Host::new();
-    let mut pty = Pty::raw();
+    let mut pty = Terminal::raw();
     host.announce("console", &pty);
     let line = "attach guest --read-only --filter --interactive --control /nonexistent/socket";
-    let mut child = host.vconsole(line).spawn().unwrap();
-    pty.master
-        .write_all(b"\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07.")
-        .unwrap();
-    assert_eq!(read(child.stdout.as_mut().unwrap(), 6), b"red\r\n.");
-    child
-        .stdin
-        .as_mut()
-        .unwrap()
-        .write_all(b"in vain\x1d")
-        .unwrap();
-    assert!(wait(&mut child).success());
-    let none = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let came = rustix::event::poll(&mut [PollFd::new(&pty.master, PollFlags::IN)], Some(&none));
-    assert_eq!(came.unwrap(), 0, "the guest hears nothing");
+    let mut child = Program::piped(host.vconsole(line));
+    pty.write(b"\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07.");
+    assert_eq!(child.read(6), b"red\r\n.");
+    child.write(b"in vain\x1d");
+    assert!(child.wait().success());
+    let came = is_ready(&pty.outer, Duration::ZERO);
+    assert!(!came, "the guest hears nothing");
 }
 
 #[test]
 fn who_takes_no_output_can_still_be_ended() {
     let mut host = Host::new();
-    let mut pty = Pty::raw();
+    let mut pty = Terminal::raw();
     host.announce("console", &pty);
-    let mut child = host.xenconsole("1 --type pv").spawn().unwrap();
-    pty.master.write_all(b"up").unwrap();
-    assert_eq!(read(child.stdout.as_mut().unwrap(), 2), b"up");
+    let mut child = Program::piped(host.xenconsole("1 --type pv"));
+    pty.write(b"up");
+    assert_eq!(child.read(2), b"up");
     // Nobody reads further, until neither the pipe nor the pty takes more.
-    rustix::io::ioctl_fionbio(&pty.master, true).unwrap();
+    rustix::io::ioctl_fionbio(&pty.outer, true).unwrap();
     let mut full = 0;
     while full < 100 {
-        if let Err(error) = pty.master.write_all(&[b'x'; 64]) {
+        if let Err(error) = pty.outer.write_all(&[b'x'; 64]) {
             assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
             full += 1;
             std::thread::sleep(Duration::from_millis(2));
@@ -362,63 +257,54 @@ fn who_takes_no_output_can_still_be_ended() {
 #[test]
 fn another_escape_can_be_chosen() {
     let mut host = Host::new();
-    let mut pty = Pty::raw();
+    let mut pty = Terminal::raw();
     host.announce("console", &pty);
-    let mut child = host
-        .xenconsole("1 --escape ^A --interactive")
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .as_mut()
-        .unwrap()
-        .write_all(b"\x1d\x01")
-        .unwrap();
-    assert_eq!(read(&mut pty.master, 1), b"\x1d");
-    assert!(wait(&mut child).success());
+    let mut child = Program::piped(host.xenconsole("1 --escape ^A --interactive"));
+    child.write(b"\x1d\x01");
+    assert_eq!(pty.read(1), b"\x1d");
+    assert!(child.wait().success());
 }
 
 #[test]
 fn a_restarted_daemon_is_followed() {
     let mut host = Host::new();
-    let mut first = Pty::raw();
+    let mut first = Terminal::raw();
     host.announce("console", &first);
-    let mut child = host.xenconsole("1 --type pv").spawn().unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    first.master.write_all(b"one").unwrap();
-    assert_eq!(read(child.stdout.as_mut().unwrap(), 3), b"one");
+    let mut child = Program::piped(host.xenconsole("1 --type pv"));
+    first.write(b"one");
+    assert_eq!(child.read(3), b"one");
 
     host.withdraw("console");
-    let name = first.name.clone();
+    let name = first.name();
     drop(first);
-    let said = read_until(&mut stderr, "]\n");
+    let said = child.complaint("]\n");
     assert!(said.contains("console pv0 of domain 1: gone"), "{said:?}");
     // Typed while nobody listens: it waits.
-    child.stdin.as_mut().unwrap().write_all(b"typed").unwrap();
+    child.write(b"typed");
 
-    let mut second = Pty::raw();
-    assert_eq!(second.name, name, "the same name again, as is usual");
+    let mut second = Terminal::raw();
+    assert_eq!(second.name(), name, "the same name again, as is usual");
     host.announce("console", &second);
-    assert!(read_until(&mut stderr, "]\n").contains("back"));
-    assert_eq!(read(&mut second.master, 5), b"typed");
-    second.master.write_all(b"two").unwrap();
-    assert_eq!(read(child.stdout.as_mut().unwrap(), 3), b"two");
+    assert!(child.complaint("]\n").contains("back"));
+    assert_eq!(second.read(5), b"typed");
+    second.write(b"two");
+    assert_eq!(child.read(3), b"two");
 
     // A daemon that was killed leaves its name; the next one writes it again.
     drop(second);
-    read_until(&mut stderr, "]\n");
-    let mut third = Pty::raw();
+    child.complaint("]\n");
+    let mut third = Terminal::raw();
     host.announce("console", &third);
-    third.master.write_all(b"three").unwrap();
-    assert_eq!(read(child.stdout.as_mut().unwrap(), 5), b"three");
+    third.write(b"three");
+    assert_eq!(child.read(5), b"three");
 
     // Or another pty is announced while the old one is open.
-    let mut fourth = Pty::raw();
+    let mut fourth = Terminal::raw();
     host.announce("console", &fourth);
-    fourth.master.write_all(b"four").unwrap();
-    assert_eq!(read(child.stdout.as_mut().unwrap(), 4), b"four");
-    child.stdin.as_mut().unwrap().write_all(b"where").unwrap();
-    assert_eq!(read(&mut fourth.master, 5), b"where");
+    fourth.write(b"four");
+    assert_eq!(child.read(4), b"four");
+    child.write(b"where");
+    assert_eq!(fourth.read(5), b"where");
     stop(child);
 }
 
@@ -426,12 +312,12 @@ fn a_restarted_daemon_is_followed() {
 fn the_end_of_the_domain_is_the_end() {
     for nodes_stay in [true, false] {
         let mut host = Host::new();
-        let mut pty = Pty::raw();
+        let mut pty = Terminal::raw();
         host.announce("console", &pty);
         host.machine.introduce(host.domid);
-        let mut child = host.xenconsole("1 --type pv").spawn().unwrap();
-        pty.master.write_all(b"up").unwrap();
-        assert_eq!(read(child.stdout.as_mut().unwrap(), 2), b"up");
+        let mut child = Program::piped(host.xenconsole("1 --type pv"));
+        pty.write(b"up");
+        assert_eq!(child.read(2), b"up");
         // Another domain's end is none of its business.
         let other = host.machine.create_domain("other").unwrap();
         host.machine.introduce(other);
@@ -439,16 +325,15 @@ fn the_end_of_the_domain_is_the_end() {
         // The daemon is quicker than the toolstack.
         host.withdraw("console");
         drop(pty);
-        let mut stderr = child.stderr.take().unwrap();
-        assert!(read_until(&mut stderr, "]\n").contains("gone; waiting"));
-        assert!(child.try_wait().unwrap().is_none());
+        assert!(child.complaint("]\n").contains("gone; waiting"));
+        assert!(child.runs());
         if nodes_stay {
             host.machine.kill(host.domid);
         } else {
             host.machine.destroy(host.domid).unwrap();
         }
-        assert!(wait(&mut child).success());
-        assert!(read_until(&mut stderr, "\n").contains("the domain is gone"));
+        assert!(child.wait().success());
+        assert!(child.complaint("\n").contains("the domain is gone"));
     }
 }
 
@@ -460,7 +345,7 @@ fn what_cannot_be_is_said() {
         ("attach guest/tty9", "\"tty9\" is no console"),
         ("attach 0", "no domain"),
     ] {
-        let said = complaint(host.vconsole(arguments).spawn().unwrap());
+        let said = complaint(Program::piped(host.vconsole(arguments)));
         assert!(said.contains(words), "{arguments}: {said}");
     }
     let mut children = Vec::new();
@@ -476,12 +361,12 @@ fn what_cannot_be_is_said() {
         host.store
             .write(&format!("/local/domain/{domid}/console/tty"), tty)
             .unwrap();
-        let child = host.xenconsole(&domid.to_string()).spawn().unwrap();
+        let child = Program::piped(host.xenconsole(&domid.to_string()));
         children.push((child, "which is no pty"));
     }
-    let quiet = host.xenconsole("1 --type pv").spawn().unwrap();
+    let quiet = Program::piped(host.xenconsole("1 --type pv"));
     children.push((quiet, "no daemon serves it"));
-    let nobody = host.xenconsole("77 --type pv").spawn().unwrap();
+    let nobody = Program::piped(host.xenconsole("77 --type pv"));
     children.push((nobody, "there is no domain 77"));
     let before = Instant::now();
     for (child, words) in children {
@@ -490,9 +375,9 @@ fn what_cannot_be_is_said() {
     }
     // It might have been put right, so they waited their time.
     assert!(before.elapsed() >= Duration::from_secs(4));
-    let mut child = host.vconsole("list --control /nonexistent/socket");
-    assert!(complaint(child.spawn().unwrap()).contains("vconsoled at /nonexistent/socket"));
-    let mut child = host.xenconsole("1");
-    child.env("XENSTORED_PATH", "/nonexistent");
-    assert!(complaint(child.spawn().unwrap()).contains("xenconsole: "));
+    let client = Program::piped(host.vconsole("list --control /nonexistent/socket"));
+    assert!(complaint(client).contains("vconsoled at /nonexistent/socket"));
+    let mut command = host.xenconsole("1");
+    command.env("XENSTORED_PATH", "/nonexistent");
+    assert!(complaint(Program::piped(command)).contains("xenconsole: "));
 }

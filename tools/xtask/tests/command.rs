@@ -5,16 +5,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use terminal::wait_for;
 
 mod place;
 
 use self::place::Place;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn error(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -115,14 +112,6 @@ fn is_running(pid: Pid) -> bool {
     test_kill_process(pid).is_ok() && !stat.is_ok_and(|stat| stat.contains(") Z "))
 }
 
-fn wait_until(why: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain: {why}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn pids(path: &Path) -> Vec<Pid> {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines()
@@ -152,7 +141,7 @@ fn nothing_outlives(signal: Signal, code: i32) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    wait_until("three processes", || pids(&list).len() == 3);
+    wait_for("three processes", || (pids(&list).len() == 3).then_some(()));
     kill_process(Pid::from_child(&child), signal).unwrap();
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(code));

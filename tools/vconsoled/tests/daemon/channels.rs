@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::*;
+use terminal::noise;
 use vconsoled::Config;
 use xen_io::DomId;
 use xen_io::fake::{Frontend, Machine};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::*;
 use console_proto::Row;
+use terminal::noise;
 use vconsoled::Config;
 use vpl011::ring::memory::RingMemory;
 use xen_io::DomId;

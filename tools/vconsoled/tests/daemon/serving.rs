@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::support::*;
+use terminal::noise;
 use vconsoled::Config;
 use vconsoled::config::Overflow;
 use xen_io::DomId;

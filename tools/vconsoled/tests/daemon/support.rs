@@ -13,6 +13,7 @@ use console_proto::Status;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::termios::{LocalModes, OptionalActions};
+pub(crate) use terminal::{PATIENCE, wait_for};
 use vconsoled::config::{Filter, Logs, Sockets};
 use vconsoled::{Config, Handle, Server};
 use vpl011::ring::memory::RingMemory;
@@ -22,34 +23,6 @@ use vpl011::{Outcome, Uart};
 use xen_io::fake::{Console, Line, Machine};
 use xen_io::page::Page;
 use xen_io::{DomId, Platform};
-
-/// How long anything may take on a machine that is busy with other things.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits until `what` gives something.
-pub(crate) fn wait_for<T>(why: &str, mut what: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(value) = what() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "waited in vain: {why}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Bytes of which no two stretches are alike.
-pub(crate) fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    })
-    .take(length)
-    .collect()
-}
 
 /// The warnings of a daemon.
 #[derive(Clone, Default)]

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::support::*;
+use terminal::noise;
 use vconsoled::Config;
 use vpl011::ring::memory::RingMemory;
 use xen_io::fake::Machine;

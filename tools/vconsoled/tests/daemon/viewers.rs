@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::peer::{Attached, Frame, connect, is_silent, read, request};
 use crate::support::*;
 use console_proto::Row;
+use terminal::noise;
 use vconsoled::Config;
 use vconsoled::config::Sockets as Places;
 use xen_io::fake::Machine;

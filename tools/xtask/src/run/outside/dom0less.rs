@@ -40,7 +40,7 @@ pub(super) fn sbsa(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> {
 fn play(terminal: &mut Terminal, checks: &mut Checks, driver: &str) -> Result<()> {
     terminal.expect(&format!("is a {driver}"), BOOT)?;
     terminal.expect("Run /init as init process", BOOT)?;
-    lines_are_prefixed(terminal.shown(), driver, checks);
+    lines_are_prefixed(&terminal.shown(), driver, checks);
 
     terminal.expect("dom0:/# ", BOOT)?;
     terminal.send("echo dom0-$((6*7))\r")?;

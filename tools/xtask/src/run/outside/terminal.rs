@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! A person at the machine's serial console: typing, reading, waiting.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use terminal::Screen;
 
 use crate::engine::step::end_of;
 use crate::rig::evidence::StandsStill;
@@ -16,30 +18,21 @@ use crate::rig::machine::{Machine, Output};
 /// it also stands wherever a guest's vCPU has moved: it is not shown here.
 const MARK: &str = "(XEN) ";
 
-/// What was shown, and how far it was read.
+/// Leaves marks out, however they are cut.
 #[derive(Default)]
-struct Screen {
-    shown: String,
-    read: usize,
-    /// What may be the beginning of a mark.
+struct Unmarked {
+    /// What may be the beginning of one.
     held: String,
 }
 
-impl Screen {
-    fn show(&mut self, text: &str) {
+impl Unmarked {
+    fn text(&mut self, text: &str) -> String {
         self.held += text;
         let part = (1..MARK.len())
             .rev()
             .find(|&length| self.held.ends_with(&MARK[..length]));
         let rest = self.held.split_off(self.held.len() - part.unwrap_or(0));
-        self.shown += &std::mem::replace(&mut self.held, rest).replace(MARK, "");
-    }
-
-    /// Reads on to the end of `pattern`; the text before it.
-    fn find(&mut self, pattern: &str) -> Option<String> {
-        let before = self.shown[self.read..].split_once(pattern)?.0.to_owned();
-        self.read += before.len() + pattern.len();
-        Some(before)
+        std::mem::replace(&mut self.held, rest).replace(MARK, "")
     }
 }
 
@@ -48,6 +41,7 @@ pub(super) struct Terminal {
     machine: Machine,
     input: ChildStdin,
     log: PathBuf,
+    unmarked: Unmarked,
     screen: Screen,
 }
 
@@ -59,6 +53,7 @@ impl Terminal {
             machine,
             input,
             log,
+            unmarked: Unmarked::default(),
             screen: Screen::default(),
         })
     }
@@ -72,14 +67,16 @@ impl Terminal {
     /// Waits until `pattern` is shown; the text between it and the last one.
     pub(super) fn expect(&mut self, pattern: &str, limit: Duration) -> Result<String> {
         let deadline = Instant::now() + limit;
+        let mut skip = 0;
         loop {
-            if let Some(before) = self.screen.find(pattern) {
-                return Ok(before);
+            if let Some((_, before)) = self.screen.find(&[pattern.as_bytes()], &mut skip) {
+                return Ok(String::from_utf8_lossy(&before).into_owned());
             }
             match self.machine.next(deadline) {
                 // What is waited for is ASCII; a kernel's log is too.
                 Ok(Some(Output::Console(bytes))) => {
-                    self.screen.show(&String::from_utf8_lossy(&bytes));
+                    let text = self.unmarked.text(&String::from_utf8_lossy(&bytes));
+                    self.screen.show(text.as_bytes());
                 }
                 Ok(Some(Output::Event(_) | Output::Complaint(_))) => {}
                 Ok(None) => bail!(
@@ -100,8 +97,8 @@ impl Terminal {
     }
 
     /// Everything shown so far, but for Xen's marks.
-    pub(super) fn shown(&self) -> &str {
-        &self.screen.shown
+    pub(super) fn shown(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.screen.shown())
     }
 }
 
@@ -110,22 +107,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_is_not_found_again() {
-        let mut screen = Screen::default();
-        assert_eq!(screen.find("# "), None);
-        screen.show("a# b");
-        assert_eq!(screen.find("# "), Some("a".into()));
-        assert_eq!(screen.find("# "), None);
-        screen.show("# ");
-        assert_eq!(screen.find("# "), Some("b".into()));
-    }
-
-    #[test]
     fn marks_are_not_shown_however_they_are_cut() {
-        let mut screen = Screen::default();
-        for text in ["(XE", "N) one (X", ") t(XEN) ", "wo", " ("] {
-            screen.show(text);
-        }
-        assert_eq!(screen.shown, "one (X) two ");
+        let mut unmarked = Unmarked::default();
+        let shown = ["(XE", "N) one (X", ") t(XEN) ", "wo", " ("].map(|text| unmarked.text(text));
+        assert_eq!(shown.concat(), "one (X) two ");
     }
 }

@@ -2,7 +2,7 @@
 //! Programs that are run as a user runs them.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -174,22 +174,66 @@ impl Terminal {
     /// When the system has none.
     #[must_use]
     pub fn open() -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let outer = rustix::pty::openpt(flags).unwrap();
-        rustix::pty::grantpt(&outer).unwrap();
-        rustix::pty::unlockpt(&outer).unwrap();
-        let inner = rustix::pty::ioctl_tiocgptpeer(&outer, flags).unwrap();
+        let terminal = Self::try_open().unwrap();
         let size = Winsize {
             ws_row: 24,
             ws_col: 200,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        rustix::termios::tcsetwinsize(&inner, size).unwrap();
-        Self {
-            outer: outer.into(),
-            inner,
-        }
+        rustix::termios::tcsetwinsize(&terminal.inner, size).unwrap();
+        terminal
+    }
+
+    /// A new one, raw.
+    ///
+    /// # Panics
+    ///
+    /// When the system has none.
+    #[must_use]
+    pub fn raw() -> Self {
+        let terminal = Self::try_open().unwrap();
+        terminal.make_raw().unwrap();
+        terminal
+    }
+
+    /// A new one, as the system makes them.
+    pub fn try_open() -> io::Result<Self> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let outer = rustix::pty::openpt(flags)?;
+        rustix::pty::grantpt(&outer)?;
+        rustix::pty::unlockpt(&outer)?;
+        let inner = rustix::pty::ioctl_tiocgptpeer(&outer, flags)?;
+        let outer = outer.into();
+        Ok(Self { outer, inner })
+    }
+
+    /// Has every byte pass as it is.
+    pub fn make_raw(&self) -> io::Result<()> {
+        let mut modes = rustix::termios::tcgetattr(&self.inner)?;
+        modes.make_raw();
+        Ok(rustix::termios::tcsetattr(
+            &self.inner,
+            OptionalActions::Now,
+            &modes,
+        )?)
+    }
+
+    /// Both ends, the user's first.
+    #[must_use]
+    pub fn into_ends(self) -> (File, OwnedFd) {
+        (self.outer, self.inner)
+    }
+
+    /// The path of the inner end.
+    ///
+    /// # Panics
+    ///
+    /// When the terminal is gone.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = rustix::pty::ptsname(&self.outer, Vec::new()).unwrap();
+        name.into_string().unwrap()
     }
 
     /// Runs a program in it.
@@ -225,6 +269,15 @@ impl Terminal {
         self.outer.write_all(bytes).unwrap();
     }
 
+    /// Exactly so many bytes of what is shown.
+    ///
+    /// # Panics
+    ///
+    /// When fewer come in time.
+    pub fn read(&mut self, length: usize) -> Vec<u8> {
+        read(&mut self.outer, length).unwrap_or_else(|why| panic!("{why}"))
+    }
+
     /// What is shown, up to `end`.
     ///
     /// # Panics
@@ -257,10 +310,20 @@ impl Terminal {
     }
 }
 
+/// Whether there is something to read, or an end, within a time.
+///
+/// # Panics
+///
+/// When that cannot be told.
+#[must_use]
+pub fn is_ready(fd: &impl AsFd, limit: Duration) -> bool {
+    let limit = Timespec::try_from(limit).unwrap();
+    rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&limit)).unwrap() > 0
+}
+
 fn ready(fd: &impl AsFd, deadline: Instant) -> bool {
     let left = deadline.saturating_duration_since(Instant::now());
-    let left = Timespec::try_from(left.max(Duration::from_millis(1))).unwrap();
-    rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left)).unwrap() > 0
+    is_ready(fd, left.max(Duration::from_millis(1)))
 }
 
 fn read(source: &mut (impl Read + AsFd), length: usize) -> Result<Vec<u8>, String> {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//! For tests that sit at a console: a terminal of their own, programs in it or
+//! between pipes, what was shown and how far it was looked at, and waiting.
+#![forbid(unsafe_code)]
+
+mod program;
+mod screen;
+
+use std::time::{Duration, Instant};
+
+pub use program::{Program, Terminal, is_ready};
+pub use screen::Screen;
+
+/// How long anything may take on a machine that is busy with other things.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `what` gives something.
+///
+/// # Panics
+///
+/// When it gives nothing in time.
+pub fn wait_for<T>(why: &str, mut what: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = what() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {why}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Bytes of which no two stretches are alike.
+#[must_use]
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    })
+    .take(length)
+    .collect()
+}
