@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::debian::host::rust_target;
 use crate::engine::cargo;
 use crate::engine::dirs::Dirs;
+use crate::engine::files;
 use crate::engine::step::{Cx, Steps, write};
 
 /// Each target, and how many runs of it `cargo xtask test` has.
@@ -155,10 +156,11 @@ fn run(cx: &Cx, name: &str, extent: Extent) -> Result<()> {
     let corpus = folder(cx.dirs).join("corpus").join(name);
     let (corpus, bound) = match extent {
         Extent::Seconds(seconds) => (corpus, format!("-max_total_time={seconds}")),
-        Extent::Runs(runs) => (
-            new(&corpus.with_extension("short"))?,
-            format!("-runs={runs}"),
-        ),
+        Extent::Runs(runs) => {
+            let short = corpus.with_extension("short");
+            files::remove(&short)?;
+            (short, format!("-runs={runs}"))
+        }
     };
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&broken)?;
@@ -172,14 +174,6 @@ fn run(cx: &Cx, name: &str, extent: Extent) -> Result<()> {
             .arg(seeds(cx.dirs).join(name)),
     )
     .with_context(|| format!("an input breaks {name}: see {}", broken.display()))
-}
-
-/// An empty folder.
-fn new(path: &Path) -> Result<PathBuf> {
-    if path.exists() {
-        fs::remove_dir_all(path)?;
-    }
-    Ok(path.to_owned())
 }
 
 /// What libFuzzer says of itself: `#1024 pulse cov: 81 ft: 94 corp: 12/…`.

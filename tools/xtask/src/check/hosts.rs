@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::debian::packages::Packages;
 use crate::debian::{host, pins};
+use crate::engine::files;
 use crate::engine::step::{Cx, Key, Steps, write};
 
 /// What is run in each.
@@ -83,9 +84,7 @@ fn run(steps: &Steps, release: &str) -> Result<bool> {
     let mut passed = true;
     steps.always(&format!("clone {release}"), |cx| {
         let clone = root.join("src");
-        if clone.exists() {
-            fs::remove_dir_all(&clone)?;
-        }
+        files::remove(&clone)?;
         let mut git = Command::new("git");
         git.args(["clone", "--quiet"]).arg(&cx.dirs.root);
         cx.run(git.arg(&clone))?;
@@ -111,10 +110,7 @@ fn run(steps: &Steps, release: &str) -> Result<bool> {
 
 /// Makes a minimal system that reaches the network as this machine does.
 fn make(cx: &Cx, release: &str, root: &Path) -> Result<String> {
-    if root.exists() {
-        fs::remove_dir_all(root)?;
-    }
-    fs::create_dir_all(root)?;
+    files::empty(root)?;
     let mirrors = pins::mirrors(cx)?;
     let mut bootstrap = Command::new("mmdebstrap");
     bootstrap.args(["--variant=minbase", "--include", INCLUDED, release]);

@@ -18,6 +18,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::engine::cargo;
 use crate::engine::dirs::Dirs;
+use crate::engine::files;
 use crate::engine::step::Steps;
 use crate::engine::tool::install;
 
@@ -71,8 +72,8 @@ impl Options {
             fs::create_dir_all(&output)?;
             if self.resume {
                 keep_timeouts(&lists)?;
-            } else if lists.exists() {
-                fs::remove_dir_all(&lists)?;
+            } else {
+                files::remove(&lists)?;
             }
             let mut limit = getrlimit(Resource::As);
             limit.current = Some(SPACE);

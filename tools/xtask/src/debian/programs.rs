@@ -2,7 +2,6 @@
 //! Programs of other people that consoles are tried with. Installed, some of
 //! them would start, now and at every boot, so they are only unpacked.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -11,6 +10,7 @@ use crate::debian::apt::extract;
 use crate::debian::host;
 use crate::debian::pins::{self, Pins};
 use crate::engine::dirs::Dirs;
+use crate::engine::files;
 use crate::engine::step::Steps;
 
 /// Unpack the programs that `cargo test -p viewers` runs
@@ -47,10 +47,7 @@ pub(crate) fn make_for_dom0(steps: &Steps) -> Result<String> {
 pub(crate) fn unpack(steps: &Steps, step: &str, pins: &Pins, root: &Path) -> Result<String> {
     steps.run(step, pins.key(), &[root], |cx| {
         let files = pins::fetch(cx, pins)?;
-        if root.exists() {
-            fs::remove_dir_all(root)?;
-        }
-        fs::create_dir_all(root)?;
+        files::empty(root)?;
         for file in &files {
             extract(cx, file, root)?;
         }

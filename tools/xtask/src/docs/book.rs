@@ -12,6 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::engine::dirs::Dirs;
+use crate::engine::files;
 use crate::engine::step::{Cx, Steps, write};
 use crate::engine::tool::install;
 
@@ -57,9 +58,7 @@ pub(super) fn build(steps: &Steps) -> Result<PathBuf> {
 /// Returns the pages.
 fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
     let book = cx.dirs.target.join("book");
-    if book.exists() {
-        fs::remove_dir_all(&book)?;
-    }
+    files::remove(&book)?;
     let source = book.join("src");
     let copy = |name: &str| -> Result<()> {
         let contents = fs::read(cx.dirs.root.join(name)).with_context(|| name.to_owned())?;

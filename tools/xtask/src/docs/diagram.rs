@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::engine::cargo;
+use crate::engine::files;
 use crate::engine::step::{Cx, write};
 
 /// The text, and what Graphviz makes of it.
@@ -186,7 +187,12 @@ fn rooms(root: &Path) -> Result<Uses> {
             continue;
         };
         let mut uses = BTreeSet::new();
-        for file in sources_below(&path)? {
+        let files = if path.is_dir() {
+            files::list(&path)?
+        } else {
+            vec![path.clone()]
+        };
+        for file in files {
             let named = used(&fs::read_to_string(file)?, "");
             uses.extend(
                 named
@@ -201,18 +207,6 @@ fn rooms(root: &Path) -> Result<Uses> {
     let rooms: BTreeSet<String> = found.keys().cloned().collect();
     for uses in found.values_mut() {
         uses.retain(|one| rooms.contains(one));
-    }
-    Ok(found)
-}
-
-/// A source file, or all those in a folder.
-fn sources_below(path: &Path) -> Result<Vec<PathBuf>> {
-    if path.is_file() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(path)? {
-        found.extend(sources_below(&entry?.path())?);
     }
     Ok(found)
 }

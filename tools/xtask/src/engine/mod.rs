@@ -4,6 +4,7 @@
 
 pub(crate) mod cargo;
 pub(crate) mod dirs;
+pub(crate) mod files;
 pub(crate) mod origins;
 pub(crate) mod process;
 pub(crate) mod progress;

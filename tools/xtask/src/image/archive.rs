@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::package;
+use crate::engine::files::list;
 
 /// Part of the key of every image, as what is in one depends on it.
 pub(super) const TEXT: &str = include_str!("archive.rs");
@@ -135,9 +135,7 @@ impl Archive {
     /// Adds what is `wanted`, by its path in the archive, of all that is below
     /// a folder of this machine.
     pub(crate) fn some_of(&mut self, from: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
-        let mut files = Vec::new();
-        package::list(from, &mut files)?;
-        for file in files {
+        for file in list(from)? {
             let path = Path::new("/").join(file.strip_prefix(from)?);
             let path = path.to_str().context("a path that is no text")?;
             if !wanted(path) {

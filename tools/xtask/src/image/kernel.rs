@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::archive::Archive;
 use crate::debian::pins;
+use crate::engine::files;
 use crate::engine::step::Steps;
 
 /// What the guest's side of the demo rests on: options that must be built in.
@@ -36,12 +37,8 @@ impl Kernel {
         let key = steps.run("linux kernel", pins.key(), &[&image], |cx| {
             let deb = &pins::fetch(cx, &pins)?[0];
             let unpacked = folder.join("package");
-            for stale in [&unpacked, &folder.join("modules")] {
-                if stale.exists() {
-                    fs::remove_dir_all(stale)?;
-                }
-            }
-            fs::create_dir_all(&unpacked)?;
+            files::remove(&folder.join("modules"))?;
+            files::empty(&unpacked)?;
             // Only what is used of its hundreds of megabytes.
             cx.run(
                 Command::new("sh")
@@ -72,11 +69,14 @@ impl Kernel {
 
     /// Adds modules to `/lib/modules` of an archive, by name.
     pub(crate) fn add_modules(&self, archive: &mut Archive, names: &[&str]) -> Result<()> {
+        let files = files::list(&self.modules)?;
         for name in names {
             let file = format!("{name}.ko");
-            let from = find(&self.modules, &file)?
+            let from = files
+                .iter()
+                .find(|path| path.ends_with(&file))
                 .with_context(|| format!("Debian's kernel has no module {file}"))?;
-            archive.file(&format!("/lib/modules/{file}"), &from)?;
+            archive.file(&format!("/lib/modules/{file}"), from)?;
         }
         Ok(())
     }
@@ -110,19 +110,4 @@ fn only(folder: &Path, prefix: &str) -> Result<PathBuf> {
         }
     }
     found.with_context(|| format!("no {prefix}* in {}", folder.display()))
-}
-
-/// A file somewhere below `folder`.
-fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            if let Some(found) = find(&entry.path(), name)? {
-                return Ok(Some(found));
-            }
-        } else if entry.file_name() == name {
-            return Ok(Some(entry.path()));
-        }
-    }
-    Ok(None)
 }

@@ -3,7 +3,6 @@
 //! them, and what makes it a domain 0.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -12,6 +11,7 @@ use anyhow::Result;
 use super::archive::Archive;
 use crate::debian::apt::extract;
 use crate::debian::pins;
+use crate::engine::files;
 use crate::engine::step::{Key, Steps, write};
 
 const INIT: &str = include_str!("systemd-init.sh");
@@ -87,10 +87,7 @@ pub(super) fn fetch(steps: &Steps) -> Result<System> {
     let pins = pins::set(&steps.dirs, "systemd")?;
     let key = steps.run("systemd packages", pins.key(), &[&root], |cx| {
         let debs = pins::fetch(cx, &pins)?;
-        if root.exists() {
-            fs::remove_dir_all(&root)?;
-        }
-        fs::create_dir_all(&root)?;
+        files::empty(&root)?;
         let mut status = String::new();
         for deb in &debs {
             extract(cx, deb, &root)?;

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::debian::pins;
+use crate::engine::files;
 use crate::engine::step::{Cx, Key, Steps};
 use crate::xen::{HookSet, fetch, jobs};
 
@@ -53,10 +54,7 @@ fn make(source: &Path, out: &Path) -> Command {
 /// Makes the configuration, in which every line of ours must hold: Kconfig
 /// drops without a word what it does not know.
 fn configure(cx: &Cx, source: &Path, config: &Path, out: &Path) -> Result<()> {
-    if out.exists() {
-        fs::remove_dir_all(out)?;
-    }
-    fs::create_dir_all(out)?;
+    files::empty(out)?;
     cx.run(
         Command::new("scripts/kconfig/merge_config.sh")
             .args(["-m", "-O"])

@@ -10,7 +10,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::programs::Arch;
-use super::{Package, SCRIPTS, list, pack};
+use super::{Package, SCRIPTS, pack};
+use crate::engine::files::list;
 use crate::engine::step::{Cx, Steps};
 
 /// What people look for, and with which permissions.
@@ -100,8 +101,7 @@ fn contents(cx: &Cx, file: &Path) -> Result<BTreeMap<String, String>> {
 /// Every page is rendered without a complaint. Returns how many there are.
 fn pages(cx: &Cx, root: &Path) -> Result<usize> {
     let man = root.join("usr/share/man");
-    let mut pages = Vec::new();
-    list(&man, &mut pages)?;
+    let pages = list(&man)?;
     for page in &pages {
         let shown = page.display();
         let mut render = Command::new("man");

@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use crate::debian::host;
 use crate::engine::cargo;
 use crate::engine::dirs::Dirs;
+use crate::engine::files::{empty, list};
 use crate::engine::step::{Cx, Key, Steps};
 use programs::{AMD64, ARM64, Arch};
 
@@ -87,8 +88,7 @@ pub(crate) fn make(steps: &Steps, arch: &Arch) -> Result<Package> {
     let file = folder.join(format!("vconsoled_{version}_{}.deb", arch.debian));
     let [root, staged] = ["root", "staged"].map(|name| folder.join(arch.debian).join(name));
     let mut key = Key::default().text(programs).text(version);
-    let mut inputs = Vec::new();
-    list(&sources, &mut inputs)?;
+    let mut inputs = list(&sources)?;
     for program in PROGRAMS {
         inputs.push(example(&steps.dirs, program));
     }
@@ -97,12 +97,12 @@ pub(crate) fn make(steps: &Steps, arch: &Arch) -> Result<Package> {
     }
     let step = format!("package, {}", arch.debian);
     let key = steps.run(&step, key, &[&file, &root], |cx| {
-        clear(&staged)?;
+        empty(&staged)?;
         stage(cx, arch, &staged)?;
         control(cx, arch, &staged, version)?;
         open_folders(&staged)?;
         pack(cx, &staged, &file)?;
-        clear(&root)?;
+        empty(&root)?;
         cx.run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&root))?;
         let size = fs::metadata(&file)?.len();
         Ok(format!("made, {} KiB", size >> 10))
@@ -176,16 +176,14 @@ fn indented(text: &str) -> String {
 /// Manual pages and completions, from the definitions of the command lines.
 fn manual(cx: &Cx, root: &Path) -> Result<()> {
     let made = cx.dirs.target.join("package/manual");
-    clear(&made)?;
+    empty(&made)?;
     for program in PROGRAMS {
         let mut run = cargo::locked("run");
         run.args(["--package", program, "--example", "manual", "--"]);
         cx.run(run.arg(&made).current_dir(&cx.dirs.root))?;
     }
-    let mut files = Vec::new();
-    list(&made, &mut files)?;
     let share = root.join("usr/share");
-    for file in files {
+    for file in list(&made)? {
         let name = file.file_name().and_then(|name| name.to_str());
         let name = name.context("a page without a name")?;
         let to = match name.rsplit_once('.') {
@@ -206,8 +204,7 @@ fn manual(cx: &Cx, root: &Path) -> Result<()> {
 fn control(cx: &Cx, arch: &Arch, root: &Path, version: &str) -> Result<()> {
     let sources = sources(cx.dirs).join("debian");
     let folder = root.join("DEBIAN");
-    let mut files = Vec::new();
-    list(root, &mut files)?;
+    let files = list(root)?;
     let mut bytes = 0;
     let mut sums = String::new();
     for file in &files {
@@ -246,15 +243,6 @@ fn compress(cx: &Cx, file: &Path) -> Result<()> {
     cx.run(Command::new("gzip").args(["-9", "-n"]).arg(file))
 }
 
-/// An empty folder.
-fn clear(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
-    }
-    fs::create_dir_all(folder)?;
-    Ok(())
-}
-
 fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
     let contents = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
     put(to, contents, mode)
@@ -278,22 +266,6 @@ fn open_folders(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All files below a folder, in the order of their names.
-pub(crate) fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let mut entries = fs::read_dir(folder)
-        .with_context(|| format!("reading {}", folder.display()))?
-        .collect::<std::io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        if entry.file_type()?.is_dir() {
-            list(&entry.path(), files)?;
-        } else {
-            files.push(entry.path());
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,21 +273,6 @@ mod tests {
     #[test]
     fn a_licence_becomes_a_field() {
         assert_eq!(indented("One\n\n two\n"), " One\n .\n  two");
-    }
-
-    #[test]
-    fn files_are_listed_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["b", "a/z", "a/b", "c"] {
-            put(&dir.path().join(name), "", 0o644).unwrap();
-        }
-        let mut files = Vec::new();
-        list(dir.path(), &mut files).unwrap();
-        let names: Vec<_> = files
-            .iter()
-            .map(|file| file.strip_prefix(dir.path()).unwrap().to_str().unwrap())
-            .collect();
-        assert_eq!(names, ["a/b", "a/z", "b", "c"]);
     }
 
     #[test]

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//! Folders and what is in them.
+
+use std::fs::{self, DirEntry};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// Removes a folder, if it is there.
+pub(crate) fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes an empty folder, whatever was there.
+pub(crate) fn empty(folder: &Path) -> Result<()> {
+    remove(folder)?;
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))
+}
+
+/// All files below a folder, in the order of their names.
+pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries = fs::read_dir(folder)
+        .with_context(|| format!("reading {}", folder.display()))?
+        .collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_by_key(DirEntry::file_name);
+    let mut files = Vec::new();
+    for entry in entries {
+        if entry.file_type()?.is_dir() {
+            files.extend(list(&entry.path())?);
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::step::write;
+
+    #[test]
+    fn files_are_listed_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b", "a/z", "a/b", "c"] {
+            write(&dir.path().join(name), "").unwrap();
+        }
+        let files = list(dir.path()).unwrap();
+        let names: Vec<_> = files
+            .iter()
+            .map(|file| file.strip_prefix(dir.path()).unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, ["a/b", "a/z", "b", "c"]);
+        empty(dir.path()).unwrap();
+        assert!(list(dir.path()).unwrap().is_empty());
+    }
+}
