@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask coverage`: which lines and branches of `src/` its own tests
-//! reach, by the compiler's instrumentation.
+//! reach, by cargo-llvm-cov.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::engine::cargo;
-use crate::engine::step::{Cx, Key, Steps};
+use crate::engine::step::{Key, Steps};
+use crate::engine::tool::install;
+
+const VERSION: &str = "0.9.1";
 
 /// What must be reached, in percent.
 const GOAL: f64 = 97.0;
 
 /// The tests that are about the device; the other crates' use it too.
-const TESTS: [&str; 4] = ["--package", "vpl011", "--test=model", "--test=ring"];
+const TESTS: [&str; 4] = [
+    "--package=vpl011",
+    "--test=model",
+    "--test=ring",
+    "--locked",
+];
 
 /// Measure how much of src/ its tests reach
 #[derive(clap::Args)]
 pub(crate) struct Options;
-
-/// How often each line, and each way of each branch, was taken.
-#[derive(Default)]
-struct Taken {
-    lines: BTreeMap<u64, u64>,
-    branches: BTreeMap<(u64, u64), [u64; 2]>,
-}
 
 /// Measures and prints the table. Whether the goal is met.
 pub(crate) fn run(steps: &Steps) -> Result<bool> {
@@ -40,179 +40,75 @@ pub(crate) fn run(steps: &Steps) -> Result<bool> {
         )?;
         Ok("installed".into())
     })?;
-    let files = steps.always("coverage", |cx| {
-        let files = measure(cx)?;
-        Ok((format!("{} files", files.len()), files))
-    })?;
-    Ok(print(&files))
-}
-
-/// Runs the tests, and adds up what they left behind.
-fn measure(cx: &Cx) -> Result<BTreeMap<String, Taken>> {
-    let target = cx.dirs.target.join("coverage");
-    let raw = target.join("raw");
-    if raw.exists() {
-        fs::remove_dir_all(&raw)?;
-    }
-    let test = |more: &[&str]| {
-        let mut command = cargo::locked("test");
-        command
-            .args(TESTS)
-            .args(more)
-            .env("CARGO_TARGET_DIR", &target)
-            .env("LLVM_PROFILE_FILE", raw.join("%p-%m.profraw"))
-            // Branches are counted by a flag that is not stable.
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env(
-                "RUSTFLAGS",
-                "-Cinstrument-coverage -Zcoverage-options=branch",
-            )
-            .current_dir(&cx.dirs.root);
-        command
-    };
-    cx.run(&mut test(&[]))?;
-    let built = cx.output(&mut test(&["--no-run", "--message-format=json"]))?;
-    let programs = programs(&built);
-    ensure!(!programs.is_empty(), "no test was built");
-    let tools = tools(cx)?;
-    let all = target.join("all.profdata");
-    cx.run(
-        Command::new(tools.join("llvm-profdata"))
-            .args(["merge", "--sparse", "--output"])
-            .arg(&all)
-            .arg(&raw),
-    )?;
-    let mut export = Command::new(tools.join("llvm-cov"));
-    export.arg("export").arg("--instr-profile").arg(&all);
-    for program in &programs {
-        export.arg("--object").arg(program);
-    }
-    export.arg("--sources").arg(cx.dirs.root.join("src"));
-    let exported: Value = serde_json::from_str(&cx.output(&mut export)?)?;
-    read(&exported, &cx.dirs.root.join("src"))
-}
-
-/// The programs that cargo has built.
-fn programs(messages: &str) -> BTreeSet<PathBuf> {
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .collect()
-}
-
-/// Where rustup puts the component.
-fn tools(cx: &Cx) -> Result<PathBuf> {
-    let mut rustc = Command::new("rustc");
-    rustc
-        .args(["--print", "target-libdir"])
-        .current_dir(&cx.dirs.root);
-    let libraries = PathBuf::from(cx.output(&mut rustc)?.trim());
-    let target = libraries.parent().context("rustc has no folder")?;
-    Ok(target.join("bin"))
-}
-
-/// What `llvm-cov export` says: per function, and so per type that a generic
-/// one is for, regions with their counts. A line is as reached as the most
-/// reached of its regions that ends there or goes on.
-fn read(exported: &Value, sources: &Path) -> Result<BTreeMap<String, Taken>> {
-    let number = |value: &Value| value.as_u64().context("a region is made of numbers");
-    let mut files: BTreeMap<String, Taken> = BTreeMap::new();
-    for file in exported["data"][0]["files"]
-        .as_array()
-        .context("no files")?
-    {
-        let path = Path::new(file["filename"].as_str().unwrap_or_default());
-        let Ok(name) = path.strip_prefix(sources) else {
-            continue;
+    let program = install(steps, "cargo-llvm-cov", VERSION, &[])?;
+    let (table, exported) = steps.always("coverage", |cx| {
+        let measure = |words: &[&str]| {
+            let mut command = Command::new(&program);
+            command
+                .arg("llvm-cov")
+                .args(words)
+                .env("CARGO", cargo::program())
+                .env("CARGO_TARGET_DIR", cx.dirs.target.join("coverage"))
+                // Branches are counted by a flag that is not stable.
+                .env("RUSTC_BOOTSTRAP", "1")
+                .current_dir(&cx.dirs.root);
+            command
         };
-        let taken = files.entry(name.display().to_string()).or_default();
-        let text = fs::read_to_string(path)?;
-        lines(file, &text, taken)?;
+        cx.run(&mut measure(&["clean", "--profraw-only", "--workspace"]))?;
+        cx.run(measure(&["--branch", "--no-report"]).args(TESTS))?;
+        let report = |form: &str| cx.output(&mut measure(&["report", "--branch", form]));
+        let exported: Value = serde_json::from_str(&report("--json")?)?;
+        Ok((
+            "measured".into(),
+            (report("--show-missing-lines")?, exported),
+        ))
+    })?;
+    println!("{table}");
+    for way in not_taken(&exported, &steps.dirs.root)? {
+        println!("{way}");
+    }
+    is_met(&exported)
+}
+
+/// The ways of branches that no test takes. A generic function's are exported
+/// once for each of its types.
+fn not_taken(exported: &Value, root: &Path) -> Result<Vec<String>> {
+    let mut ways: BTreeMap<(&str, u64, u64), [u64; 2]> = BTreeMap::new();
+    let number = |value: &Value| value.as_u64().context("a branch is made of numbers");
+    let files = exported["data"][0]["files"].as_array();
+    for file in files.context("no files")? {
+        let name = file["filename"].as_str().context("a file has a name")?;
         for branch in file["branches"].as_array().into_iter().flatten() {
-            let place = (number(&branch[0])?, number(&branch[1])?);
-            let ways = taken.branches.entry(place).or_default();
-            ways[0] += number(&branch[4])?;
-            ways[1] += number(&branch[5])?;
+            let place = (name, number(&branch[0])?, number(&branch[1])?);
+            let counts = ways.entry(place).or_default();
+            counts[0] += number(&branch[4])?;
+            counts[1] += number(&branch[5])?;
         }
     }
-    Ok(files)
+    let mut named = Vec::new();
+    for ((name, line, column), counts) in ways {
+        let name = Path::new(name)
+            .strip_prefix(root)
+            .unwrap_or(Path::new(name));
+        for (way, _) in ["true", "false"]
+            .iter()
+            .zip(counts)
+            .filter(|way| way.1 == 0)
+        {
+            named.push(format!("{}:{line}:{column} is never {way}", name.display()));
+        }
+    }
+    Ok(named)
 }
 
-/// The counts of lines, from the segments that llvm-cov has merged: each says
-/// what is counted from its place on.
-fn lines(file: &Value, text: &str, taken: &mut Taken) -> Result<()> {
-    let mut segments = Vec::new();
-    for segment in file["segments"].as_array().into_iter().flatten() {
-        let line = segment[0].as_u64().context("a segment has a line")?;
-        let count = segment[2].as_u64().context("a segment has a count")?;
-        let counted = segment[3].as_bool().unwrap_or(false);
-        let gap = segment[5].as_bool().unwrap_or(false);
-        segments.push((line, counted.then_some(count), gap));
+/// Whether enough lines are reached, and enough ways of branches taken.
+fn is_met(exported: &Value) -> Result<bool> {
+    let mut met = true;
+    for what in ["lines", "branches"] {
+        let percent = exported["data"][0]["totals"][what]["percent"].as_f64();
+        met &= percent.with_context(|| format!("no total of {what}"))? >= GOAL;
     }
-    let mut segments = segments.into_iter().peekable();
-    let mut going_on = None;
-    for (line, source) in (1..).zip(text.lines()) {
-        let mut best: Option<u64> = going_on;
-        while let Some((_, count, gap)) = segments.next_if(|segment| segment.0 == line) {
-            going_on = count;
-            if !gap {
-                best = best.max(count);
-            }
-        }
-        let source = source.trim();
-        let is_code = source.chars().any(char::is_alphanumeric) && !source.starts_with("//");
-        if let (true, Some(count)) = (is_code, best) {
-            taken.lines.insert(line, count);
-        }
-    }
-    Ok(())
-}
-
-/// The table, and what was not reached. Whether the goal is met.
-fn print(files: &BTreeMap<String, Taken>) -> bool {
-    let mut all = [(0, 0); 2];
-    println!("{:<20} {:>16} {:>16}", "src/", "lines", "branches");
-    for (name, taken) in files {
-        let lines = (
-            taken.lines.values().filter(|&&count| count > 0).count(),
-            taken.lines.len(),
-        );
-        let ways = taken.branches.values().flatten();
-        let branches = (
-            ways.clone().filter(|&&count| count > 0).count(),
-            ways.count(),
-        );
-        println!("{name:<20} {:>16} {:>16}", share(lines), share(branches));
-        for (all, file) in all.iter_mut().zip([lines, branches]) {
-            *all = (all.0 + file.0, all.1 + file.1);
-        }
-    }
-    println!("{:<20} {:>16} {:>16}", "all", share(all[0]), share(all[1]));
-    for (name, taken) in files {
-        for (line, _) in taken.lines.iter().filter(|(_, count)| **count == 0) {
-            println!("src/{name}:{line} is not reached");
-        }
-        for ((line, column), [yes, no]) in &taken.branches {
-            if *yes == 0 || *no == 0 {
-                let way = if *yes == 0 { "true" } else { "false" };
-                println!("src/{name}:{line}:{column} is never {way}");
-            }
-        }
-    }
-    all.into_iter().all(|part| percent(part) >= GOAL)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "lines are counted in thousands")]
-fn percent((reached, of): (usize, usize)) -> f64 {
-    if of == 0 {
-        return 100.0;
-    }
-    reached as f64 * 100.0 / of as f64
-}
-
-fn share(part: (usize, usize)) -> String {
-    format!("{}/{} {:.1} %", part.0, part.1, percent(part))
+    Ok(met)
 }
 
 #[cfg(test)]
@@ -222,22 +118,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_counts_as_its_most_reached_region() {
-        let text = "fn a() {\n    if b {\n        c();\n    }\n}\n";
-        let file = json!({ "segments": [
-            [1, 1, 7, true, true, false],
-            [2, 10, 0, true, true, false],
-            [4, 6, 7, true, false, false],
-            [5, 2, 0, false, false, false],
-        ]});
-        let mut taken = Taken::default();
-        lines(&file, text, &mut taken).unwrap();
-        assert_eq!(taken.lines, BTreeMap::from([(1, 7), (2, 7), (3, 0)]));
+    fn a_way_that_some_type_takes_is_taken() {
+        let branch =
+            |line: u64, taken: u64, not: u64| json!([line, 9, line, 12, taken, not, 0, 0, 4]);
+        let exported = json!({ "data": [{ "files": [{
+            "filename": "/root/src/a.rs",
+            "branches": [branch(3, 7, 0), branch(3, 0, 1), branch(5, 0, 2), branch(5, 0, 0), branch(8, 4, 0)],
+        }]}]});
+        assert_eq!(
+            not_taken(&exported, Path::new("/root")).unwrap(),
+            ["src/a.rs:5:9 is never true", "src/a.rs:8:9 is never false"]
+        );
     }
 
     #[test]
-    fn a_share_of_nothing_is_all_of_it() {
-        assert_eq!(share((0, 0)), "0/0 100.0 %");
-        assert_eq!(share((97, 100)), "97/100 97.0 %");
+    fn both_totals_count() {
+        let met = |lines: f64, branches: f64| {
+            let totals = json!({ "lines": {"percent": lines}, "branches": {"percent": branches} });
+            is_met(&json!({ "data": [{ "totals": totals }]}))
+        };
+        assert!(met(97.0, 100.0).unwrap());
+        assert!(!met(96.9, 100.0).unwrap() && !met(100.0, 96.9).unwrap());
+        assert!(is_met(&json!({})).is_err());
     }
 }
