@@ -8,12 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cargo_metadata::MetadataCommand;
 use clap::CommandFactory as _;
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
-use serde_json::Value;
 
 use crate::debian::host::RUST_TARGETS;
-use crate::engine::cargo;
 use crate::run::e2e::Chosen;
 
 /// What `cargo xtask test` runs, whole or in part: words after `cargo xtask`.
@@ -103,23 +102,15 @@ fn commands(code: &str) -> Vec<Vec<String>> {
 
 /// The packages of the workspace, and the targets of each by kind and name.
 fn packages() -> BTreeMap<String, BTreeSet<(String, String)>> {
-    let output = Command::new(cargo::program())
-        .args(["metadata", "--no-deps", "--format-version=1"])
-        .current_dir(root())
-        .output()
-        .expect("cargo runs");
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut found = BTreeMap::new();
-    for package in list(&metadata["packages"]) {
-        let targets = list(&package["targets"]);
-        let targets = targets
-            .iter()
-            .map(|target| (text(&target["kind"][0]), text(&target["name"])));
-        found.insert(text(&package["name"]), targets.collect());
-    }
-    found
+    let mut metadata = MetadataCommand::new();
+    metadata.manifest_path(root().join("Cargo.toml")).no_deps();
+    let packages = metadata.exec().expect("cargo's metadata").packages;
+    let packages = packages.into_iter().map(|package| {
+        let targets = package.targets.into_iter();
+        let targets = targets.map(|target| (target.kind[0].to_string(), target.name));
+        (package.name.to_string(), targets.collect())
+    });
+    packages.collect()
 }
 
 /// Why a command of `cargo xtask` is none, if it is none.

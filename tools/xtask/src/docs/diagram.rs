@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
-use serde::Deserialize;
+use anyhow::Result;
+use cargo_metadata::{DependencyKind, MetadataCommand};
 
-use crate::engine::cargo;
 use crate::engine::files;
 use crate::engine::step::{Cx, write};
 
@@ -45,26 +44,6 @@ pub(super) fn make(cx: &Cx) -> Result<()> {
     write(&reduced_text, reduced)?;
     let drawn = cx.output(Command::new("dot").arg("-Tsvg").arg(&reduced_text))?;
     write(&cx.dirs.root.join(DRAWN), drawn)
-}
-
-/// The parts of `cargo metadata` that are read.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    path: Option<PathBuf>,
-    /// None for one that is neither a test's nor a build script's.
-    kind: Option<String>,
 }
 
 /// Who uses whom.
@@ -132,17 +111,16 @@ fn source(root: &Path) -> Result<String> {
 /// The workspace's crates, and which of each other they use; what only their
 /// tests use is left out.
 fn crates(root: &Path) -> Result<Uses> {
-    let output = Command::new(cargo::program())
-        .args(["metadata", "--no-deps", "--format-version=1"])
-        .current_dir(root)
-        .output()
-        .context("running cargo metadata")?;
-    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
+    let mut metadata = MetadataCommand::new();
+    metadata.manifest_path(root.join("Cargo.toml")).no_deps();
     let mut found = Uses::new();
-    for package in metadata.packages {
+    for package in metadata.exec()?.packages {
         let used = package.dependencies.into_iter();
-        let used = used.filter(|used| used.path.is_some() && used.kind.is_none());
-        found.insert(package.name, used.map(|used| used.name).collect());
+        let used = used.filter(|used| used.path.is_some() && used.kind == DependencyKind::Normal);
+        found.insert(
+            package.name.to_string(),
+            used.map(|used| used.name).collect(),
+        );
     }
     Ok(found)
 }

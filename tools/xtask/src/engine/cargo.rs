@@ -22,41 +22,28 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use crate::engine::files::list;
+
     /// Commands of cargo's that take the newest versions they find, unless told
     /// not to.
     const BUILD: [&str; 9] = [
         "bench", "build", "check", "clippy", "doc", "fetch", "install", "run", "test",
     ];
 
-    fn look(folder: &Path, wrong: &mut Vec<String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                look(&path, wrong);
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            let mut parts = text.split("Command::new(cargo::program())").skip(1);
-            let is_unlocked = |part: &str| {
-                let words = part.split(';').next().unwrap_or_default();
-                let builds = BUILD
-                    .iter()
-                    .any(|verb| words.contains(&format!("\"{verb}\"")));
-                builds && !words.contains("\"--locked\"")
-            };
-            if parts.any(is_unlocked) {
-                wrong.push(path.display().to_string());
-            }
-        }
+    fn is_unlocked(part: &str) -> bool {
+        let words = part.split(';').next().unwrap_or_default();
+        let mut verbs = BUILD.iter();
+        verbs.any(|verb| words.contains(&format!("\"{verb}\""))) && !words.contains("\"--locked\"")
     }
 
     #[test]
     fn nothing_is_built_with_other_versions_than_the_locked_ones() {
-        let mut wrong = Vec::new();
-        look(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-            &mut wrong,
-        );
+        let mut wrong = list(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+        wrong.retain(|path| {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let mut parts = text.split("Command::new(cargo::program())").skip(1);
+            parts.any(is_unlocked)
+        });
         assert!(wrong.is_empty(), "cargo without --locked: {wrong:?}");
         let alias = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cargo/config.toml");
         assert!(fs::read_to_string(alias).unwrap().contains("run --locked"));
