@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use crate::support::*;
+use terminal::noise;
 use vconsoled::Config;
 use xen_io::fake::Machine;
 
