@@ -11,10 +11,28 @@ use crate::backend::{Backend, Sent};
 use crate::fifo::{self, DEPTH};
 use crate::glance::{Glance, Quiet};
 use crate::interrupt::Interrupts;
-use crate::outcome::Outcome;
 use crate::receiver::{Character, Errors, Receiver};
 use crate::registers::{CR, FR, Flags, IFLS, LCR_H, Profile, Register, Stored};
 use crate::transmitter::Transmitter;
+
+/// What an access gives, beside what the device shows after it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Answer {
+    /// The value read.
+    pub(crate) value: u16,
+    pub(crate) doorbell: bool,
+    pub(crate) stalled: bool,
+}
+
+impl Answer {
+    const fn of(value: u16) -> Self {
+        Self {
+            value,
+            doorbell: false,
+            stalled: false,
+        }
+    }
+}
 
 /// The register file with both directions.
 #[derive(Clone, Debug)]
@@ -37,8 +55,8 @@ impl Pl011 {
             stored: Stored::new(profile),
             mask: Interrupts::empty(),
             events: Interrupts::empty(),
-            transmitter: Transmitter::new(),
-            receiver: Receiver::new(),
+            transmitter: Transmitter::default(),
+            receiver: Receiver::default(),
         }
     }
 
@@ -51,13 +69,20 @@ impl Pl011 {
         self.events | self.input_interrupts()
     }
 
+    #[cold]
     #[inline(never)]
     fn input_interrupts(&self) -> Interrupts {
-        let deep = self.is_deep();
-        let select = self.stored.ifls().read(IFLS::RXIFLSEL);
-        // Without FIFOs one character is the level (TRM 2.8.2).
-        let trigger = if deep { fifo::trigger(select) } else { 1 };
-        self.receiver.interrupts(trigger, self.mask)
+        self.receiver.interrupts(self.rx_trigger(), self.mask)
+    }
+
+    /// The level of UARTRXINTR; without FIFOs, one character (TRM 2.8.2).
+    #[inline]
+    fn rx_trigger(&self) -> usize {
+        if self.is_deep() {
+            fifo::trigger(self.stored.ifls().read(IFLS::RXIFLSEL))
+        } else {
+            1
+        }
     }
 
     /// UARTMIS: the interrupt line is high while this is not empty.
@@ -66,29 +91,33 @@ impl Pl011 {
         self.raw() & self.mask
     }
 
-    /// What the caller has to do, of an entry that has changed anything.
+    /// UARTMIS and what there is at a glance, at the end of an entry.
     #[inline(never)]
-    pub(crate) fn outcome(&self, doorbell: bool) -> Outcome {
-        let raw = self.raw();
+    pub(crate) fn rest(&self) -> (Interrupts, Glance) {
+        let mut raw = self.events;
+        if !self.receiver.fifo.is_empty() {
+            raw |= self.receiver.interrupts(self.rx_trigger(), self.mask);
+        }
         let pending = raw & self.mask;
-        // A line that is high wants the device at every access; and what is in
-        // flight, or loops back, has its looks at UARTFR noted.
-        let noted = self.transmitter.in_flight > 0 || self.loops_back();
-        let glance = if pending.is_empty() && !noted {
+        // A line that is high wants the device at every access.
+        let glance = if pending.is_empty() {
             self.glance(raw)
         } else {
             Glance::default()
         };
-        Outcome {
-            pending,
-            doorbell,
-            glance,
-            ..Outcome::default()
-        }
+        (pending, glance)
     }
 
-    /// What polled registers show until something happens.
+    /// What polled registers show until something happens. What waits, is in
+    /// flight or loops back has its looks at UARTFR noted.
+    #[inline]
     fn glance(&self, raw: Interrupts) -> Glance {
+        let Transmitter {
+            fifo, in_flight, ..
+        } = &self.transmitter;
+        if *in_flight > 0 || !fifo.is_empty() || self.loops_back() {
+            return Glance::default();
+        }
         let quiet = Quiet {
             status: self.receiver.shown.contains(raw & Interrupts::INPUT),
             mask: self.receiver.cleared.is_empty(),
@@ -98,7 +127,7 @@ impl Pl011 {
 
     /// Reads a register.
     #[inline]
-    pub(crate) fn read(&mut self, register: Register, line: &mut impl Backend) -> Outcome {
+    pub(crate) fn read(&mut self, register: Register, line: &mut impl Backend) -> Answer {
         let value = match register {
             Register::Data => return self.read_data(line),
             Register::Flags => return self.look(line),
@@ -110,10 +139,7 @@ impl Pl011 {
             Register::Stored(index) => self.stored.read(index),
             Register::Identification(value) => value.into(),
         };
-        Outcome {
-            value: value.into(),
-            ..self.outcome(false)
-        }
+        Answer::of(value)
     }
 
     /// Writes the bytes of a register that an access of `width` covers.
@@ -124,7 +150,7 @@ impl Pl011 {
         value: u32,
         width: Width,
         line: &mut impl Backend,
-    ) -> Outcome {
+    ) -> Answer {
         let mut doorbell = false;
         match register {
             Register::Data => doorbell = self.transmit((value & 0xFF) as u8, line),
@@ -144,7 +170,10 @@ impl Pl011 {
             | Register::MaskedInterruptStatus
             | Register::Identification(_) => {}
         }
-        self.outcome(doorbell)
+        Answer {
+            doorbell,
+            ..Answer::default()
+        }
     }
 
     /// A character goes straight to the line: none waits before it, it does not
@@ -181,13 +210,15 @@ impl Pl011 {
         self.events |= self.receiver.store(character, self.receiver_is_full());
     }
 
-    fn read_data(&mut self, line: &mut impl Backend) -> Outcome {
+    #[inline]
+    fn read_data(&mut self, line: &mut impl Backend) -> Answer {
         self.transmitter.polled &= self.receiver.fifo.is_empty();
-        let value = self.receiver.take().into();
+        let value = self.receiver.take();
         let doorbell = self.refill(line);
-        Outcome {
+        Answer {
             value,
-            ..self.outcome(doorbell)
+            doorbell,
+            stalled: false,
         }
     }
 
@@ -196,7 +227,7 @@ impl Pl011 {
     /// A single holding register does not show what is in flight: a driver
     /// without FIFOs waits for each character. In loopback a full receiver holds
     /// the transmitter.
-    fn look(&mut self, line: &mut impl Backend) -> Outcome {
+    fn look(&mut self, line: &mut impl Backend) -> Answer {
         let doorbell = !self.transmitter.fifo.is_empty() && self.drain(line);
         let mut flags = self.flags();
         let held = self.loops_to_receiver() && self.receiver_is_full();
@@ -213,10 +244,10 @@ impl Pl011 {
         } else {
             self.transmitter.pass_time();
         }
-        Outcome {
-            value: flags.get().into(),
+        Answer {
+            value: flags.get(),
+            doorbell,
             stalled,
-            ..self.outcome(doorbell)
         }
     }
 
@@ -274,7 +305,7 @@ impl Pl011 {
         if self.loops_break() && !sent_break {
             self.store_looped(Character::BREAK);
         }
-        self.events |= modem_interrupts(modem.get() ^ self.modem_inputs().get());
+        self.events |= modem_interrupts(modem ^ self.modem_inputs());
         self.refill(line)
     }
 
@@ -302,7 +333,7 @@ impl Pl011 {
     #[inline(never)]
     fn drain(&mut self, line: &mut impl Backend) -> bool {
         let mut doorbell = false;
-        while let Some(&byte) = self.transmitter.fifo.front() {
+        while let Some(byte) = self.transmitter.fifo.front() {
             match line.try_send(byte) {
                 Sent::Full => break,
                 sent => doorbell |= sent == Sent::Ring,
@@ -410,10 +441,10 @@ impl Pl011 {
     }
 
     /// UARTFR, of what really waits.
-    #[inline(never)]
+    #[inline]
     fn flags(&self) -> Flags {
         let (tx, rx) = (&self.transmitter.fifo, &self.receiver.fifo);
-        let mut flags = self.modem_inputs().get();
+        let mut flags = self.modem_inputs();
         flags |= match tx.len() {
             0 => FR::TXFE::SET.value,
             waiting if waiting < self.depth() => FR::BUSY::SET.value,
@@ -429,18 +460,23 @@ impl Pl011 {
 
     /// The modem flags of UARTFR: the far side is always there and ready, but in
     /// loopback they are our own outputs (TRM 3.3.8, LBE).
+    #[inline]
+    fn modem_inputs(&self) -> u16 {
+        if self.loops_back() {
+            return self.looped_modem_inputs();
+        }
+        (FR::CTS::SET + FR::DSR::SET + FR::DCD::SET).value
+    }
+
+    #[cold]
     #[inline(never)]
-    fn modem_inputs(&self) -> Flags {
+    fn looped_modem_inputs(&self) -> u16 {
         let cr = self.stored.cr();
-        let inputs = if self.loops_back() {
-            FR::CTS.val(cr.read(CR::RTS))
-                + FR::DSR.val(cr.read(CR::DTR))
-                + FR::DCD.val(cr.read(CR::OUT1))
-                + FR::RI.val(cr.read(CR::OUT2))
-        } else {
-            FR::CTS::SET + FR::DSR::SET + FR::DCD::SET
-        };
-        Flags::new(inputs.value)
+        let inputs = FR::CTS.val(cr.read(CR::RTS))
+            + FR::DSR.val(cr.read(CR::DTR))
+            + FR::DCD.val(cr.read(CR::OUT1))
+            + FR::RI.val(cr.read(CR::OUT2));
+        inputs.value
     }
 }
 

@@ -2,61 +2,75 @@
 //! The FIFO that both directions use (TRM 2.4.2, 2.4.3): 32 deep, or a single
 //! holding register while `LCR_H.FEN` is 0.
 
-use heapless::Deque;
+use core::fmt;
 
-/// Entries of a FIFO of an r1p5 PL011.
+/// Entries of a FIFO of an r1p5 PL011; a power of two.
 pub(crate) const DEPTH: usize = 32;
 
 /// A bounded queue. How much of it the guest may see used is FEN's matter.
-#[derive(Clone, Debug)]
-pub(crate) struct Fifo<T>(Deque<T, DEPTH>);
+#[derive(Clone, Default)]
+pub(crate) struct Fifo<T> {
+    entries: [T; DEPTH],
+    first: u8,
+    len: u8,
+}
 
-impl<T> Fifo<T> {
-    /// An empty FIFO.
-    pub(crate) const fn new() -> Self {
-        Self(Deque::new())
-    }
-
+impl<T: Copy + Default> Fifo<T> {
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.len.into()
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len == 0
     }
 
     /// Whether all of its storage is used.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.0.is_full()
+        self.len() == DEPTH
     }
 
     /// Appends an entry wherever there is storage for it, whatever FEN says;
     /// `false` when there is none.
     #[inline]
     pub(crate) fn push(&mut self, entry: T) -> bool {
-        self.0.push_back(entry).is_ok()
+        if self.is_full() {
+            return false;
+        }
+        self.entries[(usize::from(self.first) + self.len()) % DEPTH] = entry;
+        self.len += 1;
+        true
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        self.0.pop_front()
+        let front = self.front()?;
+        self.first = self.first.wrapping_add(1);
+        self.len -= 1;
+        Some(front)
     }
 
     #[inline]
-    pub(crate) fn front(&self) -> Option<&T> {
-        self.0.front()
+    pub(crate) fn front(&self) -> Option<T> {
+        (self.len > 0).then(|| self.entries[usize::from(self.first) % DEPTH])
     }
 
-    #[cfg(feature = "snapshot")]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = T> {
+        (usize::from(self.first)..)
+            .take(self.len())
+            .map(|at| self.entries[at % DEPTH])
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.len = 0;
+    }
+}
+
+impl<T: Copy + Default + fmt::Debug> fmt::Debug for Fifo<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -64,11 +78,6 @@ impl<T> Fifo<T> {
 /// the highest.
 #[inline]
 pub(crate) fn trigger(select: u16) -> usize {
-    match select {
-        0 => 4,
-        1 => 8,
-        2 => 16,
-        3 => 24,
-        _ => 28,
-    }
+    const LEVELS: [u8; 8] = [4, 8, 16, 24, 28, 28, 28, 28];
+    LEVELS[usize::from(select) % LEVELS.len()].into()
 }

@@ -27,7 +27,7 @@ impl Errors {
 }
 
 /// One entry of the receive FIFO.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Character {
     pub(crate) byte: u8,
     pub(crate) errors: Errors,
@@ -54,7 +54,7 @@ impl Character {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Receiver {
     pub(crate) fifo: Fifo<Character>,
     /// UARTRSR.
@@ -74,18 +74,6 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) const fn new() -> Self {
-        Self {
-            fifo: Fifo::new(),
-            status: Errors::empty(),
-            overrun: false,
-            shown: Interrupts::empty(),
-            cleared: Interrupts::empty(),
-            waiting: 0,
-            overruns: 0,
-        }
-    }
-
     /// A character arrives, for which a FIFO that is `full` has no place. The error interrupts that it raises.
     #[inline]
     pub(crate) fn store(&mut self, mut character: Character, full: bool) -> Interrupts {
@@ -139,17 +127,14 @@ impl Receiver {
         self.news();
     }
 
-    /// UARTRXINTR from the `trigger` level on, UARTRTINTR for any character,
-    /// unless the guest has cleared them.
+    /// While there are characters: UARTRXINTR from the `trigger` level on, and
+    /// UARTRTINTR, unless the guest has cleared them.
     ///
     /// RT knows no time: either nothing more is coming, or the FIFO is full and
     /// can receive nothing, so that the 32 bit periods of silence are over. It
     /// is 0 while its mask bit is (TRM 3.3.11, footnote a).
     #[inline]
     pub(crate) fn interrupts(&self, trigger: usize, mask: Interrupts) -> Interrupts {
-        if self.fifo.is_empty() {
-            return Interrupts::empty();
-        }
         let mut raised = mask & Interrupts::RT;
         raised.set(Interrupts::RX, self.fifo.len() >= trigger);
         raised - self.cleared

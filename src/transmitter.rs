@@ -18,7 +18,7 @@
 
 use crate::fifo::{DEPTH, Fifo};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Transmitter {
     pub(crate) fifo: Fifo<u8>,
     /// Characters written for which no time has passed; at most [`DEPTH`].
@@ -33,16 +33,6 @@ pub(crate) struct Transmitter {
 }
 
 impl Transmitter {
-    pub(crate) const fn new() -> Self {
-        Self {
-            fifo: Fifo::new(),
-            in_flight: 0,
-            looked: false,
-            polled: false,
-            dropped: 0,
-        }
-    }
-
     /// The guest wrote a character.
     #[inline]
     pub(crate) fn written(&mut self) {

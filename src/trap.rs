@@ -20,6 +20,9 @@ register_bitfields! { u64,
     ]
 }
 
+/// What the syndrome's SAS counts.
+const WIDTHS: [Width; 3] = [Width::Byte, Width::Half, Width::Word];
+
 /// Why a trap is not an access that the device can serve. The guest gets a
 /// data abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +62,8 @@ impl Access {
         if !iss.is_set(ISS::ISV) {
             return Err(BadTrap::NoSyndrome);
         }
-        let width = match iss.read(ISS::SAS) {
-            0 => Width::Byte,
-            1 => Width::Half,
-            2 => Width::Word,
-            _ => return Err(BadTrap::TooWide),
-        };
+        let size = (iss.read(ISS::SAS) & 3) as usize;
+        let width = *WIDTHS.get(size).ok_or(BadTrap::TooWide)?;
         let direction = if iss.is_set(ISS::WNR) {
             Direction::Write
         } else {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! The device on its line: the front door.
 
-use crate::access::Access;
+use crate::access::{Access, Width};
 use crate::backend::Backend;
-use crate::device::Pl011;
+use crate::device::{Answer, Pl011};
 use crate::interrupt::Interrupts;
 use crate::outcome::Outcome;
 use crate::receiver::Character;
@@ -48,14 +48,17 @@ impl<B: Backend> Uart<B> {
     /// The guest reads. What names no register reads as 0.
     #[inline]
     pub fn read(&mut self, access: Access) -> Outcome {
-        let outcome = match self.device.profile.register(access.offset) {
-            None => self.device.outcome(false),
-            Some(register) => self.device.read(register, &mut self.backend),
-        };
-        self.counted(Outcome {
-            value: access.width.truncate(outcome.value),
-            ..outcome
-        })
+        let mut answer = self
+            .device
+            .profile
+            .register(access.offset)
+            .map_or_else(Answer::default, |register| {
+                self.device.read(register, &mut self.backend)
+            });
+        if access.width == Width::Byte {
+            answer.value &= 0xFF;
+        }
+        self.outcome(answer)
     }
 
     /// What [`write`](Self::write) does, if it is what drivers write most: a
@@ -68,24 +71,26 @@ impl<B: Backend> Uart<B> {
         }
         let byte = (value & 0xFF) as u8;
         let doorbell = self.device.send(byte, &mut self.backend)?;
-        Some(self.counted(Outcome {
+        self.doorbells = self.doorbells.wrapping_add(doorbell.into());
+        Some(Outcome {
             pending: self.device.pending(),
             doorbell,
             ..Outcome::default()
-        }))
+        })
     }
 
     /// The guest writes. What names no register ignores it.
     #[inline]
     pub fn write(&mut self, access: Access, value: u32) -> Outcome {
-        let outcome = match self.device.profile.register(access.offset) {
-            None => self.device.outcome(false),
-            Some(register) => {
-                let line = &mut self.backend;
-                self.device.write(register, value, access.width, line)
-            }
-        };
-        self.counted(outcome)
+        let answer =
+            self.device
+                .profile
+                .register(access.offset)
+                .map_or_else(Answer::default, |register| {
+                    let line = &mut self.backend;
+                    self.device.write(register, value, access.width, line)
+                });
+        self.outcome(answer)
     }
 
     /// The guest reads `data.len()` bytes at `offset` into the frame, as VMMs have
@@ -93,7 +98,7 @@ impl<B: Backend> Uart<B> {
     pub fn read_bytes(&mut self, offset: u64, data: &mut [u8]) -> Outcome {
         let outcome = match Access::of_bytes(offset, data.len()) {
             Some(access) => self.read(access),
-            None => self.device.outcome(false),
+            None => self.outcome(Answer::default()),
         };
         for (at, byte) in data.iter_mut().enumerate() {
             *byte = outcome.value.to_le_bytes().get(at).copied().unwrap_or(0);
@@ -105,7 +110,7 @@ impl<B: Backend> Uart<B> {
     /// access that the device has none of is ignored.
     pub fn write_bytes(&mut self, offset: u64, data: &[u8]) -> Outcome {
         let Some(access) = Access::of_bytes(offset, data.len()) else {
-            return self.device.outcome(false);
+            return self.outcome(Answer::default());
         };
         let mut value = [0; 4];
         value[..data.len()].copy_from_slice(data);
@@ -117,20 +122,23 @@ impl<B: Backend> Uart<B> {
     /// The backend signalled: it took output, gave input or both.
     pub fn backend_event(&mut self) -> Outcome {
         let doorbell = self.device.attend(&mut self.backend);
-        self.counted(self.device.outcome(doorbell))
+        self.outcome(Answer {
+            doorbell,
+            ..Answer::default()
+        })
     }
 
     /// A character arrives beside the backend, as from a console that has no
     /// ring; it overruns a full FIFO.
     pub fn receive(&mut self, byte: u8) -> Outcome {
         self.device.receive(Character::good(byte));
-        self.device.outcome(false)
+        self.outcome(Answer::default())
     }
 
     /// A break arrives: one zero character with BE set.
     pub fn receive_break(&mut self) -> Outcome {
         self.device.receive(Character::BREAK);
-        self.device.outcome(false)
+        self.outcome(Answer::default())
     }
 
     /// UARTMIS, as the last entry left it.
@@ -158,9 +166,22 @@ impl<B: Backend> Uart<B> {
         }
     }
 
+    /// What the caller has to do, of an entry that may have changed anything.
     #[inline]
-    fn counted(&mut self, outcome: Outcome) -> Outcome {
-        self.doorbells = self.doorbells.wrapping_add(outcome.doorbell.into());
-        outcome
+    fn outcome(&mut self, answer: Answer) -> Outcome {
+        let Answer {
+            value,
+            doorbell,
+            stalled,
+        } = answer;
+        self.doorbells = self.doorbells.wrapping_add(doorbell.into());
+        let (pending, glance) = self.device.rest();
+        Outcome {
+            value: value.into(),
+            pending,
+            doorbell,
+            stalled,
+            glance,
+        }
     }
 }

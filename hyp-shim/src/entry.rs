@@ -60,34 +60,45 @@ pub unsafe extern "C" fn vpl011_access(
     // SAFETY: the caller's obligation, passed on.
     let device = unsafe { device(state) };
     let Ok((direction, access)) = Access::from_esr(esr, offset) else {
-        return vpl011_outcome {
-            flags: VPL011_ABORT,
-            ..vpl011_outcome::default()
-        };
+        return abort();
     };
     let value = (value & 0xFFFF_FFFF) as u32;
-    if direction == Direction::Write
-        && let Some(outcome) = device.send(access, value)
-    {
-        return finish(device, outcome);
+    match direction {
+        Direction::Write => write(device, access, value),
+        Direction::Read => read(device, access),
     }
-    access_other(device, direction, access, value)
 }
 
-/// An access that is not the usual one, out of the way of that. As a C
-/// function, because that is how the outcome is returned in registers.
 #[cold]
 #[inline(never)]
-extern "C" fn access_other(
-    device: &mut Device,
-    direction: Direction,
-    access: Access,
-    value: u32,
-) -> vpl011_outcome {
-    let outcome = match direction {
-        Direction::Read => device.read(access),
-        Direction::Write => device.write(access, value),
-    };
+extern "C" fn abort() -> vpl011_outcome {
+    vpl011_outcome {
+        flags: VPL011_ABORT,
+        ..vpl011_outcome::default()
+    }
+}
+
+/// The usual access: a character that goes straight to the line. As a C
+/// function, as all that end an access, because that is how the outcome is
+/// returned in registers, and by the first of them.
+#[inline(never)]
+extern "C" fn write(device: &mut Device, access: Access, value: u32) -> vpl011_outcome {
+    match device.send(access, value) {
+        Some(outcome) => finish(device, outcome),
+        None => write_other(device, access, value),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn write_other(device: &mut Device, access: Access, value: u32) -> vpl011_outcome {
+    let outcome = device.write(access, value);
+    finish(device, outcome)
+}
+
+#[inline(never)]
+extern "C" fn read(device: &mut Device, access: Access) -> vpl011_outcome {
+    let outcome = device.read(access);
     finish(device, outcome)
 }
 

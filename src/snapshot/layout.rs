@@ -149,7 +149,7 @@ impl Layout {
             mask: mask.bits().into(),
             status: status.bits(),
             flags: flags.pack(),
-            tx: Entries::new(tx, |&byte| [byte]),
+            tx: Entries::new(tx, |byte| [byte]),
             rx: Entries::new(rx, |character| [character.byte, character.errors.bits()]),
             dropped: (*dropped).into(),
             overruns: (*overruns).into(),
@@ -258,7 +258,7 @@ fn interrupts(bits: U16, field: &'static str) -> Result<Interrupts, Invalid> {
 }
 
 impl<const N: usize> Entries<N> {
-    fn new<T>(fifo: &Fifo<T>, bytes: impl Fn(&T) -> [u8; N]) -> Self {
+    fn new<T: Copy + Default>(fifo: &Fifo<T>, bytes: impl Fn(T) -> [u8; N]) -> Self {
         let mut to = Self {
             count: 0,
             entries: [[0; N]; DEPTH],
@@ -270,7 +270,7 @@ impl<const N: usize> Entries<N> {
         to
     }
 
-    fn fifo<T>(
+    fn fifo<T: Copy + Default>(
         &self,
         field: &'static str,
         entry: impl Fn([u8; N]) -> Option<T>,
@@ -279,7 +279,7 @@ impl<const N: usize> Entries<N> {
         let entries = self.entries.get(..count).ok_or(Invalid::Field(field))?;
         let zero = self.entries[count..].iter().all(|bytes| *bytes == [0; N]);
         check(zero, field)?;
-        let mut fifo = Fifo::new();
+        let mut fifo = Fifo::default();
         for bytes in entries {
             fifo.push(entry(*bytes).ok_or(Invalid::Field(field))?);
         }

@@ -33,7 +33,6 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "fifo",
             "glance",
             "interrupt",
-            "outcome",
             "receiver",
             "registers",
             "transmitter",
