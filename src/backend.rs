@@ -35,6 +35,9 @@ pub trait Backend {
     fn try_recv(&mut self) -> Option<u8>;
 
     /// Bytes that [`try_recv`](Self::try_recv) would give, as far as is known.
+    /// While there are none, a guest's access does not ask for any: news comes
+    /// with [`look`](Self::look), and with [`acknowledge`](Self::acknowledge)
+    /// of the last that were known.
     fn waiting(&self) -> usize;
 
     /// Lets the far side reuse the room of all bytes received so far; `true`

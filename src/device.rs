@@ -112,10 +112,7 @@ impl Pl011 {
     /// flight or loops back has its looks at UARTFR noted.
     #[inline]
     fn glance(&self, raw: Interrupts) -> Glance {
-        let Transmitter {
-            fifo, in_flight, ..
-        } = &self.transmitter;
-        if *in_flight > 0 || !fifo.is_empty() || self.loops_back() {
+        if !self.transmitter.is_idle() || self.loops_back() {
             return Glance::default();
         }
         let quiet = Quiet {
@@ -227,7 +224,11 @@ impl Pl011 {
     /// A single holding register does not show what is in flight: a driver
     /// without FIFOs waits for each character. In loopback a full receiver holds
     /// the transmitter.
+    #[inline]
     fn look(&mut self, line: &mut impl Backend) -> Answer {
+        if self.transmitter.is_idle() {
+            return Answer::of(self.flags().get());
+        }
         let doorbell = !self.transmitter.fifo.is_empty() && self.drain(line);
         let mut flags = self.flags();
         let held = self.loops_to_receiver() && self.receiver_is_full();
@@ -347,23 +348,31 @@ impl Pl011 {
         doorbell
     }
 
-    /// Fills the receive FIFO from the line. Each turn stores a character, so the FIFO's depth bounds them.
+    /// Fills the receive FIFO with what the line is known to hold. Each turn
+    /// stores a character, so the FIFO's depth bounds them.
     #[inline]
     fn refill(&mut self, line: &mut impl Backend) -> bool {
+        if line.waiting() == 0 {
+            self.receiver.waiting = 0;
+            return false;
+        }
+        self.take_in(line)
+    }
+
+    #[inline(never)]
+    fn take_in(&mut self, line: &mut impl Backend) -> bool {
         let mut doorbell = false;
-        while self.takes_input() {
-            let mut taken = false;
+        loop {
             while self.takes_input()
                 && let Some(byte) = line.try_recv()
             {
                 self.receiver.store(Character::good(byte), false);
-                taken = true;
-            }
-            if !taken {
-                break;
             }
             // The far side may have gone on without a signal until it saw this.
             doorbell |= line.acknowledge();
+            if !self.takes_input() || line.waiting() == 0 {
+                break;
+            }
         }
         let waiting = self.waiting(line);
         self.receiver.set_waiting(waiting);

@@ -70,11 +70,13 @@ impl Glance {
         if !flags.is_set(FR::TXFE) {
             return None;
         }
+        let read = |value: u16| Some(access.width.truncate(value.into()));
+        if Register::is_flags(access.offset) && direction == Direction::Read {
+            return read(flags.get());
+        }
         let raw = Interrupts::from_bits_retain((self.0 >> 16 & 0xFFFF) as u16);
         let mask = Interrupts::from_bits_retain((self.0 >> 32 & 0xFFFF) as u16);
-        let read = |value: u16| Some(access.width.truncate(value.into()));
         match (direction, Register::at(access.offset)?) {
-            (Direction::Read, Register::Flags) => read(flags.get()),
             (Direction::Read, Register::RawInterruptStatus) if self.0 & Self::STATUS_QUIET != 0 => {
                 read(raw.bits())
             }

@@ -88,6 +88,12 @@ impl Register {
         offset == 0
     }
 
+    /// The same of [`Register::Flags`], which drivers poll.
+    #[inline]
+    pub(crate) const fn is_flags(offset: u16) -> bool {
+        offset == 0x018
+    }
+
     /// The register of a PL011 at `offset` bytes into the frame; `None` for an
     /// offset that names no register or lies inside one.
     #[inline]

@@ -33,6 +33,12 @@ pub(crate) struct Transmitter {
 }
 
 impl Transmitter {
+    /// Nothing waits, and nothing is in flight.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.fifo.is_empty() && self.in_flight == 0
+    }
+
     /// The guest wrote a character.
     #[inline]
     pub(crate) fn written(&mut self) {

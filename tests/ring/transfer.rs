@@ -19,7 +19,9 @@ use crate::{
 /// UARTRIS (TRM 3.2).
 const RIS: u16 = 0x03C;
 
-/// Offset of `out_cons` in the page.
+/// Offsets of indices in the page (Xen `public/io/console.h`).
+const IN_CONS: usize = 3072;
+const IN_PROD: usize = 3076;
 const OUT_CONS: usize = 3080;
 
 /// A driver that polls while only the backend can make room is told apart from
@@ -41,6 +43,31 @@ fn polling_stalls_while_characters_wait_for_the_backend() {
 
     take(&mut peer);
     assert!(!read(&mut guest, FR).stalled);
+}
+
+/// The page is asked for input at a signal, and while some is known to wait: a
+/// guest that looks at an empty receiver costs no access to the page, and a
+/// backend that signals when the ring was empty has told all.
+#[test]
+fn input_is_looked_for_while_some_is_known_to_wait() {
+    for known in [1, 31, 32, 33, 100] {
+        let page = AtomicPage::new();
+        let (mut guest, mut peer) = attach(&page);
+        let _ = write(&mut guest, LCR_H, FEN);
+        let bytes = pattern(known + 500);
+        assert_eq!(peer.put_in(&bytes[..known]).bytes, bytes[..known].len());
+        for _ in 0..2 {
+            assert_eq!(read(&mut guest, DR).value, 0, "not signalled yet");
+        }
+        let _ = guest.backend_event();
+        // What the backend adds to a ring that is not empty it need not signal.
+        let silent = page.load_u32(IN_PROD) != page.load_u32(IN_CONS);
+        assert_eq!(peer.put_in(&bytes[known..]).bytes, bytes[known..].len());
+        if !silent {
+            let _ = guest.backend_event();
+        }
+        assert_eq!(receive(&mut guest).0, bytes, "{known}");
+    }
 }
 
 /// A guest that empties its receiver works, whatever output of it waits.
