@@ -233,5 +233,7 @@ fn without_barriers_room_is_not_told_of() {
 #[test]
 #[should_panic(expected = "assertion")]
 fn without_barriers_input_is_read_too_early() {
-    check(|| transfer(Barriers::Left, Old::attach));
+    check(|| {
+        through(Start::input_room(3), Barriers::Left, Old::attach);
+    });
 }
