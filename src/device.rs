@@ -312,12 +312,12 @@ impl Pl011 {
 
     /// Sends one character, behind those that wait.
     fn transmit(&mut self, byte: u8, line: &mut impl Backend) -> bool {
-        let mut doorbell = false;
+        let first = self.transmitter.fifo.is_empty();
+        // What waits goes on to the line in loopback too.
+        let mut doorbell = self.drain(line);
         if self.loops_back() {
             self.store_looped(Character::good(byte));
         } else {
-            let first = self.transmitter.fifo.is_empty();
-            doorbell = self.drain(line);
             self.transmitter.queue(byte);
             doorbell |= self.drain(line);
             // The far side is told when the first has to wait, whatever else it

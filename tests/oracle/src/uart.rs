@@ -334,11 +334,11 @@ impl Uart {
         self.received.push_back(character | overrun);
     }
 
-    /// The FIFO takes what it has place for. A line that is asked for a
-    /// character says what it holds; what is then known to wait behind a full
-    /// FIFO and was not before has arrived.
+    /// The FIFO takes what it has place for, if anything is known to wait. A line
+    /// that is asked for a character says what it holds; what is then known to
+    /// wait behind a full FIFO and was not before has arrived.
     fn fill(&mut self) {
-        while !self.is_full() && !self.loops() {
+        while self.line.known > 0 && !self.is_full() && !self.loops() {
             let next = self.line.holds.pop_front();
             self.line.known = self.line.holds.len();
             let Some(byte) = next else { break };
