@@ -82,6 +82,11 @@ impl Monitor {
         self.console.send_what_goes(bytes, quiet)
     }
 
+    /// Leaves the client by its key. Whether it ended.
+    pub(crate) fn leave(self) -> Result<bool> {
+        self.console.leave()
+    }
+
     /// Has it tell Xen that it has crashed.
     pub(crate) fn crash(&mut self) -> Result<()> {
         self.console.send("crash\r")
