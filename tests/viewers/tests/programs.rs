@@ -146,7 +146,7 @@ fn conserver() {
         let mut session = host.login(&stranger, &line);
         stranger.until("password:");
         stranger.write(b"a guess\r");
-        stranger.until("Sorry");
+        stranger.until("invalid password");
         drop(stranger);
         session.wait();
     }
@@ -247,8 +247,7 @@ fn conserver_of_many_hosts() {
     listing.wait();
     let mut user = Terminal::open();
     let mut session = host.login(&user, &here(attach));
-    log_in(&mut user);
-    // And on the host that has it.
+    // The client gives the password to the host that has the console, too.
     log_in(&mut user);
     user.until("help]");
     user.write(b"on the other host\r");
