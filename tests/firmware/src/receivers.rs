@@ -118,7 +118,7 @@ impl Port for Guest {
         self.received += 1;
         let low = (self.sum & 0xFFFF) + u32::from(byte);
         let high = (self.sum >> 16) + low;
-        self.sum = high % 0xFFFF << 16 | low % 0xFFFF;
+        self.sum = ((high % 0xFFFF) << 16) | (low % 0xFFFF);
     }
 }
 
