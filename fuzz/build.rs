@@ -4,7 +4,8 @@
 
 fn main() {
     let shim = "../hyp-shim";
-    let glue = ["console", "device", "lifecycle", "private"].map(|file| format!("glue/{file}.c"));
+    let glue = ["console", "device", "dump", "lifecycle", "line", "private"]
+        .map(|file| format!("glue/{file}.c"));
     let emulated = ["emul", "monkey"].map(|file| format!("tests/glue/{file}.c"));
     let mut build = cc::Build::new();
     for file in glue.iter().chain(&emulated) {

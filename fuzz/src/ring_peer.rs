@@ -29,7 +29,8 @@ const CONNECTION: usize = 3088;
 const EVENT_INDEX: usize = 3584;
 const OUT_EVENT: usize = 3588;
 const IN_EVENT: usize = 3592;
-const WORDS: [usize; 7] = [
+const INPUT_EVENT: usize = 3596;
+const WORDS: [usize; 8] = [
     IN_CONS,
     IN_PROD,
     OUT_CONS,
@@ -37,6 +38,7 @@ const WORDS: [usize; 7] = [
     EVENT_INDEX,
     OUT_EVENT,
     IN_EVENT,
+    INPUT_EVENT,
 ];
 const EVENT_INDEX_MAGIC: u32 = 0x5645_4958;
 
@@ -141,7 +143,7 @@ struct Seen<'page> {
 impl Seen<'_> {
     fn owns(&self, offset: usize) -> bool {
         match self.end {
-            End::Guest => matches!(offset, IN_CONS | OUT_PROD | 1024..3072),
+            End::Guest => matches!(offset, IN_CONS | OUT_PROD | INPUT_EVENT | 1024..3072),
             End::Backend => matches!(
                 offset,
                 0..1024 | IN_PROD | OUT_CONS | CONNECTION | EVENT_INDEX | OUT_EVENT | IN_EVENT

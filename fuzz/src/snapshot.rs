@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Any bytes as a snapshot, on any page: refused, or a device that saves as
-//! the same bytes and can be worked with.
+//! Any bytes as a snapshot, on any page: refused, or a device that can be worked
+//! with and saves as the same bytes, if they are of the newest version.
 
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
@@ -27,9 +27,12 @@ pub fn run(data: &[u8]) {
     let Ok(mut uart) = Uart::<RingPort<_>>::restore(&page, snapshot) else {
         return;
     };
-    assert_eq!(uart.save().0, snapshot, "it saves as something else");
+    // One of an earlier version is saved as the newest.
+    if snapshot[6..8] == [3, 0] {
+        assert_eq!(uart.save().0, snapshot, "it saves as something else");
+    }
     assert_eq!(
-        uart.counters().resyncs,
+        uart.backend().traffic().resyncs,
         u64::from_le_bytes(word(snapshot, 183))
     );
     for offset in REGISTERS {
