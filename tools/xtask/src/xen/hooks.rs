@@ -158,10 +158,12 @@ impl HookSet {
     /// Some hooks of the set, and blank lines for all others, so that every line
     /// of the tree's own has the number that it has with them.
     pub(super) fn only(mut self, names: &[&str]) -> Self {
-        for hook in &mut self.hooks {
-            if !names.contains(&hook.name.as_str()) {
-                hook.blank();
-            }
+        let kept = |hook: &Hook| names.contains(&hook.name.as_str());
+        // No object has numbers of lines of what has no extension: Kconfig, make.
+        self.hooks
+            .retain(|hook| kept(hook) || hook.file.extension().is_some());
+        for hook in self.hooks.iter_mut().filter(|hook| !kept(hook)) {
+            hook.blank();
         }
         self.copies.clear();
         self

@@ -76,9 +76,11 @@ fn objects_of(root: &Path) -> Result<BTreeMap<PathBuf, Sections>> {
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
+            let entry = entry?;
+            let path = entry.path();
             let name = path.strip_prefix(root)?;
-            if path.is_dir() {
+            // Xen's build makes a link to its own folder there.
+            if entry.file_type()?.is_dir() {
                 folders.push(path);
             } else if is_compared(name) {
                 let bytes = fs::read(&path)?;
