@@ -21,7 +21,7 @@ const DISK: u64 = 10 << 10;
 /// Memory of the emulated machine and of what runs beside it, in MiB.
 const MEMORY: u64 = 3800;
 
-/// Say what this machine lacks
+/// Check prerequisites
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// As JSON
