@@ -53,6 +53,10 @@ impl Console {
         if !self.readable && !self.clients.has_input() {
             return Ok(false);
         }
+        // The loop gives everybody a slice when that has found its console.
+        if (self.input_journal.as_ref()).is_some_and(|journal| journal.has_left()) {
+            return Ok(false);
+        }
         let mut buffer = [0; IN_SIZE];
         let mut budget = BUDGET;
         while self.readable || self.clients.has_input() {

@@ -9,13 +9,14 @@
 //! finds bytes in the pipe thus knows whether the ring has them: its index,
 //! which one store moves past all of them, is where the note says, or not.
 //!
-//! One pipe does for all consoles, because it is empty between two slices.
+//! One pipe does for all consoles, because it is empty between two slices. What
+//! the last process left in it comes before anything else is taken.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::fs::{FileType, MemfdFlags, Mode, OFlags};
 use rustix::pipe::{PipeFlags, SpliceFlags};
@@ -47,6 +48,8 @@ pub(crate) struct InputJournal {
     copies: (OwnedFd, OwnedFd),
     /// Bytes in the pipe.
     held: AtomicUsize,
+    /// They are the last process's.
+    left: AtomicBool,
 }
 
 impl InputJournal {
@@ -80,6 +83,7 @@ impl InputJournal {
         let held = rustix::io::ioctl_fionread(&pipe)?;
         Ok(Self {
             held: usize::try_from(held).unwrap_or(usize::MAX).into(),
+            left: (held > 0).into(),
             copies: rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?,
             pipe,
             note,
@@ -96,6 +100,12 @@ impl InputJournal {
         crc32fast::hash(terminal.as_bytes())
     }
 
+    /// Whether the last process left input that has not found its console.
+    /// Nothing can be taken until it has, or is [`done`](Self::done) with.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
     /// Moves here what somebody typed, and shows it: at most as much as fits
     /// the buffer, 0 at the end. [`done`](Self::done) must follow when the
     /// ring has it.
@@ -105,6 +115,9 @@ impl InputJournal {
         from: impl AsFd,
         buffer: &mut [u8],
     ) -> io::Result<usize> {
+        if self.has_left() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         // Left by an error; the ring has it or nobody can have it any more.
         self.done();
         self.note.write_all_at(recipient.as_bytes(), 0)?;
@@ -115,8 +128,9 @@ impl InputJournal {
         Ok(length)
     }
 
-    /// The ring has what was taken.
+    /// The ring has what was taken, or nobody can have it any more.
     pub(crate) fn done(&self) {
+        self.left.store(false, Ordering::Relaxed);
         let held = self.held.swap(0, Ordering::Relaxed);
         let mut gone = [0; IN_SIZE];
         let mut left = held;
@@ -231,6 +245,20 @@ mod tests {
         let reached = Recipient { in_prod: 2, ..HERE };
         assert!(next.left_for(reached).unwrap().is_empty());
         assert!(again(&next).left_for(HERE).unwrap().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_taken_before_what_was_left_has_its_place() {
+        let input_journal = InputJournal::new().unwrap();
+        let (near, _far) = typed(b"abc");
+        input_journal.take(HERE, &near, &mut [0; 2]).unwrap();
+        let next = again(&input_journal);
+        let other = Recipient { owner: 8, ..HERE };
+        let refused = next.take(other, &near, &mut [0; 8]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(next.left_for(HERE).unwrap(), b"ab");
+        next.done();
+        assert_eq!(next.take(other, &near, &mut [0; 8]).unwrap(), 1);
     }
 
     #[test]

@@ -292,6 +292,7 @@ impl Server {
         if let Some(input_journal) = &self.persist.input_journal {
             input_journal.done();
         }
+        self.schedule.ready.extend(self.served.consoles.keys());
         self.sweep_endpoints();
     }
 
