@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::debian::host::RUST_TARGETS;
+use crate::debian::host::BARE_TARGET;
 use crate::engine::cargo;
 use crate::engine::step::{Key, Steps};
 
@@ -32,7 +32,7 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
         cx.run(
             Command::new("rustup")
                 .args(["toolchain", "install", OLDEST, "--profile", "minimal"])
-                .args(["--target", RUST_TARGETS[0]]),
+                .args(["--target", BARE_TARGET]),
         )
         .with_context(|| format!("rustup has to fetch {OLDEST}"))?;
         Ok("installed".into())
@@ -51,7 +51,7 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
             )
         };
         check(&["--lib", "--example", "toy_vmm"])?;
-        check(&["--target", RUST_TARGETS[0]])?;
+        check(&["--target", BARE_TARGET])?;
         Ok((format!("compiles, with {OLDEST}"), ()))
     })
 }

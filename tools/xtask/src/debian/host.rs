@@ -9,11 +9,11 @@ use crate::debian::apt;
 use crate::debian::packages::Packages;
 use crate::engine::step::Steps;
 
-/// Rust's targets: for the hypervisor, and for programs in dom0 and the guest.
-pub(crate) const RUST_TARGETS: [&str; 2] = [
-    "aarch64-unknown-none-softfloat",
-    "aarch64-unknown-linux-musl",
-];
+/// Rust's target for what runs without a system: hypervisor and guests.
+pub(crate) const BARE_TARGET: &str = "aarch64-unknown-none-softfloat";
+
+/// The compiler and its targets, as rustup reads them.
+const TOOLCHAIN: &str = include_str!("../../../../rust-toolchain.toml");
 
 /// This machine's architecture, as Debian calls it.
 pub(crate) fn architecture() -> &'static str {
@@ -31,7 +31,7 @@ pub(crate) fn rust_target() -> String {
 
 /// Installs whatever is missing.
 pub(crate) fn prepare(steps: &Steps) -> Result<()> {
-    rust_targets(steps)?;
+    install_rust_targets(steps)?;
     tools(steps)
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn install(steps: &Steps, step: &str, wanted: &[String]) -> Result<()
 
 /// The Rust targets that are not installed; none where rustup is not in use,
 /// as cargo will say then what it lacks.
-pub(crate) fn missing_rust_targets() -> Vec<&'static str> {
+pub(crate) fn missing_rust_targets() -> Vec<String> {
     let Ok(output) = Command::new("rustup")
         .args(["target", "list", "--installed"])
         .output()
@@ -62,13 +62,20 @@ pub(crate) fn missing_rust_targets() -> Vec<&'static str> {
         return Vec::new();
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    RUST_TARGETS
-        .into_iter()
-        .filter(|target| !text.lines().any(|line| line.trim() == *target))
-        .collect()
+    let installed = |target: &String| text.lines().any(|line| line.trim() == target);
+    let mut targets = rust_targets();
+    targets.retain(|target| !installed(target));
+    targets
 }
 
-fn rust_targets(steps: &Steps) -> Result<()> {
+/// All that something is built for.
+pub(crate) fn rust_targets() -> Vec<String> {
+    let file: toml::Table = TOOLCHAIN.parse().expect("rustup reads it too");
+    let targets = file["toolchain"]["targets"].clone();
+    targets.try_into().expect("a list of names")
+}
+
+fn install_rust_targets(steps: &Steps) -> Result<()> {
     steps.always("rust targets", |cx| {
         let missing = missing_rust_targets();
         if missing.is_empty() {
@@ -82,4 +89,29 @@ fn rust_targets(steps: &Steps) -> Result<()> {
         )?;
         Ok((format!("{} installed", missing.join(", ")), ()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::files::list;
+
+    #[test]
+    fn every_target_that_is_built_for_is_installed() {
+        let sources = list(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+        let mut named = Vec::new();
+        for source in sources {
+            let text = std::fs::read_to_string(source).unwrap_or_default();
+            let words = text.split('"').map(str::to_owned);
+            // The compiler's own target, of -gnu, comes with it.
+            named.extend(words.filter(|word| {
+                let system = word.split_once("-unknown-").map(|(_, system)| system);
+                matches!(system, Some("linux-musl" | "none-softfloat"))
+            }));
+        }
+        assert!(named.len() >= 3, "{named:?}");
+        let targets = rust_targets();
+        named.retain(|target| !targets.contains(target));
+        assert!(named.is_empty(), "not in rust-toolchain.toml: {named:?}");
+    }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::debian::host::RUST_TARGETS;
+use crate::debian::host::BARE_TARGET;
 use crate::engine::cargo;
 use crate::engine::step::{Key, Steps};
 
@@ -31,7 +31,7 @@ pub(crate) struct Firmware {
 impl Firmware {
     /// Builds every image.
     pub(crate) fn build(steps: &Steps) -> Result<Self> {
-        let built = target(steps).join(RUST_TARGETS[0]).join("image");
+        let built = target(steps).join(BARE_TARGET).join("image");
         let folder = steps.dirs.machine("firmware");
         std::fs::create_dir_all(&folder)?;
         steps.always("build firmware", |cx| {
@@ -91,7 +91,7 @@ fn command(steps: &Steps, verb: &str) -> Command {
     let mut command = cargo::locked(verb);
     command.args(["--profile", "image", "--package", "firmware"]);
     command.args(["--features", "firmware/images", "--bins"]);
-    command.args(["--target", RUST_TARGETS[0], "--target-dir"]);
+    command.args(["--target", BARE_TARGET, "--target-dir"]);
     command.arg(target(steps)).current_dir(&steps.dirs.root);
     // As published, arm_pl011 names features of the language that are stable
     // by now, which a stable compiler takes from nobody else.

@@ -9,11 +9,9 @@ use anyhow::Result;
 
 use super::jobs;
 use super::tree::{Tree, update};
+use crate::debian::host::BARE_TARGET;
 use crate::engine::cargo;
 use crate::engine::step::{Key, Steps};
-
-/// Rust's target for code that runs in the hypervisor.
-const TARGET: &str = "aarch64-unknown-none-softfloat";
 
 /// Where the object goes in a tree; make knows a shipped object by its suffix.
 const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
@@ -66,7 +64,7 @@ fn object(steps: &Steps) -> Result<PathBuf> {
     let library = steps
         .dirs
         .target
-        .join(TARGET)
+        .join(BARE_TARGET)
         .join("hypervisor/libhyp_shim.a");
     let object = steps.dirs.xen("core.o");
     steps.always("rust library", |cx| {
@@ -74,7 +72,7 @@ fn object(steps: &Steps) -> Result<PathBuf> {
         cx.run(
             cargo::locked("build")
                 .args(["--profile", "hypervisor", "--package", "hyp-shim"])
-                .args(["--no-default-features", "--target", TARGET])
+                .args(["--no-default-features", "--target", BARE_TARGET])
                 .current_dir(&steps.dirs.root),
         )?;
         Ok((
