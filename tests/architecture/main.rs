@@ -279,7 +279,8 @@ fn crates_depend_downwards() {
 /// Which crates of the workspace each may depend on.
 fn may_use(name: &str) -> &'static [&'static str] {
     match name {
-        "vpl011" | "conformance" | "console-proto" | "terminal" | "text-filter" => &[],
+        "vpl011" | "conformance" | "console-proto" | "terminal" | "text-filter" | "pins"
+        | "xen-hooks" => &[],
         "tests" => &["conformance"],
         "hyp-shim" | "xen-io" | "bare-metal" => &["vpl011"],
         // What runs on bare metal.
@@ -287,7 +288,16 @@ fn may_use(name: &str) -> &'static [&'static str] {
         "e2e" => &["vpl011", "xen-io", "conformance", "terminal"],
         "qtest" => &["vpl011", "conformance"],
         "viewers" => &["vpl011", "xen-io", "vconsoled", "terminal"],
-        "xtask" => &["vpl011", "xen-io", "e2e", "conformance", "terminal"],
+        "steps" => &["pins"],
+        "xtask" => &[
+            "vpl011",
+            "e2e",
+            "conformance",
+            "terminal",
+            "pins",
+            "steps",
+            "xen-hooks",
+        ],
         "vconsoled" | "vconsole" => &[
             "vpl011",
             "xen-io",

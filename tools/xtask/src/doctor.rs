@@ -6,14 +6,12 @@ use std::process::Command;
 
 use anyhow::Result;
 use serde::Serialize;
+use steps::{Dirs, Steps, cargo};
 
 use crate::debian::apt;
 use crate::debian::host;
 use crate::debian::packages::Packages;
 use crate::debian::pins;
-use crate::engine::cargo;
-use crate::engine::dirs::Dirs;
-use crate::engine::step::Steps;
 
 /// Free space that a first whole test takes, in MiB; most of it is cargo's.
 const DISK: u64 = 10 << 10;
@@ -209,7 +207,7 @@ fn disk(dirs: &Dirs) -> Finding {
     };
     let free = space.f_bavail.saturating_mul(space.f_frsize) >> 20;
     let detail = format!("{free} MiB free for {}", dirs.target.display());
-    if free >= DISK || dirs.xen("4.17").exists() {
+    if free >= DISK || dirs.target.join("xen/4.17").exists() {
         Finding::good("disk", detail)
     } else {
         Finding::bad(

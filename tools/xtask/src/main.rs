@@ -7,7 +7,6 @@ mod check;
 mod debian;
 mod docs;
 mod doctor;
-mod engine;
 mod image;
 mod package;
 mod rig;
@@ -16,15 +15,13 @@ mod xen;
 
 use std::process::ExitCode;
 
+use ::pins::Origins;
 use anyhow::Result;
 use clap::Parser;
+use steps::{Dirs, Steps, process};
 
 use self::check::{audit, coverage, fuzz, hosts, miri, mutants, published, table, test};
 use self::debian::{pins, programs};
-use self::engine::dirs::Dirs;
-use self::engine::origins::Origins;
-use self::engine::process;
-use self::engine::step::Steps;
 use self::run::{boot, conformance, demo, e2e, soak};
 
 /// Build, run and test vpl011
@@ -62,7 +59,7 @@ enum Command {
     Doctor(doctor::Options),
     /// Check or move what is pinned of the files from outside
     #[command(subcommand)]
-    Pins(pins::command::Command),
+    Pins(pins::Command),
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
     Xen(xen::Command),
@@ -87,8 +84,10 @@ fn main() -> ExitCode {
 /// Whether all that was asked for holds.
 fn run(options: &Options) -> Result<bool> {
     process::end_children_on_signals(boot::restore)?;
+    let dirs = Dirs::find()?;
     let steps = Steps {
-        dirs: Dirs::find()?,
+        lock: dirs.root.join(pins::LOCK),
+        dirs,
         force: options.force,
         origins: options.origins.clone(),
     };

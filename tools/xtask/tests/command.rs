@@ -61,6 +61,18 @@ fn offline(place: &Place) {
 }
 
 #[test]
+fn pins_that_cannot_be_had_are_listed() {
+    let place = Place::new();
+    offline(&place);
+    let output = place.run(&["pins", "check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("MISSING  "), "{said}");
+    assert!(said.contains("--from DIR"), "{said}");
+    assert!(said.contains("\n0 of "), "{said}");
+}
+
+#[test]
 fn apt_offline_is_said_in_words() {
     let place = Place::new();
     offline(&place);
@@ -195,4 +207,6 @@ fn doctor_names_what_is_missing_and_how_to_mend_it() {
             .contains("recommends flex")
     );
     assert_eq!(finding("pins")["ok"], false);
+    let fix = finding("pins")["fix"].to_string();
+    assert!(fix.contains("--from DIR"), "{fix}");
 }

@@ -8,9 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::json;
-
-use crate::engine::cargo;
-use crate::engine::step::{Steps, write};
+use steps::{Steps, cargo, write};
 
 /// Figures by name.
 type Found = BTreeMap<String, f64>;

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use steps::Steps;
 
 use crate::debian::host;
-use crate::engine::step::Steps;
 use crate::image::Dom0;
 use crate::rig::gdb::Debugger;
 use crate::rig::machine::{Emulator, Machine, Spec};
@@ -212,7 +212,7 @@ fn trace(
     let log = steps.dirs.log(&flavour.step("bench breakdown machine"));
     let machine = Machine::start_halted(spec, dom0, &log)?;
     let mut debugger = machine.debug(&mut machine.monitor()?)?;
-    let guest = Symbols::of(&steps.dirs.machine("guests/monitor.elf"))?;
+    let guest = Symbols::of(&steps.dirs.target.join("machine/guests/monitor.elf"))?;
     let xen = Symbols::of(&spec.hypervisor.with_file_name("xen-syms"))?;
     let loops = ["time_reads", "time_writes"];
     for function in loops {

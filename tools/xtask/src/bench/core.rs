@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use steps::{Cx, Steps, cargo, write};
 
 use crate::debian::host;
-use crate::engine::cargo;
-use crate::engine::step::{Cx, Steps, write};
 
 /// Accesses that a figure is the mean of. A ring has room for so many.
 const COUNT: u32 = 1000;
@@ -73,7 +72,7 @@ pub(crate) fn check(steps: &Steps) -> Result<()> {
 /// The figures depend on the instruction set.
 fn budget_file(steps: &Steps) -> PathBuf {
     let name = format!("budget-{}.toml", std::env::consts::ARCH);
-    steps.dirs.shim().join("benches").join(name)
+    steps.dirs.root.join("hyp-shim").join("benches").join(name)
 }
 
 fn read(path: &Path) -> Result<Figures> {

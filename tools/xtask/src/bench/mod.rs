@@ -11,8 +11,7 @@ mod size;
 mod xen;
 
 use anyhow::Result;
-
-use crate::engine::step::Steps;
+use steps::Steps;
 
 /// Measure this project beside stock Xen, in instructions
 #[derive(clap::Args)]

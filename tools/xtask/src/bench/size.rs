@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use steps::Steps;
 
 use super::figures::Found;
-use crate::engine::step::Steps;
 use crate::xen::Flavour;
 
 /// The device in a tree that is built, seen from `xen/arch/arm`.
@@ -41,7 +41,7 @@ pub(crate) fn measure(
     if flavour.is_hooked() {
         let glue = sections(&GLUE.map(|object| folder.join(object)))?;
         all += sum(&glue, ".text") + sum(&glue, ".rodata");
-        let header = steps.dirs.shim().join("include/vpl011.h");
+        let header = steps.dirs.root.join("hyp-shim").join("include/vpl011.h");
         let header = std::fs::read_to_string(&header)
             .with_context(|| format!("reading {}", header.display()))?;
         found.insert("size_state".into(), state(&header)?);

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
+use steps::{Steps, write};
 
 use super::figures::{FIGURES, Figure, Found};
 use super::size;
 use crate::debian::host;
-use crate::engine::step::{Steps, write};
 use crate::image::Dom0;
 use crate::rig::machine::{Emulator, Machine, Spec};
 use crate::run::e2e::{Task, follow};

@@ -6,11 +6,9 @@
 use std::process::Command;
 
 use anyhow::Result;
+use steps::{Steps, cargo, install};
 
 use super::tally::Tally;
-use crate::engine::cargo;
-use crate::engine::step::Steps;
-use crate::engine::tool::install;
 
 const VERSION: &str = "0.20.2";
 

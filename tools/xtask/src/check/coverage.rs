@@ -8,10 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-
-use crate::engine::cargo;
-use crate::engine::step::{Key, Steps};
-use crate::engine::tool::install;
+use steps::{Key, Steps, cargo, install};
 
 const VERSION: &str = "0.9.1";
 

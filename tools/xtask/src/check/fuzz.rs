@@ -9,12 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use steps::{Cx, Dirs, Steps, cargo, files, write};
 
 use crate::debian::host::rust_target;
-use crate::engine::cargo;
-use crate::engine::dirs::Dirs;
-use crate::engine::files;
-use crate::engine::step::{Cx, Steps, write};
 
 /// Each target, and how many runs of it `cargo xtask test` has.
 const TARGETS: [(&str, u64); 7] = [

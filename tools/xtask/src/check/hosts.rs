@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use steps::{Cx, Key, Steps, files, write};
 
+use crate::debian::host;
 use crate::debian::packages::Packages;
-use crate::debian::{host, pins};
-use crate::engine::files;
-use crate::engine::step::{Cx, Key, Steps, write};
 
 /// What is run in each.
 const COMMANDS: [&[&str]; 2] = [&["demo"], &["test", "--quick"]];
@@ -111,7 +110,7 @@ fn run(steps: &Steps, release: &str) -> Result<bool> {
 /// Makes a minimal system that reaches the network as this machine does.
 fn make(cx: &Cx, release: &str, root: &Path) -> Result<String> {
     files::empty(root)?;
-    let mirrors = pins::mirrors(cx)?;
+    let mirrors = cx.with_fetcher(|fetcher| pins::mirrors(fetcher.run))?;
     let mut bootstrap = Command::new("mmdebstrap");
     bootstrap.args(["--variant=minbase", "--include", INCLUDED, release]);
     cx.run(bootstrap.arg(root).arg(&mirrors[0]))?;
@@ -143,6 +142,6 @@ fn enter(root: &Path) -> Result<Command> {
     enter.args(["sh", "-ec", ENTER, "sh"]).arg(root);
     enter.arg(home("CARGO_HOME", ".cargo")?);
     enter.arg(home("RUSTUP_HOME", ".rustup")?);
-    enter.arg(pins::store()?);
+    enter.arg(pins::Store::of_user()?.folder());
     Ok(enter)
 }

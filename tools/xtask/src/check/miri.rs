@@ -7,8 +7,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
-
-use crate::engine::step::{Key, Steps};
+use steps::{Key, Steps};
 
 /// The nightly whose compiler is closest to the pinned stable one's successor.
 const NIGHTLY: &str = "nightly-2026-05-20";

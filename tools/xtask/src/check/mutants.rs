@@ -15,12 +15,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, getrlimit, setrlimit};
-
-use crate::engine::cargo;
-use crate::engine::dirs::Dirs;
-use crate::engine::files;
-use crate::engine::step::Steps;
-use crate::engine::tool::install;
+use steps::{Dirs, Steps, cargo, files, install};
 
 const VERSION: &str = "27.1.0";
 

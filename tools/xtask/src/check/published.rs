@@ -5,10 +5,9 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use steps::{Key, Steps, cargo};
 
 use crate::debian::host::BARE_TARGET;
-use crate::engine::cargo;
-use crate::engine::step::{Key, Steps};
 
 /// The compiler that `Cargo.toml` promises.
 const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");

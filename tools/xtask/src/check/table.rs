@@ -6,12 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum as _;
+use steps::Steps;
 
 use super::fuzz;
 use super::tally::Tally;
 use crate::bench;
 use crate::docs;
-use crate::engine::step::Steps;
 use crate::image;
 use crate::package;
 use crate::run::conformance;

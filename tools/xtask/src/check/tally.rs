@@ -4,8 +4,7 @@
 use std::fmt;
 
 use anyhow::{Error, Result};
-
-use crate::debian::pins::Unavailable;
+use pins::Unavailable;
 
 /// Counts of one check, or of all.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -5,13 +5,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use steps::{Cx, Steps, cargo};
 
 use super::table::{ALL, Check, What};
 use super::tally::Tally;
 use crate::debian::host;
 use crate::debian::programs;
-use crate::engine::cargo;
-use crate::engine::step::{Cx, Steps};
 
 /// Run all checks and print totals: lints, tests, fuzzers, and emulated Xen
 #[derive(clap::Args)]

@@ -2,13 +2,12 @@
 //! Debian packages of this machine, by its own apt, and packages' files.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, ensure};
-
-use crate::engine::step::Cx;
+use pins::offline;
+use steps::Cx;
 
 /// The packages of `wanted` that are not installed on this machine.
 pub(crate) fn missing_on_host(wanted: &[String]) -> Result<Vec<String>> {
@@ -58,7 +57,7 @@ pub(crate) fn install_on_host(cx: &Cx, packages: &[String]) -> Result<()> {
             ])
             .args(packages),
     )
-    .map_err(|error| offline(cx).unwrap_or(error))
+    .map_err(|error| offline(&format!("{error:#}")).unwrap_or(error))
     .with_context(|| match updated {
         Ok(()) => String::from("installing packages"),
         Err(_) => String::from("installing packages (apt-get update failed too)"),
@@ -74,29 +73,6 @@ fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command.env("LC_ALL", "C").arg("-q");
     command
-}
-
-/// An error that says that the mirror is out of reach, if the log says so.
-pub(crate) fn offline(cx: &Cx) -> Option<anyhow::Error> {
-    const SIGNS: [&str; 6] = [
-        "Could not resolve",
-        "Temporary failure resolving",
-        "Could not connect",
-        "Connection failed",
-        "Unable to connect",
-        "Network is unreachable",
-    ];
-    let log = fs::read_to_string(cx.log()).ok()?;
-    let sign = log
-        .lines()
-        .rev()
-        .find(|line| SIGNS.iter().any(|sign| line.contains(sign)))?;
-    Some(anyhow!(
-        "apt cannot reach its package mirror: {}\n\
-         Connect this machine, or set its proxy (Acquire::http::Proxy), and run this again; \
-         what was fetched before is kept.",
-        sign.trim()
-    ))
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 use std::process::Command;
 
 use anyhow::Result;
+use steps::Steps;
 
 use crate::debian::apt;
 use crate::debian::packages::Packages;
-use crate::engine::step::Steps;
 
 /// Rust's target for what runs without a system: hypervisor and guests.
 pub(crate) const BARE_TARGET: &str = "aarch64-unknown-none-softfloat";
@@ -94,7 +94,7 @@ fn install_rust_targets(steps: &Steps) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::files::list;
+    use steps::files::list;
 
     #[test]
     fn every_target_that_is_built_for_is_installed() {

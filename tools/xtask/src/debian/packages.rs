@@ -4,7 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use pins::{Set, Wanted};
 use serde::Deserialize;
+
+/// Architectures of the machines that build.
+const BUILDERS: [&str; 2] = ["amd64", "arm64"];
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -83,33 +87,95 @@ impl Packages {
         toml::from_str(include_str!("../../packages.toml")).expect("packages.toml is well formed")
     }
 
-    /// The sets of pinned files, with the packages that each is to have.
-    pub(crate) fn sets(&self) -> impl Iterator<Item = (String, Vec<String>)> {
-        let sources = self
-            .source
-            .iter()
-            .map(|(set, source)| (set.clone(), vec![source.name.clone()]));
-        [
-            ("kernel", Vec::new()),
-            ("sysroot", self.sysroot.packages.clone()),
-            ("dom0", self.dom0.packages.clone()),
-            ("systemd", self.systemd.packages.clone()),
-            ("programs", self.programs.packages.clone()),
-        ]
-        .map(|(set, packages)| (set.to_owned(), packages))
-        .into_iter()
-        .chain(sources)
+    /// The sets of pinned files, and what each is made of.
+    pub(crate) fn sets(self) -> Vec<Set> {
+        let set = |name: &str, wanted| Set {
+            name: name.to_owned(),
+            release: self.debian.release.clone(),
+            wanted,
+        };
+        let mut sets = vec![
+            set("kernel", Wanted::Followed(self.kernel.follow)),
+            set("sysroot", Wanted::Closure(self.sysroot.packages)),
+            set("systemd", Wanted::Closure(self.systemd.packages)),
+            set("dom0", Wanted::Packages(self.dom0.packages, &["arm64"])),
+            set(
+                "programs",
+                Wanted::Packages(self.programs.packages, &BUILDERS),
+            ),
+        ];
+        for (name, source) in self.source {
+            sets.push(match source.release {
+                None => set(&name, Wanted::Source(source.name)),
+                Some(release) => Set {
+                    name,
+                    release,
+                    wanted: Wanted::Upstream(source.name),
+                },
+            });
+        }
+        sets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use pins::Lock;
+
+    use super::*;
+    use crate::debian::pins::LOCK;
+
+    fn path() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(LOCK)
     }
 
-    /// The source package of a set.
-    pub(crate) fn source(&self, set: &str) -> Option<&Source> {
-        self.source.get(set)
+    #[test]
+    fn each_wanted_package_is_pinned() {
+        let lock = Lock::read(&path()).unwrap();
+        for set in Packages::read().sets() {
+            let pins = lock.set(&set.name);
+            let wanted = match set.wanted {
+                Wanted::Packages(names, _) | Wanted::Closure(names) => names,
+                Wanted::Source(name) | Wanted::Upstream(name) => vec![name],
+                Wanted::Followed(_) => Vec::new(),
+            };
+            assert!(!pins.is_empty(), "{}", set.name);
+            for name in wanted {
+                let is_there = pins.iter().any(|pin| pin.name == name);
+                assert!(is_there, "{}: {name}", set.name);
+            }
+        }
     }
 
-    /// The release that a set is of.
-    pub(crate) fn release(&self, set: &str) -> &str {
-        self.source(set)
-            .and_then(|source| source.release.as_deref())
-            .unwrap_or(&self.debian.release)
+    #[test]
+    fn each_pin_belongs_to_a_set_and_names_a_file() {
+        let lock = Lock::read(&path()).unwrap();
+        let sets = Packages::read().sets();
+        for pin in &lock.pins {
+            assert!(!pin.sets.is_empty(), "{pin}");
+            for name in &pin.sets {
+                assert!(sets.iter().any(|set| set.name == *name), "{pin}: {name}");
+            }
+            assert!(pin.path.starts_with("pool/"), "{pin}");
+            assert!(pin.file().starts_with(&pin.name), "{pin}");
+            let hex = |byte: u8| byte.is_ascii_hexdigit();
+            assert!(
+                pin.sha256.len() == 64 && pin.sha256.bytes().all(hex),
+                "{pin}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_file_is_as_it_is_written() {
+        let mut lock = Lock::read(&path()).unwrap();
+        let written = tempfile::NamedTempFile::new().unwrap();
+        lock.write(written.path()).unwrap();
+        assert!(fs::read(written).unwrap() == fs::read(path()).unwrap());
     }
 }

@@ -4,14 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
+use ::pins::Pins;
 use anyhow::Result;
+use steps::{Dirs, Steps, files};
 
 use crate::debian::apt::extract;
 use crate::debian::host;
-use crate::debian::pins::{self, Pins};
-use crate::engine::dirs::Dirs;
-use crate::engine::files;
-use crate::engine::step::Steps;
+use crate::debian::pins;
 
 /// Unpack the programs that `cargo test -p viewers` runs
 #[derive(clap::Args)]
@@ -26,7 +25,7 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
 /// Makes `target/programs`, in which the tests of `viewers` look.
 pub(crate) fn make(steps: &Steps) -> Result<()> {
     let root = steps.dirs.target.join("programs");
-    let pins = pins::set(&steps.dirs, "programs")?.of(host::architecture());
+    let pins = steps.pins("programs")?.of(host::architecture());
     unpack(steps, "programs", &pins, &root)?;
     Ok(())
 }
@@ -38,15 +37,15 @@ pub(crate) fn for_dom0(dirs: &Dirs) -> PathBuf {
 
 /// Makes the folder of those for dom0. Returns the step's key.
 pub(crate) fn make_for_dom0(steps: &Steps) -> Result<String> {
-    let pins = pins::set(&steps.dirs, "dom0")?;
+    let pins = steps.pins("dom0")?;
     unpack(steps, "dom0 programs", &pins, &for_dom0(&steps.dirs))
 }
 
 /// Fetches and unpacks packages to a folder of their own. Returns the step's
 /// key.
 pub(crate) fn unpack(steps: &Steps, step: &str, pins: &Pins, root: &Path) -> Result<String> {
-    steps.run(step, pins.key(), &[root], |cx| {
-        let files = pins::fetch(cx, pins)?;
+    steps.run(step, pins::key(pins), &[root], |cx| {
+        let files = cx.fetch(pins)?;
         files::empty(root)?;
         for file in &files {
             extract(cx, file, root)?;

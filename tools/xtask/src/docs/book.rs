@@ -10,11 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-
-use crate::engine::dirs::Dirs;
-use crate::engine::files;
-use crate::engine::step::{Cx, Steps, write};
-use crate::engine::tool::install;
+use steps::{Cx, Dirs, Steps, files, install, write};
 
 /// mdBook, and how it is built: without its server, and in the shortest
 /// time.

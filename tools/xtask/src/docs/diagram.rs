@@ -11,9 +11,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use cargo_metadata::{DependencyKind, MetadataCommand};
-
-use crate::engine::files;
-use crate::engine::step::{Cx, write};
+use steps::{Cx, files, write};
 
 /// The text, and what Graphviz makes of it.
 const TEXT: &str = "docs/images/architecture.dot";

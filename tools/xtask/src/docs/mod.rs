@@ -13,11 +13,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use steps::{Steps, cargo, write};
 
 use crate::debian::host;
 use crate::debian::packages::Packages;
-use crate::engine::cargo;
-use crate::engine::step::{Steps, write};
 
 /// Build the book and the crates' documentation, and check every link
 #[derive(clap::Args)]

@@ -9,8 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-
-use crate::engine::files::list;
+use steps::files::list;
 
 /// Part of the key of every image, as what is in one depends on it.
 pub(super) const TEXT: &str = include_str!("archive.rs");

@@ -7,11 +7,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use steps::{Cx, Key, Steps};
 
 use super::archive::{self, Archive};
 use super::{Firmware, Kernel, guest, libraries, systemd, u_boot};
 use crate::debian::programs as others;
-use crate::engine::step::{Cx, Key, Steps};
 use crate::package::programs::{self, ARM64};
 use crate::package::{self, Package};
 use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XL, Xenstore};
@@ -101,7 +101,11 @@ impl Dom0 {
         let (monitor, monitor_key) = guest::monitor(steps)?;
         let (u_boot, u_boot_key) = u_boot::build(steps)?;
         let firmware = Firmware::build(steps)?;
-        let initrd = steps.dirs.machine(file_name(built.which));
+        let initrd = steps
+            .dirs
+            .target
+            .join("machine")
+            .join(file_name(built.which));
         let key = Key::default()
             .text(&built.toolstack)
             .text(programs)
@@ -143,7 +147,9 @@ impl Dom0 {
         let system = systemd::fetch(steps)?;
         let initrd = steps
             .dirs
-            .machine(format!("{}-systemd.cpio", built.which.tree()));
+            .target
+            .join("machine")
+            .join(format!("{}-systemd.cpio", built.which.tree()));
         let key = Key::default()
             .text(&built.toolstack)
             .text(&package.key)
@@ -162,7 +168,7 @@ impl Dom0 {
                 add_client(&mut archive);
                 archive.file("/guest/vconsoled.deb", &package.file)?;
                 archive.file("/guest/guest.cpio.gz", &guest)?;
-                let roots = [system.root.clone(), cx.dirs.sysroot()];
+                let roots = [system.root.clone(), cx.dirs.target.join("sysroot")];
                 let folders = [
                     vec![system.root.join("usr/lib/aarch64-linux-gnu/systemd")],
                     library_folders(built, &roots)?,
@@ -208,7 +214,7 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -
         archive.file("/usr/sbin/xenconsoled", &built.tree.join(XENCONSOLED))?;
         archive.file("/usr/lib/xen/bin/xenconsole", &built.tree.join(XENCONSOLE))?;
     }
-    let roots = [cx.dirs.sysroot(), others];
+    let roots = [cx.dirs.target.join("sysroot"), others];
     libraries::add(&mut archive, &library_folders(built, &roots)?)?;
 
     let uart = match package {
@@ -224,7 +230,10 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -
 fn add_xen(cx: &Cx, archive: &mut Archive, kernel: &Kernel, built: &Built) -> Result<()> {
     archive.text("/etc/hostname", "dom0\n");
     archive.text("/etc/xen/xl.conf", "autoballoon = \"off\"\n");
-    archive.file("/bin/busybox", &cx.dirs.sysroot().join("bin/busybox"))?;
+    archive.file(
+        "/bin/busybox",
+        &cx.dirs.target.join("sysroot").join("bin/busybox"),
+    )?;
     kernel.add_modules(archive, &MODULES)?;
     let xenstore = Xenstore::of(&built.tree);
     for (to, from) in [

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
+use steps::{Key, Steps, cargo};
 
 use crate::debian::host::BARE_TARGET;
-use crate::engine::cargo;
-use crate::engine::step::{Key, Steps};
 
 /// Its binaries, each with the name of its image.
 const IMAGES: [(&str, &str); 4] = [
@@ -32,7 +31,7 @@ impl Firmware {
     /// Builds every image.
     pub(crate) fn build(steps: &Steps) -> Result<Self> {
         let built = target(steps).join(BARE_TARGET).join("image");
-        let folder = steps.dirs.machine("firmware");
+        let folder = steps.dirs.target.join("machine/firmware");
         std::fs::create_dir_all(&folder)?;
         steps.always("build firmware", |cx| {
             cx.run(&mut command(steps, "build"))?;

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
+use steps::{Key, Steps};
 
 use super::Kernel;
 use super::archive::{self, Archive};
-use crate::engine::step::{Key, Steps};
 use crate::package::programs::{self, ARM64};
 
 const INIT: &str = include_str!("guest-init.sh");
@@ -21,7 +21,7 @@ const PASSWD: &str = "root:$6$vpl011$8VpWPXBiRu91d2EY8ynkB563NoRl6Eu7fMk0wFkcfQx
 /// Makes the guest's initramfs. Returns its path and the step's key.
 pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(PathBuf, String)> {
     let agent = programs::build(steps, &ARM64, &["e2e"])?;
-    let path = steps.dirs.machine("guest.cpio");
+    let path = steps.dirs.target.join("machine/guest.cpio");
     let key = Key::default()
         .text(&kernel.key)
         .text(sysroot)
@@ -33,7 +33,10 @@ pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(Pat
         archive.script("/init", INIT);
         archive.text("/etc/hostname", "guest\n");
         archive.text("/etc/passwd", PASSWD);
-        archive.file("/bin/busybox", &cx.dirs.sysroot().join("bin/busybox"))?;
+        archive.file(
+            "/bin/busybox",
+            &cx.dirs.target.join("sysroot").join("bin/busybox"),
+        )?;
         archive.file("/usr/bin/e2e", &programs::path(cx.dirs, &ARM64, "e2e"))?;
         kernel.add_modules(&mut archive, e2e::GUEST_MODULES)?;
         let size = archive.write(&path)?;
@@ -46,7 +49,7 @@ pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(Pat
 /// step's key.
 pub(crate) fn monitor(steps: &Steps) -> Result<(PathBuf, String)> {
     let sources = steps.dirs.root.join("tests/guests");
-    let out = steps.dirs.machine("guests");
+    let out = steps.dirs.target.join("machine/guests");
     let image = out.join("monitor.bin");
     let mut files: Vec<PathBuf> = fs::read_dir(&sources)?
         .map(|entry| Ok(entry?.path()))

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use steps::{Steps, files};
 
 use super::archive::Archive;
 use crate::debian::pins;
-use crate::engine::files;
-use crate::engine::step::Steps;
 
 /// What the guest's side of the demo rests on: options that must be built in.
 const NEEDED: [&str; 3] = [
@@ -31,11 +30,11 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Fetches and unpacks it.
     pub(crate) fn fetch(steps: &Steps) -> Result<Self> {
-        let folder = steps.dirs.machine("kernel");
+        let folder = steps.dirs.target.join("machine/kernel");
         let image = folder.join("Image");
-        let pins = pins::set(&steps.dirs, "kernel")?;
-        let key = steps.run("linux kernel", pins.key(), &[&image], |cx| {
-            let deb = &pins::fetch(cx, &pins)?[0];
+        let pins = steps.pins("kernel")?;
+        let key = steps.run("linux kernel", pins::key(&pins), &[&image], |cx| {
+            let deb = &cx.fetch(&pins)?[0];
             let unpacked = folder.join("package");
             files::remove(&folder.join("modules"))?;
             files::empty(&unpacked)?;

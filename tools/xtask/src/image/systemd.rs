@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
+use steps::{Key, Steps, files, write};
 
 use super::archive::Archive;
 use crate::debian::apt::extract;
 use crate::debian::pins;
-use crate::engine::files;
-use crate::engine::step::{Key, Steps, write};
 
 const INIT: &str = include_str!("systemd-init.sh");
 
@@ -84,9 +83,9 @@ pub(super) struct System {
 /// Fetches and unpacks them.
 pub(super) fn fetch(steps: &Steps) -> Result<System> {
     let root = steps.dirs.target.join("systemd");
-    let pins = pins::set(&steps.dirs, "systemd")?;
-    let key = steps.run("systemd packages", pins.key(), &[&root], |cx| {
-        let debs = pins::fetch(cx, &pins)?;
+    let pins = steps.pins("systemd")?;
+    let key = steps.run("systemd packages", pins::key(&pins), &[&root], |cx| {
+        let debs = cx.fetch(&pins)?;
         files::empty(&root)?;
         let mut status = String::new();
         for deb in &debs {

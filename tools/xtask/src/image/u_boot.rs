@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use steps::{Cx, Key, Steps, files};
+use xen_hooks::HookSet;
 
 use crate::debian::pins;
-use crate::engine::files;
-use crate::engine::step::{Cx, Key, Steps};
-use crate::xen::{HookSet, fetch, jobs};
+use crate::xen::{fetch, jobs};
 
 /// What our configuration is put on top of.
 const DEFCONFIG: &str = "configs/qemu_arm64_defconfig";
@@ -22,16 +22,16 @@ pub(crate) fn build(steps: &Steps) -> Result<(PathBuf, String)> {
     let config = ours.join("guest.config");
     let folder = steps.dirs.target.join("u-boot");
     let source = folder.join("src");
-    let pins = pins::set(&steps.dirs, "u-boot")?;
+    let pins = steps.pins("u-boot")?;
 
-    let key = pins.key().file(&ours.join("hooks.toml"))?;
+    let key = pins::key(&pins).file(&ours.join("hooks.toml"))?;
     let key = steps.run("u-boot source", key, &[&source], |cx| {
         let said = fetch::unpack(cx, &pins, &folder.join("download"), &source)?;
         HookSet::read(&[&ours], pins.version().to_owned(), &ours)?.apply(&source)?;
         Ok(said)
     })?;
 
-    let image = steps.dirs.machine("u-boot.bin");
+    let image = steps.dirs.target.join("machine/u-boot.bin");
     let key = Key::default().text(key).file(&config)?;
     let key = steps.run("u-boot", key, &[&image], |cx| {
         let out = folder.join("build");

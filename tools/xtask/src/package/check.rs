@@ -8,11 +8,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use steps::{Cx, Steps, files::list};
 
 use super::programs::Arch;
 use super::{Package, SCRIPTS, pack};
-use crate::engine::files::list;
-use crate::engine::step::{Cx, Steps};
 
 /// What people look for, and with which permissions.
 const WANTED: [(&str, &str); 20] = [

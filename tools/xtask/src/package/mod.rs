@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use steps::{
+    Cx, Dirs, Key, Steps, cargo,
+    files::{empty, list},
+};
 
 use crate::debian::host;
-use crate::engine::cargo;
-use crate::engine::dirs::Dirs;
-use crate::engine::files::{empty, list};
-use crate::engine::step::{Cx, Key, Steps};
 use programs::{AMD64, ARM64, Arch};
 
 /// Make the Debian packages of vconsoled and vconsole
@@ -249,7 +249,7 @@ fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
 }
 
 fn put(to: &Path, contents: impl AsRef<[u8]>, mode: u32) -> Result<()> {
-    crate::engine::step::write(to, contents)?;
+    steps::write(to, contents)?;
     fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
     Ok(())
 }

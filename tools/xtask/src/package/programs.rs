@@ -4,10 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-
-use crate::engine::cargo;
-use crate::engine::dirs::Dirs;
-use crate::engine::step::{Key, Steps};
+use steps::{Dirs, Key, Steps, cargo};
 
 /// An architecture, by its names.
 pub(crate) struct Arch {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use goblin::elf::Elf;
+use steps::end_of;
 
-use crate::engine::step::end_of;
 use crate::rig::gdb::Debugger;
 use crate::rig::machine::{Machine, Output};
 

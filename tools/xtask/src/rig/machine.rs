@@ -21,8 +21,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use e2e::report::Event;
 use rustix::io::{FdFlags, fcntl_setfd};
+use steps::process::{Running, stop_if_interrupted};
 
-use crate::engine::process::{Running, stop_if_interrupted};
 use crate::image::Dom0;
 use crate::rig::domu::DomU;
 use crate::rig::gdb::Debugger;

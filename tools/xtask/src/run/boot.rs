@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use steps::Steps;
 
 use crate::debian::host;
-use crate::engine::step::Steps;
 use crate::image::Dom0;
 use crate::rig::machine::{Emulator, Machine, Output, Spec};
 use crate::xen::{self, Choice, Flavour, Which};

@@ -10,10 +10,9 @@ use anyhow::{Result, bail};
 use e2e::complaints::Complaints;
 use e2e::report::{Check, Event, Outcome};
 use e2e::{Hypervisor, Scenario};
+use steps::{Progress, Steps, end_of};
 
 use crate::debian::host;
-use crate::engine::progress::Progress;
-use crate::engine::step::{Steps, end_of};
 use crate::image::Dom0;
 use crate::rig::domu::{DomU, Vpl011};
 use crate::rig::evidence::{GOES_ON, StandsStill};

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use steps::{Key, Steps};
 
 use super::version::Version;
-use crate::engine::step::{Key, Steps};
 
 /// Which Xen to build.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,7 +30,7 @@ impl Choice {
         let Some(given) = &self.tree else {
             return Ok(self.xen);
         };
-        let copy = steps.dirs.xen(Version::Given.source());
+        let copy = steps.dirs.target.join(Version::Given.source());
         let key = listing(given)?;
         steps.run(&Version::Given.step("xen source"), key, &[&copy], |cx| {
             if copy.exists() {

@@ -7,39 +7,53 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use ::pins::Pins;
 use anyhow::{Result, ensure};
+use steps::{Cx, Steps};
 
 use super::choice::listing;
 use super::version::Version;
-use crate::debian::pins::{self, Pins};
-use crate::engine::step::{Cx, Steps};
+use crate::debian::pins;
 
 /// Fetches and unpacks a version's source; a tree that was given is in place.
 /// Returns the key.
 pub(crate) fn source(steps: &Steps, version: Version) -> Result<String> {
-    let tree = steps.dirs.xen(version.source());
+    let tree = steps.dirs.target.join(version.source());
     if version == Version::Given {
         return Ok(listing(&tree)?.finish());
     }
-    let pins = pins::set(&steps.dirs, &format!("xen-{}", version.number()))?;
+    let pins = steps.pins(&format!("xen-{}", version.number()))?;
     ensure!(
         pins.version().starts_with(version.number()),
         "Xen {} is pinned at {}",
         version.number(),
         pins.version()
     );
-    steps.run(&version.step("xen source"), pins.key(), &[&tree], |cx| {
-        unpack(cx, &pins, &cx.dirs.xen("download"), &tree)
-    })
+    steps.run(
+        &version.step("xen source"),
+        pins::key(&pins),
+        &[&tree],
+        |cx| unpack(cx, &pins, &cx.dirs.target.join("xen/download"), &tree),
+    )
 }
 
 /// Fetches a source package, with its files' names in `download`, and unpacks
 /// it to `tree`.
 pub(crate) fn unpack(cx: &Cx, pins: &Pins, download: &Path, tree: &Path) -> Result<String> {
-    let files = pins::fetch_to(cx, pins, download)?;
+    fs::create_dir_all(download)?;
+    let mut files = Vec::new();
+    for (pin, file) in pins.0.iter().zip(cx.fetch(pins)?) {
+        let named = download.join(pin.file());
+        if named.symlink_metadata().is_ok() {
+            fs::remove_file(&named)?;
+        }
+        symlink(file, &named)?;
+        files.push(named);
+    }
     let described = |file: &&std::path::PathBuf| file.extension().is_some_and(|end| end == "dsc");
     let mut unpack = if let Some(dsc) = files.iter().find(described) {
         let mut unpack = Command::new("dpkg-source");

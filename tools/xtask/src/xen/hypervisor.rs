@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
+use steps::{Key, Steps, cargo};
 
 use super::jobs;
 use super::tree::{Tree, update};
 use crate::debian::host::BARE_TARGET;
-use crate::engine::cargo;
-use crate::engine::step::{Key, Steps};
 
 /// Where the object goes in a tree; make knows a shipped object by its suffix.
 const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
@@ -60,13 +59,13 @@ pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
 
 /// Builds the Rust library and links it to one object with folded sections.
 fn object(steps: &Steps) -> Result<PathBuf> {
-    let shim = steps.dirs.shim();
+    let shim = steps.dirs.root.join("hyp-shim");
     let library = steps
         .dirs
         .target
         .join(BARE_TARGET)
         .join("hypervisor/libhyp_shim.a");
-    let object = steps.dirs.xen("core.o");
+    let object = steps.dirs.target.join("xen/core.o");
     steps.always("rust library", |cx| {
         let before = digest(&library);
         cx.run(

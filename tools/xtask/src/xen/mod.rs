@@ -3,10 +3,8 @@
 
 mod choice;
 pub(crate) mod fetch;
-mod hooks;
 mod hypervisor;
 mod off;
-mod series;
 pub(crate) mod sysroot;
 pub(crate) mod toolstack;
 mod tree;
@@ -17,13 +15,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
+use steps::Steps;
+use xen_hooks::HookSet;
 
 pub(crate) use self::choice::Choice;
-pub(crate) use self::hooks::HookSet;
 use self::tree::Tree;
 pub(crate) use self::version::{Flavour, Version, Which};
 use crate::debian::host;
-use crate::engine::step::Steps;
 
 /// What to do with a Xen tree.
 #[derive(Subcommand)]
@@ -79,7 +77,7 @@ impl Command {
             Self::Fetch { xen } => {
                 host::tools(steps)?;
                 fetch::source(steps, *xen)?;
-                println!("{}", steps.dirs.xen(xen.source()).display());
+                println!("{}", steps.dirs.target.join(xen.source()).display());
             }
             Self::Build { xen, stock } => {
                 let flavour = if *stock {
@@ -97,7 +95,7 @@ impl Command {
                 off::check(steps, xen.version(steps)?)?;
             }
             Self::Apply { tree } => {
-                let set = HookSet::for_tree(&steps.dirs.shim(), tree)?;
+                let set = HookSet::for_tree(&steps.dirs.root.join("hyp-shim"), tree)?;
                 let (hooks, files) = set.apply(tree)?;
                 println!(
                     "Xen {}: {hooks} hooks applied, {files} files put in",
@@ -122,14 +120,14 @@ impl Command {
 fn fetched(steps: &Steps, version: Version) -> Result<PathBuf> {
     host::tools(steps)?;
     fetch::source(steps, version)?;
-    Ok(steps.dirs.xen(version.source()))
+    Ok(steps.dirs.target.join(version.source()))
 }
 
 /// Writes the hooks as patches for a tree.
 fn patches(steps: &Steps, tree: &Path, into: &Path) -> Result<Vec<PathBuf>> {
     steps.always("xen patches", |cx| {
         let work = cx.dirs.target.join("tmp/series");
-        let patches = series::export(cx, &cx.dirs.shim(), tree, &work, into)?;
+        let patches = xen_hooks::export(&cx.dirs.root.join("hyp-shim"), tree, &work, into)?;
         let said = format!("{}; git am gives what the hooks give", patches.len());
         Ok((said, patches))
     })
@@ -191,4 +189,38 @@ pub(crate) fn jobs() -> String {
         "-j{}",
         std::thread::available_parallelism().map_or(1, usize::from)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// docs/xen-integration.md has a row for each hook, with its file, and none
+    /// for a hook that is gone.
+    #[test]
+    fn every_hook_is_explained() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let page = fs::read_to_string(root.join("docs/xen-integration.md")).unwrap();
+        let explained: BTreeSet<(&str, &str)> = page
+            .lines()
+            .filter_map(|row| row.strip_prefix("| `")?.split_once("` | `"))
+            .filter_map(|(name, rest)| Some((name, rest.split_once("` | ")?.0)))
+            .collect();
+        let shim = root.join("hyp-shim");
+        let versions = xen_hooks::known_versions(&shim).unwrap().into_iter();
+        let sets: Vec<_> = versions
+            .map(|version| HookSet::for_version(&shim, version).unwrap())
+            .collect();
+        let hooks: BTreeSet<(&str, &str)> = sets
+            .iter()
+            .flat_map(HookSet::hooks)
+            .map(|(name, file)| (name, file.to_str().unwrap()))
+            .collect();
+        let missing: Vec<_> = hooks.difference(&explained).collect();
+        assert!(missing.is_empty(), "it has no row for {missing:?}");
+        let gone: Vec<_> = explained.difference(&hooks).collect();
+        assert!(gone.is_empty(), "there is no hook for its rows {gone:?}");
+    }
 }

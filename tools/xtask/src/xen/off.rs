@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use goblin::elf::Elf;
+use steps::Steps;
 
 use super::fetch;
 use super::hypervisor;
 use super::tree::Tree;
 use super::version::{Flavour, Version, Which};
-use crate::engine::step::Steps;
 
 /// Objects that say when they were built, or with which options.
 const TELLING: [&str; 2] = ["common/version.o", "common/config_data.o"];

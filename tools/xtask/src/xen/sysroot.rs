@@ -3,12 +3,17 @@
 //! against and to take the images' libraries and busybox from.
 
 use anyhow::Result;
+use steps::Steps;
 
-use crate::debian::{pins, programs};
-use crate::engine::step::Steps;
+use crate::debian::programs;
 
 /// Makes `target/sysroot`. Returns the step's key.
 pub(crate) fn make(steps: &Steps) -> Result<String> {
-    let pins = pins::set(&steps.dirs, "sysroot")?;
-    programs::unpack(steps, "arm64 packages", &pins, &steps.dirs.sysroot())
+    let pins = steps.pins("sysroot")?;
+    programs::unpack(
+        steps,
+        "arm64 packages",
+        &pins,
+        &steps.dirs.target.join("sysroot"),
+    )
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use steps::{Cx, Steps};
 
 use super::jobs;
 use super::tree::Tree;
-use crate::engine::step::{Cx, Steps};
 
 /// Folders of `tools/`, in the order in which they need each other, but for
 /// xenstore's.
@@ -73,7 +73,7 @@ const CONFIGURE: [&str; 16] = [
 /// Builds the tree's toolstack against the sysroot made under `sysroot_key`.
 /// Returns the step's key.
 pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<String> {
-    let sysroot = steps.dirs.sysroot();
+    let sysroot = steps.dirs.target.join("sysroot");
     let configured = tree.path.join("config/Tools.mk");
     let key = tree
         .key(|path| path.ends_with("configure.ac") || path.starts_with("config"))

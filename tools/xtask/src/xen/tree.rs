@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use steps::{Key, Steps, write};
+use xen_hooks::{Changes, HookSet};
 
-use super::hooks::{Changes, HookSet};
 use super::version::Which;
-use crate::engine::step::{Key, Steps, write};
 
 /// A tree, ready to be built.
 pub(crate) struct Tree {
@@ -29,8 +29,8 @@ const CHANGED: &str = ".vpl011-changed";
 impl Tree {
     /// Copies the source if need be and applies the hooks.
     pub(crate) fn prepare(steps: &Steps, source: &str, which: Which) -> Result<Self> {
-        let pristine = steps.dirs.xen(which.version.source());
-        let path = steps.dirs.xen(&which.tree());
+        let pristine = steps.dirs.target.join(which.version.source());
+        let path = steps.dirs.target.join("xen").join(which.tree());
         steps.run(
             &which.step("xen tree"),
             Key::default().text(source),
@@ -49,7 +49,7 @@ impl Tree {
             },
         )?;
         let changes = if which.flavour.is_hooked() {
-            let set = HookSet::for_tree(&steps.dirs.shim(), &pristine)?;
+            let set = HookSet::for_tree(&steps.dirs.root.join("hyp-shim"), &pristine)?;
             match which.flavour.only_hooks() {
                 Some(names) => set.only(names).plan(&pristine)?,
                 None => set.plan(&pristine)?,

@@ -32,12 +32,13 @@ impl Version {
         }
     }
 
-    /// The folder of its source as fetched.
+    /// The folder of its source as fetched, below `target/`; trees with hooks and
+    /// without are beside it.
     pub(crate) fn source(self) -> &'static str {
         match self {
-            Self::V4_17 => "src",
-            Self::V4_20 => "src-4.20",
-            Self::Given => "src-given",
+            Self::V4_17 => "xen/src",
+            Self::V4_20 => "xen/src-4.20",
+            Self::Given => "xen/src-given",
         }
     }
 

@@ -9,9 +9,9 @@ mod xen;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use steps::{Steps, write};
 
 use crate::docs::features;
-use crate::engine::step::{Steps, write};
 use crate::image::{CONFORMANCE, Firmware};
 use crate::run::e2e::Bench;
 use e2e::suite::{Ending, Results};

@@ -15,8 +15,8 @@ use conformance::protocol::{Body, Peer, Reader, answer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionread};
 
-use crate::engine::process::Running;
 use e2e::suite::{Results, Verdicts};
+use steps::process::Running;
 
 /// The longest wait for the suite's next request.
 const PATIENCE: Duration = Duration::from_secs(60);

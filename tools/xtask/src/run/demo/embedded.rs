@@ -6,9 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use e2e::report::Outcome;
+use steps::{Steps, cargo};
 
-use crate::engine::cargo;
-use crate::engine::step::Steps;
 use crate::run::e2e::summary;
 
 /// Builds and runs it.

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use e2e::report::Outcome;
 use serde_json::json;
+use steps::{Steps, write};
 
-use crate::engine::step::{Steps, write};
 use crate::run::boot;
 use crate::run::e2e::Bench;
 use crate::xen::{Choice, Version};

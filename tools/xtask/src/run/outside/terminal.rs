@@ -8,9 +8,9 @@ use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use steps::end_of;
 use terminal::Screen;
 
-use crate::engine::step::end_of;
 use crate::rig::evidence::StandsStill;
 use crate::rig::machine::{Machine, Output};
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use e2e::report::Outcome;
 use serde_json::json;
+use steps::{Steps, write};
 
-use crate::engine::step::{Steps, write};
 use crate::run::e2e::{Bench, Chosen};
 
 /// Break things in emulated Xen at length: kills, destruction, hostile peers

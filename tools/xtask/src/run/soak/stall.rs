@@ -8,8 +8,8 @@ use std::thread;
 
 use anyhow::{Result, anyhow};
 use e2e::report::Outcome;
+use steps::Steps;
 
-use crate::engine::step::Steps;
 use crate::rig::evidence::GOES_ON;
 use crate::rig::machine::Emulator;
 use crate::run::e2e::{Bench, Chosen};

@@ -2,8 +2,7 @@
 //! The step engine.
 //!
 //! A step has a name, a key (a digest of everything its result depends on, the
-//! module that makes it included),
-//! outputs and work. Its stamp under `target/stamp/` holds the key it was last
+//! module that makes it included), outputs and work. Its stamp under `target/stamp/` holds the key it was last
 //! done for: with the same key and all outputs present the work is skipped.
 //! A step's key goes into the keys of the steps that build on it. Each step
 //! prints one line, and its commands' output goes to `target/log/STEP.log`.
@@ -17,12 +16,13 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use pins::{Fetcher, Origins, Pins, Store};
 use sha2::{Digest, Sha256};
 
-use crate::engine::dirs::Dirs;
-use crate::engine::origins::Origins;
-use crate::engine::process::Running;
-use crate::engine::progress::{self, Progress};
+use crate::dirs::Dirs;
+use crate::files::write;
+use crate::process::Running;
+use crate::progress::{self, Progress};
 
 /// Lines of a log that are shown when a step fails.
 const TAIL: usize = 25;
@@ -35,11 +35,12 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// What a result depends on.
 #[derive(Clone, Default)]
-pub(crate) struct Key(Sha256);
+pub struct Key(Sha256);
 
 impl Key {
     /// Adds a text, such as a version or another step's key.
-    pub(crate) fn text(mut self, text: impl AsRef<[u8]>) -> Self {
+    #[must_use]
+    pub fn text(mut self, text: impl AsRef<[u8]>) -> Self {
         let text = text.as_ref();
         // The length keeps two parts from reading as one.
         self.0.update((text.len() as u64).to_le_bytes());
@@ -48,13 +49,14 @@ impl Key {
     }
 
     /// Adds a file's contents.
-    pub(crate) fn file(self, path: &Path) -> Result<Self> {
+    pub fn file(self, path: &Path) -> Result<Self> {
         let contents = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         Ok(self.text(contents))
     }
 
     /// The digest, in hexadecimal.
-    pub(crate) fn finish(self) -> String {
+    #[must_use]
+    pub fn finish(self) -> String {
         self.0
             .finalize()
             .iter()
@@ -66,23 +68,25 @@ impl Key {
 }
 
 /// Runs steps.
-pub(crate) struct Steps {
-    pub(crate) dirs: Dirs,
+pub struct Steps {
+    /// Where things are.
+    pub dirs: Dirs,
     /// Re-does steps whose key has not changed.
-    pub(crate) force: bool,
-    pub(crate) origins: Origins,
+    pub force: bool,
+    /// The lock file of pinned files.
+    pub lock: PathBuf,
+    /// Where pinned files may come from besides.
+    pub origins: Origins,
 }
 
 /// What a step's work is given.
-pub(crate) struct Cx<'a> {
-    pub(crate) dirs: &'a Dirs,
-    pub(crate) origins: &'a Origins,
+pub struct Cx<'a> {
+    /// Where things are.
+    pub dirs: &'a Dirs,
+    origins: &'a Origins,
     log: PathBuf,
     progress: &'a Progress,
 }
-
-/// A file or folder that a step makes.
-pub(crate) type Outputs<'a> = &'a [&'a Path];
 
 impl Steps {
     /// Does the step unless it was done for `key`. `work` returns what it did,
@@ -91,11 +95,11 @@ impl Steps {
     /// How it is done stands in the module that calls this, whose text is part
     /// of the key.
     #[track_caller]
-    pub(crate) fn run(
+    pub fn run(
         &self,
         name: &str,
         key: Key,
-        outputs: Outputs,
+        outputs: &[&Path],
         work: impl FnOnce(&Cx) -> Result<String>,
     ) -> Result<String> {
         let recipe = Path::new(SOURCES).join(Location::caller().file());
@@ -119,7 +123,7 @@ impl Steps {
     }
 
     /// Does the step every time: its work knows by itself what changed.
-    pub(crate) fn always<T>(
+    pub fn always<T>(
         &self,
         name: &str,
         work: impl FnOnce(&Cx) -> Result<(String, T)>,
@@ -134,7 +138,7 @@ impl Steps {
     }
 
     /// Does something that is no step: without a line of its own.
-    pub(crate) fn quietly<T>(&self, name: &str, work: impl FnOnce(&Cx) -> Result<T>) -> Result<T> {
+    pub fn quietly<T>(&self, name: &str, work: impl FnOnce(&Cx) -> Result<T>) -> Result<T> {
         let log = self.dirs.log(&file_name(name));
         write(&log, "")?;
         work(&Cx {
@@ -143,6 +147,11 @@ impl Steps {
             log,
             progress: &Progress::start(name),
         })
+    }
+
+    /// The pinned files of a set.
+    pub fn pins(&self, set: &str) -> Result<Pins> {
+        Pins::of_set(&self.lock, set)
     }
 
     fn stamp(&self, name: &str) -> PathBuf {
@@ -167,7 +176,7 @@ impl Steps {
 impl Cx<'_> {
     /// Runs `command` with its output in the step's log; the log's tail is
     /// part of the error when it fails.
-    pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
+    pub fn run(&self, command: &mut Command) -> Result<()> {
         let status = self.watch(command)?;
         if !status.success() {
             bail!(
@@ -180,12 +189,31 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// Runs `command`, which may fail, and returns what it printed.
-    pub(crate) fn attempt(&self, command: &mut Command) -> Result<String> {
+    /// Runs `command`, which may fail. Returns whether it did not, and what it
+    /// printed.
+    pub fn attempt(&self, command: &mut Command) -> Result<(bool, String)> {
         let before = usize::try_from(fs::metadata(&self.log)?.len())?;
-        self.watch(command)?;
+        let status = self.watch(command)?;
         let log = fs::read(&self.log)?;
-        Ok(String::from_utf8_lossy(&log[before..]).into_owned())
+        let said = String::from_utf8_lossy(&log[before..]);
+        // The first line is the command.
+        let (_, said) = said.split_once('\n').unwrap_or_default();
+        Ok((status.success(), said.to_owned()))
+    }
+
+    /// Fetches pinned files. Returns them in the same order.
+    pub fn fetch(&self, pins: &Pins) -> Result<Vec<PathBuf>> {
+        self.with_fetcher(|fetcher| fetcher.fetch(pins))
+    }
+
+    /// Does something with what fetches pinned files.
+    pub fn with_fetcher<T>(&self, work: impl FnOnce(&Fetcher) -> Result<T>) -> Result<T> {
+        work(&Fetcher {
+            run: &|command| self.attempt(command),
+            store: Store::of_user()?,
+            indices: self.dirs.target.join("apt"),
+            origins: self.origins.clone(),
+        })
     }
 
     fn watch(&self, command: &mut Command) -> Result<ExitStatus> {
@@ -211,7 +239,7 @@ impl Cx<'_> {
     }
 
     /// Runs `command` and returns its standard output.
-    pub(crate) fn output(&self, command: &mut Command) -> Result<String> {
+    pub fn output(&self, command: &mut Command) -> Result<String> {
         let log = File::options().append(true).open(&self.log)?;
         let output = command
             .stdin(Stdio::null())
@@ -230,7 +258,8 @@ impl Cx<'_> {
     }
 
     /// The step's log.
-    pub(crate) fn log(&self) -> &Path {
+    #[must_use]
+    pub fn log(&self) -> &Path {
         &self.log
     }
 }
@@ -248,21 +277,14 @@ fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes a file and the folders above it.
-pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::write(path, contents).with_context(|| format!("writing {}", path.display()))
-}
-
 /// The last lines of a log, behind its name.
-pub(crate) fn end_of(log: &Path) -> String {
+#[must_use]
+pub fn end_of(log: &Path) -> String {
     format!("the end of {}:\n{}", log.display(), tail(log))
 }
 
 /// The last lines of a log.
-pub(crate) fn tail(log: &Path) -> String {
+fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text[text.len().saturating_sub(TAIL_BYTES)..]);
     let lines: Vec<&str> = text.lines().collect();
@@ -294,6 +316,7 @@ mod tests {
         Steps {
             dirs,
             force: false,
+            lock: dir.join("pins.lock"),
             origins: Origins::default(),
         }
     }

@@ -6,17 +6,12 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::engine::cargo;
-use crate::engine::step::{Key, Steps};
+use crate::cargo;
+use crate::step::{Key, Steps};
 
 /// Builds a program of crates.io, of that version and with those options of
 /// cargo's, under `target/tools`.
-pub(crate) fn install(
-    steps: &Steps,
-    name: &str,
-    version: &str,
-    options: &[&str],
-) -> Result<PathBuf> {
+pub fn install(steps: &Steps, name: &str, version: &str, options: &[&str]) -> Result<PathBuf> {
     let root = steps.dirs.target.join("tools");
     let program = root.join("bin").join(name);
     let key = Key::default().text(version).text(options.join(" "));

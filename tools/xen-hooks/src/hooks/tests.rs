@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Hooks on small texts, and the page that explains ours.
+//! Hooks on small texts.
 
 use super::*;
 
@@ -180,32 +180,4 @@ fn a_set_is_applied_to_a_tree_once() {
     let error = set.apply(tree.path()).unwrap_err().to_string();
     assert!(error.contains("applied to this tree before"), "{error}");
     assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), "a\nx\n");
-}
-
-/// docs/xen-integration.md has a row for each hook, with its file, and none
-/// for a hook that is gone.
-#[test]
-fn every_hook_is_explained() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let page = fs::read_to_string(root.join("docs/xen-integration.md")).unwrap();
-    let explained: std::collections::BTreeSet<(&str, &str)> = page
-        .lines()
-        .filter_map(|row| row.strip_prefix("| `")?.split_once("` | `"))
-        .filter_map(|(name, rest)| Some((name, rest.split_once("` | ")?.0)))
-        .collect();
-    let shim = root.join("hyp-shim");
-    let sets: Vec<_> = known_versions(&shim)
-        .unwrap()
-        .into_iter()
-        .map(|version| HookSet::for_version(&shim, version).unwrap())
-        .collect();
-    let hooks: std::collections::BTreeSet<(&str, &str)> = sets
-        .iter()
-        .flat_map(|set| &set.hooks)
-        .map(|hook| (hook.name.as_str(), hook.file.to_str().unwrap()))
-        .collect();
-    let missing: Vec<_> = hooks.difference(&explained).collect();
-    assert!(missing.is_empty(), "it has no row for {missing:?}");
-    let gone: Vec<_> = explained.difference(&hooks).collect();
-    assert!(gone.is_empty(), "there is no hook for its rows {gone:?}");
 }

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 const STILL: Duration = Duration::from_secs(20);
 
 /// Progress of one thing.
-pub(crate) struct Progress {
+pub struct Progress {
     name: String,
     started: Instant,
     show: Show,
@@ -26,16 +26,11 @@ enum Show {
 
 impl Progress {
     /// Begins to show that `name` is at work.
-    pub(crate) fn start(name: &str) -> Self {
+    #[must_use]
+    pub fn start(name: &str) -> Self {
         let started = Instant::now();
         let show = if std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{spinner} {prefix:<26} {elapsed} {wide_msg}")
-                .expect("the template is well formed");
-            let bar = ProgressBar::new_spinner()
-                .with_style(style)
-                .with_prefix(name.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            Show::Spinner(bar)
+            Show::Spinner(spinner(name))
         } else {
             Show::Plain(started.into())
         };
@@ -47,7 +42,7 @@ impl Progress {
     }
 
     /// Says what it is at work on.
-    pub(crate) fn at(&self, on: &str) {
+    pub fn at(&self, on: &str) {
         match &self.show {
             Show::Spinner(bar) => bar.set_message(on.to_owned()),
             Show::Plain(said) => {
@@ -65,7 +60,7 @@ impl Progress {
     }
 
     /// Ends with the line that says what was done and how long it took.
-    pub(crate) fn finish(self, said: &str) {
+    pub fn finish(self, said: &str) {
         let took = format!("{:.1} s", self.started.elapsed().as_secs_f64());
         let name = self.name.clone();
         // The spinner goes before the line comes.
@@ -80,6 +75,16 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+fn spinner(name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {prefix:<26} {elapsed} {wide_msg}")
+        .expect("the template is well formed");
+    let bar = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_prefix(name.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 /// The line of something that needed no work.

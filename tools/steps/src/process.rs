@@ -34,14 +34,14 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static STARTING: Mutex<()> = Mutex::new(());
 
 /// A running child, killed with all its descendants when dropped.
-pub(crate) struct Running {
+pub struct Running {
     child: Child,
     what: String,
 }
 
 impl Running {
     /// Starts `command` at the head of a process group of its own.
-    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+    pub fn start(command: &mut Command) -> Result<Self> {
         let what = command.get_program().to_string_lossy().into_owned();
         let starting = STARTING
             .lock()
@@ -59,12 +59,12 @@ impl Running {
     }
 
     /// The child's pipes.
-    pub(crate) fn pipes(&mut self) -> &mut Child {
+    pub fn pipes(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// The child's status once it has ended.
-    pub(crate) fn poll(&mut self) -> Result<Option<ExitStatus>> {
+    pub fn poll(&mut self) -> Result<Option<ExitStatus>> {
         let status = self
             .child
             .try_wait()
@@ -90,7 +90,7 @@ impl Drop for Running {
 
 /// Adopts orphans of our children and ends every process of ours when we are
 /// told to end. `restore` puts the terminal back as it was.
-pub(crate) fn end_children_on_signals(restore: fn()) -> Result<()> {
+pub fn end_children_on_signals(restore: fn()) -> Result<()> {
     set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     thread::spawn(move || {
@@ -113,7 +113,7 @@ fn end_children() {
 }
 
 /// Ends every process below us when it goes, by a panic too.
-pub(crate) struct Family;
+pub struct Family;
 
 impl Drop for Family {
     fn drop(&mut self) {
@@ -124,7 +124,7 @@ impl Drop for Family {
 
 /// To be called when a child has ended: if that is because we were told to
 /// end, nothing more may be said of it. The signal thread ends us.
-pub(crate) fn stop_if_interrupted() {
+pub fn stop_if_interrupted() {
     while INTERRUPTED.load(Ordering::SeqCst) {
         thread::park();
     }

@@ -27,13 +27,13 @@ struct State {
 }
 
 /// A server of its own for each test.
-pub(crate) struct Mirror {
+pub(crate) struct Server {
     address: SocketAddr,
     state: Arc<State>,
-    server: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-impl Mirror {
+impl Server {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -51,7 +51,7 @@ impl Mirror {
         Self {
             address,
             state,
-            server: Some(server),
+            thread: Some(server),
         }
     }
 
@@ -71,7 +71,7 @@ impl Mirror {
 
     /// Nobody listens there any more.
     pub(crate) fn stop(&mut self) {
-        if let Some(server) = self.server.take() {
+        if let Some(server) = self.thread.take() {
             self.state.stopped.store(true, Ordering::SeqCst);
             TcpStream::connect(self.address).unwrap();
             server.join().unwrap();
@@ -110,7 +110,7 @@ impl Mirror {
     }
 }
 
-impl Drop for Mirror {
+impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A release as the mirror's index lists it now. It is read through a private
-//! apt root under `target/apt`, so that the machine's own sources and
+//! apt root, so that the machine's own sources and
 //! architectures stay as they are; the machine's other settings, such as a
 //! proxy, hold here too.
 
@@ -11,14 +11,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::mirrors::mirrors;
-use crate::engine::step::{Cx, write};
+use crate::mirrors::{Run, mirrors, output};
 
 /// Debian's keys, on a Debian machine.
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A release's index.
-pub(super) struct Index {
+pub(super) struct Index<'a> {
+    run: Run<'a>,
     root: PathBuf,
     mirrors: Vec<String>,
 }
@@ -34,20 +34,22 @@ pub(super) struct Listed {
     pub(super) architecture: String,
 }
 
-impl Index {
-    /// Loads a release's lists, for programs of arm64 and amd64 and sources.
-    pub(super) fn load(cx: &Cx, release: &str) -> Result<Self> {
+impl<'a> Index<'a> {
+    /// Loads a release's lists, for programs of arm64 and amd64 and sources, to
+    /// a folder of its own.
+    pub(super) fn load(run: Run<'a>, folder: &Path, release: &str) -> Result<Self> {
         let index = Self {
-            root: cx.dirs.target.join("apt").join(release),
-            mirrors: mirrors(cx)?,
+            run,
+            root: folder.join(release),
+            mirrors: mirrors(run)?,
         };
         for dir in ["state/lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(index.root.join(dir))?;
         }
         let at = |path: &str| index.root.join(path).display().to_string();
-        write(&index.root.join("status"), "")?;
-        write(
-            &index.root.join("apt.conf"),
+        fs::write(index.root.join("status"), "")?;
+        fs::write(
+            index.root.join("apt.conf"),
             format!(
                 "Dir::State \"{}\";\n\
                  Dir::State::status \"{}\";\n\
@@ -81,8 +83,8 @@ impl Index {
                 writeln!(list, "{kind} {keys}{mirror} {release} main")?;
             }
         }
-        write(&index.root.join("sources.list"), list)?;
-        cx.run(index.tool("apt-get").arg("update"))?;
+        fs::write(index.root.join("sources.list"), list)?;
+        index.output(index.tool("apt-get").arg("update"))?;
         Ok(index)
     }
 
@@ -95,30 +97,30 @@ impl Index {
     }
 
     /// The newest version of a package, `name` or `name:architecture`.
-    pub(super) fn newest(&self, cx: &Cx, name: &str) -> Result<Option<String>> {
-        let shown = cx.output(self.tool("apt-cache").args(["madison", name]))?;
+    pub(super) fn newest(&self, name: &str) -> Result<Option<String>> {
+        let shown = self.output(self.tool("apt-cache").args(["madison", name]))?;
         Ok(first(&shown, |line| line.split('|').nth(1)))
     }
 
     /// The newest version of a source package.
-    pub(super) fn newest_source(&self, cx: &Cx, name: &str) -> Result<Option<String>> {
+    pub(super) fn newest_source(&self, name: &str) -> Result<Option<String>> {
         let show = ["showsrc", "--only-source", name];
-        let shown = cx.output(self.tool("apt-cache").args(show))?;
+        let shown = self.output(self.tool("apt-cache").args(show))?;
         Ok(first(&shown, |line| line.strip_prefix("Version:")))
     }
 
     /// The package that a package depends on first.
-    pub(super) fn followed(&self, cx: &Cx, name: &str) -> Result<String> {
-        let shown = cx.output(self.tool("apt-cache").args(["depends", name]))?;
+    pub(super) fn followed(&self, name: &str) -> Result<String> {
+        let shown = self.output(self.tool("apt-cache").args(["depends", name]))?;
         first(&shown, |line| line.trim().strip_prefix("Depends:"))
             .with_context(|| format!("`{name}` depends on no package"))
     }
 
     /// Packages, and all that they depend on, as `name:architecture=version`.
-    pub(super) fn closure(&self, cx: &Cx, names: &[String]) -> Result<Vec<String>> {
+    pub(super) fn closure(&self, names: &[String]) -> Result<Vec<String>> {
         let mut simulate = self.tool("apt-get");
         simulate.args(["install", "--simulate"]).args(names);
-        cx.output(&mut simulate)?
+        self.output(&mut simulate)?
             .lines()
             .filter_map(|line| line.strip_prefix("Inst "))
             .map(|line| installed(line).with_context(|| format!("apt answered: {line}")))
@@ -126,18 +128,18 @@ impl Index {
     }
 
     /// What is to be downloaded of packages that `apt-get download` takes.
-    pub(super) fn packages(&self, cx: &Cx, names: &[String]) -> Result<Vec<Listed>> {
+    pub(super) fn packages(&self, names: &[String]) -> Result<Vec<Listed>> {
         let mut list = self.tool("apt-get");
         list.args(["download", "--print-uris"]).args(names);
-        listed(&cx.output(&mut list)?)
+        listed(&self.output(&mut list)?)
     }
 
     /// The files of a source package.
-    pub(super) fn source(&self, cx: &Cx, name: &str, version: &str) -> Result<Vec<Listed>> {
+    pub(super) fn source(&self, name: &str, version: &str) -> Result<Vec<Listed>> {
         let mut list = self.tool("apt-get");
         list.args(["source", "--print-uris", "--only-source"])
             .arg(format!("{name}={version}"));
-        let mut files = listed(&cx.output(&mut list)?)?;
+        let mut files = listed(&self.output(&mut list)?)?;
         for file in &mut files {
             name.clone_into(&mut file.name);
             version.clone_into(&mut file.version);
@@ -147,9 +149,13 @@ impl Index {
         Ok(files)
     }
 
+    fn output(&self, command: &mut Command) -> Result<String> {
+        output(self.run, command)
+    }
+
     fn tool(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("LC_ALL", "C").arg("-q").arg("-c");
+        command.arg("-q").arg("-c");
         command.arg(self.root.join("apt.conf"));
         command
     }
@@ -237,6 +243,7 @@ mod tests {
         );
         assert_eq!(parts, ("z", "1:1.2+b1", "arm64"));
         let index = Index {
+            run: &|_| unreachable!("nothing is asked"),
             root: PathBuf::new(),
             mirrors: vec!["http://m/debian".into()],
         };

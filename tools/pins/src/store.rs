@@ -12,27 +12,15 @@ use anyhow::{Context, Result};
 use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
-use super::lock::Pin;
+use crate::lock::Pin;
 
 /// Names the store.
 const VARIABLE: &str = "VPL011_STORE";
 
 /// A folder of files by their digests.
-pub(crate) struct Store {
+#[derive(Debug, Clone)]
+pub struct Store {
     folder: PathBuf,
-}
-
-/// `$VPL011_STORE`, or a folder of the user's cache folder; made if need be.
-pub(crate) fn folder() -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let folder = set(VARIABLE)
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(set("XDG_CACHE_HOME")?).join("vpl011/store")))
-        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache/vpl011/store")))
-        .with_context(|| format!("no place for fetched files: set {VARIABLE}"))?;
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("making {} ({VARIABLE} moves it)", folder.display()))?;
-    Ok(folder)
 }
 
 /// What the store has in a pin's place.
@@ -44,13 +32,27 @@ pub(crate) enum Held {
 }
 
 impl Store {
-    /// Opens the user's.
-    pub(crate) fn open() -> Result<Self> {
-        Ok(Self { folder: folder()? })
+    /// The user's: `$VPL011_STORE`, or in the cache folder.
+    pub fn of_user() -> Result<Self> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let folder = set(VARIABLE)
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(set("XDG_CACHE_HOME")?).join("vpl011/store")))
+            .or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache/vpl011/store")))
+            .with_context(|| format!("no place for fetched files: set {VARIABLE}"))?;
+        Self::at(folder)
+    }
+
+    /// That in a folder, which is made if need be.
+    pub fn at(folder: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("making {} ({VARIABLE} moves it)", folder.display()))?;
+        Ok(Self { folder })
     }
 
     /// Where it is.
-    pub(crate) fn folder(&self) -> &Path {
+    #[must_use]
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 

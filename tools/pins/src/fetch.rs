@@ -1,33 +1,42 @@
 // SPDX-License-Identifier: MIT
 //! The fetcher. Each origin is asked only for what those before it lack: the
-//! store, the folder of `--from`, the mirror's pool by path, the mirror's
-//! index, and, if `--snapshot` says so, Debian's snapshot archive. Whatever an
+//! store, a folder, the mirror's pool by path, the mirror's
+//! index, and, if told to, a snapshot archive. Whatever an
 //! origin gives is compared with the pin's size and digest.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, anyhow};
 
-use super::index::{Index, Listed};
-use super::lock::{Pin, Pins};
-use super::mirrors::mirrors;
-use super::store::{Held, Store, holds};
-use crate::debian::apt;
-use crate::engine::step::Cx;
+use crate::index::{Index, Listed};
+use crate::lock::{Pin, Pins};
+use crate::mirrors::{Run, mirrors};
+use crate::store::{Held, Store, holds};
 
 /// Downloads by apt's own means, with apt's proxy and credentials.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+
+/// Where pinned files may come from beside the store and the mirror.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Origins {
+    /// Take pinned files from this folder if it has them
+    #[arg(long, global = true, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+    /// Ask the snapshot archive at this address, such as Debian's, for pinned
+    /// files that no mirror has
+    #[arg(long, global = true, value_name = "URL")]
+    pub snapshot: Option<String>,
+}
 
 /// A pin that every origin was asked for and none has any more. Steps that
 /// need it cannot be done on any machine.
 #[derive(Debug, thiserror::Error)]
 #[error("{pin} cannot be had:\n  {}\n{HELP}", tried.join("\n  "))]
-pub(crate) struct Unavailable {
-    pub(crate) pin: String,
+pub struct Unavailable {
+    pin: String,
     /// Each origin, and what came of it.
-    pub(crate) tried: Vec<String>,
+    tried: Vec<String>,
 }
 
 const HELP: &str = "\
@@ -36,7 +45,7 @@ Give a folder that holds the file with --from DIR, ask a snapshot archive with \
 
 /// An origin that did not give a pin.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub struct Attempt {
     origin: String,
     said: String,
     /// Whether it answered that it does not have the file.
@@ -67,46 +76,48 @@ impl std::fmt::Display for Attempt {
 }
 
 /// What came of looking for a pin.
-pub(super) struct Found<'a> {
-    pub(super) pin: &'a Pin,
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// What was looked for.
+    pub pin: &'a Pin,
     /// The file in the store, and where it came from.
-    pub(super) file: Option<(PathBuf, String)>,
-    pub(super) tried: Vec<Attempt>,
+    pub file: Option<(PathBuf, String)>,
+    /// The origins that did not give it.
+    pub tried: Vec<Attempt>,
 }
 
-/// Fetches pins. Returns their files, in the same order.
-pub(crate) fn fetch(cx: &Cx, pins: &Pins) -> Result<Vec<PathBuf>> {
-    search(cx, &pins.0, true)?
-        .into_iter()
-        .map(|found| match found.file {
-            Some((file, _)) => Ok(file),
-            None => Err(error(cx, found.pin, &found.tried)),
-        })
-        .collect()
-}
-
-/// Fetches pins to a folder, under their own names.
-pub(crate) fn fetch_to(cx: &Cx, pins: &Pins, folder: &Path) -> Result<Vec<PathBuf>> {
-    fs::create_dir_all(folder)?;
-    let mut named = Vec::new();
-    for (pin, file) in pins.0.iter().zip(fetch(cx, pins)?) {
-        let path = folder.join(pin.file());
-        if path.symlink_metadata().is_ok() {
-            fs::remove_file(&path)?;
+impl Found<'_> {
+    /// Why the pin was not had, and that the mirror is out of reach, if it is.
+    #[must_use]
+    pub fn error(&self) -> anyhow::Error {
+        let error = explain(&self.pin.to_string(), &self.tried);
+        let mut said = self.tried.iter().map(|attempt| attempt.said.as_str());
+        match said.find_map(offline) {
+            Some(offline) if !error.is::<Unavailable>() => offline.context(error.to_string()),
+            _ => error,
         }
-        std::os::unix::fs::symlink(file, &path)?;
-        named.push(path);
     }
-    Ok(named)
 }
 
-/// Why a pin was not had, and that the mirror is out of reach, if it is.
-pub(super) fn error(cx: &Cx, pin: &Pin, tried: &[Attempt]) -> anyhow::Error {
-    let error = explain(&pin.to_string(), tried);
-    match apt::offline(cx) {
-        Some(offline) if !error.is::<Unavailable>() => offline.context(error.to_string()),
-        _ => error,
-    }
+/// An error that says that the mirror is out of reach, if apt said so.
+#[must_use]
+pub fn offline(said: &str) -> Option<anyhow::Error> {
+    const SIGNS: [&str; 6] = [
+        "Could not resolve",
+        "Temporary failure resolving",
+        "Could not connect",
+        "Connection failed",
+        "Unable to connect",
+        "Network is unreachable",
+    ];
+    let is_sign = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
+    let line = said.lines().rev().find(is_sign)?;
+    Some(anyhow!(
+        "apt cannot reach its package mirror: {}\n\
+         Connect this machine, or set its proxy (Acquire::http::Proxy), and run this again; \
+         what was fetched before is kept.",
+        line.trim()
+    ))
 }
 
 /// [`Unavailable`] only if no origin failed: a mirror out of reach, or one
@@ -123,37 +134,60 @@ fn explain(pin: &str, tried: &[Attempt]) -> anyhow::Error {
     }
 }
 
-/// Looks for pins everywhere, with or without the store. What is found is in
-/// the store then.
-pub(super) fn search<'a>(cx: &Cx, pins: &'a [Pin], stored: bool) -> Result<Vec<Found<'a>>> {
-    let found = pins.iter().map(|pin| Found {
-        pin,
-        file: None,
-        tried: Vec::new(),
-    });
-    let mut search = Search {
-        cx,
-        store: Store::open()?,
-        found: found.collect(),
-    };
-    if stored {
-        search.store()?;
-    }
-    if let Some(folder) = &cx.origins.from {
-        search.folder(folder)?;
-    }
-    search.pool()?;
-    search.index()?;
-    if let Some(archive) = &cx.origins.snapshot {
-        search.snapshot(archive)?;
-    }
-    Ok(search.found)
+/// What fetches pins.
+pub struct Fetcher<'a> {
+    /// Runs apt's programs.
+    pub run: Run<'a>,
+    /// Where files are kept.
+    pub store: Store,
+    /// A folder for the lists of releases.
+    pub indices: PathBuf,
+    /// Where files may come from besides.
+    pub origins: Origins,
 }
 
-struct Search<'c, 'a> {
-    cx: &'c Cx<'c>,
-    store: Store,
-    found: Vec<Found<'a>>,
+impl Fetcher<'_> {
+    /// Fetches pins. Returns their files, in the same order.
+    pub fn fetch(&self, pins: &Pins) -> Result<Vec<PathBuf>> {
+        self.search(&pins.0, true)?
+            .into_iter()
+            .map(|found| match &found.file {
+                Some((file, _)) => Ok(file.clone()),
+                None => Err(found.error()),
+            })
+            .collect()
+    }
+
+    /// Looks for pins everywhere, with or without the store. What is found is in
+    /// the store then.
+    pub fn search<'p>(&self, pins: &'p [Pin], stored: bool) -> Result<Vec<Found<'p>>> {
+        let found = pins.iter().map(|pin| Found {
+            pin,
+            file: None,
+            tried: Vec::new(),
+        });
+        let mut search = Search {
+            by: self,
+            found: found.collect(),
+        };
+        if stored {
+            search.store()?;
+        }
+        if let Some(folder) = &self.origins.from {
+            search.folder(folder)?;
+        }
+        search.pool()?;
+        search.index()?;
+        if let Some(archive) = &self.origins.snapshot {
+            search.snapshot(archive)?;
+        }
+        Ok(search.found)
+    }
+}
+
+struct Search<'f, 'p> {
+    by: &'f Fetcher<'f>,
+    found: Vec<Found<'p>>,
 }
 
 impl Search<'_, '_> {
@@ -164,9 +198,9 @@ impl Search<'_, '_> {
     }
 
     fn store(&mut self) -> Result<()> {
-        let origin = format!("the store, {}", self.store.folder().display());
+        let origin = format!("the store, {}", self.by.store.folder().display());
         for found in &mut self.found {
-            let said = match self.store.get(found.pin)? {
+            let said = match self.by.store.get(found.pin)? {
                 Held::File(file) => {
                     found.file = Some((file, "the store".into()));
                     continue;
@@ -186,7 +220,7 @@ impl Search<'_, '_> {
             let named = [found.pin.file(), &found.pin.sha256].map(|name| folder.join(name));
             let said = match named.iter().find(|path| path.exists()) {
                 Some(path) if holds(path, found.pin)? => {
-                    let file = self.store.copy(found.pin, path)?;
+                    let file = self.by.store.copy(found.pin, path)?;
                     found.file = Some((file, path.display().to_string()));
                     continue;
                 }
@@ -203,7 +237,7 @@ impl Search<'_, '_> {
         if self.missing().is_empty() {
             return Ok(());
         }
-        match mirrors(self.cx) {
+        match mirrors(self.by.run) {
             Ok(mirrors) => mirrors.iter().try_for_each(|mirror| {
                 self.download(|pin| Some(format!("{mirror}/{}", encoded(&pin.path))))
             }),
@@ -225,7 +259,7 @@ impl Search<'_, '_> {
             .map(|number| self.found[number].pin.release.clone())
             .collect();
         for release in releases {
-            let index = Index::load(self.cx, &release);
+            let index = Index::load(self.by.run, &self.by.indices, &release);
             let mut urls = std::collections::BTreeMap::new();
             for number in self.missing() {
                 let found = &mut self.found[number];
@@ -233,7 +267,7 @@ impl Search<'_, '_> {
                     continue;
                 }
                 let looked_up = match &index {
-                    Ok(index) => look_up(self.cx, index, found.pin),
+                    Ok(index) => look_up(index, found.pin),
                     Err(error) => Err(Attempt::failed("", first_line(&format!("{error:#}")))),
                 };
                 match looked_up {
@@ -273,7 +307,7 @@ impl Search<'_, '_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let incoming = self.store.incoming()?;
+        let incoming = self.by.store.incoming()?;
         let mut helper = Command::new(APT_HELPER);
         helper.env("LC_ALL", "C");
         helper.args(["-q", "-o", "APT::Sandbox::User=root", "download-file"]);
@@ -282,12 +316,12 @@ impl Search<'_, '_> {
             let file = incoming.path().join(number.to_string());
             helper.arg(url).arg(file).arg(sum);
         }
-        let said = self.cx.attempt(&mut helper)?;
+        let (_, said) = (self.by.run)(&mut helper)?;
         for (number, url) in wanted {
             let file = incoming.path().join(number.to_string());
             let found = &mut self.found[number];
             if file.exists() && holds(&file, found.pin)? {
-                found.file = Some((self.store.accept(found.pin, &file)?, url));
+                found.file = Some((self.by.store.accept(found.pin, &file)?, url));
             } else {
                 let reason = reason(&said, &url);
                 let gone = ["404", "410", "File not found"];
@@ -303,22 +337,22 @@ impl Search<'_, '_> {
 }
 
 /// The address at which the index lists a pin's file.
-fn look_up(cx: &Cx, index: &Index, pin: &Pin) -> Result<String, Attempt> {
+fn look_up(index: &Index, pin: &Pin) -> Result<String, Attempt> {
     let is_source = pin.architecture == "source";
     let name = match pin.architecture.as_str() {
         "source" | "all" => pin.name.clone(),
         architecture => format!("{}:{architecture}", pin.name),
     };
     let listed: Result<Vec<Listed>> = if is_source {
-        index.source(cx, &pin.name, &pin.version)
+        index.source(&pin.name, &pin.version)
     } else {
-        index.packages(cx, &[format!("{name}={}", pin.version)])
+        index.packages(&[format!("{name}={}", pin.version)])
     };
     let Ok(listed) = listed else {
         let newest = if is_source {
-            index.newest_source(cx, &name)
+            index.newest_source(&name)
         } else {
-            index.newest(cx, &name)
+            index.newest(&name)
         };
         return Err(Attempt::gone(
             "",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Removes a folder, if it is there.
-pub(crate) fn remove(folder: &Path) -> Result<()> {
+pub fn remove(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
     }
@@ -15,13 +15,13 @@ pub(crate) fn remove(folder: &Path) -> Result<()> {
 }
 
 /// Makes an empty folder, whatever was there.
-pub(crate) fn empty(folder: &Path) -> Result<()> {
+pub fn empty(folder: &Path) -> Result<()> {
     remove(folder)?;
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))
 }
 
 /// All files below a folder, in the order of their names.
-pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut entries = fs::read_dir(folder)
         .with_context(|| format!("reading {}", folder.display()))?
         .collect::<std::io::Result<Vec<_>>>()?;
@@ -37,10 +37,17 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Writes a file and the folders above it.
+pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, contents).with_context(|| format!("writing {}", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::step::write;
 
     #[test]
     fn files_are_listed_in_order() {

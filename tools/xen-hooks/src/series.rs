@@ -3,6 +3,7 @@
 //! repository that holds only the files they change, and applies them again, so
 //! that what is handed out is known to give what the hooks give.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,8 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::hooks::{Changes, HookSet};
-use crate::engine::step::{Cx, write};
+use crate::hooks::{Changes, HookSet, write};
 
 /// Whom the patches are from: nobody in particular.
 const NAME: &str = "vpl011";
@@ -90,13 +90,7 @@ impl Series {
 
 /// Writes the hooks for `tree` as patches into `into`, with `work` as a place
 /// for a repository. Returns the patches.
-pub(super) fn export(
-    cx: &Cx,
-    shim: &Path,
-    tree: &Path,
-    work: &Path,
-    into: &Path,
-) -> Result<Vec<PathBuf>> {
+pub fn export(shim: &Path, tree: &Path, work: &Path, into: &Path) -> Result<Vec<PathBuf>> {
     let set = HookSet::for_tree(shim, tree)?;
     let changes = set.plan(tree)?;
     let series = Series::read(shim)?;
@@ -112,7 +106,7 @@ pub(super) fn export(
         fs::remove_dir_all(work)?;
     }
     fs::create_dir_all(work)?;
-    let repository = Repository { cx, root: work };
+    let repository = Repository(work);
     repository.git(&["init", "--quiet", "--initial-branch=series"])?;
     for file in changes.keys().filter(|file| tree.join(file).exists()) {
         write(&work.join(file), fs::read(tree.join(file))?)?;
@@ -151,15 +145,13 @@ fn patches(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// A repository that nobody's settings reach.
-struct Repository<'a> {
-    cx: &'a Cx<'a>,
-    root: &'a Path,
-}
+struct Repository<'a>(&'a Path);
 
 impl Repository<'_> {
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// Runs git. Gives what it printed.
+    fn git(&self, arguments: &[impl AsRef<OsStr>]) -> Result<String> {
         let mut git = Command::new("git");
-        git.args(arguments).current_dir(self.root);
+        git.args(arguments).current_dir(self.0);
         for (name, _) in std::env::vars_os() {
             // Those of a hook, or of somebody's shell.
             if name.as_encoded_bytes().starts_with(b"GIT_") {
@@ -172,29 +164,32 @@ impl Repository<'_> {
             .env("GIT_AUTHOR_EMAIL", EMAIL)
             .env("GIT_COMMITTER_NAME", NAME)
             .env("GIT_COMMITTER_EMAIL", EMAIL);
-        git
-    }
-
-    fn git(&self, arguments: &[&str]) -> Result<()> {
-        self.cx.run(&mut self.command(arguments))
+        let output = git.output().context("running git")?;
+        ensure!(
+            output.status.success(),
+            "{git:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     fn commit(&self, message: &str) -> Result<()> {
         self.git(&["add", "--all", "--force"])?;
-        self.git(&["commit", "--quiet", "--message", message])
+        self.git(&["commit", "--quiet", "--message", message])?;
+        Ok(())
     }
 
     fn tree(&self) -> Result<String> {
-        let mut show = self.command(&["rev-parse", "HEAD^{tree}"]);
-        self.cx.output(&mut show)
+        self.git(&["rev-parse", "HEAD^{tree}"])
     }
 
     /// That `git am` gives what was committed, from where the series begins.
     fn applies(&self, patches: &[PathBuf]) -> Result<()> {
         let committed = self.tree()?;
         self.git(&["checkout", "--quiet", "--detach", "before"])?;
-        let mut am = self.command(&["am", "--quiet"]);
-        self.cx.run(am.args(patches))?;
+        let mut am: Vec<&OsStr> = vec!["am".as_ref(), "--quiet".as_ref()];
+        am.extend(patches.iter().map(|patch| patch.as_os_str()));
+        self.git(&am)?;
         ensure!(
             self.tree()? == committed,
             "git am gives another tree than the hooks"
@@ -206,9 +201,6 @@ impl Repository<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::dirs::Dirs;
-    use crate::engine::origins::Origins;
-    use crate::engine::step::Steps;
 
     /// A Xen tree, and hooks for it: two files changed and one put in.
     fn set_up(dir: &Path) -> (PathBuf, PathBuf) {
@@ -248,18 +240,7 @@ mod tests {
     }
 
     fn exported(dir: &Path, shim: &Path, tree: &Path) -> Result<Vec<PathBuf>> {
-        let dirs = Dirs {
-            root: dir.to_owned(),
-            target: dir.join("target"),
-        };
-        let steps = Steps {
-            dirs,
-            force: false,
-            origins: Origins::default(),
-        };
-        steps.quietly("series", |cx| {
-            export(cx, shim, tree, &dir.join("work"), &dir.join("out"))
-        })
+        export(shim, tree, &dir.join("work"), &dir.join("out"))
     }
 
     #[test]

@@ -76,7 +76,7 @@ struct Copy {
 
 /// A checked set of hooks for one version of a tree.
 #[derive(Debug)]
-pub(crate) struct HookSet {
+pub struct HookSet {
     version: String,
     /// What copies are relative to.
     from: PathBuf,
@@ -86,12 +86,12 @@ pub(crate) struct HookSet {
 }
 
 /// What a set writes into a tree: path in the tree and new contents.
-pub(crate) type Changes = BTreeMap<PathBuf, Vec<u8>>;
+pub type Changes = BTreeMap<PathBuf, Vec<u8>>;
 
 impl HookSet {
     /// Reads the set for the version of the tree at `tree` from `shim`
     /// (the folder `hyp-shim`).
-    pub(crate) fn for_tree(shim: &Path, tree: &Path) -> Result<Self> {
+    pub fn for_tree(shim: &Path, tree: &Path) -> Result<Self> {
         let version = tree_version(tree)?;
         let known = known_versions(shim)?;
         ensure!(
@@ -104,7 +104,7 @@ impl HookSet {
     }
 
     /// Reads the set for a version.
-    fn for_version(shim: &Path, version: String) -> Result<Self> {
+    pub fn for_version(shim: &Path, version: String) -> Result<Self> {
         let hooks = shim.join("hooks");
         let own = hooks.join(format!("xen-{version}"));
         Self::read(&[&hooks.join("common"), &own], version, shim)
@@ -112,7 +112,7 @@ impl HookSet {
 
     /// Reads the set in these folders, for a tree of that version, whose copies
     /// come from below `from`.
-    pub(crate) fn read(folders: &[&Path], version: String, from: &Path) -> Result<Self> {
+    pub fn read(folders: &[&Path], version: String, from: &Path) -> Result<Self> {
         let mut set = Self {
             version,
             from: from.to_owned(),
@@ -157,7 +157,8 @@ impl HookSet {
 
     /// Some hooks of the set, and blank lines for all others, so that every line
     /// of the tree's own has the number that it has with them.
-    pub(super) fn only(mut self, names: &[&str]) -> Self {
+    #[must_use]
+    pub fn only(mut self, names: &[&str]) -> Self {
         let kept = |hook: &Hook| names.contains(&hook.name.as_str());
         // No object has numbers of lines of what has no extension: Kconfig, make.
         self.hooks
@@ -170,17 +171,25 @@ impl HookSet {
     }
 
     /// The version (`4.17`) the set is for.
-    pub(crate) fn version(&self) -> &str {
+    #[must_use]
+    pub fn version(&self) -> &str {
         &self.version
     }
 
+    /// The name and the file of each hook.
+    pub fn hooks(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.hooks
+            .iter()
+            .map(|hook| (hook.name.as_str(), hook.file.as_path()))
+    }
+
     /// Works out every change to `tree` without writing any.
-    pub(crate) fn plan(&self, tree: &Path) -> Result<Changes> {
+    pub fn plan(&self, tree: &Path) -> Result<Changes> {
         self.plan_without(tree, &[])
     }
 
     /// The same without the hooks of some files of the set.
-    pub(super) fn plan_without(&self, tree: &Path, groups: &[&str]) -> Result<Changes> {
+    pub(crate) fn plan_without(&self, tree: &Path, groups: &[&str]) -> Result<Changes> {
         for expectation in &self.expectations {
             expectation.check(tree)?;
         }
@@ -220,13 +229,9 @@ impl HookSet {
 
     /// Applies the set to `tree`, or changes nothing and says why. Returns
     /// the number of hooks and of files put in.
-    pub(crate) fn apply(&self, tree: &Path) -> Result<(usize, usize)> {
+    pub fn apply(&self, tree: &Path) -> Result<(usize, usize)> {
         for (path, contents) in self.plan(tree)? {
-            let path = tree.join(path);
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            fs::write(&path, contents).with_context(|| format!("writing {}", path.display()))?;
+            write(&tree.join(path), contents)?;
         }
         Ok((self.hooks.len(), self.copies.len()))
     }
@@ -309,6 +314,14 @@ impl Expect {
     }
 }
 
+/// Writes a file and the folders above it.
+pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, contents).with_context(|| format!("writing {}", path.display()))
+}
+
 /// Whether `text[at..at + len]` begins and ends at line breaks.
 fn whole_lines(text: &str, at: usize, len: usize) -> bool {
     let starts = at == 0 || text.as_bytes()[at - 1] == b'\n';
@@ -339,7 +352,8 @@ fn tree_version(tree: &Path) -> Result<String> {
     ))
 }
 
-fn known_versions(shim: &Path) -> Result<Vec<String>> {
+/// The versions of Xen that there are hooks for.
+pub fn known_versions(shim: &Path) -> Result<Vec<String>> {
     let mut versions: Vec<String> = fs::read_dir(shim.join("hooks"))?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter_map(|name| name.strip_prefix("xen-").map(str::to_owned))

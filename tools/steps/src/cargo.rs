@@ -5,13 +5,15 @@ use std::ffi::OsString;
 use std::process::Command;
 
 /// The cargo that runs us.
-pub(crate) fn program() -> OsString {
+#[must_use]
+pub fn program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// One of its commands that builds something: with the locked versions, or not
 /// at all.
-pub(crate) fn locked(command: &str) -> Command {
+#[must_use]
+pub fn locked(command: &str) -> Command {
     let mut cargo = Command::new(program());
     cargo.args([command, "--locked"]);
     cargo
@@ -22,7 +24,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use crate::engine::files::list;
+    use crate::files::list;
 
     /// Commands of cargo's that take the newest versions they find, unless told
     /// not to.
@@ -38,14 +40,15 @@ mod tests {
 
     #[test]
     fn nothing_is_built_with_other_versions_than_the_locked_ones() {
-        let mut wrong = list(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut wrong = list(&tools).unwrap();
         wrong.retain(|path| {
             let text = fs::read_to_string(path).unwrap_or_default();
             let mut parts = text.split("Command::new(cargo::program())").skip(1);
             parts.any(is_unlocked)
         });
         assert!(wrong.is_empty(), "cargo without --locked: {wrong:?}");
-        let alias = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cargo/config.toml");
+        let alias = tools.join("../.cargo/config.toml");
         assert!(fs::read_to_string(alias).unwrap().contains("run --locked"));
     }
 }

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+//! Files from Debian's archive, each pinned by size and digest: the lock file,
+//! the store, the one fetcher, and what moves pins. What the files are for, it
+//! does not know.
+#![forbid(unsafe_code)]
+
+mod fetch;
+mod index;
+mod lock;
+mod mirrors;
+mod store;
+mod update;
+
+pub use self::fetch::{Attempt, Fetcher, Found, Origins, Unavailable, offline};
+pub use self::lock::{Lock, Pin, Pins};
+pub use self::mirrors::{Run, mirrors};
+pub use self::store::Store;
+pub use self::update::{Moved, Set, Wanted, update};

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//! What every command of `xtask` is made of: steps with keys and logs, the
+//! programs that they start, the pinned files that they take, and the lines that
+//! people see. What is built, it does not know.
+#![forbid(unsafe_code)]
+
+pub mod cargo;
+mod dirs;
+pub mod files;
+pub mod process;
+mod progress;
+mod step;
+mod tool;
+
+pub use self::dirs::Dirs;
+pub use self::files::write;
+pub use self::progress::Progress;
+pub use self::step::{Cx, Key, Steps, end_of};
+pub use self::tool::install;
