@@ -13,8 +13,8 @@ use super::figures::{FIGURES, Figure, Found};
 use super::size;
 use crate::debian::host;
 use crate::image::Dom0;
+use crate::rig::follow::{Task, follow};
 use crate::rig::machine::{Emulator, Machine, Spec};
-use crate::run::e2e::{Task, follow};
 use crate::xen::{self, Flavour};
 
 /// What to measure and where to write it.

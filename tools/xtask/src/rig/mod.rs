@@ -3,6 +3,7 @@
 
 pub(crate) mod domu;
 pub(crate) mod evidence;
+pub(crate) mod follow;
 pub(crate) mod gdb;
 pub(crate) mod machine;
 mod monitor;

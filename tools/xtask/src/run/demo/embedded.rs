@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use e2e::report::Outcome;
 use steps::{Steps, cargo};
 
-use crate::run::e2e::summary;
+use crate::rig::follow::summary;
 
 /// Builds and runs it.
 pub(crate) fn run(steps: &Steps) -> Result<Outcome> {
