@@ -201,9 +201,9 @@ static void obey(char *line)
     }
 }
 
-void guest_main(void);
+void bare_metal_main(void);
 
-void guest_main(void)
+void bare_metal_main(void)
 {
     char line[64];
 

@@ -1,39 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry and exceptions of a bare-metal guest at EL1, MMU off.
+ * Exceptions of a bare-metal guest.
  *
  * An abort is not the end: the vector notes it and goes on behind the
  * instruction, so that a guest can try what it must not do.
  */
 
-        .section .text.head, "ax"
-        .globl  _start
-_start:
-        b       boot                    /* the header of a Linux image */
-        .long   0
-        .quad   0                       /* offset from a 2 MiB boundary */
-        .quad   image_end - _start
-        .quad   0xa                     /* little endian, 4 KiB, anywhere */
-        .quad   0, 0, 0
-        .ascii  "ARM\x64"
-        .long   0
+#include "head.S"
 
-boot:
-        adrp    x1, stack_top
-        add     x1, x1, :lo12:stack_top
-        mov     sp, x1
-        adr     x1, vectors
-        msr     vbar_el1, x1
-        isb
-        adrp    x1, bss_start
-        add     x1, x1, :lo12:bss_start
-        adrp    x2, bss_end
-        add     x2, x2, :lo12:bss_end
-0:      cmp     x1, x2
-        b.hs    1f
-        stp     xzr, xzr, [x1], #16
-        b       0b
-1:      bl      guest_main
 2:      wfi
         b       2b
 

@@ -11,6 +11,7 @@ use bare_metal::{Frame, Interrupt, Machine, Stream};
 use conformance::protocol::{Channel, Ending, Remote, Request};
 use conformance::registers::reg;
 use conformance::{Abort, NotPossible, Stop, Target, Width};
+use firmware::own;
 use heapless::String;
 
 bare_metal::entry!(main);
@@ -128,13 +129,5 @@ impl Target for Suite {
 
     fn reset_peer(&mut self) {
         self.peer.ask(&Request::Reset);
-    }
-}
-
-fn own(width: Width) -> bare_metal::Width {
-    match width {
-        Width::Byte => bare_metal::Width::Byte,
-        Width::Half => bare_metal::Width::Half,
-        Width::Word => bare_metal::Width::Word,
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The images are the binaries of this package; `cargo xtask` builds them.
-//! What the two that try published drivers have in common is here.
+//! What they have in common is here.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -9,3 +9,15 @@ mod conversation;
 
 #[cfg(target_os = "none")]
 pub use conversation::{Driver, converse};
+
+/// The suite's width as the device's.
+#[cfg(target_os = "none")]
+#[must_use]
+pub fn own(width: conformance::Width) -> bare_metal::Width {
+    use conformance::Width::{Byte, Half, Word};
+    match width {
+        Byte => bare_metal::Width::Byte,
+        Half => bare_metal::Width::Half,
+        Word => bare_metal::Width::Word,
+    }
+}

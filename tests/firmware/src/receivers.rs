@@ -11,6 +11,7 @@ use bare_metal::{Frame, Interrupt, Machine};
 use conformance::Width;
 use conformance::family::{Acknowledge, Drain, Member, Port, Status};
 use conformance::registers::{fr, int, reg};
+use firmware::own;
 
 bare_metal::entry!(main);
 
@@ -132,13 +133,5 @@ impl Write for Polled<'_> {
             self.0.write(reg::DR, Width::Word, byte.into());
         }
         Ok(())
-    }
-}
-
-fn own(width: Width) -> bare_metal::Width {
-    match width {
-        Width::Byte => bare_metal::Width::Byte,
-        Width::Half => bare_metal::Width::Half,
-        Width::Word => bare_metal::Width::Word,
     }
 }

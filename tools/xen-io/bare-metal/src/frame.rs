@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use safe_mmio::UniqueMmioPointer;
+use vpl011::trap::Width;
 
 /// Bytes of a frame.
 const SIZE: usize = 0x1000;
@@ -13,17 +14,6 @@ const SIZE: usize = 0x1000;
 /// Set by the vector in start.S when an access was skipped.
 #[unsafe(no_mangle)]
 static bare_metal_aborted: AtomicU32 = AtomicU32::new(0);
-
-/// How many bytes an access covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    /// 8 bits.
-    Byte,
-    /// 16 bits.
-    Half,
-    /// 32 bits.
-    Word,
-}
 
 /// An access met a data abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +63,7 @@ impl Frame {
     ///
     /// When the access is not aligned or not within the frame.
     pub fn read(&mut self, offset: u16, width: Width) -> Result<u32, Abort> {
-        let address = self.address(offset, width.bytes());
+        let address = self.address(offset, bytes(width));
         let value: u32;
         match width {
             // SAFETY: an aligned load from the device's page, which has no
@@ -114,7 +104,7 @@ impl Frame {
     ///
     /// As [`read`](Self::read).
     pub fn write(&mut self, offset: u16, width: Width, value: u32) -> Result<(), Abort> {
-        let address = self.address(offset, width.bytes());
+        let address = self.address(offset, bytes(width));
         match width {
             // SAFETY: an aligned store to the device's page, whose registers
             // touch no memory; one that aborts is skipped.
@@ -140,14 +130,9 @@ impl Frame {
     }
 }
 
-impl Width {
-    fn bytes(self) -> u16 {
-        match self {
-            Self::Byte => 1,
-            Self::Half => 2,
-            Self::Word => 4,
-        }
-    }
+/// How many bytes an access covers.
+fn bytes(width: Width) -> u16 {
+    1 << width as u16
 }
 
 /// Whether the access before this was skipped.

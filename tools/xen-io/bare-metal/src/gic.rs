@@ -4,7 +4,9 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::frame::{Frame, Width};
+use vpl011::trap::Width;
+
+use crate::frame::Frame;
 
 // Offsets in the distributor; the last five hold one bit, byte or double word
 // for each interrupt.

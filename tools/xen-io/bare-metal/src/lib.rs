@@ -23,11 +23,13 @@ mod xen;
 
 #[cfg(target_os = "none")]
 pub use self::{
-    frame::{Abort, Frame, Width},
+    frame::{Abort, Frame},
     gic::Interrupt,
     machine::{Machine, Stream},
     start::{off, run},
 };
+#[cfg(target_os = "none")]
+pub use vpl011::trap::Width;
 
 /// Makes a function `fn(Machine)` what the image runs.
 #[macro_export]

@@ -1,39 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry and exceptions of an image at EL1, MMU off.
+ * Exceptions of an image, behind head.S.
  *
  * A data abort is not the end: the vector notes it and goes on behind the
  * instruction, so that an image can try what it must not do. An interrupt is
  * noted by bare_metal_interrupt, and then stays masked.
  */
-        .section .text.head, "ax"
-        .globl  _start
-_start:
-        b       boot                    /* the header of a Linux image */
-        .long   0
-        .quad   0x80000                 /* offset from a 2 MiB boundary */
-        .quad   image_size
-        .quad   0xa                     /* little endian, 4 KiB, anywhere */
-        .quad   0, 0, 0
-        .ascii  "ARM\x64"
-        .long   0
-
-boot:
-        adrp    x1, stack_top
-        add     x1, x1, :lo12:stack_top
-        mov     sp, x1
-        adr     x1, vectors
-        msr     vbar_el1, x1
-        isb
-        adrp    x1, bss_start
-        add     x1, x1, :lo12:bss_start
-        adrp    x2, bss_end
-        add     x2, x2, :lo12:bss_end
-0:      cmp     x1, x2
-        b.hs    1f
-        stp     xzr, xzr, [x1], #16
-        b       0b
-1:      bl      bare_metal_main         /* x0 is still the device tree */
 
         /* Off, by PSCI, which has an answer in Xen and in QEMU. */
         .globl  bare_metal_off

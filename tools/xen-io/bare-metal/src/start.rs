@@ -6,7 +6,7 @@ use core::panic::PanicInfo;
 
 use crate::machine::Machine;
 
-global_asm!(include_str!("start.S"));
+global_asm!(include_str!("head.S"), include_str!("start.S"));
 
 unsafe extern "C" {
     safe fn bare_metal_off() -> !;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
-use steps::{Key, Steps};
+use steps::{Key, Steps, files};
 
 use super::Kernel;
 use super::archive::{self, Archive};
@@ -51,10 +51,8 @@ pub(crate) fn monitor(steps: &Steps) -> Result<(PathBuf, String)> {
     let sources = steps.dirs.root.join("tests/guests");
     let out = steps.dirs.target.join("machine/guests");
     let image = out.join("monitor.bin");
-    let mut files: Vec<PathBuf> = fs::read_dir(&sources)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
-    files.sort();
+    let mut files = files::list(&sources)?;
+    files.push(steps.dirs.root.join("tools/xen-io/bare-metal/src/head.S"));
     let key = files
         .iter()
         .try_fold(Key::default(), |key, file| key.file(file))?;
