@@ -112,7 +112,7 @@ impl Steps {
         }
         // A step that is cut short must not be taken for done.
         remove_if_there(&stamp)?;
-        self.perform(name, work)?;
+        self.always(name, work)?;
         for output in outputs {
             if !output.exists() {
                 bail!("step `{name}` ended without making {}", output.display());
@@ -123,13 +123,24 @@ impl Steps {
     }
 
     /// Does the step every time: its work knows by itself what changed.
-    pub fn always<T>(
-        &self,
-        name: &str,
-        work: impl FnOnce(&Cx) -> Result<(String, T)>,
-    ) -> Result<T> {
+    pub fn always(&self, name: &str, work: impl FnOnce(&Cx) -> Result<String>) -> Result<()> {
+        let log = self.dirs.log(&file_name(name));
+        write(&log, "")?;
+        let progress = Progress::start(name);
+        let said = work(&Cx {
+            dirs: &self.dirs,
+            origins: &self.origins,
+            log,
+            progress: &progress,
+        });
+        progress.finish(said.as_deref().unwrap_or("FAILED"));
+        said.map(drop)
+    }
+
+    /// The same for one whose work finds something. Returns that.
+    pub fn value<T>(&self, name: &str, work: impl FnOnce(&Cx) -> Result<(String, T)>) -> Result<T> {
         let mut result = None;
-        self.perform(name, |cx| {
+        self.always(name, |cx| {
             let (said, value) = work(cx)?;
             result = Some(value);
             Ok(said)
@@ -156,20 +167,6 @@ impl Steps {
 
     fn stamp(&self, name: &str) -> PathBuf {
         self.dirs.target.join("stamp").join(file_name(name))
-    }
-
-    fn perform(&self, name: &str, work: impl FnOnce(&Cx) -> Result<String>) -> Result<()> {
-        let log = self.dirs.log(&file_name(name));
-        write(&log, "")?;
-        let progress = Progress::start(name);
-        let said = work(&Cx {
-            dirs: &self.dirs,
-            origins: &self.origins,
-            log,
-            progress: &progress,
-        });
-        progress.finish(said.as_deref().unwrap_or("FAILED"));
-        said.map(drop)
     }
 }
 

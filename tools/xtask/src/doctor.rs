@@ -39,21 +39,13 @@ struct Finding {
 }
 
 impl Finding {
-    fn good(id: &'static str, detail: impl Into<String>) -> Self {
+    /// What was seen, and how to mend it if it is not `ok`.
+    fn new(id: &'static str, ok: bool, detail: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             id,
-            ok: true,
+            ok,
             detail: detail.into(),
-            fix: None,
-        }
-    }
-
-    fn bad(id: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            id,
-            ok: false,
-            detail: detail.into(),
-            fix: Some(fix.into()),
+            fix: (!ok).then(|| fix.into()),
         }
     }
 }
@@ -64,8 +56,14 @@ impl Options {
         let packages = Packages::read();
         let findings = [
             system(&packages),
-            git(),
-            rustup(),
+            // Files are listed, and patches made, by git.
+            program("git", &apt::install_by_hand(&["git".into()])),
+            // Brings the pinned compiler, its targets, and what `miri`, `coverage`
+            // and `crate` want besides.
+            program(
+                "rustup",
+                "install it (https://rustup.rs): rust-toolchain.toml says what it fetches",
+            ),
             rust_targets(),
             crates(steps),
             tools("tools", &packages.host.packages())?,
@@ -94,42 +92,28 @@ impl Options {
 fn system(packages: &Packages) -> Finding {
     let releases = &packages.debian.hosts;
     let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let codename = text
-        .lines()
+    let mut lines = text.lines();
+    let codename = lines
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
         .unwrap_or("a system of unknown name");
     let architecture = host::architecture();
-    let detail = format!("{codename} on {architecture}");
-    if releases.iter().any(|release| release == codename)
-        && ["amd64", "arm64"].contains(&architecture)
-    {
-        Finding::good("system", detail)
-    } else {
-        let releases = releases.join(" or ");
-        let fix = format!("use Debian {releases} on amd64 or arm64, or a container of it");
-        Finding::bad("system", detail, fix)
-    }
+    let known = releases.iter().any(|release| release == codename)
+        && ["amd64", "arm64"].contains(&architecture);
+    let releases = releases.join(" or ");
+    let fix = format!("use Debian {releases} on amd64 or arm64, or a container of it");
+    Finding::new(
+        "system",
+        known,
+        format!("{codename} on {architecture}"),
+        fix,
+    )
 }
 
-/// Files are listed, and patches made, by git.
-fn git() -> Finding {
-    match version("git") {
-        Some(version) => Finding::good("git", version),
-        None => Finding::bad("git", "not there", apt::install_by_hand(&["git".into()])),
-    }
-}
-
-/// Brings the pinned compiler, its targets, and what `miri`, `coverage` and
-/// `crate` want besides.
-fn rustup() -> Finding {
-    match version("rustup") {
-        Some(version) => Finding::good("rustup", version),
-        None => Finding::bad(
-            "rustup",
-            "not there",
-            "install it (https://rustup.rs): rust-toolchain.toml says what it fetches",
-        ),
-    }
+/// A program by what it says of its version.
+fn program(name: &'static str, fix: &str) -> Finding {
+    let version = version(name);
+    let detail = version.as_deref().unwrap_or("not there");
+    Finding::new(name, version.is_some(), detail, fix)
 }
 
 /// What a program says of its version.
@@ -153,39 +137,32 @@ fn crates(steps: &Steps) -> Finding {
         })
     };
     if fetch(&["--offline"]).is_ok() {
-        return Finding::good("crates", "all of them are here");
+        return Finding::new("crates", true, "all of them are here", "");
     }
-    match fetch(&[]) {
-        Ok(()) => Finding::good("crates", "fetched"),
-        Err(error) => Finding::bad(
-            "crates",
-            error.to_string().lines().last().unwrap_or_default(),
-            "connect this machine, or tell cargo of its proxy or mirror",
-        ),
-    }
+    let fetched = fetch(&[]).map_err(|error| error.to_string());
+    let detail = match &fetched {
+        Ok(()) => "fetched",
+        Err(error) => error.lines().last().unwrap_or_default(),
+    };
+    let fix = "connect this machine, or tell cargo of its proxy or mirror";
+    Finding::new("crates", fetched.is_ok(), detail, fix)
 }
 
 fn rust_targets() -> Finding {
-    let missing = host::missing_rust_targets();
-    if missing.is_empty() {
-        return Finding::good("rust targets", "installed");
+    let missing = host::missing_rust_targets().join(" ");
+    let fix = format!("rustup target add {missing}");
+    match missing.as_str() {
+        "" => Finding::new("rust targets", true, "installed", ""),
+        _ => Finding::new("rust targets", false, missing, fix),
     }
-    let missing = missing.join(" ");
-    Finding::bad(
-        "rust targets",
-        &missing,
-        format!("rustup target add {missing}"),
-    )
 }
 
 /// Packages of Debian's that are to be installed.
 fn tools(id: &'static str, wanted: &[String]) -> Result<Finding> {
     let missing = apt::missing_on_host(wanted)?;
     if missing.is_empty() {
-        return Ok(Finding::good(
-            id,
-            format!("all {} packages are installed", wanted.len()),
-        ));
+        let detail = format!("all {} packages are installed", wanted.len());
+        return Ok(Finding::new(id, true, detail, ""));
     }
     let by_hand = apt::install_by_hand(&missing);
     let fix = if rustix::process::geteuid().is_root() {
@@ -193,29 +170,19 @@ fn tools(id: &'static str, wanted: &[String]) -> Result<Finding> {
     } else {
         format!("installing needs root: {by_hand}")
     };
-    Ok(Finding::bad(id, missing.join(" "), fix))
+    Ok(Finding::new(id, false, missing.join(" "), fix))
 }
 
 fn disk(dirs: &Dirs) -> Finding {
+    let target = dirs.target.display();
     let folder = dirs.target.ancestors().find(|folder| folder.exists());
     let Some(Ok(space)) = folder.map(rustix::fs::statvfs) else {
-        return Finding::bad(
-            "disk",
-            "unknown",
-            format!("make {} writable", dirs.target.display()),
-        );
+        return Finding::new("disk", false, "unknown", format!("make {target} writable"));
     };
     let free = space.f_bavail.saturating_mul(space.f_frsize) >> 20;
-    let detail = format!("{free} MiB free for {}", dirs.target.display());
-    if free >= DISK || dirs.target.join("xen/4.17").exists() {
-        Finding::good("disk", detail)
-    } else {
-        Finding::bad(
-            "disk",
-            detail,
-            format!("{DISK} MiB are needed; CARGO_TARGET_DIR moves the folder"),
-        )
-    }
+    let enough = free >= DISK || dirs.target.join("xen/4.17").exists();
+    let fix = format!("{DISK} MiB are needed; CARGO_TARGET_DIR moves the folder");
+    Finding::new("disk", enough, format!("{free} MiB free for {target}"), fix)
 }
 
 fn memory() -> Finding {
@@ -225,26 +192,24 @@ fn memory() -> Finding {
         .find_map(|line| line.strip_prefix("MemAvailable:"))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
         .map_or(0, |kib| kib >> 10);
+    let fix = format!("the emulated machine needs {MEMORY} MiB");
     let detail = format!("{available} MiB available");
-    if available >= MEMORY {
-        Finding::good("memory", detail)
-    } else {
-        Finding::bad(
-            "memory",
-            detail,
-            format!("the emulated machine needs {MEMORY} MiB"),
-        )
-    }
+    Finding::new("memory", available >= MEMORY, detail, fix)
 }
 
 /// Whether every pinned file is here, or can be had.
 fn pinned(steps: &Steps) -> Finding {
     match pins::check(steps) {
-        Ok(pins) => Finding::good("pins", format!("all {pins} files are in the store")),
+        Ok(pins) => Finding::new(
+            "pins",
+            true,
+            format!("all {pins} files are in the store"),
+            "",
+        ),
         Err(error) => {
             let error = format!("{error:#}");
             let (what, fix) = error.split_once('\n').unwrap_or((&error, ""));
-            Finding::bad("pins", what, fix)
+            Finding::new("pins", false, what, fix)
         }
     }
 }

@@ -3,15 +3,10 @@
 //! measured from outside. The machine's clock is this one's, so the figures are
 //! not the same twice.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
-use serde_json::json;
-use steps::{Steps, cargo, write};
+use steps::{Steps, cargo};
 
-/// Figures by name.
-type Found = BTreeMap<String, f64>;
+use super::figures::Found;
 
 /// Measure the console daemon with many guests
 #[derive(clap::Args)]
@@ -19,9 +14,6 @@ pub(crate) struct Backend {
     /// Guests, of two consoles each
     #[arg(long, default_value_t = 1000)]
     guests: u32,
-    /// Write every figure to a file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
 }
 
 /// A line of the table: a figure, what it is, its unit, and what it must not
@@ -101,7 +93,7 @@ const LINES: [Line; 19] = [
 impl Backend {
     /// Measures and prints the table. Whether every goal is met.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
-        let found: Found = steps.always("bench backend", |cx| {
+        let found: Found = steps.value("bench backend", |cx| {
             let test = |more: &[&str]| {
                 let mut command = cargo::locked("test");
                 command
@@ -131,10 +123,6 @@ impl Backend {
                 }
             };
             println!("{title:<42}{value:>12.1} {unit:<9} {goal}");
-        }
-        if let Some(path) = &self.json {
-            let summary = json!({"version": 1, "backend": found});
-            write(path, format!("{summary:#}\n"))?;
         }
         println!("{} figures, {missed} goals missed", LINES.len());
         Ok(missed == 0)

@@ -13,7 +13,7 @@ use steps::Steps;
 use crate::debian::host;
 use crate::image::Dom0;
 use crate::rig::gdb::Debugger;
-use crate::rig::machine::{Emulator, Machine, Spec};
+use crate::rig::machine::{Machine, Spec};
 use crate::xen::{self, Flavour};
 
 /// Step through single accesses and say where their instructions go
@@ -175,16 +175,8 @@ impl Breakdown {
             let accesses = ACCESSES.iter().filter(|access| access.flavour == flavour);
             let built = xen::build(steps, flavour)?;
             let dom0 = Dom0::make(steps, &built)?;
-            let spec = Spec {
-                hypervisor: built.hypervisor,
-                emulator: Emulator::default(),
-                gic: 3,
-                cpus: 1,
-                counted: true,
-                task: "e2e=registers".into(),
-                guest: None,
-            };
-            columns.extend(steps.always(&flavour.step("bench breakdown"), |_| {
+            let spec = Spec::counted(built.hypervisor, "e2e=registers".into());
+            columns.extend(steps.value(&flavour.step("bench breakdown"), |_| {
                 let traces = trace(steps, &spec, &dom0, flavour, accesses.copied().collect())?;
                 Ok((format!("{} accesses", traces.len()), traces))
             })?);

@@ -14,7 +14,7 @@ use super::size;
 use crate::debian::host;
 use crate::image::Dom0;
 use crate::rig::follow::{Task, follow};
-use crate::rig::machine::{Emulator, Machine, Spec};
+use crate::rig::machine::{Machine, Spec};
 use crate::xen::{self, Flavour};
 
 /// What to measure and where to write it.
@@ -74,15 +74,7 @@ impl Xen {
             let dom0 = Dom0::make(steps, &built)?;
             let mut sizes = Found::new();
             size::measure(steps, &built.hypervisor, flavour, &mut sizes)?;
-            let spec = Spec {
-                hypervisor: built.hypervisor,
-                emulator: Emulator::default(),
-                gic: 3,
-                cpus: 1,
-                counted: true,
-                task: task(&names).words(),
-                guest: None,
-            };
+            let spec = Spec::counted(built.hypervisor, task(&names).words());
             let mut first = run(steps, &spec, &dom0, flavour, &names)?;
             if !self.once {
                 let again = run(steps, &spec, &dom0, flavour, &names)?;

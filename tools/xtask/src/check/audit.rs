@@ -37,7 +37,7 @@ pub(crate) fn run(steps: &Steps) -> Result<bool> {
                         .env("CARGO", cargo::program())
                         .current_dir(cx.dirs.root.join(workspace)),
                 )?;
-                Ok(("clean".into(), ()))
+                Ok("clean".into())
             });
             tally.add(outcome(&name, &checked));
         }

@@ -38,7 +38,7 @@ pub(crate) fn run(steps: &Steps) -> Result<bool> {
         Ok("installed".into())
     })?;
     let program = install(steps, "cargo-llvm-cov", VERSION, &[])?;
-    let (table, exported) = steps.always("coverage", |cx| {
+    let (table, exported) = steps.value("coverage", |cx| {
         let measure = |words: &[&str]| {
             let mut command = Command::new(&program);
             command

@@ -134,7 +134,7 @@ fn build(steps: &Steps) -> Result<()> {
                 .current_dir(cx.dirs.root.join("fuzz")),
         )?;
         cx.run(Command::new(program(cx.dirs, "seeds")).arg(seeds(cx.dirs)))?;
-        Ok((format!("{} built", TARGETS.len()), ()))
+        Ok(format!("{} built", TARGETS.len()))
     })
 }
 
@@ -144,7 +144,7 @@ fn fuzz(steps: &Steps, name: &str, extent: Extent, found: &mut Found) -> Result<
         *found = read(&fs::read_to_string(cx.log())?);
         ran?;
         let said = format!("{} runs, {} edges reached", found.runs, found.edges);
-        Ok((said, ()))
+        Ok(said)
     })
 }
 

@@ -87,7 +87,7 @@ fn run(steps: &Steps, release: &str) -> Result<bool> {
         let mut git = Command::new("git");
         git.args(["clone", "--quiet"]).arg(&cx.dirs.root);
         cx.run(git.arg(&clone))?;
-        Ok(("of what is committed".into(), ()))
+        Ok("of what is committed".into())
     })?;
     for command in COMMANDS {
         let name = format!("{release}: {}", command.join(" "));
@@ -97,7 +97,7 @@ fn run(steps: &Steps, release: &str) -> Result<bool> {
             cx.run(&mut enter)?;
             let log = fs::read_to_string(cx.log())?;
             let last = log.lines().last().unwrap_or_default();
-            Ok((last.trim().to_owned(), ()))
+            Ok(last.trim().to_owned())
         });
         if let Err(error) = ran {
             println!("    FAILED {name}: {error:#}");

@@ -53,6 +53,6 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
                     .current_dir(&cx.dirs.root),
             )?;
         }
-        Ok(("no undefined behaviour, no data race".into(), ()))
+        Ok("no undefined behaviour, no data race".into())
     })
 }

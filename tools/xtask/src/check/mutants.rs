@@ -81,7 +81,7 @@ impl Options {
                     .then_some(())
                     .ok_or(error)?;
             }
-            Ok((String::new(), ()))
+            Ok(String::new())
         })?;
         Outcomes::read(&lists)?.print()
     }

@@ -66,7 +66,7 @@ impl Check {
                 let result = steps.always(name, |cx| {
                     let mut command = std::process::Command::new(cargo::program());
                     cx.run(command.args(words).current_dir(&cx.dirs.root))?;
-                    Ok(("clean".into(), ()))
+                    Ok("clean".into())
                 });
                 Tally::of(name, &result)
             }
@@ -85,7 +85,7 @@ fn tests(steps: &Steps, name: &str, lines: &[&[&str]]) -> Tally {
         let results: Vec<Result<()>> = lines.iter().map(run).collect();
         tally = Tally::read(&fs::read_to_string(cx.log())?);
         results.into_iter().collect::<Result<()>>()?;
-        Ok((tally.to_string(), ()))
+        Ok(tally.to_string())
     });
     if let Err(error) = ran {
         println!("    FAILED {error:#}");

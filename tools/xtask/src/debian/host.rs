@@ -45,10 +45,10 @@ pub(crate) fn install(steps: &Steps, step: &str, wanted: &[String]) -> Result<()
     steps.always(step, |cx| {
         let missing = apt::missing_on_host(wanted)?;
         if missing.is_empty() {
-            return Ok((format!("all {} packages are installed", wanted.len()), ()));
+            return Ok(format!("all {} packages are installed", wanted.len()));
         }
         apt::install_on_host(cx, &missing)?;
-        Ok((format!("{} packages installed", missing.len()), ()))
+        Ok(format!("{} packages installed", missing.len()))
     })
 }
 
@@ -79,7 +79,7 @@ fn install_rust_targets(steps: &Steps) -> Result<()> {
     steps.always("rust targets", |cx| {
         let missing = missing_rust_targets();
         if missing.is_empty() {
-            return Ok(("installed".into(), ()));
+            return Ok("installed".into());
         }
         cx.run(
             Command::new("rustup")
@@ -87,7 +87,7 @@ fn install_rust_targets(steps: &Steps) -> Result<()> {
                 .args(&missing)
                 .current_dir(&steps.dirs.root),
         )?;
-        Ok((format!("{} installed", missing.join(", ")), ()))
+        Ok(format!("{} installed", missing.join(", ")))
     })
 }
 

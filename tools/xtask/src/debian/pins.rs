@@ -117,7 +117,7 @@ fn update(steps: &Steps, wanted: &[String]) -> Result<()> {
             println!("    {change}");
         }
         lock.write(&steps.lock)?;
-        Ok((format!("{} of {} sets moved", moved.sets, sets.len()), ()))
+        Ok(format!("{} of {} sets moved", moved.sets, sets.len()))
     })
 }
 

@@ -36,10 +36,7 @@ impl Options {
                 diagram::make(cx)?;
                 features::make(&cx.dirs.root)?;
                 write_checks(&cx.dirs.root)?;
-                Ok((
-                    "diagram, table of features and list of checks made".into(),
-                    (),
-                ))
+                Ok("diagram, table of features and list of checks made".into())
             });
         }
         rustdoc(steps)?;
@@ -76,7 +73,7 @@ pub(crate) fn rustdoc(steps: &Steps) -> Result<()> {
                 .env("RUSTDOCFLAGS", "-D warnings")
                 .current_dir(&cx.dirs.root),
         )?;
-        Ok(("clean".into(), ()))
+        Ok("clean".into())
     })
 }
 
@@ -88,6 +85,6 @@ fn examples(steps: &Steps) -> Result<()> {
                 .args(["--package", "vpl011", "--doc"])
                 .current_dir(&cx.dirs.root),
         )?;
-        Ok(("pass".into(), ()))
+        Ok("pass".into())
     })
 }

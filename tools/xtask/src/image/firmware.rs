@@ -35,7 +35,7 @@ impl Firmware {
         std::fs::create_dir_all(&folder)?;
         steps.always("build firmware", |cx| {
             cx.run(&mut command(steps, "build"))?;
-            Ok(("built".into(), ()))
+            Ok("built".into())
         })?;
         let mut key = Key::default();
         for (binary, _) in IMAGES {
@@ -74,7 +74,7 @@ pub(crate) fn lint(steps: &Steps) -> Result<()> {
         let mut clippy = command(steps, "clippy");
         clippy.args(["--package", "bare-metal", "--lib", "--", "-D", "warnings"]);
         cx.run(&mut clippy)?;
-        Ok(("clean".into(), ()))
+        Ok("clean".into())
     })
 }
 

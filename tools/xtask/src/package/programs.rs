@@ -32,7 +32,7 @@ pub(crate) fn build(steps: &Steps, arch: &Arch, programs: &[&str]) -> Result<Str
         anyhow::Ok(key.finish())
     };
     let name = format!("build {}, {}", programs.join(", "), arch.debian);
-    steps.always(&name, |cx| {
+    steps.value(&name, |cx| {
         let before = key().ok();
         let mut build = cargo::locked("build");
         build.args(["--profile", "image", "--target", arch.target]);

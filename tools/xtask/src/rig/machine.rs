@@ -75,6 +75,19 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
+    /// One whose clock counts instructions, for a task of dom0's.
+    pub(crate) fn counted(hypervisor: PathBuf, task: String) -> Self {
+        Self {
+            hypervisor,
+            emulator: Emulator::default(),
+            gic: 3,
+            cpus: 1,
+            counted: true,
+            task,
+            guest: None,
+        }
+    }
+
     /// QEMU's command line, with a device tree in which everything stands.
     fn command(&self, dom0: &Dom0, log: &Path) -> Result<Command> {
         let Some(guest) = &self.guest else {

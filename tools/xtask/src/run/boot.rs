@@ -23,9 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Boot to a shell in dom0 (its end switches the machine off)
 #[derive(clap::Args)]
 pub(crate) struct Boot {
-    /// Run these scenarios in dom0 instead of a shell
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    e2e: Vec<String>,
     /// Xen, toolstack and console daemon as Debian has them
     #[arg(long)]
     stock: bool,
@@ -51,17 +48,13 @@ impl Boot {
         let version = self.xen.version(steps)?;
         let built = xen::build(steps, Which { version, flavour })?;
         let dom0 = Dom0::make(steps, &built)?;
-        let task = match self.e2e.as_slice() {
-            [] => String::new(),
-            names => format!("e2e={}", names.join(",")),
-        };
         let spec = Spec {
             hypervisor: built.hypervisor,
             emulator: Emulator::default(),
             gic: self.gic,
             cpus: self.cpus,
             counted: false,
-            task,
+            task: String::new(),
             guest: None,
         };
         hand_over(Machine::start(&spec, &dom0, &steps.dirs.log("boot"))?)

@@ -74,15 +74,12 @@ fn object(steps: &Steps) -> Result<PathBuf> {
                 .args(["--no-default-features", "--target", BARE_TARGET])
                 .current_dir(&steps.dirs.root),
         )?;
-        Ok((
-            if digest(&library) == before {
-                "unchanged"
-            } else {
-                "built"
-            }
-            .into(),
-            (),
-        ))
+        Ok(if digest(&library) == before {
+            "unchanged"
+        } else {
+            "built"
+        }
+        .into())
     })?;
     let script = shim.join("fold-sections.lds");
     let key = Key::default()

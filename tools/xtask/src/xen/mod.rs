@@ -125,7 +125,7 @@ fn fetched(steps: &Steps, version: Version) -> Result<PathBuf> {
 
 /// Writes the hooks as patches for a tree.
 fn patches(steps: &Steps, tree: &Path, into: &Path) -> Result<Vec<PathBuf>> {
-    steps.always("xen patches", |cx| {
+    steps.value("xen patches", |cx| {
         let work = cx.dirs.target.join("tmp/series");
         let patches = xen_hooks::export(&cx.dirs.root.join("hyp-shim"), tree, &work, into)?;
         let said = format!("{}; git am gives what the hooks give", patches.len());

@@ -57,12 +57,9 @@ pub(crate) fn check(steps: &Steps, version: Version) -> Result<()> {
             );
         }
         let count: usize = stock.values().map(BTreeMap::len).sum();
-        Ok((
-            format!(
-                "{} objects, {count} sections: as without hooks",
-                stock.len()
-            ),
-            (),
+        Ok(format!(
+            "{} objects, {count} sections: as without hooks",
+            stock.len()
         ))
     })
 }

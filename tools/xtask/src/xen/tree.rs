@@ -72,7 +72,7 @@ impl Tree {
                         format!("{written} of {} files written", tree.changes.len())
                     }
                 };
-                Ok((said, ()))
+                Ok(said)
             })?;
         }
         Ok(tree)

@@ -81,6 +81,19 @@ impl Flavour {
         (self == Self::Room).then_some(&["public-hvm-params", "vtimer-handler-is-done"])
     }
 
+    /// What is behind the version in the names of trees, and of steps.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ours => ("", ""),
+            Self::Debug => ("-debug", " (debug)"),
+            Self::NewVgic => ("-new-vgic", " (new vGIC)"),
+            Self::NoFastTrap => ("-no-fast-trap", " (no fast trap)"),
+            Self::Off => ("-off", " (options off)"),
+            Self::Room => ("-room", " (stock, with room)"),
+            Self::Stock => ("-stock", " (stock)"),
+        }
+    }
+
     /// Whether it has hooks.
     pub(crate) fn is_hooked(self) -> bool {
         self != Self::Stock
@@ -128,30 +141,14 @@ impl From<Flavour> for Which {
 impl Which {
     /// The tree's folder and the beginning of the names of what is made of it.
     pub(crate) fn tree(self) -> String {
-        let suffix = match self.flavour {
-            Flavour::Ours => "",
-            Flavour::Debug => "-debug",
-            Flavour::NewVgic => "-new-vgic",
-            Flavour::NoFastTrap => "-no-fast-trap",
-            Flavour::Off => "-off",
-            Flavour::Room => "-room",
-            Flavour::Stock => "-stock",
-        };
+        let (suffix, _) = self.flavour.names();
         format!("{}{suffix}", self.version.number())
     }
 
     /// A step's name for it.
     pub(crate) fn step(self, name: &str) -> String {
-        let name = self.version.step(name);
-        match self.flavour {
-            Flavour::Ours => name,
-            Flavour::Debug => format!("{name} (debug)"),
-            Flavour::NewVgic => format!("{name} (new vGIC)"),
-            Flavour::NoFastTrap => format!("{name} (no fast trap)"),
-            Flavour::Off => format!("{name} (options off)"),
-            Flavour::Room => format!("{name} (stock, with room)"),
-            Flavour::Stock => format!("{name} (stock)"),
-        }
+        let (_, suffix) = self.flavour.names();
+        self.version.step(name) + suffix
     }
 }
 

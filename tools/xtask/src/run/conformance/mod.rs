@@ -6,8 +6,6 @@ mod qemu;
 mod results;
 mod xen;
 
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
 use steps::{Steps, write};
 
@@ -22,9 +20,6 @@ pub(crate) struct Options {
     /// Only on this one; may be repeated
     #[arg(long = "target", value_enum)]
     targets: Vec<Target>,
-    /// Write every result, with the reason of each failure, to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
     /// Write the table to docs/conformance.md, and README's; runs on all
     #[arg(long, conflicts_with = "targets")]
     docs: bool,
@@ -69,13 +64,13 @@ impl Target {
 
     fn run(self, steps: &Steps) -> Result<Results> {
         match self {
-            Self::Model => steps.always("conformance model", |_| {
+            Self::Model => steps.value("conformance model", |_| {
                 let results = model::run();
                 Ok((results::summary(&results), results))
             }),
             Self::Qemu => {
                 let firmware = Firmware::build(steps)?;
-                steps.always("conformance qemu", |_| {
+                steps.value("conformance qemu", |_| {
                     let results = qemu::run(&firmware.image(CONFORMANCE))?;
                     Ok((results::summary(&results), results))
                 })
@@ -99,9 +94,6 @@ impl Options {
             results::table(&results),
             results::findings(&results)
         );
-        if let Some(path) = &self.json {
-            write(path, results::json(&results)? + "\n")?;
-        }
         if self.docs {
             let path = steps.dirs.root.join("docs/conformance.md");
             let summary = results::summaries(&results);

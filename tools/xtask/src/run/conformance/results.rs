@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 
 use conformance::Case;
 use e2e::suite::{Ending, Results};
-use serde::Serialize;
 
 use super::Target;
 
@@ -17,36 +16,6 @@ fn word(ending: &Ending) -> &'static str {
         Ending::NotApplicable(_) => "n/a",
         Ending::Missing => "FAIL (missing)",
     }
-}
-
-/// One row of the report.
-#[derive(Serialize)]
-struct Row<'a> {
-    group: &'a str,
-    name: &'a str,
-    source: &'a str,
-    targets: serde_json::Map<String, serde_json::Value>,
-}
-
-/// The report for programs.
-pub(super) fn json(results: &[(Target, Results)]) -> serde_json::Result<String> {
-    let rows: Vec<Row> = rows(results)
-        .map(|(case, endings)| {
-            let of = |(target, ending): (Target, &Ending)| {
-                Ok((target.name().to_owned(), serde_json::to_value(ending)?))
-            };
-            Ok(Row {
-                group: case.group,
-                name: case.name,
-                source: case.source,
-                targets: endings
-                    .into_iter()
-                    .map(of)
-                    .collect::<serde_json::Result<_>>()?,
-            })
-        })
-        .collect::<serde_json::Result<_>>()?;
-    serde_json::to_string_pretty(&rows)
 }
 
 fn rows(

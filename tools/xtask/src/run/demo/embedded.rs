@@ -12,7 +12,7 @@ use crate::rig::follow::summary;
 
 /// Builds and runs it.
 pub(crate) fn run(steps: &Steps) -> Result<Outcome> {
-    steps.always("embedded demo", |cx| {
+    steps.value("embedded demo", |cx| {
         cx.run(
             cargo::locked("build")
                 .args(["--package", "vconsoled", "--example", "embedded"])

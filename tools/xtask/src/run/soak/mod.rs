@@ -4,13 +4,11 @@
 
 mod stall;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use e2e::report::Outcome;
-use serde_json::json;
-use steps::{Steps, write};
+use steps::Steps;
 
 use crate::run::e2e::{Bench, Chosen};
 
@@ -23,9 +21,6 @@ pub(crate) struct Options {
     /// No round is begun after so many minutes; there is always one
     #[arg(long, default_value_t = 30, value_name = "N")]
     minutes: u64,
-    /// Write every check and figure to a file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
     #[command(flatten)]
     stall: stall::Repeat,
 }
@@ -48,12 +43,6 @@ impl Options {
                 println!("    {}", figures(outcome));
             }
             rounds.push(outcomes);
-            if let Some(path) = &self.json {
-                write(
-                    path,
-                    format!("{:#}\n", json!({"version": 1, "rounds": rounds})),
-                )?;
-            }
         }
         let failed = rounds.iter().flatten().filter(|one| !one.pass).count();
         println!(
