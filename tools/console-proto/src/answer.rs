@@ -44,6 +44,8 @@ pub enum Code {
     NoDomain,
     /// The domain has no such console now.
     NoConsole,
+    /// Xenstore does not answer, so that nobody knows yet.
+    NotKnown,
     /// There are as many viewers as there may be.
     TooMany,
     /// One of a newer version.
@@ -100,6 +102,7 @@ mod tests {
             (Code::BadRequest, "bad-request"),
             (Code::NoDomain, "no-domain"),
             (Code::NoConsole, "no-console"),
+            (Code::NotKnown, "not-known"),
             (Code::TooMany, "too-many"),
         ] {
             assert_eq!(serde_json::to_value(code).unwrap(), wire);

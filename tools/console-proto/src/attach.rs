@@ -140,6 +140,9 @@ pub struct Attached {
     pub position: u64,
     /// Where the output ends at this moment.
     pub end: u64,
+    /// Other domains of the name that was asked for; the newest is attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<u16>,
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ pub struct Status {
     pub pid: u32,
     /// Every console, by domain.
     pub consoles: Vec<Row>,
+    /// Why there may be more, if there may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
 }
 
 /// One console. What an older daemon does not send is empty or 0.

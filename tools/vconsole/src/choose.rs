@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! Which of the daemon's consoles is meant.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{BufRead, Write};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
-use crate::daemon::Row;
+use crate::daemon::{Row, Status};
 
 /// The console for whoever names a domain alone.
 pub(crate) const DEFAULT: &str = "pv0";
@@ -30,6 +31,35 @@ impl Choice {
             console: row.console.clone(),
         }
     }
+
+    /// What to tell somebody who named the domain `asked`, if others have that
+    /// name too.
+    pub(crate) fn ambiguity(&self, rows: &[Row], asked: &str) -> Option<String> {
+        let names = [
+            Some(asked),
+            asked.rsplit_once('/').map(|(domain, _)| domain),
+        ];
+        let has_it = |row: &&Row| names.contains(&Some(row.name.as_str()));
+        let others = rows.iter().filter(has_it).map(|row| row.domid);
+        let others: BTreeSet<u16> = others.filter(|domid| *domid != self.domid).collect();
+        let others: Vec<String> = others.iter().map(u16::to_string).collect();
+        let Self { domid, name, .. } = self;
+        (!others.is_empty()).then(|| {
+            let others = others.join(", ");
+            format!("domain {domid} is the newest that is called {name}; so is {others}")
+        })
+    }
+}
+
+/// A choice among what the daemon knows, which may not be all there is.
+pub(crate) fn among<T>(
+    status: &Status,
+    choose: impl FnOnce(&[Row]) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    choose(&status.consoles).map_err(|error| match &status.incomplete {
+        Some(why) => anyhow!("{why}"),
+        None => error,
+    })
 }
 
 impl fmt::Display for Choice {
@@ -119,13 +149,12 @@ fn of_domain(rows: &[Row], domain: &str) -> Option<Choice> {
 }
 
 fn domain_rows<'a>(rows: &'a [Row], domain: &str) -> Vec<&'a Row> {
-    let domid = rows
-        .iter()
-        .filter(|row| !row.name.is_empty() && row.name == domain)
-        .map(|row| row.domid)
-        // Of several the newest, as in the folder of sockets by name.
-        .max()
-        .or_else(|| domain.parse().ok());
+    let named = |row: &&Row| !row.name.is_empty() && row.name == domain;
+    let named = rows.iter().filter(named);
+    // Of several the newest, as in the folder of sockets by name: one that has
+    // more than channels, if there is one.
+    let newest = named.max_by_key(|row| (row.kind != CHANNEL, row.domid));
+    let domid = newest.map(|row| row.domid).or_else(|| domain.parse().ok());
     rows.iter().filter(|row| Some(row.domid) == domid).collect()
 }
 
@@ -230,6 +259,41 @@ mod tests {
         let rows = rows(&[(1, "web", "pv0"), (9, "web", "pv0"), (3, "db", "pv0")]);
         assert_eq!(short(named(&rows, "web")), "9/pv0");
         assert_eq!(short(named(&rows, "1/pv0")), "1/pv0");
+    }
+
+    #[test]
+    fn who_names_one_of_several_is_told_of_the_others() {
+        let mut rows = rows(&[(1, "web", "pv0"), (9, "web", "pv0"), (9, "web", "pv1")]);
+        rows.push(Row {
+            domid: 12,
+            name: "web".into(),
+            kind: CHANNEL.into(),
+            ..Row::default()
+        });
+        let told = |name: &str| named(&rows, name).unwrap().ambiguity(&rows, name);
+        for name in ["web", "web/pv0", "web/pv1"] {
+            let expected = "domain 9 is the newest that is called web; so is 1, 12";
+            assert_eq!(told(name).as_deref(), Some(expected), "{name}");
+        }
+        for name in ["1", "9/pv0"] {
+            assert_eq!(told(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_all_proves_nothing() {
+        let status = |incomplete| Status {
+            version: 1,
+            pid: 1,
+            consoles: rows(&[(1, "web", "pv0")]),
+            incomplete,
+        };
+        let find =
+            |incomplete, name: &str| short(among(&status(incomplete), |rows| named(rows, name)));
+        let why = || Some("not known yet".to_owned());
+        assert_eq!(find(why(), "web"), "1/pv0");
+        assert_eq!(find(why(), "db"), "not known yet");
+        assert!(find(None, "db").contains("no domain"));
     }
 
     #[test]

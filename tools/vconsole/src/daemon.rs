@@ -118,6 +118,8 @@ pub(crate) enum Refusal {
     NoDomain(String),
     /// The domain has no such console now.
     NoConsole(String),
+    /// Xenstore does not answer the daemon.
+    NotKnown(String),
     /// Something else that will not change by asking again.
     Other(String),
 }
@@ -132,7 +134,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent(error) => write!(f, "the daemon does not answer: {error}"),
-            Self::NoDomain(why) | Self::NoConsole(why) | Self::Other(why) => f.write_str(why),
+            Self::NoDomain(why) | Self::NoConsole(why) | Self::NotKnown(why) | Self::Other(why) => {
+                f.write_str(why)
+            }
         }
     }
 }
@@ -142,6 +146,7 @@ fn parse(line: &[u8]) -> Result<Attached, Refusal> {
         return Err(match code {
             Some(Code::NoDomain) => Refusal::NoDomain(error),
             Some(Code::NoConsole) => Refusal::NoConsole(error),
+            Some(Code::NotKnown) => Refusal::NotKnown(error),
             _ => Refusal::Other(error),
         });
     }

@@ -27,7 +27,12 @@ pub(crate) fn print(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
     let text = if json {
         daemon.status_line()?
     } else {
-        table(&daemon.status()?.consoles)
+        let status = daemon.status()?;
+        if let Some(why) = &status.incomplete {
+            // Standard error may be what has gone.
+            let _gone = writeln!(io::stderr(), "vconsole: there may be more: {why}");
+        }
+        table(&status.consoles)
     };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())

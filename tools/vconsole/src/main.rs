@@ -79,7 +79,9 @@ fn vconsole() -> anyhow::Result<()> {
         } => log::print(&Daemon::at(&daemon.control), console.as_deref(), &printing),
         Command::Break { console, daemon } => {
             let daemon = Daemon::at(&daemon.control);
-            let choice = choose::for_break(&daemon.status()?.consoles, &console)?;
+            let status = daemon.status()?;
+            let choice = choose::among(&status, |rows| choose::for_break(rows, &console))?;
+            tell(choice.ambiguity(&status.consoles, &console));
             daemon.send_break(choice.domid, &choice.console)
         }
     }
@@ -97,10 +99,19 @@ fn attach(daemon: &Daemon, console: Option<&str>, viewing: &Viewing) -> anyhow::
         };
         return pty::run(store, &target, &viewing.session, manner);
     }
-    let rows = daemon.status()?.consoles;
-    let choice = match console {
-        Some(name) => choose::named(&rows, name)?,
-        None => choose::any(&rows, rustix::termios::isatty(rustix::stdio::stdin()))?,
-    };
+    let status = daemon.status()?;
+    let choice = choose::among(&status, |rows| match console {
+        Some(name) => choose::named(rows, name),
+        None => choose::any(rows, rustix::termios::isatty(rustix::stdio::stdin())),
+    })?;
+    tell(console.and_then(|name| choice.ambiguity(&status.consoles, name)));
     socket::run(daemon.clone(), &choice, viewing)
+}
+
+/// Something that the user is to know, and that is no error.
+fn tell(what: Option<String>) {
+    if let Some(what) = what {
+        // Standard error may be what has gone.
+        let _gone = writeln!(std::io::stderr(), "vconsole: {what}");
+    }
 }

@@ -26,9 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LAST: Duration = Duration::from_millis(320);
 
-/// A daemon that has just started may not have looked for domains yet.
-const SETTLED: Duration = Duration::from_secs(1);
-
 /// Runs until the user leaves or the domain ends.
 pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow::Result<()> {
     let mut wanted = Attach {
@@ -58,7 +55,6 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
         stream: Some((stream, Decoder::default())),
         typed: VecDeque::new(),
         again: None,
-        lost: Instant::now(),
         pause: RETRY_FIRST,
         attaching: None,
         breaking: None,
@@ -105,8 +101,6 @@ struct Console<'a> {
     typed: VecDeque<u8>,
     /// When to ask again, and how long to wait after that.
     again: Option<Instant>,
-    /// When the connection was last lost.
-    lost: Instant,
     pause: Duration,
     /// Requests that the daemon has not answered yet.
     attaching: Option<Request<Result<(Attached, UnixStream), Refusal>>>,
@@ -305,8 +299,7 @@ impl Console<'_> {
         self.stream = None;
         self.typed.clear();
         self.pause = RETRY_FIRST;
-        self.lost = Instant::now();
-        self.again = Some(self.lost);
+        self.again = Some(Instant::now());
         display.remark("gone; waiting for it to come back");
     }
 
@@ -327,8 +320,8 @@ impl Console<'_> {
                     display.remark("bytes may be missing here");
                 }
             }
-            Err(Refusal::NoDomain(_)) if self.lost.elapsed() > SETTLED => return Ok(false),
-            Err(Refusal::Silent(_) | Refusal::NoConsole(_) | Refusal::NoDomain(_)) => {
+            Err(Refusal::NoDomain(_)) => return Ok(false),
+            Err(Refusal::Silent(_) | Refusal::NoConsole(_) | Refusal::NotKnown(_)) => {
                 self.again = Some(Instant::now() + self.pause);
                 self.pause = (self.pause * 2).min(RETRY_LAST);
             }

@@ -128,22 +128,22 @@ fn parse_console(name: &str) -> Option<(Kind, u32)> {
     }
 }
 
-/// A domain by its name, else by its number.
+/// A domain by its name, the newest of several, else by its number.
 fn find_domain(store: &mut Client, name: &str) -> io::Result<Option<DomId>> {
-    let mut found = None;
+    let (mut named, mut numbered) = (None, None);
     for number in store.directory("/local/domain")?.unwrap_or_default() {
         let Ok(domid) = number.parse().map(DomId) else {
             continue;
         };
         let known = store.read(&format!("{}/name", domain_path(domid)))?;
         if known.is_some_and(|known| known == name.as_bytes()) {
-            return Ok(Some(domid));
+            named = named.max(Some(domid));
         }
         if number == name {
-            found = Some(domid);
+            numbered = Some(domid);
         }
     }
-    Ok(found)
+    Ok(named.or(numbered))
 }
 
 #[cfg(test)]
@@ -167,6 +167,10 @@ mod tests {
         let first = machine.create_domain("web").unwrap();
         let second = machine.create_domain("1").unwrap();
         let slashed = machine.create_domain("a/b").unwrap();
+        // Their numbers are of two lengths.
+        let twins: Vec<DomId> = (0..12)
+            .map(|_| machine.create_domain("twin").unwrap())
+            .collect();
         let mut store = machine.toolstack().unwrap();
         let mut find =
             |name: &str| Target::find(&mut store, name).map(|one| (one.domid, one.console()));
@@ -177,6 +181,7 @@ mod tests {
             (second, "pv0".into()),
             "a name comes before a number"
         );
+        assert_eq!(find("twin").unwrap().0, *twins.last().unwrap());
         assert_eq!(find("2/pv1").unwrap(), (second, "pv1".into()));
         assert_eq!(find("a/b").unwrap(), (slashed, "pv0".into()));
         for name in ["", "nobody", "web/", "web/tty", "0", "99", "../1"] {

@@ -31,7 +31,7 @@ use crate::input::journal::InputJournal;
 use crate::ring::doorbell::Doorbell;
 use crate::ring::{Counters, Link, Next};
 use crate::sink::clients::set::ClientSet;
-use crate::sink::journal::Lines;
+use crate::sink::journal::{Journal, Lines};
 use crate::sink::log::Log;
 use crate::sink::pty::Pty;
 
@@ -52,6 +52,8 @@ pub(crate) struct Console {
     pty: Pty,
     log: Option<Log>,
     journal: Option<Lines>,
+    /// Lines of earlier ways to the journal that are missing from it.
+    journal_lost: u64,
     overflow: Overflow,
     /// Output that is kept for viewers who are behind.
     waiting: Waiting,
@@ -95,6 +97,7 @@ impl Console {
             pty,
             log: None,
             journal: None,
+            journal_lost: 0,
             overflow,
             waiting: Waiting::new(Allowance::default()),
             output: Arc::new(output),
@@ -180,14 +183,21 @@ impl Console {
         self.log = Some(log);
     }
 
-    /// Has its lines sent to the journal.
-    pub(crate) fn set_journal(&mut self, lines: Lines) {
+    /// Has its lines sent to the journal, by the name that its domain has now.
+    pub(crate) fn set_journal(&mut self, journal: Arc<Journal>) {
+        self.journal_lost = self.journal_lost();
+        let lines = Lines::new(journal, self.domid.0, &self.name, &self.slot.to_string());
         self.journal = Some(lines);
+    }
+
+    /// Whether its lines are sent to the journal.
+    pub(crate) fn has_journal(&self) -> bool {
+        self.journal.is_some()
     }
 
     /// Lines that are missing from the journal.
     pub(crate) fn journal_lost(&self) -> u64 {
-        self.journal.as_ref().map_or(0, Lines::lost)
+        self.journal_lost + self.journal.as_ref().map_or(0, Lines::lost)
     }
 
     /// The log, when the console is let go of.

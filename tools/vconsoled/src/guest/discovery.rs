@@ -134,6 +134,7 @@ impl Worker {
                 Ok(()) => self.wait(true, self.follower.next()),
                 Err(error) => {
                     tracing::warn!("xenstore: {error}; connecting again");
+                    self.follower.lose();
                     if !self.reconnect() {
                         return;
                     }

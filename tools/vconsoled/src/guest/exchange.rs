@@ -32,6 +32,9 @@ pub(crate) enum Report {
     Failed(Key, String),
     /// Everything asked for before `Discovery::settle` is done.
     Settled,
+    /// The connection to xenstore failed: from now until [`Settled`](Self::Settled)
+    /// more may have happened than is known.
+    Lost,
 }
 
 /// A domain, as far as its consoles need it.

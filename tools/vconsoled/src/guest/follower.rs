@@ -94,6 +94,11 @@ impl Follower {
         self.store.is_lost() || error.kind() == io::ErrorKind::TimedOut
     }
 
+    /// Has the loop know that the connection failed.
+    pub(super) fn lose(&self) {
+        self.link.report(Report::Lost);
+    }
+
     /// Goes on with another connection.
     pub(super) fn resume(&mut self, store: Client) -> io::Result<()> {
         self.store = store;
@@ -120,12 +125,10 @@ impl Follower {
     }
 
     fn restart(&mut self) -> io::Result<()> {
-        self.all_again = true;
+        (self.all_again, self.settling) = (true, true);
         self.begin()?;
         for domid in &self.domains {
-            for slot in Slot::FIXED {
-                watch_console(&mut self.store, (*domid, slot))?;
-            }
+            watch_domain(&mut self.store, *domid)?;
         }
         for key in self.secondary.keys() {
             watch_console(&mut self.store, *key)?;
@@ -156,6 +159,11 @@ impl Follower {
                 changed.extend(fixed.chain(self.secondary.keys().copied()));
             }
             while let Some(event) = self.store.next_event()? {
+                if let Some(domid) = nodes::parse_name_token(&event.token) {
+                    changed.extend(Slot::FIXED.map(|slot| (domid, slot)));
+                    changed.extend(self.secondaries_of(domid));
+                    continue;
+                }
                 match nodes::parse_key(&event.token) {
                     // Our own doing.
                     Some(_) if event.path.ends_with("/tty") => {}
@@ -336,8 +344,9 @@ impl Follower {
                 self.forget_secondary(key)?;
             }
             for slot in Slot::FIXED {
-                self.unwatch((domid, slot))?;
+                self.unwatch_console((domid, slot))?;
             }
+            self.unwatch(&nodes::name_path(domid), &nodes::name_token(domid))?;
             self.link.report(Report::Went(domid));
         }
         Ok(())
@@ -360,9 +369,7 @@ impl Follower {
                 self.link.report(Report::Came(domid));
                 // A watch fires at once, which is when its consoles are
                 // looked up.
-                for slot in Slot::FIXED {
-                    watch_console(&mut self.store, (domid, slot))?;
-                }
+                watch_domain(&mut self.store, domid)?;
                 for key in self.secondaries(domid)? {
                     self.look(key)?;
                 }
@@ -512,14 +519,13 @@ impl Follower {
 
     fn domain(&mut self, domid: DomId) -> io::Result<Domain> {
         Ok(Domain {
-            name: self.domain_node(domid, "name")?,
-            instance: self.domain_node(domid, "vm")?,
+            name: self.text(&nodes::name_path(domid))?,
+            instance: self.text(&format!("{}/vm", domain_path(domid)))?,
         })
     }
 
-    fn domain_node(&mut self, domid: DomId, name: &str) -> io::Result<String> {
-        let path = format!("{}/{name}", domain_path(domid));
-        match nodes::text(&mut self.store, &path) {
+    fn text(&mut self, path: &str) -> io::Result<String> {
+        match nodes::text(&mut self.store, path) {
             Err(error) if self.is_of_connection(&error) => Err(error),
             // A name that makes no sense is none.
             text => Ok(text.ok().flatten().unwrap_or_default()),
@@ -528,19 +534,30 @@ impl Follower {
 
     fn forget_secondary(&mut self, key: Key) -> io::Result<()> {
         if self.secondary.remove(&key).is_some() {
-            self.unwatch(key)?;
+            self.unwatch_console(key)?;
         }
         Ok(())
     }
 
-    fn unwatch(&mut self, (domid, slot): Key) -> io::Result<()> {
-        let token = format!("{domid}/{slot}");
-        match self.store.unwatch(&slot.watched(domid), &token) {
+    fn unwatch_console(&mut self, (domid, slot): Key) -> io::Result<()> {
+        self.unwatch(&slot.watched(domid), &format!("{domid}/{slot}"))
+    }
+
+    fn unwatch(&mut self, path: &str, token: &str) -> io::Result<()> {
+        match self.store.unwatch(path, token) {
             Err(error) if self.is_of_connection(&error) => Err(error),
             // It went with its domain.
             _ => Ok(()),
         }
     }
+}
+
+/// Watches a domain's own consoles, and its name.
+fn watch_domain(store: &mut Client, domid: DomId) -> io::Result<()> {
+    for slot in Slot::FIXED {
+        watch_console(store, (domid, slot))?;
+    }
+    watch(store, &nodes::name_path(domid), &nodes::name_token(domid))
 }
 
 fn watch_console(store: &mut Client, (domid, slot): Key) -> io::Result<()> {

@@ -17,7 +17,22 @@ pub(crate) type Key = (DomId, Slot);
 /// The console that `3/vuart0` names.
 pub(crate) fn parse_key(name: &str) -> Option<Key> {
     let (domid, slot) = name.split_once('/')?;
-    Some((DomId(domid.parse().ok()?), slot.parse().ok()?))
+    let key: Key = (DomId(domid.parse().ok()?), slot.parse().ok()?);
+    (format!("{}/{}", key.0, key.1) == name).then_some(key)
+}
+
+/// Where a domain's name is, which changes when it is renamed.
+pub(crate) fn name_path(domid: DomId) -> String {
+    format!("{}/name", domain_path(domid))
+}
+
+/// The token of the watch on a domain's name, and the domain that it is of.
+pub(crate) fn name_token(domid: DomId) -> String {
+    format!("{domid}/name")
+}
+
+pub(crate) fn parse_name_token(token: &str) -> Option<DomId> {
+    Some(DomId(token.strip_suffix("/name")?.parse().ok()?))
 }
 
 /// A place in a domain where a console can be.
@@ -84,7 +99,13 @@ impl FromStr for Slot {
             return Ok(fixed);
         }
         let devid = name.strip_prefix("pv").and_then(|rest| rest.parse().ok());
-        devid.map(Self::Secondary).ok_or(())
+        let slot = devid.map(Self::Secondary).ok_or(())?;
+        // One name for each: numbers can be written in many ways.
+        if slot.to_string() == name {
+            Ok(slot)
+        } else {
+            Err(())
+        }
     }
 }
 

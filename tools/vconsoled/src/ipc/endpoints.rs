@@ -32,6 +32,8 @@ use crate::names::is_plain;
 /// Everybody may look.
 const DIRECTORY: Permissions = Permissions::from_raw_mode(0o755);
 const BY_NAME: &str = "by-name";
+/// A link before it has its name: no domain's name begins with a dot here.
+const NEW_NAME: &str = ".new";
 
 /// The directory, ours while this lives.
 pub(crate) struct EndpointDir {
@@ -136,31 +138,28 @@ impl EndpointDir {
         })
     }
 
-    /// Lets a domain's directory be found by the domain's name.
-    pub(crate) fn link(&self, domid: DomId, name: &str) -> io::Result<()> {
+    /// Has a name lead to a domain's directory, if it can name a file, or to
+    /// none. There is no moment at which it leads nowhere.
+    pub(crate) fn link(&self, name: &str, domid: Option<DomId>) -> io::Result<()> {
         if !is_plain(name) {
             return Ok(());
         }
-        // The newest of that name is meant, as after a reboot.
-        match rustix::fs::unlinkat(&self.by_name, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno.into()),
+        let Some(domid) = domid else {
+            return unlink(&self.by_name, name);
+        };
+        let target = format!("../{domid}");
+        let known = rustix::fs::readlinkat(&self.by_name, name, Vec::new());
+        if known.is_ok_and(|known| known.as_bytes() == target.as_bytes()) {
+            return Ok(());
         }
-        rustix::fs::symlinkat(format!("../{domid}"), &self.by_name, name)?;
+        unlink(&self.by_name, NEW_NAME)?;
+        rustix::fs::symlinkat(target, &self.by_name, NEW_NAME)?;
+        rustix::fs::renameat(&self.by_name, NEW_NAME, &self.by_name, name)?;
         Ok(())
     }
 
-    /// Takes away a domain's directory, from which all endpoints are gone, and its
-    /// name.
-    pub(crate) fn forget(&self, domid: DomId, name: &str) {
-        let ours = format!("../{domid}");
-        if is_plain(name)
-            && rustix::fs::readlinkat(&self.by_name, name, Vec::new())
-                .is_ok_and(|target| target.as_bytes() == ours.as_bytes())
-        {
-            let _gone = rustix::fs::unlinkat(&self.by_name, name, AtFlags::empty());
-        }
-        // Not if another console is served still.
+    /// Takes away a domain's directory when all endpoints are gone from it.
+    pub(crate) fn forget(&self, domid: DomId) {
         let _gone = rustix::fs::unlinkat(&self.dir, domid.to_string(), AtFlags::REMOVEDIR);
     }
 
@@ -173,7 +172,7 @@ impl EndpointDir {
                 open.iter()
                     .any(|(domid, _)| target.as_bytes() == format!("../{domid}").as_bytes())
             });
-            if !stays {
+            if !stays || !is_plain(&name) {
                 let _kept = rustix::fs::unlinkat(&self.by_name, &name, AtFlags::empty());
             }
         }
@@ -290,6 +289,14 @@ fn directory(parent: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
     }
     Ok(dir)
+}
+
+/// Takes away a link, if it is there.
+fn unlink(dir: &OwnedFd, name: &str) -> io::Result<()> {
+    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Takes away a socket; nothing else.

@@ -118,8 +118,21 @@ impl Server {
         }
     }
 
+    /// Lets in those at the control socket once their questions can be answered,
+    /// or have waited for long enough.
+    pub(super) fn open_control(&mut self, now: Instant) {
+        let waits = &mut self.ipc.control_waits;
+        if waits.is_some_and(|until| self.guests.known || until <= now) {
+            *waits = None;
+            self.admit_to_control();
+        }
+    }
+
     /// Somebody is at the control socket.
     pub(super) fn admit_to_control(&mut self) {
+        if self.ipc.control_waits.is_some() {
+            return;
+        }
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
         let retry = &mut self.ipc.accept_retry;
         if let Some(control) = &mut self.ipc.control {

@@ -5,13 +5,12 @@
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use console_proto::{Attach, Attached, Code, Domain, Error, Mode, VERSION, line};
+use console_proto::{Attach, Attached, Code, Error, Mode, VERSION, line};
 use mio::Interest;
 use mio::event::Event;
 use mio::net::UnixStream;
 use rustix::fs::FileType;
 use vpl011::ring::layout::OUT_SIZE;
-use xen_io::DomId;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{Server, take_token};
@@ -79,9 +78,8 @@ impl Server {
         let _noted = console
             .output()
             .write_record(Record::Endpoints, inodes.as_bytes());
-        if let Err(error) = sockets.link(domid, &console.name) {
-            tracing::warn!("domain {domid}: its sockets are not found by name: {error}");
-        }
+        let name = console.name.clone();
+        self.publish_name(&name);
         self.resume_sessions(token);
     }
 
@@ -138,7 +136,8 @@ impl Server {
         }
         console.close_clients(why);
         if let Some(sockets) = self.ipc.endpoint_dir.as_ref().filter(|_| !stays) {
-            sockets.forget(console.domid, &console.name);
+            sockets.forget(console.domid);
+            self.publish_name(&console.name);
         }
     }
 
@@ -285,7 +284,7 @@ impl Server {
     fn prepare(&mut self, request: &[u8]) -> Result<(usize, Mode, u64, Vec<u8>), Error> {
         let wanted =
             Attach::parse(request).map_err(|error| Error::coded(Code::BadRequest, error))?;
-        let owner = self.find_console(&wanted)?;
+        let (owner, others) = self.find_console(&wanted)?;
         let full = self.is_full();
         let room = self
             .served
@@ -321,38 +320,9 @@ impl Server {
             stream: console.stream.clone(),
             position,
             end,
+            others,
         };
         Ok((owner, wanted.mode, position, line(&answer)))
-    }
-
-    /// The console that a request means: a name comes before a number that it
-    /// looks like.
-    fn find_console(&self, wanted: &Attach) -> Result<usize, Error> {
-        let domid = match &wanted.domain {
-            Domain::Name(name) => self
-                .served
-                .consoles
-                .values()
-                .find(|console| console.name == *name)
-                .map(|console| console.domid),
-            Domain::Id(domid) => {
-                Some(DomId(*domid)).filter(|domid| self.guests.domains.contains(domid))
-            }
-        };
-        let Some(domid) = domid else {
-            return Err(Error::coded(Code::NoDomain, "there is no such domain"));
-        };
-        self.served
-            .consoles
-            .iter()
-            .find(|(_, console)| {
-                console.domid == domid && console.slot.to_string() == wanted.console
-            })
-            .map(|(token, _)| *token)
-            .ok_or_else(|| {
-                let what = format!("domain {domid} has no {:?} now", wanted.console);
-                Error::coded(Code::NoConsole, what)
-            })
     }
 }
 

@@ -21,7 +21,6 @@ use crate::guest::source::Source;
 use crate::names;
 use crate::persist::fd_store::{self, Purpose};
 use crate::ring::Link;
-use crate::sink::journal::Lines;
 use crate::sink::log::{self, Rotation, Style};
 use crate::sink::pty::Pty;
 
@@ -122,10 +121,7 @@ impl Server {
             }
         }
         if config.journal {
-            let slot = slot.to_string();
-            let journal = Arc::clone(&self.sinks.journal);
-            let lines = Lines::new(journal, domid.0, &console.name, &slot);
-            console.set_journal(lines);
+            console.set_journal(Arc::clone(&self.sinks.journal));
         }
         let raw = console.pty().as_fd().as_raw_fd();
         self.poll

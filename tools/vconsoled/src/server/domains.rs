@@ -46,17 +46,20 @@ impl Server {
                 }
                 Report::Went(domid) => self.forget(domid),
                 Report::Console(key, domain, source) => {
+                    self.follow_name(key.0, &domain.name);
                     let done = self.serve_console(key, &domain, source);
                     self.attempted(key, done);
                 }
                 Report::Device(key, domain, device, offer) => {
+                    self.follow_name(key.0, &domain.name);
                     let done = self.serve_device(key, &domain, &device, offer);
                     self.attempted(key, done);
                 }
                 Report::Nothing(key) => self.forget_console(key),
                 // What is served already goes on as it is.
                 Report::Failed(key, why) => self.fail(key, why),
-                Report::Settled => self.guests.settled = true,
+                Report::Settled => (self.guests.settled, self.guests.known) = (true, true),
+                Report::Lost => self.guests.known = false,
             }
         }
     }

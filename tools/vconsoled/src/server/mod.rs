@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The event loop: waits for everything at once and gives each console its
-//! slice. `domains` follows xenstore, `consoles` connects what it names, `status`
-//! tells of it, `requests` does what clients ask for, `admission` lets viewers
-//! in.
+//! slice. `domains` follows xenstore, `consoles` connects what it names, `names`
+//! says which one is meant, `status` tells of it, `requests` does what clients
+//! ask for, `admission` lets viewers in.
 
 mod accept_retry;
 mod admission;
@@ -10,6 +10,8 @@ mod channel_table;
 mod channels;
 mod consoles;
 mod domains;
+mod handle;
+mod names;
 mod reload;
 mod requests;
 mod schedule;
@@ -19,12 +21,12 @@ mod status;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use xen_io::{DomId, EventChannels, Hypervisor, Port};
 
 use crate::config::Config;
@@ -45,9 +47,12 @@ use crate::sink::journal::Journal;
 use crate::sink::log::Logs;
 use crate::sink::pty::open_state::{OpenStates, Watch};
 
+pub use handle::Handle;
+
 use accept_retry::AcceptRetry;
 use channel_table::Channels;
 use domains::Failure;
+use handle::Requests;
 use schedule::Schedule;
 
 const EVENT_CHANNELS: Token = Token(0);
@@ -66,51 +71,11 @@ const LOGS_PATIENCE: Duration = Duration::from_secs(3);
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
 const MANAGER_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Tells a running [`Server`] what to do, from any thread.
-#[derive(Clone)]
-pub struct Handle(Arc<Requests>);
-
-struct Requests {
-    waker: Waker,
-    stop: AtomicBool,
-    reopen_logs: AtomicBool,
-    reload: Mutex<Option<Reload>>,
-}
-
-/// A new configuration, or why there is none.
-type Reload = Result<Config, String>;
-
-impl Requests {
-    fn reload(&self) -> MutexGuard<'_, Option<Reload>> {
-        self.reload.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Handle {
-    /// Ends [`Server::run`] in an orderly way.
-    pub fn stop(&self) {
-        self.0.stop.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    /// Opens all logs again, after they were moved away.
-    pub fn reopen_logs(&self) {
-        self.0.reopen_logs.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    /// The same, and goes on by another configuration, or says why not.
-    pub fn reload(&self, config: Result<Config, String>) {
-        *self.0.reload() = Some(config);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Err(error) = self.0.waker.wake() {
-            tracing::error!("the event loop cannot be woken: {error}");
-        }
-    }
-}
+/// How long a question waits for discovery's first look: less than clients
+/// wait for the answer.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// The answer while domains are not known.
+const NOT_KNOWN: &str = "not known yet: xenstore does not answer";
 
 /// The daemon.
 pub struct Server {
@@ -129,6 +94,8 @@ pub struct Server {
     poll: Poll,
     next_token: usize,
     requests: Arc<Requests>,
+    /// All consoles that were there at the start are served.
+    begun: bool,
     /// What is let go of now is for the next daemon.
     ending: bool,
 }
@@ -146,6 +113,9 @@ struct Guests {
     reports_wait: bool,
     /// What was asked of it is done.
     settled: bool,
+    /// It looked at everything, and the connection holds: there are no other
+    /// domains.
+    known: bool,
     domains: BTreeSet<DomId>,
     failures: BTreeMap<Key, Failure>,
     /// When a secondary console was last complained of.
@@ -176,6 +146,9 @@ struct Ipc {
     process: metrics::Process,
     endpoint_dir: Option<EndpointDir>,
     accept_retry: AcceptRetry,
+    /// Until when who comes by the control socket waits for discovery's first
+    /// look.
+    control_waits: Option<Instant>,
     /// The console that a viewer's socket, or a listening one, belongs to.
     owners: HashMap<usize, usize>,
 }
@@ -294,6 +267,8 @@ impl Server {
         }
         self.schedule.ready.extend(self.served.consoles.keys());
         self.sweep_endpoints();
+        self.begun = true;
+        self.publish_names();
     }
 
     fn on_readiness(&mut self, event: &mio::event::Event, ports: &mut Vec<Port>) -> io::Result<()> {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Going on by another configuration, without a restart.
 
-use super::{Reload, Server};
+use super::Server;
+use super::handle::Reload;
 use crate::config::ConsoleConfig;
 
 impl Server {

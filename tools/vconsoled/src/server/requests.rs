@@ -21,12 +21,14 @@ impl Server {
     }
 
     fn send_break(&self, name: &str) -> Result<(), String> {
-        let console = parse_key(name)
-            .and_then(|key| self.served.by_key.get(&key))
-            .and_then(|token| self.served.consoles.get(token))
-            .ok_or_else(|| format!("no console {name:?} is served; they are named 3/vuart0"))?;
-        if console.source().kind() == Kind::Pv {
-            return Err(format!("{name} is a PV console, which has no break"));
+        let key = parse_key(name)
+            .ok_or_else(|| format!("{name:?} is no console; they are named 3/vuart0"))?;
+        let (_, console) = self.console(key).map_err(|why| why.error)?;
+        match console.source().kind() {
+            Kind::Vuart | Kind::VuartPrivate => {}
+            Kind::Pv | Kind::Secondary => {
+                return Err(format!("{name} is a PV console, which has no break"));
+            }
         }
         self.xen
             .hypervisor

@@ -37,6 +37,7 @@ impl Server {
             let next = self.schedule.timers.values().copied();
             let next = next.chain(retries);
             let next = next.chain(self.ipc.accept_retry.next());
+            let next = next.chain(self.ipc.control_waits);
             let next = next.chain(self.manager.next());
             let next = next.chain(self.watchdog.next()).min();
             let next = next.map(|at| at.saturating_duration_since(Instant::now()));
@@ -51,6 +52,7 @@ impl Server {
     }
 
     pub(super) fn on_time(&mut self, now: Instant) {
+        self.open_control(now);
         self.retry_accept(now);
         self.schedule.timers.retain(|token, at| {
             if *at <= now {

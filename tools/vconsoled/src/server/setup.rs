@@ -3,18 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Instant;
 
 use mio::{Poll, Registry, Waker};
 use xen_io::Platform;
 
 use super::accept_retry::AcceptRetry;
 use super::channel_table::Channels;
+use super::handle::{Handle, Requests};
 use super::schedule::Schedule;
 use super::{
-    CONTROL, EVENT_CHANNELS, FIRST_FREE, Guests, HANDLE, Handle, Ipc, METRICS, PTY_STATES, Persist,
-    Requests, Served, Server, Sinks, Xen,
+    CONTROL, EVENT_CHANNELS, FIRST_FREE, FIRST_LOOK, Guests, HANDLE, Ipc, METRICS, PTY_STATES,
+    Persist, Served, Server, Sinks, Xen,
 };
 use crate::config::{Config, Sockets};
 use crate::console::allowance::Allowance;
@@ -43,12 +44,7 @@ impl Server {
         } = platform;
         let poll = Poll::new()?;
         let registry = poll.registry();
-        let requests = Arc::new(Requests {
-            waker: Waker::new(registry, HANDLE)?,
-            stop: AtomicBool::new(false),
-            reopen_logs: AtomicBool::new(false),
-            reload: Mutex::default(),
-        });
+        let requests = Arc::new(Requests::new(Waker::new(registry, HANDLE)?));
         let (control, metrics) = listen(&config.sockets, registry)?;
         // Only after the control socket: there is no other daemon.
         let endpoint_dir = match &config.sockets.consoles {
@@ -83,6 +79,7 @@ impl Server {
                 discovery,
                 reports_wait: false,
                 settled: false,
+                known: false,
                 domains: BTreeSet::new(),
                 failures: BTreeMap::new(),
                 complained: BTreeMap::new(),
@@ -103,6 +100,7 @@ impl Server {
                 process: metrics::Process::default(),
                 endpoint_dir,
                 accept_retry: AcceptRetry::default(),
+                control_waits: Some(Instant::now() + FIRST_LOOK),
                 owners: HashMap::new(),
             },
             persist: Persist {
@@ -116,6 +114,7 @@ impl Server {
             poll,
             next_token: FIRST_FREE,
             requests,
+            begun: false,
             ending: false,
         };
         server.register(&server.xen.events, EVENT_CHANNELS)?;

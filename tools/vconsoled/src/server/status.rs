@@ -3,7 +3,7 @@
 
 use console_proto::{Row, Status, VERSION};
 
-use super::Server;
+use super::{NOT_KNOWN, Server};
 use crate::channel::Channel;
 
 impl Server {
@@ -67,6 +67,7 @@ impl Server {
             version: VERSION,
             pid: std::process::id(),
             consoles,
+            incomplete: (!self.guests.known).then(|| NOT_KNOWN.to_owned()),
         }
     }
 

@@ -82,8 +82,8 @@ fn a_break_reaches_the_uart_it_is_meant_for() {
     }
     for (request, words) in [
         ("break 1/pv0", "1/pv0 is a PV console, which has no break"),
-        ("break 9/vuart0", "no console"),
-        ("break 1/vuart1", "no console"),
+        ("break 9/vuart0", "no such domain"),
+        ("break 1/vuart1", "is no console"),
         ("break 70000/vuart0", "no console"),
         ("break vuart0", "no console"),
         ("break ", "no console"),

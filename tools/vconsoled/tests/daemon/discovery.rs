@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! A connection to xenstore that fails.
+//! A connection to xenstore that fails, and questions before it was looked at.
 
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::Shutdown;
-use std::time::Duration;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::support::*;
 use vconsoled::Config;
@@ -55,4 +57,117 @@ fn an_answer_that_is_late_costs_nothing_even_if_there_is_no_other_connection() {
     wait_for("another try", || heard.lines("connected again").pop());
     is_followed(&machine, domid);
     is_followed(&machine, second);
+}
+
+/// How long a question may take while xenstored stands still.
+const ANSWER_MAX: Duration = Duration::from_secs(4);
+
+const ATTACH: &str = r#"{"version":1,"attach":{"domid":1,"console":"pv0"}}"#;
+
+/// Asks, and returns the stream on which the answer will come.
+fn question(socket: &Path, request: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// The line that answers.
+fn answer(stream: &UnixStream) -> String {
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line
+}
+
+#[test]
+fn a_question_is_answered_when_the_domains_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let _guest = guest(&machine, "guest");
+    let (config, socket) = with_control(&dir);
+    let platform = machine.platform().unwrap();
+    let stopped = machine.store().stop();
+    let (_daemon, ready) = Daemon::begin_on(platform, config, &Heard::default());
+    let asked = [ATTACH, "status", "break 1/vuart0"].map(|request| question(&socket, request));
+    std::thread::sleep(Duration::from_millis(300));
+    drop(stopped);
+    let [attached, listed, broken] = asked.map(|stream| answer(&stream));
+    assert!(
+        attached.contains(r#""domid":1,"name":"guest""#),
+        "{attached}"
+    );
+    assert_eq!(listed.matches(r#""domid":1"#).count(), 2, "{listed}");
+    assert_eq!(broken, "{\"done\":\"break\"}\n");
+    ready.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn while_xenstore_is_silent_nobody_is_told_that_there_is_no_such_domain() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let _guest = guest(&machine, "guest");
+    let (config, socket) = with_control(&dir);
+    let platform = machine.platform().unwrap();
+    let stopped = machine.store().stop();
+    let heard = Heard::default();
+    let (daemon, _) = Daemon::begin_on(platform, config, &heard);
+    let began = Instant::now();
+    // The first waits for xenstore, for so long; the next is not made to.
+    for request in [ATTACH, "break 1/vuart0", "status"] {
+        let answer = answer(&question(&socket, request));
+        assert!(began.elapsed() < ANSWER_MAX, "{:?}", began.elapsed());
+        assert!(answer.contains("xenstore does not answer"), "{answer}");
+        assert!(!answer.contains("no-domain"), "{answer}");
+    }
+    let by_name = ATTACH.replace("\"domid\":1", "\"name\":\"guest\"");
+    let refused = answer(&question(&socket, &by_name));
+    assert!(refused.contains(r#""code":"not-known""#), "{refused}");
+    drop(stopped);
+    let known = wait_for("the domain", || {
+        let answer = answer(&question(&socket, ATTACH));
+        (!answer.contains("not-known")).then_some(answer)
+    });
+    assert!(known.contains(r#""name":"guest""#), "{known}");
+    assert!(!ask(&socket, "status").contains("xenstore"));
+    drop(daemon);
+}
+
+#[test]
+fn what_came_while_xenstore_was_lost_is_not_known_rather_than_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let _guest = guest(&machine, "guest");
+    let (config, socket) = with_control(&dir);
+    let stream = machine.store().connect(DomId::DOM0).unwrap();
+    let cut = stream.try_clone().unwrap();
+    let mut platform = machine.platform().unwrap();
+    platform.store = Client::from_stream(stream).unwrap();
+    let mut again = platform.reopen_store;
+    let (tell, may) = std::sync::mpsc::channel::<()>();
+    platform.reopen_store = Box::new(move || match may.try_recv() {
+        Ok(()) => again(),
+        Err(_) => Err(ErrorKind::ConnectionRefused.into()),
+    });
+    let heard = Heard::default();
+    let _daemon = Daemon::start_on(platform, config, &heard);
+    cut.shutdown(Shutdown::Both).unwrap();
+    wait_for("the loss", || heard.lines("connecting again").pop());
+    let _later = guest(&machine, "later");
+    let second = ATTACH.replace("\"domid\":1", "\"domid\":2");
+    let unknown = || answer(&question(&socket, &second));
+    wait_for("the doubt", || {
+        unknown().contains("not-known").then_some(())
+    });
+    // What is known is served as before.
+    assert!(answer(&question(&socket, ATTACH)).contains(r#""name":"guest""#));
+    tell.send(()).unwrap();
+    wait_for("the other one", || {
+        unknown().contains(r#""name":"later""#).then_some(())
+    });
+    let third = ATTACH.replace("\"domid\":1", "\"domid\":3");
+    wait_for("certainty", || {
+        answer(&question(&socket, &third))
+            .contains("no-domain")
+            .then_some(())
+    });
 }

@@ -11,6 +11,7 @@ mod journal;
 mod log_files;
 mod logs;
 mod metrics;
+mod names;
 mod peer;
 mod ptys;
 mod reload;

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -74,6 +75,17 @@ impl Daemon {
 
     /// Starts one on that platform.
     pub(crate) fn start_on(platform: Platform, config: Config, heard: &Heard) -> Self {
+        let (daemon, ready) = Self::begin_on(platform, config, heard);
+        ready.recv_timeout(PATIENCE).expect("the daemon serves");
+        daemon
+    }
+
+    /// The same, without waiting until it serves; it then says so.
+    pub(crate) fn begin_on(
+        platform: Platform,
+        config: Config,
+        heard: &Heard,
+    ) -> (Self, Receiver<()>) {
         let messages = tracing_subscriber::fmt()
             .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
             .with_ansi(false)
@@ -85,14 +97,15 @@ impl Daemon {
         let handle = server.handle();
         let (tell, ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let serve = || server.run(|| tell.send(()).unwrap());
+            // Not everybody waits for it.
+            let serve = || server.run(|| tell.send(()).unwrap_or_default());
             tracing::dispatcher::with_default(&messages, serve)
         });
-        ready.recv_timeout(PATIENCE).expect("the daemon serves");
-        Self {
+        let daemon = Self {
             handle,
             thread: Some(thread),
-        }
+        };
+        (daemon, ready)
     }
 
     pub(crate) fn stop(mut self) -> std::io::Result<()> {

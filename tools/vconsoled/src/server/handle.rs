@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//! What other threads ask of a running server.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mio::Waker;
+
+use crate::config::Config;
+
+/// Tells a running [`Server`] what to do, from any thread.
+#[derive(Clone)]
+pub struct Handle(pub(super) Arc<Requests>);
+
+pub(super) struct Requests {
+    waker: Waker,
+    pub(super) stop: AtomicBool,
+    pub(super) reopen_logs: AtomicBool,
+    reload: Mutex<Option<Reload>>,
+}
+
+/// A new configuration, or why there is none.
+pub(super) type Reload = Result<Config, String>;
+
+impl Requests {
+    pub(super) fn new(waker: Waker) -> Self {
+        Self {
+            waker,
+            stop: AtomicBool::new(false),
+            reopen_logs: AtomicBool::new(false),
+            reload: Mutex::default(),
+        }
+    }
+
+    pub(super) fn reload(&self) -> MutexGuard<'_, Option<Reload>> {
+        self.reload.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handle {
+    /// Ends [`Server::run`] in an orderly way.
+    pub fn stop(&self) {
+        self.0.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Opens all logs again, after they were moved away.
+    pub fn reopen_logs(&self) {
+        self.0.reopen_logs.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// The same, and goes on by another configuration, or says why not.
+    pub fn reload(&self, config: Result<Config, String>) {
+        *self.0.reload() = Some(config);
+        self.wake();
+    }
+
+    pub(super) fn wake(&self) {
+        if let Err(error) = self.0.waker.wake() {
+            tracing::error!("the event loop cannot be woken: {error}");
+        }
+    }
+}

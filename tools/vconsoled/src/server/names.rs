@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//! Which console a name means. Domains can be renamed, and several can have one
+//! name: the newest of them is meant, by its number, everywhere.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use console_proto::{Attach, Code, Domain, Error};
+use xen_io::DomId;
+
+use super::{NOT_KNOWN, Server};
+use crate::console::Console;
+use crate::guest::nodes::Key;
+
+impl Server {
+    /// The console that a request to be attached means, and other domains of the
+    /// name that it gave.
+    pub(super) fn find_console(&self, wanted: &Attach) -> Result<(usize, Vec<u16>), Error> {
+        let (domid, others) = match &wanted.domain {
+            Domain::Id(domid) => (DomId(*domid), Vec::new()),
+            Domain::Name(name) => {
+                let mut all = self.named(name);
+                let newest = all
+                    .pop_last()
+                    .ok_or_else(|| self.missing(Code::NoDomain, "there is no such domain"))?;
+                (newest, all.into_iter().map(|other| other.0).collect())
+            }
+        };
+        let slot = wanted.console.parse().map_err(|()| {
+            let what = format!(
+                "{:?} is no console: pv0, vuart0 and pv1 are",
+                wanted.console
+            );
+            Error::coded(Code::NoConsole, what)
+        })?;
+        let (token, _) = self.console((domid, slot))?;
+        Ok((token, others))
+    }
+
+    /// A console that is served, and its token; or why there is none.
+    pub(super) fn console(&self, key: Key) -> Result<(usize, &Console), Error> {
+        let (domid, slot) = key;
+        let token = self.served.by_key.get(&key);
+        if let Some((token, console)) =
+            token.and_then(|token| Some((*token, self.served.consoles.get(token)?)))
+        {
+            return Ok((token, console));
+        }
+        let channel = self.channels.by_key.get(&key);
+        if let Some(channel) = channel.and_then(|token| self.channels.open.get(token)) {
+            let path = channel.path().display();
+            let what = format!("{domid}/{slot} is a channel, at {path}");
+            return Err(Error::coded(Code::NoConsole, what));
+        }
+        if let Some(failure) = self.guests.failures.get(&key) {
+            let what = format!("{domid}/{slot} is not served: {}", failure.why);
+            return Err(Error::coded(Code::NoConsole, what));
+        }
+        Err(if self.guests.domains.contains(&domid) {
+            self.missing(
+                Code::NoConsole,
+                &format!("no console {domid}/{slot} is served now"),
+            )
+        } else {
+            self.missing(Code::NoDomain, "there is no such domain")
+        })
+    }
+
+    /// That something is not there, if that is known.
+    fn missing(&self, code: Code, what: &str) -> Error {
+        if self.guests.known {
+            Error::coded(code, what)
+        } else {
+            Error::coded(Code::NotKnown, NOT_KNOWN)
+        }
+    }
+
+    /// The domains of that name that have a console.
+    fn named(&self, name: &str) -> BTreeSet<DomId> {
+        let consoles = self.served.consoles.values();
+        let named = consoles.filter(|console| !name.is_empty() && console.name == name);
+        named.map(|console| console.domid).collect()
+    }
+
+    /// Has a domain's consoles known by the name that it has now. Their logs
+    /// keep the name they were opened by until the consoles are connected anew.
+    pub(super) fn follow_name(&mut self, domid: DomId, name: &str) {
+        let channels = self.channels.open.values_mut();
+        for channel in channels.filter(|channel| channel.domid == domid) {
+            name.clone_into(&mut channel.name);
+        }
+        let mut before = BTreeSet::new();
+        let consoles = self.served.consoles.values_mut();
+        for console in consoles.filter(|one| one.domid == domid && one.name != name) {
+            before.insert(std::mem::replace(&mut console.name, name.to_owned()));
+            if console.has_journal() {
+                console.set_journal(Arc::clone(&self.sinks.journal));
+            }
+        }
+        for before in &before {
+            tracing::info!("domain {domid}: {before:?} is called {name:?} now");
+            self.publish_name(before);
+        }
+        if !before.is_empty() {
+            self.publish_name(name);
+        }
+    }
+
+    /// Lets the sockets of the domain that a name means be found by it. Not
+    /// before all of the name are known.
+    pub(super) fn publish_name(&self, name: &str) {
+        let Some(sockets) = self.ipc.endpoint_dir.as_ref().filter(|_| self.begun) else {
+            return;
+        };
+        if let Err(error) = sockets.link(name, self.named(name).last().copied()) {
+            tracing::warn!("{name:?}: sockets are not found by that name: {error}");
+        }
+    }
+
+    /// The same for all names.
+    pub(super) fn publish_names(&self) {
+        let consoles = self.served.consoles.values();
+        let names: BTreeSet<&str> = consoles.map(|console| console.name.as_str()).collect();
+        for name in names {
+            self.publish_name(name);
+        }
+    }
+}
