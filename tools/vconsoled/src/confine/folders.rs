@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use nix::unistd::Uid;
 
 use crate::config::Config;
+use crate::service::lock;
 
 /// Whether anything is written to the folder for logs.
 pub(super) fn logs(config: &Config) -> Option<&Path> {
@@ -67,7 +68,17 @@ pub(super) fn make(config: &Config, owner: Option<Uid>) -> anyhow::Result<()> {
     for folder in folders.into_iter().flatten() {
         give_entries(folder, owner, is_state)?;
     }
+    // Of a daemon that was killed, and was another user.
+    for lock in locks(config).filter(|lock| lock.exists()) {
+        give(&lock, owner)?;
+    }
     Ok(())
+}
+
+/// The lock files of sockets that have a path of their own.
+fn locks(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let paths = [&config.sockets.control, &config.sockets.metrics];
+    paths.into_iter().flatten().map(|path| lock::beside(path))
 }
 
 /// What xenconsoled and we call logs.
@@ -78,7 +89,8 @@ fn is_log(name: &[u8]) -> bool {
 /// What output buffers and the folders of sockets are called: they begin with a
 /// domain's number.
 fn is_state(name: &[u8]) -> bool {
-    name.first().is_some_and(u8::is_ascii_digit) || name == b"hypervisor" || name == b"by-name"
+    name.first().is_some_and(u8::is_ascii_digit)
+        || [&b"hypervisor"[..], b"by-name", b".lock"].contains(&name)
 }
 
 /// Whether it was not there.
@@ -106,7 +118,8 @@ fn holds_only_ours(folder: &Path, config: &Config) -> anyhow::Result<bool> {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.as_encoded_bytes();
         let mut known = paths.into_iter().flatten().chain(&config.process.folders);
-        if !known.any(|one| *one == path) && !is_log(name) && !is_state(name) {
+        let known = known.any(|one| *one == path) || locks(config).any(|one| one == path);
+        if !known && !is_log(name) && !is_state(name) {
             return Ok(false);
         }
     }

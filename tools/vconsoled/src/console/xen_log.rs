@@ -40,9 +40,7 @@ impl XenLog {
         events: &mut dyn EventChannels,
     ) -> io::Result<Self> {
         let port = events.bind_virq(Virq::CON_RING)?;
-        // The index starts anew with the host.
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-        let output = Arc::new(state.open_hypervisor(boot.trim())?);
+        let output = Arc::new(state.open_hypervisor()?);
         let options = LogOptions {
             style: Style {
                 timestamps: config.log.hypervisor_timestamps,

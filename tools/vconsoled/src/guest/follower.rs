@@ -518,9 +518,15 @@ impl Follower {
     }
 
     fn domain(&mut self, domid: DomId) -> io::Result<Domain> {
+        let vm = self.text(&format!("{}/vm", domain_path(domid)))?;
+        // A configuration can give each domain that it makes the same UUID.
+        let started = match vm.as_str() {
+            "" => String::new(),
+            vm => self.text(&format!("{vm}/start_time"))?,
+        };
         Ok(Domain {
             name: self.text(&nodes::name_path(domid))?,
-            instance: self.text(&format!("{}/vm", domain_path(domid)))?,
+            instance: format!("{vm} {started}"),
         })
     }
 

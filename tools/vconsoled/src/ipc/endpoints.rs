@@ -28,10 +28,12 @@ use xen_io::DomId;
 
 use crate::ipc::listener::{self, Access};
 use crate::names::is_plain;
+use crate::service::lock::Lock;
 
 /// Everybody may look.
 const DIRECTORY: Permissions = Permissions::from_raw_mode(0o755);
 const BY_NAME: &str = "by-name";
+const LOCK: &str = ".lock";
 /// A link before it has its name: no domain's name begins with a dot here.
 const NEW_NAME: &str = ".new";
 
@@ -40,6 +42,7 @@ pub(crate) struct EndpointDir {
     path: PathBuf,
     dir: Arc<OwnedFd>,
     by_name: OwnedFd,
+    lock: Option<Lock>,
 }
 
 impl EndpointDir {
@@ -49,11 +52,13 @@ impl EndpointDir {
             std::fs::create_dir_all(parent)?;
         }
         let dir = directory(rustix::fs::CWD, path)?;
+        let lock = Some(Lock::take(path.join(LOCK))?);
         let by_name = directory(&dir, Path::new(BY_NAME))?;
         Ok(Self {
             path: path.to_owned(),
             dir: Arc::new(dir),
             by_name,
+            lock,
         })
     }
 
@@ -199,6 +204,7 @@ impl Drop for EndpointDir {
     fn drop(&mut self) {
         // Unless something is left in them.
         let _gone = rustix::fs::unlinkat(&self.dir, BY_NAME, AtFlags::REMOVEDIR);
+        drop(self.lock.take());
         let _gone = std::fs::remove_dir(&self.path);
     }
 }

@@ -17,6 +17,7 @@ use rustix::fs::Mode as Bits;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::config::SocketMode;
+use crate::service::lock::{self, Lock};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 64;
@@ -34,6 +35,8 @@ pub(crate) struct Access<'a> {
 struct Listener {
     path: PathBuf,
     socket: UnixListener,
+    /// Dropped last, as the path is ours until then.
+    _lock: Lock,
 }
 
 impl Listener {
@@ -53,6 +56,8 @@ impl Listener {
                 .mode(0o755)
                 .create(parent)?;
         }
+        // Of several daemons that start at once one gets past here.
+        let lock = Lock::take(lock::beside(path))?;
         remove_stale(path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket =
@@ -63,6 +68,7 @@ impl Listener {
         let listener = Self {
             path: path.to_owned(),
             socket: UnixListener::from_std(socket.into()),
+            _lock: lock,
         };
         if let Some(name) = access.group {
             let group = Group::from_name(name)?

@@ -10,16 +10,22 @@ use std::path::{Path, PathBuf};
 
 use xen_io::DomId;
 
-use crate::buffer::OutputBuffer;
+use crate::buffer::{OutputBuffer, Record};
 use crate::guest::nodes::Slot;
 
 /// Version of what is in the files.
 const FORMAT: u32 = 1;
 
+/// What tells this boot of the host from others.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// Where output buffers are kept.
 pub(crate) struct StateDir {
     /// None: in memory.
     dir: Option<PathBuf>,
+    /// What each file's owner begins with: nothing is believed that is of
+    /// another boot of the host, with other domains of the same numbers.
+    boot: String,
 }
 
 impl StateDir {
@@ -33,7 +39,13 @@ impl StateDir {
             }
             made.is_ok()
         });
-        Self { dir }
+        let boot = std::fs::read_to_string(BOOT_ID).inspect_err(|error| {
+            tracing::warn!("{BOOT_ID}: {error}; a restart loses history");
+        });
+        Self {
+            dir: dir.filter(|_| boot.is_ok()),
+            boot: format!("vconsoled {FORMAT} {} ", boot.unwrap_or_default().trim()),
+        }
     }
 
     /// The output of a console, which goes on where it ended if the last
@@ -49,13 +61,13 @@ impl StateDir {
         let Some(path) = self.path(domid, slot) else {
             return OutputBuffer::in_memory(scrollback);
         };
-        open(&path, &format!("{slot} {instance}"), scrollback)
+        self.open_file(&path, &format!("{slot} {instance}"), scrollback)
     }
 
-    /// The output of the hypervisor's own messages, since `boot`.
-    pub(crate) fn open_hypervisor(&self, boot: &str) -> io::Result<OutputBuffer> {
+    /// The output of the hypervisor's own messages.
+    pub(crate) fn open_hypervisor(&self) -> io::Result<OutputBuffer> {
         match &self.dir {
-            Some(dir) => open(&dir.join("hypervisor"), boot, 0),
+            Some(dir) => self.open_file(&dir.join("hypervisor"), "", 0),
             None => OutputBuffer::in_memory(0),
         }
     }
@@ -88,12 +100,20 @@ impl StateDir {
     pub(crate) fn path(&self, domid: DomId, slot: Slot) -> Option<PathBuf> {
         Some(self.dir.as_ref()?.join(format!("{domid}-{slot}")))
     }
-}
 
-fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<OutputBuffer> {
-    let owner = format!("vconsoled {FORMAT} {owner}");
-    OutputBuffer::open(path, &owner, scrollback).or_else(|error| {
-        tracing::warn!("{}: {error}; a restart loses history", path.display());
-        OutputBuffer::in_memory(scrollback)
-    })
+    /// The output that a daemon left in a file, of whichever console; `None` if
+    /// it makes no sense, or is of another boot.
+    pub(crate) fn adopt(&self, path: &Path) -> Option<OutputBuffer> {
+        let output = OutputBuffer::adopt(path)?;
+        let owner = output.record(Record::Owner)?;
+        owner.starts_with(self.boot.as_bytes()).then_some(output)
+    }
+
+    fn open_file(&self, path: &Path, owner: &str, scrollback: u64) -> io::Result<OutputBuffer> {
+        let owner = format!("{}{owner}", self.boot);
+        OutputBuffer::open(path, &owner, scrollback).or_else(|error| {
+            tracing::warn!("{}: {error}; a restart loses history", path.display());
+            OutputBuffer::in_memory(scrollback)
+        })
+    }
 }

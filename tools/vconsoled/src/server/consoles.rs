@@ -12,7 +12,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
 use super::{Server, take_token};
-use crate::buffer::{OutputBuffer, Record};
+use crate::buffer::Record;
 use crate::config::{Config, ConsoleConfig};
 use crate::console::Console;
 use crate::guest::exchange::Domain;
@@ -216,7 +216,7 @@ impl Server {
             .state_dir
             .orphans(|domid| domains.contains(&domid));
         for path in orphans {
-            let log = OutputBuffer::adopt(&path).and_then(|output| {
+            let log = self.persist.state_dir.adopt(&path).and_then(|output| {
                 let log = PathBuf::from(OsString::from_vec(output.record(Record::LogPath)?));
                 // What its domain's name was is not known any more.
                 let options = log_options(self.config.console("", ""));

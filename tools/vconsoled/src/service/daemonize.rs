@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
+
+use super::lock::lock;
 
 /// Tells the second process that it is one.
 const DETACHED: &str = "VCONSOLED_DETACHED";
@@ -103,12 +105,7 @@ impl PidFile {
             .custom_flags(flags)
             .open(path)
             .with_context(|| format!("{shown}"))?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut other = String::new();
-            // Who holds it is a courtesy.
-            let _read = (&mut file).take(32).read_to_string(&mut other);
-            bail!("{shown} is held by process {}", other.trim());
-        }
+        lock(&file).with_context(|| format!("{shown}"))?;
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;

@@ -4,4 +4,5 @@
 
 pub mod daemonize;
 pub mod diagnostics;
+pub(crate) mod lock;
 pub(crate) mod notify;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! What one daemon leaves for the next, and what may be wrong with it.
 
+use crate::peer::Attached;
 use crate::support::*;
 use vconsoled::Config;
 use vconsoled::buffer::{Checkpoint, OutputBuffer, Record};
 use vpl011::ring::peer::RingPeer;
 use xen_io::GrantRef;
 use xen_io::fake::Machine;
+use xen_io::xenstore::domain_path;
 
 #[test]
 fn a_state_directory_that_cannot_be_costs_only_the_history() {
@@ -36,7 +38,8 @@ fn the_log_of_a_domain_that_went_meanwhile_is_completed() {
         ("77-pv0", logs.join("a.log")),
         ("78-pv0", dir.path().join("b.log")),
     ] {
-        let history = OutputBuffer::open(&state.join(name), "anybody", 1000).unwrap();
+        let owner = format!("vconsoled 1 {} anybody", boot());
+        let history = OutputBuffer::open(&state.join(name), &owner, 1000).unwrap();
         history
             .append(b"last words", Checkpoint::default())
             .unwrap();
@@ -84,4 +87,91 @@ fn what_another_backend_did_meanwhile_is_left_as_it_is() {
     pv.send(b"ours again");
     daemon.stop().unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"ours theirs ours again");
+}
+
+/// What tells this boot of the host from others.
+fn boot() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    boot.trim().to_owned()
+}
+
+/// What makes a domain another one, although its number is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Nothing,
+    Boot,
+    Uuid,
+    Start,
+}
+
+#[test]
+fn what_another_domain_of_that_number_said_is_not_believed() {
+    for change in [Change::Nothing, Change::Boot, Change::Uuid, Change::Start] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut config, control) = with_control(&dir);
+        let state = dir.path().join("state");
+        config.state_dir = Some(state.clone());
+        let machine = Machine::new();
+        let (domid, mut pv, _uart) = guest(&machine, "guest");
+        let mut store = machine.toolstack().unwrap();
+        let vm = format!("{}/vm", domain_path(domid));
+        let uuid = String::from_utf8(store.read(&vm).unwrap().unwrap()).unwrap();
+        let start = format!("{uuid}/start_time");
+        store.write(&start, "1764432000.10").unwrap();
+        let daemon = Daemon::start(&machine, config.clone());
+        pv.send(b"before");
+        let members = format!(r#""domid":{domid},"console":"pv0""#);
+        assert_eq!(Attached::new(&control, &members).read(6), b"before");
+        daemon.stop().unwrap();
+        match change {
+            Change::Nothing => {}
+            Change::Boot => {
+                let path = state.join(format!("{domid}-pv0"));
+                let output = OutputBuffer::adopt(&path).unwrap();
+                let owner = output.record(Record::Owner).unwrap();
+                let owner = String::from_utf8(owner).unwrap();
+                assert!(owner.contains(&boot()), "{owner}");
+                let other = owner.replace(&boot(), "8f3c1f0e-5a53-4f6c-9d0b-6a0f6f1c2b3d");
+                output
+                    .write_record(Record::Owner, other.as_bytes())
+                    .unwrap();
+            }
+            Change::Uuid => store.write(&vm, "/vm/another").unwrap(),
+            Change::Start => store.write(&start, "1764432000.11").unwrap(),
+        }
+        let _daemon = Daemon::start(&machine, config);
+        pv.send(b" after");
+        let mut viewer = Attached::new(&control, &members);
+        let expected = match change {
+            Change::Nothing => &b"before after"[..],
+            _ => b" after",
+        };
+        assert_eq!(viewer.read(expected.len()), expected, "{change:?}");
+    }
+}
+
+#[test]
+fn what_is_left_of_another_boot_is_removed_and_not_logged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, logs) = (dir.path().join("state"), dir.path().join("log"));
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::create_dir(&logs).unwrap();
+    for (name, boot) in [("77-pv0", "another"), ("78-pv0", &boot())] {
+        let owner = format!("vconsoled 1 {boot} anybody");
+        let output = OutputBuffer::open(&state.join(name), &owner, 1000).unwrap();
+        output.append(b"last words", Checkpoint::default()).unwrap();
+        let log = logs.join(name);
+        output
+            .write_record(Record::LogPath, log.as_os_str().as_encoded_bytes())
+            .unwrap();
+    }
+    let config = Config {
+        state_dir: Some(state.clone()),
+        log: logs_in(&logs),
+        ..Config::default()
+    };
+    Daemon::start(&Machine::new(), config).stop().unwrap();
+    assert_eq!(std::fs::read(logs.join("78-pv0")).unwrap(), b"last words");
+    assert!(!logs.join("77-pv0").exists());
+    assert_eq!(std::fs::read_dir(&state).unwrap().count(), 0);
 }

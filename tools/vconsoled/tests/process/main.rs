@@ -10,6 +10,7 @@ mod ptys;
 mod restart;
 mod service;
 mod sockets;
+mod starts;
 #[expect(dead_code, reason = "most of it is for tests inside one process")]
 #[path = "../daemon/support.rs"]
 mod support;
@@ -60,6 +61,10 @@ fn tests() -> Vec<Trial> {
         test(
             "the_manager_is_told_of_readiness_reload_and_end",
             service::the_manager_is_told_of_readiness_reload_and_end,
+        ),
+        test(
+            "of_several_that_start_at_once_one_serves",
+            starts::of_several_that_start_at_once_one_serves,
         ),
         test(
             "an_idle_loop_beats_and_one_that_has_ended_does_not",

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+//! A file that one process at a time has, as long as it lives.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+
+/// Looks at who has a file, 5 ms apart: whoever has just taken it will say so.
+const LOOKS: u32 = 40;
+
+/// A lock file, removed with this.
+pub(crate) struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// Makes and locks the file; an error names who has it.
+    pub(crate) fn take(path: PathBuf) -> io::Result<Self> {
+        loop {
+            let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
+                .open(&path)?;
+            lock(&file)?;
+            // Its last owner may have removed it meanwhile.
+            if is_at(&file, &path)? {
+                return Ok(Self { path, _file: file });
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The lock file of a socket.
+pub(crate) fn beside(socket: &Path) -> PathBuf {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(".lock");
+    path.into()
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Locks a file for this process; an error names who has it.
+pub(crate) fn lock(file: &impl AsFd) -> io::Result<()> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {
+            // It keeps nobody out, but the kernel tells whose it is.
+            fcntl(file, FcntlArg::F_SETLK(&whole(libc::F_RDLCK)))?;
+            Ok(())
+        }
+        Err(Errno::WOULDBLOCK) => {
+            let who = match owner(file)? {
+                Some(pid) => format!("process {pid}"),
+                None => "this process".to_owned(),
+            };
+            let what = format!("another daemon has it: {who}");
+            Err(io::Error::new(io::ErrorKind::AddrInUse, what))
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The other process that has a file.
+fn owner(file: &impl AsFd) -> io::Result<Option<i32>> {
+    for _ in 0..LOOKS {
+        let mut found = whole(libc::F_WRLCK);
+        fcntl(file, FcntlArg::F_GETLK(&mut found))?;
+        if i32::from(found.l_type) != libc::F_UNLCK {
+            return Ok(Some(found.l_pid));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(None)
+}
+
+fn whole(kind: i32) -> libc::flock {
+    libc::flock {
+        l_type: i16::try_from(kind).unwrap_or_default(),
+        l_whence: 0,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}
