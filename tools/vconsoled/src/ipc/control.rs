@@ -2,29 +2,28 @@
 //! The control socket: its clients, and what they ask for as far as it came.
 
 use std::io::{self, Read, Write};
-use std::path::Path;
 
 use console_proto::{Answer, Error, REQUEST_MAX, Request};
 use mio::net::UnixStream;
 use mio::{Registry, Token};
 
-use crate::ipc::listener::{Access, Clients};
+use crate::ipc::listener::{Client, Clients};
 
-/// Most clients at once; a further one closes the oldest.
-const CLIENTS_MAX: usize = 32;
+/// The control socket's clients.
+pub(crate) type Control = Clients<ControlClient>;
 
-/// The listening socket and its clients.
-pub(crate) struct Control(Clients<ControlClient>);
-
-struct ControlClient {
+/// A connection, and what it asked for so far.
+pub(crate) struct ControlClient {
     stream: UnixStream,
     request: Vec<u8>,
     answer: Vec<u8>,
     answered: bool,
 }
 
-impl From<UnixStream> for ControlClient {
-    fn from(stream: UnixStream) -> Self {
+impl Client for ControlClient {
+    const MOST: usize = 32;
+
+    fn new(stream: UnixStream) -> Self {
         Self {
             stream,
             request: Vec::new(),
@@ -35,32 +34,6 @@ impl From<UnixStream> for ControlClient {
 }
 
 impl Control {
-    /// Listens at `path`.
-    pub(crate) fn listen(
-        path: &Path,
-        access: Access,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<Self> {
-        Clients::listen(path, access, CLIENTS_MAX, registry, token).map(Self)
-    }
-
-    /// Takes in those who have connected, `most` at once; whether more may
-    /// wait.
-    pub(crate) fn accept(
-        &mut self,
-        most: &mut usize,
-        registry: &Registry,
-        token: impl FnMut() -> Token,
-    ) -> io::Result<bool> {
-        self.0.accept(most, registry, token)
-    }
-
-    /// Whether a client has that token.
-    pub(crate) fn has(&self, token: Token) -> bool {
-        self.0.has(token)
-    }
-
     /// Goes on with the client of that token, if there is one. `handle` is
     /// asked when its request is complete. A client that wants to be attached is handed
     /// out with its request.
@@ -70,11 +43,11 @@ impl Control {
         registry: &Registry,
         handle: impl FnOnce(Request) -> Answer,
     ) -> Option<(UnixStream, Vec<u8>)> {
-        let next = self.0.get_mut(token)?.advance(handle);
+        let next = self.get_mut(token)?.advance(handle);
         if next == Step::More {
             return None;
         }
-        let mut client = self.0.remove(token)?;
+        let mut client = self.remove(token)?;
         if next == Step::Over {
             return None;
         }

@@ -117,20 +117,25 @@ impl Drop for Listener {
     }
 }
 
-/// A socket that is listened to, and the clients that it brought: only so many
-/// at once, a further one closes the oldest.
+/// Somebody who connected.
+pub(crate) trait Client {
+    /// Most at once; a further one closes the oldest.
+    const MOST: usize;
+
+    fn new(stream: UnixStream) -> Self;
+}
+
+/// A socket that is listened to, and the clients that it brought.
 pub(crate) struct Clients<C> {
     listener: Listener,
     open: BTreeMap<Token, C>,
-    most: usize,
 }
 
-impl<C: From<UnixStream>> Clients<C> {
-    /// Listens at `path`, for `most` clients at once.
+impl<C: Client> Clients<C> {
+    /// Listens at `path`.
     pub(crate) fn listen(
         path: &Path,
         access: Access,
-        most: usize,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
@@ -141,7 +146,6 @@ impl<C: From<UnixStream>> Clients<C> {
         Ok(Self {
             listener,
             open: BTreeMap::new(),
-            most,
         })
     }
 
@@ -152,21 +156,17 @@ impl<C: From<UnixStream>> Clients<C> {
         registry: &Registry,
         mut token: impl FnMut() -> Token,
     ) -> io::Result<bool> {
-        let Self {
-            listener,
-            open,
-            most: open_max,
-        } = self;
+        let Self { listener, open } = self;
         accept(&listener.socket, most, |mut stream| {
             let token = token();
             let interest = Interest::READABLE | Interest::WRITABLE;
             if registry.register(&mut stream, token, interest).is_err() {
                 return;
             }
-            if open.len() >= *open_max {
+            if open.len() >= C::MOST {
                 open.pop_first();
             }
-            open.insert(token, C::from(stream));
+            open.insert(token, C::new(stream));
         })
     }
 

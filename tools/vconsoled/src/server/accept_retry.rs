@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
-use mio::Token;
+use mio::{Registry, Token};
 
-use super::{Server, take_token};
+use super::{Ipc, Server, take_token};
+use crate::ipc::listener::{Client, Clients};
 
 /// How long connections wait for the next attempt.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -51,6 +52,21 @@ impl AcceptRetry {
     /// Whether the next turn has something to go on with.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Takes in who waits at a socket that has clients of its own.
+    fn accept<C: Client>(
+        &mut self,
+        entrance: Entrance,
+        clients: &mut Option<Clients<C>>,
+        registry: &Registry,
+        next_token: &mut usize,
+    ) {
+        if let Some(clients) = clients {
+            let token = || take_token(next_token);
+            let attempt = clients.accept(&mut self.accepts, registry, token);
+            self.handle(entrance, attempt);
+        }
     }
 
     /// What came of an attempt; said once, until one succeeds for all.
@@ -134,21 +150,23 @@ impl Server {
             return;
         }
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
-        let retry = &mut self.ipc.accept_retry;
-        if let Some(control) = &mut self.ipc.control {
-            let attempt = control.accept(&mut retry.accepts, registry, || take_token(next));
-            retry.handle(Entrance::Control, attempt);
-        }
+        let Ipc {
+            control,
+            accept_retry,
+            ..
+        } = &mut self.ipc;
+        accept_retry.accept(Entrance::Control, control, registry, next);
     }
 
     /// Somebody is at the counters' socket.
     pub(super) fn admit_to_metrics(&mut self) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
-        let retry = &mut self.ipc.accept_retry;
-        if let Some(metrics) = &mut self.ipc.metrics {
-            let attempt = metrics.accept(&mut retry.accepts, registry, || take_token(next));
-            retry.handle(Entrance::Metrics, attempt);
-        }
+        let Ipc {
+            metrics,
+            accept_retry,
+            ..
+        } = &mut self.ipc;
+        accept_retry.accept(Entrance::Metrics, metrics, registry, next);
     }
 
     /// Somebody is at an endpoint of a console.

@@ -6,66 +6,37 @@
 mod text;
 
 use std::io::{self, Read, Write};
-use std::path::Path;
 
+use mio::Token;
 use mio::net::UnixStream;
-use mio::{Registry, Token};
 
-use crate::ipc::listener::{Access, Clients};
+use crate::ipc::listener::{Client, Clients};
 
 pub(crate) use text::{Process, write};
 
 /// Longest request, in bytes; what is longer is no question.
 const REQUEST_MAX: usize = 8192;
-/// Most clients at once, each of which may hold an answer of megabytes; a
-/// further one closes the oldest.
-const CLIENTS_MAX: usize = 4;
 
 /// What Prometheus calls the format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The listening socket and its clients.
-pub(crate) struct Metrics(Clients<MetricsClient>);
+/// The counters' socket's clients.
+pub(crate) type Metrics = Clients<MetricsClient>;
 
 impl Metrics {
-    /// Listens at `path`.
-    pub(crate) fn listen(
-        path: &Path,
-        access: Access,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<Self> {
-        Clients::listen(path, access, CLIENTS_MAX, registry, token).map(Self)
-    }
-
-    /// Takes in those who have connected, `most` at once; whether more may
-    /// wait.
-    pub(crate) fn accept(
-        &mut self,
-        most: &mut usize,
-        registry: &Registry,
-        token: impl FnMut() -> Token,
-    ) -> io::Result<bool> {
-        self.0.accept(most, registry, token)
-    }
-
-    /// Whether a client has that token.
-    pub(crate) fn has(&self, token: Token) -> bool {
-        self.0.has(token)
-    }
-
     /// Goes on with the client of that token, if there is one. `text` is asked
     /// for when it is wanted.
     pub(crate) fn serve(&mut self, token: Token, text: impl FnOnce() -> String) {
-        if let Some(client) = self.0.get_mut(token)
+        if let Some(client) = self.get_mut(token)
             && !client.advance(text)
         {
-            self.0.remove(token);
+            self.remove(token);
         }
     }
 }
 
-struct MetricsClient {
+/// A connection, what it asked for so far, and the answer.
+pub(crate) struct MetricsClient {
     stream: UnixStream,
     request: Vec<u8>,
     answer: Option<Answer>,
@@ -88,8 +59,11 @@ enum Wanted {
     Http(&'static str),
 }
 
-impl From<UnixStream> for MetricsClient {
-    fn from(stream: UnixStream) -> Self {
+impl Client for MetricsClient {
+    // Each may hold an answer of megabytes.
+    const MOST: usize = 4;
+
+    fn new(stream: UnixStream) -> Self {
         Self {
             stream,
             request: Vec::new(),
