@@ -10,6 +10,7 @@ use clap::Parser as _;
 use rustix::process::Resource;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
+use vconsoled::confine::broker::{self, Broker};
 use vconsoled::options::{self, Options};
 use vconsoled::service::{daemonize, diagnostics};
 use vconsoled::{Config, Handle, Server, confine};
@@ -26,6 +27,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
+    if options.broker {
+        return broker::serve();
+    }
     let config = options.config()?;
     if options.check_config {
         for key in &config.unknown {
@@ -51,7 +55,11 @@ fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
         )?),
         (None, None) => None,
     };
-    let platform = Platform::open().context("this does not look like a Xen control domain")?;
+    let mut platform = Platform::open().context("this does not look like a Xen control domain")?;
+    if config.process.sandbox || config.process.user.is_some() {
+        let broker = Broker::start("--broker")?;
+        platform.reopen_store = Box::new(move || broker.open_xenstore());
+    }
     // No thread may have been started yet.
     let in_force = confine::give_up(&config)?;
     diagnostics.run().context("a thread for messages")?;

@@ -88,6 +88,10 @@ pub struct Options {
     #[arg(long, value_name = "BYTES")]
     scrollback: Option<u64>,
 
+    /// Be the process that opens for the daemon what it may not
+    #[arg(long, hide = true)]
+    pub broker: bool,
+
     /// Print the version
     #[arg(short = 'V', long, action = ArgAction::Version)]
     version: Option<bool>,

@@ -3,13 +3,15 @@
 //! link is followed on the way to it.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::service::lock::{self, Lock};
 
 /// Clients that may wait to be refused.
 const BACKLOG: i32 = 4;
@@ -18,6 +20,8 @@ const BACKLOG: i32 = 4;
 pub(crate) struct Socket {
     path: PathBuf,
     listener: mio::net::UnixListener,
+    /// The path in it leads through the directory, which is closed after it.
+    _lock: Lock,
     /// The directory it is in, held so that it is the same at the end.
     directory: OwnedFd,
     /// Device and inode of the name that was made.
@@ -25,15 +29,16 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Makes the socket. A name that is in the way is taken only if it is a
-    /// socket at which nobody answers.
+    /// Makes the socket. A name that is in the way is taken only if it is the
+    /// socket of a daemon that was killed, by what its lock file says.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         let about =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let (directory, identity, listener) = bind(path).map_err(about)?;
+        let (directory, identity, listener, lock) = bind(path).map_err(about)?;
         Ok(Self {
             path: path.to_owned(),
             listener: mio::net::UnixListener::from_std(listener),
+            _lock: lock,
             directory,
             identity,
         })
@@ -59,7 +64,7 @@ impl Drop for Socket {
     }
 }
 
-type Bound = (OwnedFd, (u64, u64), UnixListener);
+type Bound = (OwnedFd, (u64, u64), UnixListener, Lock);
 
 fn bind(path: &Path) -> io::Result<Bound> {
     let name = file_name(path)?;
@@ -71,52 +76,66 @@ fn bind(path: &Path) -> io::Result<Bound> {
             Errno::LOOP => other("a symbolic link is on the way"),
             errno => io::Error::other(format!("its directory: {}", io::Error::from(errno))),
         })?;
-    remove_stale(&directory, name)?;
+    let lock = take_place(&directory, name)?;
 
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     // The name gets the socket's mode: there is no moment at which others may
     // connect.
     rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-    rustix::net::bind(&socket, &address(&directory, name)?)?;
-    let identity = identity(&directory, name)?;
+    // A socket has its name only when the lock tells whose it is.
+    let new = format!(".{name}.new");
+    match rustix::fs::unlinkat(&directory, &new, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    rustix::net::bind(&socket, &address(&directory, &new)?)?;
     rustix::net::listen(&socket, BACKLOG)?;
-    Ok((directory, identity, UnixListener::from(socket)))
+    let identity = identity(&directory, &new)?;
+    lock.note(&note(identity))?;
+    rustix::fs::renameat(&directory, &new, &directory, name)?;
+    Ok((directory, identity, UnixListener::from(socket), lock))
 }
 
-fn remove_stale(directory: &OwnedFd, name: &str) -> io::Result<()> {
-    let found = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(found) => found,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(errno) => return Err(errno.into()),
+/// Has the name to itself, and takes away the socket of a daemon that was killed.
+fn take_place(directory: &OwnedFd, name: &str) -> io::Result<Lock> {
+    let stat = |name: &Path| match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(io::Error::from(errno)),
     };
-    match FileType::from_raw_mode(found.st_mode) {
-        FileType::Socket => {}
-        FileType::Symlink => return Err(other("it is a symbolic link")),
-        _ => return Err(other("it is in the way and no socket")),
+    let lock = lock::beside(Path::new(name));
+    let found = stat(Path::new(name))?;
+    if let Some(found) = &found {
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::Socket if stat(&lock)?.is_some() => {}
+            FileType::Socket => return Err(other("somebody else's socket is in the way")),
+            FileType::Symlink => return Err(other("it is a symbolic link")),
+            _ => return Err(other("it is in the way and no socket")),
+        }
     }
-    let probe = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
-    match rustix::net::connect(&probe, &address(directory, name)?) {
-        Err(Errno::CONNREFUSED) => Ok(rustix::fs::unlinkat(directory, name, AtFlags::empty())?),
-        Ok(()) | Err(Errno::AGAIN) => Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "somebody else serves it",
-        )),
-        Err(errno) => Err(errno.into()),
+    let lock = Lock::take(through(directory).join(lock))?;
+    if let Some(found) = found {
+        if lock.noted()? != note((found.st_dev, found.st_ino)) {
+            return Err(other("somebody else's socket is in the way"));
+        }
+        rustix::fs::unlinkat(directory, name, AtFlags::empty())?;
     }
+    Ok(lock)
+}
+
+/// What a lock file says of its socket.
+fn note((device, inode): (u64, u64)) -> String {
+    format!("{device} {inode}\n")
 }
 
 /// An address that leads through the directory we hold, however long its path.
 fn address(directory: &OwnedFd, name: &str) -> io::Result<SocketAddrUnix> {
-    use std::os::fd::AsRawFd;
-    let raw = directory.as_fd().as_raw_fd();
-    SocketAddrUnix::new(format!("/proc/self/fd/{raw}/{name}"))
-        .map_err(|_| other("its name is too long"))
+    SocketAddrUnix::new(through(directory).join(name)).map_err(|_| other("its name is too long"))
+}
+
+fn through(directory: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}", directory.as_raw_fd()).into()
 }
 
 fn identity(directory: &OwnedFd, name: &str) -> io::Result<(u64, u64)> {
@@ -137,7 +156,7 @@ fn other(what: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{FileTypeExt, MetadataExt as _, PermissionsExt, symlink};
     use std::os::unix::net::UnixStream;
 
     fn refusal(path: &Path) -> String {
@@ -191,22 +210,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_way_stays_unless_it_is_dead() {
+    fn what_is_in_the_way_stays_unless_a_killed_daemon_left_it() {
         let (_dir, dir) = directory();
         let path = dir.join("channel");
+        let lock = dir.join("channel.lock");
         std::fs::write(&path, "precious").unwrap();
         assert!(refusal(&path).contains("no socket"));
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
         std::fs::remove_file(&path).unwrap();
 
+        let socket = Socket::bind(&path).unwrap();
+        let said = std::fs::read_to_string(&lock).unwrap();
+        assert!(refusal(&path).contains("another daemon has it"));
+        drop(socket);
+        assert!(!path.exists() && !lock.exists());
+        // Somebody else's, whether he has left it or not.
         let other = UnixListener::bind(&path).unwrap();
-        assert!(refusal(&path).contains("somebody else"));
+        assert!(refusal(&path).contains("somebody else's"));
+        std::fs::write(&lock, &said).unwrap();
+        assert!(refusal(&path).contains("somebody else's"));
         UnixStream::connect(&path).unwrap();
-        // The listener goes and leaves its name, as a killed daemon does.
         drop(other);
+        assert!(refusal(&path).contains("somebody else's"));
+        // What a killed daemon leaves, between any two steps.
+        std::fs::write(&lock, note(identity_of(&path))).unwrap();
+        drop(UnixListener::bind(dir.join(".channel.new")).unwrap());
         let socket = Socket::bind(&path).unwrap();
         UnixStream::connect(&path).unwrap();
         drop(socket);
+        std::fs::write(&lock, "").unwrap();
+        drop(Socket::bind(&path).unwrap());
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    }
+
+    fn identity_of(path: &Path) -> (u64, u64) {
+        let metadata = std::fs::symlink_metadata(path).unwrap();
+        (metadata.dev(), metadata.ino())
     }
 
     #[test]

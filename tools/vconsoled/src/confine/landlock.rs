@@ -11,6 +11,8 @@ use landlock::{
 };
 
 use super::folders;
+use xen_io::xenstore;
+
 use crate::config::Config;
 
 /// The version whose rights to files are all known here; what newer ones add
@@ -83,8 +85,19 @@ pub(super) fn confine(config: &Config) -> anyhow::Result<Files> {
     Ok(status.ruleset.into())
 }
 
-/// Which sockets can be connected to, and which processes signalled: those by
-/// path since Linux 7.1 (version 9), the abstract ones and signals since 6.12
+/// For the broker: no file but the device that it may open.
+pub(super) fn confine_broker() -> anyhow::Result<()> {
+    let device = make_bitflags!(AccessFs::{ReadFile | WriteFile});
+    Ruleset::default()
+        .handle_access(AccessFs::from_all(FILES))?
+        .create()?
+        .add_rules(path_beneath_rules([xenstore::DEVICE], device))?
+        .restrict_self()?;
+    Ok(())
+}
+
+/// Which sockets can be reached, by datagrams where the filter of system calls
+/// lets nothing connect, and which processes signalled: those by path since Linux 7.1 (version 9), the abstract ones and signals since 6.12
 /// (version 6).
 pub(super) fn confine_sockets(config: &Config) -> anyhow::Result<Files> {
     let notify = std::env::var_os("NOTIFY_SOCKET").map(PathBuf::from);

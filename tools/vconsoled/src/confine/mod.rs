@@ -2,9 +2,12 @@
 //! Giving up what is not needed once the devices are open: root, its
 //! capabilities, and, as far as the kernel can, files and system calls.
 //!
+//! What needs rights later is opened by the [`broker`].
+//!
 //! It must happen before the first thread is started: the kernel confines the
 //! thread that asks and those that it starts.
 
+pub mod broker;
 mod folders;
 mod landlock;
 mod seccomp;

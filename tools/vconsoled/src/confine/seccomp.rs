@@ -83,7 +83,6 @@ const ANSWERED: &[libc::c_long] = &[
     libc::SYS_listen,
     libc::SYS_accept,
     libc::SYS_accept4,
-    libc::SYS_connect,
     libc::SYS_shutdown,
     libc::SYS_sendto,
     libc::SYS_sendmsg,
@@ -194,6 +193,8 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
     libc::SYS_kill,
+    // Whom it connects to it has connected to, or asks the broker.
+    libc::SYS_connect,
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
@@ -212,10 +213,55 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_mknodat,
 ];
 
-/// Installs the filters. `false` when the kernel has none.
+/// What the broker calls.
+const BROKER: &[libc::c_long] = &[
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_close,
+    libc::SYS_openat,
+    libc::SYS_fcntl,
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_sendmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_brk,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_futex,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_tgkill,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_restart_syscall,
+    libc::SYS_seccomp,
+    libc::SYS_prctl,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// Installs the daemon's filters. `false` when the kernel has none.
 pub(super) fn filter() -> anyhow::Result<bool> {
     // Of two that refuse a call the later one says how.
-    for program in [answered()?, refused()?] {
+    install([answered(ANSWERED.iter().chain(OLDER))?, refused()?])
+}
+
+/// The same for the broker.
+pub(super) fn filter_broker() -> anyhow::Result<bool> {
+    let mut rules = refusals()?;
+    rules.remove(&libc::SYS_connect);
+    let refused = build(rules, SeccompAction::Allow, refuse())?;
+    install([answered(BROKER.iter())?, refused])
+}
+
+fn install(programs: [BpfProgram; 2]) -> anyhow::Result<bool> {
+    for program in programs {
         match seccompiler::apply_filter(&program) {
             Ok(()) => {}
             Err(seccompiler::Error::Prctl(_) | seccompiler::Error::Seccomp(_)) => return Ok(false),
@@ -225,14 +271,21 @@ pub(super) fn filter() -> anyhow::Result<bool> {
     Ok(true)
 }
 
-fn answered() -> anyhow::Result<BpfProgram> {
-    let calls = ANSWERED.iter().chain(OLDER);
+fn answered<'a>(calls: impl Iterator<Item = &'a libc::c_long>) -> anyhow::Result<BpfProgram> {
     let rules = calls.map(|call| (*call, Vec::new())).collect();
     let otherwise = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     build(rules, otherwise, SeccompAction::Allow)
 }
 
 fn refused() -> anyhow::Result<BpfProgram> {
+    build(refusals()?, SeccompAction::Allow, refuse())
+}
+
+fn refuse() -> SeccompAction {
+    SeccompAction::Errno(libc::EPERM.unsigned_abs())
+}
+
+fn refusals() -> anyhow::Result<Rules> {
     let calls = REFUSED.iter().map(|call| (*call, Vec::new()));
     let mut rules: Rules = calls.collect();
     let execute = u64::from(libc::PROT_EXEC.unsigned_abs());
@@ -254,8 +307,7 @@ fn refused() -> anyhow::Result<BpfProgram> {
         let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?;
         rules.insert(call, vec![SeccompRule::new(vec![condition])?]);
     }
-    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    build(rules, SeccompAction::Allow, refuse)
+    Ok(rules)
 }
 
 type Rules = BTreeMap<libc::c_long, Vec<SeccompRule>>;

@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -17,10 +17,13 @@ use rustix::io::Errno;
 /// Looks at who has a file, 5 ms apart: whoever has just taken it will say so.
 const LOOKS: u32 = 40;
 
+/// Longest note, in bytes.
+const NOTE_MAX: usize = 64;
+
 /// A lock file, removed with this.
 pub(crate) struct Lock {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -39,9 +42,22 @@ impl Lock {
             lock(&file)?;
             // Its last owner may have removed it meanwhile.
             if is_at(&file, &path)? {
-                return Ok(Self { path, _file: file });
+                return Ok(Self { path, file });
             }
         }
+    }
+
+    /// Leaves a text in it, for who takes it when this process was killed.
+    pub(crate) fn note(&self, text: &str) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.write_all_at(text.as_bytes(), 0)
+    }
+
+    /// What its last owner left, if that was killed.
+    pub(crate) fn noted(&self) -> io::Result<String> {
+        let mut text = [0; NOTE_MAX];
+        let length = self.file.read_at(&mut text, 0)?;
+        Ok(String::from_utf8_lossy(&text[..length]).into_owned())
     }
 }
 

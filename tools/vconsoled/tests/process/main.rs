@@ -3,6 +3,7 @@
 //! are the process's, and no test can change its own. So each test starts this
 //! program once more, as a daemon on the fake host.
 
+mod broker;
 mod manager;
 mod outsiders;
 mod privileges;
@@ -29,6 +30,10 @@ use support::Daemon;
 const ROLE: &str = "VCONSOLED_TEST_CONFIG";
 
 fn main() -> ExitCode {
+    if std::env::var_os(broker::ROLE).is_some() {
+        vconsoled::confine::broker::serve().unwrap();
+        return ExitCode::SUCCESS;
+    }
     if let (Ok(host), Ok(config)) = (std::env::var(restart::HOST), std::env::var(ROLE)) {
         restart::serve(&host, &config);
         return ExitCode::SUCCESS;
@@ -89,6 +94,10 @@ fn tests() -> Vec<Trial> {
         test(
             "a_log_folder_that_is_a_link_is_followed_and_a_log_is_not",
             privileges::a_log_folder_that_is_a_link_is_followed_and_a_log_is_not,
+        ),
+        as_root(
+            "a_daemon_that_is_no_longer_root_connects_to_xenstored_again",
+            broker::a_daemon_that_is_no_longer_root_connects_to_xenstored_again,
         ),
         as_root(
             "folders_of_others_stay_theirs",

@@ -20,6 +20,7 @@ use xen_io::fake::Machine;
 use xen_io::{GrantRef, Platform};
 
 use crate::ROLE;
+use crate::broker;
 use crate::manager::Manager;
 use crate::support::{PATIENCE, PV, Serial, VUART, Viewer, guest, tty, wait_for};
 use crate::tracer::Tracer;
@@ -30,12 +31,17 @@ pub(crate) const HOST: &str = "VCONSOLED_TEST_HOST";
 /// Serves that host until standard input ends, and says when it does.
 pub(crate) fn serve(host: &str, config: &str) {
     let mut diagnostics = diagnostics::start(true, false);
-    diagnostics.run().unwrap();
     // As in the daemon itself: too large a file is an error of that write.
     let ignored = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, ignored).unwrap();
-    let platform = Platform::connect_fake(Path::new(host)).unwrap();
-    let server = Server::new(platform, Config::parse(config).unwrap()).unwrap();
+    let mut platform = Platform::connect_fake(Path::new(host)).unwrap();
+    let config = Config::parse(config).unwrap();
+    if std::env::var_os(broker::CONFINED).is_some() {
+        broker::confine(&mut platform, &config);
+    }
+    // No thread may be there before.
+    diagnostics.run().unwrap();
+    let server = Server::new(platform, config).unwrap();
     let handle = server.handle();
     std::thread::spawn(move || {
         let _end = std::io::stdin().read_to_end(&mut Vec::new());

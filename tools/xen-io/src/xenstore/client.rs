@@ -2,16 +2,15 @@
 //! The client: requests wait for their answer, watch events queue up.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::wire::{self, Message, kind};
@@ -21,7 +20,7 @@ use crate::types::DomId;
 /// Sockets of xenstored, the usual one first.
 const SOCKETS: [&str; 2] = ["/run/xenstored/socket", "/var/run/xenstored/socket"];
 /// The kernel's way to a xenstored in another domain.
-const DEVICE: &str = "/dev/xen/xenbus";
+pub const DEVICE: &str = "/dev/xen/xenbus";
 
 /// How long an answer may take unless [`Client::set_patience`] says otherwise.
 /// Xenstored answers at once unless it is gone.
@@ -60,25 +59,31 @@ impl Client {
     /// Connects to the xenstore of this host: the socket that
     /// `XENSTORED_PATH` names, else the usual ones, else the kernel's device.
     pub fn open() -> io::Result<Self> {
+        Self::from_fd(Self::open_fd()?)
+    }
+
+    /// The same, for another process to speak by.
+    pub fn open_fd() -> io::Result<OwnedFd> {
         if let Some(path) = std::env::var_os("XENSTORED_PATH") {
-            return Self::connect(Path::new(&path));
+            return Ok(UnixStream::connect(path)?.into());
         }
         for socket in SOCKETS {
-            if let Ok(client) = Self::connect(Path::new(socket)) {
-                return Ok(client);
+            if let Ok(stream) = UnixStream::connect(socket) {
+                return Ok(stream.into());
             }
         }
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-        let device = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(flags)
-            .open(DEVICE)
-            .map_err(|error| {
-                let what = format!("xenstore: neither {} nor {DEVICE}: {error}", SOCKETS[0]);
-                io::Error::new(error.kind(), what)
-            })?;
-        Ok(Self::new(device))
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        rustix::fs::open(DEVICE, flags, Mode::empty()).map_err(|errno| {
+            let error = io::Error::from(errno);
+            let what = format!("xenstore: neither {} nor {DEVICE}: {error}", SOCKETS[0]);
+            io::Error::new(error.kind(), what)
+        })
+    }
+
+    /// Speaks by a connection that another process opened.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self::new(fd.into()))
     }
 
     /// Connects to the xenstored that listens at `socket`.
@@ -88,8 +93,7 @@ impl Client {
 
     /// Speaks to the xenstored at the other end of `stream`.
     pub fn from_stream(stream: UnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        Ok(Self::new(OwnedFd::from(stream).into()))
+        Self::from_fd(stream.into())
     }
 
     fn new(file: File) -> Self {

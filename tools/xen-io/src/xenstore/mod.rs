@@ -7,7 +7,7 @@ pub(crate) mod wire;
 
 use std::io;
 
-pub use client::Client;
+pub use client::{Client, DEVICE};
 use rustix::io::Errno;
 
 use crate::types::DomId;

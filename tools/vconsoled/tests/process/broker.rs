@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+//! The process that opens for the daemon what the daemon may not.
+
+use std::fs::Permissions;
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use rustix::net::sockopt::socket_peercred;
+use vconsoled::Config;
+use vconsoled::confine::broker::Broker;
+use xen_io::DomId;
+use xen_io::Platform;
+use xen_io::xenstore::Client;
+
+use crate::restart::Host;
+use crate::support::{PV, Serial as _, Viewer, guest, status, wait_for};
+
+/// Says that this process is a broker.
+pub(crate) const ROLE: &str = "VCONSOLED_TEST_BROKER";
+/// Says that a daemon on a host is to give up what its configuration says.
+pub(crate) const CONFINED: &str = "VCONSOLED_TEST_CONFINED";
+
+/// In the daemon's process: its connection to xenstored is a real one, which the
+/// broker replaces.
+pub(crate) fn confine(platform: &mut Platform, config: &Config) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(ROLE, "1");
+    let broker = Broker::spawn(command).unwrap();
+    platform.store = Client::open().unwrap();
+    platform.reopen_store = Box::new(move || broker.open_xenstore());
+    vconsoled::confine::give_up(config).unwrap();
+}
+
+/// Who connected to xenstored: the process, its user, and its end.
+type Connection = (i32, u32, UnixStream);
+
+/// A xenstored that only root reaches, and whose connections can be cut.
+struct Xenstored(Arc<Mutex<Vec<Connection>>>);
+
+impl Xenstored {
+    fn new(host: &Host) -> Self {
+        let path = host.dir.path().join("xenstored");
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+        let connections = Arc::<Mutex<Vec<Connection>>>::default();
+        let (known, machine) = (Arc::clone(&connections), host.machine.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                let store = machine.store().connect(DomId::DOM0).unwrap();
+                for (from, to) in [(&stream, &store), (&store, &stream)] {
+                    let ends = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || pass_on(ends));
+                }
+                let peer = socket_peercred(&stream).unwrap();
+                let pid = peer.pid.as_raw_nonzero().get();
+                let connection = (pid, peer.uid.as_raw(), stream);
+                known.lock().unwrap().push(connection);
+            }
+        });
+        Self(connections)
+    }
+
+    /// The processes and users that ever connected.
+    fn peers(&self) -> Vec<(i32, u32)> {
+        let known = self.0.lock().unwrap();
+        known.iter().map(|(pid, uid, _)| (*pid, *uid)).collect()
+    }
+
+    fn cut(&self) {
+        for (.., stream) in &*self.0.lock().unwrap() {
+            let _ended = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pass_on((mut from, mut to): (UnixStream, UnixStream)) {
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    let _ended = to.shutdown(Shutdown::Both);
+}
+
+/// What `/proc` says of a process.
+fn said_of(pid: i32, what: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    line.unwrap().trim_start_matches(':').trim().to_owned()
+}
+
+/// Where a process's descriptors lead.
+fn links(process: &str) -> Vec<String> {
+    let fds = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    fds.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())
+        .map(|link| link.display().to_string())
+        .collect()
+}
+
+pub(crate) fn a_daemon_that_is_no_longer_root_connects_to_xenstored_again() {
+    let mut host = Host::new("");
+    let dir = host.dir.path().to_owned();
+    std::fs::set_permissions(&dir, Permissions::from_mode(0o711)).unwrap();
+    host.config = host
+        .config
+        .replace(
+            "user = \"\"\nsandbox = false",
+            "user = \"nobody\"\nsandbox = true",
+        )
+        .replace("control.sock", "run/control.sock");
+    let xenstored = Xenstored::new(&host);
+    let (domid, _pv, _uart) = guest(&host.machine, "before");
+    let daemon = host.start(|command| {
+        command
+            .env(CONFINED, "1")
+            .env("XENSTORED_PATH", dir.join("xenstored"));
+    });
+    let pid = i32::try_from(daemon.0.id()).unwrap();
+    assert_eq!(xenstored.peers(), [(pid, 0)]);
+    let control = dir.join("run/control.sock");
+    for round in 1..=3 {
+        xenstored.cut();
+        wait_for("another connection", || {
+            (xenstored.peers().len() > round).then_some(())
+        });
+    }
+    // Who came while it was lost, and who comes later.
+    host.machine.destroy(domid).unwrap();
+    let (domid, mut pv, _uart) = guest(&host.machine, "later");
+    let mut viewer = Viewer::open(&host.machine, domid, PV);
+    pv.send(b"said");
+    assert_eq!(viewer.read(4), b"said");
+    wait_for("the first one's end", || {
+        let consoles = status(&control).consoles;
+        (!consoles.iter().any(|row| row.name == "before")).then_some(())
+    });
+    let peers = xenstored.peers();
+    let broker = peers[1].0;
+    assert_ne!(broker, pid);
+    assert!(
+        peers[1..].iter().all(|peer| *peer == (broker, 0)),
+        "{peers:?}"
+    );
+    // It is root, and has nothing of root's but who it is.
+    for (what, expected) in [
+        ("Name", "console-broker"),
+        ("NoNewPrivs", "1"),
+        ("Seccomp", "2"),
+        ("CapEff", "0000000000000000"),
+        ("CapPrm", "0000000000000000"),
+    ] {
+        assert_eq!(said_of(broker, what), expected, "{what}");
+    }
+    // Its socket, and what whoever started this test left open.
+    let mut fds = links(&broker.to_string());
+    fds.retain(|link| !links("self").contains(link));
+    assert!(fds.len() == 1 && fds[0].starts_with("socket:"), "{fds:?}");
+    // A daemon that is killed has it end.
+    daemon.kill();
+    wait_for("its end", || {
+        (!std::path::Path::new(&format!("/proc/{broker}")).exists()).then_some(())
+    });
+}
