@@ -6,27 +6,24 @@
 //! so each of those is looked at only so often. An error of a function here is
 //! that of the connection; what is wrong with one console is reported.
 
+mod looks;
+mod writes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use xen_io::DomId;
-use xen_io::xenstore::{Client, domain_path};
+use xen_io::xenstore::Client;
 
-use super::exchange::{Domain, Link, Offer, Report, Shared, Wanted};
+use super::exchange::{Link, Report, Shared, Wanted};
 use super::nodes::{self, Key, Slot};
-use super::source::Source;
-use super::xenbus::{self, Device, Reply, State};
+use super::xenbus::{self, State};
 
 /// The tokens of the watches that belong to no console.
 const INTRODUCED: &str = "introduced";
 const RELEASED: &str = "released";
 const BACKENDS: &str = "backends";
-
-/// The least time between two looks at a secondary console.
-const PACE: Duration = Duration::from_millis(20);
-/// How long to wait before writing again what could not be written.
-const WRITE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known of xenstore.
 pub(super) struct Follower {
@@ -206,133 +203,6 @@ impl Follower {
         }
     }
 
-    /// Writes what the loop wants, and what is still to be written; whether
-    /// that was anything.
-    fn write(&mut self, mut wanted: Wanted) -> io::Result<bool> {
-        let now = Instant::now();
-        if let Some((_, older)) = self.unwritten.take_if(|(again, _)| *again <= now) {
-            for (key, tty) in older.ttys {
-                wanted.ttys.entry(key).or_insert(tty);
-            }
-            for (key, state) in older.states {
-                wanted.states.entry(key).or_insert(state);
-            }
-        }
-        let something = !wanted.writes_nothing();
-        let mut failed = Wanted::default();
-        while let Some((key, tty)) = wanted.ttys.pop_first() {
-            if let Err(error) = self.write_tty(key, tty.as_deref()) {
-                failed.ttys.insert(key, tty);
-                self.not_written(key, &error, &mut wanted, &mut failed)?;
-            }
-        }
-        while let Some((key, state)) = wanted.states.pop_first() {
-            if let Err(error) = self.write_state(key, state) {
-                failed.states.insert(key, state);
-                self.not_written(key, &error, &mut wanted, &mut failed)?;
-            }
-        }
-        if !failed.writes_nothing() {
-            self.postpone(failed, now + WRITE_PAUSE);
-        }
-        let now = Instant::now();
-        for key in wanted.looks {
-            if self.domains.contains(&key.0) && self.is_due(key, now) {
-                self.look(key)?;
-            }
-        }
-        Ok(something)
-    }
-
-    /// A write failed: that of one console, or the connection with all.
-    fn not_written(
-        &mut self,
-        (domid, slot): Key,
-        error: &io::Error,
-        wanted: &mut Wanted,
-        failed: &mut Wanted,
-    ) -> io::Result<()> {
-        if !self.is_of_connection(error) {
-            tracing::warn!("domain {domid} {slot}: xenstore: {error}");
-            return Ok(());
-        }
-        failed.ttys.append(&mut wanted.ttys);
-        failed.states.append(&mut wanted.states);
-        self.postpone(std::mem::take(failed), Instant::now());
-        Err(io::Error::new(error.kind(), error.to_string()))
-    }
-
-    /// Leaves for later what is not wanted otherwise by then.
-    fn postpone(&mut self, wanted: Wanted, until: Instant) {
-        let (at, waiting) = self.unwritten.get_or_insert((until, Wanted::default()));
-        *at = until.min(*at);
-        for (key, tty) in wanted.ttys {
-            waiting.ttys.entry(key).or_insert(tty);
-        }
-        waiting.states.extend(wanted.states);
-    }
-
-    fn write_tty(&mut self, key: Key, tty: Option<&str>) -> io::Result<()> {
-        let (domid, slot) = key;
-        let path = slot.path(domid);
-        let node = format!("{path}/tty");
-        let Some(tty) = tty else {
-            return self.withdraw(key, &node);
-        };
-        // A write would bring back the directory of a domain that has gone. Of
-        // a directory of the guest's own nothing is read: by writing there the
-        // guest could make the transaction fail.
-        let guard = match slot {
-            Slot::Pv | Slot::Vuart => path,
-            Slot::Secondary(_) => domain_path(domid),
-        };
-        let there = self.store.transaction(|store| {
-            if store.directory(&guard)?.is_none() {
-                return Ok(false);
-            }
-            match slot {
-                Slot::Secondary(devid) => xenbus::announce(store, domid, devid, tty)?,
-                Slot::Pv | Slot::Vuart => store.write(&node, tty)?,
-            }
-            Ok(true)
-        })?;
-        if there {
-            self.announced.insert(key, tty.to_owned());
-        }
-        Ok(())
-    }
-
-    fn withdraw(&mut self, key: Key, node: &str) -> io::Result<()> {
-        let (domid, slot) = key;
-        let Some(ours) = self.announced.get(&key) else {
-            return Ok(());
-        };
-        self.store.transaction(|store| {
-            // Only our own name: somebody else may serve it by now.
-            if store.read(node)?.is_some_and(|tty| tty == ours.as_bytes()) {
-                // A node that is removed from the guest's own directory is
-                // one that the guest can make.
-                match slot {
-                    Slot::Secondary(devid) => xenbus::announce(store, domid, devid, "")?,
-                    Slot::Pv | Slot::Vuart => store.remove(node)?,
-                }
-            }
-            Ok(())
-        })?;
-        self.announced.remove(&key);
-        Ok(())
-    }
-
-    fn write_state(&mut self, key: Key, state: State) -> io::Result<()> {
-        let Slot::Secondary(devid) = key.1 else {
-            return Ok(());
-        };
-        if let Some(secondary) = self.secondary.get_mut(&key) {
-            secondary.said = Some(state);
-        }
-        state.give(&mut self.store, key.0, devid)
-    }
-
     /// Forgets domains that went.
     fn forget_gone(&mut self) -> io::Result<()> {
         for domid in self.domains.clone() {
@@ -426,116 +296,6 @@ impl Follower {
     fn secondaries_of(&self, domid: DomId) -> Vec<Key> {
         let of = (domid, Slot::Secondary(0))..=(domid, Slot::Secondary(u32::MAX));
         self.secondary.range(of).map(|(key, _)| *key).collect()
-    }
-
-    /// The watch on a frontend has fired.
-    fn frontend_written(&mut self, key: Key) {
-        if let Some(known) = self.secondary.get_mut(&key) {
-            known.written |= known.watch_set;
-            known.watch_set = true;
-        }
-    }
-
-    /// Whether the console may be looked at now; if not, it will be later.
-    fn is_due(&mut self, key: Key, now: Instant) -> bool {
-        let Some(known) = self.secondary.get_mut(&key) else {
-            return true;
-        };
-        if now < known.not_before {
-            known.again = Some(known.not_before);
-            return false;
-        }
-        known.again = None;
-        known.not_before = now + PACE;
-        true
-    }
-
-    /// Reports a console as it is.
-    fn look(&mut self, key: Key) -> io::Result<()> {
-        let found = match key.1 {
-            Slot::Secondary(devid) => self.find_secondary(key, devid),
-            Slot::Pv | Slot::Vuart => self.find(key),
-        };
-        let report = match found {
-            Err(error) if self.is_of_connection(&error) => return Err(error),
-            Err(error) => Report::Failed(key, error.to_string()),
-            Ok(report) => report,
-        };
-        self.link.report(report);
-        Ok(())
-    }
-
-    fn find(&mut self, key: Key) -> io::Result<Report> {
-        let (domid, slot) = key;
-        Ok(match Source::find(&mut self.store, domid, slot)? {
-            Some(source) => Report::Console(key, self.domain(domid)?, source),
-            None => Report::Nothing(key),
-        })
-    }
-
-    fn find_secondary(&mut self, key: Key, devid: u32) -> io::Result<Report> {
-        let domid = key.0;
-        let Some(device) = Device::find(&mut self.store, domid, devid)? else {
-            self.forget_secondary(key)?;
-            return Ok(Report::Nothing(key));
-        };
-        if !self.secondary.contains_key(&key) {
-            watch_console(&mut self.store, key)?;
-            let known = Secondary {
-                not_before: Instant::now() + PACE,
-                again: None,
-                watch_set: false,
-                written: false,
-                said: None,
-            };
-            self.secondary.insert(key, known);
-        }
-        let known = self.secondary.get_mut(&key);
-        let written = known.is_some_and(|known| std::mem::take(&mut known.written));
-        let offer = match self.offer(domid, &device, devid, written) {
-            Err(error) if self.is_of_connection(&error) => return Err(error),
-            Err(error) => Offer::Wrong(error.to_string()),
-            Ok(offer) => offer,
-        };
-        Ok(Report::Device(key, self.domain(domid)?, device, offer))
-    }
-
-    fn offer(
-        &mut self,
-        domid: DomId,
-        device: &Device,
-        devid: u32,
-        written: bool,
-    ) -> io::Result<Offer> {
-        let frontend = xenbus::frontend_state(&mut self.store, domid, devid)?;
-        Ok(match xenbus::reply(frontend, device.online) {
-            Reply::Serve => Offer::Ring {
-                source: xenbus::source(&mut self.store, domid, devid)?,
-                again: written && frontend == Some(State::Initialised),
-            },
-            Reply::Rest(state) => Offer::Rest(state),
-        })
-    }
-
-    fn domain(&mut self, domid: DomId) -> io::Result<Domain> {
-        let vm = self.text(&format!("{}/vm", domain_path(domid)))?;
-        // A configuration can give each domain that it makes the same UUID.
-        let started = match vm.as_str() {
-            "" => String::new(),
-            vm => self.text(&format!("{vm}/start_time"))?,
-        };
-        Ok(Domain {
-            name: self.text(&nodes::name_path(domid))?,
-            instance: format!("{vm} {started}"),
-        })
-    }
-
-    fn text(&mut self, path: &str) -> io::Result<String> {
-        match nodes::text(&mut self.store, path) {
-            Err(error) if self.is_of_connection(&error) => Err(error),
-            // A name that makes no sense is none.
-            text => Ok(text.ok().flatten().unwrap_or_default()),
-        }
     }
 
     fn forget_secondary(&mut self, key: Key) -> io::Result<()> {
