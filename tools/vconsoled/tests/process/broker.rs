@@ -8,7 +8,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rustix::net::sockopt::socket_peercred;
 use vconsoled::Config;
 use vconsoled::confine::broker::Broker;
@@ -16,7 +19,7 @@ use xen_io::DomId;
 use xen_io::Platform;
 use xen_io::xenstore::Client;
 
-use crate::restart::Host;
+use crate::restart::{Host, Running};
 use crate::support::{PV, Serial as _, Viewer, guest, status, wait_for};
 
 /// Says that this process is a broker.
@@ -103,10 +106,10 @@ fn links(process: &str) -> Vec<String> {
         .collect()
 }
 
-pub(crate) fn a_daemon_that_is_no_longer_root_connects_to_xenstored_again() {
+/// A host whose daemon is confined, and has the broker.
+fn confined() -> (Host, Xenstored) {
     let mut host = Host::new("");
-    let dir = host.dir.path().to_owned();
-    std::fs::set_permissions(&dir, Permissions::from_mode(0o711)).unwrap();
+    std::fs::set_permissions(host.dir.path(), Permissions::from_mode(0o711)).unwrap();
     host.config = host
         .config
         .replace(
@@ -115,15 +118,23 @@ pub(crate) fn a_daemon_that_is_no_longer_root_connects_to_xenstored_again() {
         )
         .replace("control.sock", "run/control.sock");
     let xenstored = Xenstored::new(&host);
+    (host, xenstored)
+}
+
+fn start(host: &Host) -> Running {
+    let xenstored = host.dir.path().join("xenstored");
+    host.start(|command| {
+        command.env(CONFINED, "1").env("XENSTORED_PATH", xenstored);
+    })
+}
+
+pub(crate) fn a_daemon_that_is_no_longer_root_connects_to_xenstored_again() {
+    let (host, xenstored) = confined();
     let (domid, _pv, _uart) = guest(&host.machine, "before");
-    let daemon = host.start(|command| {
-        command
-            .env(CONFINED, "1")
-            .env("XENSTORED_PATH", dir.join("xenstored"));
-    });
+    let daemon = start(&host);
     let pid = i32::try_from(daemon.0.id()).unwrap();
     assert_eq!(xenstored.peers(), [(pid, 0)]);
-    let control = dir.join("run/control.sock");
+    let control = host.dir.path().join("run/control.sock");
     for round in 1..=3 {
         xenstored.cut();
         wait_for("another connection", || {
@@ -166,4 +177,46 @@ pub(crate) fn a_daemon_that_is_no_longer_root_connects_to_xenstored_again() {
     wait_for("its end", || {
         (!std::path::Path::new(&format!("/proc/{broker}")).exists()).then_some(())
     });
+}
+
+/// It may stand still: whoever is served goes on, and the next connection comes
+/// when it does.
+pub(crate) fn nobody_waits_for_the_broker() {
+    let (host, xenstored) = confined();
+    let (domid, mut pv, _uart) = guest(&host.machine, "guest");
+    let daemon = start(&host);
+    let mut viewer = Viewer::open(&host.machine, domid, PV);
+    xenstored.cut();
+    wait_for("another connection", || {
+        (xenstored.peers().len() == 2).then_some(())
+    });
+    let broker = Pid::from_raw(xenstored.peers()[1].0);
+    let mut slowest = || {
+        let mut took = Duration::ZERO;
+        for _ in 0..50 {
+            let asked = Instant::now();
+            pv.send(b"?");
+            assert_eq!(viewer.read(1), b"?");
+            viewer.write(b"!");
+            assert_eq!(pv.receive(1), b"!");
+            took = took.max(asked.elapsed());
+        }
+        took
+    };
+    let calm = slowest();
+    kill(broker, Signal::SIGSTOP).unwrap();
+    xenstored.cut();
+    let stopped = slowest();
+    println!("the slowest answer: {stopped:?}, before {calm:?}");
+    assert!(stopped < Duration::from_secs(1) + 4 * calm);
+    assert_eq!(xenstored.peers().len(), 2, "it stands still");
+    kill(broker, Signal::SIGCONT).unwrap();
+    wait_for("the next connection", || {
+        (xenstored.peers().len() >= 3).then_some(())
+    });
+    let (domid, mut pv, _uart) = guest(&host.machine, "later");
+    let mut viewer = Viewer::open(&host.machine, domid, PV);
+    pv.send(b"said");
+    assert_eq!(viewer.read(4), b"said");
+    daemon.stop();
 }

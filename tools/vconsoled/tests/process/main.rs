@@ -196,6 +196,10 @@ fn outsider_tests() -> Vec<Trial> {
             "nobody_waits_for_who_reads_the_counters",
             outsiders::nobody_waits_for_who_reads_the_counters,
         ),
+        as_root(
+            "nobody_waits_for_the_broker",
+            broker::nobody_waits_for_the_broker,
+        ),
         test(
             "nobody_waits_for_the_toolstack",
             outsiders::nobody_waits_for_the_toolstack,
