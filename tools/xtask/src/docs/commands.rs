@@ -177,6 +177,13 @@ fn wrong_with_cargo(words: &[String]) -> Option<String> {
                     return Some(format!("no profile {profile}"));
                 }
             }
+            "--features" => {
+                let feature = words.next()?;
+                let manifest = fs::read_to_string(root().join("Cargo.toml")).ok()?;
+                if !manifest.contains(&format!("\n{feature} = [")) {
+                    return Some(format!("no feature {feature}"));
+                }
+            }
             "--workspace" | "--no-deps" | "--doc" | "--dry-run" | "--all" | "--check"
             | "--release" => {}
             word if word.starts_with('-') => return Some(format!("is {word} right?")),
@@ -320,6 +327,7 @@ fn what_is_not_a_command_is_found_out() {
         "cargo xtask e2e boot transfer",
         "cargo test -p vpl011 --test ring exhaustive",
         "cargo run -p vpl011 --example toy_vmm",
+        "cargo run -p vpl011 --example rust_vmm --features vm-device",
     ] {
         assert_eq!(wrong(right), None, "{right}");
     }
@@ -332,6 +340,7 @@ fn what_is_not_a_command_is_found_out() {
         "cargo test -p vpl011 --test no-such-test",
         "cargo test -p vpl011 --test ring no-such-module",
         "cargo build --profile no-such-profile",
+        "cargo run --example rust_vmm --features no-such-feature",
     ] {
         assert!(wrong(line).is_some(), "{line}");
     }

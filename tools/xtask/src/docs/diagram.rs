@@ -17,6 +17,9 @@ use steps::{Cx, files, write};
 const TEXT: &str = "docs/images/architecture.dot";
 const DRAWN: &str = "docs/images/architecture.svg";
 
+/// README's picture, whose text is written by hand.
+const OVERVIEW: [&str; 2] = ["docs/images/overview.dot", "docs/images/overview.svg"];
+
 /// The crate whose modules are shown.
 const DEVICE: &str = "vpl011";
 
@@ -32,7 +35,7 @@ const FOLDERS: [&str; 2] = ["ring", "snapshot"];
 /// Where unsafe code may stand.
 const UNSAFE: [&str; 3] = ["hyp-shim", "xen-io", "bare-metal"];
 
-/// Writes the text and the picture.
+/// Writes the text, and draws it and README's picture.
 pub(super) fn make(cx: &Cx) -> Result<()> {
     let text = cx.dirs.root.join(TEXT);
     write(&text, source(&cx.dirs.root)?)?;
@@ -40,8 +43,13 @@ pub(super) fn make(cx: &Cx) -> Result<()> {
     let reduced = cx.output(Command::new("tred").arg(&text))?;
     let reduced_text = cx.dirs.target.join("tmp/architecture.dot");
     write(&reduced_text, reduced)?;
-    let drawn = cx.output(Command::new("dot").arg("-Tsvg").arg(&reduced_text))?;
-    write(&cx.dirs.root.join(DRAWN), drawn)
+    draw(cx, &reduced_text, DRAWN)?;
+    draw(cx, &cx.dirs.root.join(OVERVIEW[0]), OVERVIEW[1])
+}
+
+fn draw(cx: &Cx, text: &Path, drawn: &str) -> Result<()> {
+    let svg = cx.output(Command::new("dot").arg("-Tsvg").arg(text))?;
+    write(&cx.dirs.root.join(drawn), svg)
 }
 
 /// Who uses whom.
@@ -233,6 +241,20 @@ mod tests {
             "`cargo xtask docs --write` draws it anew"
         );
         assert!(root.join(DRAWN).is_file());
+    }
+
+    #[test]
+    fn the_overview_is_drawn_from_its_text() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let [text, drawn] = OVERVIEW.map(|name| fs::read_to_string(root.join(name)).unwrap());
+        let labels = text.split("label=\"").skip(1);
+        let labels = labels.filter_map(|rest| rest.split('"').next());
+        for line in labels.flat_map(|label| label.split("\\n")) {
+            assert!(
+                drawn.contains(&format!(">{line}</text>")),
+                "{line}: `cargo xtask docs --write` draws it anew"
+            );
+        }
     }
 
     #[test]
