@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask doctor`: what this machine lacks, and how to mend it.
+//! `cargo xtask doctor`: checks prerequisites, and says how to get what is missing.
 
 use std::fs;
 use std::process::Command;

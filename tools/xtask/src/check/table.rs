@@ -111,6 +111,12 @@ pub(super) const ALL: &[Check] = &[
         ]),
     },
     Check {
+        name: "spelling",
+        about: "a misspelled word, in any file that git lists (codespell)",
+        part_of: Part::Both,
+        what: What::Step(docs::spelling),
+    },
+    Check {
         name: "quick tests",
         about: "tests of every crate, but for exhaustive, loom, process and doc tests",
         part_of: Part::Quick,
@@ -198,7 +204,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "options off",
-        about: "a hook that changes Xen for who does not ask for it",
+        about: "a hook that changes Xen with the options off",
         part_of: Part::Whole,
         what: What::Step(xen::check_off),
     },
@@ -303,6 +309,6 @@ mod tests {
         assert_eq!(names.len(), ALL.len());
         let in_run = |quick| ALL.iter().filter(move |check| check.part_of.is_in(quick));
         assert!(in_run(true).count() < in_run(false).count());
-        assert_eq!(in_run(true).count(), 5);
+        assert_eq!(in_run(true).count(), 6);
     }
 }

@@ -108,7 +108,7 @@ fn read(dirs: &Dirs, name: &str) -> Result<String> {
 }
 
 /// The files that are, or may come, under version control and fit a pattern.
-fn tracked(cx: &Cx, pattern: &str) -> Result<BTreeSet<String>> {
+pub(super) fn tracked(cx: &Cx, pattern: &str) -> Result<BTreeSet<String>> {
     let listed = cx.output(
         Command::new("git")
             .args(["ls-files", "-z", "--cached", "--others"])
@@ -154,9 +154,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_is_there() {
+    fn what_is_no_page_is_there() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        assert!(NOT_PAGES.iter().all(|page| root.join(page).is_file()));
+        assert!(NOT_PAGES.iter().all(|name| root.join(name).is_file()));
     }
 
     #[test]

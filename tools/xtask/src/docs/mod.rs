@@ -8,6 +8,7 @@ mod book;
 mod commands;
 mod diagram;
 pub(crate) mod features;
+mod words;
 
 use std::fs;
 use std::path::Path;
@@ -15,6 +16,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use steps::{Steps, cargo, write};
 
+pub(crate) use self::words::spelling;
 use crate::debian::host;
 use crate::debian::packages::Packages;
 

@@ -143,7 +143,7 @@ pub(crate) fn check_patches(steps: &Steps, version: Version) -> Result<()> {
     Ok(())
 }
 
-/// That the hooks change nothing for who does not ask for them.
+/// That the hooks change nothing while the options are off.
 pub(crate) fn check_off(steps: &Steps) -> Result<()> {
     off::check(steps, Version::default())
 }
