@@ -110,7 +110,9 @@ fn run(options: &Options) -> Result<bool> {
         Command::Mutants(options) => options.run(&steps),
         Command::Audit(audit::Options) => audit::run(&steps),
         Command::Crate(published::Options) => published::run(&steps).map(|()| true),
-        Command::Docs(options) => options.run(&steps, table::document).map(|()| true),
+        Command::Docs(options) => options
+            .run(&steps, &[table::document, bench::document])
+            .map(|()| true),
         Command::Xen(command) => command.run(&steps).map(|()| true),
     }
 }

@@ -6,6 +6,7 @@ mod backend;
 mod breakdown;
 mod core;
 mod figures;
+mod page;
 mod plot;
 mod size;
 mod xen;
@@ -24,6 +25,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) use self::core::check as check_core;
+pub(crate) use self::page::document;
 
 /// What is measured apart from the table.
 #[derive(clap::Subcommand)]

@@ -107,7 +107,7 @@ fn task<'a>(names: &'a [&'a str]) -> Task<'a> {
 }
 
 /// The figures that [`Xen::run`] wrote to a file.
-fn read(path: &Path) -> Result<(Found, Found)> {
+pub(super) fn read(path: &Path) -> Result<(Found, Found)> {
     let about = || format!("reading {}", path.display());
     let text = std::fs::read_to_string(path).with_context(about)?;
     let summary: Summary = serde_json::from_str(&text).with_context(about)?;

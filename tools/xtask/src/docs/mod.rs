@@ -29,16 +29,18 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Builds and checks all of it, or writes what is made, the list of checks
-    /// by those who have it.
-    pub(crate) fn run(&self, steps: &Steps, write_checks: fn(&Path) -> Result<()>) -> Result<()> {
+    /// Builds and checks all of it, or writes what is made: the parts of this
+    /// module, and those that others make of what they have.
+    pub(crate) fn run(&self, steps: &Steps, others: &[fn(&Path) -> Result<()>]) -> Result<()> {
         host::install(steps, "docs tools", &Packages::read().docs.packages)?;
         if self.write {
             return steps.always("docs parts", |cx| {
                 diagram::make(cx)?;
                 features::make(&cx.dirs.root)?;
-                write_checks(&cx.dirs.root)?;
-                Ok("diagram, table of features and list of checks made".into())
+                for write in others {
+                    write(&cx.dirs.root)?;
+                }
+                Ok("pictures, tables and lists made".into())
             });
         }
         rustdoc(steps)?;
