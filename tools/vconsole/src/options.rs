@@ -284,16 +284,19 @@ mod tests {
     #[test]
     fn what_the_pages_say_is_understood() {
         let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-        let folders = [docs.clone(), docs.join("integrations")];
+        let mut left = vec![docs];
         let mut seen = 0;
-        for page in folders.iter().flat_map(|folder| folder.read_dir().unwrap()) {
-            let page = page.unwrap().path();
+        while let Some(page) = left.pop() {
+            if page.is_dir() {
+                left.extend(page.read_dir().unwrap().map(|entry| entry.unwrap().path()));
+            }
             if page.extension().is_none_or(|extension| extension != "md") {
                 continue;
             }
             let text = std::fs::read_to_string(&page).unwrap();
             let code = text.lines().flat_map(|line| {
-                let block = line.strip_prefix("    ").filter(|_| !line.contains('`'));
+                let in_block = !line.contains('`');
+                let block = Some(line.trim_start()).filter(|_| in_block);
                 block.into_iter().chain(line.split('`').skip(1).step_by(2))
             });
             for code in code {

@@ -67,8 +67,9 @@ mod tests {
         let read = |root: &Path, name: &str| fs::read_to_string(root.join(name)).unwrap();
         let charts = ["instructions", "time", "counts"];
         let charts = charts.map(|name| format!("{CHARTS}/{name}.svg"));
-        fs::create_dir(copy.path().join("docs")).unwrap();
         for name in [PAGE, FROM] {
+            let folder = Path::new(name).parent().unwrap();
+            fs::create_dir_all(copy.path().join(folder)).unwrap();
             fs::write(copy.path().join(name), read(&root, name)).unwrap();
         }
         document(copy.path()).unwrap();

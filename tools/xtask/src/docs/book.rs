@@ -12,6 +12,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use steps::{Cx, Dirs, Steps, files, install, write};
 
+use super::render;
+
 /// mdBook, and how it is built: without its server, and in the shortest
 /// time.
 const MDBOOK: &str = "0.5.4";
@@ -43,6 +45,10 @@ pub(super) fn build(steps: &Steps) -> Result<PathBuf> {
         )?;
         Ok(format!("{} pages", pages.len()))
     })?;
+    steps.always("rendered", |cx| {
+        let pages = render::check(cx, &html)?;
+        Ok(format!("{pages} pages, wide and narrow, light and dark"))
+    })?;
     steps.always("links", |cx| {
         check(cx, &html)?;
         Ok("all of them lead somewhere".into())
@@ -56,14 +62,14 @@ fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
     let book = cx.dirs.target.join("book");
     files::remove(&book)?;
     let source = book.join("src");
-    let copy = |name: &str| -> Result<()> {
-        let contents = fs::read(cx.dirs.root.join(name)).with_context(|| name.to_owned())?;
-        write(&source.join(name), contents)
-    };
     let mut pages = tracked(cx, "*.md")?;
     pages.retain(|name| !NOT_PAGES.contains(&name.as_str()));
-    for name in pages.iter().chain(&tracked(cx, "docs/images")?) {
-        copy(name)?;
+    for name in &pages {
+        write(&source.join(name), disclosed(&read(cx.dirs, name)?))?;
+    }
+    for name in tracked(cx, "docs/images")? {
+        let contents = fs::read(cx.dirs.root.join(&name)).with_context(|| name.clone())?;
+        write(&source.join(&name), contents)?;
     }
     let summary = from_root(&read(cx.dirs, SUMMARY)?);
     let summary = with_decisions(&summary, &decisions(cx.dirs, &pages)?);
@@ -78,8 +84,44 @@ fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
         );
     }
     write(&source.join("SUMMARY.md"), summary)?;
-    write(&book.join("book.toml"), read(cx.dirs, "docs/book.toml")?)?;
+    for name in ["book.toml", "book.css"] {
+        write(&book.join(name), read(cx.dirs, &format!("docs/{name}"))?)?;
+    }
     Ok(pages)
+}
+
+/// A page as the book has it: cells of tests show how many there are, and the
+/// tests when asked; names of cases may break.
+fn disclosed(page: &str) -> String {
+    let row = |line: &str| {
+        let cells = line.split(" | ").map(|cell| {
+            let (cell, end) = match cell.strip_suffix(" |") {
+                Some(cell) => (cell, " |"),
+                None => (cell, ""),
+            };
+            let words: String = cell.split('`').step_by(2).collect();
+            let code = cell.split('`').skip(1).step_by(2);
+            let tests = code.filter(|code| code.contains("::")).count();
+            let many = if tests == 1 { "" } else { "s" };
+            if tests > 0 && !words.contains(char::is_alphanumeric) {
+                format!("<details><summary>{tests} test{many}</summary>{cell}</details>{end}")
+            } else if words.contains("::") {
+                let cell = cell.replace("::", "::<wbr>").replace('_', "_<wbr>");
+                format!("{cell}{end}")
+            } else {
+                format!("{cell}{end}")
+            }
+        });
+        cells.collect::<Vec<_>>().join(" | ")
+    };
+    let lines = page.lines().map(|line| {
+        if line.starts_with("| ") {
+            row(line)
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// The entries of the decisions, which the table of contents leaves out: each
@@ -157,6 +199,26 @@ mod tests {
     fn what_is_no_page_is_there() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         assert!(NOT_PAGES.iter().all(|name| root.join(name).is_file()));
+    }
+
+    #[test]
+    fn cells_of_tests_are_disclosed_and_names_of_cases_may_break() {
+        let shown = [
+            (
+                "| a | `b::c` `b::d` |",
+                "| a | <details><summary>2 tests</summary>`b::c` `b::d`</details> |",
+            ),
+            (
+                "| a | `b::c` |",
+                "| a | <details><summary>1 test</summary>`b::c`</details> |",
+            ),
+            ("| a | asserted; `b::c` |", "| a | asserted; `b::c` |"),
+            ("| b::c_d | pass |", "| b::<wbr>c_<wbr>d | pass |"),
+            ("text of `b::c`", "text of `b::c`"),
+        ];
+        for (line, expected) in shown {
+            assert_eq!(disclosed(line), format!("{expected}\n"));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod book;
 mod commands;
 mod diagram;
 pub(crate) mod features;
+mod render;
 mod words;
 
 use std::fs;
