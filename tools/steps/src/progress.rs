@@ -41,13 +41,8 @@ impl Progress {
         }
     }
 
-<<<<<<< HEAD:tools/steps/src/progress.rs
-    /// Says what it is at work on.
-    pub fn at(&self, on: &str) {
-=======
     /// Shows what the step works on.
-    pub(crate) fn at(&self, on: &str) {
->>>>>>> 8f79db9 (docs: spelling is checked by codespell, phrases to guess at by a test; plain words):tools/xtask/src/engine/progress.rs
+    pub fn at(&self, on: &str) {
         match &self.show {
             Show::Spinner(bar) => bar.set_message(on.to_owned()),
             Show::Plain(said) => {

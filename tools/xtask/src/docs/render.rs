@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-
-use crate::engine::files;
-use crate::engine::step::{Cx, write};
+use steps::{Cx, files, write};
 
 /// The browser without a window, of the package of the same name.
 const BROWSER: &str = "chromium-headless-shell";
@@ -28,7 +26,8 @@ pub(super) fn check(cx: &Cx, html: &Path) -> Result<usize> {
         &measure,
         MEASURE.replace("PAGES", &serde_json::to_string(&pages)?),
     )?;
-    let profile = tempfile::tempdir()?;
+    let profile = cx.dirs.target.join("tmp/chromium");
+    files::empty(&profile)?;
     let shown = cx.output(
         Command::new(BROWSER)
             .args(["--headless", "--no-sandbox", "--disable-gpu"])
@@ -37,7 +36,7 @@ pub(super) fn check(cx: &Cx, html: &Path) -> Result<usize> {
                 "--disable-background-networking",
                 "--disable-component-update",
             ])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(format!("--user-data-dir={}", profile.display()))
             // Pages of one folder may look at each other.
             .arg("--allow-file-access-from-files")
             .args(["--virtual-time-budget=600000", "--dump-dom"])

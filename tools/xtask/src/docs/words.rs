@@ -4,9 +4,9 @@
 use std::process::Command;
 
 use anyhow::Result;
+use steps::Steps;
 
 use super::book;
-use crate::engine::step::Steps;
 
 /// Looks for misspelled words in every file that git lists (`.codespellrc`).
 pub(crate) fn spelling(steps: &Steps) -> Result<()> {
@@ -17,7 +17,7 @@ pub(crate) fn spelling(steps: &Steps) -> Result<()> {
                 .args(&files)
                 .current_dir(&cx.dirs.root),
         )?;
-        Ok((format!("{} files", files.len()), ()))
+        Ok(format!("{} files", files.len()))
     })
 }
 
