@@ -17,6 +17,8 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use steps::{Dirs, Steps, cargo, files, install};
 
+use crate::debian::host::rust_target;
+
 const VERSION: &str = "27.1.0";
 
 /// What must be noticed, in percent.
@@ -25,10 +27,7 @@ const GOAL: usize = 90;
 /// What tests run under: five seconds of processor time, of which they need two.
 /// Those that use more are in a loop without end, and have noticed; so a busy
 /// machine decides nothing.
-const RUNNER: [&str; 2] = [
-    "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER",
-    "prlimit --cpu=5",
-];
+const RUNNER: &str = "prlimit --cpu=5";
 
 /// Seconds after which tests that still run have noticed: they wait for ever.
 const PATIENCE: &str = "300";
@@ -88,6 +87,7 @@ impl Options {
 
     fn command(&self, program: &Path, dirs: &Dirs) -> Command {
         let output = dirs.target.join("mutants");
+        let target = rust_target().to_uppercase().replace('-', "_");
         let mut command = Command::new(program);
         command
             .args([
@@ -103,7 +103,7 @@ impl Options {
             .env("CARGO", cargo::program())
             // What they depend on is built once.
             .env("CARGO_TARGET_DIR", output.join("build"))
-            .env(RUNNER[0], RUNNER[1])
+            .env(format!("CARGO_TARGET_{target}_RUNNER"), RUNNER)
             .env("PROPTEST_CASES", CASES)
             // That a case fails is enough, whichever it is.
             .env("PROPTEST_MAX_SHRINK_ITERS", "0")
