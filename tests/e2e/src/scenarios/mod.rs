@@ -56,6 +56,9 @@ pub(crate) const REPLACE_DAEMON: &[&str] = &[
 /// Those that make a console complain, and what of.
 pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[
     ("conformance-stock", &["vpl011: unhandled"]),
+    // A mapping takes a page of Linux's balloon, which may plug memory in for it,
+    // below its RAM; of that this function warns.
+    ("guest-root", &["vmemmap_populate"]),
     (
         "standstill",
         &["Kernel panic - not syncing: sysrq triggered crash"],

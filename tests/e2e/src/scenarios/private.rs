@@ -10,7 +10,6 @@ use crate::console::Line;
 use crate::guest::{Config, Guest};
 use crate::monitor::{Answer, Monitor};
 use crate::report::Report;
-use crate::scenarios::boot::BOTH_LINES;
 use crate::shell::{SHORT, Shell};
 
 /// Bytes of a Xen page.
@@ -227,9 +226,10 @@ pub(crate) fn neighbour(report: &mut Report) -> Result<()> {
 
 /// The same attempts by root in a Linux guest, through its own privcmd.
 pub(crate) fn linux(report: &mut Report) -> Result<()> {
+    // The kernel's messages would stand among the probe's answers.
     let guest = Config::linux("intruder")
         .pl011()
-        .bootargs(BOTH_LINES)
+        .bootargs("console=hvc0")
         .create()?;
     let mut shell = Shell::open(&guest.name, Line::Vuart)?;
     let (_, port) = private_params(&guest)?;
