@@ -73,11 +73,3 @@ impl<T: Copy + Default + fmt::Debug> fmt::Debug for Fifo<T> {
         f.debug_list().entries(self.iter()).finish()
     }
 }
-
-/// The level that an IFLS field selects (TRM 3.3.9); the reserved values mean
-/// the highest.
-#[inline]
-pub(crate) fn trigger(select: u16) -> usize {
-    const LEVELS: [u8; 8] = [4, 8, 16, 24, 28, 28, 28, 28];
-    LEVELS[usize::from(select) % LEVELS.len()].into()
-}

@@ -18,35 +18,30 @@ use crate::registers::{FR, Flags, Register};
 /// | 47:32 | UARTIMSC |
 /// | 48 | a read of UARTRIS or UARTMIS is not noted |
 /// | 49 | a write of UARTIMSC that changes no bit has no effect |
+/// | 63:56 | looks at UARTFR that found nothing to read |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Glance(u64);
 
-/// What a glance is made of, beside registers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Quiet {
-    /// The device does not note that its status was read.
-    pub(crate) status: bool,
-    /// Writing UARTIMSC as it is does nothing.
-    pub(crate) mask: bool,
-}
-
 impl Glance {
-    const STATUS_QUIET: u64 = 1 << 48;
-    const MASK_QUIET: u64 = 1 << 49;
+    const SHOWN: u64 = 1 << 48;
+    const UNMASKED: u64 = 1 << 49;
+    const LOOK: u64 = 1 << 56;
 
-    /// The glance of a state. Characters that wait for the line, and a line
-    /// that is high, want the device at every access.
+    /// Of registers, and whether the device notes that its status is read (not if
+    /// `shown`) or its mask written as it is (not if `unmasked`).
     #[inline]
-    pub(crate) fn new(flags: Flags, raw: Interrupts, mask: Interrupts, quiet: Quiet) -> Self {
-        if !flags.is_set(FR::TXFE) || raw.intersects(mask) {
-            return Self::default();
-        }
+    pub(crate) fn new(
+        flags: Flags,
+        raw: Interrupts,
+        mask: Interrupts,
+        shown: bool,
+        unmasked: bool,
+    ) -> Self {
         let mut word = u64::from(flags.get());
         word |= u64::from(raw.bits()) << 16;
         word |= u64::from(mask.bits()) << 32;
-        word |= u64::from(quiet.status) << 48;
-        word |= u64::from(quiet.mask) << 49;
-        Self(word)
+        word |= u64::from(shown) << 48;
+        Self(word | u64::from(unmasked) << 49)
     }
 
     /// The word, for whoever keeps it.
@@ -70,30 +65,42 @@ impl Glance {
         if !flags.is_set(FR::TXFE) {
             return None;
         }
-        let read = |value: u16| Some(access.width.truncate(value.into()));
-        if Register::is_flags(access.offset) && direction == Direction::Read {
-            return read(flags.get());
-        }
         let raw = Interrupts::from_bits_retain((self.0 >> 16 & 0xFFFF) as u16);
         let mask = Interrupts::from_bits_retain((self.0 >> 32 & 0xFFFF) as u16);
-        match (direction, Register::at(access.offset)?) {
-            (Direction::Read, Register::RawInterruptStatus) if self.0 & Self::STATUS_QUIET != 0 => {
-                read(raw.bits())
+        let written = |old| Interrupts::from_bits_truncate(access.width.merge(old, value));
+        let known = |bit| self.0 & bit != 0;
+        let value = match (direction, access.offset) {
+            (Direction::Read, Register::FR) => flags.get(),
+            (Direction::Read, Register::RIS) if known(Self::SHOWN) => raw.bits(),
+            (Direction::Read, Register::MIS) if known(Self::SHOWN) => (raw & mask).bits(),
+            (Direction::Write, Register::IMSC) if known(Self::UNMASKED) => {
+                return (written(mask.bits()) == mask).then_some(0);
             }
-            (Direction::Read, Register::MaskedInterruptStatus)
-                if self.0 & Self::STATUS_QUIET != 0 =>
-            {
-                read((raw & mask).bits())
-            }
-            (Direction::Write, Register::InterruptMask) => {
-                let new = Interrupts::from_bits_truncate(access.width.merge(mask.bits(), value));
-                (new == mask && self.0 & Self::MASK_QUIET != 0).then_some(0)
-            }
-            (Direction::Write, Register::InterruptClear) => {
-                let clear = Interrupts::from_bits_truncate(access.width.merge(0, value));
-                (!clear.intersects(raw)).then_some(0)
-            }
-            _ => None,
+            (Direction::Write, Register::ICR) => return (!written(0).intersects(raw)).then_some(0),
+            _ => return None,
+        };
+        Some(access.width.truncate(value.into()))
+    }
+
+    /// A look at UARTFR that finds nothing to read: the value read, and the glance
+    /// with one such look more. `None` for all else.
+    #[inline]
+    #[must_use]
+    pub fn poll(self, direction: Direction, access: Access) -> Option<(u32, Self)> {
+        let flags = Flags::new((self.0 & 0xFFFF) as u16);
+        let polls = access.offset == Register::FR && direction == Direction::Read;
+        if !polls || !flags.matches_all(FR::TXFE::SET + FR::RXFE::SET) {
+            return None;
         }
+        let value = access.width.truncate(flags.get().into());
+        Some((value, Self(self.0.wrapping_add(Self::LOOK))))
+    }
+
+    /// Of a glance that [`poll`](Self::poll) gave: the guest has looked 256 times
+    /// in a row for input that is not there, and done nothing else. Its CPU is
+    /// better given away.
+    #[must_use]
+    pub const fn stalled(self) -> bool {
+        self.0 < Self::LOOK
     }
 }

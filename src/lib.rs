@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! Arm's PL011 UART as an emulated device for hypervisors.
+#![doc = include_str!("../docs/crate.md")]
 //!
-//! The device is the PrimeCell UART (PL011) r1p5 of Arm DDI 0183G, called "the
-//! TRM" throughout. This crate holds no lock, does no I/O and knows no
-//! hypervisor. Each layer uses only those above it in this list:
+//! # Inside
+//!
+//! "The TRM" is Arm DDI 0183G throughout. Each layer uses only those above it in
+//! this list:
 //!
 //! - [`access`]: an access of the guest
 //! - `trap`, a feature: one decoded from a trap's syndrome
-//! - [`Interrupts`], `registers`, `fifo`: the parts
+//! - [`Interrupts`], `fifo`, `registers`, `modem`: the parts
 //! - `receiver`, `transmitter`: the two directions
 //! - [`glance`]: the part of its state that drivers poll, in one word
 //! - [`outcome`]: what a caller has to do next
@@ -17,41 +18,6 @@
 //! - [`ring`]: Xen's console ring as a line
 //! - `snapshot`, a feature: its state as bytes
 //! - `vm_device`, a feature: the crate `vm-device`'s MMIO trait
-//!
-//! An embedder owns a [`Uart`] on a [`Backend`], hands it the guest's accesses
-//! under a lock, and does what each [`Outcome`] says:
-//!
-//! ```
-//! use vpl011::backend::{Backend, Sent};
-//! use vpl011::access::{Access, Width};
-//! use vpl011::{Interrupts, Uart};
-//!
-//! /// A far side that takes everything and says nothing.
-//! #[derive(Default)]
-//! struct Paper(Vec<u8>);
-//!
-//! impl Backend for Paper {
-//!     fn try_send(&mut self, byte: u8) -> Sent {
-//!         self.0.push(byte);
-//!         Sent::Quiet
-//!     }
-//!     fn try_recv(&mut self) -> Option<u8> {
-//!         None
-//!     }
-//!     fn waiting(&self) -> usize {
-//!         0
-//!     }
-//! }
-//!
-//! let mut uart = Uart::new(Paper::default());
-//! // The guest stores `A` to UARTDR, and unmasks the transmit interrupt.
-//! let _ = uart.write(Access::new(0x000, Width::Byte), u32::from(b'A'));
-//! let outcome = uart.write(Access::new(0x038, Width::Word), 1 << 5);
-//! assert_eq!(uart.backend_mut().0, b"A");
-//! assert_eq!(outcome.pending, Interrupts::TX);
-//! ```
-//!
-//! `examples/toy_vmm` is a whole embedder.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -61,6 +27,7 @@ mod device;
 mod fifo;
 pub mod glance;
 mod interrupt;
+mod modem;
 pub mod outcome;
 mod receiver;
 mod registers;

@@ -60,36 +60,40 @@ pub(crate) struct Receiver {
     /// UARTRSR.
     pub(crate) status: Errors,
     /// A character was lost, and none was stored since to carry its OE bit.
-    pub(crate) overrun: bool,
+    pub(crate) lost: bool,
     /// Of RX and RT, those that the guest was shown since there was news: a
     /// character came, on the line too, or one was read.
     pub(crate) shown: Interrupts,
     /// Of RX and RT, those that the guest has cleared since there was news or
     /// UARTIMSC was written.
     pub(crate) cleared: Interrupts,
-    /// Bytes that the line was last known to hold beyond a full FIFO.
+    /// Bytes that the line was last known to hold.
     pub(crate) waiting: usize,
     /// Characters lost to a full FIFO.
     pub(crate) overruns: u64,
 }
 
 impl Receiver {
-    /// A character arrives, for which a FIFO that is `full` has no place. The error interrupts that it raises.
+    /// A character arrives, for which the FIFO has a place. The error interrupts
+    /// that it raises.
     #[inline]
-    pub(crate) fn store(&mut self, mut character: Character, full: bool) -> Interrupts {
+    pub(crate) fn store(&mut self, mut character: Character) -> Interrupts {
         self.news();
-        if full {
-            // What is in the FIFO stays valid (TRM 2.4.3).
-            self.overruns = self.overruns.wrapping_add(1);
-            self.overrun = true;
-            self.status |= Errors::OE;
-            return Interrupts::OE;
-        }
         let raised = character.errors.interrupts();
-        character.errors.set(Errors::OE, self.overrun);
-        self.overrun = false;
+        character.errors.set(Errors::OE, self.lost);
+        self.lost = false;
         self.fifo.push(character);
         raised
+    }
+
+    /// A character arrives and is lost. What is in the FIFO stays valid (TRM
+    /// 2.4.3).
+    pub(crate) fn overrun(&mut self) -> Interrupts {
+        self.news();
+        self.overruns = self.overruns.wrapping_add(1);
+        self.lost = true;
+        self.status |= Errors::OE;
+        Interrupts::OE
     }
 
     /// The guest reads UARTDR, which shows 0 if there is no character.
@@ -105,8 +109,7 @@ impl Receiver {
         character.data()
     }
 
-    /// So much waits on the line for room in the FIFO. More than before are
-    /// characters that arrive.
+    /// So much waits on the line. More than before are characters that arrive.
     #[inline]
     pub(crate) fn set_waiting(&mut self, waiting: usize) {
         if waiting > self.waiting {
@@ -138,12 +141,6 @@ impl Receiver {
         let mut raised = mask & Interrupts::RT;
         raised.set(Interrupts::RX, self.fifo.len() >= trigger);
         raised - self.cleared
-    }
-
-    /// The guest read RIS or MIS and got `status`.
-    #[inline]
-    pub(crate) fn show(&mut self, status: Interrupts) {
-        self.shown |= status & Interrupts::INPUT;
     }
 
     /// The guest clears `which`, which are all raised. What it was not shown

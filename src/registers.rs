@@ -4,9 +4,11 @@
 //!
 //! An offset becomes a `Register` once; nothing further in handles offsets.
 
+use tock_registers::fields::Field;
 use tock_registers::{LocalRegisterCopy, register_bitfields};
 
 use crate::access::Width;
+use crate::fifo::DEPTH;
 
 /// A register of the frame. Names are ours, aliases the TRM's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,32 +82,27 @@ pub(crate) const STORED: [StoredRegister; 7] = [
 /// 0x011, designer 0x41, revision 3, which tells drivers of a 32-deep FIFO.
 const IDENTIFICATION: [u8; 8] = [0x11, 0x10, 0x34, 0x00, 0x0D, 0xF0, 0x05, 0xB1];
 
+/// Offsets by which drivers' usual accesses are known at once, in every profile.
 impl Register {
-    /// Whether `offset` names [`Register::Data`], which it does in every
-    /// profile. Asked first, as a driver that sends writes little else.
-    #[inline]
-    pub(crate) const fn is_data(offset: u16) -> bool {
-        offset == 0
-    }
-
-    /// The same of [`Register::Flags`], which drivers poll.
-    #[inline]
-    pub(crate) const fn is_flags(offset: u16) -> bool {
-        offset == 0x018
-    }
+    pub(crate) const DR: u16 = 0x000;
+    pub(crate) const FR: u16 = 0x018;
+    pub(crate) const IMSC: u16 = 0x038;
+    pub(crate) const RIS: u16 = 0x03C;
+    pub(crate) const MIS: u16 = 0x040;
+    pub(crate) const ICR: u16 = 0x044;
 
     /// The register of a PL011 at `offset` bytes into the frame; `None` for an
     /// offset that names no register or lies inside one.
     #[inline]
     pub(crate) fn at(offset: u16) -> Option<Self> {
         Some(match offset {
-            0x000 => Self::Data,
+            Self::DR => Self::Data,
             0x004 => Self::ReceiveStatus,
-            0x018 => Self::Flags,
-            0x038 => Self::InterruptMask,
-            0x03C => Self::RawInterruptStatus,
-            0x040 => Self::MaskedInterruptStatus,
-            0x044 => Self::InterruptClear,
+            Self::FR => Self::Flags,
+            Self::IMSC => Self::InterruptMask,
+            Self::RIS => Self::RawInterruptStatus,
+            Self::MIS => Self::MaskedInterruptStatus,
+            Self::ICR => Self::InterruptClear,
             0xFE0..=0xFFC if offset.is_multiple_of(4) => {
                 let index = usize::from((offset - 0xFE0) / 4);
                 Self::Identification(*IDENTIFICATION.get(index)?)
@@ -206,18 +203,62 @@ impl Stored {
         }
     }
 
+    /// Entries that a FIFO has as the guest sees it. The transmitter's may hold
+    /// more, if FEN was cleared while it held some.
+    #[inline]
+    pub(crate) fn depth(&self) -> usize {
+        if self.has_fifos() { DEPTH } else { 1 }
+    }
+
+    #[inline]
+    pub(crate) fn has_fifos(&self) -> bool {
+        self.lcr_h().is_set(LCR_H::FEN)
+    }
+
+    /// The level of UARTRXINTR; without FIFOs, one character (TRM 2.8.2).
+    #[inline]
+    pub(crate) fn rx_trigger(&self) -> usize {
+        self.trigger(IFLS::RXIFLSEL).unwrap_or(1)
+    }
+
+    /// The level of UARTTXINTR; without FIFOs, none (TRM 2.8.3).
+    #[inline]
+    pub(crate) fn tx_trigger(&self) -> usize {
+        self.trigger(IFLS::TXIFLSEL).unwrap_or(0)
+    }
+
+    /// Reserved values mean the highest level (TRM 3.3.9).
+    #[inline]
+    fn trigger(&self, select: Field<u16, IFLS::Register>) -> Option<usize> {
+        const LEVELS: [u8; 8] = [4, 8, 16, 24, 28, 28, 28, 28];
+        let level = LEVELS[usize::from(select.read(self.0[Self::IFLS]))];
+        self.has_fifos().then_some(level.into())
+    }
+
+    #[inline]
+    pub(crate) fn loops_back(&self) -> bool {
+        self.cr().is_set(CR::LBE)
+    }
+
+    /// Only in loopback RXE gates reception: Linux up to 4.0 loops a NUL back
+    /// with RXE=0 to provoke a transmit interrupt, and must not find it
+    /// afterwards.
+    pub(crate) fn loops_to_receiver(&self) -> bool {
+        self.loops_back() && self.cr().is_set(CR::RXE)
+    }
+
+    /// The break that `LCR_H.BRK` transmits comes back.
+    pub(crate) fn loops_break(&self) -> bool {
+        self.loops_back() && self.lcr_h().is_set(LCR_H::BRK)
+    }
+
     #[inline]
     pub(crate) fn cr(&self) -> LocalRegisterCopy<u16, CR::Register> {
         LocalRegisterCopy::new(self.0[Self::CR])
     }
 
     #[inline]
-    pub(crate) fn lcr_h(&self) -> LocalRegisterCopy<u16, LCR_H::Register> {
+    fn lcr_h(&self) -> LocalRegisterCopy<u16, LCR_H::Register> {
         LocalRegisterCopy::new(self.0[Self::LCR_H])
-    }
-
-    #[inline]
-    pub(crate) fn ifls(&self) -> LocalRegisterCopy<u16, IFLS::Register> {
-        LocalRegisterCopy::new(self.0[Self::IFLS])
     }
 }

@@ -3,10 +3,10 @@
 //! take.
 //!
 //! The line takes a character at once while it has room; only then the FIFO
-//! comes in. But a driver may see that characters take their time, and rely on
-//! it: Linux leaves its loop of looks at UARTFR for interrupts when the FIFO is
-//! full, RTEMS clears UARTTXINTR after it has written and waits for it. So what
-//! was written is in flight until time passes, and time passes when the guest
+//! comes in. But drivers rely on characters taking time: Linux leaves its loop
+//! of looks at UARTFR for interrupts when the FIFO is full, RTEMS clears
+//! UARTTXINTR after it has written and waits for it. So what was written is in
+//! flight until time passes, which it does when the guest
 //!
 //! - reads a RIS or MIS that shows TX: the interrupt says that they are gone;
 //! - clears TX: they go after the clear, and raise it again;
@@ -47,14 +47,6 @@ impl Transmitter {
         self.polled = false;
     }
 
-    /// The line did not take a character.
-    pub(crate) fn queue(&mut self, byte: u8) {
-        if !self.fifo.push(byte) {
-            self.dropped = self.dropped.wrapping_add(1);
-        }
-    }
-
-    /// Time passes for what is in flight.
     #[inline]
     pub(crate) fn pass_time(&mut self) {
         self.in_flight = 0;

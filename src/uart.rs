@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! The device on its line: the front door.
 
-use crate::access::{Access, Width};
+use crate::access::Access;
 use crate::backend::Backend;
-use crate::device::{Answer, Pl011};
+use crate::device::Pl011;
 use crate::interrupt::Interrupts;
 use crate::outcome::Outcome;
 use crate::receiver::Character;
@@ -48,17 +48,12 @@ impl<B: Backend> Uart<B> {
     /// The guest reads. What names no register reads as 0.
     #[inline]
     pub fn read(&mut self, access: Access) -> Outcome {
-        let mut answer = self
-            .device
-            .profile
-            .register(access.offset)
-            .map_or_else(Answer::default, |register| {
-                self.device.read(register, &mut self.backend)
-            });
-        if access.width == Width::Byte {
-            answer.value &= 0xFF;
-        }
-        self.outcome(answer)
+        let register = self.device.profile.register(access.offset);
+        let mut outcome = register.map_or_else(Outcome::default, |register| {
+            self.device.read(register, &mut self.backend)
+        });
+        outcome.value = access.width.truncate(outcome.value);
+        self.finish(outcome)
     }
 
     /// What [`write`](Self::write) does, if it is what drivers write most: a
@@ -66,7 +61,7 @@ impl<B: Backend> Uart<B> {
     /// nothing has happened.
     #[inline]
     pub fn send(&mut self, access: Access, value: u32) -> Option<Outcome> {
-        if !Register::is_data(access.offset) {
+        if access.offset != Register::DR {
             return None;
         }
         let byte = (value & 0xFF) as u8;
@@ -82,15 +77,12 @@ impl<B: Backend> Uart<B> {
     /// The guest writes. What names no register ignores it.
     #[inline]
     pub fn write(&mut self, access: Access, value: u32) -> Outcome {
-        let answer =
-            self.device
-                .profile
-                .register(access.offset)
-                .map_or_else(Answer::default, |register| {
-                    let line = &mut self.backend;
-                    self.device.write(register, value, access.width, line)
-                });
-        self.outcome(answer)
+        let register = self.device.profile.register(access.offset);
+        let doorbell = register.is_some_and(|register| {
+            let line = &mut self.backend;
+            self.device.write(register, value, access.width, line)
+        });
+        self.rest(doorbell)
     }
 
     /// The guest reads `data.len()` bytes at `offset` into the frame, as VMMs have
@@ -98,7 +90,7 @@ impl<B: Backend> Uart<B> {
     pub fn read_bytes(&mut self, offset: u64, data: &mut [u8]) -> Outcome {
         let outcome = match Access::of_bytes(offset, data.len()) {
             Some(access) => self.read(access),
-            None => self.outcome(Answer::default()),
+            None => self.rest(false),
         };
         for (at, byte) in data.iter_mut().enumerate() {
             *byte = outcome.value.to_le_bytes().get(at).copied().unwrap_or(0);
@@ -110,7 +102,7 @@ impl<B: Backend> Uart<B> {
     /// access that the device has none of is ignored.
     pub fn write_bytes(&mut self, offset: u64, data: &[u8]) -> Outcome {
         let Some(access) = Access::of_bytes(offset, data.len()) else {
-            return self.outcome(Answer::default());
+            return self.rest(false);
         };
         let mut value = [0; 4];
         value[..data.len()].copy_from_slice(data);
@@ -122,23 +114,20 @@ impl<B: Backend> Uart<B> {
     /// The backend signalled: it took output, gave input or both.
     pub fn backend_event(&mut self) -> Outcome {
         let doorbell = self.device.attend(&mut self.backend);
-        self.outcome(Answer {
-            doorbell,
-            ..Answer::default()
-        })
+        self.rest(doorbell)
     }
 
     /// A character arrives beside the backend, as from a console that has no
     /// ring; it overruns a full FIFO.
     pub fn receive(&mut self, byte: u8) -> Outcome {
         self.device.receive(Character::good(byte));
-        self.outcome(Answer::default())
+        self.rest(false)
     }
 
     /// A break arrives: one zero character with BE set.
     pub fn receive_break(&mut self) -> Outcome {
         self.device.receive(Character::BREAK);
-        self.outcome(Answer::default())
+        self.rest(false)
     }
 
     /// UARTMIS, as the last entry left it.
@@ -166,22 +155,20 @@ impl<B: Backend> Uart<B> {
         }
     }
 
-    /// What the caller has to do, of an entry that may have changed anything.
+    /// The outcome of an entry that read nothing.
     #[inline]
-    fn outcome(&mut self, answer: Answer) -> Outcome {
-        let Answer {
-            value,
+    fn rest(&mut self, doorbell: bool) -> Outcome {
+        self.finish(Outcome {
             doorbell,
-            stalled,
-        } = answer;
-        self.doorbells = self.doorbells.wrapping_add(doorbell.into());
-        let (pending, glance) = self.device.rest();
-        Outcome {
-            value: value.into(),
-            pending,
-            doorbell,
-            stalled,
-            glance,
-        }
+            ..Outcome::default()
+        })
+    }
+
+    /// What every entry ends with.
+    #[inline]
+    fn finish(&mut self, mut outcome: Outcome) -> Outcome {
+        self.doorbells = self.doorbells.wrapping_add(outcome.doorbell.into());
+        (outcome.pending, outcome.glance) = self.device.rest();
+        outcome
     }
 }

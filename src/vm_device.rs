@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The MMIO trait of the crate [`vm_device`](::vm_device), which VMMs of rust-vmm
+//! The MMIO trait of the crate [`vm_device`], which VMMs of rust-vmm
 //! dispatch accesses by.
 
 use ::vm_device::MutDeviceMmio;

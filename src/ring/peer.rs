@@ -18,21 +18,11 @@ use super::layout::{
 };
 use super::memory::RingMemory;
 
-/// Result of [`RingPeer::take_out`].
+/// What a call moved.
 #[must_use = "the far end may be waiting for a notification"]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Bytes written to the start of the caller's buffer.
-    pub bytes: usize,
-    /// The far end must be notified.
-    pub notify: bool,
-}
-
-/// Result of [`RingPeer::put_in`].
-#[must_use = "the far end may be waiting for a notification"]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Put {
-    /// Bytes taken from the start of the caller's buffer.
+pub struct Moved {
+    /// Bytes at the start of the caller's buffer.
     pub bytes: usize,
     /// The far end must be notified.
     pub notify: bool,
@@ -79,8 +69,8 @@ impl<M: RingMemory> RingPeer<M> {
 
     /// Moves bytes from the guest into `buffer`, as many as there are and fit.
     /// When fewer than fit were moved, none was left at the last look.
-    pub fn take_out(&mut self, buffer: &mut [u8]) -> Taken {
-        let mut taken = Taken::default();
+    pub fn take_out(&mut self, buffer: &mut [u8]) -> Moved {
+        let mut taken = Moved::default();
         loop {
             let seen = self.peek_out(&mut buffer[taken.bytes..]);
             taken.notify |= seen.notify;
@@ -95,21 +85,16 @@ impl<M: RingMemory> RingPeer<M> {
     /// Copies bytes from the guest into `buffer`, as many as there are and fit,
     /// and leaves them in the ring: a backend that dies before
     /// [`release_out`](Self::release_out) finds them there when it comes back.
-    pub fn peek_out(&mut self, buffer: &mut [u8]) -> Taken {
-        let Ok(waiting) = self.look_out() else {
-            return Taken {
-                bytes: 0,
-                notify: true,
-            };
-        };
-        let bytes = waiting.min(buffer.len());
+    pub fn peek_out(&mut self, buffer: &mut [u8]) -> Moved {
+        let waiting = self.look_out();
+        let bytes = waiting.unwrap_or(0).min(buffer.len());
         let first = position(OUT, OUT_SIZE, self.out_cons);
         let (run, wrapped) = buffer[..bytes].split_at_mut(bytes.min(OUT + OUT_SIZE - first));
         self.memory.load_bytes(first, run);
         self.memory.load_bytes(OUT, wrapped);
-        Taken {
+        Moved {
             bytes,
-            notify: false,
+            notify: waiting.is_none(),
         }
     }
 
@@ -161,10 +146,10 @@ impl<M: RingMemory> RingPeer<M> {
 
     /// Moves bytes towards the guest, as many as there is room for. When fewer
     /// were moved than offered, there was no room at the last look.
-    pub fn put_in(&mut self, bytes: &[u8]) -> Put {
-        let mut put = Put::default();
+    pub fn put_in(&mut self, bytes: &[u8]) -> Moved {
+        let mut put = Moved::default();
         loop {
-            let Ok(room) = self.look_in() else {
+            let Some(room) = self.look_in() else {
                 put.notify = true;
                 return put;
             };
@@ -260,30 +245,30 @@ impl<M: RingMemory> RingPeer<M> {
     }
 
     /// Bytes in `out` at a fresh look, with the order that reading them needs.
-    fn look_out(&mut self) -> Result<usize, Resynchronised> {
+    /// `None` if the far end's index made no sense: ours was set to it.
+    fn look_out(&mut self) -> Option<usize> {
         let prod = self.memory.load_u32(OUT_PROD);
         self.memory.barrier();
-        filled(prod, self.out_cons, OUT_SIZE).ok_or_else(|| {
+        let bytes = filled(prod, self.out_cons, OUT_SIZE);
+        if bytes.is_none() {
             self.resyncs += 1;
             self.out_cons = prod;
             self.memory.store_u32(OUT_CONS, prod);
-            Resynchronised
-        })
+        }
+        bytes
     }
 
     /// Room in `in` at a fresh look, with the order that writing to it needs.
-    fn look_in(&mut self) -> Result<usize, Resynchronised> {
+    /// `None` as for [`look_out`](Self::look_out).
+    fn look_in(&mut self) -> Option<usize> {
         let cons = self.memory.load_u32(IN_CONS);
         self.memory.barrier();
-        let bytes = filled(self.in_prod, cons, IN_SIZE).ok_or_else(|| {
+        let bytes = filled(self.in_prod, cons, IN_SIZE);
+        if bytes.is_none() {
             self.resyncs += 1;
             self.in_prod = cons;
             self.memory.store_u32(IN_PROD, cons);
-            Resynchronised
-        })?;
-        Ok(IN_SIZE - bytes)
+        }
+        Some(IN_SIZE - bytes?)
     }
 }
-
-/// The far end's index made no sense; ours was set to it.
-struct Resynchronised;

@@ -52,47 +52,6 @@ struct Entries<const N: usize> {
     entries: [[u8; N]; DEPTH],
 }
 
-/// [`Layout::flags`].
-#[derive(Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "they are bits of a byte")]
-pub(super) struct Flags {
-    pub(super) looked: bool,
-    pub(super) overrun: bool,
-    pub(super) polled: bool,
-    pub(super) sbsa: bool,
-    pub(super) shown: Interrupts,
-    pub(super) cleared: Interrupts,
-}
-
-impl Flags {
-    fn pack(self) -> u8 {
-        let Self {
-            looked,
-            overrun,
-            polled,
-            sbsa,
-            shown,
-            cleared,
-        } = self;
-        let (shown, cleared) = (input_bits(shown), input_bits(cleared));
-        pack([
-            looked, overrun, polled, shown[0], shown[1], sbsa, cleared[0], cleared[1],
-        ])
-    }
-
-    fn unpack(byte: u8) -> Result<Self, Invalid> {
-        let bits: [bool; 8] = unpack(byte, "device flags")?;
-        Ok(Self {
-            looked: bits[0],
-            overrun: bits[1],
-            polled: bits[2],
-            shown: input([bits[3], bits[4]]),
-            sbsa: bits[5],
-            cleared: input([bits[6], bits[7]]),
-        })
-    }
-}
-
 fn input_bits(interrupts: Interrupts) -> [bool; 2] {
     [Interrupts::RX, Interrupts::RT].map(|which| interrupts.contains(which))
 }
@@ -125,21 +84,18 @@ impl Layout {
         let Receiver {
             fifo: rx,
             status,
-            overrun,
+            lost,
             shown,
             cleared,
             // Follows from the line.
             waiting: _,
             overruns,
         } = receiver;
-        let flags = Flags {
-            looked: *looked,
-            overrun: *overrun,
-            polled: *polled,
-            sbsa: *profile == Profile::Sbsa,
-            shown: *shown,
-            cleared: *cleared,
-        };
+        let sbsa = *profile == Profile::Sbsa;
+        let [shown, cleared] = [*shown, *cleared].map(input_bits);
+        let flags = [
+            *looked, *lost, *polled, shown[0], shown[1], sbsa, cleared[0], cleared[1],
+        ];
         Self {
             magic: MAGIC,
             kind,
@@ -148,7 +104,7 @@ impl Layout {
             raw: events.bits().into(),
             mask: mask.bits().into(),
             status: status.bits(),
-            flags: flags.pack(),
+            flags: pack(flags),
             tx: Entries::new(tx, |byte| [byte]),
             rx: Entries::new(rx, |character| [character.byte, character.errors.bits()]),
             dropped: (*dropped).into(),
@@ -172,84 +128,50 @@ impl Layout {
 
     /// The device, and the doorbells it asked for.
     pub(super) fn device(&self) -> Result<(Pl011, u64), Invalid> {
-        let device = self.with_flags(Flags::unpack(self.flags)?)?;
-        let Pl011 {
-            events, receiver, ..
-        } = &device;
-        check(!events.intersects(Interrupts::INPUT), "UARTRIS")?;
+        let flags: [bool; 8] = unpack(self.flags, "device flags")?;
+        let [looked, lost, polled, .., sbsa, _, _] = flags;
+        let profile = if sbsa { Profile::Sbsa } else { Profile::Pl011 };
+        let mut stored = Stored::new(profile);
+        for (index, (value, register)) in self.stored.iter().zip(&STORED).enumerate() {
+            stored.write(index, value.get().into(), Width::Half);
+            check(stored.read(index) == value.get(), register.name)?;
+        }
+        check(!sbsa || stored == Stored::new(profile), "profile")?;
+        let flight = usize::from(self.in_flight);
+        check(flight <= DEPTH, "characters in flight")?;
+        let device = Pl011 {
+            profile,
+            stored,
+            mask: interrupts(self.mask, "UARTIMSC")?,
+            events: interrupts(self.raw, "UARTRIS")?,
+            transmitter: Transmitter {
+                fifo: self.tx.fifo("transmit FIFO", |[byte]| Some(byte))?,
+                in_flight: self.in_flight,
+                looked,
+                polled,
+                dropped: self.dropped.get(),
+            },
+            receiver: Receiver {
+                fifo: self.rx.fifo("receive FIFO", |[byte, errors]| {
+                    let errors = Errors::from_bits(errors)?;
+                    Some(Character { byte, errors })
+                })?,
+                status: Errors::from_bits(self.status).ok_or(Invalid::Field("UARTRSR"))?,
+                lost,
+                shown: input([flags[3], flags[4]]),
+                cleared: input([flags[6], flags[7]]),
+                waiting: 0,
+                overruns: self.overruns.get(),
+            },
+        };
+        let (events, receiver) = (device.events, &device.receiver);
+        check(receiver.fifo.len() <= device.stored.depth(), "receive FIFO")?;
+        let sent = !events.contains(Interrupts::TX) || device.at_tx_trigger();
+        check(sent && !events.intersects(Interrupts::INPUT), "UARTRIS")?;
         let known = receiver.shown.contains(receiver.cleared);
         let empty = receiver.fifo.is_empty() && !receiver.shown.is_empty();
         check(known && !empty, "device flags")?;
         Ok((device, self.doorbells.get()))
-    }
-
-    /// The device, but for what only this version says, and how that is checked.
-    pub(super) fn with_flags(&self, flags: Flags) -> Result<Pl011, Invalid> {
-        let Self {
-            magic: _,
-            kind: _,
-            version: _,
-            stored: registers,
-            raw,
-            mask,
-            status,
-            flags: _,
-            tx,
-            rx,
-            dropped,
-            overruns,
-            doorbells: _,
-            line: _,
-            in_flight,
-        } = self;
-        let profile = if flags.sbsa {
-            Profile::Sbsa
-        } else {
-            Profile::Pl011
-        };
-        let mut stored = Stored::new(profile);
-        for (index, (value, register)) in registers.iter().zip(&STORED).enumerate() {
-            stored.write(index, value.get().into(), Width::Half);
-            check(stored.read(index) == value.get(), register.name)?;
-        }
-        check(
-            profile == Profile::Pl011 || stored == Stored::new(profile),
-            "profile",
-        )?;
-        check(usize::from(*in_flight) <= DEPTH, "characters in flight")?;
-        let device = Pl011 {
-            profile,
-            stored,
-            mask: interrupts(*mask, "UARTIMSC")?,
-            events: interrupts(*raw, "UARTRIS")?,
-            transmitter: Transmitter {
-                fifo: tx.fifo("transmit FIFO", |[byte]| Some(byte))?,
-                in_flight: *in_flight,
-                looked: flags.looked,
-                polled: flags.polled,
-                dropped: dropped.get(),
-            },
-            receiver: Receiver {
-                fifo: rx.fifo("receive FIFO", |[byte, errors]| {
-                    let errors = Errors::from_bits(errors)?;
-                    Some(Character { byte, errors })
-                })?,
-                status: Errors::from_bits(*status).ok_or(Invalid::Field("UARTRSR"))?,
-                overrun: flags.overrun,
-                shown: flags.shown,
-                cleared: flags.cleared,
-                waiting: 0,
-                overruns: overruns.get(),
-            },
-        };
-        check(device.receiver.fifo.len() <= device.depth(), "receive FIFO")?;
-        let raised = device.events.contains(Interrupts::TX);
-        check(!raised || device.at_tx_trigger(), "UARTRIS")?;
-        Ok(device)
-    }
-
-    pub(super) fn doorbells(&self) -> u64 {
-        self.doorbells.get()
     }
 }
 

@@ -15,8 +15,6 @@ mod layout;
 mod older;
 mod persistent;
 mod ring;
-#[cfg(feature = "serde")]
-mod serde;
 
 pub use invalid::{Invalid, VERSION};
 pub use layout::{LINE_SIZE, SIZE};

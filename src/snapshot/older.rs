@@ -5,8 +5,8 @@
 //! other things, and the last byte is what was left of a burst of 32 characters;
 //! version 1 knew none, and has 0 there.
 
-use super::invalid::{Invalid, check, unpack};
-use super::layout::{Flags, Layout};
+use super::invalid::{Invalid, check, pack, unpack};
+use super::layout::Layout;
 use crate::device::Pl011;
 use crate::fifo::DEPTH;
 use crate::interrupt::Interrupts;
@@ -19,12 +19,8 @@ pub(super) fn device(mut layout: Layout) -> Result<(Pl011, u64), Invalid> {
     layout.in_flight = unseen.into();
     let raw = Interrupts::from_bits_retain(layout.raw.get());
     layout.raw = (raw - Interrupts::INPUT).bits().into();
-    let mut device = layout.with_flags(Flags {
-        looked: held,
-        overrun,
-        sbsa,
-        ..Flags::default()
-    })?;
+    layout.flags = pack([held, overrun, false, false, false, sbsa]);
+    let (mut device, doorbells) = layout.device()?;
     let full = device.receiver_is_full();
     check(full || !(waiting || held), "device flags")?;
     // What would be raised now, and was not, was cleared; but RT was also 0
@@ -34,5 +30,5 @@ pub(super) fn device(mut layout: Layout) -> Result<(Pl011, u64), Invalid> {
     let possible = device.raw().contains(raw & Interrupts::INPUT);
     check(possible, "UARTRIS")?;
     (device.receiver.shown, device.receiver.cleared) = (low, low);
-    Ok((device, layout.doorbells()))
+    Ok((device, doorbells))
 }

@@ -9,9 +9,12 @@ use super::older;
 use crate::backend::Backend;
 use crate::uart::Uart;
 
-/// The state of a UART and its end of the line.
+/// The state of a UART and its end of the line. In serde's formats, its bytes;
+/// that they are one is checked when it is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Snapshot(pub [u8; SIZE]);
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub struct Snapshot(#[cfg_attr(feature = "serde", serde(with = "serde_bytes"))] pub [u8; SIZE]);
 
 /// A backend whose end of the line is saved with the device.
 pub trait Persistent: Backend + Sized {

@@ -34,41 +34,27 @@ impl<M: RingMemory> Persistent for RingPort<M> {
     type State = RingState;
 
     fn save(&self) -> RingState {
-        let Traffic {
-            bytes_out,
-            bytes_in,
-            resyncs,
-        } = self.traffic();
+        let traffic = self.traffic();
         RingState {
             out_prod: self.out_prod.into(),
             out_cons: self.out_cons.into(),
             in_cons: self.in_cons.into(),
             in_prod: self.in_prod.into(),
             flags: pack([self.in_blocked, self.event_index]),
-            bytes_out: bytes_out.into(),
-            bytes_in: bytes_in.into(),
-            resyncs: resyncs.into(),
+            bytes_out: traffic.bytes_out.into(),
+            bytes_in: traffic.bytes_in.into(),
+            resyncs: traffic.resyncs.into(),
         }
     }
 
     fn restore(memory: M, state: &RingState) -> Result<Self, Invalid> {
-        let RingState {
-            out_prod,
-            out_cons,
-            in_cons,
-            in_prod,
-            flags,
-            bytes_out,
-            bytes_in,
-            resyncs,
-        } = *state;
-        let [out_prod, out_cons] = [out_prod.get(), out_cons.get()];
-        let [in_prod, in_cons] = [in_prod.get(), in_cons.get()];
+        let [out_prod, out_cons] = [state.out_prod.get(), state.out_cons.get()];
+        let [in_prod, in_cons] = [state.in_prod.get(), state.in_cons.get()];
         let out = filled(out_prod, out_cons, OUT_SIZE);
         check(out.is_some(), "indices of out")?;
         let input = filled(in_prod, in_cons, IN_SIZE);
         check(input.is_some(), "indices of in")?;
-        let [in_blocked, event_index] = unpack(flags, "ring flags")?;
+        let [in_blocked, event_index] = unpack(state.flags, "ring flags")?;
         memory.store_u32(OUT_PROD, out_prod);
         memory.store_u32(IN_CONS, in_cons);
         Ok(Self {
@@ -82,9 +68,9 @@ impl<M: RingMemory> Persistent for RingPort<M> {
             event_index,
             out_counted: out_prod,
             traffic: Traffic {
-                bytes_out: bytes_out.get(),
-                bytes_in: bytes_in.get(),
-                resyncs: resyncs.get(),
+                bytes_out: state.bytes_out.get(),
+                bytes_in: state.bytes_in.get(),
+                resyncs: state.resyncs.get(),
             },
         })
     }

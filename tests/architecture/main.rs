@@ -19,7 +19,8 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("trap", &["access"]),
     ("interrupt", &[]),
     ("fifo", &[]),
-    ("registers", &["access"]),
+    ("registers", &["access", "fifo"]),
+    ("modem", &["interrupt", "registers"]),
     ("receiver", &["fifo", "interrupt"]),
     ("transmitter", &["fifo"]),
     ("glance", &["access", "interrupt", "registers"]),
@@ -33,6 +34,8 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "fifo",
             "glance",
             "interrupt",
+            "modem",
+            "outcome",
             "receiver",
             "registers",
             "transmitter",
@@ -104,10 +107,6 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "snapshot/invalid",
             "snapshot/persistent",
         ],
-    ),
-    (
-        "snapshot/serde",
-        &["snapshot/layout", "snapshot/persistent"],
     ),
 ];
 

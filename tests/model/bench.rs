@@ -128,6 +128,19 @@ impl Bench {
         outcome
     }
 
+    /// A look at UARTFR that a glance answers: whether the guest polls in vain.
+    pub(crate) fn poll(&mut self) -> bool {
+        let seen = self.peek(reg::FR).expect("an answer at a glance");
+        let access = Access::new(reg::FR, Width::Word);
+        let Some((flags, glance)) = self.glance.poll(Direction::Read, access) else {
+            assert_eq!(seen & fr::RXFE, 0);
+            return false;
+        };
+        assert_eq!(flags, seen);
+        self.glance = glance;
+        glance.stalled()
+    }
+
     /// What a glance says of a 32-bit read.
     pub(crate) fn peek(&self, offset: u16) -> Option<u32> {
         let access = Access::new(offset, Width::Word);

@@ -71,6 +71,37 @@ fn reads_refill_it() {
     assert_eq!(uart.receive_all(), bytes);
 }
 
+/// Once for each level's worth of reads, not for each read.
+#[test]
+fn a_read_that_leaves_less_than_the_level_refills_it() {
+    for (fen, reads) in [(lcr_h::FEN, 17), (0, 1)] {
+        let mut uart = Bench::new();
+        uart.write(reg::LCR_H, fen);
+        uart.feed(pattern(100));
+        let waiting = uart.uart.backend().input.len();
+        for _ in 1..reads {
+            uart.read(reg::DR);
+            assert_eq!(uart.uart.backend().input.len(), waiting);
+            assert!(uart.any(reg::RIS, int::RX));
+        }
+        uart.read(reg::DR);
+        assert_eq!(uart.uart.backend().input.len(), waiting - reads);
+    }
+}
+
+/// A clear of what was shown leaves nothing on a line that there is a place for.
+#[test]
+fn a_clear_refills_it() {
+    let mut uart = Bench::new().fifos();
+    uart.feed(pattern(40));
+    uart.read(reg::DR);
+    assert!(uart.any(reg::RIS, int::RX));
+    uart.write(reg::ICR, int::RX);
+    assert!(uart.any(reg::FR, fr::RXFF));
+    assert_eq!(uart.uart.backend().input.len(), 7);
+    assert!(uart.any(reg::RIS, int::RX), "it is news");
+}
+
 #[test]
 fn what_has_no_place_stays_on_the_line() {
     let mut uart = Bench::new().fifos();

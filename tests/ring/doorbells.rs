@@ -137,7 +137,8 @@ fn a_backend_that_was_blocked_is_told_at_half() {
         let outcome = read(&mut guest, DR);
         got.push(outcome.value.to_le_bytes()[0]);
         if outcome.doorbell {
-            assert_eq!(peer.in_space(), 512);
+            // Room is given as much as the FIFO took at once.
+            assert!((512..512 + 32).contains(&peer.in_space()));
             input.drain(..given);
             given = peer.put_in(&input).bytes;
             assert!(!guest.backend_event().doorbell);

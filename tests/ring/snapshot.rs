@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use vpl011::backend::Sent;
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
-use vpl011::ring::peer::{Put, RingPeer, Taken};
+use vpl011::ring::peer::{Moved, RingPeer};
 use vpl011::ring::port::{RingPort, Traffic};
 use vpl011::snapshot::{Invalid, Persistent, SIZE, Snapshot, VERSION};
 use vpl011::trap::Width;
@@ -448,8 +448,8 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     outcome: Outcome,
-    taken: Taken,
-    put: Put,
+    taken: Moved,
+    put: Moved,
     armed: bool,
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Uart {
     happened: u64,
     rx: Telling,
     rt: Telling,
-    /// How many waited behind a full FIFO when that was last known.
+    /// How many waited on the line when that was last known.
     waited: usize,
     /// Characters that wait for the line.
     to_send: VecDeque<u8>,
@@ -336,7 +336,7 @@ impl Uart {
 
     /// The FIFO takes what it has place for, if anything is known to wait. A line
     /// that is asked for a character says what it holds; what is then known to
-    /// wait behind a full FIFO and was not before has arrived.
+    /// wait there and was not before has arrived.
     fn fill(&mut self) {
         while self.line.known > 0 && !self.is_full() && !self.loops() {
             let next = self.line.holds.pop_front();
@@ -350,27 +350,27 @@ impl Uart {
         self.waited = self.waiting();
     }
 
-    /// What is known to wait behind a full FIFO.
+    /// What is known to wait on the line.
     fn waiting(&self) -> usize {
-        if self.is_full() && !self.loops() {
-            self.line.known
-        } else {
-            0
-        }
+        if self.loops() { 0 } else { self.line.known }
     }
 
     /// UARTDR is read.
     fn take(&mut self) -> u16 {
         self.looked_in_vain &= self.received.is_empty();
-        let Some(character) = self.received.pop_front() else {
+        let character = self.received.pop_front();
+        // More comes once a driver that reads down to the level has done so.
+        let below = self.received.len() < self.receive_level();
+        if let Some(character) = character {
+            self.happened += 1;
+            // TRM 3.3.2: OE is immediate; the others are of the character read
+            // last.
+            self.status = self.status & error::OVERRUN | character >> 8;
+        }
+        if below {
             self.fill();
-            return 0;
-        };
-        self.happened += 1;
-        // TRM 3.3.2: OE is immediate; the others are of the character read last.
-        self.status = self.status & error::OVERRUN | character >> 8;
-        self.fill();
-        character
+        }
+        character.unwrap_or(0)
     }
 
     // Interrupts.
@@ -400,7 +400,7 @@ impl Uart {
         if told(self.rt) {
             known |= interrupt::RT;
         }
-        if which & self.raw() & known != 0 && self.is_full() {
+        if which & self.raw() & known != 0 && (self.is_full() || self.waited > 0) {
             // What nobody has looked at may have come meanwhile.
             self.event();
         }
