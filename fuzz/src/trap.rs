@@ -2,6 +2,9 @@
 //! Any syndrome: decoded as the Arm ARM says (`ESR_EL2`, and the ISS of a data
 //! abort), and any glance answers or does not.
 
+use std::sync::atomic::AtomicU64;
+
+use hyp_shim::abi::VPL011_POLLED;
 use hyp_shim::entry::vpl011_peek;
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::port::RingPort;
@@ -49,14 +52,15 @@ pub fn run(data: &[u8]) {
         };
         let decoded = Access::from_esr(esr, address);
         assert_eq!(decoded, expected(esr, address));
-        let peeked = vpl011_peek(glance, esr, address % 4096, value);
+        let glance = AtomicU64::new(glance);
+        let peeked = vpl011_peek(&glance, esr, address % 4096, value);
         let Ok((direction, access)) = decoded else {
             assert_eq!(peeked, u64::MAX, "no access, and an answer");
             continue;
         };
         if peeked != u64::MAX {
-            let widest = access.width.truncate(u32::MAX);
-            assert!(peeked <= widest.into(), "{peeked:#x} of {:?}", access.width);
+            let widest = VPL011_POLLED | u64::from(access.width.truncate(u32::MAX));
+            assert_eq!(peeked & !widest, 0, "{peeked:#x} of {:?}", access.width);
         }
         let low = u32::try_from(value & 0xffff_ffff).expect("32 bits");
         let outcome = match direction {

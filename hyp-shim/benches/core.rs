@@ -13,6 +13,7 @@
 
 use std::hint::black_box;
 use std::ptr::{from_mut, null_mut};
+use std::sync::atomic::AtomicU64;
 
 use hyp_shim::abi::{VPL011_PROFILE_PL011, VPL011_UNSEEN, vpl011_outcome, vpl011_state};
 use hyp_shim::entry::{vpl011_access, vpl011_init, vpl011_peek, vpl011_ring_event};
@@ -128,6 +129,8 @@ struct Device {
     state: vpl011_state,
     page: Page,
     newest: vpl011_outcome,
+    /// The newest outcome's, where cases begin to poll.
+    glance: AtomicU64,
 }
 
 impl Device {
@@ -139,6 +142,7 @@ impl Device {
             state: unsafe { std::mem::zeroed() },
             page: Page([0; 4096]),
             newest: vpl011_outcome::default(),
+            glance: AtomicU64::new(0),
         });
         let page = if ring {
             from_mut(&mut device.page).cast()
@@ -149,6 +153,7 @@ impl Device {
         // as the state, in the same box.
         unsafe { vpl011_init(&raw mut device.state, page, VPL011_PROFILE_PL011) };
         device.write(LCR_H, FEN);
+        device.glance = device.newest.glance.into();
         device
     }
 
@@ -181,8 +186,8 @@ impl Device {
     }
 
     fn peek(&mut self, syndrome: u64, offset: u64, value: u64) {
-        let glance = black_box(self.newest.glance);
-        let seen = vpl011_peek(glance, black_box(syndrome), black_box(offset), value);
+        let (syndrome, offset) = (black_box(syndrome), black_box(offset));
+        let seen = vpl011_peek(black_box(&self.glance), syndrome, offset, value);
         assert_ne!(seen, VPL011_UNSEEN);
     }
 }

@@ -82,7 +82,7 @@ bool vpl011_takes_trap(struct cpu_user_regs *regs)
 {
     struct vcpu *v = current;
     struct domain *d = v->domain;
-    const struct vpl011 *vpl011 = &d->arch.vpl011;
+    struct vpl011 *vpl011 = &d->arch.vpl011;
     const union hsr hsr = { .bits = regs->hsr };
     const struct hsr_dabt dabt = hsr.dabt;
     uint64_t seen = VPL011_UNSEEN;
@@ -118,8 +118,7 @@ bool vpl011_takes_trap(struct cpu_user_regs *regs)
      * of those.
      */
     if ( offset )
-        seen = vpl011_peek(read_atomic(&vpl011->glance), (uint32_t)hsr.bits,
-                           offset, r);
+        seen = vpl011_peek(&vpl011->glance, (uint32_t)hsr.bits, offset, r);
     if ( seen == VPL011_UNSEEN )
     {
         struct vpl011_outcome outcome = vpl011_access_by(d, hsr, gpa, r);
@@ -128,9 +127,11 @@ bool vpl011_takes_trap(struct cpu_user_regs *regs)
             return false;
         seen = outcome.value;
     }
+    else if ( unlikely(seen & VPL011_POLLED) )
+        vcpu_yield();
 
     if ( !dabt.write )
-        set_user_reg(regs, dabt.reg, sign_extend(dabt, seen));
+        set_user_reg(regs, dabt.reg, sign_extend(dabt, (uint32_t)seen));
     advance_pc(regs, hsr);
 
     return true;

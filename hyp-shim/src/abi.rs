@@ -28,6 +28,8 @@ pub const VPL011_ABORT: u8 = 0x04;
 /// Flag: the guest polls for room that only the backend can make.
 pub const VPL011_STALLED: u8 = 0x08;
 
+/// In an answer of `vpl011_peek`: the guest polls for input that is not there.
+pub const VPL011_POLLED: u64 = 1 << 32;
 /// No answer of `vpl011_peek`.
 pub const VPL011_UNSEEN: u64 = u64::MAX;
 

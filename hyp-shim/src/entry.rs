@@ -7,14 +7,15 @@
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use vpl011::ring::port::RingPort;
 use vpl011::trap::{Access, Direction};
 use vpl011::{Glance, Outcome, Profile, Uart};
 
 use crate::abi::{
-    Device, VPL011_ABORT, VPL011_PROFILE_SBSA, VPL011_UNSEEN, vpl011_counters, vpl011_outcome,
-    vpl011_state,
+    Device, VPL011_ABORT, VPL011_POLLED, VPL011_PROFILE_SBSA, VPL011_UNSEEN, vpl011_counters,
+    vpl011_outcome, vpl011_state,
 };
 use crate::line::{Console, Line};
 use crate::memory::Page;
@@ -103,15 +104,22 @@ extern "C" fn read(device: &mut Device, access: Access) -> vpl011_outcome {
 }
 
 /// What an access gives that changes nothing, seen at a glance alone: the value
-/// read, or 0 for a write. `VPL011_UNSEEN` if only the device can tell, as
-/// always for UARTDR.
+/// read, or 0 for a write, with `VPL011_POLLED`. `VPL011_UNSEEN` if only the
+/// device can tell, as always for UARTDR.
 #[unsafe(no_mangle)]
-pub extern "C" fn vpl011_peek(glance: u64, esr: u64, offset: u64, value: u64) -> u64 {
+pub extern "C" fn vpl011_peek(glance: &AtomicU64, esr: u64, offset: u64, value: u64) -> u64 {
     let Ok((direction, access)) = Access::from_esr(esr, offset) else {
         return VPL011_UNSEEN;
     };
-    Glance::from_bits(glance)
-        .peek(direction, access, (value & 0xFFFF_FFFF) as u32)
+    let (word, order) = (glance.load(Ordering::Relaxed), Ordering::Relaxed);
+    let kept = Glance::from_bits(word);
+    if let Some((flags, newer)) = kept.poll(direction, access) {
+        // An outcome that has come meanwhile is newer still.
+        let _ = glance.compare_exchange_weak(word, newer.bits(), order, order);
+        let polled = if newer.stalled() { VPL011_POLLED } else { 0 };
+        return polled | u64::from(flags);
+    }
+    kept.peek(direction, access, (value & 0xFFFF_FFFF) as u32)
         .map_or(VPL011_UNSEEN, u64::from)
 }
 

@@ -15,11 +15,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::mem::offset_of;
 use std::process::Command;
+use std::sync::atomic::AtomicU64;
 
 use hyp_shim::abi::{
-    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_PROFILE_PL011, VPL011_PROFILE_SBSA,
-    VPL011_RING_SIZE, VPL011_STALLED, VPL011_STATE_ALIGN, VPL011_STATE_SIZE, VPL011_UNSEEN,
-    vpl011_counters, vpl011_outcome, vpl011_state,
+    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_POLLED, VPL011_PROFILE_PL011,
+    VPL011_PROFILE_SBSA, VPL011_RING_SIZE, VPL011_STALLED, VPL011_STATE_ALIGN, VPL011_STATE_SIZE,
+    VPL011_UNSEEN, vpl011_counters, vpl011_outcome, vpl011_state,
 };
 use hyp_shim::snapshot::{
     VPL011_DONE, VPL011_NO_RING, VPL011_NO_SNAPSHOT, VPL011_SNAPSHOT_SIZE, VPL011_WRONG_FIELD,
@@ -47,6 +48,7 @@ in_c! {
     u64 => "uint64_t"
     usize => "size_t"
     *const u8 => "const char *"
+    &'static AtomicU64 => "uint64_t *"
     *mut u16 => "uint16_t *"
     *mut c_void => "void *"
     *mut vpl011_state => "struct vpl011_state *"
@@ -148,6 +150,7 @@ fn mirror() -> Mirror {
     mirror.constant("VPL011_OUTPUT", VPL011_OUTPUT.into());
     mirror.constant("VPL011_ABORT", VPL011_ABORT.into());
     mirror.constant("VPL011_STALLED", VPL011_STALLED.into());
+    mirror.constant("VPL011_POLLED", usize::try_from(VPL011_POLLED).unwrap());
     mirror.constant("VPL011_UNSEEN", usize::try_from(VPL011_UNSEEN).unwrap());
 
     // Opaque: C's field is its own.
@@ -180,7 +183,7 @@ fn mirror() -> Mirror {
     );
     mirror.function(
         "vpl011_peek",
-        entry::vpl011_peek as unsafe extern "C" fn(u64, u64, u64, u64) -> u64,
+        entry::vpl011_peek as unsafe extern "C" fn(&'static AtomicU64, u64, u64, u64) -> u64,
     );
     mirror.function(
         "vpl011_ring_event",

@@ -5,11 +5,11 @@
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use hyp_shim::abi::{
-    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_STALLED, VPL011_UNSEEN, vpl011_counters,
-    vpl011_outcome, vpl011_state,
+    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_POLLED, VPL011_STALLED, VPL011_UNSEEN,
+    vpl011_counters, vpl011_outcome, vpl011_state,
 };
 use hyp_shim::entry;
 
@@ -166,17 +166,68 @@ fn what_is_no_access_is_one_to_abort() {
 fn a_glance_answers_what_polls_and_nothing_else() {
     let ring = Ring::new();
     let mut device = Device::new(Some(&ring));
-    let glance = device.read(FR).glance;
-    let flags = entry::vpl011_peek(glance, esr(2, false), FR, 0);
+    let glance = AtomicU64::new(device.read(FR).glance);
+    let flags = peek(&glance, esr(2, false), FR);
     assert_eq!(flags, device.read(FR).value.into());
     for unseen in [
-        entry::vpl011_peek(glance, esr(2, true), DR, 0),
-        entry::vpl011_peek(glance, esr(3, false), FR, 0),
-        entry::vpl011_peek(0, esr(2, false), FR, 0),
+        peek(&glance, esr(2, true), DR),
+        peek(&glance, esr(3, false), FR),
+        peek(&AtomicU64::new(0), esr(2, false), FR),
     ] {
         assert_eq!(unseen, VPL011_UNSEEN);
     }
 }
+
+fn peek(glance: &AtomicU64, esr: u64, offset: u64) -> u64 {
+    entry::vpl011_peek(glance, esr, offset, 0)
+}
+
+/// The count of looks in vain stands in the word that the caller keeps.
+#[test]
+fn every_256th_look_in_vain_says_so() {
+    let ring = Ring::new();
+    let mut device = Device::new(Some(&ring));
+    let outcome = device.read(FR);
+    let glance = AtomicU64::new(outcome.glance);
+    for look in 1..=512 {
+        let polled = if look % 256 == 0 { VPL011_POLLED } else { 0 };
+        let seen = peek(&glance, esr(2, false), FR);
+        assert_eq!(seen, polled | u64::from(outcome.value), "{look}");
+    }
+    assert_eq!(glance.into_inner(), outcome.glance);
+}
+
+/// CPUs that poll, and outcomes that come meanwhile: none is lost, as the newest
+/// is in the word when all is over, but for what was counted since.
+#[test]
+fn a_newer_glance_is_never_overwritten() {
+    let ring = Ring::new();
+    let mut device = Device::new(Some(&ring));
+    let idle = device.read(FR).glance;
+    let glance = AtomicU64::new(idle);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    peek(&glance, esr(2, false), FR);
+                }
+            });
+        }
+        let lost = (0..ROUNDS).find(|mask| {
+            // UARTIMSC, in bits 47:32.
+            let newest = idle & !(0x7FF << 32) | (mask & 0x7FF) << 32;
+            glance.store(newest, Ordering::Relaxed);
+            std::thread::yield_now();
+            glance.load(Ordering::Relaxed) << 8 != newest << 8
+        });
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(lost, None);
+    });
+}
+
+/// Miri is slow.
+const ROUNDS: u64 = if cfg!(miri) { 20 } else { 20_000 };
 
 /// Somebody scribbles on every byte and index while the guest works: under
 /// Miri a data race would be found here.

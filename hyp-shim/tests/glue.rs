@@ -94,6 +94,7 @@ cases! {
     direct_mapped_takes_the_hosts_place
     output_reaches_the_ring
     polling_a_full_ring_yields
+    polling_an_empty_receiver_yields
     input_interrupts_and_is_read
     line_is_injected_once_until_lost
     lowering_the_line_retracts

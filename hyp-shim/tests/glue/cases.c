@@ -688,6 +688,35 @@ static void polling_a_full_ring_yields(void)
     CHECK(emul.yields == 1);
 }
 
+/*
+ * A guest that looks for input and does nothing else gives its CPU away now and
+ * then, and what it reads stays what it is.
+ */
+static void polling_an_empty_receiver_yields(void)
+{
+    unsigned int n;
+
+    CHECK(!init_private());
+    for ( n = 1; n <= 512; n++ )
+    {
+        CHECK(trapped(syndrome(false, 2, 1), UART_BASE + FR));
+        CHECK(regs.x[1] == FR_IDLE);
+        CHECK(emul.yields == n / 256);
+    }
+    for ( n = 0; n < 1000; n++ )
+    {
+        CHECK(trapped(syndrome(false, 2, 1), UART_BASE + FR));
+        if ( n % 100 == 0 )
+            write32(DR, 'x');
+    }
+    CHECK(emul.yields == 2);
+
+    backend_sends('x');
+    for ( n = 0; n < 1000; n++ )
+        CHECK(trapped(syndrome(false, 2, 1), UART_BASE + FR));
+    CHECK(emul.yields == 2);
+}
+
 static void input_interrupts_and_is_read(void)
 {
     CHECK(!init_private());
@@ -1253,6 +1282,7 @@ static const struct {
     CASE(direct_mapped_takes_the_hosts_place),
     CASE(output_reaches_the_ring),
     CASE(polling_a_full_ring_yields),
+    CASE(polling_an_empty_receiver_yields),
     CASE(input_interrupts_and_is_read),
     CASE(line_is_injected_once_until_lost),
     CASE(lowering_the_line_retracts),
