@@ -190,10 +190,16 @@ pub(crate) fn nobody_waits_for_the_broker() {
     wait_for("another connection", || {
         (xenstored.peers().len() == 2).then_some(())
     });
+    let control = host.dir.path().join("run/control.sock");
+    wait_for("certainty", || {
+        status(&control).incomplete.is_none().then_some(())
+    });
     let broker = Pid::from_raw(xenstored.peers()[1].0);
     let mut slowest = || {
         let mut took = Duration::ZERO;
-        for _ in 0..50 {
+        let began = Instant::now();
+        // Long enough for the loss to be noticed.
+        while began.elapsed() < Duration::from_secs(1) {
             let asked = Instant::now();
             pv.send(b"?");
             assert_eq!(viewer.read(1), b"?");
@@ -208,8 +214,9 @@ pub(crate) fn nobody_waits_for_the_broker() {
     xenstored.cut();
     let stopped = slowest();
     println!("the slowest answer: {stopped:?}, before {calm:?}");
-    assert!(stopped < Duration::from_secs(1) + 4 * calm);
-    assert_eq!(xenstored.peers().len(), 2, "it stands still");
+    // Who waits for it waits for ten.
+    assert!(stopped < Duration::from_secs(4), "{stopped:?}");
+    assert!(status(&control).incomplete.is_some(), "it stands still");
     kill(broker, Signal::SIGCONT).unwrap();
     wait_for("the next connection", || {
         (xenstored.peers().len() >= 3).then_some(())
