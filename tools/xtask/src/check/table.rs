@@ -146,7 +146,11 @@ pub(super) const ALL: &[Check] = &[
         name: "tests",
         about: "all tests of every crate, doc tests included",
         part_of: Part::Whole,
-        what: What::Tests(&[&["--workspace", "--exclude=oracle"]]),
+        what: What::Tests(&[&[
+            "--workspace",
+            "--exclude=oracle",
+            "--features=vpl011/serde,vpl011/vm-device",
+        ]]),
     },
     Check {
         name: "oracle",
