@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The picture of the crates, of the device's modules and of the daemon's rooms:
-//! who uses whom, from cargo's metadata and from the sources. Its text, for Graphviz, is what is
-//! compared; how it is drawn differs from version to version.
+//! who uses whom, from cargo's metadata and from the sources. Its text, for
+//! Graphviz, is what is compared; how it is drawn differs from version to version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -66,19 +66,13 @@ fn source(root: &Path) -> Result<String> {
          \x20 subgraph \"cluster device\" {\n\
          \x20   label=\"src/\"; fontname=\"sans-serif\"; style=filled; fillcolor=\"#eef3fa\";\n",
     );
-    writeln!(text, "    \"{DEVICE}\";")?;
-    for module in modules.keys() {
-        writeln!(text, "    \"src/{module}\" [label=\"{module}\"];")?;
-    }
+    nodes(&mut text, DEVICE, "src", &modules);
     text.push_str(
         "  }\n\
          \x20 subgraph \"cluster daemon\" {\n\
          \x20   label=\"tools/vconsoled/src/\"; fontname=\"sans-serif\"; style=filled; fillcolor=\"#eef7ee\";\n",
     );
-    writeln!(text, "    \"{DAEMON}\";")?;
-    for room in rooms.keys() {
-        writeln!(text, "    \"{DAEMON}/{room}\" [label=\"{room}\"];")?;
-    }
+    nodes(&mut text, DAEMON, DAEMON, &rooms);
     text.push_str("  }\n");
     let drawn = [DEVICE, DAEMON];
     for name in crates.keys().filter(|name| !drawn.contains(&name.as_str())) {
@@ -89,29 +83,31 @@ fn source(root: &Path) -> Result<String> {
         };
         writeln!(text, "  \"{name}\"{colour};")?;
     }
-    for (user, used) in &crates {
-        for used in used {
-            writeln!(text, "  \"{user}\" -> \"{used}\";")?;
+    arrows(&mut text, "", &crates);
+    for (name, prefix, parts) in [(DEVICE, "src/", &modules), (DAEMON, "vconsoled/", &rooms)] {
+        arrows(&mut text, prefix, parts);
+        for part in used_by_nobody(parts) {
+            writeln!(text, "  \"{name}\" -> \"{prefix}{part}\";")?;
         }
-    }
-    for (user, used) in &modules {
-        for used in used {
-            writeln!(text, "  \"src/{user}\" -> \"src/{used}\";")?;
-        }
-    }
-    for module in used_by_nobody(&modules) {
-        writeln!(text, "  \"{DEVICE}\" -> \"src/{module}\";")?;
-    }
-    for (user, used) in &rooms {
-        for used in used {
-            writeln!(text, "  \"{DAEMON}/{user}\" -> \"{DAEMON}/{used}\";")?;
-        }
-    }
-    for room in used_by_nobody(&rooms) {
-        writeln!(text, "  \"{DAEMON}\" -> \"{DAEMON}/{room}\";")?;
     }
     text.push_str("}\n");
     Ok(text)
+}
+
+/// A crate and its parts.
+fn nodes(text: &mut String, name: &str, prefix: &str, parts: &Uses) {
+    let _ = writeln!(text, "    \"{name}\";");
+    for part in parts.keys() {
+        let _ = writeln!(text, "    \"{prefix}/{part}\" [label=\"{part}\"];");
+    }
+}
+
+fn arrows(text: &mut String, prefix: &str, uses: &Uses) {
+    for (user, used) in uses {
+        for used in used {
+            let _ = writeln!(text, "  \"{prefix}{user}\" -> \"{prefix}{used}\";");
+        }
+    }
 }
 
 /// The workspace's crates, and which of each other they use; what only their

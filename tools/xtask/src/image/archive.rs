@@ -93,36 +93,18 @@ impl Archive {
 
     /// Adds a text that is only read.
     pub(crate) fn text(&mut self, path: &str, contents: &str) {
-        self.add(
-            path,
-            Entry::File {
-                mode: 0o644,
-                contents: contents.into(),
-            },
-        );
+        self.put(path, 0o644, contents.into());
     }
 
     /// Adds a text that is run.
     pub(crate) fn script(&mut self, path: &str, contents: &str) {
-        self.add(
-            path,
-            Entry::File {
-                mode: 0o755,
-                contents: contents.into(),
-            },
-        );
+        self.put(path, 0o755, contents.into());
     }
 
     /// Adds a copy of a file of this machine, fit to be run.
     pub(crate) fn file(&mut self, path: &str, from: &Path) -> Result<()> {
         let contents = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
-        self.add(
-            path,
-            Entry::File {
-                mode: 0o755,
-                contents,
-            },
-        );
+        self.put(path, 0o755, contents);
         Ok(())
     }
 
@@ -146,8 +128,7 @@ impl Archive {
                 self.link(path, to.to_str().context("a link that is no text")?);
             } else {
                 let mode = metadata.permissions().mode() & 0o777;
-                let contents = fs::read(&file)?;
-                self.add(path, Entry::File { mode, contents });
+                self.put(path, mode, fs::read(&file)?);
             }
         }
         Ok(())
@@ -189,6 +170,10 @@ impl Archive {
         }
         cpio::newc::trailer(out)?.flush()?;
         Ok(fs::metadata(to)?.len())
+    }
+
+    fn put(&mut self, path: &str, mode: u32, contents: Vec<u8>) {
+        self.add(path, Entry::File { mode, contents });
     }
 
     fn add(&mut self, path: &str, entry: Entry) {

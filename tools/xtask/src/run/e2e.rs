@@ -12,7 +12,7 @@ use steps::{Progress, Steps};
 
 use crate::debian::host;
 use crate::image::Dom0;
-use crate::rig::domu::{DomU, Vpl011};
+use crate::rig::domu::DomU;
 use crate::rig::follow::{Task, follow, say};
 use crate::rig::machine::{Emulator, Machine, Spec};
 use crate::run::outside::{self, Outside};
@@ -120,12 +120,13 @@ pub(crate) struct Bench<'a> {
     steps: &'a Steps,
     dom0: Dom0,
     built: Built,
-    soak: bool,
+    /// Whether scenarios run in their long form.
+    pub(crate) soak: bool,
     /// Of several runs, which; a part of its logs' names.
-    number: Option<usize>,
-    emulator: Emulator,
+    pub(crate) number: Option<usize>,
+    pub(crate) emulator: Emulator,
     /// What is booted in place of any hypervisor that was built.
-    hypervisor: Option<PathBuf>,
+    pub(crate) hypervisor: Option<PathBuf>,
 }
 
 impl<'a> Bench<'a> {
@@ -151,59 +152,10 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// The same, for scenarios in their long form.
-    pub(crate) fn at_length(self) -> Self {
-        Self { soak: true, ..self }
-    }
-
-    /// The same, with logs of their own.
-    pub(crate) fn numbered(self, number: usize) -> Self {
-        Self {
-            number: Some(number),
-            ..self
-        }
-    }
-
-    /// The same in another QEMU, or one that emulates in another way, and, if
-    /// one is given, with another hypervisor.
-    pub(crate) fn emulated(self, emulator: Emulator, hypervisor: Option<PathBuf>) -> Self {
-        Self {
-            emulator,
-            hypervisor,
-            ..self
-        }
-    }
-
-    /// Switches on a machine for a task of dom0's (words on its kernel's
-    /// command line). Its console is logged under `name`.
+    /// Switches on a machine for a task of dom0's (words on its kernel's command
+    /// line), beside a guest that Xen itself starts, if there is one. Its console
+    /// is logged under `name`.
     pub(crate) fn start(
-        &self,
-        needs: e2e::Machine,
-        task: String,
-        name: &str,
-    ) -> Result<(Machine, PathBuf)> {
-        self.start_with(needs, task, None, name)
-    }
-
-    /// The same beside a guest that Xen itself starts: Linux, with this on its
-    /// kernel's command line and this UART.
-    fn start_dom0less(
-        &self,
-        needs: e2e::Machine,
-        bootargs: &str,
-        vpl011: Vpl011,
-        name: &str,
-    ) -> Result<(Machine, PathBuf)> {
-        let guest = DomU {
-            kernel: self.dom0.kernel.clone(),
-            initrd: self.dom0.guest.clone(),
-            bootargs: bootargs.to_owned(),
-            vpl011,
-        };
-        self.start_with(needs, String::new(), Some(guest), name)
-    }
-
-    fn start_with(
         &self,
         needs: e2e::Machine,
         task: String,
@@ -261,9 +213,14 @@ impl<'a> Bench<'a> {
         for scenario in &chosen.outside {
             let progress = Progress::start(&format!("e2e {}", scenario.name));
             let log = format!("machine-{}", scenario.name);
-            let outcome = scenario.run(|| {
-                self.start_dom0less(scenario.needs, scenario.bootargs, scenario.vpl011, &log)
-            });
+            let guest = DomU {
+                kernel: self.dom0.kernel.clone(),
+                initrd: self.dom0.guest.clone(),
+                bootargs: scenario.bootargs.to_owned(),
+                vpl011: scenario.vpl011,
+            };
+            let outcome =
+                scenario.run(|| self.start(scenario.needs, String::new(), Some(guest), &log));
             say(progress, &outcome);
             outcomes.push(outcome);
         }
@@ -302,7 +259,7 @@ impl<'a> Bench<'a> {
             names: &names,
             soak: self.soak,
         };
-        let (machine, log) = self.start(needs, task.words(), &log)?;
+        let (machine, log) = self.start(needs, task.words(), None, &log)?;
         Ok(follow(machine, &log, &label, &task))
     }
 }

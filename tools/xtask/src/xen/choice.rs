@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use steps::{Key, Steps};
+use steps::{Key, Steps, files};
 
 use super::version::Version;
 
@@ -33,10 +33,7 @@ impl Choice {
         let copy = steps.dirs.target.join(Version::Given.source());
         let key = listing(given)?;
         steps.run(&Version::Given.step("xen source"), key, &[&copy], |cx| {
-            if copy.exists() {
-                fs::remove_dir_all(&copy)?;
-            }
-            fs::create_dir_all(&copy)?;
+            files::empty(&copy)?;
             let mut copying = Command::new("cp");
             copying.args(["--archive", "--reflink=auto"]);
             copying.args(entries(given)?).arg(&copy);

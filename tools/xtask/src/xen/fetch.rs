@@ -13,7 +13,7 @@ use std::process::Command;
 
 use ::pins::Pins;
 use anyhow::{Result, ensure};
-use steps::{Cx, Steps};
+use steps::{Cx, Steps, files};
 
 use super::choice::listing;
 use super::version::Version;
@@ -67,9 +67,7 @@ pub(crate) fn unpack(cx: &Cx, pins: &Pins, download: &Path, tree: &Path) -> Resu
         unpack.args(["--strip-components", "1"]).arg(folder);
         unpack
     };
-    if tree.exists() {
-        fs::remove_dir_all(tree)?;
-    }
+    files::remove(tree)?;
     cx.run(&mut unpack)?;
     Ok(format!("{} unpacked", pins.version()))
 }

@@ -10,12 +10,11 @@ pub(crate) mod toolstack;
 mod tree;
 pub(crate) mod version;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
-use steps::Steps;
+use steps::{Steps, files};
 use xen_hooks::HookSet;
 
 pub(crate) use self::choice::Choice;
@@ -136,9 +135,7 @@ fn patches(steps: &Steps, tree: &Path, into: &Path) -> Result<Vec<PathBuf>> {
 /// That the hooks can be had as patches for the source of a version.
 pub(crate) fn check_patches(steps: &Steps, version: Version) -> Result<()> {
     let into = steps.dirs.target.join("tmp/patches");
-    if into.exists() {
-        fs::remove_dir_all(&into)?;
-    }
+    files::remove(&into)?;
     patches(steps, &fetched(steps, version)?, &into)?;
     Ok(())
 }
@@ -194,6 +191,7 @@ pub(crate) fn jobs() -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
 
     use super::*;
 

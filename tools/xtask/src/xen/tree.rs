@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use steps::{Key, Steps, write};
+use steps::{Key, Steps, files, write};
 use xen_hooks::{Changes, HookSet};
 
 use super::version::Which;
@@ -36,9 +36,7 @@ impl Tree {
             Key::default().text(source),
             &[&path],
             |cx| {
-                if path.exists() {
-                    fs::remove_dir_all(&path)?;
-                }
+                files::remove(&path)?;
                 cx.run(
                     Command::new("cp")
                         .args(["--archive", "--reflink=auto"])

@@ -107,6 +107,7 @@ fn interactive(steps: &Steps, version: Version, console: Console) -> Result<()> 
     let (machine, _) = bench.start(
         e2e::Machine::DEFAULT,
         format!("attach={name}"),
+        None,
         "demo-interactive",
     )?;
     println!("Leave with ^] (Ctrl and the right bracket).");

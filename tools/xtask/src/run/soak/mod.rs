@@ -32,7 +32,8 @@ impl Options {
             return self.stall.run(steps, &self.scenarios);
         }
         let chosen = Chosen::long(&self.scenarios)?;
-        let bench = Bench::prepare(steps)?.at_length();
+        let mut bench = Bench::prepare(steps)?;
+        bench.soak = true;
         let limit = Duration::from_secs(self.minutes * 60);
         let started = Instant::now();
         let mut rounds = Vec::new();

@@ -11,7 +11,6 @@ use e2e::report::Outcome;
 use steps::Steps;
 
 use crate::rig::evidence::GOES_ON;
-use crate::rig::machine::Emulator;
 use crate::run::e2e::{Bench, Chosen};
 use crate::xen::Version;
 
@@ -76,19 +75,18 @@ impl Repeat {
         } else {
             scenarios
         })?;
-        let mut emulator = Emulator {
-            accel: self.accel.clone(),
-            ..Emulator::default()
-        };
+        let mut bench = Bench::on(steps, self.xen)?;
         if let Some(program) = &self.qemu {
-            emulator.program.clone_from(program);
+            bench.emulator.program.clone_from(program);
         }
-        let bench = Bench::on(steps, self.xen)?.emulated(emulator, self.hypervisor.clone());
+        bench.emulator.accel.clone_from(&self.accel);
+        bench.hypervisor.clone_from(&self.hypervisor);
         let mut counts = Counts::default();
         let next = AtomicUsize::new(1);
         let run = || -> Result<Vec<Outcome>> {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            bench.clone().numbered(number).run(&chosen)
+            let mut numbered = bench.clone();
+            numbered.number = Some(next.fetch_add(1, Ordering::Relaxed));
+            numbered.run(&chosen)
         };
         // The first builds what only some scenarios want.
         for outcome in run()? {
