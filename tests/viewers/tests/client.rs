@@ -89,6 +89,36 @@ fn without_a_name_the_only_domain_is_meant_or_the_user_is_asked() {
 }
 
 #[test]
+fn of_two_domains_of_a_name_the_newest_is_meant_and_the_other_told() {
+    let host = Host::start();
+    let (old, mut old_pv, _old_vuart) = host.guest("web");
+    let (new, mut new_pv, _new_vuart) = host.guest("web");
+    old_pv.send(b"old");
+    new_pv.send(b"new");
+    let told = "domain 2 is the newest that is called web; so is 1\n";
+    let mut client = Program::piped(host.vconsole("attach web"));
+    assert!(client.complaint("\n").ends_with(told));
+    assert_eq!(client.read(3), b"new");
+    let mut client = Program::piped(host.vconsole("break web"));
+    assert!(client.complaint("\n").ends_with(told));
+    assert!(client.wait().success());
+    let breaks = [old, new].map(|domid| host.machine.take_breaks(domid));
+    assert_eq!(breaks, [0, 1]);
+    // By its number either is had, and there is nothing to tell.
+    let mut client = Program::piped(host.vconsole("attach 1"));
+    assert_eq!(client.read(3), b"old");
+    // A name that only one has is no matter of taste any more.
+    let name = "/local/domain/2/name";
+    host.machine.toolstack().unwrap().write(name, "db").unwrap();
+    wait_for("the name", || {
+        let consoles = host.consoles();
+        consoles.iter().any(|one| one["name"] == "db").then_some(())
+    });
+    let mut client = Program::piped(host.vconsole("attach web"));
+    assert_eq!(client.read(3), b"old");
+}
+
+#[test]
 fn what_cannot_be_attached_is_said_at_once() {
     let host = Host::start();
     let _guest = host.guest("guest");
