@@ -51,7 +51,7 @@ pub(super) fn build(steps: &Steps) -> Result<PathBuf> {
     })?;
     steps.always("links", |cx| {
         check(cx, &html)?;
-        Ok("all of them lead somewhere".into())
+        Ok("all resolve".into())
     })?;
     Ok(html.join("index.html"))
 }

@@ -97,7 +97,7 @@ impl Command {
                 let set = HookSet::for_tree(&steps.dirs.root.join("hyp-shim"), tree)?;
                 let (hooks, files) = set.apply(tree)?;
                 println!(
-                    "Xen {}: {hooks} hooks applied, {files} files put in",
+                    "Xen {}: {hooks} hooks applied, {files} files added",
                     set.version()
                 );
             }
