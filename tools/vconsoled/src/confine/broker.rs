@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -69,6 +69,8 @@ pub struct Broker {
     socket: OwnedFd,
     /// Ends when the socket is closed.
     _child: Child,
+    /// It ended before, which was said.
+    missed: AtomicBool,
 }
 
 impl Broker {
@@ -103,6 +105,7 @@ impl Broker {
             READY => Ok(Self {
                 socket,
                 _child: child,
+                missed: AtomicBool::new(false),
             }),
             words => bail!("{}", String::from_utf8_lossy(words)),
         }
@@ -110,7 +113,12 @@ impl Broker {
 
     /// Connects to xenstored.
     pub fn open_xenstore(&self) -> io::Result<Client> {
-        Client::from_fd(self.ask(Request::Xenstore)?)
+        let opened = self.ask(Request::Xenstore);
+        let gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        if opened.as_ref().is_err_and(gone) && !self.missed.swap(true, Ordering::Relaxed) {
+            tracing::error!("the broker has ended: xenstore is lost until a restart");
+        }
+        Client::from_fd(opened?)
     }
 
     fn ask(&self, request: Request) -> io::Result<OwnedFd> {

@@ -225,5 +225,10 @@ pub(crate) fn nobody_waits_for_the_broker() {
     let mut viewer = Viewer::open(&host.machine, domid, PV);
     pv.send(b"said");
     assert_eq!(viewer.read(4), b"said");
+    // Nor for one that has ended: the rest goes on without it.
+    kill(broker, Signal::SIGKILL).unwrap();
+    xenstored.cut();
+    assert!(slowest() < Duration::from_secs(4));
+    assert!(status(&control).incomplete.is_some());
     daemon.stop();
 }
