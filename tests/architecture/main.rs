@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! The arrows of docs/architecture.md, the places where `unsafe` may stand, and
-//! the licence line of every file.
+//! The arrows of docs/architecture.md.
 
 mod circles;
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{TokenStream, TokenTree};
 
 /// Which modules of `src/` each may use. Every one stands below those it uses,
 /// so no chain of uses comes back.
@@ -138,13 +138,6 @@ fn text(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn extension(name: &str) -> &str {
-    Path::new(name)
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default()
-}
-
 /// All tokens but delimiters, in order. Comments are none of them.
 fn tokens(source: &str) -> Vec<TokenTree> {
     fn flatten(stream: TokenStream, into: &mut Vec<TokenTree>) {
@@ -158,14 +151,6 @@ fn tokens(source: &str) -> Vec<TokenTree> {
     let mut flat = Vec::new();
     flatten(source.parse().expect("Rust source"), &mut flat);
     flat
-}
-
-fn ident(token: &TokenTree) -> Option<&Ident> {
-    if let TokenTree::Ident(ident) = token {
-        Some(ident)
-    } else {
-        None
-    }
 }
 
 /// The folders of `src/`.
@@ -343,79 +328,4 @@ fn the_picture_shows_the_arrows() {
     });
     assert_eq!(modules, layers.collect());
     assert!(crates > 10, "only {crates} arrows between crates");
-}
-
-#[test]
-fn unsafe_stands_in_its_places_only() {
-    let places = ["hyp-shim/", "tools/xen-io/"];
-    for name in files() {
-        if extension(&name) != "rs" || places.iter().any(|place| name.starts_with(place)) {
-            continue;
-        }
-        let flat = tokens(&text(&name));
-        if let Some(token) = flat
-            .iter()
-            .filter_map(ident)
-            .find(|ident| *ident == "unsafe")
-        {
-            panic!("{name}:{}: unsafe", token.span().start().line);
-        }
-    }
-}
-
-/// docs/unsafe.md speaks of each file with unsafe code, and knows how often it
-/// says so: what is added or goes must be looked at there.
-#[test]
-fn every_unsafe_is_reviewed() {
-    let mut there = BTreeMap::new();
-    for name in files().into_iter().filter(|name| extension(name) == "rs") {
-        let flat = tokens(&text(&name));
-        let idents = flat.iter().filter_map(ident);
-        let count = idents.filter(|ident| *ident == "unsafe").count();
-        if count > 0 {
-            there.insert(name, count);
-        }
-    }
-    let reviewed: BTreeMap<String, usize> = text("docs/unsafe.md")
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
-        .filter_map(|(name, rest)| Some((name, rest.split(" |").next()?.parse().ok()?)))
-        .map(|(name, count)| (name.to_owned(), count))
-        .collect();
-    assert_eq!(
-        there, reviewed,
-        "what there is, and what docs/unsafe.md has"
-    );
-}
-
-/// A crate without unsafe says so, for the compiler to hold it to that.
-#[test]
-fn crates_without_unsafe_forbid_it() {
-    let crate_roots = ["src/lib.rs", "src/main.rs"];
-    let places = ["hyp-shim/", "tools/xen-io/"];
-    for name in files() {
-        let is_root = crate_roots.iter().any(|root| {
-            name.strip_suffix(root)
-                .is_some_and(|folder| folder.is_empty() || folder.ends_with('/'))
-        });
-        if is_root && !places.iter().any(|place| name.starts_with(place)) {
-            assert!(text(&name).contains("#![forbid(unsafe_code)]"), "{name}");
-        }
-    }
-}
-
-#[test]
-fn every_source_file_names_its_licence() {
-    for name in files() {
-        let expected = match extension(&name) {
-            "rs" => "SPDX-License-Identifier: MIT",
-            "c" | "h" | "S" | "toml" | "sh" | "lds" => "SPDX-License-Identifier: ",
-            _ => continue,
-        };
-        let head: Vec<_> = text(&name).lines().take(2).map(str::to_owned).collect();
-        assert!(
-            head.iter().any(|line| line.contains(expected)),
-            "{name}: no `{expected}`"
-        );
-    }
 }

@@ -5,13 +5,15 @@
 #![forbid(unsafe_code)]
 
 mod fetch;
+mod found;
 mod index;
 mod lock;
 mod mirrors;
 mod store;
 mod update;
 
-pub use self::fetch::{Attempt, Fetcher, Found, Origins, Unavailable, offline};
+pub use self::fetch::{Fetcher, Origins};
+pub use self::found::{Attempt, Found, Unavailable, offline};
 pub use self::lock::{Lock, Pin, Pins};
 pub use self::mirrors::{Run, mirrors};
 pub use self::store::Store;

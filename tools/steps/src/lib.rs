@@ -7,6 +7,7 @@
 pub mod cargo;
 mod dirs;
 pub mod files;
+mod key;
 pub mod process;
 mod progress;
 mod step;
@@ -14,6 +15,7 @@ mod tool;
 
 pub use self::dirs::Dirs;
 pub use self::files::write;
+pub use self::key::Key;
 pub use self::progress::Progress;
-pub use self::step::{Cx, Key, Steps, end_of};
+pub use self::step::{Cx, Steps, end_of};
 pub use self::tool::install;

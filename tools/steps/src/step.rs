@@ -7,7 +7,6 @@
 //! A step's key goes into the keys of the steps that build on it. Each step
 //! prints one line, and its commands' output goes to `target/log/STEP.log`.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::panic::Location;
@@ -17,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use pins::{Fetcher, Origins, Pins, Store};
-use sha2::{Digest, Sha256};
 
 use crate::dirs::Dirs;
 use crate::files::write;
+use crate::key::Key;
 use crate::process::Running;
 use crate::progress::{self, Progress};
 
@@ -32,40 +31,6 @@ const TAIL_BYTES: usize = 16 << 10;
 
 /// What the compiler's names of source files are relative to.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-
-/// What a result depends on.
-#[derive(Clone, Default)]
-pub struct Key(Sha256);
-
-impl Key {
-    /// Adds a text, such as a version or another step's key.
-    #[must_use]
-    pub fn text(mut self, text: impl AsRef<[u8]>) -> Self {
-        let text = text.as_ref();
-        // The length keeps two parts from reading as one.
-        self.0.update((text.len() as u64).to_le_bytes());
-        self.0.update(text);
-        self
-    }
-
-    /// Adds a file's contents.
-    pub fn file(self, path: &Path) -> Result<Self> {
-        let contents = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(self.text(contents))
-    }
-
-    /// The digest, in hexadecimal.
-    #[must_use]
-    pub fn finish(self) -> String {
-        self.0
-            .finalize()
-            .iter()
-            .fold(String::new(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").expect("a String takes any text");
-                hex
-            })
-    }
-}
 
 /// Runs steps.
 pub struct Steps {
@@ -395,12 +360,5 @@ mod tests {
             error.contains("line 1000") && !error.contains("line 900\n"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn parts_of_a_key_do_not_run_together() {
-        let key = |parts: &[&str]| parts.iter().fold(Key::default(), Key::text).finish();
-        assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
-        assert_eq!(key(&["ab", "c"]), key(&["ab", "c"]));
     }
 }

@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::cargo;
-use crate::step::{Key, Steps};
+use crate::key::Key;
+use crate::step::Steps;
 
 /// Builds a program of crates.io, of that version and with those options of
 /// cargo's, under `target/tools`.
