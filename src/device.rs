@@ -68,6 +68,7 @@ impl Pl011 {
     /// the device at every access.
     #[inline(never)]
     pub(crate) fn rest(&self) -> (Interrupts, Glance) {
+        // As in `raw`, without a call: every read comes here.
         let mut raw = self.events;
         if !self.receiver.fifo.is_empty() {
             let trigger = self.stored.rx_trigger();
