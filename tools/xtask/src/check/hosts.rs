@@ -19,22 +19,22 @@ const COMMANDS: [&[&str]; 2] = [&["demo"], &["test", "--quick"]];
 /// What a machine has before the first command.
 const INCLUDED: &str = "ca-certificates,git";
 
-/// Enters a root with the folders of this machine that it shares. The mounts go
-/// with their namespace, and so does every process.
+/// Enters a root with the folders of this machine that it shares, each under its
+/// own name, as links may lead from one into another. The mounts go with their
+/// namespace, and so does every process.
 const ENTER: &str = "\
-root=$1; shift
+root=$1 cargo=$2 rustup=$3 store=$4; shift 4
 mount --make-rprivate /
 mount -t proc proc \"$root/proc\"
 mount --rbind /sys \"$root/sys\"
 mount --rbind /dev \"$root/dev\"
-for shared in cargo rustup store; do
-    mkdir -p \"$root/$shared\"
-    mount --bind \"$1\" \"$root/$shared\"
-    shift
+for shared in \"$cargo\" \"$rustup\" \"$store\"; do
+    mkdir -p \"$root$shared\"
+    mount --bind \"$shared\" \"$root$shared\"
 done
 exec chroot \"$root\" env -i HOME=/root LANG=C.UTF-8 \\
-    CARGO_HOME=/cargo RUSTUP_HOME=/rustup VPL011_STORE=/store \\
-    PATH=/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
+    CARGO_HOME=\"$cargo\" RUSTUP_HOME=\"$rustup\" VPL011_STORE=\"$store\" \\
+    PATH=\"$cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\" \\
     sh -c 'cd /src && exec \"$@\"' sh \"$@\"
 ";
 
