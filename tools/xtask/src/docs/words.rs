@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Spelling, by codespell, and phrases that a reader has to guess at.
+//! Spelling, by codespell. `tests/words.rs` looks for phrases.
 
 use std::process::Command;
 
@@ -19,89 +19,4 @@ pub(crate) fn spelling(steps: &Steps) -> Result<()> {
         )?;
         Ok(format!("{} files", files.len()))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-    use std::process::Command;
-
-    /// Phrases, and what to write in their place.
-    const PHRASES: [(&str, &str); 16] = [
-        ("says what it is at", "prints each step"),
-        ("what it is at", "what it does"),
-        ("everything that must hold", "all tests, all checks"),
-        ("that can be asked of each", "that each target can run"),
-        ("says what a machine lacks", "checks prerequisites"),
-        ("what this machine lacks", "prerequisites"),
-        ("wants a reboot", "requires a reboot"),
-        ("as ever", "leave it out, or: as before"),
-        ("nothing leads back to root", "with no way to regain root"),
-        ("output that nobody sees", "unread output"),
-        ("the newest at that", "the newest 64 KiB"),
-        ("| it has not |", "no PL011"),
-        ("wants a person", "interactive"),
-        ("says nothing of this project", "checks the machine"),
-        ("for who does not", "for those who do not"),
-        ("who cannot tell it", "say who, and what they cannot tell"),
-    ];
-
-    /// A text in small letters on one line, without the marks of comments.
-    fn flat(text: &str) -> String {
-        let lines = text.lines().map(|line| {
-            let line = line.trim_start();
-            line.trim_start_matches(['/', '!', '#', '*'])
-        });
-        let words = lines.flat_map(str::split_whitespace);
-        words.collect::<Vec<_>>().join(" ").to_lowercase()
-    }
-
-    /// Whether a phrase stands in a flat text, whole words of it.
-    fn has(flat: &str, phrase: &str) -> bool {
-        flat.match_indices(phrase).any(|(at, _)| {
-            let before = flat[..at].chars().next_back();
-            let after = flat[at + phrase.len()..].chars().next();
-            let is_word = |next: Option<char>| next.is_some_and(char::is_alphanumeric);
-            !is_word(before) && !is_word(after)
-        })
-    }
-
-    #[test]
-    fn no_text_has_a_phrase_that_has_to_be_guessed_at() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let listed = Command::new("git")
-            .args(["ls-files", "-z"])
-            .current_dir(&root)
-            .output()
-            .expect("git lists what is committed");
-        let names = String::from_utf8(listed.stdout).expect("file names are UTF-8");
-        let mut read = 0;
-        let mut found = Vec::new();
-        for name in names.split_terminator('\0') {
-            let Ok(text) = fs::read_to_string(root.join(name)) else {
-                continue;
-            };
-            read += 1;
-            if name.ends_with("docs/words.rs") {
-                continue;
-            }
-            let flat = flat(&text);
-            for (phrase, instead) in PHRASES {
-                if has(&flat, phrase) {
-                    found.push(format!("{name}: \"{phrase}\": write \"{instead}\""));
-                }
-            }
-        }
-        assert!(found.is_empty(), "{}", found.join("\n"));
-        assert!(read > 500, "only {read} files were read");
-    }
-
-    #[test]
-    fn phrases_are_found_over_lines_and_as_whole_words() {
-        let text = "/// It says\n    /// What it is\n/// at, as every driver does.";
-        let flat = flat(text);
-        assert!(has(&flat, "what it is at"), "{flat}");
-        assert!(!has(&flat, "as ever"), "{flat}");
-    }
 }

@@ -39,7 +39,7 @@ fn machine(programs: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn linker(machine: &Path) -> Command {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.cargo/cc");
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cargo/cc");
     let mut command = Command::new(script);
     command.env("PATH", machine).args(["-o", "a b"]);
     command
