@@ -157,7 +157,8 @@ impl Cx<'_> {
         let before = usize::try_from(fs::metadata(&self.log)?.len())?;
         let status = self.watch(command)?;
         let log = fs::read(&self.log)?;
-        let said = String::from_utf8_lossy(&log[before..]);
+        // A run of the same step by another process begins the log anew.
+        let said = String::from_utf8_lossy(log.get(before..).unwrap_or_default());
         // The first line is the command.
         let (_, said) = said.split_once('\n').unwrap_or_default();
         Ok((status.success(), said.to_owned()))
