@@ -6,7 +6,7 @@ fn main() {
     let shim = "../hyp-shim";
     let glue = ["console", "device", "dump", "lifecycle", "line", "private"]
         .map(|file| format!("glue/{file}.c"));
-    let emulated = ["emul", "monkey"].map(|file| format!("tests/glue/{file}.c"));
+    let emulated = ["emul", "one-line", "monkey"].map(|file| format!("tests/glue/{file}.c"));
     let mut build = cc::Build::new();
     for file in glue.iter().chain(&emulated) {
         build.file(format!("{shim}/{file}"));

@@ -23,7 +23,8 @@ static RUNNER: LazyLock<PathBuf> = LazyLock::new(|| {
         "private.c",
     ]
     .map(|f| shim.join("glue").join(f));
-    let emulated = ["emul.c", "monkey.c", "cases.c"].map(|f| shim.join("tests/glue").join(f));
+    let emulated =
+        ["emul.c", "one-line.c", "monkey.c", "cases.c"].map(|f| shim.join("tests/glue").join(f));
     support::run(
         Command::new("cc")
             .args(["-std=gnu99", "-g", "-O1", "-fsanitize=address,undefined"])

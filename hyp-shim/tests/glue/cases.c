@@ -751,13 +751,13 @@ static void line_is_injected_once_until_lost(void)
 
     /* Dropped by the vGIC, as at an offline vCPU: repeated at a touch. */
     CHECK(read32(DR) == 'c');
-    emul.inflight = false;
+    list_del_init(&emul.irq.inflight);
     emul.offline = true;
     backend_sends('d');
-    CHECK(emul.injections == 3 && !emul.inflight);
+    CHECK(emul.injections == 3 && list_empty(&emul.irq.inflight));
     emul.offline = false;
     read32(FR);
-    CHECK(emul.injections == 4 && emul.inflight);
+    CHECK(emul.injections == 4 && !list_empty(&emul.irq.inflight));
     read32(FR);
     CHECK(emul.injections == 4);
 }
@@ -765,7 +765,7 @@ static void line_is_injected_once_until_lost(void)
 /* As the vGIC has it in a list register of the vCPU that runs. */
 static void in_list_register(bool pending, bool active)
 {
-    emul.lr = (struct gic_lr){ UART_SPI, pending, active, { true } };
+    emul.lr = (struct gic_lr){ UART_SPI, pending, active, { true }, 0 };
     emul.irq.lr = 0;
     emul.irq.status = 1 << GIC_IRQ_GUEST_VISIBLE | 1 << GIC_IRQ_GUEST_QUEUED;
     emul.lr_mask = 1;
@@ -793,20 +793,20 @@ static void lowering_the_line_retracts(void)
     CHECK(read32(DR) == 'a');
     CHECK(list_register_is(0, false, false, false) && !emul.lr_mask);
     CHECK(emul.irq.lr == GIC_INVALID_LR && !emul.irq.status);
-    CHECK(!emul.inflight);
+    CHECK(list_empty(&emul.irq.inflight));
 
     backend_sends('b');
     CHECK(emul.injections == 2);
     in_list_register(true, true);
     CHECK(read32(DR) == 'b');
     CHECK(list_register_is(UART_SPI, false, true, false) && emul.lr_mask);
-    CHECK(emul.irq.status == 1 << GIC_IRQ_GUEST_VISIBLE && emul.inflight);
+    CHECK(emul.irq.status == 1 << GIC_IRQ_GUEST_VISIBLE && !list_empty(&emul.irq.inflight));
 
     /* Ended, and not brought in yet: there is nothing to be done about it. */
     backend_sends('c');
     in_list_register(false, false);
     CHECK(read32(DR) == 'c');
-    CHECK(emul.lr_mask && emul.inflight);
+    CHECK(emul.lr_mask && !list_empty(&emul.irq.inflight));
 
     /* Another interrupt where it would be; another vCPU's; nowhere. */
     backend_sends('d');

@@ -33,12 +33,12 @@ void emul_reset(void)
         .vcpu = { .domain = &emul.domain, .arch.vgic.lock.ready = true },
         .dom0_vcpu = { .domain = &emul.dom0, .arch.vgic.lock.ready = true },
         .other_vcpu = { .domain = &emul.other, .arch.vgic.lock.ready = true },
-        .irq.lr = GIC_INVALID_LR,
         .page = page,
         .page_owner = &emul.domain,
         .page_in_p2m = true,
     };
     current = &emul.dom0_vcpu;
+    emul_reset_vgic();
 }
 
 static bool fails(void)
@@ -136,46 +136,6 @@ int serial_irq(int handle)
     return emul.host_irq;
 }
 
-struct pending_irq *spi_to_pending(struct domain *d, unsigned int irq)
-{
-    EMUL_CHECK(irq == d->arch.vpl011.virq);
-    emul.irq.inflight.next = emul.inflight ? NULL : &emul.irq.inflight;
-    return &emul.irq;
-}
-
-static void read_lr(int i, struct gic_lr *lr)
-{
-    EMUL_CHECK(!i && current->arch.vgic.lock.held);
-    *lr = emul.lr;
-}
-
-static void write_lr(int i, const struct gic_lr *lr)
-{
-    EMUL_CHECK(!i && current->arch.vgic.lock.held);
-    emul.lr = *lr;
-}
-
-static void clear_lr(int i)
-{
-    EMUL_CHECK(!i && current->arch.vgic.lock.held);
-    emul.lr = (struct gic_lr){ };
-}
-
-const struct gic_hw_operations *gic_hw_ops = &(struct gic_hw_operations){
-    .read_lr = read_lr, .write_lr = write_lr, .clear_lr = clear_lr,
-};
-
-void advance_pc(struct cpu_user_regs *regs, const union hsr hsr)
-{
-    regs->pc += 4;
-}
-
-void vgic_sync_from_lrs(struct vcpu *v)
-{
-    EMUL_CHECK(v == &emul.vcpu);
-    emul.brought_in++;
-}
-
 bool vgic_reserve_virq(struct domain *d, unsigned int virq)
 {
     if ( emul.unpaused_meanwhile )
@@ -190,16 +150,6 @@ void vgic_free_virq(struct domain *d, unsigned int virq)
 {
     EMUL_CHECK(emul.virqs);
     emul.virqs--;
-}
-
-void vgic_inject_irq(struct domain *d, struct vcpu *v, unsigned int virq,
-                     bool level)
-{
-    EMUL_CHECK(d->arch.vpl011.lock.held);
-    EMUL_CHECK(virq == d->arch.vpl011.virq);
-    EMUL_CHECK(level);
-    emul.injections++;
-    emul.inflight = !emul.offline;
 }
 
 void *emul_zalloc(size_t size)

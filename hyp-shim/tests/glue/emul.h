@@ -33,7 +33,10 @@
 #define XENLOG_ERR ""
 #define PRIpaddr PRIx64
 #define __init
+#define CONFIG_VPL011_RUST 1
+#ifndef EMUL_WITHOUT_FAST_TRAP
 #define CONFIG_VPL011_FAST_TRAP 1
+#endif
 
 #define EMUL_CHECK(condition) ((condition) ? (void)0 : \
     emul_fail(__FILE__, __LINE__, #condition))
@@ -116,11 +119,80 @@ struct domain {
     } arch;
 };
 
+/* Lists, of which every member is in one or in none. */
+struct list_head { struct list_head *next, *prev; };
+
+static inline void INIT_LIST_HEAD(struct list_head *head)
+{
+    *head = (struct list_head){ head, head };
+}
+
+static inline bool list_empty(const struct list_head *head)
+{
+    return head->next == head;
+}
+
+static inline void list_add_tail(struct list_head *member,
+                                 struct list_head *head)
+{
+    EMUL_CHECK(list_empty(member));
+    *member = (struct list_head){ head, head->prev };
+    head->prev = head->prev->next = member;
+}
+
+static inline void list_del_init(struct list_head *member)
+{
+    member->prev->next = member->next;
+    member->next->prev = member->prev;
+    INIT_LIST_HEAD(member);
+}
+
+/* What the vGIC knows of an interrupt. */
+struct pending_irq {
+    unsigned long status;
+    struct irq_desc *desc;
+    unsigned int irq;
+    uint8_t lr, priority;
+    struct list_head inflight, lr_queue;
+};
+#define GIC_IRQ_GUEST_QUEUED 0
+#define GIC_IRQ_GUEST_ACTIVE 1
+#define GIC_IRQ_GUEST_VISIBLE 2
+#define GIC_IRQ_GUEST_ENABLED 3
+#define GIC_INVALID_LR ((uint8_t)~0)
+#define test_bit(n, word) ((*(word) >> (n)) & 1)
+#define clear_bit(n, word) ((void)(*(word) &= ~(1UL << (n))))
+#define spin_lock(lock) emul_lock(lock)
+#define spin_unlock(lock) emul_unlock(lock)
+
+struct gic_lr {
+    unsigned int virq;
+    bool pending, active;
+    struct { bool eoi; } virt;
+    uint8_t priority;
+};
+
+struct gic_hw_operations {
+    void (*read_lr)(int i, struct gic_lr *lr);
+    void (*write_lr)(int i, const struct gic_lr *lr);
+    void (*clear_lr)(int i);
+    void (*update_lr)(int i, unsigned int virq, uint8_t priority,
+                      unsigned int hw_irq, unsigned int state);
+    void (*update_hcr_status)(uint32_t flag, bool set);
+};
+extern const struct gic_hw_operations *gic_hw_ops;
+
 struct vcpu {
     struct domain *domain;
+    unsigned long pause_flags;
     struct {
-        bool lrs_behind;
-        struct { spinlock_t lock; } vgic;
+        register_t hcr_el2;
+        bool lrs_in, lrs_behind;
+        struct {
+            spinlock_t lock;
+            struct list_head inflight_irqs, lr_pending;
+            struct pending_irq pending_irqs[32];
+        } vgic;
     } arch;
 };
 
@@ -147,6 +219,7 @@ union hsr {
         unsigned long iss:25, len:1, ec:6;
     };
     struct hsr_dabt dabt;
+    struct { unsigned long ti:1; } wfi_wfe;
 };
 #define HSR_EC_DATA_ABORT_LOWER_EL 0x24
 #define FSC_LL_MASK 0x03
@@ -160,7 +233,9 @@ typedef struct {
 /* A guest's registers; what a syndrome calls 31 is none of them. */
 struct cpu_user_regs {
     register_t x[31];
-    register_t pc, hsr;
+    register_t pc, cpsr, hsr;
+    /* A 32-bit guest's. */
+    register_t r12;
 };
 #define guest_cpu_user_regs() (&emul.regs)
 void advance_pc(struct cpu_user_regs *regs, const union hsr hsr);
@@ -203,32 +278,6 @@ const void *dt_get_property(const struct dt_device_node *node, const char *name,
                             uint32_t *length);
 
 /* Interrupts, as the vGIC that knows no levels. */
-struct list_head { struct list_head *next; };
-struct pending_irq {
-    struct list_head inflight;
-    unsigned long status;
-    uint8_t lr;
-};
-#define GIC_IRQ_GUEST_QUEUED 0
-#define GIC_IRQ_GUEST_VISIBLE 2
-#define GIC_INVALID_LR ((uint8_t)~0)
-#define list_empty(head) ((head)->next == (head))
-#define list_del_init(head) ((void)(head), emul.inflight = false)
-#define test_bit(n, word) ((*(word) >> (n)) & 1)
-#define clear_bit(n, word) ((void)(*(word) &= ~(1UL << (n))))
-#define spin_lock(lock) emul_lock(lock)
-#define spin_unlock(lock) emul_unlock(lock)
-struct gic_lr {
-    unsigned int virq;
-    bool pending, active;
-    struct { bool eoi; } virt;
-};
-struct gic_hw_operations {
-    void (*read_lr)(int i, struct gic_lr *lr);
-    void (*write_lr)(int i, const struct gic_lr *lr);
-    void (*clear_lr)(int i);
-};
-extern const struct gic_hw_operations *gic_hw_ops;
 struct pending_irq *spi_to_pending(struct domain *d, unsigned int irq);
 bool vgic_reserve_virq(struct domain *d, unsigned int virq);
 void vgic_free_virq(struct domain *d, unsigned int virq);
@@ -313,14 +362,14 @@ struct emul {
 
     /* Done by the glue. */
     unsigned int injections, doorbells, yields;
-    bool inflight, offline;
+    bool offline;
     xen_event_channel_notification_t consumer;
     const struct mmio_handler_ops *ops;
     paddr_t mmio_base;
 
     /* The trap. */
     struct cpu_user_regs regs;
-    register_t HPFAR_EL2, FAR_EL2;
+    register_t HPFAR_EL2, FAR_EL2, HCR_EL2;
 
     /* The list registers: which are in use, which have ended. */
     uint64_t lr_mask;
@@ -343,6 +392,8 @@ struct emul {
 extern struct emul emul;
 
 void emul_reset(void);
+/* What it does of the vGIC. */
+void emul_reset_vgic(void);
 
 /*
  * Does with the glue what the bytes say, in whatever order, and checks each

@@ -207,6 +207,12 @@ pub(super) const ALL: &[Check] = &[
         what: What::Count(patches),
     },
     Check {
+        name: "xen traps",
+        about: "a guest that sees other interrupts with the fast trap than without",
+        part_of: Part::Whole,
+        what: What::Count(traps),
+    },
+    Check {
         name: "options off",
         about: "a hook that changes Xen with the options off",
         part_of: Part::Whole,
@@ -239,10 +245,17 @@ fn each(name: &str, results: Vec<Result<()>>) -> Tally {
 }
 
 fn patches(steps: &Steps) -> Tally {
+    on_each("xen patches", |version| xen::check_patches(steps, version))
+}
+
+fn traps(steps: &Steps) -> Tally {
+    on_each("xen traps", |version| xen::check_traps(steps, version))
+}
+
+fn on_each(name: &str, check: impl Fn(Version) -> Result<()>) -> Tally {
     let mut tally = Tally::default();
     for &version in Version::value_variants() {
-        let result = xen::check_patches(steps, version);
-        tally.add(Tally::of(&version.step("xen patches"), &result));
+        tally.add(Tally::of(&version.step(name), &check(version)));
     }
     tally
 }

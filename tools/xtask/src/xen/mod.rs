@@ -7,6 +7,7 @@ mod hypervisor;
 mod off;
 pub(crate) mod sysroot;
 pub(crate) mod toolstack;
+mod traps;
 mod tree;
 pub(crate) mod version;
 
@@ -41,6 +42,11 @@ pub(crate) enum Command {
     },
     /// Compare Xen with both options off to Xen without the hooks
     CheckOff {
+        #[command(flatten)]
+        xen: Choice,
+    },
+    /// Compare what a guest sees with the fast trap and without
+    CheckTraps {
         #[command(flatten)]
         xen: Choice,
     },
@@ -93,6 +99,10 @@ impl Command {
                 host::prepare(steps)?;
                 off::check(steps, xen.version(steps)?)?;
             }
+            Self::CheckTraps { xen } => {
+                host::tools(steps)?;
+                traps::check(steps, xen.version(steps)?)?;
+            }
             Self::Apply { tree } => {
                 let set = HookSet::for_tree(&steps.dirs.root.join("hyp-shim"), tree)?;
                 let (hooks, files) = set.apply(tree)?;
@@ -143,6 +153,11 @@ pub(crate) fn check_patches(steps: &Steps, version: Version) -> Result<()> {
 /// That the hooks change nothing while the options are off.
 pub(crate) fn check_off(steps: &Steps) -> Result<()> {
     off::check(steps, Version::default())
+}
+
+/// That a guest sees the same with the fast trap and without, on a version.
+pub(crate) fn check_traps(steps: &Steps, version: Version) -> Result<()> {
+    traps::check(steps, version)
 }
 
 /// A hypervisor and a toolstack.
