@@ -3,10 +3,12 @@
 //! (docs/vconsoled.md): a line asks, a line of JSON answers, and a connection
 //! that is attached to a console then carries frames.
 //!
-//! Data and its form on the wire only: no socket, no file, no policy.
+//! [`archive`] is what the two agree on for files. Data and its form on the wire
+//! only: no socket, no file, no policy.
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod archive;
 mod attach;
 pub mod frame;
 mod request;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! A log and the files that it was rotated into: `NAME`, the newest, and
-//! `NAME.1`, `NAME.2` and so on. Numbers may be missing, names move while they
-//! are read, and no time of any file is believed.
+//! `NAME.1`, `NAME.2` and so on, or compressed `NAME.1.zst`. Numbers may be missing,
+//! names move and files are compressed while they are read, and no time of any
+//! file is believed.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
@@ -13,11 +14,26 @@ const TRIES: usize = 10;
 /// How much of what was read last is compared.
 const LAST_MAX: usize = 64;
 
+use super::archive::{self, Archive};
+
 /// One file of a log.
 pub(super) struct Part {
     number: u32,
     file: File,
     identity: Identity,
+    compressed: bool,
+}
+
+impl Part {
+    /// Whether it is that file or what became of it.
+    fn is(&self, other: Identity, compressed: bool) -> bool {
+        // While both are files nobody else has their inode.
+        if self.compressed || compressed {
+            self.identity == other
+        } else {
+            self.identity.is_same_file(other)
+        }
+    }
 }
 
 /// What a rotated file keeps, and another that gets its inode does not.
@@ -37,6 +53,16 @@ impl Identity {
             size: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
+    }
+
+    /// Of what a compressed file was, so far as it is known.
+    fn before_compression(file: &File, metadata: &Metadata) -> Self {
+        archive::origin(file).map_or(Self::of(metadata), |origin| Self {
+            device: origin.device,
+            inode: origin.inode,
+            size: origin.size,
+            modified: origin.modified,
+        })
     }
 
     fn is_same_file(self, other: Self) -> bool {
@@ -60,7 +86,7 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<Part>> {
 }
 
 fn look(path: &Path) -> io::Result<Vec<Part>> {
-    let name = path.file_name().unwrap_or_default();
+    let log = path.file_name().unwrap_or_default().as_encoded_bytes();
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -68,45 +94,70 @@ fn look(path: &Path) -> io::Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::new();
     for entry in folder.read_dir()? {
         let entry = entry?;
-        let number = match entry
-            .file_name()
-            .as_encoded_bytes()
-            .strip_prefix(name.as_encoded_bytes())
-        {
-            Some(b"") => Some(0),
-            Some([b'.', digits @ ..]) => str::from_utf8(digits)
-                .ok()
-                .and_then(|text| text.parse().ok()),
-            _ => None,
-        };
+        let name = entry.file_name();
         // One that is gone by now has another name, and is found by it.
-        if let Some(number) = number
+        if let Some((number, compressed)) = number(name.as_encoded_bytes(), log)
             && let Ok(file) = File::open(entry.path())
         {
             let metadata = file.metadata()?;
             if metadata.is_file() {
+                let identity = if compressed {
+                    Identity::before_compression(&file, &metadata)
+                } else {
+                    Identity::of(&metadata)
+                };
                 parts.push(Part {
                     number,
-                    identity: Identity::of(&metadata),
                     file,
+                    identity,
+                    compressed,
                 });
             }
         }
     }
     parts.sort_by_key(|part| std::cmp::Reverse(part.number));
-    parts.dedup_by(|one, other| one.identity.is_same_file(other.identity));
+    parts.dedup_by(|one, other| one.is(other.identity, other.compressed));
     Ok(parts)
+}
+
+/// Which file of a log one is by its name, and whether it is compressed.
+fn number(name: &[u8], log: &[u8]) -> Option<(u32, bool)> {
+    let rest = match name.strip_prefix(log)? {
+        [] => return Some((0, false)),
+        [b'.', rest @ ..] => rest,
+        _ => return None,
+    };
+    let uncompressed = rest.strip_suffix(b".zst");
+    let digits = str::from_utf8(uncompressed.unwrap_or(rest)).ok()?;
+    Some((digits.parse().ok()?, uncompressed.is_some()))
 }
 
 /// A place in a log: in one of its files, after those before it.
 #[derive(Default)]
 pub(super) struct Place {
-    current: Option<File>,
+    current: Option<Current>,
     /// The files before it, when they were last seen.
     before: Vec<Identity>,
-    /// How much of the file was read, and the end of that.
-    position: u64,
-    last: Vec<u8>,
+}
+
+/// The file that is read.
+enum Current {
+    Plain {
+        file: File,
+        /// How much of it was read, and the end of that.
+        position: u64,
+        last: Vec<u8>,
+    },
+    Compressed(Identity, Box<Archive>),
+}
+
+impl Current {
+    fn identity(&self) -> io::Result<Identity> {
+        match self {
+            Self::Plain { file, .. } => Ok(Identity::of(&file.metadata()?)),
+            Self::Compressed(identity, _) => Ok(*identity),
+        }
+    }
 }
 
 impl Place {
@@ -119,11 +170,9 @@ impl Place {
         let Some(current) = &self.current else {
             return Ok(parts);
         };
-        // While it is open nobody else has its inode.
-        let current = Identity::of(&current.metadata()?);
-        let at = parts
-            .iter()
-            .position(|part| part.identity.is_same_file(current));
+        let current = current.identity()?;
+        let compressed = self.is_in_archive();
+        let at = parts.iter().position(|part| part.is(current, compressed));
         if let Some(at) = at {
             self.before = parts[..at].iter().map(|part| part.identity).collect();
         }
@@ -139,14 +188,18 @@ impl Place {
 
     /// Moves to the beginning of a file.
     pub(super) fn enter(&mut self, part: Part) {
-        if let Some(current) = &self.current
-            && let Ok(metadata) = current.metadata()
-        {
-            self.before.push(Identity::of(&metadata));
+        if let Some(Ok(current)) = self.current.as_ref().map(Current::identity) {
+            self.before.push(current);
         }
-        self.current = Some(part.file);
-        self.position = 0;
-        self.last.clear();
+        self.current = Some(if part.compressed {
+            Current::Compressed(part.identity, Box::new(Archive::new(part.file)))
+        } else {
+            Current::Plain {
+                file: part.file,
+                position: 0,
+                last: Vec::new(),
+            }
+        });
     }
 
     /// Whether there is a file at all.
@@ -154,37 +207,53 @@ impl Place {
         self.current.is_some()
     }
 
+    /// Whether that is compressed: it may be damaged.
+    pub(super) fn is_in_archive(&self) -> bool {
+        matches!(self.current, Some(Current::Compressed(..)))
+    }
+
     /// If the file was emptied and begun anew, as `copytruncate` does, moves to
     /// its beginning.
     pub(super) fn rewind(&mut self) -> io::Result<bool> {
-        let Some(file) = &self.current else {
+        let Some(Current::Plain {
+            file,
+            position,
+            last,
+        }) = &mut self.current
+        else {
             return Ok(false);
         };
-        let mut last = vec![0; self.last.len()];
-        let from = self.position - last.len() as u64;
-        let same = match file.read_exact_at(&mut last, from) {
-            Ok(()) => last == self.last,
+        let mut now = vec![0; last.len()];
+        let from = *position - now.len() as u64;
+        let same = match file.read_exact_at(&mut now, from) {
+            Ok(()) => now == *last,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
             Err(error) => return Err(error),
         };
         if !same {
-            self.position = 0;
-            self.last.clear();
+            *position = 0;
+            last.clear();
         }
         Ok(!same)
     }
 
     /// Moves on over what it puts into `buffer`.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(file) = &self.current else {
-            return Ok(0);
-        };
-        let length = file.read_at(buffer, self.position)?;
-        self.position += length as u64;
-        self.last
-            .extend_from_slice(&buffer[length.saturating_sub(LAST_MAX)..length]);
-        self.last.drain(..self.last.len().saturating_sub(LAST_MAX));
-        Ok(length)
+        match &mut self.current {
+            None => Ok(0),
+            Some(Current::Compressed(_, archive)) => archive.read(buffer),
+            Some(Current::Plain {
+                file,
+                position,
+                last,
+            }) => {
+                let length = file.read_at(buffer, *position)?;
+                *position += length as u64;
+                last.extend_from_slice(&buffer[length.saturating_sub(LAST_MAX)..length]);
+                last.drain(..last.len().saturating_sub(LAST_MAX));
+                Ok(length)
+            }
+        }
     }
 }
 
@@ -207,6 +276,8 @@ mod tests {
         Rotate(u32),
         /// Empties the file, after what was in it has been read.
         Empty,
+        /// One that it was rotated into is compressed.
+        Compress(u32),
         /// Somebody removes the file, or one that it was rotated into.
         Remove(u32),
         /// The clock is set so far back.
@@ -217,6 +288,7 @@ mod tests {
         prop_oneof![
             3 => (1..20_u8).prop_map(Event::Append),
             3 => (1..4_u32).prop_map(Event::Rotate),
+            2 => (1..4_u32).prop_map(Event::Compress),
             1 => Just(Event::Empty),
             1 => (0..4_u32).prop_map(Event::Remove),
             1 => (0..2_000_000_u64).prop_map(Event::Clock),
@@ -249,14 +321,43 @@ mod tests {
             let mut options = OpenOptions::new();
             let mut file = options.append(true).create(true).open(self.path()).unwrap();
             file.write_all(text.as_bytes()).unwrap();
+            // No two moments are one.
+            self.clock += Duration::from_nanos(1);
             file.set_modified(self.clock).unwrap();
             text
         }
 
+        fn compressed(&self, number: u32) -> PathBuf {
+            self.dir.path().join(format!("log.{number}.zst"))
+        }
+
         fn rotate(&self, count: u32) {
+            let _missing = std::fs::remove_file(self.numbered(count));
+            let _missing = std::fs::remove_file(self.compressed(count));
             for number in (0..count).rev() {
                 let _missing = std::fs::rename(self.numbered(number), self.numbered(number + 1));
+                let (from, to) = (self.compressed(number), self.compressed(number + 1));
+                let _missing = std::fs::rename(from, to);
             }
+        }
+
+        /// As the daemon does it.
+        fn compress(&self, number: u32) {
+            let Ok(file) = File::open(self.numbered(number)) else {
+                return;
+            };
+            let metadata = file.metadata().unwrap();
+            let origin = console_proto::archive::Origin {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+                size: metadata.len(),
+                modified: (metadata.mtime(), metadata.mtime_nsec()),
+            };
+            let level = ruzstd::encoding::CompressionLevel::Fastest;
+            let frame = ruzstd::encoding::compress_to_vec(&file, level);
+            let bytes = [&origin.to_frame()[..], &frame].concat();
+            std::fs::write(self.compressed(number), bytes).unwrap();
+            std::fs::remove_file(self.numbered(number)).unwrap();
         }
     }
 
@@ -300,6 +401,7 @@ mod tests {
                         printed += &print(&mut place, &log.path());
                         log.rotate(count);
                     }
+                    Event::Compress(number) => log.compress(number),
                     Event::Empty if log.path().exists() => {
                         printed += &print(&mut place, &log.path());
                         std::fs::write(log.path(), "").unwrap();
@@ -307,6 +409,7 @@ mod tests {
                     Event::Remove(number) => {
                         printed += &print(&mut place, &log.path());
                         let _missing = std::fs::remove_file(log.numbered(number));
+                        let _missing = std::fs::remove_file(log.compressed(number));
                     }
                     Event::Clock(back) => log.clock -= Duration::from_secs(back),
                     Event::Empty => {}
@@ -324,7 +427,17 @@ mod tests {
     fn only_the_files_of_this_log_are_its_parts() {
         let dir = tempfile::tempdir().unwrap();
         for name in [
-            "log", "log.1", "log.3", "log.10", "log.x", "logs", "log.1.gz", "other.2",
+            "log",
+            "log.1",
+            "log.3.zst",
+            "log.10",
+            "log.x",
+            "logs",
+            "log.1.gz",
+            "other.2",
+            "log.zst",
+            "log.zst.part",
+            "log.4.zst.part",
         ] {
             std::fs::write(dir.path().join(name), name).unwrap();
         }

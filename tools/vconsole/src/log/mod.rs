@@ -2,6 +2,7 @@
 //! `vconsole log`: what a console said, from its log file, across rotation, or
 //! for want of one from the daemon's memory.
 
+mod archive;
 mod files;
 
 use std::io::{self, Read};
@@ -120,16 +121,14 @@ impl Printer {
                 bail!("{}: there is no such log", path.display());
             }
             if place.rewind()? && follow {
-                let mut errors = Output::stderr();
-                errors.put(format!("[{}: emptied]\n", path.display()).as_bytes());
-                let _gone = errors.flush();
+                complain(path, "emptied");
             }
-            if !self.rest(&mut place)? {
+            if !self.rest(&mut place, path)? {
                 return Ok(());
             }
             for part in newer {
                 place.enter(part);
-                if !self.rest(&mut place)? {
+                if !self.rest(&mut place, path)? {
                     return Ok(());
                 }
             }
@@ -140,13 +139,16 @@ impl Printer {
     }
 
     /// Prints what is left of a file; `false` when told to stop.
-    fn rest(&mut self, place: &mut Place) -> anyhow::Result<bool> {
+    fn rest(&mut self, place: &mut Place, path: &Path) -> anyhow::Result<bool> {
         let mut buffer = [0; 16384];
         loop {
             match place.read(&mut buffer) {
                 Ok(0) => return Ok(true),
                 Ok(length) => self.put(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if place.is_in_archive() => {
+                    complain(path, &format!("an old file is damaged: {error}"));
+                }
                 Err(error) => return Err(error.into()),
             }
             if !self.drain()? {
@@ -239,6 +241,13 @@ impl Printer {
         self.output.serve(output).context("standard output")?;
         Ok(!signals.is_empty() && self.signals.heed()?)
     }
+}
+
+/// Says what is wrong with a log, or has become of it.
+fn complain(path: &Path, what: &str) {
+    let mut errors = Output::stderr();
+    errors.put(format!("[{}: {what}]\n", path.display()).as_bytes());
+    let _gone = errors.flush();
 }
 
 /// Prints what the daemon remembers.
