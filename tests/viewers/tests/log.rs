@@ -2,7 +2,7 @@
 //! `vconsole log`, whatever happens to the files: rotation, by the daemon or by
 //! others, removal, a clock that is set back, and the end of the guest.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::process::Signal;
@@ -19,7 +19,7 @@ fn host() -> (Host, Guest, PathBuf) {
     (host, pv, log)
 }
 
-fn until_logged(log: &std::path::Path, end: &[u8]) {
+fn until_logged(log: &Path, end: &[u8]) {
     wait_for("a line in the log", || {
         std::fs::read(log)
             .is_ok_and(|text| text.ends_with(end))
@@ -27,7 +27,7 @@ fn until_logged(log: &std::path::Path, end: &[u8]) {
     });
 }
 
-fn numbered(log: &std::path::Path, number: u32) -> PathBuf {
+fn numbered(log: &Path, number: u32) -> PathBuf {
     log.with_extension(format!("log.{number}"))
 }
 
@@ -123,6 +123,53 @@ fn the_log_of_a_guest_that_is_gone_has_a_name() {
             "{nobody}: {said}"
         );
     }
+}
+
+/// Files are rotated and compressed while they are followed, and read again
+/// afterwards.
+#[test]
+fn a_log_that_is_compressed_meanwhile_is_followed_and_read() {
+    let host = Host::with(|config| {
+        config.log.guests = true;
+        config.log.filter = Filter::None;
+        config.log.compress = true;
+        config.log.size = vconsoled::config::Size(2000);
+        config.log.count = 100;
+    });
+    let (_, mut pv, _vuart) = host.guest("guest");
+    let log = host.dir.path().join("log/guest-guest.log");
+    pv.send(b"first\n");
+    until_logged(&log, b"first\n");
+    let mut follower = Program::piped(host.vconsole("log -f guest"));
+    assert_eq!(follower.read(6), b"first\n");
+    let mut all = b"first\n".to_vec();
+    for round in 0..10 {
+        let lines = (0..100).map(|line| format!("line {line} of round {round}\n"));
+        let text = lines.collect::<Vec<String>>().concat();
+        pv.send(text.as_bytes());
+        assert_eq!(follower.read(text.len()), text.as_bytes(), "{round}");
+        all.extend(text.into_bytes());
+        wait_for("old files to be compressed", || {
+            let old = std::fs::read_dir(log.parent().unwrap()).unwrap();
+            let names = old.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut old = names.filter(|name| name.starts_with("guest-guest.log."));
+            let compressed =
+                |name: String| Path::new(&name).extension().is_some_and(|one| one == "zst");
+            old.all(compressed).then_some(())
+        });
+    }
+    let output = host.vconsole("log guest").output().unwrap();
+    assert!(output.status.success() && output.stdout == all);
+    // One that is damaged hides no other.
+    std::fs::write(numbered(&log, 5).with_extension("5.zst"), "nonsense").unwrap();
+    let output = host.vconsole("log guest").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("guest-guest.log: an old file is damaged"),
+        "{said}"
+    );
+    assert!(output.stdout.starts_with(b"first\n") && output.stdout.len() > all.len() / 2);
+    assert!(output.stdout.ends_with(b"line 99 of round 9\n"));
 }
 
 /// A reader that goes is noticed although nothing is said.

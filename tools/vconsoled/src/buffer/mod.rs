@@ -29,12 +29,14 @@ mod open;
 mod records;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use rustix::fs::FallocateFlags;
 use zerocopy::IntoBytes as _;
@@ -42,11 +44,13 @@ use zerocopy::IntoBytes as _;
 pub use checkpoint::Checkpoint;
 pub use cursor::Cursor;
 pub use records::{RECORD_MAX, Record};
+pub use times::Arrival;
 
 use checkpoint::Output;
 use file::{memory, place, to_usize};
 use mapping::MappedBuffer;
 use records::HEADER;
+use times::Times;
 
 /// Most that is ever kept, for a consumer that is behind, in bytes.
 pub const CAPACITY: u64 = 1024 * 1024;
@@ -75,6 +79,8 @@ struct Writer {
     /// What is before this was given back.
     freed: u64,
     mapping: Option<MappedBuffer>,
+    /// When output came, if anybody asks.
+    times: Option<Times>,
 }
 
 impl OutputBuffer {
@@ -150,6 +156,9 @@ impl OutputBuffer {
             .fetch_max(end.saturating_sub(CAPACITY), Ordering::AcqRel);
         fence(Ordering::SeqCst);
         let writer = &mut *writer;
+        if let Some(times) = &mut writer.times {
+            times.note(&self.file(), Arrival::now(self.end()), Instant::now());
+        }
         // The word tells no more than where bytes end.
         let plain = shown.is_none() && writer.checkpoint.after(bytes.len()) == checkpoint;
         if plain && let Some(mapped) = &mut writer.mapping {
@@ -258,6 +267,45 @@ impl OutputBuffer {
             let output = self.output(self.end(), writer.checkpoint);
             // For one who does not know of mappings; it can do without.
             let _noted = self.write_record(Record::Output, output.as_bytes());
+        }
+    }
+
+    /// Whether to note when output comes from now on. It is then known from
+    /// `from` on, where the one who asks for it is.
+    pub fn set_times(&self, wanted: bool, from: u64) {
+        let mut writer = self.writer();
+        if wanted == writer.times.is_some() {
+            return;
+        }
+        if wanted {
+            let output = self.output(self.end(), writer.checkpoint);
+            // A file that holds anything has this record.
+            let _noted = self.write_record(Record::Output, output.as_bytes());
+            let mut times = Times::default();
+            times.note(&self.file(), Arrival::now(from), Instant::now());
+            writer.times = Some(times);
+        } else {
+            // That there are marks tells the next process to make more.
+            let _kept = self.file().set_len(times::MARKS);
+            writer.times = None;
+        }
+    }
+
+    /// When the bytes from `from` up to `to` came, if that is known.
+    #[must_use]
+    pub fn arrivals(&self, from: u64, to: u64) -> Vec<Arrival> {
+        let writer = self.writer();
+        let times = writer.times.as_ref();
+        let known = times.map(|times| times.between(from, to));
+        known
+            .filter(|known| !known.is_empty())
+            .unwrap_or_else(|| vec![Arrival::now(from)])
+    }
+
+    /// Says that nobody will ask when anything before `position` came.
+    pub fn forget_times(&self, position: u64) {
+        if let Some(times) = &mut self.writer().times {
+            times.forget(position);
         }
     }
 

@@ -13,6 +13,7 @@ use super::checkpoint::{Checkpoint, Output};
 use super::file::{memory, open};
 use super::mapping;
 use super::records::HEADER;
+use super::times::{MARKS, Times};
 use super::{CAPACITY, OutputBuffer, PIECE, RECORD_MAX, Record, STEP, Writer};
 
 impl OutputBuffer {
@@ -103,6 +104,8 @@ impl OutputBuffer {
             },
             freed: start / PIECE * PIECE,
             mapping: None,
+            times: (length > MARKS)
+                .then(|| Times::read(&self.file(), output.end).unwrap_or_default()),
         };
         self.writer = Mutex::new(writer);
         true

@@ -37,6 +37,8 @@ pub enum Record {
     LogPath = 5,
     /// Which sockets are for viewers.
     Endpoints = 6,
+    /// How far the journal got.
+    Journal = 7,
 }
 
 impl Record {

@@ -85,7 +85,7 @@ pub struct Logs {
     /// Where logs are.
     #[serde(deserialize_with = "value::path")]
     pub dir: PathBuf,
-    /// Start each line of a guest's log with the time.
+    /// Start each line of a guest's log with the time at which it came.
     pub timestamps: bool,
     /// Start each line of the hypervisor's log with the time.
     pub hypervisor_timestamps: bool,
@@ -95,8 +95,18 @@ pub struct Logs {
     pub size: Size,
     /// Rotated logs kept of each console, besides the present one.
     pub count: u32,
+    /// Files that were not written to for so many days are removed; none if 0.
+    pub keep_days: u32,
+    /// While all files together are longer, the oldest are removed; none if 0.
+    pub total: Size,
+    /// Compress rotated logs (Zstandard).
+    pub compress: bool,
     /// Send guests' lines to journald as well.
     pub journal: bool,
+    /// So many of a console's lines in each second, without a limit if 0.
+    pub journal_rate: u32,
+    /// So many at once after a silence.
+    pub journal_burst: u32,
     /// Where journald, or a namespace of it, listens.
     #[serde(deserialize_with = "value::path")]
     pub journal_socket: PathBuf,
@@ -113,7 +123,12 @@ impl Default for Logs {
             filter: Filter::default(),
             size: Size(16 << 20),
             count: 4,
+            keep_days: 0,
+            total: Size(0),
+            compress: false,
             journal: false,
+            journal_rate: 100,
+            journal_burst: 2000,
             journal_socket: "/run/systemd/journal/socket".into(),
         }
     }
@@ -226,6 +241,10 @@ pub struct Rule {
     pub count: Option<u32>,
     /// See [`Logs::journal`].
     pub journal: Option<bool>,
+    /// See [`Logs::journal_rate`].
+    pub journal_rate: Option<u32>,
+    /// See [`Logs::journal_burst`].
+    pub journal_burst: Option<u32>,
     /// See [`Config::history`].
     pub history: Option<History>,
     /// See [`Config::overflow`].
@@ -247,6 +266,10 @@ pub struct ConsoleConfig {
     pub count: u32,
     /// See [`Logs::journal`].
     pub journal: bool,
+    /// See [`Logs::journal_rate`].
+    pub journal_rate: u32,
+    /// See [`Logs::journal_burst`].
+    pub journal_burst: u32,
     /// See [`Config::history`].
     pub history: History,
     /// See [`Config::overflow`].
@@ -297,7 +320,6 @@ impl Config {
             process: old.process.clone(),
             log: Logs {
                 hypervisor: old.log.hypervisor,
-                hypervisor_timestamps: old.log.hypervisor_timestamps,
                 dir: old.log.dir.clone(),
                 journal_socket: old.log.journal_socket.clone(),
                 ..new.log.clone()
@@ -307,10 +329,6 @@ impl Config {
         let stays = [
             ("state-dir", old.state_dir != new.state_dir),
             ("log.hypervisor", old.log.hypervisor != new.log.hypervisor),
-            (
-                "log.hypervisor-timestamps",
-                old.log.hypervisor_timestamps != new.log.hypervisor_timestamps,
-            ),
             ("log.dir", old.log.dir != new.log.dir),
             (
                 "log.journal-socket",
@@ -321,6 +339,14 @@ impl Config {
         ];
         let stays = stays.into_iter().filter(|(_, differs)| *differs);
         stays.map(|(key, _)| key).collect()
+    }
+
+    /// Whether anything is written to the folder for logs.
+    #[must_use]
+    pub fn logs(&self) -> bool {
+        let log = &self.log;
+        let by_rule = self.rules.iter().any(|rule| rule.log == Some(true));
+        log.guests || log.hypervisor || by_rule
     }
 
     /// What holds for a console, by its domain's name and its own.
@@ -334,6 +360,8 @@ impl Config {
             size: logs.size,
             count: logs.count,
             journal: logs.journal,
+            journal_rate: logs.journal_rate,
+            journal_burst: logs.journal_burst,
             history: self.history,
             overflow: self.overflow,
         };
@@ -347,6 +375,8 @@ impl Config {
                 size: rule.size.unwrap_or(config.size),
                 count: rule.count.unwrap_or(config.count),
                 journal: rule.journal.unwrap_or(config.journal),
+                journal_rate: rule.journal_rate.unwrap_or(config.journal_rate),
+                journal_burst: rule.journal_burst.unwrap_or(config.journal_burst),
                 history: rule.history.unwrap_or(config.history),
                 overflow: rule.overflow.unwrap_or(config.overflow),
             })

@@ -14,10 +14,7 @@ use crate::service::lock;
 
 /// Whether anything is written to the folder for logs.
 pub(super) fn logs(config: &Config) -> Option<&Path> {
-    let log = &config.log;
-    let some =
-        log.guests || log.hypervisor || config.rules.iter().any(|rule| rule.log == Some(true));
-    some.then_some(log.dir.as_path())
+    config.logs().then_some(config.log.dir.as_path())
 }
 
 /// Folders that hold sockets directly.

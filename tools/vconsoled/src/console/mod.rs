@@ -31,7 +31,6 @@ use crate::input::journal::InputJournal;
 use crate::ring::doorbell::Doorbell;
 use crate::ring::{Counters, Link, Next};
 use crate::sink::clients::set::ClientSet;
-use crate::sink::journal::{Journal, Lines};
 use crate::sink::log::Log;
 use crate::sink::pty::Pty;
 
@@ -51,9 +50,7 @@ pub(crate) struct Console {
     link: Link,
     pty: Pty,
     log: Option<Log>,
-    journal: Option<Lines>,
-    /// Lines of earlier ways to the journal that are missing from it.
-    journal_lost: u64,
+    journal: Option<Log>,
     overflow: Overflow,
     /// Output that is kept for viewers who are behind.
     waiting: Waiting,
@@ -97,7 +94,6 @@ impl Console {
             pty,
             log: None,
             journal: None,
-            journal_lost: 0,
             overflow,
             waiting: Waiting::new(Allowance::default()),
             output: Arc::new(output),
@@ -178,31 +174,24 @@ impl Console {
         }
     }
 
-    /// Has its output logged.
-    pub(crate) fn set_log(&mut self, log: Log) {
-        self.log = Some(log);
+    /// Its log, if its output is logged.
+    pub(crate) fn log_mut(&mut self) -> &mut Option<Log> {
+        &mut self.log
     }
 
-    /// Has its lines sent to the journal, by the name that its domain has now.
-    pub(crate) fn set_journal(&mut self, journal: Arc<Journal>) {
-        self.journal_lost = self.journal_lost();
-        let lines = Lines::new(journal, self.domid.0, &self.name, &self.slot.to_string());
-        self.journal = Some(lines);
-    }
-
-    /// Whether its lines are sent to the journal.
-    pub(crate) fn has_journal(&self) -> bool {
-        self.journal.is_some()
+    /// What sends its lines to the journal, if they go there.
+    pub(crate) fn journal_mut(&mut self) -> &mut Option<Log> {
+        &mut self.journal
     }
 
     /// Lines that are missing from the journal.
     pub(crate) fn journal_lost(&self) -> u64 {
-        self.journal_lost + self.journal.as_ref().map_or(0, Lines::lost)
+        self.journal.as_ref().map_or(0, Log::lost)
     }
 
-    /// The log, when the console is let go of.
-    pub(crate) fn into_log(self) -> Option<Log> {
-        self.log
+    /// The log, and what goes to the journal, when the console is let go of.
+    pub(crate) fn into_logs(self) -> (Option<Log>, Option<Log>) {
+        (self.log, self.journal)
     }
 
     /// Those on sockets, and one more while anybody has the pty open.

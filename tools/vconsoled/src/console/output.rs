@@ -45,11 +45,8 @@ impl Console {
             let shown = self.show(bytes);
             let shown = shown.as_ref().map(PtyRecord::as_bytes);
             self.output.append_shown(bytes, checkpoint, shown)?;
-            if let Some(log) = &self.log {
+            for log in self.log.iter().chain(&self.journal) {
                 log.more(self.output.end());
-            }
-            if let Some(journal) = &mut self.journal {
-                journal.take(bytes);
             }
             self.doorbell.was_useful();
             self.counters.from_guest += bytes.len() as u64;
@@ -140,7 +137,7 @@ impl Console {
         let behind = end.saturating_sub(floor.max(self.output.start()));
         let kept = behind.saturating_sub(self.output.scrollback_size());
         self.waiting.set(kept);
-        if let Some(log) = &self.log {
+        for log in self.log.iter().chain(&self.journal) {
             floor = floor.min(log.position().max(end.saturating_sub(log.allowance())));
         }
         self.output.release(floor);

@@ -41,19 +41,9 @@ impl XenLog {
     ) -> io::Result<Self> {
         let port = events.bind_virq(Virq::CON_RING)?;
         let output = Arc::new(state.open_hypervisor()?);
-        let options = LogOptions {
-            style: Style {
-                timestamps: config.log.hypervisor_timestamps,
-                filter: config.log.filter,
-            },
-            rotation: Rotation {
-                size: config.log.size.0,
-                count: config.log.count,
-            },
-        };
         let path = config.log.dir.join(NAME);
         let log = logs
-            .open([path], options, Arc::clone(&output))
+            .open([path], options(config), Arc::clone(&output))
             .ok_or(io::ErrorKind::AlreadyExists)?;
         Ok(Self {
             port,
@@ -62,6 +52,11 @@ impl XenLog {
             output,
             log,
         })
+    }
+
+    /// Goes on by another configuration.
+    pub(crate) fn configure(&self, config: &Config) {
+        self.log.configure(options(config));
     }
 
     /// Whether there may be something to read.
@@ -102,5 +97,18 @@ impl XenLog {
             self.output.release(self.log.position().max(allowed));
         }
         Ok(())
+    }
+}
+
+fn options(config: &Config) -> LogOptions {
+    LogOptions {
+        style: Style {
+            timestamps: config.log.hypervisor_timestamps,
+            filter: config.log.filter,
+        },
+        rotation: Rotation {
+            size: config.log.size.0,
+            count: config.log.count,
+        },
     }
 }

@@ -1,31 +1,21 @@
 // SPDX-License-Identifier: MIT
 //! Connecting to a console's ring, and letting go of it.
 
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
 use super::{Server, take_token};
-use crate::buffer::Record;
-use crate::config::{Config, ConsoleConfig};
 use crate::console::Console;
 use crate::guest::exchange::Domain;
 use crate::guest::nodes::Key;
 use crate::guest::source::Source;
-use crate::names;
 use crate::persist::fd_store::{self, Purpose};
 use crate::ring::Link;
-use crate::sink::log::{self, Rotation, Style};
 use crate::sink::pty::Pty;
-
-/// Under so many of its names a console's log is found again.
-const LOG_NAMES: usize = 8;
 
 impl Server {
     pub(super) fn connect(
@@ -110,24 +100,12 @@ impl Server {
             console.set_input_journal(Arc::clone(input_journal));
         }
         console.start(self.xen.events.as_mut())?;
-        let config = self.config.console(&console.name, &slot.to_string());
-        if config.log {
-            let paths = log_paths(&self.config, console);
-            let output = Arc::clone(console.output());
-            let log = self.sinks.logs.open(paths, log_options(config), output);
-            if let Some(log) = log {
-                tracing::info!("domain {domid} {slot}: its log is {}", log.path().display());
-                console.set_log(log);
-            }
-        }
-        if config.journal {
-            console.set_journal(Arc::clone(&self.sinks.journal));
-        }
         let raw = console.pty().as_fd().as_raw_fd();
         self.poll
             .registry()
             .register(&mut SourceFd(&raw), Token(token), Interest::READABLE)?;
         self.schedule.ready.push(token);
+        self.set_logs(token);
         self.open_endpoints(token);
         tracing::info!("domain {domid} {slot}: {tty}");
         self.guests.discovery.announce((domid, slot), tty);
@@ -167,13 +145,15 @@ impl Server {
     /// daemon too, once the log is complete.
     pub(super) fn retire(&mut self, (domid, slot): Key) {
         let console = self.served.by_key.get(&(domid, slot)).copied();
-        let log = console
-            .and_then(|token| self.disconnect(token))
-            .and_then(Console::into_log);
+        let console = console.and_then(|token| self.disconnect(token));
+        let (log, journal) = console.map_or((None, None), Console::into_logs);
         let state = self.persist.state_dir.path(domid, slot);
         match log {
             Some(log) => log.finish(state),
             None => self.persist.state_dir.remove(domid, slot),
+        }
+        if let Some(journal) = journal {
+            journal.finish(None);
         }
     }
 
@@ -206,56 +186,5 @@ impl Server {
         self.guests.discovery.withdraw((domid, slot));
         tracing::info!("domain {domid} {slot}: let go");
         Some(console)
-    }
-
-    /// Completes the logs of consoles that went while no daemon was there.
-    pub(super) fn finish_orphans(&self) {
-        let domains = &self.guests.domains;
-        let orphans = self
-            .persist
-            .state_dir
-            .orphans(|domid| domains.contains(&domid));
-        for path in orphans {
-            let log = self.persist.state_dir.adopt(&path).and_then(|output| {
-                let log = PathBuf::from(OsString::from_vec(output.record(Record::LogPath)?));
-                // What its domain's name was is not known any more.
-                let options = log_options(self.config.console("", ""));
-                (log.parent() == Some(&self.config.log.dir))
-                    .then(|| self.sinks.logs.adopt(log, options, Arc::new(output)))
-            });
-            match log {
-                Some(log) => log.finish(Some(path)),
-                None => drop(std::fs::remove_file(path)),
-            }
-        }
-    }
-}
-
-/// Where a console's log may go, the best place first: where the last daemon had
-/// it, or where people look for it.
-fn log_paths(config: &Config, console: &Console) -> impl Iterator<Item = PathBuf> {
-    let (domid, name, dir) = (console.domid, &console.name, config.log.dir.clone());
-    if !names::is_plain(name) {
-        tracing::warn!("domain {domid}: the name {name:?} cannot name a log, its number does");
-    }
-    let names = names::logs(domid, name, &console.slot.log_suffix());
-    let paths = names.map(move |name| dir.join(name));
-    let last = console.output().record(Record::LogPath);
-    let last = last.map(|path| PathBuf::from(OsString::from_vec(path)));
-    let own = paths.clone().take(LOG_NAMES);
-    let last = last.filter(|last| own.into_iter().any(|path| path == *last));
-    last.into_iter().chain(paths)
-}
-
-fn log_options(config: ConsoleConfig) -> log::LogOptions {
-    log::LogOptions {
-        style: Style {
-            timestamps: config.timestamps,
-            filter: config.filter,
-        },
-        rotation: Rotation {
-            size: config.size.0,
-            count: config.count,
-        },
     }
 }

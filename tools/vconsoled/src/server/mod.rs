@@ -11,6 +11,7 @@ mod channels;
 mod consoles;
 mod domains;
 mod handle;
+mod logs;
 mod names;
 mod reload;
 mod requests;
@@ -211,6 +212,7 @@ impl Server {
             return Ok(());
         }
         self.finish_orphans();
+        self.set_retention();
         self.sinks.logs.begin();
         self.take_no_more();
         Ok(())

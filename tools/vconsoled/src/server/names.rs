@@ -3,7 +3,6 @@
 //! name: the newest of them is meant, by its number, everywhere.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use console_proto::{Attach, Code, Domain, Error};
 use xen_io::DomId;
@@ -93,8 +92,8 @@ impl Server {
         let consoles = self.served.consoles.values_mut();
         for console in consoles.filter(|one| one.domid == domid && one.name != name) {
             before.insert(std::mem::replace(&mut console.name, name.to_owned()));
-            if console.has_journal() {
-                console.set_journal(Arc::clone(&self.sinks.journal));
+            if let Some(journal) = console.journal_mut() {
+                journal.rename(name);
             }
         }
         for before in &before {

@@ -3,7 +3,8 @@
 
 use super::Server;
 use super::handle::Reload;
-use crate::config::ConsoleConfig;
+use crate::config::History;
+use crate::console::Console;
 
 impl Server {
     /// Opens all logs again.
@@ -21,37 +22,41 @@ impl Server {
                 for key in &config.unknown {
                     tracing::warn!("the configuration has no key {key:?}; it is ignored");
                 }
-                let before: Vec<ConsoleConfig> = self.console_configs().collect();
+                let before = self.histories();
                 let stays = self.config.change_to(&config);
-                let after: Vec<ConsoleConfig> = self.console_configs().collect();
                 if !stays.is_empty() {
                     tracing::warn!("a restart is needed for a change of {}", stays.join(", "));
                 }
-                for (console, config) in self.served.consoles.values_mut().zip(&after) {
-                    console.set_overflow(config.overflow);
-                }
-                // What a log looks like changes with its next console.
-                let keeps = |(before, after): &(&ConsoleConfig, &ConsoleConfig)| {
-                    ConsoleConfig {
-                        overflow: after.overflow,
-                        ..**before
-                    } != **after
-                };
-                let kept = before.iter().zip(&after).filter(keeps).count();
+                let kept = before.iter().zip(self.histories());
+                let kept = kept.filter(|(before, after)| *before != after).count();
                 if kept > 0 {
-                    tracing::warn!("{kept} consoles keep their logs as they are until a restart");
+                    tracing::warn!("{kept} consoles keep their history as it is until a restart");
                 }
+                let served: Vec<usize> = self.served.consoles.keys().copied().collect();
+                for token in served {
+                    self.set_logs(token);
+                    if let Some(console) = self.served.consoles.get_mut(&token) {
+                        let slot = console.slot.to_string();
+                        let config = self.config.console(&console.name, &slot);
+                        console.set_overflow(config.overflow);
+                    }
+                }
+                if let Some(xen_log) = &self.xen_log {
+                    xen_log.configure(&self.config);
+                }
+                self.set_retention();
                 self.schedule.ready.extend(self.served.consoles.keys());
             }
             Err(why) => tracing::error!("the configuration stays as it was: {why}"),
         }
     }
 
-    fn console_configs(&self) -> impl Iterator<Item = ConsoleConfig> {
+    fn histories(&self) -> Vec<History> {
         let consoles = self.served.consoles.values();
-        consoles.map(|console| {
-            self.config
-                .console(&console.name, &console.slot.to_string())
-        })
+        let config = |console: &Console| {
+            let slot = console.slot.to_string();
+            self.config.console(&console.name, &slot)
+        };
+        consoles.map(|console| config(console).history).collect()
     }
 }

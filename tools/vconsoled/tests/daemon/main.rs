@@ -9,6 +9,7 @@ mod hostile;
 mod hypervisor;
 mod journal;
 mod log_files;
+mod log_upkeep;
 mod logs;
 mod metrics;
 mod names;

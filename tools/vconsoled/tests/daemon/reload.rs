@@ -50,3 +50,73 @@ fn a_reload_changes_what_it_can_and_a_bad_one_nothing() {
     assert_eq!(viewer.read(5), b"three");
     daemon.stop().unwrap();
 }
+
+#[test]
+fn logs_and_the_journal_follow_a_reload_while_consoles_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut config, _control) = with_control(&dir);
+    let logs = dir.path().join("log");
+    std::fs::create_dir(&logs).unwrap();
+    let journald = std::os::unix::net::UnixDatagram::bind(dir.path().join("journal")).unwrap();
+    journald.set_read_timeout(Some(PATIENCE)).unwrap();
+    config.log = vconsoled::config::Logs {
+        guests: false,
+        journal_socket: dir.path().join("journal"),
+        ..logs_in(&logs)
+    };
+    let machine = Machine::new();
+    let (_, mut pv, _uart) = guest(&machine, "guest");
+    let daemon = Daemon::start(&machine, config.clone());
+    let log = logs.join("guest-guest.log");
+    let mut say = |text: &str, expected: &str| {
+        pv.send(text.as_bytes());
+        wait_for(expected, || {
+            let logged = std::fs::read_to_string(&log).unwrap_or_default();
+            let lines = logged.lines().map(|line| match time(line) {
+                Some(_) => format!("TIME {}\n", &line[STAMP..]),
+                None => format!("{line}\n"),
+            });
+            (lines.collect::<String>() == expected).then_some(())
+        });
+    };
+    say("before\n", "");
+    let reload = |config: &Config| {
+        daemon.handle.reload(Ok(config.clone()));
+        until_looked_at(&machine);
+    };
+    config.log.guests = true;
+    config.log.filter = vconsoled::config::Filter::None;
+    reload(&config);
+    // What is kept for viewers is logged too.
+    say("\x1b[0mone\n", "before\n\x1b[0mone\n");
+    config.log.filter = vconsoled::config::Filter::Strip;
+    reload(&config);
+    say("\x1b[0mtwo\n", "before\n\x1b[0mone\ntwo\n");
+    config.log.timestamps = true;
+    reload(&config);
+    say("three\n", "before\n\x1b[0mone\ntwo\nTIME three\n");
+    config.log.timestamps = false;
+    config.log.size = vconsoled::config::Size(10);
+    reload(&config);
+    say("four\n", "four\n");
+    config.log.guests = false;
+    config.log.journal = true;
+    reload(&config);
+    say("to the journal\n", "four\n");
+    let mut entry = [0; 4096];
+    let length = journald.recv(&mut entry).unwrap();
+    let entry = String::from_utf8_lossy(&entry[..length]).into_owned();
+    assert!(entry.contains("to the journal"), "{entry}");
+    config.log.journal = false;
+    config.log.guests = true;
+    config.log.size = vconsoled::config::Size(0);
+    reload(&config);
+    // A log that is switched on again goes on where it stopped.
+    say("five\n", "four\nto the journal\nfive\n");
+    journald.set_nonblocking(true).unwrap();
+    assert!(
+        journald.recv(&mut [0; 4096]).is_err(),
+        "nothing more for the journal"
+    );
+    daemon.stop().unwrap();
+}

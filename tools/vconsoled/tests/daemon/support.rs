@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A daemon on the fake host, viewers of its ptys, and guests.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use console_proto::Status;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -55,6 +56,71 @@ impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Heard {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
+}
+
+/// How long the time before a line of a log is.
+pub(crate) const STAMP: usize = "[2026-11-29T17:03:05.123+01:00] ".len();
+
+/// The time that a line of a log starts with.
+pub(crate) fn time(line: &str) -> Option<SystemTime> {
+    let (time, _) = line.strip_prefix('[')?.split_once("] ")?;
+    let time: jiff::Timestamp = time.parse().ok()?;
+    Some(time.into())
+}
+
+/// All of a log, the oldest first, in whichever form its old files are.
+pub(crate) fn logged(dir: &Path, log: &str) -> Vec<u8> {
+    let files = old_files(dir, log).into_iter().map(|(_, path)| path);
+    files
+        .chain([dir.join(log)])
+        .flat_map(|path| content(&path))
+        .collect()
+}
+
+/// The old files of a log by their numbers, the oldest first. Of one that a kill
+/// left in two forms, one is told of.
+pub(crate) fn old_files(dir: &Path, log: &str) -> Vec<(u32, PathBuf)> {
+    let mut old = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let number = name
+            .strip_prefix(log)
+            .and_then(|rest| rest.strip_prefix('.'));
+        let number = number.map(|rest| rest.strip_suffix(".zst").unwrap_or(rest));
+        if let Some(number) = number.and_then(|number| number.parse().ok()) {
+            old.insert(number, path);
+        }
+    }
+    old.into_iter().rev().collect()
+}
+
+/// What a file of a log holds.
+pub(crate) fn content(path: &Path) -> Vec<u8> {
+    // Moved on by now: there will be another look.
+    let bytes = std::fs::read(path).unwrap_or_default();
+    if is_compressed(path) {
+        unpack(&bytes)
+    } else {
+        bytes
+    }
+}
+
+pub(crate) fn is_compressed(path: impl AsRef<Path>) -> bool {
+    let extension = path.as_ref().extension();
+    extension.is_some_and(|extension| extension == "zst")
+}
+
+fn unpack(bytes: &[u8]) -> Vec<u8> {
+    let mut rest = bytes
+        .get(console_proto::archive::FRAME_SIZE..)
+        .unwrap_or_default();
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut rest).unwrap();
+        decoder.read_to_end(&mut all).unwrap();
+    }
+    all
 }
 
 /// A running daemon.

@@ -4,6 +4,7 @@
 //! program once more, as a daemon on the fake host.
 
 mod broker;
+mod log_kills;
 mod manager;
 mod outsiders;
 mod privileges;
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
         daemon(&config);
         return ExitCode::SUCCESS;
     }
-    let tests = tests().into_iter().chain(outsider_tests()).collect();
+    let tests = [tests(), log_tests(), outsider_tests()].into_iter();
+    let tests = tests.flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
@@ -84,6 +86,10 @@ fn tests() -> Vec<Trial> {
             privileges::a_confined_daemon_serves_and_can_do_nothing_else,
         ),
         test(
+            "a_confined_daemon_compresses_and_removes_old_logs",
+            privileges::a_confined_daemon_compresses_and_removes_old_logs,
+        ),
+        test(
             "a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket",
             privileges::a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket,
         ),
@@ -116,18 +122,6 @@ fn tests() -> Vec<Trial> {
             restart::a_kill_at_every_system_call_loses_nothing_and_repeats_nothing,
         ),
         test(
-            "a_disk_that_does_not_answer_delays_no_guest",
-            restart::a_disk_that_does_not_answer_delays_no_guest,
-        ),
-        test(
-            "a_disk_that_is_slow_slows_the_guest_and_loses_nothing",
-            restart::a_disk_that_is_slow_slows_the_guest_and_loses_nothing,
-        ),
-        test(
-            "a_full_disk_costs_what_does_not_fit_and_no_more",
-            restart::a_full_disk_costs_what_does_not_fit_and_no_more,
-        ),
-        test(
             "a_terminal_survives_with_those_who_have_it_open",
             restart::a_terminal_survives_with_those_who_have_it_open,
         ),
@@ -158,6 +152,31 @@ fn tests() -> Vec<Trial> {
         test(
             "what_is_kept_goes_with_its_viewer_and_its_domain",
             sockets::what_is_kept_goes_with_its_viewer_and_its_domain,
+        ),
+    ]
+}
+
+fn log_tests() -> Vec<Trial> {
+    vec![
+        test(
+            "a_line_has_the_time_at_which_it_came_whenever_it_is_written",
+            log_kills::a_line_has_the_time_at_which_it_came_whenever_it_is_written,
+        ),
+        test(
+            "a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind",
+            log_kills::a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind,
+        ),
+        test(
+            "a_disk_that_does_not_answer_delays_no_guest",
+            restart::a_disk_that_does_not_answer_delays_no_guest,
+        ),
+        test(
+            "a_disk_that_is_slow_slows_the_guest_and_loses_nothing",
+            restart::a_disk_that_is_slow_slows_the_guest_and_loses_nothing,
+        ),
+        test(
+            "a_full_disk_costs_what_does_not_fit_and_no_more",
+            restart::a_full_disk_costs_what_does_not_fit_and_no_more,
         ),
     ]
 }
@@ -203,6 +222,10 @@ fn outsider_tests() -> Vec<Trial> {
         test(
             "nobody_waits_for_the_toolstack",
             outsiders::nobody_waits_for_the_toolstack,
+        ),
+        test(
+            "nobody_waits_for_guests_that_flood_the_journal",
+            outsiders::nobody_waits_for_guests_that_flood_the_journal,
         ),
     ]
 }

@@ -127,6 +127,49 @@ fn round(outsider: Outsider, when: When) {
     world.daemon.stop();
 }
 
+/// Eight guests print single letters as fast as they can, and all of it goes to
+/// the journal.
+pub(crate) fn nobody_waits_for_guests_that_flood_the_journal() {
+    let mut world = World::start(Outsider::Journald, When::InTheMiddle);
+    let calm = world.answer();
+    let before = world.resident();
+    let over = Arc::new(AtomicBool::new(false));
+    let floods: Vec<_> = (0..8)
+        .map(|number| {
+            let (_, mut pv, _uart) = guest(&world.host.machine, &format!("flood{number}"));
+            let over = Arc::clone(&over);
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Acquire) {
+                    pv.send(&b"x\n".repeat(500));
+                }
+            })
+        })
+        .collect();
+    let lost = || -> u64 {
+        let consoles = status(&world.host.control()).consoles;
+        consoles.iter().map(|row| row.journal_lost).sum()
+    };
+    wait_for("lines to be left out", || (lost() > 10_000).then_some(()));
+    let written = world.journald.count();
+    let slow = world.answer();
+    println!("half and all answers within {slow:?}, before {calm:?}");
+    // Eight more threads are busy, so that each gets a part of a processor.
+    assert!(slow.0 < ANSWER_MAX + 4 * calm.0, "{slow:?}");
+    assert!(slow.1 < WORST_MAX + 4 * calm.1, "{slow:?}");
+    let grown = world.resident().saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "{grown} bytes more");
+    over.store(true, Ordering::Release);
+    for flood in floods {
+        flood.join().unwrap();
+    }
+    assert!(
+        world.journald.count() > written,
+        "what may go to the journal does"
+    );
+    world.goes_on();
+    world.daemon.stop();
+}
+
 /// A host with a daemon and everybody else.
 struct World {
     host: Arc<Host>,

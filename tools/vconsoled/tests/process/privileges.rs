@@ -150,6 +150,28 @@ pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {
     assert!(!place.dir.path().join("run/control.sock").exists());
 }
 
+pub(crate) fn a_confined_daemon_compresses_and_removes_old_logs() {
+    let place = place("user = \"\"\nsandbox = true");
+    let config = place.config.replace(
+        "guests = true",
+        "guests = true\ncompress = true\nkeep-days = 1",
+    );
+    let logs = place.dir.path().join("log");
+    std::fs::create_dir(&logs).unwrap();
+    std::fs::write(logs.join("guest-a.log.1"), "yesterday").unwrap();
+    std::fs::write(logs.join("guest-b.log.1"), "long ago").unwrap();
+    let old = std::fs::File::open(logs.join("guest-b.log.1")).unwrap();
+    old.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let daemon = Process::start(&config, &[]);
+    wait_for("the folder to be looked after", || {
+        let entries = std::fs::read_dir(&logs).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name());
+        let first = names.next()?;
+        (first == "guest-a.log.1.zst" && names.next().is_none()).then_some(())
+    });
+    daemon.ended();
+}
+
 /// What the kernel says, not what the daemon believes.
 pub(crate) fn a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket() {
     let place = place("user = \"\"\nsandbox = true");

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::Rotation;
+use super::names::{self, compressed};
 
 /// Which file, and how long it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,18 +105,25 @@ impl LogFile {
     }
 
     fn try_rotate(&mut self, count: u32) -> io::Result<()> {
+        let path = self.path.clone();
         if count == 0 {
-            std::fs::remove_file(&self.path)?;
+            std::fs::remove_file(&path)?;
         }
         // Up to the first gap: a rotation that was cut short left one, and
         // goes on where it ended.
-        let gap = (1..=count).find(|n| !numbered(&self.path, *n).exists());
-        for n in (1..=gap.unwrap_or(count)).rev() {
-            let from = match n {
-                1 => self.path.clone(),
-                _ => numbered(&self.path, n - 1),
-            };
-            std::fs::rename(from, numbered(&self.path, n))?;
+        let gap = (1..=count).find(|n| !forms(&path, *n).iter().any(|form| form.exists()));
+        if gap.is_none() && count > 0 {
+            for oldest in forms(&path, count) {
+                found(std::fs::remove_file(oldest))?;
+            }
+        }
+        for n in (2..=gap.unwrap_or(count)).rev() {
+            for (from, to) in forms(&path, n - 1).iter().zip(forms(&path, n)) {
+                found(std::fs::rename(from, to))?;
+            }
+        }
+        if count > 0 {
+            std::fs::rename(&path, names::old(&path, 1))?;
         }
         *self = Self::open(&self.path)?;
         Ok(())
@@ -146,7 +154,7 @@ impl Extent {
 /// as `before` says. The file may have been moved aside as `.1` since. `false`,
 /// and nothing is done, if anything else follows there.
 pub(super) fn complete(path: &Path, before: Extent, bytes: &[u8]) -> io::Result<bool> {
-    for path in [path, &numbered(path, 1)] {
+    for path in [path, &names::old(path, 1)] {
         let opened = options().read(true).append(true).open(path);
         let Some(mut file) = opened.ok().filter(|file| must_be_regular(file).is_ok()) else {
             continue;
@@ -188,10 +196,17 @@ fn must_be_regular(file: &File) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    name.into()
+/// An old file under its two names, of which it has one.
+fn forms(path: &Path, number: u32) -> [PathBuf; 2] {
+    [names::old(path, number), compressed(path, number)]
+}
+
+/// Nothing to do for a file that is not there.
+pub(super) fn found(done: io::Result<()>) -> io::Result<()> {
+    done.or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
 }
 
 #[cfg(test)]
@@ -232,9 +247,9 @@ mod tests {
             assert!(!log.is_full(TWO, 100), "an empty file takes anything");
         }
         assert_eq!(read(&path), "");
-        assert_eq!(read(&numbered(&path, 1)), "round 4");
-        assert_eq!(read(&numbered(&path, 2)), "round 3");
-        assert!(!numbered(&path, 3).exists());
+        assert_eq!(read(&names::old(&path, 1)), "round 4");
+        assert_eq!(read(&names::old(&path, 2)), "round 3");
+        assert!(!names::old(&path, 3).exists());
     }
 
     #[test]
@@ -253,11 +268,33 @@ mod tests {
         let (_dir, path) = dir();
         std::fs::write(&path, "now").unwrap();
         // `.1` was moved on already, and then the daemon was killed.
-        std::fs::write(numbered(&path, 2), "older").unwrap();
+        std::fs::write(names::old(&path, 2), "older").unwrap();
         let mut log = LogFile::open(&path).unwrap();
         log.rotate(TWO).unwrap();
-        assert_eq!(read(&numbered(&path, 1)), "now");
-        assert_eq!(read(&numbered(&path, 2)), "older");
+        assert_eq!(read(&names::old(&path, 1)), "now");
+        assert_eq!(read(&names::old(&path, 2)), "older");
+    }
+
+    #[test]
+    fn compressed_ones_move_with_the_others() {
+        let (dir, path) = dir();
+        let mut log = LogFile::open(&path).unwrap();
+        for round in 0..5 {
+            log.append(format!("round {round}").as_bytes()).unwrap();
+            log.rotate(TWO).unwrap();
+            if round % 2 == 0 {
+                std::fs::rename(names::old(&path, 1), compressed(&path, 1)).unwrap();
+            }
+            let number = |name: &str| {
+                let entries = std::fs::read_dir(dir.path()).unwrap();
+                let names = entries.map(|one| one.unwrap().file_name().into_string().unwrap());
+                names.filter(|one| one.starts_with(name)).count()
+            };
+            assert_eq!((number("log.1"), number("log.3")), (1, 0));
+            assert_eq!(number("log.2"), usize::from(round > 0));
+        }
+        assert_eq!(read(&compressed(&path, 1)), "round 4");
+        assert_eq!(read(&names::old(&path, 2)), "round 3");
     }
 
     #[test]
@@ -266,8 +303,8 @@ mod tests {
         let mut log = LogFile::open(&path).unwrap();
         log.append(b"12345678").unwrap();
         // A directory cannot be replaced by a file.
-        std::fs::create_dir_all(numbered(&path, 1).join("x")).unwrap();
-        std::fs::create_dir_all(numbered(&path, 2).join("x")).unwrap();
+        std::fs::create_dir_all(names::old(&path, 1).join("x")).unwrap();
+        std::fs::create_dir_all(names::old(&path, 2).join("x")).unwrap();
         assert!(log.rotate(TWO).is_err());
         assert!(!log.is_full(TWO, 1));
         log.append(b"12345678").unwrap();
@@ -290,7 +327,7 @@ mod tests {
                     std::fs::write(&path, format!("before\n{part}{others}")).unwrap();
                     let mut at = path.clone();
                     if moved {
-                        at = numbered(&path, 1);
+                        at = names::old(&path, 1);
                         std::fs::rename(&path, &at).unwrap();
                     }
                     let done = complete(&path, noted, bytes).unwrap();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Logs of consoles. One thread writes all of them, because a disk can block
+//! Logs of consoles. One thread writes all of them, and sends lines to the journal, because a disk can block
 //! and a guest must not: each log pulls from its console's [`OutputBuffer`] what it
 //! has not written yet, and loses bytes only when the disk is away for longer
 //! than the output lasts. A disk that is merely slower than a guest slows that
@@ -16,10 +16,16 @@
 //!
 //! A file has one console at a time.
 
+mod compress;
+mod feed;
 mod file;
+mod names;
 mod open_log;
 mod progress;
+mod retention;
+mod stamp;
 mod text;
+mod upkeep;
 mod writer;
 
 use std::cell::Cell;
@@ -36,7 +42,12 @@ use std::time::{Duration, Instant};
 use crate::buffer::{CAPACITY, OutputBuffer, Record};
 use crate::config::Filter;
 
-use writer::{Command, Writer};
+pub use retention::Retention;
+
+use super::journal::{Journal, Lines, Rate};
+use feed::JournalFeed;
+use open_log::OpenLog;
+use writer::{Command, Task, Writer};
 
 /// Most logs of consoles that have gone which may wait for a blocked disk.
 const CLOSING_MAX: usize = 64;
@@ -48,7 +59,7 @@ pub const WAITING_MAX: u64 = 64 * 1024 * 1024;
 /// How a log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Start each line with the local time.
+    /// Start each line with the time at which its first byte came.
     pub timestamps: bool,
     /// What becomes of escape sequences.
     pub filter: Filter,
@@ -92,7 +103,6 @@ struct Counts {
 struct Shared {
     id: u64,
     path: PathBuf,
-    options: LogOptions,
     /// None: given up.
     output: Mutex<Option<Arc<OutputBuffer>>>,
     /// The writer was told that there is more, and looks by itself until there
@@ -112,7 +122,7 @@ impl Shared {
 }
 
 /// How one log is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogOptions {
     /// What its lines look like.
     pub style: Style,
@@ -176,11 +186,38 @@ impl Logs {
     pub fn adopt(&self, path: PathBuf, options: LogOptions, output: Arc<OutputBuffer>) -> Log {
         // For a daemon that comes when the console has gone.
         let _noted = output.write_record(Record::LogPath, path.as_os_str().as_bytes());
+        let position = open_log::noted_position(&output);
+        output.set_times(options.style.timestamps, position);
+        self.begin_task(path, position, output, |shared| {
+            Task::Log(Box::new(OpenLog::new(shared, options)))
+        })
+    }
+
+    /// Sends the lines of a console to the journal, from where the last daemon
+    /// stopped if its record in the output says, or from now on.
+    pub(crate) fn feed(
+        &self,
+        journal: Arc<Journal>,
+        lines: Lines,
+        output: Arc<OutputBuffer>,
+    ) -> Log {
+        let position = feed::noted_position(&output);
+        self.begin_task(PathBuf::from("the journal"), position, output, |shared| {
+            Task::Journal(Box::new(JournalFeed::new(shared, journal, lines)))
+        })
+    }
+
+    fn begin_task(
+        &self,
+        path: PathBuf,
+        position: u64,
+        output: Arc<OutputBuffer>,
+        task: impl FnOnce(Arc<Shared>) -> Task,
+    ) -> Log {
         let shared = Arc::new(Shared {
             id: self.last_id.fetch_add(1, Ordering::Relaxed),
             path,
-            options,
-            position: AtomicU64::new(open_log::noted_position(&output)),
+            position: position.into(),
             output: Mutex::new(Some(output)),
             pending: AtomicBool::new(true),
             urgent: AtomicBool::new(false),
@@ -188,7 +225,8 @@ impl Logs {
             failed: AtomicBool::new(false),
         });
         self.writer.counts.open.fetch_add(1, Ordering::AcqRel);
-        self.writer.send(Command::Open(Arc::clone(&shared)));
+        let task = task(Arc::clone(&shared));
+        self.writer.send(Command::Open(shared.id, task));
         Log {
             shared,
             writer: self.writer.clone(),
@@ -197,6 +235,11 @@ impl Logs {
             gone: false,
             seen: Cell::new((0, Instant::now())),
         }
+    }
+
+    /// Says how long files of logs are kept.
+    pub fn retain(&self, retention: Retention) {
+        self.writer.send(Command::Retain(retention));
     }
 
     /// The logs of consoles that went before are known: others may go on with
@@ -232,6 +275,23 @@ impl WriterHandle {
 }
 
 impl Log {
+    /// Goes on in another way.
+    pub fn configure(&self, options: LogOptions) {
+        self.writer
+            .send(Command::Configure(self.shared.id, options));
+    }
+
+    /// The same for lines that go to the journal.
+    pub(crate) fn limit(&self, rate: Rate) {
+        self.writer.send(Command::Limit(self.shared.id, rate));
+    }
+
+    /// The domain whose lines go to the journal has another name.
+    pub(crate) fn rename(&self, domain: &str) {
+        let command = Command::Rename(self.shared.id, domain.to_owned());
+        self.writer.send(command);
+    }
+
     /// Says that there is more in the output, which goes up to `end`.
     pub fn more(&self, end: u64) {
         let shared = &self.shared;
@@ -276,7 +336,7 @@ impl Log {
         now.saturating_duration_since(since) < GRACE
     }
 
-    /// Bytes that are missing from the log.
+    /// Bytes that are missing from the log, or lines that are from the journal.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use jiff::Zoned;
-
 use super::file::{self, LogFile};
 use super::progress::Progress;
+use super::stamp::{self, Stamps};
 use super::text::Text;
-use super::{Counts, Rotation, Shared};
+use super::{Counts, LogOptions, Rotation, Shared};
 use crate::buffer::{Cursor, OutputBuffer};
 
 /// How long after one message about a log there is no other.
@@ -32,6 +31,7 @@ pub(super) struct Buffers {
 }
 
 /// What became of a log's slice.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// There was nothing to write; of more it is told.
     Nothing,
@@ -39,6 +39,10 @@ pub(super) enum Step {
     Wrote,
     /// There may be more.
     Partly,
+    /// Nothing can be done before that.
+    Later(Instant),
+    /// There is nothing to do before that, unless it is told of more.
+    Again(Instant),
 }
 
 /// Whether a log is completed, and then let go of.
@@ -55,6 +59,7 @@ pub(super) enum Closing {
 /// A log that is written.
 pub(super) struct OpenLog {
     shared: Arc<Shared>,
+    options: LogOptions,
     file: Option<LogFile>,
     /// The file is to be opened again.
     pub(super) reopen: bool,
@@ -70,13 +75,16 @@ pub(super) struct OpenLog {
     pub(super) closing: Closing,
     /// To remove when the log is complete.
     pub(super) state: Option<PathBuf>,
+    /// A file has become an old one.
+    pub(super) rotated: bool,
 }
 
 impl OpenLog {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, options: LogOptions) -> Self {
         let position = shared.position.load(Ordering::Acquire);
         Self {
             shared,
+            options,
             file: None,
             reopen: false,
             text: Text::default(),
@@ -86,7 +94,26 @@ impl OpenLog {
             said: None,
             closing: Closing::No,
             state: None,
+            rotated: false,
         }
+    }
+
+    /// Goes on in another way.
+    pub(super) fn configure(&mut self, options: LogOptions) {
+        self.options = options;
+        if let Some(output) = &*self.shared.output() {
+            output.set_times(options.style.timestamps, self.cursor.position());
+        }
+    }
+
+    /// How many old files there may be.
+    pub(super) fn count(&self) -> u32 {
+        self.options.rotation.count
+    }
+
+    /// Whether what it wrote last may have to be completed.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_new() && !self.shared.failed.load(Ordering::Relaxed)
     }
 
     /// Writes some of what there is. On failure nothing was written.
@@ -118,7 +145,7 @@ impl OpenLog {
         buffers: &mut Buffers,
     ) -> io::Result<Step> {
         let Buffers { raw, text: bytes } = buffers;
-        let most = match self.shared.options.rotation.size {
+        let most = match self.options.rotation.size {
             0 => raw.len(),
             // One file is not to hold much more than it should.
             size => raw.len().min(
@@ -138,8 +165,8 @@ impl OpenLog {
         let all = last || same;
         let mut raw = &raw[..length];
         file.look()?;
-        let stamp = self.stamp();
-        let (mut text, mut done) = self.render(&stamp, raw, all, bytes);
+        let stamps = self.stamps(output, position, length);
+        let (mut text, mut done) = self.render(&stamps, raw, all, bytes);
         self.held = None;
         if done == 0 {
             self.held = Some((position, length));
@@ -149,24 +176,23 @@ impl OpenLog {
                 Step::Wrote
             });
         }
-        let rotation = self.shared.options.rotation;
+        let rotation = self.options.rotation;
         if file.is_full(rotation, bytes.len()) {
             let line_end = raw.iter().position(|byte| *byte == b'\n');
             match line_end.filter(|_| !self.text.at_line_start()) {
                 // First the line comes to its end.
                 Some(end) if end + 1 < raw.len() => {
                     raw = &raw[..=end];
-                    (text, done) = self.render(&stamp, raw, all, bytes);
+                    (text, done) = self.render(&stamps, raw, all, bytes);
                 }
                 _ => self.rotate(output, file, rotation),
             }
         }
         if self.cursor.is_in_output() {
-            let filter = self.shared.options.style.filter;
-            let writing = self
-                .progress(file)
-                .writing((raw.len(), all), filter, stamp.as_bytes());
-            writing.write(output);
+            let progress = self.progress(file);
+            progress
+                .writing((raw.len(), all), self.options.style)
+                .write(output);
         }
         file.append(bytes)?;
         counts.writes.fetch_add(1, Ordering::Relaxed);
@@ -190,22 +216,21 @@ impl OpenLog {
         }
     }
 
-    /// What goes before a line that begins now.
-    fn stamp(&self) -> String {
-        if self.shared.options.style.timestamps {
-            Zoned::now().strftime("[%F %T] ").to_string()
+    /// What goes before lines that begin in these bytes.
+    fn stamps(&self, output: &OutputBuffer, position: u64, length: usize) -> Stamps {
+        if self.options.style.timestamps {
+            stamp::stamps(output, position, length)
         } else {
-            String::new()
+            Stamps::new()
         }
     }
 
     /// What `raw` looks like in the log, how far the text then is, and how many
     /// bytes are done with: the rest waits for what follows unless it is `all`.
-    fn render(&self, stamp: &str, raw: &[u8], all: bool, bytes: &mut Vec<u8>) -> (Text, usize) {
+    fn render(&self, stamps: &Stamps, raw: &[u8], all: bool, bytes: &mut Vec<u8>) -> (Text, usize) {
         bytes.clear();
         let mut text = self.text;
-        let style = self.shared.options.style;
-        let done = text.render(style, stamp.as_bytes(), raw, all, bytes);
+        let done = text.render(self.options.style.filter, stamps, raw, all, bytes);
         (text, done)
     }
 
@@ -251,9 +276,9 @@ impl OpenLog {
     /// Starts a file that was not written to by us before.
     fn begin(&mut self, file: &mut LogFile) -> io::Result<()> {
         self.text = Text::default();
-        if self.shared.options.style.timestamps {
+        if self.options.style.timestamps {
             let mut bytes = Vec::new();
-            let (text, _) = self.render(&self.stamp(), b"Logfile Opened\n", true, &mut bytes);
+            let (text, _) = self.render(&stamp::now(), b"Logfile Opened\n", true, &mut bytes);
             file.append(&bytes)?;
             self.text = text;
         }
@@ -263,7 +288,10 @@ impl OpenLog {
     fn rotate(&mut self, output: &OutputBuffer, file: &mut LogFile, rotation: Rotation) {
         match file.rotate(rotation) {
             // Before anything is written to it.
-            Ok(()) => self.note(output, file),
+            Ok(()) => {
+                self.note(output, file);
+                self.rotated = true;
+            }
             Err(error) => self.say(&format!("cannot be rotated: {error}")),
         }
     }
@@ -273,6 +301,7 @@ impl OpenLog {
         self.progress(file).write(output);
         let position = self.cursor.position();
         self.shared.position.store(position, Ordering::Release);
+        output.forget_times(position);
         let lost = self.cursor.lost(output);
         self.shared.lost.store(lost, Ordering::Relaxed);
     }

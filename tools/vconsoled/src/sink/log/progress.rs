@@ -6,12 +6,10 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use super::Style;
 use super::file::Extent;
+use super::stamp::{Stamps, stamps};
 use super::text::Text;
 use crate::buffer::{OutputBuffer, Record};
 use crate::config::Filter;
-
-/// Longest text before a line.
-const STAMP_MAX: usize = 39;
 
 /// [`Record::Log`].
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
@@ -24,12 +22,12 @@ pub(super) struct Progress {
     text: [u8; 2],
     /// How the bytes being written are rendered.
     filter: u8,
-    stamp_length: u8,
+    timestamps: u8,
     /// So many bytes of output are being written; 0: none.
     pending: u32,
-    stamp: [u8; STAMP_MAX],
     /// Whether nothing followed them.
     all: u8,
+    unused: [u8; 7],
 }
 
 impl Progress {
@@ -46,28 +44,13 @@ impl Progress {
     }
 
     /// So many bytes are about to be written, which are all or not, in this way.
-    pub(super) fn writing(
-        self,
-        (length, all): (usize, bool),
-        filter: Filter,
-        stamp: &[u8],
-    ) -> Self {
-        let mut noted = Self {
-            filter: filter as u8,
+    pub(super) fn writing(self, (length, all): (usize, bool), style: Style) -> Self {
+        Self {
+            filter: style.filter as u8,
+            timestamps: style.timestamps.into(),
             all: all.into(),
             pending: u32::try_from(length).unwrap_or(0),
             ..self
-        };
-        match (
-            u8::try_from(stamp.len()),
-            noted.stamp.get_mut(..stamp.len()),
-        ) {
-            (Ok(length), Some(place)) => {
-                place.copy_from_slice(stamp);
-                noted.stamp_length = length;
-                noted
-            }
-            _ => self,
         }
     }
 
@@ -106,16 +89,15 @@ impl Progress {
         let mut raw = vec![0; usize::try_from(self.pending).ok()?];
         let filters = [Filter::None, Filter::Dot, Filter::Strip];
         let filter = filters.into_iter().find(|one| *one as u8 == self.filter)?;
-        let stamp = self.stamp.get(..self.stamp_length.into())?;
         if raw.is_empty() || output.read(self.position, &mut raw).ok()? < raw.len() {
             return None;
         }
-        let style = Style {
-            timestamps: !stamp.is_empty(),
-            filter,
+        let stamps = match self.timestamps {
+            0 => Stamps::new(),
+            _ => stamps(output, self.position, raw.len()),
         };
         let (mut text, mut bytes) = (self.text(), Vec::new());
-        let done = text.render(style, stamp, &raw, self.all != 0, &mut bytes);
+        let done = text.render(filter, &stamps, &raw, self.all != 0, &mut bytes);
         Some(Pending {
             bytes,
             text,

@@ -5,7 +5,7 @@
 use memchr::memchr;
 use text_filter::Policy;
 
-use super::Style;
+use super::stamp::Stamps;
 use crate::config::Filter;
 
 const ESC: u8 = 0x1b;
@@ -42,44 +42,52 @@ impl Text {
 
     /// Adds `bytes` to `text`, and tells how many of them are done with: the
     /// rest is a sequence or a character whose end is still to come, unless
-    /// this is `all` there will be. `stamp` goes before each line that is to
-    /// have the time.
+    /// this is `all` there will be.
     pub(super) fn render(
         &mut self,
-        style: Style,
-        stamp: &[u8],
+        filter: Filter,
+        stamps: &Stamps,
         bytes: &[u8],
         all: bool,
         text: &mut Vec<u8>,
     ) -> usize {
-        match style.filter {
-            Filter::None => self.add(style, stamp, bytes, text),
-            Filter::Dot => {
-                let dotted: Vec<u8> = bytes.iter().copied().map(dot).collect();
-                self.add(style, stamp, &dotted, text);
-            }
-            Filter::Strip => {
-                let mut filter = text_filter::Filter::new(Policy::File);
-                let mut shown = Vec::with_capacity(bytes.len());
-                filter.push(bytes, &mut shown);
-                let held = filter.held();
-                if all {
-                    filter.finish(&mut shown);
+        let mut strip = text_filter::Filter::new(Policy::File);
+        let mut shown = Vec::new();
+        let mut last = None;
+        for (stamp, piece) in pieces(stamps, bytes) {
+            last = stamp;
+            match filter {
+                Filter::None => self.add(stamp, piece, text),
+                Filter::Dot => {
+                    let dotted: Vec<u8> = piece.iter().copied().map(dot).collect();
+                    self.add(stamp, &dotted, text);
                 }
-                self.add(style, stamp, &shown, text);
-                return bytes.len() - if all { 0 } else { held };
+                Filter::Strip => {
+                    shown.clear();
+                    strip.push(piece, &mut shown);
+                    self.add(stamp, &shown, text);
+                }
             }
+        }
+        let held = strip.held();
+        if !all {
+            return bytes.len() - held;
+        }
+        if held > 0 {
+            shown.clear();
+            strip.finish(&mut shown);
+            self.add(last, &shown, text);
         }
         bytes.len()
     }
 
     /// Adds bytes that are shown.
-    fn add(&mut self, style: Style, stamp: &[u8], shown: &[u8], text: &mut Vec<u8>) {
-        if !style.timestamps {
+    fn add(&mut self, stamp: Option<&str>, shown: &[u8], text: &mut Vec<u8>) {
+        let Some(stamp) = stamp else {
             text.extend_from_slice(shown);
             self.line_start = shown.last().map_or(self.line_start, |byte| *byte == b'\n');
             return;
-        }
+        };
         let mut rest = shown;
         while !rest.is_empty() {
             if self.line_start {
@@ -89,7 +97,7 @@ impl Text {
                 if rest.is_empty() {
                     return;
                 }
-                text.extend_from_slice(stamp);
+                text.extend_from_slice(stamp.as_bytes());
             }
             let end = memchr(b'\n', rest);
             let line;
@@ -100,6 +108,22 @@ impl Text {
     }
 }
 
+/// Bytes by what goes before lines that begin among them.
+fn pieces<'a>(
+    stamps: &'a Stamps,
+    bytes: &'a [u8],
+) -> impl Iterator<Item = (Option<&'a str>, &'a [u8])> {
+    let ends = stamps.iter().skip(1).map(|(at, _)| *at);
+    let ends = ends.chain([bytes.len()]);
+    let starts = stamps.iter().map(|(at, stamp)| (*at, Some(stamp.as_str())));
+    let none = stamps.is_empty().then_some((0, None));
+    let starts = none.into_iter().chain(starts).zip(ends);
+    starts.filter_map(|((from, stamp), to)| {
+        let to = to.min(bytes.len());
+        Some((stamp, bytes.get(from..to)?))
+    })
+}
+
 fn dot(byte: u8) -> u8 {
     if byte == ESC { b'.' } else { byte }
 }
@@ -108,24 +132,28 @@ fn dot(byte: u8) -> u8 {
 mod tests {
     use super::*;
 
-    const STRIP: Style = Style {
-        timestamps: false,
-        filter: Filter::Strip,
-    };
-
     /// Cut anywhere, the same comes out, also when another daemon goes on.
-    fn rendered(style: Style, bytes: &[u8]) -> String {
+    fn rendered(filter: Filter, stamps: &Stamps, bytes: &[u8]) -> String {
         let mut whole = Vec::new();
-        Text::default().render(style, b"[t] ", bytes, true, &mut whole);
+        Text::default().render(filter, stamps, bytes, true, &mut whole);
         for cut in 0..bytes.len() {
             let (mut text, mut parts) = (Text::default(), Vec::new());
-            let done = text.render(style, b"[t] ", &bytes[..cut], false, &mut parts);
+            let done = text.render(filter, stamps, &bytes[..cut], false, &mut parts);
             let mut text = Text::from_bytes(text.to_bytes());
-            let rest = text.render(style, b"[t] ", &bytes[done..], true, &mut parts);
+            let stamps = from(stamps, done);
+            let rest = text.render(filter, &stamps, &bytes[done..], true, &mut parts);
             assert_eq!(done + rest, bytes.len());
             assert_eq!(parts, whole, "cut at {cut}");
         }
         String::from_utf8(whole).unwrap()
+    }
+
+    /// The same for bytes of which so many are gone.
+    fn from(stamps: &Stamps, done: usize) -> Stamps {
+        let gone = stamps.partition_point(|(at, _)| *at <= done).max(1) - 1;
+        let rest = stamps.iter().skip(gone);
+        rest.map(|(at, stamp)| (at.saturating_sub(done), stamp.clone()))
+            .collect()
     }
 
     #[test]
@@ -140,28 +168,51 @@ mod tests {
             ("\x1b]endless\nnext", "]endless\nnext"),
             ("cut \x1b", "cut "),
         ] {
-            assert_eq!(rendered(STRIP, raw.as_bytes()), text, "{raw:?}");
+            assert_eq!(
+                rendered(Filter::Strip, &Stamps::new(), raw.as_bytes()),
+                text,
+                "{raw:?}"
+            );
         }
     }
 
     #[test]
     fn bytes_are_kept_or_escape_becomes_a_dot() {
-        let style = |filter| Style {
-            timestamps: false,
-            filter,
-        };
         let raw = "a\r\n\x1b[1mb\0";
-        assert_eq!(rendered(style(Filter::None), raw.as_bytes()), raw);
-        assert_eq!(rendered(style(Filter::Dot), raw.as_bytes()), "a\r\n.[1mb\0");
+        let rendered = |filter| rendered(filter, &Stamps::new(), raw.as_bytes());
+        assert_eq!(rendered(Filter::None), raw);
+        assert_eq!(rendered(Filter::Dot), "a\r\n.[1mb\0");
     }
 
     #[test]
-    fn each_line_starts_with_the_time_however_it_is_cut() {
-        let style = Style {
-            timestamps: true,
-            filter: Filter::Strip,
+    fn each_line_starts_with_the_time_of_its_first_byte_however_it_is_cut() {
+        let raw = b"one\n\rtwo\r\n\x1b[1mthree\x1b[0m\n\nfour";
+        let stamps = |all: &[(usize, &str)]| {
+            let all = all.iter().map(|(at, stamp)| (*at, (*stamp).to_owned()));
+            all.collect::<Stamps>()
         };
-        let text = rendered(style, b"one\n\rtwo\r\n\x1b[1mthree\x1b[0m\n\nfour");
-        assert_eq!(text, "[t] one\n[t] two\r\n[t] three\n[t] \n[t] four");
+        for filter in [Filter::Strip, Filter::None] {
+            let rendered = |all: &[(usize, &str)]| {
+                rendered(filter, &stamps(all), raw)
+                    .replace("\x1b[1m", "")
+                    .replace("\x1b[0m", "")
+            };
+            assert_eq!(
+                rendered(&[(0, "[t] ")]),
+                "[t] one\n[t] two\r\n[t] three\n[t] \n[t] four"
+            );
+            // From within a line, from its start, and from its second byte on.
+            assert_eq!(
+                rendered(&[(0, "[a] "), (1, "[b] "), (14, "[c] "), (24, "[d] ")]),
+                "[a] one\n[b] two\r\n[b] three\n[d] \n[d] four".replace(
+                    "[b] three",
+                    if filter == Filter::Strip {
+                        "[c] three"
+                    } else {
+                        "[b] three"
+                    }
+                )
+            );
+        }
     }
 }

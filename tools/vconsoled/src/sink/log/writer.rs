@@ -8,8 +8,12 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use super::feed::JournalFeed;
 use super::open_log::{Buffers, Closing, OpenLog, Step};
-use super::{Counts, Shared};
+use super::retention::Retention;
+use super::upkeep::{Open, Upkeep};
+use super::{Counts, LogOptions};
+use crate::sink::journal::Rate;
 
 /// How much output is written at once.
 const BATCH: usize = 64 * 1024;
@@ -20,8 +24,16 @@ const REST: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(500);
 /// What the thread is told.
 pub(super) enum Command {
-    /// There is another log.
-    Open(Arc<Shared>),
+    /// There is another log, or another console's lines.
+    Open(u64, Task),
+    /// A log goes on in another way.
+    Configure(u64, LogOptions),
+    /// A console's lines go on at another rate.
+    Limit(u64, Rate),
+    /// They are of a domain that has another name now.
+    Rename(u64, String),
+    /// So long files are kept.
+    Retain(Retention),
     /// Files may be opened.
     Begin,
     /// There is more for a log, which is to be written now.
@@ -35,17 +47,50 @@ pub(super) enum Command {
     Finish(Sender<()>),
 }
 
+/// What becomes of a console's output.
+pub(super) enum Task {
+    /// It goes to a file.
+    Log(Box<OpenLog>),
+    /// Its lines go to the journal.
+    Journal(Box<JournalFeed>),
+}
+
+impl Task {
+    fn closing(&mut self) -> &mut Closing {
+        match self {
+            Self::Log(log) => &mut log.closing,
+            Self::Journal(feed) => &mut feed.closing,
+        }
+    }
+
+    fn log(&self) -> Option<&OpenLog> {
+        match self {
+            Self::Log(log) => Some(log),
+            Self::Journal(_) => None,
+        }
+    }
+
+    fn log_mut(&mut self) -> Option<&mut OpenLog> {
+        match self {
+            Self::Log(log) => Some(log),
+            Self::Journal(_) => None,
+        }
+    }
+}
+
 /// The thread.
 pub(super) struct Writer {
     commands: Receiver<Command>,
     counts: Arc<Counts>,
-    logs: BTreeMap<u64, OpenLog>,
-    /// Logs that may have something to write.
+    tasks: BTreeMap<u64, Task>,
+    /// Those that may have something to write.
     ready: BTreeSet<u64>,
     /// The one that had the last slice.
     last: u64,
-    /// Logs that could not be written, and when to try again.
+    /// Those that are left alone, and when to try again.
     later: BTreeMap<u64, Instant>,
+    /// When there will be something to do for some.
+    timers: BTreeMap<u64, Instant>,
     /// Logs that were just written, and when to look at all of them again.
     resting: BTreeSet<u64>,
     /// Logs whose file belongs to one that is not complete yet.
@@ -54,6 +99,7 @@ pub(super) struct Writer {
     begun: bool,
     rested: Option<Instant>,
     buffers: Buffers,
+    upkeep: Upkeep,
     /// Those to tell when nothing is ready.
     waiting: Vec<Sender<()>>,
 }
@@ -63,10 +109,11 @@ impl Writer {
         Self {
             commands,
             counts,
-            logs: BTreeMap::new(),
+            tasks: BTreeMap::new(),
             ready: BTreeSet::new(),
             last: 0,
             later: BTreeMap::new(),
+            timers: BTreeMap::new(),
             resting: BTreeSet::new(),
             behind: BTreeSet::new(),
             begun: false,
@@ -75,6 +122,7 @@ impl Writer {
                 raw: vec![0; BATCH],
                 text: Vec::with_capacity(BATCH),
             },
+            upkeep: Upkeep::default(),
             waiting: Vec::new(),
         }
     }
@@ -95,6 +143,7 @@ impl Writer {
                 self.last = id;
                 self.run_slice(id);
             }
+            self.keep_up(Instant::now());
             if self.ready.is_empty() {
                 for waiting in self.waiting.drain(..) {
                     // Who does not wait any more does not mind.
@@ -109,10 +158,14 @@ impl Writer {
         if !self.ready.is_empty() {
             return self.commands.recv_timeout(Duration::ZERO);
         }
-        match self.later.values().copied().chain(self.rested).min() {
+        let now = Instant::now();
+        let upkeep = self.upkeep.next(now).filter(|_| self.begun);
+        let next = self.later.values().chain(self.timers.values()).copied();
+        let next = next.chain(self.rested);
+        match next.chain(upkeep).min() {
             None => self.commands.recv().map_err(RecvTimeoutError::from),
             Some(at) => {
-                let pause = at.saturating_duration_since(Instant::now());
+                let pause = at.saturating_duration_since(now);
                 self.commands.recv_timeout(pause)
             }
         }
@@ -120,11 +173,26 @@ impl Writer {
 
     fn handle(&mut self, command: Command) {
         match command {
-            Command::Open(shared) => {
-                let id = shared.id;
-                self.logs.insert(id, OpenLog::new(shared));
+            Command::Open(id, task) => {
+                self.tasks.insert(id, task);
                 self.make_ready(id);
             }
+            Command::Configure(id, options) => {
+                if let Some(log) = self.tasks.get_mut(&id).and_then(Task::log_mut) {
+                    log.configure(options);
+                }
+            }
+            Command::Limit(id, rate) => {
+                if let Some(Task::Journal(feed)) = self.tasks.get_mut(&id) {
+                    feed.limit(rate);
+                }
+            }
+            Command::Rename(id, domain) => {
+                if let Some(Task::Journal(feed)) = self.tasks.get_mut(&id) {
+                    feed.rename(&domain);
+                }
+            }
+            Command::Retain(retention) => self.upkeep.set(retention),
             Command::Begin => {
                 self.begun = true;
                 self.ready.append(&mut self.behind);
@@ -132,19 +200,23 @@ impl Writer {
             Command::More(id) => self.make_ready(id),
             Command::Reopen => {
                 self.later.clear();
-                for (id, log) in &mut self.logs {
-                    log.reopen = true;
-                    self.ready.insert(*id);
+                for (id, task) in &mut self.tasks {
+                    if let Some(log) = task.log_mut() {
+                        log.reopen = true;
+                        self.ready.insert(*id);
+                    }
                 }
             }
             Command::Close(id, state, gone) => {
-                if let Some(log) = self.logs.get_mut(&id) {
-                    log.closing = if gone {
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    *task.closing() = if gone {
                         Closing::ForGood
                     } else {
                         Closing::ForNow
                     };
-                    log.state = state;
+                    if let Some(log) = task.log_mut() {
+                        log.state = state;
+                    }
                 }
                 self.make_ready(id);
             }
@@ -167,13 +239,13 @@ impl Writer {
         if self.rested.is_some_and(|at| at <= now) {
             self.end_rest();
         }
-        while let Some(id) = self
-            .later
-            .iter()
-            .find_map(|(id, at)| (*at <= now).then_some(*id))
-        {
-            self.later.remove(&id);
-            self.make_ready(id);
+        for waiting in [&mut self.later, &mut self.timers] {
+            waiting.retain(|id, at| {
+                if *at <= now {
+                    self.ready.insert(*id);
+                }
+                *at > now
+            });
         }
     }
 
@@ -185,9 +257,10 @@ impl Writer {
     /// Whether the log's file may not be opened yet, or belongs to a console that
     /// has gone and is not complete.
     fn is_behind(&self, id: u64) -> bool {
-        let log = self.logs.get(&id).filter(|log| log.is_new());
-        log.is_some_and(|log| {
-            let mut others = self.logs.iter().filter(|(other, _)| **other != id);
+        let log = self.tasks.get(&id).and_then(Task::log);
+        log.filter(|log| log.is_new()).is_some_and(|log| {
+            let others = self.tasks.iter().filter(|(other, _)| **other != id);
+            let mut others = others.filter_map(|(other, task)| Some((other, task.log()?)));
             !self.begun && !log.is_closing()
                 || others.any(|(other, before)| {
                     let first = *other < id || !log.is_closing();
@@ -201,30 +274,65 @@ impl Writer {
             self.behind.insert(id);
             return;
         }
-        let Some(log) = self.logs.get_mut(&id) else {
+        let now = Instant::now();
+        let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
-        match log.step(&self.counts, &mut self.buffers) {
-            Ok(Step::Wrote) if log.closing == Closing::No => {
+        let step = match task {
+            Task::Log(log) => {
+                let step = log.step(&self.counts, &mut self.buffers);
+                if std::mem::take(&mut log.rotated) {
+                    self.upkeep.rotated(now);
+                }
+                step.inspect_err(|error| log.fail(error))
+            }
+            Task::Journal(feed) => feed.step(&mut self.buffers, now),
+        };
+        let goes_on = *task.closing() == Closing::No;
+        match step {
+            Ok(Step::Wrote) if goes_on => {
                 self.resting.insert(id);
-                self.rested.get_or_insert_with(|| Instant::now() + REST);
+                self.rested.get_or_insert_with(|| now + REST);
             }
             Ok(Step::Wrote | Step::Partly) => self.make_ready(id),
-            Ok(Step::Nothing) if log.closing != Closing::No => {
-                if let Some(state) = log.state.take() {
+            Ok(Step::Later(at)) => {
+                self.later.insert(id, at);
+            }
+            Ok(Step::Again(at)) => {
+                self.timers.insert(id, at);
+            }
+            Ok(Step::Nothing) if !goes_on => {
+                if let Some(state) = task.log_mut().and_then(|log| log.state.take()) {
                     // One that was never there is gone as well.
                     let _gone = std::fs::remove_file(state);
                 }
-                self.logs.remove(&id);
+                self.tasks.remove(&id);
                 self.ready.append(&mut self.behind);
                 self.counts.open.fetch_sub(1, Ordering::AcqRel);
                 self.counts.closing.fetch_sub(1, Ordering::AcqRel);
             }
             Ok(Step::Nothing) => {}
-            Err(error) => {
-                log.fail(&error);
+            Err(_) => {
                 self.later.insert(id, Instant::now() + PAUSE);
             }
         }
+    }
+
+    /// Looks after files that nobody writes any more.
+    fn keep_up(&mut self, now: Instant) {
+        if self.begun && self.upkeep.is_due(now) {
+            let logs = self.tasks.values().filter_map(Task::log);
+            let path = |log: &OpenLog| log.path().to_owned();
+            let open = Open {
+                incomplete: logs
+                    .clone()
+                    .filter(|log| log.is_incomplete())
+                    .map(path)
+                    .collect(),
+                kept: logs.map(|log| (path(log), log.count())).collect(),
+            };
+            self.upkeep.look(&open, now);
+        }
+        self.upkeep.step(now);
     }
 }

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+//! One console's way to the journal: the lines of its output buffer, and a
+//! record that tells the next daemon which of them were sent.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::Shared;
+use super::open_log::{Buffers, Closing, Step};
+use crate::buffer::{Cursor, OutputBuffer, Record};
+use crate::sink::journal::{Journal, Lines, Rate, Sent};
+
+/// How much output is taken at once, and how many lines are sent.
+const PIECE: usize = 4096;
+const SENT: usize = 256;
+
+/// Where the lines of an output buffer go on: where its record says, or with what
+/// comes from now on.
+pub(super) fn noted_position(output: &OutputBuffer) -> u64 {
+    let noted = output.record(Record::Journal);
+    let noted = noted.and_then(|noted| noted.try_into().ok());
+    noted.map_or(output.end(), |noted| {
+        u64::from_le_bytes(noted).min(output.end())
+    })
+}
+
+/// Lines that are sent.
+pub(super) struct JournalFeed {
+    shared: Arc<Shared>,
+    journal: Arc<Journal>,
+    lines: Lines,
+    cursor: Cursor,
+    /// Where the line begins that has no end yet, and what the record says.
+    unfinished: u64,
+    noted: u64,
+    pub(super) closing: Closing,
+    finished: bool,
+}
+
+impl JournalFeed {
+    pub(super) fn new(shared: Arc<Shared>, journal: Arc<Journal>, lines: Lines) -> Self {
+        let position = shared.position.load(Ordering::Acquire);
+        Self {
+            shared,
+            journal,
+            lines,
+            cursor: Cursor::at(position),
+            unfinished: position,
+            noted: u64::MAX,
+            closing: Closing::No,
+            finished: false,
+        }
+    }
+
+    /// Goes on at another rate.
+    pub(super) fn limit(&mut self, rate: Rate) {
+        self.lines.limit(rate);
+    }
+
+    /// Goes on for a domain that has another name.
+    pub(super) fn rename(&mut self, domain: &str) {
+        self.lines.rename(domain);
+    }
+
+    /// Sends some of what there is.
+    pub(super) fn step(&mut self, buffers: &mut Buffers, now: Instant) -> io::Result<Step> {
+        let Some(output) = self.shared.output().clone() else {
+            return Ok(Step::Nothing);
+        };
+        self.shared.urgent.store(false, Ordering::Relaxed);
+        if let Some(step) = self.send(&output, now) {
+            return Ok(step);
+        }
+        if self.cursor.position() == output.end() {
+            // What comes from here on is told of again.
+            self.shared.pending.swap(false, Ordering::AcqRel);
+        }
+        let raw = &mut buffers.raw[..PIECE];
+        let length = self.cursor.peek(&output, raw)?;
+        if length > 0 {
+            self.take(&raw[..length], now);
+            let step = self.send(&output, now).unwrap_or(Step::Wrote);
+            let last = self.cursor.is_at_end(&output);
+            let waits = matches!(step, Step::Later(_));
+            return Ok(if last || waits { step } else { Step::Partly });
+        }
+        if self.closing == Closing::ForGood && !self.finished {
+            self.finished = true;
+            self.lines.finish();
+            return Ok(Step::Partly);
+        }
+        let report = self.lines.report().filter(|_| self.closing == Closing::No);
+        Ok(report.map_or(Step::Nothing, Step::Again))
+    }
+
+    /// Sends lines; when all are sent, says how far that is.
+    fn send(&mut self, output: &OutputBuffer, now: Instant) -> Option<Step> {
+        let sent = self.lines.send(&self.journal, SENT, now);
+        self.shared.lost.store(self.lines.lost(), Ordering::Relaxed);
+        match sent {
+            Sent::All => self.note(output),
+            Sent::Some => return Some(Step::Partly),
+            Sent::Full(again) => return Some(Step::Later(again)),
+        }
+        None
+    }
+
+    fn take(&mut self, bytes: &[u8], now: Instant) {
+        let in_output = self.cursor.is_in_output();
+        let long = self.lines.take(bytes);
+        let at = self.cursor.position();
+        self.cursor.advance(bytes.len());
+        let line_end = bytes.iter().rposition(|byte| *byte == b'\n');
+        if !in_output {
+            self.lines.miss(now);
+            self.unfinished = at;
+        } else if let Some(end) = line_end {
+            self.unfinished = at + end as u64 + 1;
+        } else if long {
+            self.unfinished = self.cursor.position();
+        }
+    }
+
+    /// Tells the next daemon where to go on.
+    fn note(&mut self, output: &OutputBuffer) {
+        let position = self.cursor.position();
+        self.shared.position.store(position, Ordering::Release);
+        if self.noted != self.unfinished {
+            self.noted = self.unfinished;
+            // Without it some lines are sent again, or none that wait now.
+            let _noted = output.write_record(Record::Journal, &self.noted.to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+//! What goes before a line: when its first byte came, as ISO 8601 has it, with
+//! milliseconds and how far local time was from UTC then.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::buffer::{Arrival, OutputBuffer};
+
+/// What goes before lines, by where in some bytes it begins to hold. Without
+/// any, nothing does.
+pub(super) type Stamps = Vec<(usize, String)>;
+
+/// For lines that begin in so many bytes of an output from `position` on.
+pub(super) fn stamps(output: &OutputBuffer, position: u64, length: usize) -> Stamps {
+    let arrivals = output.arrivals(position, position + length as u64);
+    let place = |at: u64| usize::try_from(at - position).unwrap_or(length);
+    let stamps = arrivals.into_iter();
+    stamps
+        .map(|one| (place(one.position), stamp(one)))
+        .collect()
+}
+
+/// For a line of our own.
+pub(super) fn now() -> Stamps {
+    vec![(0, stamp(Arrival::now(0)))]
+}
+
+fn stamp(arrival: Arrival) -> String {
+    written(arrival, TimeZone::system())
+}
+
+fn written(arrival: Arrival, zone: TimeZone) -> String {
+    let time = Timestamp::from_millisecond(arrival.time).unwrap_or_default();
+    time.to_zoned(zone).strftime("[%FT%T%.3f%:z] ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_milliseconds_and_an_offset() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        for (time, text) in [
+            (1_796_000_585_123, "[2026-11-30T02:03:05.123+01:00] "),
+            (1_783_000_000_000, "[2026-07-02T15:46:40.000+02:00] "),
+            (i64::MAX, "[1970-01-01T01:00:00.000+01:00] "),
+        ] {
+            let arrival = Arrival { position: 0, time };
+            assert_eq!(written(arrival, zone.clone()), text);
+        }
+    }
+}

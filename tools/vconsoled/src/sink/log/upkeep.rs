@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+//! Upkeep of the folder of logs: what is too old or too much goes, old files are
+//! compressed, and what a daemon that was killed left half done is cleared away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::compress::{self, Compression};
+use super::names::{self, Form};
+use super::retention::{self, Entry, Retention};
+
+/// How often the folder is looked at, at most, and at least.
+const SOON: Duration = Duration::from_millis(250);
+const LATE: Duration = Duration::from_secs(3600);
+/// How long to wait for logs whose files are not complete yet.
+const COMPLETION: Duration = Duration::from_millis(50);
+
+/// What the writer knows of logs.
+#[derive(Default)]
+pub(super) struct Open {
+    /// Those that consoles have, and how many old files each keeps.
+    pub(super) kept: BTreeMap<PathBuf, u32>,
+    /// Of those, the ones whose files may have to be completed first.
+    pub(super) incomplete: BTreeSet<PathBuf>,
+}
+
+#[derive(Default)]
+pub(super) struct Upkeep {
+    retention: Retention,
+    looked: Option<Instant>,
+    due: Option<Instant>,
+    compression: Option<Compression>,
+    /// Logs of which a file could not be compressed: tried again when another
+    /// one is rotated.
+    failed: BTreeSet<PathBuf>,
+}
+
+impl Upkeep {
+    /// Goes on by other rules, at once.
+    pub(super) fn set(&mut self, retention: Retention) {
+        self.retention = retention;
+        self.compression = None;
+        self.failed.clear();
+        self.due = Some(Instant::now());
+    }
+
+    /// A file has become an old one.
+    pub(super) fn rotated(&mut self, now: Instant) {
+        if self.retention.is_needed() {
+            self.failed.clear();
+            self.be_due(self.looked.map_or(now, |looked| now.max(looked + SOON)));
+        }
+    }
+
+    fn be_due(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// When there is something to do.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        if self.compression.is_some() {
+            return Some(now);
+        }
+        self.due
+    }
+
+    /// Whether the folder is to be looked at.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.compression.is_none() && self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Compresses a piece, if there is one to do.
+    pub(super) fn step(&mut self, now: Instant) {
+        let Some(compression) = &mut self.compression else {
+            return;
+        };
+        match compression.step() {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => {
+                let log = compression.log().to_owned();
+                self.fail(log, &error);
+            }
+        }
+        self.compression = None;
+        self.be_due(now);
+    }
+
+    /// Looks at the folder.
+    pub(super) fn look(&mut self, open: &Open, now: Instant) {
+        self.looked = Some(now);
+        self.due = self.retention.is_needed().then(|| now + LATE);
+        let entries = match retention::list(&self.retention.dir) {
+            Ok(entries) => entries,
+            // No log was ever written.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => {
+                tracing::error!("{}: {error}", self.retention.dir.display());
+                return;
+            }
+        };
+        let (entries, left): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|entry| !is_left_over(entry));
+        for entry in left {
+            remove(&entry.path, "left over");
+        }
+        let go = retention::too_many(&entries, &open.kept, &self.retention, SystemTime::now());
+        for entry in &go {
+            remove(&entry.path, "too old or too much");
+        }
+        if self.retention.compress {
+            let next = entries.iter().find(|entry| {
+                let plain = matches!(
+                    entry.form,
+                    Form::Old {
+                        compressed: false,
+                        ..
+                    }
+                );
+                plain
+                    && !go.contains(entry)
+                    && !open.incomplete.contains(&entry.log)
+                    && !self.failed.contains(&entry.log)
+            });
+            if !open.incomplete.is_empty() {
+                self.be_due(now + COMPLETION);
+            }
+            if let Some(entry) = next {
+                match Compression::begin(&entry.log, &entry.path) {
+                    Ok(compression) => self.compression = Some(compression),
+                    Err(error) => {
+                        self.fail(entry.log.clone(), &error);
+                        self.be_due(now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, log: PathBuf, why: &std::io::Error) {
+        tracing::warn!("{}: an old file is not compressed: {why}", log.display());
+        self.failed.insert(log);
+    }
+}
+
+/// Half of a file, or one whose compressed form is there already.
+fn is_left_over(entry: &Entry) -> bool {
+    match entry.form {
+        Form::Part => true,
+        Form::Old {
+            number,
+            compressed: false,
+        } => compress::is_same(&names::compressed(&entry.log, number), &entry.path),
+        _ => false,
+    }
+}
+
+fn remove(path: &Path, why: &str) {
+    match std::fs::remove_file(path) {
+        Ok(()) => tracing::info!("{}: {why}, removed", path.display()),
+        Err(error) => tracing::warn!("{}: {why}, not removed: {error}", path.display()),
+    }
+}

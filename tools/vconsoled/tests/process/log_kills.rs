@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+//! Times, rotation and compression of logs, when the disk stands still and when
+//! the daemon is killed.
+
+use std::time::{Duration, SystemTime};
+
+use crate::restart::Host;
+use crate::support::{
+    STAMP, Serial, content, guest, is_compressed, logged, old_files, time, wait_for,
+};
+use crate::tracer::Tracer;
+
+const LOG: &str = "guest-guest.log";
+
+/// How far from the time of a byte the time in the log may be, on a machine that
+/// does something else as well.
+const NEAR: Duration = Duration::from_millis(900);
+
+/// The lines of a log that are the guest's, with their times.
+fn lines(text: &[u8]) -> Vec<(SystemTime, String)> {
+    let text = str::from_utf8(text).unwrap();
+    let lines = text.lines().map(|line| {
+        let time = time(line).unwrap_or_else(|| panic!("no time before {line:?}"));
+        (time, line[STAMP..].to_owned())
+    });
+    lines.filter(|(_, line)| line != "Logfile Opened").collect()
+}
+
+fn assert_near(told: SystemTime, sent: SystemTime) {
+    let off = told
+        .duration_since(sent)
+        .or_else(|_| sent.duration_since(told));
+    assert!(
+        off.unwrap() < NEAR,
+        "{told:?} for what was sent at {sent:?}"
+    );
+}
+
+/// The disk stands still while the guest speaks, and the daemon is killed with
+/// nothing written.
+pub(crate) fn a_line_has_the_time_at_which_it_came_whenever_it_is_written() {
+    let host = Host::new("timestamps = true");
+    let dir = host.dir.path().join("log");
+    let (domid, mut pv, _uart) = guest(&host.machine, "guest");
+    let mut sent = Vec::new();
+    for killed in [false, true, true, false] {
+        let daemon = host.start(|_| ());
+        wait_for("what the last one left", || {
+            let began = dir.join(LOG).exists();
+            (began && lines(&logged(&dir, LOG)).len() == sent.len()).then_some(())
+        });
+        let tracer = Tracer::hold(&daemon.0, "logs");
+        for _ in 0..2 {
+            pv.send(format!("line {}\n", sent.len()).as_bytes());
+            sent.push(SystemTime::now());
+            wait_for("it to be taken", || {
+                (pv.index(3080) == pv.index(3084)).then_some(())
+            });
+            std::thread::sleep(NEAR + NEAR / 3);
+        }
+        if killed {
+            tracer.kill(daemon);
+            wait_for("Xen to notice", || {
+                (host.machine.mapped_pages(domid) == 0).then_some(())
+            });
+        } else {
+            drop(tracer);
+            daemon.stop();
+        }
+    }
+    host.start(|_| ()).stop();
+    let logged = lines(&logged(&dir, LOG));
+    assert_eq!(logged.len(), sent.len());
+    for (number, ((told, line), sent)) in logged.iter().zip(sent).enumerate() {
+        assert_eq!(*line, format!("line {number}"));
+        assert_near(*told, sent);
+    }
+}
+
+/// A daemon is killed at each system call of the thread that writes logs, while
+/// it writes, rotates, compresses and removes.
+pub(crate) fn a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind() {
+    let host = Host::new("timestamps = true\nsize = 3000\ncount = 1000\ncompress = true");
+    let dir = host.dir.path().join("log");
+    let (domid, mut pv, uart) = guest(&host.machine, "guest");
+    drop(uart);
+    let names = || -> Vec<String> {
+        let entries = std::fs::read_dir(&dir).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(LOG)).collect()
+    };
+    // All of it is there, and all of the old ones are compressed.
+    let complete = |sent: usize, taken: &[u8]| {
+        let plain = names().iter().filter(|name| !is_compressed(name)).count();
+        let all = [taken, &logged(&dir, LOG)].concat();
+        plain == 1 && lines(&all).len() == sent
+    };
+    let (mut sent, mut stops, mut taken) = (0, 0, Vec::new());
+    for kill_at in 1.. {
+        let daemon = host.start(|_| ());
+        wait_for("what the last one left", || {
+            // The ring lets go of it last.
+            (sent == 0 || complete(sent, &taken) && pv.index(3080) == pv.index(3084)).then_some(())
+        });
+        let mut tracer = Tracer::hold(&daemon.0, "logs");
+        let length = 70;
+        let lines = sent..sent + length;
+        let lines: Vec<String> = lines
+            .map(|line| {
+                format!(
+                    "line {line}
+"
+                )
+            })
+            .collect();
+        sent += length;
+        pv.send(lines.concat().as_bytes());
+        stops = tracer.run(kill_at, || complete(sent, &taken));
+        tracer.kill(daemon);
+        wait_for("Xen to notice", || {
+            (host.machine.mapped_pages(domid) == 0).then_some(())
+        });
+        if stops < kill_at {
+            break;
+        }
+        // A look at many files has many calls.
+        for (number, path) in old_files(&dir, LOG) {
+            if number > 3 {
+                taken.extend(content(&path));
+                for form in ["", ".zst"] {
+                    let form = dir.join(format!("{LOG}.{number}{form}"));
+                    let _one_of_them = std::fs::remove_file(form);
+                }
+            }
+        }
+    }
+    assert!(stops > 60, "{stops} stops are too few");
+    host.start(|_| ()).stop();
+    taken.extend(logged(&dir, LOG));
+    let lines = lines(&taken);
+    let expected = (0..sent).map(|line| format!("line {line}"));
+    assert!(lines.iter().map(|(_, line)| line.clone()).eq(expected));
+    assert!(lines.is_sorted_by_key(|(time, _)| *time));
+    let mut names = names();
+    names.sort();
+    assert_eq!(names[0], LOG);
+    assert!(names[1..].iter().all(is_compressed), "{names:?}");
+}
