@@ -59,7 +59,7 @@ vpl011_access_by(struct domain *d, union hsr hsr, paddr_t gpa,
 
     vpl011_notify(d, outcome);
     if ( unlikely(outcome.flags & VPL011_STALLED) )
-        vcpu_yield();
+        (void)vcpu_yield();
 
     return outcome;
 }
@@ -99,9 +99,9 @@ bool vpl011_takes_trap(struct cpu_user_regs *regs)
           (READ_SYSREG(FAR_EL2) & ~PAGE_MASK);
     offset = gpa - vpl011->base_addr;
     /*
-     * Some processors report a translation fault of stage 2 where a load across
-     * two pages is one of stage 1 (Cortex-A57, 834220); an aligned load is no
-     * such load.
+     * Some processors report a translation fault of stage 2 where a load
+     * across two pages is one of stage 1 (Cortex-A57, 834220); an aligned load
+     * is no such load.
      */
     if ( offset >= vpl011->size || (offset & ((1U << dabt.size) - 1)) )
         return false;
@@ -176,7 +176,8 @@ const struct mmio_handler_ops vpl011_mmio_ops = {
  * by now: the device may be gone, and with it the ring.
  */
 static void vpl011_entry(struct domain *d,
-                         struct vpl011_outcome (*entry)(struct vpl011_state *))
+                         struct vpl011_outcome (*entry)(
+                             struct vpl011_state *state))
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;
     struct vpl011_outcome outcome = { };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What Xen's debug key `q` shows of a domain's device: whether it waits for the
- * guest, for the backend or for nobody.
+ * What Xen's debug key `q` shows of a domain's device: whether it waits for
+ * the guest, for the backend or for nobody.
  */
 #include "glue.h"
 
@@ -32,7 +32,8 @@ void vpl011_dump(struct domain *d)
            read_atomic(&vpl011->shadow_uartmis), vpl011->evtchn);
     printk("vpl011: %"PRIu64" bytes out, %"PRIu64" in, %"PRIu64" doorbells\n",
            counters.bytes_out, counters.bytes_in, counters.doorbells);
-    printk("vpl011: %"PRIu64" resyncs, %"PRIu64" dropped, %"PRIu64" overruns\n",
+    printk("vpl011: %"PRIu64" resyncs, %"PRIu64" dropped, %"PRIu64
+           " overruns\n",
            counters.resyncs, counters.dropped, counters.overruns);
 }
 

@@ -46,7 +46,7 @@ static int __init make_uart(void *fdt, const struct vpl011 *vpl011,
 
     BUILD_BUG_ON(GUEST_ROOT_ADDRESS_CELLS != 2 || GUEST_ROOT_SIZE_CELLS != 2);
 
-    snprintf(name, sizeof(name), "serial@%"PRIx64, vpl011->base_addr);
+    (void)snprintf(name, sizeof(name), "serial@%"PRIx64, vpl011->base_addr);
 
     return fdt_begin_node(fdt, name) ?:
            fdt_property(fdt, "compatible", compatible, sizeof(compatible)) ?:

@@ -3,8 +3,8 @@
  * What the files of arch/arm/vpl011/ share. Built on the host, outside Xen,
  * the same files see the Xen of hyp-shim/tests/glue/emul.h.
  */
-#ifndef __VPL011_GLUE_H__
-#define __VPL011_GLUE_H__
+#ifndef VPL011_GLUE_H
+#define VPL011_GLUE_H
 
 #ifdef __XEN__
 #include <xen/console.h>
@@ -35,7 +35,7 @@
 /* device.c: the backend's event, for the port of a ring. */
 void vpl011_event(struct vcpu *v, unsigned int port);
 extern const struct mmio_handler_ops vpl011_mmio_ops;
-/* device.c: a break on the line towards the guest, of a domain with a device. */
+/* device.c: a break on the line towards the guest; there is a device. */
 void vpl011_rx_break(struct domain *d);
 
 /*
@@ -60,7 +60,7 @@ void vpl011_drive_line(struct domain *d, uint32_t pending);
 /* console.c: a byte from the guest for Xen's own console. */
 void vpl011_console_output(struct domain *d, char c);
 
-#endif /* __VPL011_GLUE_H__ */
+#endif /* VPL011_GLUE_H */
 
 /*
  * Local variables:

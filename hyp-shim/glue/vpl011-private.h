@@ -5,8 +5,8 @@
  * use), the device tree of dom0less guests, and the level of the interrupt
  * line.
  */
-#ifndef __ASM_ARM_VPL011_PRIVATE_H__
-#define __ASM_ARM_VPL011_PRIVATE_H__
+#ifndef ARM_VPL011_PRIVATE_H
+#define ARM_VPL011_PRIVATE_H
 
 #include <xen/errno.h>
 #include <xen/types.h>
@@ -19,8 +19,8 @@ struct dt_device_node;
 #ifdef CONFIG_VPL011_FAST_TRAP
 /*
  * The vCPU that runs has trapped on a data abort; its list registers are as it
- * left them. Returns whether that was an access to the device: then it is done,
- * PC and all. If not, nothing has happened.
+ * left them. Returns whether that was an access to the device: then it is
+ * done, PC and all. If not, nothing has happened.
  */
 bool vpl011_takes_trap(struct cpu_user_regs *regs);
 #endif
@@ -56,7 +56,7 @@ unsigned int vpl011_ring_frames(const struct domain *d, unsigned int id);
 int vpl011_acquire_ring(struct domain *d, unsigned int id, unsigned int frame,
                         unsigned int nr_frames, xen_pfn_t mfn_list[]);
 
-/* Xen's debug key `q`: what there is to be said of the device, if there is one. */
+/* Xen's debug key `q`: what there is to be said of the device, if any. */
 void vpl011_dump(struct domain *d);
 
 /*
@@ -84,7 +84,7 @@ int vpl011_make_nodes(const struct domain *d, void *fdt, uint32_t phandle_gic);
     ((irq) == (d)->arch.vpl011.virq && \
      read_atomic(&(d)->arch.vpl011.shadow_uartmis))
 
-/* The guest's end of the interrupt in list register @i comes to Xen at once. */
+/* The guest's end of the interrupt in list register @i is reported. */
 void vpl011_report_end(unsigned int i);
 
 #else /* !CONFIG_VPL011_RUST */
@@ -110,7 +110,7 @@ static inline int vpl011_private_param(struct domain *d, bool set,
 
 #endif /* CONFIG_VPL011_RUST */
 
-#endif /* __ASM_ARM_VPL011_PRIVATE_H__ */
+#endif /* ARM_VPL011_PRIVATE_H */
 
 /*
  * Local variables:

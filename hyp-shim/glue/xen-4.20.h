@@ -3,8 +3,8 @@
  * What Xen 4.20 spells in its own way, for glue.h: the other files of
  * arch/arm/vpl011/ are the same for every version.
  */
-#ifndef __VPL011_XEN_H__
-#define __VPL011_XEN_H__
+#ifndef VPL011_XEN_H
+#define VPL011_XEN_H
 
 #include <xen/console.h>
 #include <xen/sched.h>
@@ -26,7 +26,7 @@ static inline void console_put_domain(struct domain *d)
 /* Input of Xen's console goes to every domain with a device. */
 #define vpl011_allow_input(d) ((void)(d))
 
-#endif /* __VPL011_XEN_H__ */
+#endif /* VPL011_XEN_H */
 
 /*
  * Local variables:

@@ -3,8 +3,8 @@
  * What Xen 4.21 spells in its own way, for glue.h: the other files of
  * arch/arm/vpl011/ are the same for every version.
  */
-#ifndef __VPL011_XEN_H__
-#define __VPL011_XEN_H__
+#ifndef VPL011_XEN_H
+#define VPL011_XEN_H
 
 #include <xen/console.h>
 #include <xen/sched.h>
@@ -18,7 +18,7 @@
 /* Input of Xen's console goes to domains for which this is set. */
 #define vpl011_allow_input(d) ((d)->console.input_allowed = true)
 
-#endif /* __VPL011_XEN_H__ */
+#endif /* VPL011_XEN_H */
 
 /*
  * Local variables:

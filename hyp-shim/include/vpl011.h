@@ -117,8 +117,8 @@ struct vpl011_counters {
 struct vpl011_counters vpl011_counters(struct vpl011_state *state);
 
 /*
- * A device's state as bytes, of a layout that is versioned and fixed. These two
- * are in a library built with the feature `snapshot`; Xen's is not.
+ * A device's state as bytes, of a layout that is versioned and fixed. These
+ * two are in a library built with the feature `snapshot`; Xen's is not.
  */
 #define VPL011_SNAPSHOT_SIZE 192
 struct vpl011_snapshot {

@@ -20,7 +20,7 @@ use anyhow::Result;
 use clap::Parser;
 use steps::{Dirs, Steps, process};
 
-use self::check::{audit, coverage, fuzz, hosts, miri, mutants, published, table, test};
+use self::check::{audit, coverage, fuzz, hosts, miri, misra, mutants, published, table, test};
 use self::debian::{pins, programs};
 use self::run::{boot, conformance, demo, e2e, soak};
 
@@ -51,6 +51,7 @@ enum Command {
     Fuzz(fuzz::Options),
     Hosts(hosts::Options),
     Miri(miri::Options),
+    Misra(misra::Options),
     Coverage(coverage::Options),
     Mutants(mutants::Options),
     Audit(audit::Options),
@@ -106,6 +107,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Fuzz(options) => options.run(&steps),
         Command::Hosts(options) => options.run(&steps),
         Command::Miri(miri::Options) => miri::run(&steps).map(|()| true),
+        Command::Misra(misra::Options) => misra::run(&steps).map(|()| true),
         Command::Coverage(coverage::Options) => coverage::run(&steps),
         Command::Mutants(options) => options.run(&steps),
         Command::Audit(audit::Options) => audit::run(&steps),

@@ -7,6 +7,7 @@ pub(crate) mod coverage;
 pub(crate) mod fuzz;
 pub(crate) mod hosts;
 pub(crate) mod miri;
+pub(crate) mod misra;
 pub(crate) mod mutants;
 pub(crate) mod published;
 pub(crate) mod table;

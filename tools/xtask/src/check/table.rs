@@ -9,6 +9,7 @@ use clap::ValueEnum as _;
 use steps::Steps;
 
 use super::fuzz;
+use super::misra;
 use super::tally::Tally;
 use crate::bench;
 use crate::docs;
@@ -211,6 +212,12 @@ pub(super) const ALL: &[Check] = &[
         about: "a guest that sees other interrupts with the fast trap than without",
         part_of: Part::Whole,
         what: What::Count(traps),
+    },
+    Check {
+        name: "misra",
+        about: "a breach of MISRA C in the glue, of a rule that is not deviated from",
+        part_of: Part::Whole,
+        what: What::Step(misra::run),
     },
     Check {
         name: "options off",

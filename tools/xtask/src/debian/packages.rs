@@ -18,6 +18,7 @@ pub(crate) struct Packages {
     pub(crate) host: Host,
     pub(crate) docs: List,
     pub(crate) hosts: List,
+    pub(crate) misra: List,
     pub(crate) programs: List,
     pub(crate) dom0: List,
     /// Source packages, by the names of their sets.

@@ -16,7 +16,7 @@ use crate::debian::host::rust_targets;
 use crate::run::e2e::Chosen;
 
 /// What `cargo xtask test` runs, whole or in part: words after `cargo xtask`.
-const IN_TEST: [&str; 12] = [
+const IN_TEST: [&str; 14] = [
     "test",
     "e2e",
     "demo",
@@ -25,9 +25,11 @@ const IN_TEST: [&str; 12] = [
     "programs",
     "fuzz",
     "bench core",
+    "misra",
     "xen build",
     "xen apply",
     "xen check-off",
+    "xen check-traps",
     "xen export-patches",
 ];
 

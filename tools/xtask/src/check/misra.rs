@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask misra`: the C glue as Xen compiles it, under Debian's cppcheck
+//! with its addon for MISRA C. Every rule that the addon knows is held but those
+//! listed here, and the same in docs/upstreaming.md.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::debian::host;
+use crate::debian::packages::Packages;
+use crate::engine::files;
+use crate::engine::step::{Cx, Steps, write};
+use crate::xen::{self, Flavour, Which};
+
+/// Check the C glue against MISRA C, as far as cppcheck can
+#[derive(clap::Args)]
+pub(crate) struct Options;
+
+/// The files of the glue, without their ends.
+const GLUE: [&str; 7] = [
+    "console",
+    "device",
+    "dump",
+    "fdt",
+    "lifecycle",
+    "line",
+    "private",
+];
+
+/// Where they and their headers are, in Xen's half of a tree.
+const FOLDER: &str = "arch/arm/vpl011";
+const HEADER: &str = "arch/arm/include/asm/vpl011-private.h";
+
+/// Rules that are left out, and why. "Not adopted" is a rule that Xen's
+/// docs/misra/rules.rst does not have.
+const DEVIATIONS: [(&str, &str); 19] = [
+    (
+        "2.7",
+        "not adopted: types of functions have parameters that not all need",
+    ),
+    ("5.9", "not adopted: inline functions of a header"),
+    ("8.7", "not adopted: the addon sees the glue alone"),
+    ("9.2", "the addon counts `{ }`, which Xen uses"),
+    (
+        "10.1",
+        "the addon counts a bit field as a condition, which Xen allows",
+    ),
+    (
+        "10.4",
+        "adopted as an aim; constants without `U`, as all around",
+    ),
+    ("10.8", "not adopted: Xen's macros"),
+    ("11.5", "not adopted: memory from an allocator"),
+    ("12.1", "not adopted"),
+    ("12.3", "not adopted"),
+    ("13.3", "not adopted"),
+    ("13.4", "not adopted: Xen's macros"),
+    (
+        "14.4",
+        "integers and pointers as conditions, which Xen allows",
+    ),
+    ("15.1", "not adopted: one way out, as Xen's style has it"),
+    ("15.5", "not adopted: an early return"),
+    (
+        "15.6",
+        "not adopted: Xen's style has no braces around one statement",
+    ),
+    ("15.7", "not adopted"),
+    ("19.2", "not adopted: unions of Xen's own"),
+    (
+        "20.13",
+        "the addon counts the lines that name files in preprocessed text",
+    ),
+];
+
+/// Preprocesses the glue and looks through it.
+pub(crate) fn run(steps: &Steps) -> Result<()> {
+    host::install(steps, "misra tools", &Packages::read().misra.packages)?;
+    let which = Which::from(Flavour::Ours);
+    xen::hypervisor(steps, which)?;
+    let tree = steps.dirs.xen(&which.tree()).join("xen");
+    steps.always("misra", |cx| {
+        let work = cx.dirs.target.join("tmp/misra");
+        preprocess(cx, &tree, &work)?;
+        let found = work.join("found");
+        cx.run(
+            Command::new("cppcheck")
+                .args(["--addon=misra", "--std=c99", "--platform=unix64", "--quiet"])
+                .arg(xen::jobs())
+                .arg("--template={file}:{line} {id}")
+                .arg(format!("--output-file={}", found.display()))
+                .args(GLUE.map(|file| work.join(file).with_extension("c"))),
+        )?;
+        let breaches = breaches(&fs::read_to_string(&found)?);
+        ensure!(
+            breaches.is_empty(),
+            "rules that are not deviated from:\n{}",
+            breaches.join("\n")
+        );
+        let (files, rules) = (GLUE.len(), DEVIATIONS.len());
+        Ok((format!("{files} files clean, {rules} rules left out"), ()))
+    })
+}
+
+/// Has Xen's build make preprocessed files, and gives their lines the form of
+/// the standard, which cppcheck follows.
+fn preprocess(cx: &Cx, tree: &Path, work: &Path) -> Result<()> {
+    files::empty(work)?;
+    let made = GLUE.map(|file| format!("{FOLDER}/{file}.i"));
+    cx.run(
+        Command::new("make")
+            .arg("-C")
+            .arg(tree)
+            .args(["XEN_TARGET_ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"])
+            .args(&made),
+    )?;
+    for (file, made) in GLUE.iter().zip(&made) {
+        let made = tree.join(made);
+        let text = fs::read_to_string(&made).with_context(|| made.display().to_string())?;
+        write(&work.join(file).with_extension("c"), numbered(&text))?;
+        fs::remove_file(&made)?;
+    }
+    Ok(())
+}
+
+/// `# 7 "file" 2` as `#line 7 "file"`.
+fn numbered(text: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("# ").and_then(|at| at.rsplit_once('"')) {
+        Some((at, _flags)) => format!("#line {at}\"\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// What was found in our files and is no deviation.
+fn breaches(found: &str) -> Vec<String> {
+    let ours = |line: &&str| line.contains(&format!("{FOLDER}/")) || line.contains(HEADER);
+    let deviated = |line: &&str| {
+        DEVIATIONS
+            .iter()
+            .any(|(rule, _)| line.ends_with(&format!(" misra-c2012-{rule}")))
+    };
+    let lines: BTreeSet<&str> = found
+        .lines()
+        .filter(ours)
+        .filter(|line| !deviated(line))
+        .collect();
+    lines.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_named_as_the_standard_has_it() {
+        let text = "# 1 \"a.c\"\n# 7 \"b.h\" 1 3 4\nint b;\n#pragma pack(1)\n";
+        let wanted = "#line 1 \"a.c\"\n#line 7 \"b.h\"\nint b;\n#pragma pack(1)\n";
+        assert_eq!(numbered(text), wanted);
+    }
+
+    #[test]
+    fn what_is_ours_and_no_deviation_is_a_breach() {
+        let found = "arch/arm/vpl011/line.c:3 misra-c2012-17.4\n\
+                     arch/arm/vpl011/line.c:3 misra-c2012-17.4\n\
+                     arch/arm/vpl011/line.c:4 misra-c2012-15.5\n\
+                     ./include/xen/list.h:5 misra-c2012-17.4\n";
+        assert_eq!(
+            breaches(found),
+            ["arch/arm/vpl011/line.c:3 misra-c2012-17.4"]
+        );
+    }
+
+    #[test]
+    fn the_page_has_each_rule_with_its_reason() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let page = fs::read_to_string(root.join("docs/upstreaming.md")).unwrap();
+        for (rule, why) in DEVIATIONS {
+            assert!(page.contains(&format!("| {rule} | {why} |")), "{rule}");
+        }
+    }
+}
