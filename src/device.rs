@@ -210,6 +210,7 @@ impl Pl011 {
     /// A single holding register does not show what is in flight: a driver
     /// without FIFOs waits for each character. In loopback a full receiver holds
     /// the transmitter.
+    #[inline]
     fn look(&mut self, line: &mut impl Backend) -> Outcome {
         let doorbell = !self.transmitter.fifo.is_empty() && self.drain(line);
         let mut flags = self.flags();
