@@ -264,7 +264,7 @@ fn crates_depend_downwards() {
 fn may_use(name: &str) -> &'static [&'static str] {
     match name {
         "vpl011" | "conformance" | "console-proto" | "terminal" | "text-filter" | "pins"
-        | "xen-hooks" => &[],
+        | "qemu" | "xen-hooks" => &[],
         "tests" => &["conformance"],
         "hyp-shim" | "xen-io" | "bare-metal" => &["vpl011"],
         // What runs on bare metal.
@@ -279,6 +279,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
             "conformance",
             "terminal",
             "pins",
+            "qemu",
             "steps",
             "xen-hooks",
         ],

@@ -12,9 +12,9 @@ use steps::Steps;
 
 use crate::debian::host;
 use crate::image::Dom0;
-use crate::rig::gdb::Debugger;
 use crate::rig::machine::{Machine, Spec};
 use crate::xen::{self, Flavour};
+use qemu::Debugger;
 
 /// Step through single accesses and say where their instructions go
 #[derive(clap::Args)]

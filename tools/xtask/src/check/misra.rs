@@ -9,11 +9,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use steps::{Cx, Steps, files, write};
 
 use crate::debian::host;
 use crate::debian::packages::Packages;
-use crate::engine::files;
-use crate::engine::step::{Cx, Steps, write};
 use crate::xen::{self, Flavour, Which};
 
 /// Check the C glue against MISRA C, as far as cppcheck can
@@ -82,7 +81,7 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
     host::install(steps, "misra tools", &Packages::read().misra.packages)?;
     let which = Which::from(Flavour::Ours);
     xen::hypervisor(steps, which)?;
-    let tree = steps.dirs.xen(&which.tree()).join("xen");
+    let tree = steps.dirs.target.join("xen").join(which.tree()).join("xen");
     steps.always("misra", |cx| {
         let work = cx.dirs.target.join("tmp/misra");
         preprocess(cx, &tree, &work)?;
@@ -102,7 +101,7 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
             breaches.join("\n")
         );
         let (files, rules) = (GLUE.len(), DEVIATIONS.len());
-        Ok((format!("{files} files clean, {rules} rules left out"), ()))
+        Ok(format!("{files} files clean, {rules} rules left out"))
     })
 }
 

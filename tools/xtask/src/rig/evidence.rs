@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use goblin::elf::Elf;
 use steps::end_of;
 
-use crate::rig::gdb::Debugger;
 use crate::rig::machine::{Machine, Output};
+use qemu::Debugger;
 
 /// Moves the console's input on: from dom0 to guests of Xen's own, to Xen.
 const SWITCH: &[u8] = b"\x01\x01\x01";

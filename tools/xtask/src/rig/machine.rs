@@ -25,9 +25,9 @@ use steps::process::{Running, stop_if_interrupted};
 
 use crate::image::Dom0;
 use crate::rig::domu::DomU;
-use crate::rig::gdb::Debugger;
-use crate::rig::monitor::Monitor;
 use crate::rig::value;
+use qemu::Debugger;
+use qemu::Monitor;
 
 /// Where QEMU puts dom0's kernel and initramfs in the machine's memory.
 const KERNEL_AT: u64 = 0x5000_0000;

@@ -4,9 +4,7 @@
 pub(crate) mod domu;
 pub(crate) mod evidence;
 pub(crate) mod follow;
-pub(crate) mod gdb;
 pub(crate) mod machine;
-mod monitor;
 
 use std::path::Path;
 

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The monitor of a running machine.
-pub(crate) struct Monitor(BufReader<UnixStream>);
+pub struct Monitor(BufReader<UnixStream>);
 
 impl Monitor {
     /// The monitor at the other end of `stream`.
-    pub(crate) fn attach(stream: UnixStream) -> Result<Self> {
+    pub fn attach(stream: UnixStream) -> Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut monitor = Self(BufReader::new(stream));
         monitor.execute(&json!({"execute": "qmp_capabilities"}))?;
@@ -24,7 +24,7 @@ impl Monitor {
     }
 
     /// Gives the monitor a command for people, and returns what it prints.
-    pub(crate) fn ask(&mut self, command: &str) -> Result<String> {
+    pub fn ask(&mut self, command: &str) -> Result<String> {
         let answer = self.execute(&json!({
             "execute": "human-monitor-command",
             "arguments": {"command-line": command},

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const PC: u32 = 32;
 
 /// The machine's debugger.
-pub(crate) struct Debugger {
+pub struct Debugger {
     stream: UnixStream,
     left: Vec<u8>,
     /// Their description, once it was asked for.
@@ -24,7 +24,7 @@ pub(crate) struct Debugger {
 
 impl Debugger {
     /// The debugger at the other end of `stream`; the machine stands.
-    pub(crate) fn attach(stream: UnixStream) -> Result<Self> {
+    pub fn attach(stream: UnixStream) -> Result<Self> {
         let mut debugger = Self::new(stream)?;
         debugger.ask("?")?;
         // Only who has asked what registers there are may ask for one.
@@ -42,29 +42,29 @@ impl Debugger {
     }
 
     /// Stops when an instruction at `address` is next.
-    pub(crate) fn break_at(&mut self, address: u64) -> Result<()> {
+    pub fn break_at(&mut self, address: u64) -> Result<()> {
         self.order(&format!("Z0,{address:x},4"))
     }
 
     /// No longer does.
-    pub(crate) fn pass(&mut self, address: u64) -> Result<()> {
+    pub fn pass(&mut self, address: u64) -> Result<()> {
         self.order(&format!("z0,{address:x},4"))
     }
 
     /// Goes on until a stop.
-    pub(crate) fn go(&mut self) -> Result<u64> {
+    pub fn go(&mut self) -> Result<u64> {
         self.ask("c")?;
         self.register(PC)
     }
 
     /// Goes on by one instruction, with interrupts held back.
-    pub(crate) fn step(&mut self) -> Result<u64> {
+    pub fn step(&mut self) -> Result<u64> {
         self.ask("s")?;
         self.register(PC)
     }
 
     /// A register's value.
-    pub(crate) fn register(&mut self, number: u32) -> Result<u64> {
+    pub fn register(&mut self, number: u32) -> Result<u64> {
         let digits = self.ask(&format!("p{number:x}"))?;
         let value = u64::from_str_radix(&digits, 16)
             .with_context(|| format!("register {number} is {digits:?}"))?;
@@ -73,12 +73,12 @@ impl Debugger {
 
     /// Turns to a CPU, the first of which is 0: registers are its, and memory is
     /// what it sees.
-    pub(crate) fn turn_to(&mut self, cpu: u8) -> Result<()> {
+    pub fn turn_to(&mut self, cpu: u8) -> Result<()> {
         self.order(&format!("Hg{:x}", cpu + 1))
     }
 
     /// The number of a system register.
-    pub(crate) fn system_register(&mut self, name: &str) -> Result<u32> {
+    pub fn system_register(&mut self, name: &str) -> Result<u32> {
         if self.system_registers.is_empty() {
             let file = "qXfer:features:read:system-registers.xml";
             loop {
@@ -99,7 +99,7 @@ impl Debugger {
     }
 
     /// The words from `address` on.
-    pub(crate) fn words(&mut self, address: u64, count: usize) -> Result<Vec<u64>> {
+    pub fn words(&mut self, address: u64, count: usize) -> Result<Vec<u64>> {
         let mut words = Vec::new();
         while words.len() < count {
             // What a packet holds.
