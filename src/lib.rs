@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#![doc = include_str!("../docs/crate.md")]
+#![doc = include_str!("../docs/reference/crate.md")]
 //!
 //! # Inside
 //!

@@ -110,10 +110,10 @@ fn check(document: &str, at_least: usize) {
 
 #[test]
 fn what_people_ask_of_a_console_daemon() {
-    check("docs/backend.md", 120);
+    check("docs/evidence/backend.md", 120);
 }
 
 #[test]
 fn what_must_hold_against_whom() {
-    check("docs/threat-model.md", 40);
+    check("docs/design/threat-model.md", 40);
 }

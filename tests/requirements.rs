@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! docs/requirements.md names only tests that exist, and misses no rule.
+//! docs/design/requirements.md names only tests that exist, and misses no rule.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -62,7 +62,7 @@ fn has_test(source: &str, name: &str) -> bool {
 
 #[test]
 fn every_test_named_exists() {
-    let document = text("docs/requirements.md");
+    let document = text("docs/design/requirements.md");
     let mut named = 0;
     for (id, cells) in rows(&document) {
         let tests = tests(&cells);
@@ -86,7 +86,7 @@ fn every_test_named_exists() {
 /// of somebody else's.
 #[test]
 fn every_rule_has_its_source() {
-    for (id, cells) in rows(&text("docs/requirements.md")) {
+    for (id, cells) in rows(&text("docs/design/requirements.md")) {
         if id.starts_with('D') {
             let source = cells.split(" | ").nth(1).unwrap_or_default();
             let named = source.chars().any(char::is_alphanumeric) && !source.contains("::");
@@ -97,7 +97,7 @@ fn every_rule_has_its_source() {
 
 #[test]
 fn every_rule_has_its_row() {
-    let document = text("docs/requirements.md");
+    let document = text("docs/design/requirements.md");
     let ids: BTreeSet<_> = rows(&document).into_iter().map(|(id, _)| id).collect();
     for (series, last) in [
         ("D", 15),
@@ -119,7 +119,7 @@ fn every_rule_has_its_row() {
 /// The device's own tests are all in the table: what is tested is promised.
 #[test]
 fn every_test_of_a_rule_is_named() {
-    let document = text("docs/requirements.md");
+    let document = text("docs/design/requirements.md");
     let exempt = ["the_fake_is_one_memory", "errors_say_what_is_wrong"];
     let suites = [
         ("model", "beside liveness trap properties profile"),
@@ -138,7 +138,7 @@ fn every_test_of_a_rule_is_named() {
                         .unwrap_or_default();
                     let path = format!("`{}::{file}::{name}`", folder.replace('/', "::"));
                     let named = document.contains(&path) || exempt.contains(&name);
-                    assert!(named, "docs/requirements.md does not name {path}");
+                    assert!(named, "docs/design/requirements.md does not name {path}");
                 }
                 previous = line;
             }
@@ -149,12 +149,12 @@ fn every_test_of_a_rule_is_named() {
 /// And so are the cases of the conformance suite.
 #[test]
 fn every_case_is_named() {
-    let document = text("docs/requirements.md");
+    let document = text("docs/design/requirements.md");
     for case in conformance::all() {
         let path = format!("`conformance::{}::{}`", case.group, case.name);
         assert!(
             document.contains(&path),
-            "docs/requirements.md does not name {path}"
+            "docs/design/requirements.md does not name {path}"
         );
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The arrows of docs/architecture.md.
+//! The arrows of docs/design/architecture.md.
 
 mod circles;
 mod places;
@@ -294,7 +294,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
     }
 }
 
-/// The picture in docs/architecture.md shows these arrows and no others.
+/// The picture in docs/design/architecture.md shows these arrows and no others.
 #[test]
 fn the_picture_shows_the_arrows() {
     let picture = text("docs/images/architecture.dot");

@@ -41,7 +41,7 @@ fn unsafe_stands_in_its_places_only() {
     }
 }
 
-/// docs/unsafe.md speaks of each file with unsafe code, and knows how often it
+/// docs/design/unsafe.md speaks of each file with unsafe code, and knows how often it
 /// says so: what is added or goes must be looked at there.
 #[test]
 fn every_unsafe_is_reviewed() {
@@ -54,7 +54,7 @@ fn every_unsafe_is_reviewed() {
             there.insert(name, count);
         }
     }
-    let reviewed: BTreeMap<String, usize> = text("docs/unsafe.md")
+    let reviewed: BTreeMap<String, usize> = text("docs/design/unsafe.md")
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
         .filter_map(|(name, rest)| Some((name, rest.split(" |").next()?.parse().ok()?)))
@@ -62,7 +62,7 @@ fn every_unsafe_is_reviewed() {
         .collect();
     assert_eq!(
         there, reviewed,
-        "what there is, and what docs/unsafe.md has"
+        "what there is, and what docs/design/unsafe.md has"
     );
 }
 

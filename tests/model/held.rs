@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! D7: what happens in loopback when the receiver is full. On a wire the
 //! transmitter holds the characters for as long as they take; here no time
-//! passes (`docs/adr/characters-are-in-flight.md`).
+//! passes (`docs/adr/written-characters-are-in-flight.md`).
 
 use std::collections::VecDeque;
 

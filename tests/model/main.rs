@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The device against its specification: the conformance suite, what lies
 //! beyond its reach, and what holds after any accesses at all.
-//! docs/requirements.md lists which test shows what.
+//! docs/design/requirements.md lists which test shows what.
 #![expect(
     clippy::cast_possible_truncation,
     reason = "tests cut values to bytes on purpose"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A PL011 after the TRM and docs/requirements.md, as plain as it can be said.
+//! A PL011 after the TRM and docs/design/requirements.md, as plain as it can be said.
 //! Levels and flags are computed from what the FIFOs hold; what a guest was
 //! told is remembered by when.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Other people's programs on a console, by the commands of
-//! docs/integrations/, word for word but for paths and ports.
+//! docs/use/integrations/, word for word but for paths and ports.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use viewers::{Guest, Host, PATIENCE, Program, Terminal, wait_for};
 
 /// The blocks of one kind in a page.
 fn blocks(page: &str, kind: &str) -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/integrations");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/use/integrations");
     let text = std::fs::read_to_string(root.join(page)).unwrap();
     let start = format!("```{kind}\n");
     let blocks = text.split(&start).skip(1);

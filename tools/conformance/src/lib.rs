@@ -6,7 +6,7 @@
 //! [`Target`]: its registers, its interrupt line, and the peer at the far end
 //! of its serial line. Each case names what it rests on: a section of the TRM
 //! (Arm DDI 0183G), a driver that relies on it, or a decision of this project
-//! (`Dn`, `Cn` and `Rn` of docs/requirements.md). No case waits without bound,
+//! (`Dn`, `Cn` and `Rn` of docs/design/requirements.md). No case waits without bound,
 //! and each one starts from what reset leaves, so that one that fails does not
 //! take others with it.
 //!

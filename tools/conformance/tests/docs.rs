@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-//! docs/conformance.md is of this suite, case by case.
+//! docs/evidence/conformance.md is of this suite, case by case.
 
 use std::fs;
 use std::path::Path;
 
 #[test]
 fn the_table_has_exactly_the_cases() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/conformance.md");
-    let document = fs::read_to_string(&path).expect("docs/conformance.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/evidence/conformance.md");
+    let document = fs::read_to_string(&path).expect("docs/evidence/conformance.md");
     let rows: Vec<(&str, &str)> = document
         .lines()
         .filter_map(|line| {
@@ -42,8 +42,8 @@ fn every_case_has_its_own_name_and_rests_on_something() {
 /// Ours passes everything where it can be tried.
 #[test]
 fn no_failure_of_ours_is_in_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/conformance.md");
-    let document = fs::read_to_string(&path).expect("docs/conformance.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/evidence/conformance.md");
+    let document = fs::read_to_string(&path).expect("docs/evidence/conformance.md");
     let head = "| case | rests on | model | qemu | xen-stock | xen |";
     assert!(document.lines().any(|line| line == head));
     for line in document

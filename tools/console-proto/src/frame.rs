@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The frames of an attached connection (docs/vconsoled.md): a type, a length
+//! The frames of an attached connection (docs/reference/protocol.md): a type, a length
 //! as a little-endian u32, and so many bytes.
 
 use crate::attach::Mode;
@@ -144,7 +144,7 @@ fn encode(kind: u8, payload: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The bytes as docs/vconsoled.md has them.
+    /// The bytes as docs/reference/protocol.md has them.
     const WIRE: &[u8] = b"\x01\x03\0\0\0abc\x02\x08\0\0\0\x02\x01\0\0\0\0\0\0\
         \x04\x01\0\0\0\x01\x09\x02\0\0\0??\x01\0\0\0\0\x03\x06\0\0\0domain";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The protocol of the control socket, for the daemon and its clients
-//! (docs/vconsoled.md): a line asks, a line of JSON answers, and a connection
+//! (docs/reference/protocol.md): a line asks, a line of JSON answers, and a connection
 //! that is attached to a console then carries frames.
 //!
 //! [`archive`] is what the two agree on for files. Data and its form on the wire

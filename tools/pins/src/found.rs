@@ -19,7 +19,7 @@ pub struct Unavailable {
 
 const HELP: &str = "\
 Give a folder that holds the file with --from DIR, ask a snapshot archive with \
---snapshot URL, or move the pin with `cargo xtask pins update` (docs/pins.md).";
+--snapshot URL, or move the pin with `cargo xtask pins update` (docs/reference/pins.md).";
 
 /// An origin that did not give a pin.
 #[derive(Debug)]

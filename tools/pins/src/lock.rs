@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 const HEADER: &str = "\
 # SPDX-License-Identifier: MIT
 # Every file from outside, by digest. `cargo xtask pins update` writes this from
-# packages.toml; docs/pins.md says how the files are fetched.
+# packages.toml; docs/reference/pins.md says how the files are fetched.
 
 ";
 

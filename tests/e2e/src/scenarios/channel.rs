@@ -41,7 +41,7 @@ done
 const IMAGE: &str = "/tmp/channel.cpio";
 
 /// The page with the rule that gives channels their names.
-const PAGE: &str = include_str!("../../../../docs/vconsoled.md");
+const PAGE: &str = include_str!("../../../../docs/use/channels.md");
 
 /// A guest with both kinds of channel, and its end.
 pub(crate) fn channel(report: &mut Report) -> Result<()> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Other people's programs on a guest's consoles, as the pages of
-//! `docs/integrations` have it: each sees all, and all of them type.
+//! `docs/use/integrations` have it: each sees all, and all of them type.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use crate::report::Report;
 use crate::scenarios::boot::QUIET;
 use crate::shell::{BOOT, Shell};
 
-const CONSERVER: &str = include_str!("../../../../docs/integrations/conserver.md");
-const SCREEN: &str = include_str!("../../../../docs/integrations/screen.md");
-const SOCAT: &str = include_str!("../../../../docs/integrations/socat.md");
-const WEB: &str = include_str!("../../../../docs/integrations/web.md");
+const CONSERVER: &str = include_str!("../../../../docs/use/integrations/conserver.md");
+const SCREEN: &str = include_str!("../../../../docs/use/integrations/screen.md");
+const SOCAT: &str = include_str!("../../../../docs/use/integrations/socat.md");
+const WEB: &str = include_str!("../../../../docs/use/integrations/web.md");
 
 /// The guest of the pages.
 const GUEST: &str = "guest";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Defects that other emulators of this UART had or have, each by a case that
 //! fails on it. The commit or project is named; those that a rule's own case
-//! covers are listed in docs/requirements.md.
+//! covers are listed in docs/design/requirements.md.
 
 use crate::registers::{cr, fr, int, lcr_h, reg};
 use crate::{Uart, Verdict, pattern};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The tables and charts of docs/performance.md, made from docs/figures.json,
+//! The tables and charts of docs/evidence/performance.md, made from docs/evidence/figures.json,
 //! which `cargo xtask bench --json` writes.
 
 use std::path::Path;
@@ -10,8 +10,8 @@ use super::figures::{FIGURES, Figure, Found, Unit, table};
 use super::{plot, xen};
 use crate::docs;
 
-const PAGE: &str = "docs/performance.md";
-const FROM: &str = "docs/figures.json";
+const PAGE: &str = "docs/evidence/performance.md";
+const FROM: &str = "docs/evidence/figures.json";
 const CHARTS: &str = "docs/images";
 const END: &str = "<!-- end of what is made -->";
 
@@ -26,11 +26,11 @@ type Part = (&'static str, fn(&Figure) -> bool);
 
 const PARTS: [Part; 2] = [
     (
-        "<!-- made by `cargo xtask docs --write` from docs/figures.json: hypervisor -->",
+        "<!-- made by `cargo xtask docs --write` from docs/evidence/figures.json: hypervisor -->",
         is_of_the_hypervisor,
     ),
     (
-        "<!-- made by `cargo xtask docs --write` from docs/figures.json: daemon and Linux -->",
+        "<!-- made by `cargo xtask docs --write` from docs/evidence/figures.json: daemon and Linux -->",
         |figure| !is_of_the_hypervisor(figure),
     ),
 ];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask misra`: the C glue as Xen compiles it, under Debian's cppcheck
 //! with its addon for MISRA C. Every rule that the addon knows is held but those
-//! listed here, and the same in docs/upstreaming.md.
+//! listed here, and the same in docs/design/upstreaming.md.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn the_page_has_each_rule_with_its_reason() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let page = fs::read_to_string(root.join("docs/upstreaming.md")).unwrap();
+        let page = fs::read_to_string(root.join("docs/design/upstreaming.md")).unwrap();
         for (rule, why) in DEVIATIONS {
             assert!(page.contains(&format!("| {rule} | {why} |")), "{rule}");
         }

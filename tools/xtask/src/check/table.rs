@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The checks of `cargo xtask test`, as data, in the order in which they run.
-//! The list in docs/testing.md is made from it by `cargo xtask docs --write`.
+//! The list in docs/evidence/testing.md is made from it by `cargo xtask docs --write`.
 
 use std::path::Path;
 
@@ -296,7 +296,7 @@ fn scenarios(steps: &Steps, version: Version, chosen: &Chosen) -> Tally {
 }
 
 /// The page with the list, and what stands around it there.
-const PAGE: &str = "docs/testing.md";
+const PAGE: &str = "docs/evidence/testing.md";
 const BEGIN: &str =
     "<!-- made by `cargo xtask docs --write` from tools/xtask/src/check/table.rs -->";
 const END: &str = "<!-- end of what is made -->";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Every cargo command that a page quotes exists as it is written, and is part
 //! of `cargo xtask test` or in the list of those that are not, in
-//! docs/testing.md.
+//! docs/evidence/testing.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -199,9 +199,10 @@ fn wrong_with_cargo(words: &[String]) -> Option<String> {
     (!module.exists()).then(|| format!("{target} has no module {filter}"))
 }
 
-/// The commands of xtask's that docs/testing.md says are not run each time.
+/// The commands of xtask's that docs/evidence/testing.md says are not run each time.
 fn by_hand() -> Vec<Vec<String>> {
-    let page = fs::read_to_string(root().join("docs/testing.md")).expect("the page is there");
+    let page =
+        fs::read_to_string(root().join("docs/evidence/testing.md")).expect("the page is there");
     let (_, list) = page
         .split_once("\n## By hand\n")
         .expect("the list has its heading");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The table in README.md that puts this PL011 beside others: how many cases of
-//! the conformance suite each passes, by docs/conformance.md, and what an access
-//! costs, by docs/figures.json. The others that no command of this repository
+//! the conformance suite each passes, by docs/evidence/conformance.md, and what an access
+//! costs, by docs/evidence/figures.json. The others that no command of this repository
 //! runs have what was seen by hand and what their sources say (README's notes).
 
 use std::collections::BTreeMap;
@@ -14,8 +14,7 @@ use serde::Deserialize;
 
 /// The page, and what stands around the table.
 const PAGE: &str = "README.md";
-const BEGIN: &str =
-    "<!-- made by `cargo xtask docs --write` from docs/conformance.md and docs/figures.json -->\n";
+const BEGIN: &str = "<!-- made by `cargo xtask docs --write` from docs/evidence/conformance.md and docs/evidence/figures.json -->\n";
 const END: &str = "<!-- end of what is made -->\n";
 
 /// What is not known of one of the others.
@@ -81,11 +80,11 @@ const GROUPS: [Group; 10] = [
 /// All cases that each of these three passed, in an earlier suite.
 const BY_HAND: [&str; 3] = ["71 of 153 ¹", "103 of 140 ²", "70 ²"];
 
-/// The targets of docs/conformance.md that are shown: ours in Xen, stock's,
+/// The targets of docs/evidence/conformance.md that are shown: ours in Xen, stock's,
 /// QEMU's.
 const TARGETS: [&str; 3] = ["xen", "xen-stock", "qemu"];
 
-/// What is shown of docs/figures.json.
+/// What is shown of docs/evidence/figures.json.
 const FIGURES: [(&str, &str); 3] = [
     (
         "dr_write",
@@ -133,9 +132,12 @@ pub(crate) fn make(root: &Path) -> Result<()> {
 }
 
 fn table(root: &Path) -> Result<String> {
-    let counts = count(&fs::read_to_string(root.join("docs/conformance.md"))?)?;
-    let figures: Figures =
-        serde_json::from_str(&fs::read_to_string(root.join("docs/figures.json"))?)?;
+    let counts = count(&fs::read_to_string(
+        root.join("docs/evidence/conformance.md"),
+    )?)?;
+    let figures: Figures = serde_json::from_str(&fs::read_to_string(
+        root.join("docs/evidence/figures.json"),
+    )?)?;
     let mut table = String::from(
         "| | vpl011 in Xen | stock Xen 4.17 | QEMU 7.2 (Debian 12) | AMD's Xen | OpenVMM | cloud-hypervisor |\n\
          |---|---|---|---|---|---|---|\n",
@@ -197,12 +199,15 @@ fn count(page: &str) -> Result<BTreeMap<String, Counts>> {
         let cells = row.trim_matches('|').split('|');
         cells.map(|cell| cell.trim().to_owned()).collect()
     };
-    let heading = cells(rows.next().context("docs/conformance.md has no table")?);
+    let heading = cells(
+        rows.next()
+            .context("docs/evidence/conformance.md has no table")?,
+    );
     let columns: Vec<usize> = TARGETS
         .iter()
         .map(|target| {
             let column = heading.iter().position(|cell| cell == target);
-            column.with_context(|| format!("docs/conformance.md has no column {target}"))
+            column.with_context(|| format!("docs/evidence/conformance.md has no column {target}"))
         })
         .collect::<Result<_>>()?;
     let mut counts: BTreeMap<String, Counts> = BTreeMap::new();

@@ -210,12 +210,12 @@ mod tests {
 
     use super::*;
 
-    /// docs/xen-integration.md has a row for each hook, with its file, and none
+    /// docs/reference/hooks.md has a row for each hook, with its file, and none
     /// for a hook that is gone.
     #[test]
     fn every_hook_is_explained() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let page = fs::read_to_string(root.join("docs/xen-integration.md")).unwrap();
+        let page = fs::read_to_string(root.join("docs/reference/hooks.md")).unwrap();
         let explained: BTreeSet<(&str, &str)> = page
             .lines()
             .filter_map(|row| row.strip_prefix("| `")?.split_once("` | `"))

@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// Only on this one; may be repeated
     #[arg(long = "target", value_enum)]
     targets: Vec<Target>,
-    /// Write the table to docs/conformance.md, and README's; runs on all
+    /// Write the table to docs/evidence/conformance.md, and README's; runs on all
     #[arg(long, conflicts_with = "targets")]
     docs: bool,
 }
@@ -95,7 +95,7 @@ impl Options {
             results::findings(&results)
         );
         if self.docs {
-            let path = steps.dirs.root.join("docs/conformance.md");
+            let path = steps.dirs.root.join("docs/evidence/conformance.md");
             let summary = results::summaries(&results);
             let table = results::table(&results);
             write(&path, format!("{PREFACE}\n{summary}\n{table}"))?;
