@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! This machine: the tools and the Rust targets that the other steps need.
 
+use std::iter;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
-use steps::Steps;
+use pins::Store;
+use steps::{Dirs, Steps};
 
 use crate::debian::apt;
 use crate::debian::packages::Packages;
@@ -27,6 +30,25 @@ pub(crate) fn architecture() -> &'static str {
 /// Rust's target for programs of this machine.
 pub(crate) fn rust_target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
+/// make, whose compilers keep what they made in the store (ccache): another
+/// variant, tree or clone compiles only what differs. Where ccache is not
+/// installed the compilers are called as they are.
+pub(crate) fn make(dirs: &Dirs) -> Result<Command> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let compilers = iter::once(PathBuf::from("/usr/lib/ccache"));
+    let mut make = Command::new("make");
+    make.env(
+        "PATH",
+        std::env::join_paths(compilers.chain(std::env::split_paths(&path)))?,
+    )
+    .env("CCACHE_DIR", Store::of_user()?.folder().join("ccache"))
+    .env("CCACHE_BASEDIR", &dirs.target)
+    .env("CCACHE_NOHASHDIR", "1")
+    .env("CCACHE_COMPILERCHECK", "content")
+    .env("CCACHE_MAXSIZE", "2G");
+    Ok(make)
 }
 
 /// Installs whatever is missing.

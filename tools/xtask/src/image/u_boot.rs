@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use steps::{Cx, Key, Steps, files};
 use xen_hooks::HookSet;
 
-use crate::debian::pins;
+use crate::debian::{host, pins};
 use crate::xen::{fetch, jobs};
 
 /// What our configuration is put on top of.
@@ -36,19 +36,19 @@ pub(crate) fn build(steps: &Steps) -> Result<(PathBuf, String)> {
     let key = steps.run("u-boot", key, &[&image], |cx| {
         let out = folder.join("build");
         configure(cx, &source, &config, &out)?;
-        cx.run(make(&source, &out).arg(jobs()).arg("u-boot.bin"))?;
+        cx.run(make(cx, &source, &out)?.arg(jobs()).arg("u-boot.bin"))?;
         let size = fs::copy(out.join("u-boot.bin"), &image)?;
         Ok(format!("built, {} KiB", size >> 10))
     })?;
     Ok((image, key))
 }
 
-fn make(source: &Path, out: &Path) -> Command {
-    let mut make = Command::new("make");
+fn make(cx: &Cx, source: &Path, out: &Path) -> Result<Command> {
+    let mut make = host::make(cx.dirs)?;
     make.arg("-C").arg(source);
     make.arg(format!("O={}", out.display()));
     make.arg("CROSS_COMPILE=aarch64-linux-gnu-");
-    make
+    Ok(make)
 }
 
 /// Makes the configuration, in which every line of ours must hold: Kconfig
@@ -63,7 +63,7 @@ fn configure(cx: &Cx, source: &Path, config: &Path, out: &Path) -> Result<()> {
             .arg(config)
             .current_dir(source),
     )?;
-    cx.run(make(source, out).arg("olddefconfig"))?;
+    cx.run(make(cx, source, out)?.arg("olddefconfig"))?;
     let made = fs::read_to_string(out.join(".config"))?;
     for line in fs::read_to_string(config)?.lines() {
         ensure!(

@@ -10,7 +10,7 @@ use steps::{Key, Steps, cargo};
 
 use super::jobs;
 use super::tree::{Tree, update};
-use crate::debian::host::BARE_TARGET;
+use crate::debian::host::{self, BARE_TARGET};
 
 /// Where the object goes in a tree; make knows a shipped object by its suffix.
 const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
@@ -37,21 +37,21 @@ pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
     }
     steps.run(&tree.which.step("hypervisor"), key, &[&image], |cx| {
         let make = || {
-            let mut make = Command::new("make");
+            let mut make = host::make(cx.dirs)?;
             make.arg("-C").arg(tree.path.join("xen")).arg(jobs());
             make.args(["XEN_TARGET_ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
             make.arg(format!("EXTRA_CFLAGS_XEN_CORE={TOLERATED}"));
-            make
+            anyhow::Ok(make)
         };
-        cx.run(make().arg("defconfig"))?;
+        cx.run(make()?.arg("defconfig"))?;
         if !options.is_empty() {
             let config = tree.path.join("xen/.config");
             let defaults = fs::read_to_string(&config)?;
             // Of two lines on one option the last counts.
             fs::write(&config, format!("{defaults}{}\n", options.join("\n")))?;
-            cx.run(make().arg("olddefconfig"))?;
+            cx.run(make()?.arg("olddefconfig"))?;
         }
-        cx.run(&mut make())?;
+        cx.run(&mut make()?)?;
         Ok(format!("built, {} KiB", fs::metadata(&image)?.len() >> 10))
     })?;
     Ok(image)

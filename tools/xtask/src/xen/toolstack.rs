@@ -11,6 +11,7 @@ use steps::{Cx, Steps};
 
 use super::jobs;
 use super::tree::Tree;
+use crate::debian::host;
 
 /// Folders of `tools/`, in the order in which they need each other, but for
 /// xenstore's.
@@ -92,7 +93,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<Str
         let xenstore = Xenstore::of(&tree.path);
         for part in PARTS.iter().chain(xenstore.parts) {
             cx.run(
-                Command::new("make")
+                host::make(cx.dirs)?
                     .arg("-C")
                     .arg(tree.path.join("tools").join(part))
                     .arg(jobs())
