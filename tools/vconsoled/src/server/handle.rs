@@ -8,7 +8,7 @@ use mio::Waker;
 
 use crate::config::Config;
 
-/// Tells a running [`Server`] what to do, from any thread.
+/// Tells a running [`Server`](super::Server) what to do, from any thread.
 #[derive(Clone)]
 pub struct Handle(pub(super) Arc<Requests>);
 
@@ -38,7 +38,7 @@ impl Requests {
 }
 
 impl Handle {
-    /// Ends [`Server::run`] in an orderly way.
+    /// Ends [`Server::run`](super::Server::run) in an orderly way.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Release);
         self.wake();
