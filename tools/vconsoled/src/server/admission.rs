@@ -136,8 +136,9 @@ impl Server {
         }
         console.close_clients(why);
         if let Some(sockets) = self.ipc.endpoint_dir.as_ref().filter(|_| !stays) {
-            sockets.forget(console.domid);
+            // First: a name never leads to what is not there.
             self.publish_name(&console.name);
+            sockets.forget(console.domid);
         }
     }
 
