@@ -2,6 +2,8 @@
 //! Runs the cases of `tests/glue/cases.c`: the C glue with the real device
 //! behind it, on the host.
 
+#[path = "support/glue_files.rs"]
+mod glue_files;
 #[path = "support/staticlib.rs"]
 mod staticlib;
 mod support;
@@ -14,15 +16,7 @@ use std::sync::LazyLock;
 static RUNNER: LazyLock<PathBuf> = LazyLock::new(|| {
     let shim = support::shim();
     let runner = support::scratch().join("glue-cases");
-    let glue = [
-        "console.c",
-        "device.c",
-        "dump.c",
-        "lifecycle.c",
-        "line.c",
-        "private.c",
-    ]
-    .map(|f| shim.join("glue").join(f));
+    let glue = glue_files::GLUE.map(|f| shim.join("glue").join(f));
     let emulated =
         ["emul.c", "one-line.c", "monkey.c", "cases.c"].map(|f| shim.join("tests/glue").join(f));
     support::run(

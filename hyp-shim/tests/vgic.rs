@@ -7,6 +7,8 @@
 //! `VPL011_XEN_TREE` names the tree, which must have the hooks of this
 //! repository: `cargo xtask xen check-traps` does. Without it the tests are ignored.
 
+#[path = "support/glue_files.rs"]
+mod glue_files;
 #[path = "support/staticlib.rs"]
 mod staticlib;
 mod support;
@@ -24,16 +26,6 @@ const TREE: &str = "VPL011_XEN_TREE";
 
 /// The guests' seeds.
 const SEEDS: [&str; 2] = ["0", "200"];
-
-/// The glue's files; those of the tree must be the same.
-const GLUE: [&str; 6] = [
-    "console.c",
-    "device.c",
-    "dump.c",
-    "lifecycle.c",
-    "line.c",
-    "private.c",
-];
 
 /// Defects that the hooks could have: a text of Xen's with them, and what would
 /// stand in its place. The guests see another thing then, or a case fails.
@@ -117,7 +109,7 @@ fn trial(name: &str, run: fn() -> Result<(), Failed>) -> Trial {
 /// What is taken of the tree.
 static TAKEN: LazyLock<taken::Taken> = LazyLock::new(|| {
     let tree = PathBuf::from(std::env::var_os(TREE).expect("the tests run with a tree"));
-    for file in GLUE {
+    for file in glue_files::GLUE {
         assert!(
             fs::read(support::shim().join("glue").join(file)).ok()
                 == fs::read(tree.join("xen/arch/arm/vpl011").join(file)).ok(),
@@ -187,7 +179,7 @@ impl Build {
             cc.arg("-I").arg(searched);
         }
         cc.arg(folder.join("taken.c"));
-        cc.args(GLUE.map(|file| shim.join("glue").join(file)));
+        cc.args(glue_files::GLUE.map(|file| shim.join("glue").join(file)));
         cc.arg(shim.join("tests/glue/emul.c"));
         cc.args(["machine.c", "guest.c"].map(|file| shim.join("tests/vgic").join(file)));
         let program = folder.join("guest");

@@ -97,8 +97,8 @@ pub(super) fn confine_broker() -> anyhow::Result<()> {
 }
 
 /// Which sockets can be reached, by datagrams where the filter of system calls
-/// lets nothing connect, and which processes signalled: those by path since Linux 7.1 (version 9), the abstract ones and signals since 6.12
-/// (version 6).
+/// lets nothing connect, and which processes signalled: sockets by path since Linux
+/// 7.1 (version 9), abstract sockets and signals since 6.12 (version 6).
 pub(super) fn confine_sockets(config: &Config) -> anyhow::Result<Files> {
     let notify = std::env::var_os("NOTIFY_SOCKET").map(PathBuf::from);
     let store = std::env::var_os("XENSTORED_PATH").map(PathBuf::from);

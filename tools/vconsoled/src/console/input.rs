@@ -53,7 +53,7 @@ impl Console {
         if !self.readable && !self.clients.has_input() {
             return Ok(false);
         }
-        // The loop gives everybody a slice when that has found its console.
+        // When all consoles were found the loop gives each of them a slice.
         if (self.input_journal.as_ref()).is_some_and(|journal| journal.has_left()) {
             return Ok(false);
         }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Logs of consoles. One thread writes all of them, and sends lines to the journal, because a disk can block
-//! and a guest must not: each log pulls from its console's [`OutputBuffer`] what it
-//! has not written yet, and loses bytes only when the disk is away for longer
-//! than the output lasts. A disk that is merely slower than a guest slows that
+//! Logs of consoles. One thread writes all of them, and sends lines to the
+//! journal, because a disk can block and a guest must not: each log pulls from its
+//! console's [`OutputBuffer`] what it has not written yet, and loses bytes only
+//! when the disk is away for longer than the output lasts. A disk that is merely slower than a guest slows that
 //! guest down.
 //!
 //! A log that was just written is left alone for a moment, unless much comes in
