@@ -281,13 +281,26 @@ fn other_versions(steps: &Steps) -> Tally {
     tally
 }
 
+/// The most characters of what a failed check saw that the totals show.
+const SEEN_MAX: usize = 200;
+
 /// Scenarios on a version of Xen; all of them have failed if it cannot be built.
 fn scenarios(steps: &Steps, version: Version, chosen: &Chosen) -> Tally {
     let mut tally = Tally::default();
     match Bench::on(steps, version).and_then(|bench| bench.run(chosen)) {
         Ok(outcomes) => {
             for outcome in outcomes {
+                let failed = outcome.checks.iter().filter(|check| !check.pass);
+                let failed = failed.map(|check| {
+                    let seen: String = check.detail.chars().take(SEEN_MAX).collect();
+                    format!("{}: {seen}", check.id)
+                });
+                let failed: Vec<String> = failed.collect();
                 tally.add(Tally::one(outcome.pass));
+                if !outcome.pass {
+                    let failure = format!("e2e {}: {}", outcome.scenario, failed.join("; "));
+                    tally.failures.push(failure);
+                }
             }
         }
         Err(error) => tally = Tally::kept(version.number(), chosen.len(), &error),

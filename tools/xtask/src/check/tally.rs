@@ -6,11 +6,16 @@ use std::fmt;
 use anyhow::{Error, Result};
 use pins::Unavailable;
 
+/// The most lines that are shown of what a failed test said.
+const SAID: usize = 4;
+
 /// Counts of one check, or of all.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
+    /// What failed, and what it said.
+    pub(crate) failures: Vec<String>,
     /// What did not run, and why.
     pub(crate) skipped: Vec<String>,
 }
@@ -21,7 +26,7 @@ impl Tally {
         Self {
             passed: usize::from(passed),
             failed: usize::from(!passed),
-            skipped: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -42,6 +47,7 @@ impl Tally {
         } else {
             println!("    FAILED {name}: {error:#}");
             tally.failed = count;
+            tally.failures.push(name.to_owned());
         }
         tally
     }
@@ -49,14 +55,16 @@ impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.failures.extend(other.failures);
         self.skipped.extend(other.skipped);
     }
 
-    /// Adds up what test programs say of themselves, and names what they left
-    /// out.
+    /// Adds up what test programs say of themselves, and names what failed and
+    /// what they left out.
     pub(crate) fn read(log: &str) -> Self {
         let mut tally = Self::default();
-        for line in log.lines() {
+        let mut lines = log.lines();
+        while let Some(line) = lines.next() {
             if let Some(sums) = line.strip_prefix("test result: ") {
                 let figure = |what: &str| {
                     let (before, _) = sums.split_once(what)?;
@@ -64,6 +72,11 @@ impl Tally {
                 };
                 tally.passed += figure(" passed").unwrap_or(0);
                 tally.failed += figure(" failed").unwrap_or(0);
+            } else if let Some(name) = failed(line) {
+                let said = lines.by_ref().skip_while(|line| line.is_empty());
+                let said = said.take_while(|line| !line.is_empty() && *line != "stack backtrace:");
+                let said: Vec<&str> = said.take(SAID).collect();
+                tally.failures.push(format!("{name}: {}", said.join(" ")));
             } else if let Some(test) = line.strip_prefix("test ")
                 && let Some((name, why)) = test.split_once(" ... ignored")
             {
@@ -72,6 +85,13 @@ impl Tally {
         }
         tally
     }
+}
+
+/// The test of which a test program goes on to say how it failed.
+fn failed(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("---- ")?;
+    name.strip_suffix(" stdout ----")
+        .or(name.strip_suffix(" ----"))
 }
 
 impl fmt::Display for Tally {
@@ -100,6 +120,29 @@ mod tests {
         assert_eq!((tally.passed, tally.failed), (6, 5));
         assert_eq!(tally.skipped, ["[as root] b", "c, no QEMU"]);
         assert_eq!(Tally::read("error: could not compile"), Tally::default());
+    }
+
+    #[test]
+    fn tests_that_failed_are_named_with_their_reason() {
+        let log = "test b ... FAILED\n\n\
+                   failures:\n\n\
+                   ---- b stdout ----\n\n\
+                   thread 'b' (7) panicked at tests/b.rs:1:5:\n\
+                   left and right\n\
+                   stack backtrace:\n   0: main\n\n\
+                   ---- of its own kind ----\n\
+                   test panicked: 57 s\n\n\n\
+                   failures:\n    b\n    of its own kind\n\n\
+                   test result: FAILED. 0 passed; 2 failed; 0 ignored\n";
+        let tally = Tally::read(log);
+        assert_eq!(tally.failed, 2);
+        assert_eq!(
+            tally.failures,
+            [
+                "b: thread 'b' (7) panicked at tests/b.rs:1:5: left and right",
+                "of its own kind: test panicked: 57 s"
+            ]
+        );
     }
 
     #[test]

@@ -50,6 +50,9 @@ impl Options {
         }
         let time: Duration = rows.iter().map(|(_, _, time)| *time).sum();
         println!("{:<58}{:>8.1} s", "all checks", time.as_secs_f64());
+        for failure in &total.failures {
+            println!("failed: {failure}");
+        }
         for skipped in &total.skipped {
             println!("skipped: {skipped}");
         }
@@ -90,7 +93,10 @@ fn tests(steps: &Steps, name: &str, lines: &[&[&str]]) -> Tally {
     if let Err(error) = ran {
         println!("    FAILED {error:#}");
         // Tests that could not be built do not count themselves.
-        tally.failed = tally.failed.max(1);
+        if tally.failed == 0 {
+            tally.failed = 1;
+            tally.failures.push(name.to_owned());
+        }
     }
     tally
 }
