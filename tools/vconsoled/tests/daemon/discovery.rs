@@ -128,7 +128,9 @@ fn while_xenstore_is_silent_nobody_is_told_that_there_is_no_such_domain() {
         (!answer.contains("not-known")).then_some(answer)
     });
     assert!(known.contains(r#""name":"guest""#), "{known}");
-    assert!(!ask(&socket, "status").contains("xenstore"));
+    wait_for("the whole list", || {
+        (!ask(&socket, "status").contains("xenstore")).then_some(())
+    });
     drop(daemon);
 }
 
