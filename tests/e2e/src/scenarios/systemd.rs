@@ -281,11 +281,23 @@ fn ends(report: &mut Report, domid: u16, shell: &mut Shell) -> Result<()> {
 }
 
 /// The first of so many lines that a text does not have.
-fn missing(text: &str, lines: usize) -> Option<usize> {
+fn missing(text: &str, lines: usize) -> Option<String> {
     // A prompt may stand before the first.
     let start = text.find("count 1.").unwrap_or_default();
-    let there: BTreeSet<&str> = text[start..].lines().map(str::trim_end).collect();
-    (1..=lines).find(|line| !there.contains(format!("count {line}.").as_str()))
+    let mut there: BTreeSet<&str> = text[start..].lines().map(str::trim_end).collect();
+    let wanted = (1..=lines).map(|line| format!("count {line}."));
+    let missing: Vec<String> = wanted.filter(|line| !there.remove(line.as_str())).collect();
+    // What is left may be lines of which a piece was repeated.
+    let lost = |line: &&String| !there.iter().any(|said| repeats(said, line));
+    missing.iter().find(lost).cloned()
+}
+
+/// Whether that is a line of which a piece stands twice.
+fn repeats(said: &str, line: &str) -> bool {
+    (1..=line.len()).any(|end| {
+        let rest = said.strip_prefix(&line[..end]);
+        rest.is_some_and(|rest| (0..end).any(|from| rest == &line[from..]))
+    })
 }
 
 /// The guest's lines are in the journal, with fields, and reach another one
@@ -420,7 +432,20 @@ mod tests {
         assert_eq!(missing(whole, 3), None);
         let repeated = "count 1.\r\ncount 2.\r\ncou.\r\ncount 2.\r\ncount 3.\r\n";
         assert_eq!(missing(repeated, 3), None);
-        assert_eq!(missing("count 1.\r\ncount 3.\r\n", 3), Some(2));
-        assert_eq!(missing(whole, 4), Some(4));
+        for torn in ["councount 2.", "count 2t 2.", "count 22.", "count 2.."] {
+            let text = format!("count 1.\r\n{torn}\r\ncount 3.\r\n");
+            assert_eq!(missing(&text, 3), None, "{torn}");
+        }
+        for lost in [
+            "count 1.\r\ncount 3.\r\n",
+            "count 1.\r\ncou 2.\r\ncount 3.\r\n",
+        ] {
+            assert_eq!(missing(lost, 3).as_deref(), Some("count 2."));
+        }
+        assert_eq!(missing(whole, 4).as_deref(), Some("count 4."));
+        // Line 22 is not line 2 with a piece repeated.
+        let text: String = (1..=22).map(|line| format!("count {line}.\n")).collect();
+        let lost = text.replacen("count 2.\n", "", 1);
+        assert_eq!(missing(&lost, 22).as_deref(), Some("count 2."));
     }
 }
