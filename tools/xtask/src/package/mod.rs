@@ -178,8 +178,9 @@ fn manual(cx: &Cx, root: &Path) -> Result<()> {
     let made = cx.dirs.target.join("package/manual");
     empty(&made)?;
     for program in PROGRAMS {
+        let example = format!("{program}-manual");
         let mut run = cargo::locked("run");
-        run.args(["--package", program, "--example", "manual", "--"]);
+        run.args(["--package", program, "--example", &example, "--"]);
         cx.run(run.arg(&made).current_dir(&cx.dirs.root))?;
     }
     let share = root.join("usr/share");
