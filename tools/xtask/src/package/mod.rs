@@ -122,7 +122,7 @@ fn sources(dirs: &Dirs) -> PathBuf {
 /// What writes a program's manual page.
 fn example(dirs: &Dirs, program: &str) -> PathBuf {
     dirs.root
-        .join(format!("tools/{program}/examples/manual.rs"))
+        .join(format!("tools/{program}/examples/{program}-manual.rs"))
 }
 
 fn pack(cx: &Cx, staged: &Path, file: &Path) -> Result<()> {
