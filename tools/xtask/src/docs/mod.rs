@@ -8,6 +8,7 @@ mod book;
 mod commands;
 mod diagram;
 pub(crate) mod features;
+mod reliability;
 mod render;
 mod words;
 
@@ -38,6 +39,7 @@ impl Options {
             return steps.always("docs parts", |cx| {
                 diagram::make(cx)?;
                 features::make(&cx.dirs.root)?;
+                reliability::make(&cx.dirs.root)?;
                 for write in others {
                     write(&cx.dirs.root)?;
                 }
