@@ -444,8 +444,8 @@ mod tests {
         }
         assert_eq!(missing(whole, 4).as_deref(), Some("count 4."));
         // Line 22 is not line 2 with a piece repeated.
-        let text: String = (1..=22).map(|line| format!("count {line}.\n")).collect();
-        let lost = text.replacen("count 2.\n", "", 1);
+        let text: Vec<String> = (1..=22).map(|line| format!("count {line}.\n")).collect();
+        let lost = text.concat().replacen("count 2.\n", "", 1);
         assert_eq!(missing(&lost, 22).as_deref(), Some("count 2."));
     }
 }
