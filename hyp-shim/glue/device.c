@@ -67,26 +67,127 @@ vpl011_access_by(struct domain *d, union hsr hsr, paddr_t gpa,
 #ifdef CONFIG_VPL011_FAST_TRAP
 
 /*
- * Whether there is nothing to do in the list registers of @v, which runs. What
- * has ended GICv3 shows in one register.
+ * Brings in the list registers of @v, which runs, but where GICv3 shows in one
+ * register that none has ended.
  */
-static always_inline bool vpl011_spares_lrs(const struct vcpu *v)
+static noinline void vpl011_sync_lrs(struct vcpu *v)
 {
-    uint64_t used = this_cpu(lr_mask);
+    if ( gic_hw_version() != GIC_V3 || v->arch.lrs_behind ||
+         (this_cpu(lr_mask) & READ_SYSREG(ICH_ELSR_EL2)) )
+        vgic_sync_from_lrs(v);
+}
 
-    return !used || (gic_hw_version() == GIC_V3 && !v->arch.lrs_behind &&
-                     !(used & READ_SYSREG(ICH_ELSR_EL2)));
+/* The syndrome's number of the register that reads as zero. */
+#define VPL011_XZR 31
+
+/*
+ * The syndrome numbers the guest's registers as AArch64 does, in AArch32 state
+ * too, so that get_user_reg() and set_user_reg() come to these two. The regs are
+ * those of the trap, which they check.
+ */
+static always_inline register_t vpl011_get_reg(struct cpu_user_regs *regs,
+                                               unsigned int reg)
+{
+    return reg == VPL011_XZR ? 0 : (&regs->x0)[reg];
+}
+
+static always_inline void vpl011_set_reg(struct cpu_user_regs *regs,
+                                         unsigned int reg, register_t value)
+{
+    if ( reg != VPL011_XZR )
+        (&regs->x0)[reg] = value;
+}
+
+/* The access is done: what it reads is in the guest's register. */
+static always_inline void vpl011_end_trap(struct cpu_user_regs *regs,
+                                          uint32_t value)
+{
+    const union hsr hsr = { .bits = regs->hsr };
+
+    if ( !hsr.dabt.write )
+        vpl011_set_reg(regs, hsr.dabt.reg, sign_extend(hsr.dabt, value));
+
+    if ( likely(!regs_mode_is_32bit(regs)) )
+        regs->pc += 4;
+    else
+        advance_pc(regs, hsr);
+}
+
+/* What the guest stores, if it does. */
+static always_inline register_t vpl011_stored(struct cpu_user_regs *regs)
+{
+    const union hsr hsr = { .bits = regs->hsr };
+
+    return hsr.dabt.write ? vpl011_get_reg(regs, hsr.dabt.reg) : 0;
+}
+
+/* An access that only the device can answer. */
+static always_inline bool vpl011_takes_access(struct cpu_user_regs *regs,
+                                              struct domain *d, paddr_t gpa)
+{
+    const union hsr hsr = { .bits = regs->hsr };
+    struct vpl011_outcome outcome =
+        vpl011_access_by(d, hsr, gpa, vpl011_stored(regs));
+
+    if ( unlikely(outcome.flags & VPL011_ABORT) )
+        return false;
+
+    vpl011_end_trap(regs, outcome.value);
+
+    return true;
+}
+
+/*
+ * These are functions of their own, so that none saves registers for another:
+ * of UARTDR, of what is not answered at a glance, and of what may be.
+ */
+static noinline bool vpl011_takes_data(struct cpu_user_regs *regs,
+                                       struct vcpu *v, paddr_t gpa)
+{
+    if ( unlikely(this_cpu(lr_mask)) )
+        vpl011_sync_lrs(v);
+
+    return vpl011_takes_access(regs, v->domain, gpa);
+}
+
+static noinline bool vpl011_takes_other(struct cpu_user_regs *regs,
+                                        struct domain *d, paddr_t gpa)
+{
+    return vpl011_takes_access(regs, d, gpa);
+}
+
+/*
+ * A driver that polls gets its answer without the lock: from the registers as
+ * the newest outcome left them.
+ */
+static noinline bool vpl011_takes_register(struct cpu_user_regs *regs,
+                                           struct vcpu *v, paddr_t gpa)
+{
+    struct domain *d = v->domain;
+    struct vpl011 *vpl011 = &d->arch.vpl011;
+    uint64_t seen;
+
+    if ( unlikely(this_cpu(lr_mask)) )
+        vpl011_sync_lrs(v);
+
+    seen = vpl011_peek(&vpl011->glance, (uint32_t)regs->hsr,
+                       gpa - vpl011->base_addr, vpl011_stored(regs));
+    if ( seen == VPL011_UNSEEN )
+        return vpl011_takes_other(regs, d, gpa);
+
+    vpl011_end_trap(regs, seen);
+    if ( unlikely(seen & VPL011_POLLED) )
+        vcpu_yield();
+
+    return true;
 }
 
 bool vpl011_takes_trap(struct cpu_user_regs *regs)
 {
     struct vcpu *v = current;
-    struct domain *d = v->domain;
-    struct vpl011 *vpl011 = &d->arch.vpl011;
+    const struct vpl011 *vpl011 = &v->domain->arch.vpl011;
     const union hsr hsr = { .bits = regs->hsr };
     const struct hsr_dabt dabt = hsr.dabt;
-    uint64_t seen = VPL011_UNSEEN;
-    register_t r = 0;
     paddr_t gpa, offset;
 
     ASSERT(dabt.ec == HSR_EC_DATA_ABORT_LOWER_EL);
@@ -106,35 +207,9 @@ bool vpl011_takes_trap(struct cpu_user_regs *regs)
     if ( offset >= vpl011->size || (offset & ((1U << dabt.size) - 1)) )
         return false;
 
-    if ( unlikely(!vpl011_spares_lrs(v)) )
-        vgic_sync_from_lrs(v);
-
-    if ( dabt.write )
-        r = get_user_reg(regs, dabt.reg);
-
-    /*
-     * A driver that polls gets its answer at a glance, without the lock: from
-     * the registers as the newest outcome left them. UARTDR, at 0, is not one
-     * of those.
-     */
-    if ( offset )
-        seen = vpl011_peek(&vpl011->glance, (uint32_t)hsr.bits, offset, r);
-    if ( seen == VPL011_UNSEEN )
-    {
-        struct vpl011_outcome outcome = vpl011_access_by(d, hsr, gpa, r);
-
-        if ( outcome.flags & VPL011_ABORT )
-            return false;
-        seen = outcome.value;
-    }
-    else if ( unlikely(seen & VPL011_POLLED) )
-        vcpu_yield();
-
-    if ( !dabt.write )
-        set_user_reg(regs, dabt.reg, sign_extend(dabt, (uint32_t)seen));
-    advance_pc(regs, hsr);
-
-    return true;
+    /* UARTDR, at 0, is never answered at a glance. */
+    return offset ? vpl011_takes_register(regs, v, gpa)
+                  : vpl011_takes_data(regs, v, gpa);
 }
 
 #endif /* CONFIG_VPL011_FAST_TRAP */

@@ -106,17 +106,6 @@ void register_mmio_handler(struct domain *d,
     emul.mmio_base = addr;
 }
 
-register_t get_user_reg(struct cpu_user_regs *regs, int reg)
-{
-    return reg == 31 ? 0 : regs->x[reg];
-}
-
-void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value)
-{
-    if ( reg != 31 )
-        regs->x[reg] = value;
-}
-
 register_t sign_extend(const struct hsr_dabt dabt, register_t r)
 {
     unsigned int unused = 64 - (8U << dabt.size);

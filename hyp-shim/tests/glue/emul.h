@@ -232,12 +232,17 @@ typedef struct {
 
 /* A guest's registers; what a syndrome calls 31 is none of them. */
 struct cpu_user_regs {
-    register_t x[31];
+    union {
+        register_t x[31];
+        register_t x0;
+    };
     register_t pc, cpsr, hsr;
     /* A 32-bit guest's. */
     register_t r12;
 };
 #define guest_cpu_user_regs() (&emul.regs)
+#define PSR_MODE_BIT 0x10UL
+#define regs_mode_is_32bit(regs) (!!((regs)->cpsr & PSR_MODE_BIT))
 void advance_pc(struct cpu_user_regs *regs, const union hsr hsr);
 
 /* System registers, and what Xen keeps for a CPU. */
@@ -245,8 +250,6 @@ void advance_pc(struct cpu_user_regs *regs, const union hsr hsr);
 #define this_cpu(name) (emul.name)
 #define HPFAR_MASK (((1UL << 40) - 1) & ~0xfUL)
 
-register_t get_user_reg(struct cpu_user_regs *regs, int reg);
-void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value);
 register_t sign_extend(const struct hsr_dabt dabt, register_t r);
 
 struct mmio_handler_ops {

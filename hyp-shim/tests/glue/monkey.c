@@ -143,13 +143,18 @@ static void acquire(uint8_t what)
 
 static void access_by_guest(bool write, uint8_t what)
 {
+    const unsigned int transferred = what * 7 & 31;
     const union hsr hsr = { .dabt = {
-        .dfsc = 0x07, .write = write, .size = what >> 6, .valid = 1, .ec = 0x24,
+        .dfsc = 0x07, .write = write, .reg = transferred, .size = what >> 6,
+        .valid = 1, .ec = 0x24,
     } };
     const register_t before = what * 0x0101010101010101UL;
+    unsigned int reg;
     bool handled;
 
-    emul.regs = (struct cpu_user_regs){ .x = { before }, .hsr = hsr.bits };
+    emul.regs = (struct cpu_user_regs){ .hsr = hsr.bits };
+    for ( reg = 0; reg < 31; reg++ )
+        emul.regs.x[reg] = before;
     emul.HPFAR_EL2 = emul.mmio_base >> 12 << 4;
     emul.FAR_EL2 = (what & 0x3f) * 4;
     current = &emul.vcpu;
@@ -158,10 +163,14 @@ static void access_by_guest(bool write, uint8_t what)
 
     /* 64 bits are an abort. */
     CHECK(handled == (is.port && !is.destroyed && what >> 6 != 3));
-    if ( handled && !write )
-        CHECK(emul.regs.x[0] <= UINT32_MAX);
-    else
-        CHECK(emul.regs.x[0] == before);
+    CHECK(emul.regs.pc == (handled ? 4 : 0));
+    for ( reg = 0; reg < 31; reg++ )
+    {
+        if ( handled && !write && reg == transferred )
+            CHECK(emul.regs.x[reg] <= UINT32_MAX);
+        else
+            CHECK(emul.regs.x[reg] == before);
+    }
 }
 
 static void event(uint8_t what)

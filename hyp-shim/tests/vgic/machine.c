@@ -337,6 +337,18 @@ void machine_serror(struct cpu_user_regs *regs)
     machine.serrors++;
 }
 
+/* As Xen has them: what a syndrome calls 31 reads as zero. */
+static register_t get_user_reg(struct cpu_user_regs *regs, int reg)
+{
+    return reg == 31 ? 0 : regs->x[reg];
+}
+
+static void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value)
+{
+    if ( reg != 31 )
+        regs->x[reg] = value;
+}
+
 /*
  * Where Xen's own handling begins. A data abort goes on to the handler that the
  * device has registered, as by try_handle_mmio().

@@ -149,7 +149,6 @@ void vcpu_kick(struct vcpu *v);
 #define PSR_THUMB                    (1U << 5)
 #define PSR_IT_MASK                  0x0600fc00U
 #define GUEST_BUG_ON(condition) EMUL_CHECK(!(condition))
-#define regs_mode_is_32bit(regs) ((void)(regs), false)
 /* Of a 32-bit guest only. */
 #define check_conditional_instr(regs, hsr) true
 
