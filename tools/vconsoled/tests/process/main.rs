@@ -178,6 +178,10 @@ fn log_tests() -> Vec<Trial> {
             "a_full_disk_costs_what_does_not_fit_and_no_more",
             restart::a_full_disk_costs_what_does_not_fit_and_no_more,
         ),
+        test(
+            "a_disk_that_stays_full_costs_what_the_log_says",
+            restart::a_disk_that_stays_full_costs_what_the_log_says,
+        ),
     ]
 }
 

@@ -426,19 +426,11 @@ pub(crate) fn a_full_disk_costs_what_does_not_fit_and_no_more() {
     let (_, mut pv, _uart) = guest(&host.machine, "guest");
     let log = host.log("guest-guest.log");
     let errors = host.dir.path().join("errors");
-    // A file may not grow beyond this: to a program it is as if the disk was
-    // full. The history is smaller.
     let daemon = host.start(|command| {
         command.stderr(std::fs::File::create(&errors).unwrap());
     });
-    let pid = rustix::process::Pid::from_child(&daemon.0);
-    let limit = |bytes| {
-        let limit = rustix::process::Rlimit {
-            current: bytes,
-            maximum: None,
-        };
-        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).unwrap();
-    };
+    let limit = |bytes| limit_files(&daemon, bytes);
+    // The history is smaller.
     limit(Some(2_000_000));
     let sent = pattern(0, 2_500_000);
     for chunk in sent.chunks(100_000) {
@@ -457,6 +449,59 @@ pub(crate) fn a_full_disk_costs_what_does_not_fit_and_no_more() {
     let errors = std::fs::read_to_string(errors).unwrap();
     let said = errors.lines().filter(|line| line.contains("ERROR"));
     assert_eq!(said.count(), 1, "{errors}");
+}
+
+/// A file may not grow beyond this: to a program it is as if the disk was full.
+fn limit_files(daemon: &Running, bytes: Option<u64>) {
+    let pid = rustix::process::Pid::from_child(&daemon.0);
+    let limit = rustix::process::Rlimit {
+        current: bytes,
+        maximum: None,
+    };
+    rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).unwrap();
+}
+
+/// More comes than is kept for a log that is behind. No guest waits, and the log
+/// says to the byte how much is missing.
+pub(crate) fn a_disk_that_stays_full_costs_what_the_log_says() {
+    let host = Host::new("size = 0");
+    let (_, mut pv, _uart) = guest(&host.machine, "guest");
+    let log = host.log("guest-guest.log");
+    let daemon = host.start(|_| {});
+    limit_files(&daemon, Some(1_500_000));
+    let sent = pattern(0, 5_000_000);
+    for chunk in sent.chunks(100_000) {
+        pv.send(chunk);
+    }
+    limit_files(&daemon, None);
+    let end = &sent[sent.len() - 1000..];
+    wait_for("the rest", || {
+        pv.send(b".");
+        let seen = std::fs::read(&log).ok()?;
+        seen.trim_ascii_end()
+            .windows(end.len())
+            .rev()
+            .take(100_000)
+            .any(|part| part == end)
+            .then_some(())
+    });
+    daemon.stop();
+    let log = std::fs::read(&log).unwrap();
+    let at = in_common(&log, &sent);
+    let rest = &log[at..];
+    let note = String::from_utf8_lossy(&rest[..rest.len().min(40)]).into_owned();
+    let count = note
+        .strip_prefix("\r\n[")
+        .and_then(|note| note.split_once(" bytes lost]\r\n"));
+    let count: usize = count
+        .unwrap_or_else(|| panic!("{note:?}"))
+        .0
+        .parse()
+        .unwrap();
+    let after = &rest[format!("\r\n[{count} bytes lost]\r\n").len()..];
+    let wanted = &sent[at + count..];
+    assert!(after.starts_with(wanted), "{count} behind {at}");
+    assert!(count > 1_000_000, "{count}");
 }
 
 /// How many bytes two streams have in common.
