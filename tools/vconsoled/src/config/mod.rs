@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-pub use value::{Pattern, Size, SocketMode};
+pub use value::{InputRate, Pattern, Size, SocketMode};
 
 /// Where the file is when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/vconsoled.toml";
@@ -30,6 +30,8 @@ pub struct Config {
     pub overflow: Overflow,
     /// Output of each console kept in memory for those who attach later.
     pub history: History,
+    /// How fast input goes to the guest.
+    pub input_rate: InputRate,
     /// Where output is kept that a restart must not lose, on a file system as
     /// short-lived as the domains are; in memory without it.
     #[serde(with = "value::optional_path")]
@@ -249,6 +251,8 @@ pub struct Rule {
     pub history: Option<History>,
     /// See [`Config::overflow`].
     pub overflow: Option<Overflow>,
+    /// See [`Config::input_rate`].
+    pub input_rate: Option<InputRate>,
 }
 
 /// What holds for one console.
@@ -274,6 +278,8 @@ pub struct ConsoleConfig {
     pub history: History,
     /// See [`Config::overflow`].
     pub overflow: Overflow,
+    /// See [`Config::input_rate`].
+    pub input_rate: InputRate,
 }
 
 impl Config {
@@ -364,6 +370,7 @@ impl Config {
             journal_burst: logs.journal_burst,
             history: self.history,
             overflow: self.overflow,
+            input_rate: self.input_rate,
         };
         self.rules
             .iter()
@@ -379,6 +386,7 @@ impl Config {
                 journal_burst: rule.journal_burst.unwrap_or(config.journal_burst),
                 history: rule.history.unwrap_or(config.history),
                 overflow: rule.overflow.unwrap_or(config.overflow),
+                input_rate: rule.input_rate.unwrap_or(config.input_rate),
             })
     }
 }

@@ -51,6 +51,7 @@ fn the_example_shows_every_key_with_its_default() {
             journal_burst: Some(0),
             history: Some(History::default()),
             overflow: Some(Overflow::Discard),
+            input_rate: Some(InputRate::Unlimited),
             ..Rule::default()
         }],
         ..Config::installed()
@@ -78,6 +79,10 @@ fn errors_name_the_line_and_what_to_do() {
         ("history = -1", "64KiB"),
         ("history = \"99999999999GiB\"", "64KiB"),
         ("overflow = \"drop\"", "`discard` or `keep`"),
+        ("input-rate = -1", "bytes a second"),
+        ("input-rate = 9.6", "bytes a second"),
+        ("input-rate = \"9600 baud\"", "bytes a second"),
+        ("input-rate = 4294967296", "bytes a second"),
         ("state-dir = \"var/lib\"", "must start with /"),
         ("log.dir = \"\"", "must start with /"),
         ("log.size = 1.5", "64KiB"),
@@ -148,7 +153,7 @@ fn the_last_rule_that_matches_counts_key_by_key() {
     let text = "[log]\nguests = true\n\
         [[console]]\ndomain = \"web-*\"\ntimestamps = true\nsize = \"1MiB\"\n\
         [[console]]\ndomain = \"*\"\nconsole = \"vuart?\"\nsize = 7\nhistory = \"1KiB\"\n\
-        [[console]]\ndomain = \"secret\"\nlog = false\noverflow = \"keep\"\n";
+        [[console]]\ndomain = \"secret\"\nlog = false\noverflow = \"keep\"\ninput-rate = 960\n";
     let config = Config::parse(text).unwrap();
     let web = config.console("web-1", "pv0");
     assert!(web.log && web.timestamps);
@@ -159,5 +164,10 @@ fn the_last_rule_that_matches_counts_key_by_key() {
     let secret = config.console("secret", "pv0");
     assert!(!secret.log && !secret.timestamps);
     assert_eq!(secret.overflow, Overflow::Keep);
+    let rate = InputRate::Bytes(960.try_into().unwrap());
+    assert_eq!(
+        (secret.input_rate, web.input_rate),
+        (rate, InputRate::Unlimited)
+    );
     assert_eq!(config.console("other", "pv0").size, config.log.size);
 }

@@ -3,6 +3,7 @@
 //! checked as they are read.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -81,6 +82,45 @@ impl<'de> Deserialize<'de> for Size {
             }
         }
         deserializer.deserialize_any(Sizes)
+    }
+}
+
+/// How fast input goes to a guest: a number of bytes a second, 0 for no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputRate {
+    /// As fast as the guest takes it.
+    #[default]
+    Unlimited,
+    /// No more than so many bytes a second.
+    Bytes(NonZeroU32),
+}
+
+impl Serialize for InputRate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Unlimited => 0.serialize(serializer),
+            Self::Bytes(rate) => rate.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for InputRate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Rates;
+        impl Visitor<'_> for Rates {
+            type Value = InputRate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes a second, such as 11520, or 0 for no limit")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<InputRate, E> {
+                let rate = u32::try_from(number)
+                    .map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))?;
+                Ok(NonZeroU32::new(rate).map_or(InputRate::Unlimited, InputRate::Bytes))
+            }
+        }
+        deserializer.deserialize_any(Rates)
     }
 }
 

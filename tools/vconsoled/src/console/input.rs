@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
 //! Input of a console: from the pty and from clients, each in turn, to the
-//! ring, as far as it has room.
+//! ring, as far as it has room, and no faster than the console's rate.
+//!
+//! At a rate, the ring is taken to be no larger than a burst: what a guest that
+//! paused did not take must not come to it all at once.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use vpl011::ring::layout::IN_SIZE;
 use xen_io::EventChannels;
 
 use super::Console;
+use super::input_rate::InputPacing;
 use crate::input::journal::{InputJournal, Recipient};
-use crate::ring::BUDGET;
+use crate::ring::{BUDGET, Next};
 
 /// What looking for input is reckoned to cost, in bytes.
 const LOOK: usize = 64;
@@ -47,30 +52,40 @@ impl Console {
         }
     }
 
-    /// Gives input to the ring; `true` when there may be more for which there
+    /// Gives input to the ring, and says when there may be more for which there
     /// is room.
-    pub(super) fn give_input(&mut self, events: &mut dyn EventChannels) -> io::Result<bool> {
+    pub(super) fn give_input(
+        &mut self,
+        events: &mut dyn EventChannels,
+        now: Instant,
+    ) -> io::Result<Next> {
         if !self.readable && !self.clients.has_input() {
-            return Ok(false);
+            return Ok(Next::Wait);
         }
         // When all consoles were found the loop gives each of them a slice.
         if (self.input_journal.as_ref()).is_some_and(|journal| journal.has_left()) {
-            return Ok(false);
+            return Ok(Next::Wait);
         }
         let mut buffer = [0; IN_SIZE];
         let mut budget = BUDGET;
         while self.readable || self.clients.has_input() {
             if budget == 0 {
-                return Ok(true);
+                return Ok(Next::Again);
             }
-            let space = match self.link.ring.in_space() {
+            let space = match self.input_space() {
                 0 => self.wait_for_space(events)?,
                 space => space,
             };
             if space == 0 {
-                return Ok(false);
+                return Ok(Next::Wait);
             }
-            let want = space.min(budget);
+            let mut want = space.min(budget);
+            if let Some(pacing) = &mut self.input_pacing {
+                want = want.min(pacing.allowed(now));
+                if want == 0 {
+                    return Ok(Next::At(pacing.next()));
+                }
+            }
             let length = self.read_input(&mut buffer[..want])?;
             // To look in vain is work too.
             budget = budget.saturating_sub(length.max(LOOK));
@@ -78,6 +93,9 @@ impl Console {
                 continue;
             }
             let put = self.link.ring.put_in(&buffer[..length]);
+            if let Some(pacing) = &mut self.input_pacing {
+                pacing.spend(length);
+            }
             if let Some(input_journal) = &self.input_journal {
                 input_journal.done();
             }
@@ -88,7 +106,7 @@ impl Console {
                 self.notify(events)?;
             }
         }
-        Ok(false)
+        Ok(Next::Wait)
     }
 
     /// What the pty or somebody else has typed, each in turn.
@@ -117,8 +135,21 @@ impl Console {
             self.notify(events)?;
         }
         if self.has_event_index() {
-            let _room_already = self.link.ring.arm_in(IN_SIZE / 2);
+            let room = IN_SIZE - self.ring_size() / 2;
+            let _room_already = self.link.ring.arm_in(room);
         }
-        Ok(self.link.ring.in_space())
+        Ok(self.input_space())
+    }
+
+    /// Room for input.
+    fn input_space(&self) -> usize {
+        let space = self.link.ring.in_space();
+        space.saturating_sub(IN_SIZE - self.ring_size())
+    }
+
+    /// How much input may lie in the ring.
+    fn ring_size(&self) -> usize {
+        let pacing = self.input_pacing.as_ref();
+        pacing.map_or(IN_SIZE, InputPacing::burst).min(IN_SIZE)
     }
 }

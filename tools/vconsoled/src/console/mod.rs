@@ -7,6 +7,7 @@
 
 pub(crate) mod allowance;
 mod input;
+mod input_rate;
 mod output;
 mod pacing;
 mod pty_state;
@@ -24,7 +25,7 @@ use vpl011::ring::layout::IN_SIZE;
 use xen_io::{DomId, EventChannels, Port};
 
 use crate::buffer::{Cursor, OutputBuffer, Record};
-use crate::config::Overflow;
+use crate::config::{InputRate, Overflow};
 use crate::guest::nodes::Slot;
 use crate::guest::source::{Kind, Source};
 use crate::input::journal::InputJournal;
@@ -36,6 +37,7 @@ use crate::sink::pty::Pty;
 
 use allowance::{Allowance, Waiting};
 use input::InputFrom;
+use input_rate::InputPacing;
 use pacing::BurstPolling;
 
 /// When to look again whether the log has caught up.
@@ -59,6 +61,8 @@ pub(crate) struct Console {
     pub(crate) stream: String,
     pub(crate) clients: ClientSet,
     last_input: InputFrom,
+    /// If input is not to come as fast as the guest takes it.
+    input_pacing: Option<InputPacing>,
     /// By what way input comes that must outlive this daemon.
     input_journal: Option<Arc<InputJournal>>,
     /// When this daemon took it up from another one.
@@ -101,6 +105,7 @@ impl Console {
             stream,
             clients: ClientSet::default(),
             last_input: InputFrom::Pty,
+            input_pacing: None,
             input_journal: None,
             taken_up,
             readable: true,
@@ -171,6 +176,15 @@ impl Console {
         self.overflow = overflow;
         if overflow == Overflow::Keep {
             self.end_polling();
+        }
+    }
+
+    /// Sets how fast input goes to the guest.
+    pub(crate) fn set_input_rate(&mut self, rate: InputRate, now: Instant) {
+        match (rate, &mut self.input_pacing) {
+            (InputRate::Unlimited, pacing) => *pacing = None,
+            (InputRate::Bytes(rate), Some(pacing)) => pacing.set_rate(rate, now),
+            (InputRate::Bytes(rate), pacing) => *pacing = Some(InputPacing::new(rate, now)),
         }
     }
 
@@ -266,20 +280,16 @@ impl Console {
                 self.output.unmap();
             }
         }
-        let more_input = self.give_input(events)?;
+        let input = self.give_input(events, now)?;
         let more_output = self.pass_on(now)?;
-        let more = more_output || more_input;
+        let more = more_output || input == Next::Again;
         if behind && !more {
             return Ok(Next::At(now + LOG_PAUSE));
         }
         if !drained {
             // Kept for a viewer: the pty says when there is room again.
             let waits = self.room() == 0;
-            return Ok(if waits && !more {
-                Next::Wait
-            } else {
-                Next::Again
-            });
+            return Ok(if waits && !more { input } else { Next::Again });
         }
         // What flows is looked at in time, and the guest rings in vain: its
         // doorbell stays shut, unless there is input that waits for it.
@@ -293,7 +303,8 @@ impl Console {
         if more {
             return Ok(Next::Again);
         }
-        let next = self.polling.next().into_iter().chain(held).min();
+        let next = self.polling.next().into_iter().chain(held);
+        let next = next.chain(input.at()).min();
         Ok(next.map_or(Next::Wait, Next::At))
     }
 

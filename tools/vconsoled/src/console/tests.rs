@@ -2,7 +2,7 @@
 //! A console on the fake host, whose slices and clock are the test's.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -14,7 +14,10 @@ use super::*;
 use crate::config::History as Scrollback;
 
 const OUT: usize = 1024;
+const IN_CONS: usize = 3072;
+const IN_PROD: usize = 3076;
 const OUT_PROD: usize = 3084;
+const IN_EVENT: usize = 3592;
 
 /// A console, its guest's end, and somebody who has its pty open.
 struct Bench {
@@ -44,6 +47,7 @@ impl Bench {
         let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits().cast_signed();
         let viewer = OpenOptions::new()
             .read(true)
+            .write(true)
             .custom_flags(flags)
             .open(pty.name())
             .unwrap();
@@ -67,8 +71,38 @@ impl Bench {
         }
     }
 
-    fn run_slice(&mut self, now: Instant) {
-        self.console.run_slice(self.events.as_mut(), now).unwrap();
+    fn run_slice(&mut self, now: Instant) -> Next {
+        self.console.run_slice(self.events.as_mut(), now).unwrap()
+    }
+
+    fn set_input_rate(&mut self, bytes: u32, now: Instant) {
+        let rate = InputRate::Bytes(bytes.try_into().unwrap());
+        self.console.set_input_rate(rate, now);
+    }
+
+    /// Somebody types so many characters.
+    fn type_in(&mut self, length: usize) {
+        self.viewer.write_all(&vec![b'x'; length]).unwrap();
+        // The kernel hands them on in its own time.
+        terminal::wait_for("what was typed", || {
+            let there = rustix::io::ioctl_fionread(&self.console.pty).unwrap();
+            (there == length as u64).then_some(())
+        });
+        self.console.on_pty(true, false);
+    }
+
+    /// What the guest finds in its ring.
+    fn found(&self) -> u32 {
+        let page = &self.guest.page;
+        page.load_u32(IN_PROD).wrapping_sub(page.load_u32(IN_CONS))
+    }
+
+    /// The guest takes what it finds.
+    fn take_in(&mut self) -> u32 {
+        let found = self.found();
+        let page = &self.guest.page;
+        page.store_u32(IN_CONS, page.load_u32(IN_PROD));
+        found
     }
 
     /// The guest fills its ring, which is empty.
@@ -188,4 +222,75 @@ fn a_uart_whose_output_flows_is_looked_at_and_does_not_ring() {
         bench.run_slice(now);
         assert!(bench.ring(), "{slot}: it does not flow any more");
     }
+}
+
+#[test]
+fn input_at_a_rate_comes_in_time_and_nothing_looks_for_it_before() {
+    for slot in [Slot::Vuart, Slot::Pv] {
+        let mut bench = Bench::new(slot);
+        let begin = Instant::now();
+        bench.set_input_rate(1000, begin);
+        bench.type_in(2000);
+        let (mut came, mut looks, mut now) = (0, 0, begin);
+        while came < 2000 {
+            let Next::At(next) = bench.run_slice(now) else {
+                panic!("{slot}: {came} bytes came, and it does not say when more do");
+            };
+            looks += 1;
+            came += bench.take_in();
+            let most = (now - begin).as_millis() + 5;
+            assert!(u128::from(came) <= most, "{slot}: {came} bytes of {most}");
+            assert!(next > now, "{slot}: a busy loop");
+            // The loop's timer.
+            now = next.max(now + Duration::from_millis(1));
+            if looks % 50 == 0 {
+                now += Duration::from_millis(3);
+            }
+        }
+        let took = now - begin;
+        assert!(took <= Duration::from_millis(2002), "{slot}: {took:?}");
+        assert!(looks <= 2000, "{slot}: {looks} looks");
+        assert_eq!(bench.run_slice(now), Next::Wait, "{slot}");
+    }
+}
+
+#[test]
+fn a_guest_that_paused_finds_no_more_than_a_burst() {
+    for slot in [Slot::Vuart, Slot::Pv] {
+        let mut bench = Bench::new(slot);
+        let mut now = Instant::now();
+        bench.set_input_rate(1000, now);
+        bench.type_in(100);
+        // It wakes nobody until the guest takes something.
+        while bench.run_slice(now) != Next::Wait {
+            now += Duration::from_millis(1);
+            assert!(bench.found() <= 5, "{slot}: {} bytes wait", bench.found());
+        }
+        assert_eq!(bench.found(), 5, "{slot}");
+        if slot == Slot::Vuart {
+            let asked = bench.guest.page.load_u32(IN_EVENT);
+            let cons = bench.guest.page.load_u32(IN_CONS);
+            assert!(asked.wrapping_sub(cons) < 5, "no doorbell was asked for");
+        }
+        now += Duration::from_secs(1);
+        bench.take_in();
+        bench.run_slice(now);
+        assert_eq!(bench.found(), 5, "{slot}");
+    }
+}
+
+#[test]
+fn a_rate_holds_when_it_is_set_and_until_it_is_taken_away() {
+    let mut bench = Bench::new(Slot::Pv);
+    let now = Instant::now();
+    bench.type_in(700);
+    bench.run_slice(now);
+    assert_eq!(bench.take_in(), 700);
+    bench.type_in(700);
+    bench.set_input_rate(1000, now);
+    bench.run_slice(now + Duration::from_secs(1));
+    assert_eq!(bench.take_in(), 5);
+    bench.console.set_input_rate(InputRate::Unlimited, now);
+    bench.run_slice(now);
+    assert_eq!(bench.take_in(), 695);
 }

@@ -25,6 +25,16 @@ pub(crate) enum Next {
     At(Instant),
 }
 
+impl Next {
+    /// The time, if it is one.
+    pub(crate) fn at(self) -> Option<Instant> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Wait | Self::Again => None,
+        }
+    }
+}
+
 /// What a console has done so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {

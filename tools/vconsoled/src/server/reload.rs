@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Going on by another configuration, without a restart.
 
+use std::time::Instant;
+
 use super::Server;
 use super::handle::Reload;
 use crate::config::History;
@@ -39,6 +41,7 @@ impl Server {
                         let slot = console.slot.to_string();
                         let config = self.config.console(&console.name, &slot);
                         console.set_overflow(config.overflow);
+                        console.set_input_rate(config.input_rate, Instant::now());
                     }
                 }
                 if let Some(xen_log) = &self.xen_log {

@@ -7,6 +7,7 @@ mod control;
 mod discovery;
 mod hostile;
 mod hypervisor;
+mod input_rate;
 mod journal;
 mod log_files;
 mod log_upkeep;
