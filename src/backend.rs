@@ -46,6 +46,10 @@ pub trait Backend {
         false
     }
 
+    /// The guest wrote UARTLCR: `LCR_H`, then UARTIBRD in bits 21:6 and UARTFBRD
+    /// in bits 5:0.
+    fn set_line_control(&mut self, _lcr: u32) {}
+
     /// Looks afresh at what the far side published, because it signalled or
     /// because the UART is about to rest on what it knows: input that comes
     /// after this is signalled. `true` when the far side must be told of bytes

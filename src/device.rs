@@ -265,16 +265,13 @@ impl Pl011 {
     }
 
     /// A write of a register that holds its value.
-    fn configure(
-        &mut self,
-        index: usize,
-        value: u32,
-        width: Width,
-        line: &mut impl Backend,
-    ) -> bool {
+    fn configure(&mut self, at: usize, value: u32, width: Width, line: &mut impl Backend) -> bool {
         let was = self.stored.clone();
         let sent_break = self.stored.loops_break();
-        self.stored.write(index, value, width);
+        self.stored.write(at, value, width);
+        if at == Stored::LCR_H {
+            line.set_line_control(self.stored.line_control());
+        }
         let flushed = self.stored.has_fifos() != was.has_fifos();
         if flushed {
             self.receiver.flush();
@@ -361,11 +358,8 @@ impl Pl011 {
 
     /// What the line holds for the receiver, which loopback keeps from it.
     pub(crate) fn waiting(&self, line: &impl Backend) -> usize {
-        if self.stored.loops_back() {
-            0
-        } else {
-            line.waiting()
-        }
+        let loops = self.stored.loops_back();
+        if loops { 0 } else { line.waiting() }
     }
 
     #[inline]

@@ -17,8 +17,7 @@ pub(crate) enum Register {
     #[doc(alias = "UARTDR")]
     Data,
     /// Receive status and error clear, 0x004 (TRM 3.3.2).
-    #[doc(alias = "UARTRSR")]
-    #[doc(alias = "UARTECR")]
+    #[doc(alias("UARTRSR", "UARTECR"))]
     ReceiveStatus,
     /// Flags, 0x018 (TRM 3.3.3).
     #[doc(alias = "UARTFR")]
@@ -39,8 +38,7 @@ pub(crate) enum Register {
     Stored(usize),
     /// One of the eight identification registers, 0xFE0 to 0xFFC (TRM 3.3.15 to
     /// 3.3.22), by its value.
-    #[doc(alias = "UARTPeriphID")]
-    #[doc(alias = "UARTPCellID")]
+    #[doc(alias("UARTPeriphID", "UARTPCellID"))]
     Identification(u8),
 }
 
@@ -178,7 +176,7 @@ pub(crate) type Flags = LocalRegisterCopy<u16, FR::Register>;
 pub(crate) struct Stored([u16; STORED.len()]);
 
 impl Stored {
-    const LCR_H: usize = 3;
+    pub(crate) const LCR_H: usize = 3;
     const CR: usize = 4;
     const IFLS: usize = 5;
 
@@ -201,6 +199,12 @@ impl Stored {
         if let (Some(cell), Some(register)) = (self.0.get_mut(index), STORED.get(index)) {
             *cell = width.merge(*cell, value) & register.bits;
         }
+    }
+
+    /// UARTLCR as a whole, which a write of `LCR_H` sets (TRM 3.3.7).
+    pub(crate) fn line_control(&self) -> u32 {
+        let [_, ibrd, fbrd, lcr_h, ..] = self.0.map(u32::from);
+        lcr_h << 22 | ibrd << 6 | fbrd
     }
 
     /// Entries that a FIFO has as the guest sees it. The transmitter's may hold

@@ -101,6 +101,12 @@ impl Backend for Line {
         }
     }
 
+    fn set_line_control(&mut self, lcr: u32) {
+        if let Self::Ring(ring) = self {
+            ring.set_line_control(lcr);
+        }
+    }
+
     fn look(&mut self) -> bool {
         match self {
             Self::Ring(ring) => ring.look(),

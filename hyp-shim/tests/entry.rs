@@ -122,6 +122,20 @@ fn bytes_cross_a_ring() {
 }
 
 #[test]
+fn the_guests_divisors_are_in_the_ring_page() {
+    let ring = Ring::new();
+    let mut device = Device::new(Some(&ring));
+    for (offset, value) in [(0x024, 13), (0x028, 1), (0x02C, 0x70)] {
+        device.write(offset, value);
+    }
+    let word = (3600 - 3072) / 4;
+    let line_control = ring.index(word).load(Ordering::Relaxed);
+    assert_eq!(line_control, 0x70 << 22 | 13 << 6 | 1);
+    // On the hypervisor's own console nobody asks.
+    Device::new(None).write(0x02C, 0x70);
+}
+
+#[test]
 fn a_full_ring_stalls_who_polls() {
     let ring = Ring::new();
     let mut device = Device::new(Some(&ring));

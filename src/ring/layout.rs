@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Offsets within the shared page, in bytes (Xen `public/io/console.h`,
-//! `struct xencons_interface`), and the event index we add in its tail.
+//! `struct xencons_interface`), and what we add in its tail: an event index, and
+//! how the guest has set its line.
 //!
 //! Indices are free-running `u32`; a position in a buffer is the index modulo
 //! the buffer's size, which is a power of two.
@@ -38,5 +39,8 @@ pub const IN_EVENT: usize = 3592;
 /// `input_event` (u32, the guest's side): notify the guest's side when
 /// `in_prod` moves past this index.
 pub const INPUT_EVENT: usize = 3596;
+/// UARTLCR as the guest last wrote it (u32, the guest's side), laid out as for
+/// [`Backend`](crate::Backend::set_line_control); 0 while it is not known.
+pub const LINE_CONTROL: usize = 3600;
 /// Value of [`EVENT_INDEX`] that announces the event index ("VEIX").
 pub const EVENT_INDEX_MAGIC: u32 = 0x5645_4958;

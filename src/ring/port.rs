@@ -28,8 +28,8 @@
 
 use super::index::{filled, passed, position};
 use super::layout::{
-    EVENT_INDEX, EVENT_INDEX_MAGIC, IN, IN_CONS, IN_EVENT, IN_PROD, IN_SIZE, INPUT_EVENT, OUT,
-    OUT_CONS, OUT_EVENT, OUT_PROD, OUT_SIZE,
+    EVENT_INDEX, EVENT_INDEX_MAGIC, IN, IN_CONS, IN_EVENT, IN_PROD, IN_SIZE, INPUT_EVENT,
+    LINE_CONTROL, OUT, OUT_CONS, OUT_EVENT, OUT_PROD, OUT_SIZE,
 };
 use super::memory::RingMemory;
 use crate::backend::{Backend, Sent};
@@ -224,6 +224,10 @@ impl<M: RingMemory> Backend for RingPort<M> {
     #[inline]
     fn waiting(&self) -> usize {
         self.in_prod.wrapping_sub(self.in_cons) as usize
+    }
+
+    fn set_line_control(&mut self, lcr: u32) {
+        self.memory.store_u32(LINE_CONTROL, lcr);
     }
 
     fn look(&mut self) -> bool {

@@ -22,9 +22,7 @@ impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Format => f.write_str("not a PL011 snapshot"),
-            Self::Version(version) => {
-                write!(f, "snapshot version {version}, not 1 to {VERSION}")
-            }
+            Self::Version(version) => write!(f, "snapshot version {version}, not 1 to {VERSION}"),
             Self::Field(field) => write!(f, "impossible value in {field}"),
         }
     }
@@ -33,11 +31,7 @@ impl fmt::Display for Invalid {
 impl core::error::Error for Invalid {}
 
 pub(super) fn check(holds: bool, field: &'static str) -> Result<(), Invalid> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Invalid::Field(field))
-    }
+    holds.then_some(()).ok_or(Invalid::Field(field))
 }
 
 /// Flags in a byte, the lowest first.

@@ -47,9 +47,7 @@ impl<B: Persistent> Uart<B> {
         let state = self.backend.save();
         let bytes = state.as_bytes();
         layout.line[..bytes.len()].copy_from_slice(bytes);
-        let mut snapshot = Snapshot([0; SIZE]);
-        snapshot.0.copy_from_slice(layout.as_bytes());
-        snapshot
+        Snapshot(zerocopy::transmute!(layout))
     }
 
     /// A UART that goes on where [`save`](Self::save) was called, with the

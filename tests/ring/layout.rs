@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! The page, byte by byte (Xen `public/io/console.h`), as either end leaves it.
 
+use vpl011::Profile;
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::peer::RingPeer;
 
-use crate::{attach, receive, send};
+use crate::{LCR_H, attach, attach_to, receive, send, write};
 
 #[test]
 fn output_lies_where_a_backend_looks() {
@@ -35,7 +36,7 @@ fn input_lies_where_a_guest_looks() {
 #[test]
 fn buffers_end_where_the_indices_begin() {
     let page = AtomicPage::new();
-    let (mut guest, mut peer) = attach(&page);
+    let (mut guest, mut peer) = attach_to(Profile::Sbsa, &page);
     send(&mut guest, &[0xAA; 2048]);
     assert_eq!(peer.put_in(&[0xBB; 2000]).bytes, 1024);
     for offset in 0..3072 {
@@ -45,7 +46,7 @@ fn buffers_end_where_the_indices_begin() {
             "at {offset}"
         );
     }
-    for offset in (3092..3584).step_by(4).chain((3596..4096).step_by(4)) {
+    for offset in (3092..3584).step_by(4).chain((3604..4096).step_by(4)) {
         assert_eq!(page.load_u32(offset), 0, "at {offset}");
     }
 }
@@ -79,6 +80,40 @@ fn the_event_index_has_its_words() {
     assert_eq!(page.load_u32(3592), 0_u32.wrapping_sub(1024), "in_event");
     peer.disable_event_index();
     assert_eq!(page.load_u32(3584), 0);
+}
+
+/// UARTLCR is one register of 30 bits, which a write of `LCR_H` sets (TRM
+/// 3.3.7).
+#[test]
+fn the_line_control_has_its_word() {
+    const IBRD: u16 = 0x024;
+    const FBRD: u16 = 0x028;
+    let page = AtomicPage::new();
+    let (mut guest, _peer) = attach(&page);
+    assert_eq!(page.load_u32(3600), 0x10 << 22, "LCR_H alone");
+    // 115,200 baud at 24 MHz.
+    for (register, value) in [(IBRD, 13), (FBRD, 1)] {
+        let _ = write(&mut guest, register, value);
+        assert_eq!(page.load_u32(3600), 0x10 << 22, "not written yet");
+    }
+    let _ = write(&mut guest, LCR_H, 0x70);
+    assert_eq!(page.load_u32(3600), 0x70 << 22 | 13 << 6 | 1);
+    // Whoever scribbled over it has no more of it than the next write leaves.
+    page.store_u32(3600, u32::MAX);
+    send(&mut guest, b"bytes");
+    assert_eq!(page.load_u32(3600), u32::MAX);
+    for register in [IBRD, FBRD, LCR_H] {
+        let _ = write(&mut guest, register, 0xFFFF_FFFF);
+    }
+    assert_eq!(page.load_u32(3600), 0x3FFF_FFFF);
+}
+
+#[test]
+fn a_uart_without_line_control_leaves_its_word_alone() {
+    let page = AtomicPage::new();
+    let (mut guest, _peer) = attach_to(Profile::Sbsa, &page);
+    let _ = write(&mut guest, LCR_H, 0x70);
+    assert_eq!(page.load_u32(3600), 0);
 }
 
 /// Words of the fake's buffers and bytes beyond them are the same memory.
