@@ -80,6 +80,7 @@ fn errors_name_the_line_and_what_to_do() {
         ("history = \"99999999999GiB\"", "64KiB"),
         ("overflow = \"drop\"", "`discard` or `keep`"),
         ("input-rate = -1", "bytes a second"),
+        ("input-rate = \"fast\"", "\"auto\""),
         ("input-rate = 9.6", "bytes a second"),
         ("input-rate = \"9600 baud\"", "bytes a second"),
         ("input-rate = 4294967296", "bytes a second"),
@@ -108,6 +109,21 @@ fn errors_name_the_line_and_what_to_do() {
             said.contains(&format!("line {number}")),
             "{line}: no line in {said}"
         );
+    }
+}
+
+#[test]
+fn input_rates_are_read_and_written() {
+    for (text, rate) in [
+        ("0", InputRate::Unlimited),
+        ("960", InputRate::Bytes(960.try_into().unwrap())),
+        ("4294967295", InputRate::Bytes(u32::MAX.try_into().unwrap())),
+        ("\"auto\"", InputRate::Auto),
+    ] {
+        let config = Config::parse(&format!("input-rate = {text}")).unwrap();
+        assert_eq!(config.input_rate, rate);
+        let written = toml::Table::try_from(config).unwrap()["input-rate"].to_string();
+        assert_eq!(written, text);
     }
 }
 

@@ -85,20 +85,26 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-/// How fast input goes to a guest: a number of bytes a second, 0 for no limit.
+/// How fast input goes to a guest: a number of bytes a second, 0 for no limit, or
+/// `auto`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InputRate {
     /// As fast as the guest takes it.
     #[default]
     Unlimited,
+    /// As the line would carry it that the guest has set.
+    Auto,
     /// No more than so many bytes a second.
     Bytes(NonZeroU32),
 }
+
+const AUTO: &str = "auto";
 
 impl Serialize for InputRate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Unlimited => 0.serialize(serializer),
+            Self::Auto => AUTO.serialize(serializer),
             Self::Bytes(rate) => rate.serialize(serializer),
         }
     }
@@ -111,13 +117,20 @@ impl<'de> Deserialize<'de> for InputRate {
             type Value = InputRate;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of bytes a second, such as 11520, or 0 for no limit")
+                f.write_str("bytes a second, such as 11520, 0 for no limit, or \"auto\"")
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<InputRate, E> {
                 let rate = u32::try_from(number)
                     .map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))?;
                 Ok(NonZeroU32::new(rate).map_or(InputRate::Unlimited, InputRate::Bytes))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<InputRate, E> {
+                match text {
+                    AUTO => Ok(InputRate::Auto),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
             }
         }
         deserializer.deserialize_any(Rates)

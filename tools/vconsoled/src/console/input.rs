@@ -14,6 +14,7 @@ use xen_io::EventChannels;
 
 use super::Console;
 use super::input_rate::InputPacing;
+use crate::config::InputRate;
 use crate::input::journal::{InputJournal, Recipient};
 use crate::ring::{BUDGET, Next};
 
@@ -43,6 +44,26 @@ impl Console {
         self.input_journal = Some(input_journal);
     }
 
+    /// Sets how fast input goes to the guest.
+    pub(crate) fn set_input_rate(&mut self, rate: InputRate, now: Instant) {
+        self.input_rate = rate;
+        self.pace_input(now);
+    }
+
+    /// Goes on at the rate that holds now.
+    fn pace_input(&mut self, now: Instant) {
+        let rate = match self.input_rate {
+            InputRate::Unlimited => None,
+            InputRate::Auto => self.link.line_rate(),
+            InputRate::Bytes(rate) => Some(rate),
+        };
+        match (rate, &mut self.input_pacing) {
+            (None, pacing) => *pacing = None,
+            (Some(rate), Some(pacing)) => pacing.set_rate(rate, now),
+            (Some(rate), pacing) => *pacing = Some(InputPacing::new(rate, now)),
+        }
+    }
+
     /// Whose input is taken now.
     pub(super) fn recipient(&self) -> Recipient {
         Recipient {
@@ -65,6 +86,9 @@ impl Console {
         // When all consoles were found the loop gives each of them a slice.
         if (self.input_journal.as_ref()).is_some_and(|journal| journal.has_left()) {
             return Ok(Next::Wait);
+        }
+        if self.input_rate == InputRate::Auto {
+            self.pace_input(now);
         }
         let mut buffer = [0; IN_SIZE];
         let mut budget = BUDGET;

@@ -61,7 +61,8 @@ pub(crate) struct Console {
     pub(crate) stream: String,
     pub(crate) clients: ClientSet,
     last_input: InputFrom,
-    /// If input is not to come as fast as the guest takes it.
+    input_rate: InputRate,
+    /// While that is a number of bytes.
     input_pacing: Option<InputPacing>,
     /// By what way input comes that must outlive this daemon.
     input_journal: Option<Arc<InputJournal>>,
@@ -105,6 +106,7 @@ impl Console {
             stream,
             clients: ClientSet::default(),
             last_input: InputFrom::Pty,
+            input_rate: InputRate::Unlimited,
             input_pacing: None,
             input_journal: None,
             taken_up,
@@ -176,15 +178,6 @@ impl Console {
         self.overflow = overflow;
         if overflow == Overflow::Keep {
             self.end_polling();
-        }
-    }
-
-    /// Sets how fast input goes to the guest.
-    pub(crate) fn set_input_rate(&mut self, rate: InputRate, now: Instant) {
-        match (rate, &mut self.input_pacing) {
-            (InputRate::Unlimited, pacing) => *pacing = None,
-            (InputRate::Bytes(rate), Some(pacing)) => pacing.set_rate(rate, now),
-            (InputRate::Bytes(rate), pacing) => *pacing = Some(InputPacing::new(rate, now)),
         }
     }
 

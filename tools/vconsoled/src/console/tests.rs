@@ -294,3 +294,40 @@ fn a_rate_holds_when_it_is_set_and_until_it_is_taken_away() {
     bench.run_slice(now);
     assert_eq!(bench.take_in(), 695);
 }
+
+#[test]
+fn a_rate_follows_the_line_that_the_guest_set() {
+    const LINE_CONTROL: usize = 3600;
+    for (slot, believed) in [(Slot::Vuart, true), (Slot::Pv, false)] {
+        let mut bench = Bench::new(slot);
+        let mut now = Instant::now();
+        bench.console.set_input_rate(InputRate::Auto, now);
+        bench.type_in(700);
+        bench.run_slice(now);
+        assert_eq!(bench.take_in(), 700, "{slot}: nobody knows a rate");
+        bench.type_in(700);
+        // 9600 baud, 8 bits, no parity, one stop bit.
+        let line = 0x70 << 22 | 156 << 6 | 16;
+        bench.guest.page.store_u32(LINE_CONTROL, line);
+        bench.run_slice(now);
+        assert_eq!(bench.take_in(), if believed { 0 } else { 700 }, "{slot}");
+        if !believed {
+            continue;
+        }
+        now += Duration::from_secs(1);
+        bench.run_slice(now);
+        assert_eq!(bench.take_in(), 4);
+        // 1.5 Mbaud.
+        bench
+            .guest
+            .page
+            .store_u32(LINE_CONTROL, 0x70 << 22 | 1 << 6);
+        bench.run_slice(now);
+        now += Duration::from_millis(1);
+        bench.run_slice(now);
+        assert_eq!(bench.take_in(), 150);
+        bench.guest.page.store_u32(LINE_CONTROL, u32::MAX);
+        bench.run_slice(now);
+        assert_eq!(bench.take_in(), 546, "nonsense is no rate");
+    }
+}

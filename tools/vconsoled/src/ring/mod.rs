@@ -3,6 +3,7 @@
 //! much may be moved in a slice.
 
 pub(crate) mod doorbell;
+mod line_rate;
 
 use std::time::Instant;
 

@@ -123,3 +123,31 @@ fn a_rate_follows_a_reload() {
     daemon.handle.reload(Ok(config));
     assert!(pv.receive(1000) == typed);
 }
+
+#[test]
+fn a_uart_has_the_rate_that_its_guest_set() {
+    let machine = Machine::new();
+    let (domid, mut pv, mut uart) = guest(&machine, "guest");
+    let config = Config {
+        input_rate: InputRate::Auto,
+        ..Config::default()
+    };
+    let _daemon = Daemon::start(&machine, config);
+    let mut viewer = Viewer::open(&machine, domid, VUART);
+    let typed = noise(1000);
+    // UARTIBRD, UARTFBRD and UARTLCR_H: 19,200 baud at 24 MHz, with 7 bits, a
+    // parity bit and a stop bit.
+    for (register, value) in [(0x024, 78), (0x028, 8), (0x02C, 0x52)] {
+        uart.store(register, value);
+    }
+    let begin = Instant::now();
+    viewer.write(&typed);
+    assert!(uart.receive(1000) == typed);
+    let took = begin.elapsed();
+    // 1920 bytes a second, and 8 at once.
+    let least = Duration::from_secs(1) * (1000 - 8) / 1920;
+    assert!(took >= least, "1000 bytes in {took:?}");
+    // A PV console has no line to set.
+    Viewer::open(&machine, domid, PV).write(&typed);
+    assert!(pv.receive(1000) == typed);
+}

@@ -332,7 +332,7 @@ impl UartDriver {
         &self.0.line
     }
 
-    fn store(&mut self, offset: u16, value: u32) {
+    pub(crate) fn store(&mut self, offset: u16, value: u32) {
         let mut uart = self.0.uart.lock().unwrap();
         let outcome = uart.write(Access::new(offset, Width::Word), value);
         self.0.done(outcome);
