@@ -245,13 +245,19 @@ impl Cost {
 }
 
 /// The interrupts of all lines of `/proc/interrupts` that name `what`, on all
-/// CPUs.
+/// CPUs: those that its first line names, or else all numbers there are. Kernels
+/// differ in what follows them, and in how it is spaced.
 pub(crate) fn count_interrupts(table: &str, what: &str) -> u64 {
+    let heads = table.lines().next().unwrap_or_default().split_whitespace();
+    let columns = match heads.filter(|word| word.starts_with("CPU")).count() {
+        0 => usize::MAX,
+        cpus => cpus,
+    };
     table
         .lines()
         .filter(|line| line.split_whitespace().any(|word| word == what))
         .flat_map(|line| {
-            let counts = line.split_whitespace().skip(1);
+            let counts = line.split_whitespace().skip(1).take(columns);
             counts.map_while(|word| word.parse::<u64>().ok())
         })
         .sum()
@@ -303,6 +309,10 @@ mod tests {
         assert_eq!(count_interrupts(table, "uart-pl011"), 6);
         assert_eq!(count_interrupts(table, "evtchn:vconsoled"), 108);
         assert_eq!(count_interrupts(table, "evtchn"), 0);
+        let table = "   CPU0 CPU1\n13: 4 2 32 Level uart-pl011\n";
+        assert_eq!(count_interrupts(table, "uart-pl011"), 6, "no chip's name");
+        let lines = "# grep -i uart /proc/interrupts\n 13: 40 2 GICv3-32 Level uart-pl011\n";
+        assert_eq!(count_interrupts(lines, "uart-pl011"), 42, "no first line");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::thread;
 
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{ControlModes, OptionalActions, tcdrain, tcgetattr, tcsetattr};
+use rustix::termios::{
+    ControlModes, InputModes, OptionalActions, Termios, tcdrain, tcgetattr, tcsetattr,
+};
 
 use crate::pattern;
 
@@ -50,11 +52,7 @@ pub fn tell() -> Result<()> {
 fn try_out() -> Result<BTreeMap<&'static str, String>> {
     let port = io::stdin();
     let saved = tcgetattr(&port)?;
-    let mut modes = saved.clone();
-    modes.make_raw();
-    // Or the kernel hangs up when CD goes.
-    modes.control_modes |= ControlModes::CLOCAL;
-    tcsetattr(&port, OptionalActions::Drain, &modes)?;
+    tcsetattr(&port, OptionalActions::Drain, &raw(&saved))?;
     let fd = port.as_raw_fd();
     let outputs = ioctl_rs::tiocmget(fd)? & (DTR | RTS | OUT1 | OUT2);
     let found = looped(fd);
@@ -64,6 +62,18 @@ fn try_out() -> Result<BTreeMap<&'static str, String>> {
     let mut found = found?;
     found.insert("after", after?);
     Ok(found)
+}
+
+/// Modes in which nothing but the pattern is on the line.
+fn raw(modes: &Termios) -> Termios {
+    let mut modes = modes.clone();
+    modes.make_raw();
+    // A terminal that is nearly full would send XOFF into the loop: a getty may
+    // have set that, and raw modes leave it set.
+    modes.input_modes -= InputModes::IXOFF | InputModes::IXANY;
+    // Or the kernel hangs up when CD goes.
+    modes.control_modes |= ControlModes::CLOCAL;
+    modes
 }
 
 fn looped(fd: i32) -> Result<BTreeMap<&'static str, String>> {
@@ -124,4 +134,23 @@ fn is_readable(port: &impl AsFd, seconds: i64) -> Result<bool> {
         tv_nsec: 0,
     };
     Ok(poll(&mut [PollFd::new(port, PollFlags::IN)], Some(&limit))? > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pty::{OpenptFlags, openpt};
+
+    #[test]
+    fn nothing_but_the_pattern_is_on_the_line() {
+        let port = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let mut modes = tcgetattr(&port).unwrap();
+        // As a getty leaves them.
+        modes.input_modes |= InputModes::IXON | InputModes::IXOFF | InputModes::IXANY;
+        let raw = raw(&modes);
+        let flow = InputModes::IXON | InputModes::IXOFF | InputModes::IXANY;
+        assert!(!raw.input_modes.intersects(flow));
+        assert!(raw.control_modes.contains(ControlModes::CLOCAL));
+        assert!(modes.input_modes.contains(flow), "what is restored");
+    }
 }

@@ -38,7 +38,7 @@ pub(crate) fn demo(report: &mut Report) -> Result<()> {
         answer(&system),
     );
     let interrupts = type_command(&mut pv, ASK_INTERRUPTS)?;
-    let count = count_interrupts(&interrupts);
+    let count = daemon::count_interrupts(&interrupts, "uart-pl011");
     report.check(
         "the PL011 interrupted the guest",
         interrupts.contains("uart-pl011") && count > 0,
@@ -121,18 +121,6 @@ fn answer(shown: &str) -> &str {
     shown.lines().nth(1).unwrap_or_default().trim()
 }
 
-/// Adds up the counts of all CPUs in a line of /proc/interrupts.
-fn count_interrupts(shown: &str) -> u64 {
-    let line = shown
-        .lines()
-        .find(|line| line.contains("uart-pl011"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .skip(1)
-        .map_while(|field| field.parse::<u64>().ok())
-        .sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,13 +133,5 @@ mod tests {
         );
         assert_eq!(shown, "guest:~# uname\nLinux\n");
         assert_eq!(answer(&shown), "Linux");
-    }
-
-    #[test]
-    fn interrupts_of_all_cpus_are_added() {
-        let shown = "# cat /proc/interrupts | grep -i uart\n \
-                     13:         40          2     GICv2  32 Level     uart-pl011\n/ ";
-        assert_eq!(count_interrupts(shown), 42);
-        assert_eq!(count_interrupts("nothing"), 0);
     }
 }

@@ -14,7 +14,7 @@ use crate::monitor::Monitor;
 use crate::probe::loopback;
 use crate::report::Report;
 use crate::scenarios::boot::{QUIET, uart_line};
-use crate::scenarios::transfer::{TRANSFER, from_guest, to_guest};
+use crate::scenarios::transfer::{RAW, RESTORE, TRANSFER, from_guest, to_guest};
 use crate::shell::{SHORT, Shell};
 use crate::{command, daemon, pattern};
 
@@ -109,8 +109,8 @@ pub(crate) fn throttle(report: &mut Report) -> Result<()> {
     let mut other = Shell::open(&guest.name, Line::Pv)?;
     // With crtscts the terminal tells the driver when it is full.
     shell.console.send(&format!(
-        "stty raw -echo crtscts; echo \"<\"t\">\"; while [ ! -e /tmp/go ]; do sleep 0.1; done; \
-         head -c {} | sha256sum; stty sane -crtscts\r",
+        "{RAW} crtscts; echo \"<\"t\">\"; while [ ! -e /tmp/go ]; do sleep 0.1; done; \
+         head -c {} | sha256sum; {RESTORE}\r",
         STOPPING + FLOOD
     ))?;
     shell.console.expect("<t>\n", SHORT)?;

@@ -29,6 +29,10 @@ pub(crate) fn transfer(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// In a guest's shell: a terminal that changes no byte, and what it was before.
+pub(super) const RAW: &str = "modes=$(stty -g); stty raw -echo";
+pub(super) const RESTORE: &str = "stty $modes";
+
 /// 64 KiB into a guest of each driver, none of it garbled on the way.
 pub(crate) fn paste(report: &mut Report) -> Result<()> {
     for (seed, (driver, guest)) in (20..).zip(guest::of_each_driver("paste", QUIET)?) {
@@ -120,7 +124,7 @@ pub(super) fn from_guest(
 ) -> Result<()> {
     let wanted = pattern::bytes(seed, pattern::LEN);
     shell.console.send(&format!(
-        "stty raw -echo; echo \"<\"b\">\"; e2e probe pattern {seed} {}; stty sane\r",
+        "{RAW}; echo \"<\"b\">\"; e2e probe pattern {seed} {}; {RESTORE}\r",
         pattern::LEN
     ))?;
     shell.console.expect("<b>\n", SHORT)?;
@@ -144,7 +148,7 @@ pub(super) fn to_guest(
 ) -> Result<()> {
     let sent = pattern::typeable(seed, pattern::LEN);
     shell.console.send(&format!(
-        "stty raw -echo; echo \"<\"r\">\"; head -c {} | sha256sum; stty sane\r",
+        "{RAW}; echo \"<\"r\">\"; head -c {} | sha256sum; {RESTORE}\r",
         pattern::LEN
     ))?;
     shell.console.expect("<r>\n", SHORT)?;
