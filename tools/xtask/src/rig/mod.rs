@@ -5,6 +5,7 @@ pub(crate) mod domu;
 pub(crate) mod evidence;
 pub(crate) mod follow;
 pub(crate) mod machine;
+pub(crate) mod typing;
 
 use std::path::Path;
 

@@ -15,6 +15,7 @@ use steps::Steps;
 use crate::debian::host;
 use crate::image::Dom0;
 use crate::rig::machine::{Emulator, Machine, Output, Spec};
+use crate::rig::typing::type_in;
 use crate::xen::{self, Choice, Flavour, Which};
 
 /// A person may be silent for as long as they like.
@@ -83,14 +84,12 @@ pub(crate) fn hand_over(mut machine: Machine) -> Result<()> {
 fn type_into(mut input: impl Write) {
     let mut buffer = [0; 64];
     while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
-        if input.write_all(&buffer[..length]).is_err() {
+        if type_in(&mut input, &buffer[..length]).is_err() {
             // The machine is off, and the other thread sees it.
             loop {
                 thread::park();
             }
         }
-        // The emulated UART takes what comes while it has room.
-        thread::sleep(Duration::from_millis(1));
     }
 }
 

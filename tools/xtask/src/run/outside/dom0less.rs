@@ -135,7 +135,7 @@ fn a_guest_that_does_not_read(terminal: &mut Terminal, checks: &mut Checks) -> R
          stty sane; echo heard-$((6*7))\r",
     )?;
     terminal.expect("deaf-42", SHORT)?;
-    terminal.send(&"x".repeat(6000))?;
+    terminal.flood(&"x".repeat(6000))?;
     terminal.send(SWITCH)?;
     terminal.expect(TO_XEN, SHORT)?;
     terminal.send("h")?;

@@ -13,6 +13,7 @@ use terminal::Screen;
 
 use crate::rig::evidence::StandsStill;
 use crate::rig::machine::{Machine, Output};
+use crate::rig::typing::type_in;
 
 /// What Xen puts before a line of its own. As each CPU counts lines for itself,
 /// it also stands wherever a guest's vCPU has moved: it is not shown here.
@@ -58,8 +59,13 @@ impl Terminal {
         })
     }
 
-    /// Types text.
+    /// Types text, as fast as it is taken.
     pub(super) fn send(&mut self, text: &str) -> Result<()> {
+        type_in(&mut self.input, text.as_bytes()).context("typing at the console")
+    }
+
+    /// Types text at once, whatever has no place.
+    pub(super) fn flood(&mut self, text: &str) -> Result<()> {
         self.input.write_all(text.as_bytes())?;
         self.input.flush().context("typing at the console")
     }
