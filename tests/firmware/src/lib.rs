@@ -6,9 +6,11 @@
 
 #[cfg(target_os = "none")]
 mod conversation;
+mod fletcher;
 
 #[cfg(target_os = "none")]
 pub use conversation::{Driver, converse};
+pub use fletcher::Fletcher;
 
 /// The suite's width as the device's.
 #[cfg(target_os = "none")]

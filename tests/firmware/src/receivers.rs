@@ -11,7 +11,7 @@ use bare_metal::{Frame, Interrupt, Machine};
 use conformance::Width;
 use conformance::family::{Acknowledge, Drain, Member, Port, Status};
 use conformance::registers::{fr, int, reg};
-use firmware::own;
+use firmware::{Fletcher, own};
 
 bare_metal::entry!(main);
 
@@ -62,7 +62,7 @@ fn main(machine: Machine) {
         uart: machine.uart,
         interrupt: machine.interrupt,
         received: 0,
-        sum: 0,
+        sum: Fletcher::default(),
     };
     for (name, member) in &DRIVERS {
         guest.receive(name, member);
@@ -76,14 +76,14 @@ struct Guest {
     uart: Frame,
     interrupt: Interrupt,
     received: u32,
-    /// A Fletcher checksum of what was received.
-    sum: u32,
+    /// Of what was received.
+    sum: Fletcher,
 }
 
 impl Guest {
     /// Receives one paste and says what came.
     fn receive(&mut self, name: &str, member: &Member) {
-        (self.received, self.sum) = (0, 0);
+        (self.received, self.sum) = (0, Fletcher::default());
         member.open(self);
         self.say(format_args!("\r\n<{name}>\r\n"));
         let mut interrupts = 0_u32;
@@ -95,7 +95,7 @@ impl Guest {
             }
         }
         self.write(reg::IMSC, Width::Word, 0);
-        let (received, sum) = (self.received, self.sum);
+        let (received, sum) = (self.received, self.sum.value());
         self.say(format_args!("[{received} {sum:08x} {interrupts}]"));
     }
 
@@ -117,9 +117,7 @@ impl Port for Guest {
 
     fn received(&mut self, byte: u8) {
         self.received += 1;
-        let low = (self.sum & 0xFFFF) + u32::from(byte);
-        let high = (self.sum >> 16) + low;
-        self.sum = ((high % 0xFFFF) << 16) | (low % 0xFFFF);
+        self.sum.add(byte);
     }
 }
 

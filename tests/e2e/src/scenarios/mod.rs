@@ -11,6 +11,7 @@ mod conformance;
 mod crates;
 mod demo;
 mod faults;
+mod input_rate;
 mod life;
 mod login;
 mod params;
@@ -49,6 +50,7 @@ pub(crate) const REPLACE_DAEMON: &[&str] = &[
     "daemon-term",
     "debug-xen",
     "full-disk",
+    "input-rate",
     "no-fast-trap",
     "port-again",
 ];
@@ -367,6 +369,13 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: receivers::receivers,
+    },
+    Scenario {
+        name: "input-rate",
+        about: "a guest with a buffer of 8 bytes loses most of a paste, and none of it at a rate",
+        needs: Machine::DEFAULT,
+        limit: LIMIT,
+        run: input_rate::input_rate,
     },
     Scenario {
         name: "conformance",

@@ -48,7 +48,7 @@ pub(crate) fn receivers(report: &mut Report) -> Result<()> {
 }
 
 /// Fletcher's checksum of 32 bits, over bytes.
-fn fletcher(bytes: &[u8]) -> u32 {
+pub(super) fn fletcher(bytes: &[u8]) -> u32 {
     let (mut low, mut high) = (0_u32, 0_u32);
     for &byte in bytes {
         low = (low + u32::from(byte)) % 0xFFFF;

@@ -10,11 +10,12 @@ use steps::{Key, Steps, cargo};
 use crate::debian::host::BARE_TARGET;
 
 /// Its binaries, each with the name of its image.
-const IMAGES: [(&str, &str); 4] = [
+const IMAGES: [(&str, &str); 5] = [
     ("conformance-image", CONFORMANCE),
     ("arm-pl011-uart-image", "arm-pl011-uart.bin"),
     ("arm-pl011-image", "arm_pl011.bin"),
     ("receivers-image", "receivers.bin"),
+    ("small-buffer-image", "small-buffer.bin"),
 ];
 
 /// The conformance suite.

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+//! A guest with a buffer of 8 bytes (`tests/firmware/src/small_buffer.rs`) loses
+//! most of what is pasted, and nothing of it at a rate.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+
+use crate::console::{Console, Line};
+use crate::daemon::Daemon;
+use crate::guest::Config;
+use crate::pattern;
+use crate::report::Report;
+use crate::scenarios::receivers::fletcher;
+
+/// Where the daemon looks for its configuration.
+const CONFIGURATION: &str = "/etc/vconsoled.toml";
+
+/// Bytes that the guest waits for.
+const PASTE: usize = 400;
+/// More than may come at once at these rates: a byte, and what a line carries in
+/// 4 ms.
+const BURST: u32 = 2;
+
+/// 400 bytes at the slowest rate, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Each guest with its rate in the configuration, and what that is in bytes a
+/// second: of `auto`, what 2400 baud carry.
+const GUESTS: [(&str, Option<(&str, u32)>); 3] = [
+    ("no-rate", None),
+    ("fixed-rate", Some(("200", 200))),
+    ("auto-rate", Some(("\"auto\"", 240))),
+];
+
+/// Pastes into one guest after the other.
+pub(crate) fn input_rate(report: &mut Report) -> Result<()> {
+    let rules = GUESTS.iter().filter_map(|(name, rate)| {
+        let (rate, _) = (*rate)?;
+        Some(format!(
+            "[[console]]\ndomain = \"{name}\"\ninput-rate = {rate}\n"
+        ))
+    });
+    fs::write(CONFIGURATION, rules.collect::<String>())?;
+    let daemon = Daemon::running()?;
+    daemon.end(Signal::TERM)?;
+    daemon.start_again()?;
+    let tried = GUESTS
+        .into_iter()
+        .try_for_each(|(name, rate)| paste(report, name, rate.map(|(_, bytes)| bytes)));
+    // Whoever is started later does without; the rules are these guests' alone.
+    fs::remove_file(CONFIGURATION)?;
+    tried
+}
+
+fn paste(report: &mut Report, name: &str, rate: Option<u32>) -> Result<()> {
+    let guest = Config::firmware(name, "small-buffer.bin")
+        .pl011()
+        .create()?;
+    let mut console = Console::open(&guest.name, Line::Vuart)?;
+    console.expect("<ready>\r\n", LIMIT)?;
+    let typed = pattern::typeable(70, PASTE);
+    let begin = Instant::now();
+    console.send_bytes(&typed, LIMIT)?;
+    console.expect("[", LIMIT)?;
+    let said = console.expect("]", LIMIT)?;
+    let took = begin.elapsed();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let Some(rate) = rate else {
+        let lost = said.split(' ').next().context("no count")?;
+        let lost: usize = lost.parse()?;
+        report.check(
+            "without a rate most of a paste is lost",
+            lost > PASTE / 2,
+            format_args!("{lost} bytes of {PASTE}"),
+        );
+        return Ok(());
+    };
+    report.check_eq(
+        format_args!("{name}: {PASTE} bytes, whole and in order"),
+        &said,
+        &format!("0 lost, sum {:08x}", fletcher(&typed)),
+    );
+    let least = Duration::from_secs(1) * (u32::try_from(PASTE)? - BURST) / rate;
+    report.check(
+        format_args!("{name}: not before their time"),
+        took >= least,
+        format_args!("{took:?} for {PASTE} bytes at {rate} a second"),
+    );
+    Ok(())
+}
