@@ -20,6 +20,7 @@ mod ioctl;
 mod mapped;
 pub mod mapping;
 pub mod page;
+pub mod peer;
 pub mod privcmd;
 pub mod types;
 pub mod xenstore;
