@@ -46,6 +46,8 @@ pub enum Code {
     NoConsole,
     /// Xenstore does not answer, so that nobody knows yet.
     NotKnown,
+    /// The caller may not.
+    Denied,
     /// There are as many viewers as there may be.
     TooMany,
     /// One of a newer version.
@@ -103,6 +105,7 @@ mod tests {
             (Code::NoDomain, "no-domain"),
             (Code::NoConsole, "no-console"),
             (Code::NotKnown, "not-known"),
+            (Code::Denied, "denied"),
             (Code::TooMany, "too-many"),
         ] {
             assert_eq!(serde_json::to_value(code).unwrap(), wire);

@@ -59,6 +59,9 @@ pub struct Row {
     pub log_lost: u64,
     /// Lines that are missing from the journal.
     pub journal_lost: u64,
+    /// What the caller may do: `list`, `watch`, `log`, `type`, `break`,
+    /// `control`.
+    pub rights: Vec<String>,
     /// `connected`, or why not.
     pub state: String,
 }

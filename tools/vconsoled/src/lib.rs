@@ -8,6 +8,7 @@
 //! [`console`] moves the bytes of one.
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod buffer;
 mod channel;
 pub mod config;

@@ -8,6 +8,7 @@
 //! file means. `packaging/vconsoled.toml` explains each key to people, and a
 //! test compares it with this.
 
+mod access;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-pub use value::{InputRate, Pattern, Size, SocketMode};
+pub use access::{AccessRule, Domains, Right, Rights};
+pub use value::{InputRate, Name, Pattern, Size, SocketMode};
 
 /// Where the file is when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/vconsoled.toml";
@@ -45,6 +47,8 @@ pub struct Config {
     /// Exceptions for some consoles, the last that matches first.
     #[serde(rename = "console")]
     pub rules: Vec<Rule>,
+    /// Who else than root may do what.
+    pub access: Vec<AccessRule>,
     /// The file it was read from.
     #[serde(skip)]
     pub file: Option<PathBuf>,
@@ -150,7 +154,7 @@ pub enum Filter {
 }
 
 /// Where sockets are and who may connect to them.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default = "Sockets::installed", rename_all = "kebab-case")]
 pub struct Sockets {
     /// The control socket; there is none without it.
@@ -171,20 +175,6 @@ pub struct Sockets {
     /// The group that all sockets belong to; the daemon's own without it.
     #[serde(with = "value::optional_name")]
     pub group: Option<String>,
-}
-
-impl Default for Sockets {
-    fn default() -> Self {
-        Self {
-            control: None,
-            control_mode: SocketMode(0o600),
-            metrics: None,
-            metrics_mode: SocketMode(0o600),
-            consoles: None,
-            consoles_mode: SocketMode(0o600),
-            group: None,
-        }
-    }
 }
 
 impl Sockets {

@@ -32,9 +32,10 @@ fn nothing_said_is_what_is_installed() {
 fn the_example_shows_every_key_with_its_default() {
     let shown = Config::parse(&switched_on(EXAMPLE)).unwrap();
     // The exceptions are an example; all else is what holds anyway.
-    assert_eq!(shown.rules.len(), 1);
+    assert_eq!((shown.rules.len(), shown.access.len()), (1, 1));
     let general = Config {
         rules: Vec::new(),
+        access: Vec::new(),
         ..shown.clone()
     };
     assert_eq!(general, Config::installed());
@@ -54,10 +55,18 @@ fn the_example_shows_every_key_with_its_default() {
             input_rate: Some(InputRate::Unlimited),
             ..Rule::default()
         }],
+        access: shown_access(),
         ..Config::installed()
     };
     let all = toml::Table::try_from(all).unwrap();
     assert_eq!(keys("", &shown.into()), keys("", &all.into()));
+}
+
+/// A rule with every key.
+fn shown_access() -> Vec<AccessRule> {
+    let text = "[[access]]\nusers = [\"0\"]\ngroups = [\"0\"]\ndomains = [\"*\"]\n\
+                rights = [\"list\"]\n";
+    Config::parse(text).unwrap().access
 }
 
 /// The names of all keys, below their tables.
@@ -186,4 +195,90 @@ fn the_last_rule_that_matches_counts_key_by_key() {
         (rate, InputRate::Unlimited)
     );
     assert_eq!(config.console("other", "pv0").size, config.log.size);
+}
+
+#[test]
+fn a_rule_of_access_is_read_and_a_bad_one_is_named() {
+    let good = "[[access]]\nusers = [\"alice\", \"1000\"]\ngroups = [\"tenants\"]\n\
+                domains = [\"web-*\", \"AAAAAAAA-0000-4000-8000-000000000002\"]\n\
+                rights = [\"type\"]\n";
+    let config = Config::parse(good).unwrap();
+    let rule = &config.access[0];
+    assert_eq!(rule.users[1].number(), Some(1000));
+    assert_eq!(
+        rule.rights,
+        [Right::List, Right::Watch, Right::Type]
+            .into_iter()
+            .collect()
+    );
+    assert!(rule.domains[0].has("web-1", "") && !rule.domains[0].has("db", ""));
+    let uuid = "aaaaaaaa-0000-4000-8000-000000000002";
+    assert!(rule.domains[1].has("db", uuid) && !rule.domains[1].has(uuid, ""));
+    assert!(rule.consoles[0].matches("pv0"));
+    let written = toml::to_string(&config).unwrap();
+    assert_eq!(Config::parse(&written).unwrap(), config);
+    for (line, instead, what) in [
+        (
+            "users = [\"alice\", \"1000\"]\ngroups = [\"tenants\"]\n",
+            "",
+            "`users` or `groups`",
+        ),
+        (
+            "users = [\"alice\", \"1000\"]",
+            "users = [\"\"]",
+            "name of a user",
+        ),
+        ("users = [\"alice\", \"1000\"]", "users = [1000]", "string"),
+        (
+            "users = [\"alice\", \"1000\"]",
+            "users = \"alice\"",
+            "sequence",
+        ),
+        ("rights = [\"type\"]", "rights = []", "needs `rights`"),
+        (
+            "rights = [\"type\"]",
+            "rights = []",
+            "users [alice, 1000], groups [tenants], domains [web-*, ",
+        ),
+        ("rights = [\"type\"]", "", "`rights`"),
+        ("rights = [\"type\"]", "rights = [\"write\"]", "`type`"),
+        (
+            "domains = [",
+            "consoles = []\ndomains = [",
+            "needs `consoles`",
+        ),
+        ("domains = [", "domains = [\"\", ", "or a UUID"),
+    ] {
+        let second = good.replace(line, instead);
+        assert_ne!(second, good, "{line}");
+        let said = error(&format!("{good}{second}"));
+        assert!(said.contains(what), "{instead}: {said}");
+        // The second rule is named, or the line in it.
+        let line = said
+            .split("line ")
+            .nth(1)
+            .and_then(|rest| rest.split(',').next());
+        let line: usize = line.unwrap().parse().unwrap();
+        assert!(
+            line > 5 || said.contains("the rule for users ["),
+            "{instead}: {said}"
+        );
+    }
+    let unknown = Config::parse(&format!("{good}right = 3\n")).unwrap();
+    assert_eq!(unknown.unknown, ["access.0.right"]);
+}
+
+#[test]
+fn while_there_are_rules_a_socket_of_the_owner_s_alone_is_open() {
+    let with = "[[access]]\nusers = [\"0\"]\ndomains = [\"*\"]\nrights = [\"list\"]\n";
+    for (text, configured, expected) in [
+        ("", 0o600, 0o600),
+        ("", 0o660, 0o660),
+        (with, 0o600, 0o666),
+        (with, 0o660, 0o660),
+    ] {
+        let config = Config::parse(text).unwrap();
+        let mode = config.socket_mode(SocketMode(configured));
+        assert_eq!(mode, SocketMode(expected), "{text:?} {configured:o}");
+    }
 }

@@ -141,6 +141,13 @@ impl<'de> Deserialize<'de> for InputRate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketMode(pub u32);
 
+/// For the owner alone.
+impl Default for SocketMode {
+    fn default() -> Self {
+        Self(0o600)
+    }
+}
+
 impl fmt::Display for SocketMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04o}", self.0)
@@ -179,10 +186,21 @@ impl<'de> Deserialize<'de> for SocketMode {
 pub struct Pattern(WildMatch);
 
 impl Pattern {
+    /// The pattern that a text is, unless it is empty.
+    pub(super) fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(WildMatch::new(text)))
+    }
+
     /// Whether it fits a name.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         self.0.matches(name)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -194,18 +212,15 @@ impl Default for Pattern {
 
 impl Serialize for Pattern {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.is_empty() {
-            let expected = &"a pattern for names, such as \"web-*\"";
-            return Err(D::Error::invalid_value(Unexpected::Str(&text), expected));
-        }
-        Ok(Self(WildMatch::new(&text)))
+        let expected = &"a pattern for names, such as \"web-*\"";
+        Self::new(&text).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), expected))
     }
 }
 
@@ -254,9 +269,50 @@ pub(super) mod optional_path {
     }
 }
 
+/// The name of a user or a group, or its number in digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Name(String);
+
+impl Name {
+    /// The number, if it is one.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        self.0.parse().ok()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() || !is_name(&text) {
+            let expected = &"the name of a user or group";
+            return Err(D::Error::invalid_value(Unexpected::Str(&text), expected));
+        }
+        Ok(Self(text))
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-$".contains(c);
+    text.chars().all(plain) && !text.starts_with('-')
+}
+
 /// The name of a user or a group, or an empty text for none.
 pub(super) mod optional_name {
-    use super::{Deserialize, Deserializer, Error, Serialize, Serializer, Unexpected};
+    use super::{Deserialize, Deserializer, Error, Serialize, Serializer, Unexpected, is_name};
 
     #[expect(clippy::ref_option, reason = "what serde's `with` calls")]
     pub(in super::super) fn serialize<S: Serializer>(
@@ -270,8 +326,7 @@ pub(super) mod optional_name {
         deserializer: D,
     ) -> Result<Option<String>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_.-$".contains(c);
-        if !text.chars().all(plain) || text.starts_with('-') {
+        if !is_name(&text) {
             let expected = &"the name of a user or group";
             return Err(D::Error::invalid_value(Unexpected::Str(&text), expected));
         }

@@ -221,6 +221,11 @@ impl Console {
         self.clients.has_room(&self.output)
     }
 
+    /// Sends a viewer away at once.
+    pub(crate) fn cut_off(&mut self, session: usize, why: &str) {
+        self.clients.cut_off(session, &self.output, why);
+    }
+
     /// Bytes in the ring: from the guest, and to it.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let ring = &self.link.ring;

@@ -41,6 +41,7 @@ pub(crate) enum Report {
 #[derive(Debug)]
 pub(crate) struct Domain {
     pub(crate) name: String,
+    pub(crate) uuid: String,
     /// Tells it from another one that had the same number.
     pub(crate) instance: String,
 }

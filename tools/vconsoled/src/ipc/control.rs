@@ -7,6 +7,8 @@ use console_proto::{Answer, Error, REQUEST_MAX, Request};
 use mio::net::UnixStream;
 use mio::{Registry, Token};
 
+use crate::access::{Caller, Way};
+use crate::ipc::caller::caller;
 use crate::ipc::listener::{Client, Clients};
 
 /// The control socket's clients.
@@ -14,6 +16,7 @@ pub(crate) type Control = Clients<ControlClient>;
 
 /// A connection, and what it asked for so far.
 pub(crate) struct ControlClient {
+    caller: Caller,
     stream: UnixStream,
     request: Vec<u8>,
     answer: Vec<u8>,
@@ -25,6 +28,7 @@ impl Client for ControlClient {
 
     fn new(stream: UnixStream) -> Self {
         Self {
+            caller: caller(&stream, Way::Control),
             stream,
             request: Vec::new(),
             answer: Vec::new(),
@@ -41,8 +45,8 @@ impl Control {
         &mut self,
         token: Token,
         registry: &Registry,
-        handle: impl FnOnce(Request) -> Answer,
-    ) -> Option<(UnixStream, Vec<u8>)> {
+        handle: impl FnOnce(Request, &Caller) -> Answer,
+    ) -> Option<(UnixStream, Vec<u8>, Caller)> {
         let next = self.get_mut(token)?.advance(handle);
         if next == Step::More {
             return None;
@@ -53,7 +57,7 @@ impl Control {
         }
         // It goes on under another token.
         registry.deregister(&mut client.stream).ok()?;
-        Some((client.stream, client.request))
+        Some((client.stream, client.request, client.caller))
     }
 }
 
@@ -70,7 +74,7 @@ enum Step {
 
 impl ControlClient {
     /// Reads, answers, writes.
-    fn advance(&mut self, handle: impl FnOnce(Request) -> Answer) -> Step {
+    fn advance(&mut self, handle: impl FnOnce(Request, &Caller) -> Answer) -> Step {
         while !self.answered {
             let mut byte = [0];
             match self.stream.read(&mut byte) {
@@ -79,7 +83,7 @@ impl ControlClient {
                 Ok(_) if byte != *b"\n" => self.request.push(byte[0]),
                 Ok(_) if self.request.starts_with(b"{") => return Step::Attach,
                 Ok(_) => {
-                    self.answer = answer(&self.request, handle);
+                    self.answer = answer(&self.request, |request| handle(request, &self.caller));
                     self.answered = true;
                     break;
                 }

@@ -26,12 +26,16 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode as Permissions, OFlags};
 use rustix::io::Errno;
 use xen_io::DomId;
 
+use crate::config::SocketMode;
 use crate::ipc::listener::{self, Access};
 use crate::names::is_plain;
 use crate::service::lock::Lock;
 
-/// Everybody may look.
+/// Everybody may look, as far as the mask of the process lets them.
 const DIRECTORY: Permissions = Permissions::from_raw_mode(0o755);
+/// Those to whom rules give something find their sockets, and do not see whose
+/// others there are.
+const PASSAGE: Permissions = Permissions::from_raw_mode(0o711);
 const BY_NAME: &str = "by-name";
 const LOCK: &str = ".lock";
 /// A link before it has its name: no domain's name begins with a dot here.
@@ -43,23 +47,43 @@ pub(crate) struct EndpointDir {
     dir: Arc<OwnedFd>,
     by_name: OwnedFd,
     lock: Option<Lock>,
+    /// The directories let through who does not own them.
+    through: bool,
 }
 
 impl EndpointDir {
     /// Makes the directory.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, through: bool) -> io::Result<Self> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
         let dir = directory(rustix::fs::CWD, path)?;
         let lock = Some(Lock::take(path.join(LOCK))?);
         let by_name = directory(&dir, Path::new(BY_NAME))?;
-        Ok(Self {
+        let mut endpoints = Self {
             path: path.to_owned(),
             dir: Arc::new(dir),
             by_name,
             lock,
-        })
+            through: false,
+        };
+        if through {
+            endpoints.let_through()?;
+        }
+        Ok(endpoints)
+    }
+
+    /// Lets everybody pass through to sockets of which they know where they are.
+    pub(crate) fn let_through(&mut self) -> io::Result<()> {
+        self.through = true;
+        rustix::fs::fchmod(&*self.dir, PASSAGE)?;
+        rustix::fs::fchmod(&self.by_name, PASSAGE)?;
+        for name in names(&self.dir)? {
+            if name.parse::<u16>().is_ok() {
+                rustix::fs::fchmod(directory(&self.dir, Path::new(&name))?, PASSAGE)?;
+            }
+        }
+        Ok(())
     }
 
     /// Opens an endpoint of a console.
@@ -71,6 +95,9 @@ impl EndpointDir {
         access: Access,
     ) -> io::Result<Endpoint> {
         let dir = directory(&self.dir, Path::new(&domid.to_string()))?;
+        if self.through {
+            rustix::fs::fchmod(&dir, PASSAGE)?;
+        }
         let file = file_name(console, mode);
         remove_socket(&dir, &file)?;
         let socket = rustix::net::socket_with(
@@ -227,6 +254,17 @@ impl Endpoint {
     pub(crate) fn name(&self) -> (&str, u64) {
         let name = self.path.rsplit('/').next();
         (name.unwrap_or_default(), self.inode)
+    }
+
+    /// Changes who may connect.
+    pub(crate) fn set_mode(&self, mode: SocketMode) -> io::Result<()> {
+        let bits = Permissions::from_raw_mode(mode.0);
+        Ok(rustix::fs::chmodat(
+            &*self.dir,
+            &self.path,
+            bits,
+            AtFlags::empty(),
+        )?)
     }
 
     pub(crate) fn mode(&self) -> Mode {

@@ -149,6 +149,11 @@ impl<C: Client> Clients<C> {
         })
     }
 
+    /// Changes who may connect.
+    pub(crate) fn set_mode(&self, mode: SocketMode) -> io::Result<()> {
+        std::fs::set_permissions(&self.listener.path, Permissions::from_mode(mode.0))
+    }
+
     /// Takes in those who have connected, as [`accept`] does.
     pub(crate) fn accept(
         &mut self,

@@ -120,12 +120,12 @@ impl Server {
         }
         self.ipc.accept_retry.answers -= 1;
         if let Some(mut control) = self.ipc.control.take() {
-            let attach = control.serve(token, self.poll.registry(), |request| {
-                self.handle_request(request)
+            let attach = control.serve(token, self.poll.registry(), |request, caller| {
+                self.handle_request(request, caller)
             });
             self.ipc.control = Some(control);
-            if let Some((stream, line)) = attach {
-                self.attach(stream, &line);
+            if let Some((stream, line, caller)) = attach {
+                self.attach(stream, &line, caller);
             }
         }
         if let Some(mut metrics) = self.ipc.metrics.take() {

@@ -13,9 +13,12 @@ use rustix::fs::FileType;
 use vpl011::ring::layout::OUT_SIZE;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::access::Admission;
 use super::{Server, take_token};
+use crate::access::{Caller, Way};
 use crate::buffer::{OutputBuffer, Record};
 use crate::console::Console;
+use crate::ipc::caller::caller;
 use crate::ipc::endpoints::Endpoint;
 use crate::ipc::listener::Access;
 use crate::persist::fd_store::{self, Purpose};
@@ -38,7 +41,7 @@ impl Server {
         };
         let (domid, slot) = (console.domid, console.slot.to_string());
         let access = Access {
-            mode: self.config.sockets.consoles_mode,
+            mode: self.config.socket_mode(self.config.sockets.consoles_mode),
             group: self.config.sockets.group.as_deref(),
         };
         let mut inodes = EndpointRecord::of(console.output());
@@ -101,15 +104,22 @@ impl Server {
                 if left.is_empty() {
                     continue;
                 }
-                let end = console.output().end();
-                match take_up(left) {
-                    // Else its place is in an output buffer that was lost.
-                    Some((stream, queue)) if queue.position() <= end => {
-                        self.admit(owner, stream, |stream| {
-                            Session::stored(stream, mode, name, queue)
-                        });
+                let (end, key) = (console.output().end(), (console.domid, console.slot));
+                // Else its place is in an output buffer that was lost.
+                let left = take_up(left).filter(|(_, queue)| queue.position() <= end);
+                let left = left.and_then(|(stream, queue)| {
+                    let caller = caller(&stream, Way::Console);
+                    let admission = self.admission(&caller, key, mode);
+                    if admission.is_none() {
+                        self.deny_socket(&caller, key);
                     }
-                    _ => self.persist.fd_store.remove(&name),
+                    Some((stream, queue, caller, admission?.mode))
+                });
+                match left {
+                    Some((stream, queue, caller, mode)) => self.admit(owner, stream, |stream| {
+                        Session::stored(stream, caller, mode, name, queue)
+                    }),
+                    None => self.persist.fd_store.remove(&name),
                 }
             }
         }
@@ -187,6 +197,16 @@ impl Server {
 
     pub(super) fn admit_plain(&mut self, owner: usize, mut stream: UnixStream, mode: Mode) {
         let full = self.is_full();
+        let caller = caller(&stream, Way::Console);
+        let Some(console) = self.served.consoles.get(&owner) else {
+            return;
+        };
+        let key = (console.domid, console.slot);
+        let Some(Admission { mode, scrollback }) = self.admission(&caller, key, mode) else {
+            self.deny_socket(&caller, key);
+            let _told = stream.write(b"[you may not watch this console]\r\n");
+            return;
+        };
         let Some(console) = self.served.consoles.get_mut(&owner) else {
             return;
         };
@@ -194,14 +214,19 @@ impl Server {
             let _told = stream.write(b"[too many viewers]\r\n");
             return;
         }
-        let position = console.output().scrollback();
+        let output = console.output();
+        let position = if scrollback {
+            output.scrollback()
+        } else {
+            output.end()
+        };
         // Before a name of theirs is given again.
         let left = console.clients.take_closed();
         self.forget_closed(left);
         let kept = self.store_session(owner, &stream, mode, position);
         self.admit(owner, stream, |stream| match kept {
-            Some((name, queue)) => Session::stored(stream, mode, name, queue),
-            None => Session::new(stream, Encoding::Plain, mode, position, Vec::new()),
+            Some((name, queue)) => Session::stored(stream, caller, mode, name, queue),
+            None => Session::new(stream, caller, Encoding::Plain, mode, position, Vec::new()),
         });
     }
 
@@ -270,10 +295,10 @@ impl Server {
 
     /// Answers a request to be attached; the stream is the viewer's from then
     /// on.
-    pub(super) fn attach(&mut self, mut stream: UnixStream, request: &[u8]) {
-        match self.prepare(request) {
+    pub(super) fn attach(&mut self, mut stream: UnixStream, request: &[u8], caller: Caller) {
+        match self.prepare(request, &caller) {
             Ok((owner, mode, position, greeting)) => self.admit(owner, stream, |stream| {
-                Session::new(stream, Encoding::Framed, mode, position, greeting)
+                Session::new(stream, caller, Encoding::Framed, mode, position, greeting)
             }),
             // Nothing was sent yet, so there is room for it.
             Err(refused) => drop(stream.write(&line(&refused))),
@@ -282,10 +307,15 @@ impl Server {
 
     /// Where a viewer is let in: the console, what it may do, the position of
     /// its first byte, and its answer.
-    fn prepare(&mut self, request: &[u8]) -> Result<(usize, Mode, u64, Vec<u8>), Error> {
+    fn prepare(
+        &mut self,
+        request: &[u8],
+        caller: &Caller,
+    ) -> Result<(usize, Mode, u64, Vec<u8>), Error> {
         let wanted =
             Attach::parse(request).map_err(|error| Error::coded(Code::BadRequest, error))?;
-        let (owner, others) = self.find_console(&wanted)?;
+        let (owner, others, admission) = self.find_console(&wanted, caller)?;
+        let mode = admission.mode;
         let full = self.is_full();
         let room = self
             .served
@@ -299,6 +329,8 @@ impl Server {
         let output = console.output();
         let end = output.end();
         let position = match &wanted.resume {
+            // A place that it names may be one that it never got to.
+            _ if !admission.scrollback => end,
             // It may be ahead of us by what the ring gives us once more after
             // an end without warning.
             Some(resume)
@@ -317,13 +349,13 @@ impl Server {
             name: console.name.clone(),
             console: console.slot.to_string(),
             kind: console.source().kind().to_string(),
-            mode: wanted.mode,
+            mode,
             stream: console.stream.clone(),
             position,
             end,
             others,
         };
-        Ok((owner, wanted.mode, position, line(&answer)))
+        Ok((owner, mode, position, line(&answer)))
     }
 }
 

@@ -46,12 +46,12 @@ impl Server {
                 }
                 Report::Went(domid) => self.forget(domid),
                 Report::Console(key, domain, source) => {
-                    self.follow_name(key.0, &domain.name);
+                    self.follow_identity(key.0, &domain);
                     let done = self.serve_console(key, &domain, source);
                     self.attempted(key, done);
                 }
                 Report::Device(key, domain, device, offer) => {
-                    self.follow_name(key.0, &domain.name);
+                    self.follow_identity(key.0, &domain);
                     let done = self.serve_device(key, &domain, &device, offer);
                     self.attempted(key, done);
                 }
@@ -72,7 +72,7 @@ impl Server {
     }
 
     /// A console is not there any more.
-    fn forget_console(&mut self, key: Key) {
+    pub(super) fn forget_console(&mut self, key: Key) {
         self.guests.failures.remove(&key);
         self.guests.complained.remove(&key);
         self.let_go(key);
@@ -82,6 +82,7 @@ impl Server {
     fn forget(&mut self, domid: DomId) {
         tracing::info!("domain {domid} went");
         self.guests.domains.remove(&domid);
+        self.guests.identities.remove(&domid);
         let served = self.served.by_key.keys();
         let keys: BTreeSet<Key> = served
             .chain(self.channels.by_key.keys())

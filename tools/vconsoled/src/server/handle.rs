@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
 
+use crate::access::Found;
 use crate::config::Config;
 
 /// Tells a running [`Server`](super::Server) what to do, from any thread.
@@ -20,7 +21,7 @@ pub(super) struct Requests {
 }
 
 /// A new configuration, or why there is none.
-pub(super) type Reload = Result<Config, String>;
+pub(super) type Reload = Result<(Config, Found), String>;
 
 impl Requests {
     pub(super) fn new(waker: Waker) -> Self {
@@ -52,7 +53,12 @@ impl Handle {
 
     /// The same, and goes on by another configuration, or says why not.
     pub fn reload(&self, config: Result<Config, String>) {
-        *self.0.reload() = Some(config);
+        // Here and not in the loop: files of users may be far away.
+        let found = config.map(|config| {
+            let found = Found::of(&config.access);
+            (config, found)
+        });
+        *self.0.reload() = Some(found);
         self.wake();
     }
 

@@ -2,9 +2,10 @@
 //! The event loop: waits for everything at once and gives each console its
 //! slice. `domains` follows xenstore, `consoles` connects what it names, `names`
 //! says which one is meant, `status` tells of it, `requests` does what clients
-//! ask for, `admission` lets viewers in.
+//! ask for if they may, as `access` says, `admission` lets viewers in.
 
 mod accept_retry;
+mod access;
 mod admission;
 mod channel_table;
 mod channels;
@@ -51,6 +52,7 @@ use crate::sink::pty::open_state::{OpenStates, Watch};
 pub use handle::Handle;
 
 use accept_retry::AcceptRetry;
+use access::{Access, Identity};
 use channel_table::Channels;
 use domains::Failure;
 use handle::Requests;
@@ -81,6 +83,7 @@ const NOT_KNOWN: &str = "not known yet: xenstore does not answer";
 /// The daemon.
 pub struct Server {
     config: Config,
+    access: Access,
     xen: Xen,
     guests: Guests,
     served: Served,
@@ -118,6 +121,7 @@ struct Guests {
     /// domains.
     known: bool,
     domains: BTreeSet<DomId>,
+    identities: BTreeMap<DomId, Identity>,
     failures: BTreeMap<Key, Failure>,
     /// When a secondary console was last complained of.
     complained: BTreeMap<Key, Instant>,

@@ -7,21 +7,34 @@ use std::collections::BTreeSet;
 use console_proto::{Attach, Code, Domain, Error};
 use xen_io::DomId;
 
+use super::access::Admission;
 use super::{NOT_KNOWN, Server};
+use crate::access::Caller;
 use crate::console::Console;
 use crate::guest::nodes::Key;
 
 impl Server {
-    /// The console that a request to be attached means, and other domains of the
-    /// name that it gave.
-    pub(super) fn find_console(&self, wanted: &Attach) -> Result<(usize, Vec<u16>), Error> {
+    /// The console that a request to be attached means, other domains of the name
+    /// that it gave, and how the caller is let in. Names of domains that a caller
+    /// may not see mean nothing to it.
+    pub(super) fn find_console(
+        &self,
+        wanted: &Attach,
+        caller: &Caller,
+    ) -> Result<(usize, Vec<u16>, Admission), Error> {
         let (domid, others) = match &wanted.domain {
             Domain::Id(domid) => (DomId(*domid), Vec::new()),
             Domain::Name(name) => {
                 let mut all = self.named(name);
-                let newest = all
-                    .pop_last()
-                    .ok_or_else(|| self.missing(Code::NoDomain, "there is no such domain"))?;
+                all.retain(|domid| self.may_see(caller, *domid));
+                let all_is_seen = !self.guests.known || self.access.rules.is_master(caller);
+                let newest = all.pop_last().ok_or_else(|| {
+                    if all_is_seen {
+                        self.missing(Code::NoDomain, "there is no such domain")
+                    } else {
+                        self.deny_attach(caller, &format!("{name:?}, if it is there"))
+                    }
+                })?;
                 (newest, all.into_iter().map(|other| other.0).collect())
             }
         };
@@ -32,8 +45,16 @@ impl Server {
             );
             Error::coded(Code::NoConsole, what)
         })?;
-        let (token, _) = self.console((domid, slot))?;
-        Ok((token, others))
+        let key = (domid, slot);
+        let admission = self.admission(caller, key, wanted.mode);
+        // Before what is wrong with a console, which is not for everybody to know.
+        if admission.is_none() && self.guests.domains.contains(&domid) {
+            return Err(self.deny_attach(caller, &format!("{domid}/{slot}")));
+        }
+        let (token, _) = self.console(key)?;
+        let admission =
+            admission.ok_or_else(|| self.deny_attach(caller, &format!("{domid}/{slot}")))?;
+        Ok((token, others, admission))
     }
 
     /// A console that is served, and its token; or why there is none.

@@ -20,7 +20,7 @@ impl Server {
     /// cannot be used changes nothing.
     pub(super) fn reload(&mut self, config: Reload) {
         match config {
-            Ok(config) => {
+            Ok((config, found)) => {
                 for key in &config.unknown {
                     tracing::warn!("the configuration has no key {key:?}; it is ignored");
                 }
@@ -47,6 +47,7 @@ impl Server {
                 if let Some(xen_log) = &self.xen_log {
                     xen_log.configure(&self.config);
                 }
+                self.change_rules(found);
                 self.set_retention();
                 self.schedule.ready.extend(self.served.consoles.keys());
             }

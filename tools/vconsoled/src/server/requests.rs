@@ -6,38 +6,45 @@ use std::io;
 use console_proto::{Answer, Error, Request};
 
 use super::Server;
+use crate::access::Caller;
 use crate::guest::nodes::parse_key;
 use crate::guest::source::Kind;
 
 impl Server {
-    pub(super) fn handle_request(&self, request: Request) -> Answer {
+    pub(super) fn handle_request(&self, request: Request, caller: &Caller) -> Answer {
         match request {
-            Request::Status => Answer::Status(self.status()),
-            Request::Break(console) => match self.send_break(console) {
+            Request::Status => Answer::Status(self.status(Some(caller))),
+            Request::Break(console) => match self.send_break(console, caller) {
                 Ok(()) => Answer::Done { done: "break" },
-                Err(error) => Answer::Error(Error::new(error)),
+                Err(error) => Answer::Error(error),
             },
         }
     }
 
-    fn send_break(&self, name: &str) -> Result<(), String> {
-        let key = parse_key(name)
-            .ok_or_else(|| format!("{name:?} is no console; they are named 3/vuart0"))?;
-        let (_, console) = self.console(key).map_err(|why| why.error)?;
+    fn send_break(&self, name: &str, caller: &Caller) -> Result<(), Error> {
+        let key = parse_key(name).ok_or_else(|| {
+            Error::new(format!("{name:?} is no console; they are named 3/vuart0"))
+        })?;
+        // First: what is wrong with a console is not for everybody to know.
+        self.check_break(caller, key)?;
+        let (_, console) = self.console(key).map_err(|why| Error::new(why.error))?;
         match console.source().kind() {
             Kind::Vuart | Kind::VuartPrivate => {}
             Kind::Pv | Kind::Secondary => {
-                return Err(format!("{name} is a PV console, which has no break"));
+                let what = format!("{name} is a PV console, which has no break");
+                return Err(Error::new(what));
             }
         }
         self.xen
             .hypervisor
             .send_break(console.domid)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidInput => {
-                    format!("{name}: this hypervisor cannot send a break")
-                }
-                _ => format!("{name}: no break was sent: {error}"),
+            .map_err(|error| {
+                Error::new(match error.kind() {
+                    io::ErrorKind::InvalidInput => {
+                        format!("{name}: this hypervisor cannot send a break")
+                    }
+                    _ => format!("{name}: no break was sent: {error}"),
+                })
             })
     }
 }

@@ -10,6 +10,7 @@ use mio::{Poll, Registry, Waker};
 use xen_io::Platform;
 
 use super::accept_retry::AcceptRetry;
+use super::access::{self, Access};
 use super::channel_table::Channels;
 use super::handle::{Handle, Requests};
 use super::schedule::Schedule;
@@ -17,14 +18,15 @@ use super::{
     CONTROL, EVENT_CHANNELS, FIRST_FREE, FIRST_LOOK, Guests, HANDLE, Ipc, METRICS, PTY_STATES,
     Persist, Served, Server, Sinks, Xen,
 };
-use crate::config::{Config, Sockets};
+use crate::access::Found;
+use crate::config::Config;
 use crate::console::allowance::Allowance;
 use crate::console::xen_log::XenLog;
 use crate::guest::discovery::Discovery;
 use crate::input::journal::{self, InputJournal};
 use crate::ipc::control::Control;
 use crate::ipc::endpoints::EndpointDir;
-use crate::ipc::listener::Access;
+use crate::ipc::listener;
 use crate::ipc::metrics::{self, Metrics};
 use crate::persist::fd_store::FdStore;
 use crate::persist::state_dir::StateDir;
@@ -42,16 +44,23 @@ impl Server {
             store,
             reopen_store,
         } = platform;
+        let found = Found::of(&config.access);
+        for missing in &found.missing {
+            tracing::warn!("{missing}; it gives nothing to anybody");
+        }
+        let rules = access::rules(&config, found)?;
         let poll = Poll::new()?;
         let registry = poll.registry();
         let requests = Arc::new(Requests::new(Waker::new(registry, HANDLE)?));
-        let (control, metrics) = listen(&config.sockets, registry)?;
+        let (control, metrics) = listen(&config, registry)?;
         // Only after the control socket: there is no other daemon.
         let endpoint_dir = match &config.sockets.consoles {
-            Some(path) => Some(EndpointDir::open(path).map_err(|error| {
-                let what = format!("{}: {error}", path.display());
-                io::Error::new(error.kind(), what)
-            })?),
+            Some(path) => Some(EndpointDir::open(path, !config.access.is_empty()).map_err(
+                |error| {
+                    let what = format!("{}: {error}", path.display());
+                    io::Error::new(error.kind(), what)
+                },
+            )?),
             None => None,
         };
         // Without it output goes to the pty whether anybody has it open or not.
@@ -74,6 +83,7 @@ impl Server {
         let discovery = Discovery::start(store, reopen_store, Box::new(move || handle.wake()))?;
         let server = Self {
             config,
+            access: Access::new(rules),
             xen: Xen { hypervisor, events },
             guests: Guests {
                 discovery,
@@ -81,6 +91,7 @@ impl Server {
                 settled: false,
                 known: false,
                 domains: BTreeSet::new(),
+                identities: BTreeMap::new(),
                 failures: BTreeMap::new(),
                 complained: BTreeMap::new(),
             },
@@ -126,18 +137,20 @@ impl Server {
 }
 
 /// The control socket and the counters', if they are wanted.
-fn listen(
-    sockets: &Sockets,
-    registry: &Registry,
-) -> io::Result<(Option<Control>, Option<Metrics>)> {
-    let access = |mode| Access {
+fn listen(config: &Config, registry: &Registry) -> io::Result<(Option<Control>, Option<Metrics>)> {
+    let sockets = &config.sockets;
+    let access = |mode| listener::Access {
         mode,
         group: sockets.group.as_deref(),
     };
-    let control = sockets
-        .control
-        .as_deref()
-        .map(|path| Control::listen(path, access(sockets.control_mode), registry, CONTROL));
+    let control = sockets.control.as_deref().map(|path| {
+        Control::listen(
+            path,
+            access(config.socket_mode(sockets.control_mode)),
+            registry,
+            CONTROL,
+        )
+    });
     let metrics = sockets
         .metrics
         .as_deref()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::*;
+use crate::support::PATIENCE;
 
 const DATA: u8 = 1;
 const LOST: u8 = 2;
@@ -66,6 +66,11 @@ impl Attached {
     pub(crate) fn new(socket: &Path, members: &str) -> Self {
         let (stream, answer) = request(socket, members);
         assert!(answer["error"].is_null(), "{answer}");
+        Self::of(stream, answer)
+    }
+
+    /// One whose answer has come.
+    pub(crate) fn of(stream: UnixStream, answer: Value) -> Self {
         Self {
             stream,
             answer,

@@ -3,10 +3,14 @@
 //! are the process's, and no test can change its own. So each test starts this
 //! program once more, as a daemon on the fake host.
 
+mod access;
 mod broker;
 mod log_kills;
 mod manager;
 mod outsiders;
+#[expect(dead_code, reason = "most of it is for tests inside one process")]
+#[path = "../daemon/peer.rs"]
+mod peer;
 mod privileges;
 mod ptys;
 mod restart;
@@ -43,7 +47,7 @@ fn main() -> ExitCode {
         daemon(&config);
         return ExitCode::SUCCESS;
     }
-    let tests = [tests(), log_tests(), outsider_tests()].into_iter();
+    let tests = [tests(), log_tests(), outsider_tests(), access_tests()].into_iter();
     let tests = tests.flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
@@ -230,6 +234,43 @@ fn outsider_tests() -> Vec<Trial> {
         test(
             "nobody_waits_for_guests_that_flood_the_journal",
             outsiders::nobody_waits_for_guests_that_flood_the_journal,
+        ),
+    ]
+}
+
+fn access_tests() -> Vec<Trial> {
+    vec![
+        as_root(
+            "each_gets_what_the_rules_give_and_no_more",
+            access::each_gets_what_the_rules_give_and_no_more,
+        ),
+        as_root(
+            "a_console_s_own_sockets_ask_the_same_rules",
+            access::a_console_s_own_sockets_ask_the_same_rules,
+        ),
+        as_root(
+            "a_renamed_domain_takes_nobody_along",
+            access::a_renamed_domain_takes_nobody_along,
+        ),
+        as_root(
+            "nobody_goes_on_from_a_domain_to_another_of_its_number",
+            access::nobody_goes_on_from_a_domain_to_another_of_its_number,
+        ),
+        as_root(
+            "after_a_reboot_rights_are_decided_anew",
+            access::after_a_reboot_rights_are_decided_anew,
+        ),
+        as_root(
+            "a_reload_sends_away_who_may_not_watch_and_silences_who_may_not_type",
+            access::a_reload_sends_away_who_may_not_watch_and_silences_who_may_not_type,
+        ),
+        as_root(
+            "of_many_groups_the_last_counts_too",
+            access::of_many_groups_the_last_counts_too,
+        ),
+        as_root(
+            "a_confined_daemon_serves_users_by_rules",
+            access::a_confined_daemon_serves_users_by_rules,
         ),
     ]
 }

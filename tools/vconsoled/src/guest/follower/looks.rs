@@ -113,7 +113,9 @@ impl Follower {
             "" => String::new(),
             vm => self.text(&format!("{vm}/start_time"))?,
         };
+        let uuid = vm.rsplit('/').next().unwrap_or_default().to_owned();
         Ok(Domain {
+            uuid,
             name: self.text(&nodes::name_path(domid))?,
             instance: format!("{vm} {started}"),
         })

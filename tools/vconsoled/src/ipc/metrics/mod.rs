@@ -12,7 +12,7 @@ use mio::net::UnixStream;
 
 use crate::ipc::listener::{Client, Clients};
 
-pub(crate) use text::{Process, write};
+pub(crate) use text::{Denied, Process, write};
 
 /// Longest request, in bytes; what is longer is no question.
 const REQUEST_MAX: usize = 8192;

@@ -14,6 +14,21 @@ use crate::service::diagnostics;
 pub(crate) struct Process {
     /// What it gave up, if anything.
     pub(crate) in_force: Option<InForce>,
+    /// What callers may not do.
+    pub(crate) denied: Denied,
+}
+
+/// How often the answer was no.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Denied {
+    /// To somebody who wanted to be attached, on the control socket.
+    pub(crate) attach: u64,
+    /// The same on a console's own socket.
+    pub(crate) socket: u64,
+    /// To somebody who wanted to send a break.
+    pub(crate) send_break: u64,
+    /// To somebody who was attached, when rules or names changed.
+    pub(crate) session: u64,
 }
 
 /// A metric: its name, its kind and what it means.
@@ -189,6 +204,27 @@ impl Text {
             self.add(format_args!("{name}{{what=\"system_calls\"}} {calls}"));
             self.add(format_args!("{name}{{what=\"root\"}} {root}"));
         }
+        let denied = Metric(
+            "vconsoled_denied_total",
+            "counter",
+            "Requests, and sessions, of users who may not.",
+        );
+        self.metric(&denied);
+        let Denied {
+            attach,
+            socket,
+            send_break,
+            session,
+        } = process.denied;
+        for (request, count) in [
+            ("attach", attach),
+            ("socket", socket),
+            ("break", send_break),
+            ("session", session),
+        ] {
+            let name = denied.0;
+            self.add(format_args!("{name}{{request=\"{request}\"}} {count}"));
+        }
         let lost = Metric(
             "vconsoled_diagnostics_lost_total",
             "counter",
@@ -247,6 +283,7 @@ mod tests {
             out_waiting: 80,
             in_waiting: 90,
             state: "connected".to_owned(),
+            rights: Vec::new(),
         }
     }
 
@@ -300,7 +337,13 @@ mod tests {
             sockets: Files::Confined,
             system_calls: true,
         });
-        let text = write(&[console("web"), console("db")], &Process { in_force });
+        let text = write(
+            &[console("web"), console("db")],
+            &Process {
+                in_force,
+                ..Process::default()
+            },
+        );
         let mut known = "";
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# HELP ") {

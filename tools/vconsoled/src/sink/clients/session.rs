@@ -9,6 +9,7 @@ use console_proto::frame::{self, HEADER, PAYLOAD_MAX};
 use mio::net::UnixStream;
 use vpl011::ring::layout::OUT_SIZE;
 
+use crate::access::Caller;
 use crate::buffer::OutputBuffer;
 use crate::input::journal::{InputJournal, Recipient};
 use crate::sink::clients::send_queue::SendQueue;
@@ -48,6 +49,7 @@ impl Readiness {
 /// A session.
 pub(crate) struct Session {
     stream: UnixStream,
+    caller: Caller,
     encoding: Encoding,
     /// What it may have, and what it has now.
     allowed: Mode,
@@ -80,6 +82,7 @@ impl Session {
     /// first.
     pub(crate) fn new(
         stream: UnixStream,
+        caller: Caller,
         encoding: Encoding,
         mode: Mode,
         position: u64,
@@ -87,6 +90,7 @@ impl Session {
     ) -> Self {
         Self {
             stream,
+            caller,
             encoding,
             allowed: mode,
             mode,
@@ -106,11 +110,30 @@ impl Session {
     }
 
     /// A viewer of plain bytes whom the service manager keeps by that name.
-    pub(crate) fn stored(stream: UnixStream, mode: Mode, name: String, queue: SendQueue) -> Self {
+    pub(crate) fn stored(
+        stream: UnixStream,
+        caller: Caller,
+        mode: Mode,
+        name: String,
+        queue: SendQueue,
+    ) -> Self {
         let position = queue.position();
-        let mut session = Self::new(stream, Encoding::Plain, mode, position, Vec::new());
+        let mut session = Self::new(stream, caller, Encoding::Plain, mode, position, Vec::new());
         session.stored = Some((name, queue));
         session
+    }
+
+    /// Who it is.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Takes away what it may do beyond watching.
+    pub(crate) fn take_keyboard(&mut self) {
+        self.allowed = Mode::ReadOnly;
+        if std::mem::replace(&mut self.mode, Mode::ReadOnly) == Mode::ReadWrite {
+            self.mode_changed = self.encoding == Encoding::Framed;
+        }
     }
 
     /// By what name the service manager keeps it.
@@ -377,6 +400,11 @@ impl Session {
     pub(crate) fn close(mut self, output: &OutputBuffer, why: &str) {
         // Whoever is slow has been told nothing he could have read.
         let _rest = self.feed(output, usize::MAX);
+        self.cut_off(why);
+    }
+
+    /// The same without what it has not been sent yet.
+    pub(crate) fn cut_off(mut self, why: &str) {
         if self.encoding == Encoding::Framed && !self.is_sending() {
             let _told = self.stream.write(&frame::ended(why));
         }
@@ -386,13 +414,16 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Way;
 
     #[test]
     fn modes_that_a_viewer_sets_and_does_not_read_do_not_pile_up() {
         let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         let near = UnixStream::from_std(near);
-        let mut session = Session::new(near, Encoding::Framed, Mode::ReadWrite, 0, Vec::new());
+        let caller = Caller::unknown(Way::Control);
+        let (encoding, mode) = (Encoding::Framed, Mode::ReadWrite);
+        let mut session = Session::new(near, caller, encoding, mode, 0, Vec::new());
         let output = OutputBuffer::in_memory(0).unwrap();
         for _ in 0..10_000 {
             far.write_all(&frame::mode(Mode::ReadOnly)).unwrap();

@@ -9,6 +9,7 @@ use std::ops::Bound;
 use console_proto::Mode;
 use mio::net::UnixStream;
 
+use crate::access::Caller;
 use crate::buffer::OutputBuffer;
 use crate::input::journal::{InputJournal, Recipient};
 use crate::ipc::endpoints::Endpoint;
@@ -100,6 +101,19 @@ impl ClientSet {
         Some((positions().min()?, positions().max()?))
     }
 
+    /// Who is attached, by token.
+    pub(crate) fn callers(&self) -> impl Iterator<Item = (usize, &Caller)> {
+        let sessions = self.sessions.iter();
+        sessions.map(|(token, session)| (*token, session.caller()))
+    }
+
+    /// Has a viewer only watch from now on.
+    pub(crate) fn take_keyboard(&mut self, token: usize) {
+        if let Some(session) = self.sessions.get_mut(&token) {
+            session.take_keyboard();
+        }
+    }
+
     /// A viewer's socket has become ready.
     pub(crate) fn on_ready(&mut self, token: usize, event: &mio::event::Event) {
         if let Some(viewer) = self.sessions.get_mut(&token) {
@@ -176,11 +190,18 @@ impl ClientSet {
         std::mem::take(&mut self.closed)
     }
 
-    fn remove(&mut self, token: usize, output: &OutputBuffer) {
-        if let Some(viewer) = self.sessions.remove(&token) {
-            self.lost += viewer.lost(output);
-            let stored = viewer.stored_name().map(str::to_owned);
-            self.closed.push(Closed { token, stored });
+    /// Sends a viewer away without another byte of output.
+    pub(crate) fn cut_off(&mut self, token: usize, output: &OutputBuffer, why: &str) {
+        if let Some(viewer) = self.remove(token, output) {
+            viewer.cut_off(why);
         }
+    }
+
+    fn remove(&mut self, token: usize, output: &OutputBuffer) -> Option<Session> {
+        let viewer = self.sessions.remove(&token)?;
+        self.lost += viewer.lost(output);
+        let stored = viewer.stored_name().map(str::to_owned);
+        self.closed.push(Closed { token, stored });
+        Some(viewer)
     }
 }

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+//! Who may do what with which console. It is decided here and nowhere else, by
+//! [`Rules::rights`], which looks at nothing but what it is given.
+//!
+//! Rules only give. Root and the daemon's own user have every right. While the
+//! configuration has no rule, so has everybody whom the permissions of the
+//! sockets let connect.
+
+mod lookup;
+#[cfg(test)]
+mod tests;
+
+use crate::config::{Domains, Pattern, Rights};
+
+pub(crate) use lookup::{Found, permissions};
+
+/// Whoever connected, as the kernel tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    pub(crate) uid: u32,
+    /// The group and the supplementary ones.
+    pub(crate) groups: Vec<u32>,
+    pub(crate) pid: u32,
+    pub(crate) way: Way,
+}
+
+/// By which kind of socket somebody came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The control socket.
+    Control,
+    /// A console's own.
+    Console,
+}
+
+/// The domain that a console belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guest<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) uuid: &'a str,
+}
+
+/// The permissions of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Permissions {
+    pub(crate) mode: u32,
+    pub(crate) group: u32,
+}
+
+/// A rule of the configuration, with numbers for the names of users and groups.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    users: Vec<u32>,
+    groups: Vec<u32>,
+    domains: Vec<Domains>,
+    consoles: Vec<Pattern>,
+    rights: Rights,
+}
+
+/// Everything that is decided by.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// The daemon's user.
+    pub(crate) own: u32,
+    /// What lets connect where there are no rules.
+    pub(crate) control: Permissions,
+    pub(crate) consoles: Permissions,
+    pub(crate) given: Vec<Rule>,
+}
+
+const ROOT: u32 = 0;
+
+impl Caller {
+    /// Somebody of whom the kernel tells nothing.
+    pub(crate) fn unknown(way: Way) -> Self {
+        Self {
+            uid: u32::MAX,
+            groups: Vec::new(),
+            pid: 0,
+            way,
+        }
+    }
+}
+
+impl Permissions {
+    /// Whether the kernel lets a user connect who is not the owner.
+    fn let_connect(self, caller: &Caller) -> bool {
+        let write = if caller.groups.contains(&self.group) {
+            0o020
+        } else {
+            0o002
+        };
+        self.mode & write != 0
+    }
+}
+
+impl Rule {
+    fn fits(&self, caller: &Caller, guest: Guest, console: &str) -> bool {
+        let is_theirs = self.users.contains(&caller.uid)
+            || caller
+                .groups
+                .iter()
+                .any(|group| self.groups.contains(group));
+        let mut domains = self.domains.iter();
+        is_theirs
+            && domains.any(|domains| domains.has(guest.name, guest.uuid))
+            && self.consoles.iter().any(|pattern| pattern.matches(console))
+    }
+}
+
+impl Rules {
+    /// What a caller may do with a console of a guest.
+    pub(crate) fn rights(&self, caller: &Caller, guest: Guest, console: &str) -> Rights {
+        if self.is_master(caller) {
+            return Rights::ALL;
+        }
+        if self.given.is_empty() {
+            let socket = match caller.way {
+                Way::Control => self.control,
+                Way::Console => self.consoles,
+            };
+            return if socket.let_connect(caller) {
+                Rights::ALL
+            } else {
+                Rights::NONE
+            };
+        }
+        let fitting = self.given.iter();
+        let fitting = fitting.filter(|rule| rule.fits(caller, guest, console));
+        fitting.fold(Rights::NONE, |rights, rule| rights.and(rule.rights))
+    }
+
+    /// Whether a caller has every right whatever the rules.
+    pub(crate) fn is_master(&self, caller: &Caller) -> bool {
+        caller.uid == ROOT || caller.uid == self.own
+    }
+}

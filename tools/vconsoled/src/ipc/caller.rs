@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//! Who is at the other end of a connection.
+
+use std::os::fd::AsFd;
+
+use crate::access::{Caller, Way};
+
+/// Asks the kernel. Of whom it tells nothing is nobody.
+pub(crate) fn caller(stream: impl AsFd, way: Way) -> Caller {
+    match xen_io::peer::of(stream) {
+        Ok(peer) => Caller {
+            uid: peer.uid,
+            groups: [peer.gid].into_iter().chain(peer.groups).collect(),
+            pid: peer.pid,
+            way,
+        },
+        Err(error) => {
+            tracing::warn!("nobody knows who connected: {error}");
+            Caller::unknown(way)
+        }
+    }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+//! What callers may do here: every request is decided by
+//! [`Rules::rights`](crate::access::Rules::rights), and so is everybody who is
+//! attached, again, when the rules or a domain's name change.
+
+use std::cell::Cell;
+
+use console_proto::{Code, Error, Mode};
+use xen_io::DomId;
+
+use super::Server;
+use crate::access::{Caller, Found, Guest, Rules};
+use crate::config::{Config, Right, Rights};
+use crate::guest::exchange::Domain;
+use crate::guest::nodes::Key;
+use crate::ipc::endpoints::EndpointDir;
+use crate::ipc::metrics::Denied;
+
+/// What decides, and how often the answer was no.
+pub(super) struct Access {
+    pub(super) rules: Rules,
+    pub(super) denied: Cell<Denied>,
+}
+
+/// What rules know a domain by.
+pub(super) struct Identity {
+    name: String,
+    uuid: String,
+}
+
+impl Access {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            denied: Cell::default(),
+        }
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Denied)) {
+        let mut denied = self.denied.get();
+        count(&mut denied);
+        self.denied.set(denied);
+    }
+}
+
+impl Server {
+    /// What a caller may do with a console.
+    pub(super) fn rights(&self, caller: &Caller, (domid, slot): Key) -> Rights {
+        let known = self.guests.identities.get(&domid);
+        let guest = known.map_or(Guest { name: "", uuid: "" }, |known| Guest {
+            name: &known.name,
+            uuid: &known.uuid,
+        });
+        let rules = &self.access.rules;
+        rules.rights(caller, guest, &slot.to_string())
+    }
+
+    /// Whether a caller may see that a domain is there.
+    pub(super) fn may_see(&self, caller: &Caller, domid: DomId) -> bool {
+        let keys = self.served.by_key.keys();
+        let mut keys = keys.filter(|(of, _)| *of == domid);
+        self.access.rules.is_master(caller)
+            || keys.any(|key| self.rights(caller, *key).has(Right::List))
+    }
+
+    /// What a caller gets who wants to be attached, and from where in the
+    /// output.
+    pub(super) fn admission(&self, caller: &Caller, key: Key, wanted: Mode) -> Option<Admission> {
+        let rights = self.rights(caller, key);
+        rights.has(Right::Watch).then(|| Admission {
+            mode: allowed(rights, wanted),
+            scrollback: rights.has(Right::Log),
+        })
+    }
+
+    /// The answer to somebody who may not be attached.
+    pub(super) fn deny_attach(&self, caller: &Caller, what: &str) -> Error {
+        self.access.count(|denied| denied.attach += 1);
+        tracing::info!("user {} may not watch {what}", caller.uid);
+        Error::coded(Code::Denied, format!("you may not watch {what}"))
+    }
+
+    /// The same by a console's own socket.
+    pub(super) fn deny_socket(&self, caller: &Caller, (domid, slot): Key) {
+        self.access.count(|denied| denied.socket += 1);
+        tracing::info!("user {} may not watch {domid}/{slot}", caller.uid);
+    }
+
+    /// Whether a caller may send a break; the error if not.
+    pub(super) fn check_break(&self, caller: &Caller, key: Key) -> Result<(), Error> {
+        let is_there = self.guests.domains.contains(&key.0);
+        if !is_there || self.rights(caller, key).has(Right::Break) {
+            return Ok(());
+        }
+        let (domid, slot) = key;
+        self.access.count(|denied| denied.send_break += 1);
+        tracing::info!("user {} may send no break to {domid}/{slot}", caller.uid);
+        let what = format!("you may send no break to {domid}/{slot}");
+        Err(Error {
+            code: Some(Code::Denied),
+            ..Error::new(what)
+        })
+    }
+
+    /// Goes on by other rules.
+    pub(super) fn change_rules(&mut self, found: Found) {
+        for missing in &found.missing {
+            tracing::warn!("{missing}; it gives nothing to anybody");
+        }
+        self.access.rules.given = found.rules;
+        self.open_sockets();
+        let served: Vec<usize> = self.served.consoles.keys().copied().collect();
+        for token in served {
+            self.review(token);
+        }
+    }
+
+    /// Lets everybody find the sockets while rules decide, as far as the
+    /// configured permissions do.
+    fn open_sockets(&mut self) {
+        let sockets = &self.config.sockets;
+        let control = self.config.socket_mode(sockets.control_mode);
+        let consoles = self.config.socket_mode(sockets.consoles_mode);
+        let by_control = self.ipc.control.iter();
+        let by_control = by_control.map(|one| one.set_mode(control));
+        let dir = self.ipc.endpoint_dir.iter_mut();
+        let dir = dir.filter(|_| !self.config.access.is_empty());
+        let dir = dir.map(EndpointDir::let_through);
+        let endpoints = self.served.consoles.values();
+        let endpoints = endpoints.flat_map(|console| console.clients.endpoints());
+        let endpoints = endpoints.map(|one| one.set_mode(consoles));
+        for done in by_control.chain(dir).chain(endpoints) {
+            if let Err(error) = done {
+                tracing::warn!("a socket keeps its permissions: {error}");
+            }
+        }
+    }
+
+    /// Decides again about everybody who is attached to a console: who may not
+    /// watch any more is sent away, who may not type only watches from now on.
+    fn review(&mut self, token: usize) {
+        let Some(console) = self.served.consoles.get(&token) else {
+            return;
+        };
+        let key = (console.domid, console.slot);
+        let decided: Vec<(usize, Rights)> = console
+            .clients
+            .callers()
+            .map(|(session, caller)| (session, self.rights(caller, key)))
+            .collect();
+        let Some(console) = self.served.consoles.get_mut(&token) else {
+            return;
+        };
+        for (session, rights) in decided {
+            if !rights.has(Right::Watch) {
+                self.access.count(|denied| denied.session += 1);
+                console.cut_off(session, "denied");
+            } else if !rights.has(Right::Type) {
+                console.clients.take_keyboard(session);
+            }
+        }
+        let left = console.clients.take_closed();
+        self.forget_closed(left);
+        self.schedule.ready.push(token);
+    }
+
+    /// Takes over what xenstore says a domain is called. Who is attached by a
+    /// rule for another name does not stay, and nobody goes on from one domain
+    /// to another that has its number.
+    pub(super) fn follow_identity(&mut self, domid: DomId, domain: &Domain) {
+        let (name, uuid) = (domain.name.clone(), domain.uuid.clone());
+        let now = Identity { name, uuid };
+        let before = self.guests.identities.insert(domid, now);
+        let before = before
+            .map(|before| before.uuid)
+            .filter(|uuid| !uuid.is_empty());
+        if before.is_some_and(|before| !domain.uuid.is_empty() && before != domain.uuid) {
+            self.replace(domid);
+        }
+        self.follow_name(domid, &domain.name);
+        let keys = self.served.by_key.iter();
+        let keys = keys.filter(|((of, _), _)| *of == domid);
+        let tokens: Vec<usize> = keys.map(|(_, token)| *token).collect();
+        for token in tokens {
+            self.review(token);
+        }
+    }
+
+    /// Lets go of what was served of a domain that is gone, whose number another
+    /// one has.
+    fn replace(&mut self, domid: DomId) {
+        tracing::info!("domain {domid} is another one now");
+        // Those who are attached are told that it has gone.
+        self.guests.domains.remove(&domid);
+        let served = self.served.by_key.keys().chain(self.channels.by_key.keys());
+        let keys: Vec<Key> = served.filter(|(of, _)| *of == domid).copied().collect();
+        for key in keys {
+            self.forget_console(key);
+            self.guests.discovery.look(key);
+        }
+        self.guests.domains.insert(domid);
+    }
+}
+
+/// How somebody is let in.
+pub(super) struct Admission {
+    pub(super) mode: Mode,
+    /// Whether it may see what was said before.
+    pub(super) scrollback: bool,
+}
+
+fn allowed(rights: Rights, wanted: Mode) -> Mode {
+    if rights.has(Right::Type) {
+        wanted
+    } else {
+        Mode::ReadOnly
+    }
+}
+
+/// What is decided by when the daemon starts.
+pub(super) fn rules(config: &Config, found: Found) -> std::io::Result<Rules> {
+    let sockets = &config.sockets;
+    let permissions = |mode| crate::access::permissions(mode, sockets.group.as_deref());
+    Ok(Rules {
+        own: rustix::process::geteuid().as_raw(),
+        control: permissions(sockets.control_mode)?,
+        consoles: permissions(sockets.consoles_mode)?,
+        given: found.rules,
+    })
+}
