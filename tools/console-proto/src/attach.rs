@@ -56,6 +56,10 @@ pub struct Attach {
     /// Where an earlier connection got to.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+    /// Where the user says to come from, such as an address: nothing is decided
+    /// by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// A request with its version.
@@ -77,6 +81,7 @@ struct Fields {
     scrollback: Option<u64>,
     stream: Option<String>,
     from: Option<u64>,
+    origin: Option<String>,
 }
 
 impl TryFrom<Fields> for Attach {
@@ -93,6 +98,7 @@ impl TryFrom<Fields> for Attach {
             console: fields.console,
             mode: fields.mode,
             scrollback: fields.scrollback,
+            origin: fields.origin,
             resume: (fields.stream.zip(fields.from)).map(|(stream, from)| Resume { stream, from }),
         })
     }
@@ -152,7 +158,7 @@ mod tests {
     #[test]
     fn requests_are_read() {
         let line = br#"{"version":1,"attach":{"domid":3,"console":"pv0","mode":"ro",
-            "scrollback":0,"stream":"s","from":7}}"#;
+            "scrollback":0,"stream":"s","from":7,"origin":"192.0.2.1 50000"}}"#;
         let attach = Attach::parse(line).unwrap();
         assert_eq!(
             (&attach.domain, attach.mode),
@@ -166,6 +172,7 @@ mod tests {
             (attach.scrollback, &attach.resume),
             (Some(0), &Some(resume))
         );
+        assert_eq!(attach.origin.as_deref(), Some("192.0.2.1 50000"));
         assert_eq!(Attach::parse(&attach.line()).unwrap(), attach);
         let short = br#"{"version":1,"attach":{"name":"web","console":"vuart0"}}"#;
         let attach = Attach::parse(short).unwrap();

@@ -34,6 +34,7 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
         mode: mode(!options.read_only),
         scrollback: options.scrollback.map(|scrollback| scrollback.0),
         resume: None,
+        origin: None,
     };
     let (attached, stream) = first(&daemon, &wanted)?;
     wanted.resume = Some(place(&attached));

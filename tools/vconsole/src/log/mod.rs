@@ -258,6 +258,7 @@ fn memory(daemon: &Daemon, choice: &Choice, options: &Printing) -> anyhow::Resul
         mode: Mode::ReadOnly,
         scrollback: Some(u64::MAX),
         resume: None,
+        origin: None,
     };
     let attached = daemon.attach(&wanted);
     let (attached, stream) = attached.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;

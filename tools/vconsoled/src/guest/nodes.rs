@@ -18,7 +18,12 @@ pub(crate) type Key = (DomId, Slot);
 pub(crate) fn parse_key(name: &str) -> Option<Key> {
     let (domid, slot) = name.split_once('/')?;
     let key: Key = (DomId(domid.parse().ok()?), slot.parse().ok()?);
-    (format!("{}/{}", key.0, key.1) == name).then_some(key)
+    (name_of(key) == name).then_some(key)
+}
+
+/// How a console is named so.
+pub(crate) fn name_of((domid, slot): Key) -> String {
+    format!("{domid}/{slot}")
 }
 
 /// Where a domain's name is, which changes when it is renamed.

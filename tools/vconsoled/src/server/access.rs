@@ -12,7 +12,7 @@ use super::Server;
 use crate::access::{Caller, Found, Guest, Rules};
 use crate::config::{Config, Right, Rights};
 use crate::guest::exchange::Domain;
-use crate::guest::nodes::Key;
+use crate::guest::nodes::{Key, name_of};
 use crate::ipc::endpoints::EndpointDir;
 use crate::ipc::metrics::Denied;
 
@@ -81,9 +81,9 @@ impl Server {
     }
 
     /// The same by a console's own socket.
-    pub(super) fn deny_socket(&self, caller: &Caller, (domid, slot): Key) {
+    pub(super) fn deny_socket(&self, caller: &Caller, key: Key) {
         self.access.count(|denied| denied.socket += 1);
-        tracing::info!("user {} may not watch {domid}/{slot}", caller.uid);
+        tracing::info!("user {} may not watch {}", caller.uid, name_of(key));
     }
 
     /// Whether a caller may send a break; the error if not.
@@ -92,10 +92,10 @@ impl Server {
         if !is_there || self.rights(caller, key).has(Right::Break) {
             return Ok(());
         }
-        let (domid, slot) = key;
+        let name = name_of(key);
         self.access.count(|denied| denied.send_break += 1);
-        tracing::info!("user {} may send no break to {domid}/{slot}", caller.uid);
-        let what = format!("you may send no break to {domid}/{slot}");
+        tracing::info!("user {} may send no break to {name}", caller.uid);
+        let what = format!("you may send no break to {name}");
         Err(Error {
             code: Some(Code::Denied),
             ..Error::new(what)

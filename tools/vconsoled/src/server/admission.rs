@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: MIT
-//! Letting viewers in: by the control socket, who say what they want, and by
-//! a console's own sockets.
+//! Letting viewers in by a console's own sockets.
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use console_proto::{Attach, Attached, Code, Error, Mode, VERSION, line};
+use console_proto::Mode;
 use mio::Interest;
 use mio::event::Event;
 use mio::net::UnixStream;
 use rustix::fs::FileType;
-use vpl011::ring::layout::OUT_SIZE;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::access::Admission;
 use super::{Server, take_token};
-use crate::access::{Caller, Way};
+use crate::access::Way;
 use crate::buffer::{OutputBuffer, Record};
 use crate::console::Console;
+use crate::guest::nodes::name_of;
 use crate::ipc::caller::caller;
 use crate::ipc::endpoints::Endpoint;
 use crate::ipc::listener::Access;
@@ -25,6 +24,7 @@ use crate::persist::fd_store::{self, Purpose};
 use crate::sink::clients::send_queue::SendQueue;
 use crate::sink::clients::session::{Encoding, Session};
 use crate::sink::clients::set::{Closed, SESSIONS_MAX};
+use crate::sink::clients::visitor::Visitor;
 
 /// Most viewers of all consoles together: the others' descriptors are for the
 /// consoles themselves.
@@ -113,11 +113,17 @@ impl Server {
                     if admission.is_none() {
                         self.deny_socket(&caller, key);
                     }
-                    Some((stream, queue, caller, admission?.mode))
+                    let mode = admission?.mode;
+                    Some((
+                        stream,
+                        queue,
+                        Visitor::new(caller, None, name_of(key)),
+                        mode,
+                    ))
                 });
                 match left {
-                    Some((stream, queue, caller, mode)) => self.admit(owner, stream, |stream| {
-                        Session::stored(stream, caller, mode, name, queue)
+                    Some((stream, queue, visitor, mode)) => self.admit(owner, stream, |stream| {
+                        Session::stored(stream, visitor, mode, name, queue)
                     }),
                     None => self.persist.fd_store.remove(&name),
                 }
@@ -223,10 +229,11 @@ impl Server {
         // Before a name of theirs is given again.
         let left = console.clients.take_closed();
         self.forget_closed(left);
+        let visitor = Visitor::new(caller, None, name_of(key));
         let kept = self.store_session(owner, &stream, mode, position);
         self.admit(owner, stream, |stream| match kept {
-            Some((name, queue)) => Session::stored(stream, caller, mode, name, queue),
-            None => Session::new(stream, caller, Encoding::Plain, mode, position, Vec::new()),
+            Some((name, queue)) => Session::stored(stream, visitor, mode, name, queue),
+            None => Session::new(stream, visitor, Encoding::Plain, mode, position, Vec::new()),
         });
     }
 
@@ -268,12 +275,12 @@ impl Server {
             .then_some((name, queue))
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         // Each console has two endpoints.
         self.ipc.owners.len() >= ALL_SESSIONS_MAX + 2 * self.served.consoles.len()
     }
 
-    fn admit(
+    pub(super) fn admit(
         &mut self,
         owner: usize,
         mut stream: UnixStream,
@@ -291,71 +298,6 @@ impl Server {
             (Ok(()), None) => {}
             (Err(error), _) => tracing::warn!("a viewer cannot be let in: {error}"),
         }
-    }
-
-    /// Answers a request to be attached; the stream is the viewer's from then
-    /// on.
-    pub(super) fn attach(&mut self, mut stream: UnixStream, request: &[u8], caller: Caller) {
-        match self.prepare(request, &caller) {
-            Ok((owner, mode, position, greeting)) => self.admit(owner, stream, |stream| {
-                Session::new(stream, caller, Encoding::Framed, mode, position, greeting)
-            }),
-            // Nothing was sent yet, so there is room for it.
-            Err(refused) => drop(stream.write(&line(&refused))),
-        }
-    }
-
-    /// Where a viewer is let in: the console, what it may do, the position of
-    /// its first byte, and its answer.
-    fn prepare(
-        &mut self,
-        request: &[u8],
-        caller: &Caller,
-    ) -> Result<(usize, Mode, u64, Vec<u8>), Error> {
-        let wanted =
-            Attach::parse(request).map_err(|error| Error::coded(Code::BadRequest, error))?;
-        let (owner, others, admission) = self.find_console(&wanted, caller)?;
-        let mode = admission.mode;
-        let full = self.is_full();
-        let room = self
-            .served
-            .consoles
-            .get_mut(&owner)
-            .filter(|_| !full)
-            .is_some_and(Console::has_room);
-        let Some(console) = self.served.consoles.get(&owner).filter(|_| room) else {
-            return Err(Error::coded(Code::TooMany, "too many viewers"));
-        };
-        let output = console.output();
-        let end = output.end();
-        let position = match &wanted.resume {
-            // A place that it names may be one that it never got to.
-            _ if !admission.scrollback => end,
-            // It may be ahead of us by what the ring gives us once more after
-            // an end without warning.
-            Some(resume)
-                if resume.stream == console.stream && resume.from <= end + OUT_SIZE as u64 =>
-            {
-                resume.from
-            }
-            _ => match wanted.scrollback {
-                None => output.scrollback(),
-                Some(bytes) => output.start().max(end.saturating_sub(bytes)),
-            },
-        };
-        let answer = Attached {
-            version: VERSION,
-            domid: console.domid.0,
-            name: console.name.clone(),
-            console: console.slot.to_string(),
-            kind: console.source().kind().to_string(),
-            mode,
-            stream: console.stream.clone(),
-            position,
-            end,
-            others,
-        };
-        Ok((owner, mode, position, line(&answer)))
     }
 }
 

@@ -2,11 +2,13 @@
 //! The event loop: waits for everything at once and gives each console its
 //! slice. `domains` follows xenstore, `consoles` connects what it names, `names`
 //! says which one is meant, `status` tells of it, `requests` does what clients
-//! ask for if they may, as `access` says, `admission` lets viewers in.
+//! ask for if they may, as `access` says, `admission` and
+//! `attach` let viewers in.
 
 mod accept_retry;
 mod access;
 mod admission;
+mod attach;
 mod channel_table;
 mod channels;
 mod consoles;

@@ -11,7 +11,7 @@ use super::access::Admission;
 use super::{NOT_KNOWN, Server};
 use crate::access::Caller;
 use crate::console::Console;
-use crate::guest::nodes::Key;
+use crate::guest::nodes::{Key, name_of};
 
 impl Server {
     /// The console that a request to be attached means, other domains of the name
@@ -49,11 +49,10 @@ impl Server {
         let admission = self.admission(caller, key, wanted.mode);
         // Before what is wrong with a console, which is not for everybody to know.
         if admission.is_none() && self.guests.domains.contains(&domid) {
-            return Err(self.deny_attach(caller, &format!("{domid}/{slot}")));
+            return Err(self.deny_attach(caller, &name_of(key)));
         }
         let (token, _) = self.console(key)?;
-        let admission =
-            admission.ok_or_else(|| self.deny_attach(caller, &format!("{domid}/{slot}")))?;
+        let admission = admission.ok_or_else(|| self.deny_attach(caller, &name_of(key)))?;
         Ok((token, others, admission))
     }
 

@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::termios::{LocalModes, OptionalActions};
 pub(crate) use terminal::{PATIENCE, wait_for};
+use tracing_subscriber::filter::LevelFilter;
 use vconsoled::config::{Filter, Logs, Sockets};
 use vconsoled::{Config, Handle, Server};
 use vpl011::ring::memory::RingMemory;
@@ -152,8 +153,18 @@ impl Daemon {
         config: Config,
         heard: &Heard,
     ) -> (Self, Receiver<()>) {
+        Self::begin_told(platform, config, heard, LevelFilter::WARN)
+    }
+
+    /// The same with messages of that level too.
+    pub(crate) fn begin_told(
+        platform: Platform,
+        config: Config,
+        heard: &Heard,
+        level: LevelFilter,
+    ) -> (Self, Receiver<()>) {
         let messages = tracing_subscriber::fmt()
-            .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+            .with_max_level(level)
             .with_ansi(false)
             .with_writer(heard.clone())
             .finish();

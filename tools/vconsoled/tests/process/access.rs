@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Gid, Uid};
 use serde_json::Value;
+use tracing_subscriber::filter::LevelFilter;
 use vconsoled::Config;
 use vconsoled::config::Sockets;
 use xen_io::DomId;
@@ -21,7 +22,7 @@ use xen_io::xenstore::domain_path;
 use crate::Process;
 use crate::peer::{Attached, Frame, line};
 use crate::support::{
-    Daemon, PATIENCE, PvDriver, Serial as _, UartDriver, guest, until_looked_at, wait_for,
+    Daemon, Heard, PATIENCE, PvDriver, Serial as _, UartDriver, guest, until_looked_at, wait_for,
 };
 
 /// Somebody, and the groups that they are in beside their own.
@@ -103,6 +104,8 @@ struct Host {
     dir: tempfile::TempDir,
     machine: Machine,
     daemon: Daemon,
+    /// What it tells.
+    heard: Heard,
 }
 
 impl Host {
@@ -110,11 +113,15 @@ impl Host {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
         let machine = Machine::new();
-        let daemon = Daemon::start(&machine, config(dir.path(), rules));
+        let (platform, heard) = (machine.platform().unwrap(), Heard::default());
+        let config = config(dir.path(), rules);
+        let (daemon, ready) = Daemon::begin_told(platform, config, &heard, LevelFilter::INFO);
+        ready.recv_timeout(PATIENCE).expect("the daemon serves");
         Self {
             dir,
             machine,
             daemon,
+            heard,
         }
     }
 
@@ -452,4 +459,46 @@ pub(crate) fn a_confined_daemon_serves_users_by_rules() {
     let answer = CAROL.attach(&at.join("control.sock"), &of("late"));
     assert_eq!(code(&answer.err().unwrap()), "denied");
     daemon.ended();
+}
+
+pub(crate) fn who_is_attached_is_told_from_beginning_to_end() {
+    let host = Host::new(WEB);
+    let (web, ..) = host.guest("web");
+    let told = |what: &str, parts: &[String]| {
+        wait_for(what, || {
+            let lines = host.heard.lines(what);
+            let fits = |line: &&String| parts.iter().all(|part| line.contains(part));
+            lines.iter().find(fits).cloned()
+        })
+    };
+    let pid = format!("pid={} ", std::process::id());
+    let who = |uid| {
+        [
+            format!("console=\"{web}/pv0\""),
+            format!("uid={uid} "),
+            pid.clone(),
+        ]
+    };
+    let with = |uid, more: &[&str]| {
+        let more = more.iter().map(|part| (*part).to_owned());
+        who(uid).into_iter().chain(more).collect::<Vec<_>>()
+    };
+    // Whatever somebody says of himself, it makes no other line.
+    let origin = r#","origin":"192.0.2.1 50000\nforged uid=0 ""#;
+    let alice = ALICE
+        .attach(&host.control(), &(of("web") + origin))
+        .unwrap();
+    let line = told("attached", &with(1000, &["types=false", "192.0.2.1 50000"]));
+    assert!(line.contains("\\nforged"), "{line}");
+    drop(alice);
+    told("detached", &with(1000, &["why=\"left\"", "seconds="]));
+    let _bob = BOB.connect(&host.at("consoles/by-name/web/pv0.sock"));
+    told("attached", &with(1001, &["types=true"]));
+    host.reload("");
+    told("detached", &with(1001, &["why=\"denied\""]));
+    let _root = Attached::new(&host.control(), &of("web"));
+    host.machine.destroy(web).unwrap();
+    let line = told("detached", &who(0));
+    let why = ["why=\"console\"", "why=\"domain\""];
+    assert!(why.iter().any(|why| line.contains(why)), "{line}");
 }

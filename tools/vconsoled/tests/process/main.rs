@@ -272,6 +272,10 @@ fn access_tests() -> Vec<Trial> {
             "a_confined_daemon_serves_users_by_rules",
             access::a_confined_daemon_serves_users_by_rules,
         ),
+        as_root(
+            "who_is_attached_is_told_from_beginning_to_end",
+            access::who_is_attached_is_told_from_beginning_to_end,
+        ),
     ]
 }
 

@@ -4,3 +4,4 @@
 pub(crate) mod send_queue;
 pub(crate) mod session;
 pub(crate) mod set;
+pub(crate) mod visitor;

@@ -9,10 +9,10 @@ use console_proto::frame::{self, HEADER, PAYLOAD_MAX};
 use mio::net::UnixStream;
 use vpl011::ring::layout::OUT_SIZE;
 
-use crate::access::Caller;
 use crate::buffer::OutputBuffer;
 use crate::input::journal::{InputJournal, Recipient};
 use crate::sink::clients::send_queue::SendQueue;
+use crate::sink::clients::visitor::Visitor;
 
 /// Output that is on its way to one viewer, at most, in bytes. The kernel
 /// holds some more; everything else stays in the output.
@@ -49,7 +49,7 @@ impl Readiness {
 /// A session.
 pub(crate) struct Session {
     stream: UnixStream,
-    caller: Caller,
+    visitor: Visitor,
     encoding: Encoding,
     /// What it may have, and what it has now.
     allowed: Mode,
@@ -82,15 +82,16 @@ impl Session {
     /// first.
     pub(crate) fn new(
         stream: UnixStream,
-        caller: Caller,
+        visitor: Visitor,
         encoding: Encoding,
         mode: Mode,
         position: u64,
         greeting: Vec<u8>,
     ) -> Self {
+        visitor.tell_begin(mode);
         Self {
             stream,
-            caller,
+            visitor,
             encoding,
             allowed: mode,
             mode,
@@ -112,20 +113,20 @@ impl Session {
     /// A viewer of plain bytes whom the service manager keeps by that name.
     pub(crate) fn stored(
         stream: UnixStream,
-        caller: Caller,
+        visitor: Visitor,
         mode: Mode,
         name: String,
         queue: SendQueue,
     ) -> Self {
         let position = queue.position();
-        let mut session = Self::new(stream, caller, Encoding::Plain, mode, position, Vec::new());
+        let mut session = Self::new(stream, visitor, Encoding::Plain, mode, position, Vec::new());
         session.stored = Some((name, queue));
         session
     }
 
     /// Who it is.
-    pub(crate) fn caller(&self) -> &Caller {
-        &self.caller
+    pub(crate) fn visitor(&self) -> &Visitor {
+        &self.visitor
     }
 
     /// Takes away what it may do beyond watching.
@@ -405,6 +406,7 @@ impl Session {
 
     /// The same without what it has not been sent yet.
     pub(crate) fn cut_off(mut self, why: &str) {
+        self.visitor.tell_end(why);
         if self.encoding == Encoding::Framed && !self.is_sending() {
             let _told = self.stream.write(&frame::ended(why));
         }
@@ -414,7 +416,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Way;
+    use crate::access::{Caller, Way};
 
     #[test]
     fn modes_that_a_viewer_sets_and_does_not_read_do_not_pile_up() {
@@ -422,8 +424,9 @@ mod tests {
         near.set_nonblocking(true).unwrap();
         let near = UnixStream::from_std(near);
         let caller = Caller::unknown(Way::Control);
+        let visitor = Visitor::new(caller, None, "3/pv0".to_owned());
         let (encoding, mode) = (Encoding::Framed, Mode::ReadWrite);
-        let mut session = Session::new(near, caller, encoding, mode, 0, Vec::new());
+        let mut session = Session::new(near, visitor, encoding, mode, 0, Vec::new());
         let output = OutputBuffer::in_memory(0).unwrap();
         for _ in 0..10_000 {
             far.write_all(&frame::mode(Mode::ReadOnly)).unwrap();

@@ -74,7 +74,7 @@ impl ClientSet {
         if self.sessions.len() >= SESSIONS_MAX {
             let gone = self.sessions.iter().find(|(_, one)| one.has_hung_up());
             if let Some(token) = gone.map(|(token, _)| *token) {
-                self.remove(token, output);
+                self.forget(token, output);
             }
         }
         self.sessions.len() < SESSIONS_MAX
@@ -104,7 +104,7 @@ impl ClientSet {
     /// Who is attached, by token.
     pub(crate) fn callers(&self) -> impl Iterator<Item = (usize, &Caller)> {
         let sessions = self.sessions.iter();
-        sessions.map(|(token, session)| (*token, session.caller()))
+        sessions.map(|(token, session)| (*token, session.visitor().caller()))
     }
 
     /// Has a viewer only watch from now on.
@@ -132,7 +132,7 @@ impl ClientSet {
         }
         let over = self.sessions.iter().filter(|(_, one)| one.is_over());
         for token in over.map(|(token, _)| *token).collect::<Vec<_>>() {
-            self.remove(token, output);
+            self.forget(token, output);
         }
         Ok(more)
     }
@@ -194,6 +194,13 @@ impl ClientSet {
     pub(crate) fn cut_off(&mut self, token: usize, output: &OutputBuffer, why: &str) {
         if let Some(viewer) = self.remove(token, output) {
             viewer.cut_off(why);
+        }
+    }
+
+    /// Forgets a viewer who has left.
+    fn forget(&mut self, token: usize, output: &OutputBuffer) {
+        if let Some(viewer) = self.remove(token, output) {
+            viewer.visitor().tell_end("left");
         }
     }
 

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//! Letting viewers in by the control socket, who say what they want.
+
+use std::io::Write as _;
+
+use console_proto::{Attach, Attached, Code, Error, Mode, VERSION, line};
+use mio::net::UnixStream;
+use vpl011::ring::layout::OUT_SIZE;
+
+use super::Server;
+use crate::access::Caller;
+use crate::console::Console;
+use crate::guest::nodes::name_of;
+use crate::sink::clients::session::{Encoding, Session};
+use crate::sink::clients::visitor::Visitor;
+
+/// Longest text about where somebody comes from, in characters.
+const ORIGIN_MAX: usize = 64;
+
+/// Where and how a viewer is let in.
+struct Place {
+    owner: usize,
+    mode: Mode,
+    /// Of its first byte.
+    position: u64,
+    console: String,
+    /// Whence it says to come.
+    origin: Option<String>,
+    answer: Vec<u8>,
+}
+
+impl Server {
+    /// Answers a request to be attached; the stream is the viewer's from then
+    /// on.
+    pub(super) fn attach(&mut self, mut stream: UnixStream, request: &[u8], caller: Caller) {
+        let place = match self.prepare(request, &caller) {
+            Ok(place) => place,
+            // Nothing was sent yet, so there is room for it.
+            Err(refused) => return drop(stream.write(&line(&refused))),
+        };
+        let (mode, position) = (place.mode, place.position);
+        let visitor = Visitor::new(caller, place.origin, place.console);
+        self.admit(place.owner, stream, |stream| {
+            let encoding = Encoding::Framed;
+            Session::new(stream, visitor, encoding, mode, position, place.answer)
+        });
+    }
+
+    fn prepare(&mut self, request: &[u8], caller: &Caller) -> Result<Place, Error> {
+        let wanted =
+            Attach::parse(request).map_err(|error| Error::coded(Code::BadRequest, error))?;
+        let (owner, others, admission) = self.find_console(&wanted, caller)?;
+        let mode = admission.mode;
+        let full = self.is_full();
+        let room = self
+            .served
+            .consoles
+            .get_mut(&owner)
+            .filter(|_| !full)
+            .is_some_and(Console::has_room);
+        let Some(console) = self.served.consoles.get(&owner).filter(|_| room) else {
+            return Err(Error::coded(Code::TooMany, "too many viewers"));
+        };
+        let output = console.output();
+        let end = output.end();
+        let position = match &wanted.resume {
+            // A place that it names may be one that it never got to.
+            _ if !admission.scrollback => end,
+            // It may be ahead of us by what the ring gives us once more after
+            // an end without warning.
+            Some(resume)
+                if resume.stream == console.stream && resume.from <= end + OUT_SIZE as u64 =>
+            {
+                resume.from
+            }
+            _ => match wanted.scrollback {
+                None => output.scrollback(),
+                Some(bytes) => output.start().max(end.saturating_sub(bytes)),
+            },
+        };
+        let answer = Attached {
+            version: VERSION,
+            domid: console.domid.0,
+            name: console.name.clone(),
+            console: console.slot.to_string(),
+            kind: console.source().kind().to_string(),
+            mode,
+            stream: console.stream.clone(),
+            position,
+            end,
+            others,
+        };
+        let origin = wanted.origin;
+        Ok(Place {
+            owner,
+            mode,
+            position,
+            console: name_of((console.domid, console.slot)),
+            origin: origin.map(|origin| origin.chars().take(ORIGIN_MAX).collect()),
+            answer: line(&answer),
+        })
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//! Who is attached to a console, and the lines in the daemon's messages that say
+//! so: when it began and when and why it ended.
+
+use std::time::Instant;
+
+use console_proto::Mode;
+
+use crate::access::Caller;
+
+/// Somebody who is attached.
+pub(crate) struct Visitor {
+    caller: Caller,
+    /// Whence it says to come.
+    origin: Option<String>,
+    /// To what, such as `3/vuart0`.
+    console: String,
+    since: Instant,
+}
+
+impl Visitor {
+    /// Somebody who is attached from now on.
+    pub(crate) fn new(caller: Caller, origin: Option<String>, console: String) -> Self {
+        Self {
+            caller,
+            origin,
+            console,
+            since: Instant::now(),
+        }
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Says that it began.
+    pub(crate) fn tell_begin(&self, mode: Mode) {
+        let Caller { uid, pid, .. } = self.caller;
+        tracing::info!(
+            console = self.console,
+            uid,
+            pid,
+            origin = self.origin,
+            types = mode == Mode::ReadWrite,
+            "attached"
+        );
+    }
+
+    /// Says that it ended.
+    pub(crate) fn tell_end(&self, why: &str) {
+        let Caller { uid, pid, .. } = self.caller;
+        tracing::info!(
+            console = self.console,
+            uid,
+            pid,
+            seconds = self.since.elapsed().as_secs(),
+            why,
+            "detached"
+        );
+    }
+}
