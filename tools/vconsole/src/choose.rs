@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{BufRead, Write};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::daemon::{Row, Status};
 
@@ -124,19 +124,32 @@ pub(crate) fn any(rows: &[Row], ask: bool) -> anyhow::Result<Choice> {
         .cloned()
         .collect();
     let rows = &consoles[..];
-    let Some(first) = rows.first() else {
+    if rows.is_empty() {
         bail!("no domain has a console");
-    };
-    if rows.iter().all(|row| row.domid == first.domid)
-        && let Some(choice) = of_domain(rows, &first.domid.to_string())
-    {
+    }
+    if let Some(choice) = only(rows) {
         return Ok(choice);
     }
     if ask {
-        return from_list(rows, std::io::stdin().lock(), std::io::stderr());
+        let chosen = from_list(rows, std::io::stdin().lock(), std::io::stderr())?;
+        return chosen.context("none chosen");
     }
     let names: Vec<String> = rows.iter().map(full_name).collect();
     bail!("which one? {}", names.join(" "))
+}
+
+/// The console of the only domain.
+pub(crate) fn only(rows: &[Row]) -> Option<Choice> {
+    let first = rows.first()?;
+    if rows.iter().any(|row| row.domid != first.domid) {
+        return None;
+    }
+    of_domain(rows, &first.domid.to_string())
+}
+
+/// Whether it is for one program at a time.
+pub(crate) fn is_channel(row: &Row) -> bool {
+    row.kind == CHANNEL
 }
 
 fn of_domain(rows: &[Row], domain: &str) -> Option<Choice> {
@@ -167,11 +180,12 @@ fn full_name(row: &Row) -> String {
     }
 }
 
-fn from_list(
+/// The one that the user chooses; `None` when the user ends that.
+pub(crate) fn from_list(
     rows: &[Row],
     mut answers: impl BufRead,
     mut screen: impl Write,
-) -> anyhow::Result<Choice> {
+) -> anyhow::Result<Option<Choice>> {
     for (number, row) in (1..).zip(rows) {
         writeln!(screen, "{number:4}  {}", full_name(row))?;
     }
@@ -180,7 +194,7 @@ fn from_list(
         screen.flush()?;
         let mut line = String::new();
         if answers.read_line(&mut line)? == 0 {
-            bail!("none chosen");
+            return Ok(None);
         }
         let line = line.trim();
         let chosen = line
@@ -189,7 +203,7 @@ fn from_list(
             .and_then(|number: usize| rows.get(number.checked_sub(1)?))
             .map(Choice::of);
         match chosen.or_else(|| named(rows, line).ok()) {
-            Some(choice) => return Ok(choice),
+            Some(choice) => return Ok(Some(choice)),
             None => writeln!(screen, "{line:?} is none of them")?,
         }
     }
@@ -336,10 +350,10 @@ mod tests {
         ] {
             let mut screen = Vec::new();
             let choice = from_list(&rows, answers.as_bytes(), &mut screen);
-            assert_eq!(short(choice), chosen, "{answers:?}");
+            assert_eq!(short(choice.map(Option::unwrap)), chosen, "{answers:?}");
             let screen = String::from_utf8(screen).unwrap();
             assert!(screen.starts_with("   1  a/pv0\n   2  b/pv0\n"), "{screen}");
         }
-        assert!(short(from_list(&rows, &b""[..], Vec::new())).contains("none chosen"));
+        assert_eq!(from_list(&rows, &b""[..], Vec::new()).unwrap(), None);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The client: joins a terminal, or two pipes, to a domain's console. Called
 //! as `xenconsole` it takes that program's command line, which is how `xl
-//! console` runs it.
+//! console` runs it, and as `vconsole-login` it is a login shell.
 #![forbid(unsafe_code)]
 
 mod attach;
@@ -9,6 +9,7 @@ mod choose;
 mod daemon;
 mod list;
 mod log;
+mod login;
 mod options;
 mod terminal;
 
@@ -22,7 +23,7 @@ use xen_io::xenstore::Client;
 use attach::target::{self, Target};
 use attach::{pty, socket};
 use daemon::Daemon;
-use options::{Command, Options, Viewing, Xenconsole};
+use options::{Command, LoginShell, Options, Viewing, Xenconsole};
 
 fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
@@ -31,10 +32,11 @@ fn main() -> ExitCode {
         .unwrap_or(&called)
         .to_string_lossy()
         .into_owned();
-    let result = if name == "xenconsole" {
-        xenconsole()
-    } else {
-        vconsole()
+    // A login shell's name begins with a dash.
+    let result = match name.strip_prefix('-').unwrap_or(&name) {
+        "xenconsole" => xenconsole(),
+        "vconsole-login" => login::shell(LoginShell::parse()),
+        _ => vconsole(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,6 +79,9 @@ fn vconsole() -> anyhow::Result<()> {
             printing,
             daemon,
         } => log::print(&Daemon::at(&daemon.control), console.as_deref(), &printing),
+        Command::Login { console, daemon } => {
+            login::run(&Daemon::at(&daemon.control), console.as_deref())
+        }
         Command::Break { console, daemon } => {
             let daemon = Daemon::at(&daemon.control);
             let status = daemon.status()?;

@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Leaves the console unless told otherwise: ^].
 const DEFAULT_ESCAPE: u8 = 0x1d;
+/// Makes the next key a command unless told otherwise: ^T.
+const DEFAULT_MENU: u8 = 0x14;
 /// Where the daemon listens.
 const CONTROL: &str = "/run/vconsoled/control.sock";
 
@@ -51,6 +53,15 @@ pub(crate) enum Command {
         console: Option<String>,
         #[command(flatten)]
         printing: Printing,
+        #[command(flatten)]
+        daemon: Control,
+    },
+    /// For sshd to start: the consoles that the caller may use, and nothing
+    /// else. The words of the ssh client name one of them
+    Login {
+        /// The one console that is meant
+        #[arg(value_name = "DOMAIN[/CONSOLE]")]
+        console: Option<String>,
         #[command(flatten)]
         daemon: Control,
     },
@@ -117,6 +128,37 @@ pub(crate) struct Viewing {
     /// Leave out escape sequences
     #[arg(long)]
     pub(crate) filter: bool,
+
+    /// Where the caller comes from, if it came by ssh and may do no more than
+    /// this.
+    #[arg(skip)]
+    pub(crate) login: Option<Origin>,
+}
+
+/// Whence somebody came: address and port, if sshd told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin(pub(crate) Option<String>);
+
+impl Viewing {
+    /// As for whoever gives no option, by what sshd says of the connection.
+    pub(crate) fn of_login(connection: Option<String>) -> Self {
+        let far_end = connection.map(|text| {
+            let words: Vec<&str> = text.split_whitespace().take(2).collect();
+            words.join(" ")
+        });
+        Self {
+            session: Session {
+                start_notify_fd: None,
+                escape: DEFAULT_ESCAPE,
+                interactive: false,
+            },
+            read_only: false,
+            scrollback: None,
+            menu_key: MenuKey(Some(DEFAULT_MENU)),
+            filter: false,
+            login: Some(Origin(far_end)),
+        }
+    }
 }
 
 /// An amount of history, in bytes.
@@ -181,6 +223,17 @@ pub(crate) struct Xenconsole {
 
     #[command(flatten)]
     pub(crate) session: Session,
+}
+
+/// `vconsole login` as a login shell: sshd gives it words by `-c`.
+#[derive(Debug, Parser)]
+#[command(name = "vconsole-login", version)]
+pub(crate) struct LoginShell {
+    /// A domain's name or number, and which of its consoles
+    #[arg(short, value_name = "DOMAIN[/CONSOLE]", allow_hyphen_values = true)]
+    pub(crate) command: Option<String>,
+    #[command(flatten)]
+    pub(crate) daemon: Control,
 }
 
 /// A type of console.
@@ -266,6 +319,8 @@ mod tests {
             "vconsole attach web --menu-key none --escape ^X",
             "vconsole log -f web",
             "vconsole break 3",
+            "vconsole login",
+            "vconsole login web/vuart0",
         ] {
             let parsed = Options::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());

@@ -6,10 +6,12 @@
 const COMMANDS: [(&str, &str); 5] = [
     ("b", "send a break"),
     ("r", "read only, and back"),
-    ("z", "suspend, as ^Z elsewhere"),
+    (SUSPEND, "suspend, as ^Z elsewhere"),
     (". or q", "leave"),
     ("? or h", "this help"),
 ];
+
+const SUSPEND: &str = "z";
 
 /// Something that the user wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,16 +37,19 @@ pub(crate) enum Key {
 pub(crate) struct Keys {
     leave: Option<u8>,
     menu: Option<u8>,
+    /// There is a shell to go back to.
+    suspends: bool,
     /// The last byte was the menu key.
     asked: bool,
 }
 
 impl Keys {
     /// Without either key every byte is for the guest.
-    pub(crate) fn new(leave: Option<u8>, menu: Option<u8>) -> Self {
+    pub(crate) fn new(leave: Option<u8>, menu: Option<u8>, suspends: bool) -> Self {
         Self {
             leave,
             menu,
+            suspends,
             asked: false,
         }
     }
@@ -88,7 +93,7 @@ impl Keys {
             b'?' | b'h' | b'H' => Key::Help,
             b'b' | b'B' => Key::Break,
             b'r' | b'R' => Key::ReadOnly,
-            b'z' | b'Z' => Key::Suspend,
+            b'z' | b'Z' if self.suspends => Key::Suspend,
             _ => Key::Unknown(byte),
         }
     }
@@ -110,6 +115,9 @@ impl Keys {
         if let Some(menu) = self.menu {
             let menu = name(menu);
             for (key, what) in COMMANDS {
+                if key == SUSPEND && !self.suspends {
+                    continue;
+                }
                 lines.push(format!("{menu} {key}  {what}"));
             }
             lines.push(format!("{menu} {menu}  send {menu} itself"));
@@ -137,7 +145,7 @@ mod tests {
 
     #[test]
     fn one_key_leaves_and_nothing_after_it_counts() {
-        let mut keys = Keys::new(Some(0x1d), None);
+        let mut keys = Keys::new(Some(0x1d), None, true);
         assert_eq!(keys.press(b"ab"), [typed(b"ab")]);
         assert_eq!(keys.press(b"c\x1dd\x1d"), [typed(b"c"), Key::Leave]);
     }
@@ -150,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_menu_key_gives_the_next_one_its_meaning() {
-        let mut keys = Keys::new(Some(0x1d), Some(0x14));
+        let mut keys = Keys::new(Some(0x1d), Some(0x14), true);
         assert_eq!(
             keys.press(b"x\x14by\x14r\x14?\x14z\x14x"),
             [
@@ -172,15 +180,22 @@ mod tests {
 
     #[test]
     fn either_key_can_be_sent_itself() {
-        let mut keys = Keys::new(Some(0x1d), Some(0x14));
+        let mut keys = Keys::new(Some(0x1d), Some(0x14), true);
         assert_eq!(keys.press(b"a\x14\x14b\x14\x1dc"), [typed(b"a\x14b\x1dc")]);
     }
 
     #[test]
     fn help_names_the_keys_as_they_are_set() {
-        let help = Keys::new(Some(0x1d), Some(1)).help().join("\n");
+        let help = Keys::new(Some(0x1d), Some(1), true).help().join("\n");
         assert!(help.contains("^]  leave") && help.contains("^A b  send a break"));
         assert!(help.contains("^A ^A  send ^A itself"), "{help}");
         assert_eq!((name(b'~'), name(0xff)), ("~".into(), "\\xff".into()));
+    }
+
+    #[test]
+    fn without_a_shell_nobody_goes_back_to_it() {
+        let mut keys = Keys::new(Some(0x1d), Some(0x14), false);
+        assert_eq!(keys.press(b"\x14z"), [Key::Unknown(b'z')]);
+        assert!(!keys.help().join("\n").contains("suspend"));
     }
 }

@@ -85,6 +85,8 @@ struct Manner<'a> {
     session: &'a options::Session,
     /// The menu's key, if there is a menu.
     menu: Option<u8>,
+    /// The user may go back to the shell for a while: there is one.
+    suspends: bool,
     /// Escape sequences are left out.
     filter: bool,
     /// How much of the output was said before.
@@ -101,7 +103,7 @@ fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<()> {
         notify(fd).with_context(|| format!("telling descriptor {fd} of the start"))?;
     }
     let keys = if raw.is_some() || manner.session.interactive {
-        Keys::new(Some(manner.session.escape), manner.menu)
+        Keys::new(Some(manner.session.escape), manner.menu, manner.suspends)
     } else {
         Keys::default()
     };

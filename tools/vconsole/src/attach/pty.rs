@@ -60,6 +60,7 @@ pub(crate) fn run(
     let manner = Manner {
         session,
         menu: None,
+        suspends: true,
         filter: viewing.filter,
         history: 0,
         greeting: None,

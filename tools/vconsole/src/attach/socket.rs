@@ -34,10 +34,12 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
         mode: mode(!options.read_only),
         scrollback: options.scrollback.map(|scrollback| scrollback.0),
         resume: None,
-        origin: None,
+        origin: options.login.as_ref().and_then(|login| login.0.clone()),
     };
     let (attached, stream) = first(&daemon, &wanted)?;
     wanted.resume = Some(place(&attached));
+    // It may be less than was asked for.
+    wanted.mode = attached.mode;
     let read_only = match attached.mode {
         Mode::ReadOnly => ", read only",
         Mode::ReadWrite => "",
@@ -46,6 +48,7 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
         session: &options.session,
         menu: options.menu_key.0,
         filter: options.filter,
+        suspends: options.login.is_none(),
         history: attached.end.saturating_sub(attached.position),
         greeting: Some(format!("{choice}{read_only}")),
     };

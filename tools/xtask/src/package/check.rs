@@ -14,11 +14,12 @@ use super::programs::Arch;
 use super::{Package, SCRIPTS, pack};
 
 /// What people look for, and with which permissions.
-const WANTED: [(&str, &str); 20] = [
+const WANTED: [(&str, &str); 21] = [
     ("/etc/vconsoled.toml", "-rw-r--r--"),
     ("/lib/systemd/system/vconsoled.service", "-rw-r--r--"),
     ("/usr/bin/vconsole", "-rwxr-xr-x"),
     ("/usr/lib/sysusers.d/vconsoled.conf", "-rw-r--r--"),
+    ("/usr/lib/vconsoled/vconsole-login", "lrwxrwxrwx"),
     ("/usr/lib/vconsoled/xen-programs", "-rwxr-xr-x"),
     ("/usr/lib/vconsoled/xenconsoled", "lrwxrwxrwx"),
     ("/usr/lib/vconsoled/xenconsoled-start", "-rwxr-xr-x"),

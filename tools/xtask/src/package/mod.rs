@@ -146,6 +146,9 @@ fn stage(cx: &Cx, arch: &Arch, root: &Path) -> Result<()> {
     // Under the name that /etc/init.d/xen knows.
     let daemon = root.join("usr/lib/vconsoled/xenconsoled");
     symlink("../../sbin/vconsoled", daemon)?;
+    // As a login shell.
+    let login = root.join("usr/lib/vconsoled/vconsole-login");
+    symlink("../../bin/vconsole", login)?;
     manual(cx, root)?;
     let docs = root.join("usr/share/doc/vconsoled");
     place(

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+//! `vconsole login`, as sshd would start it: by hand, with what sshd sets.
+
+use std::os::unix::fs::symlink;
+
+use viewers::{Host, Program, Terminal, vconsole};
+
+#[test]
+fn a_list_is_shown_and_comes_back_until_its_end() {
+    let host = Host::start();
+    let (_, mut first, _vuart) = host.guest("first");
+    let (_, mut second, _vuart) = host.guest("second");
+    let mut user = Terminal::open();
+    let mut session = host.login(&user, "vconsole login");
+    let list = user.until("which one? ");
+    assert!(list.contains("   1  first/pv0\r\n"), "{list}");
+    user.write(b"3\r");
+    user.until("console pv0 of domain 2, second");
+    second.send(b"second\r\n");
+    user.until("second\r\n");
+    user.write(b"typed");
+    assert_eq!(second.receive(5), b"typed");
+    // There is no shell to go back to.
+    user.write(b"\x14z");
+    user.until("z means nothing here");
+    user.write(b"\x1d");
+    user.until("which one? ");
+    user.write(b"!sh\r");
+    user.until("is none of them");
+    user.write(b"first\r");
+    user.until("console pv0 of domain 1, first");
+    first.send(b"first\r\n");
+    user.until("first\r\n");
+    user.write(b"\x1d");
+    user.until("which one? ");
+    user.write(b"\x04");
+    assert!(session.wait().success());
+    assert!(user.is_cooked());
+}
+
+#[test]
+fn the_words_of_a_client_name_a_console_and_are_not_run() {
+    let host = Host::start();
+    let (_, mut pv, mut vuart) = host.guest("web");
+    let (_, mut other, _vuart) = host.guest("db");
+    pv.send(b"from pv0");
+    vuart.send(b"from vuart0");
+    other.send(b"from db");
+    let shell = host.dir.path().join("vconsole-login");
+    symlink(vconsole(), &shell).unwrap();
+    let shell = shell.display();
+    for (line, output) in [
+        ("SSH_ORIGINAL_COMMAND=web vconsole login", "from pv0"),
+        (
+            "SSH_ORIGINAL_COMMAND=web/vuart0 vconsole login",
+            "from vuart0",
+        ),
+        ("vconsole login db", "from db"),
+        ("SSH_ORIGINAL_COMMAND=db vconsole login db", "from db"),
+        (&*format!("{shell} -c db"), "from db"),
+        (
+            &*format!("exec -a -vconsole-login {shell} -c db"),
+            "from db",
+        ),
+        (
+            &*format!("SSH_ORIGINAL_COMMAND=db {shell} -c db"),
+            "from db",
+        ),
+    ] {
+        // The shell that is everywhere knows no `exec -a`.
+        let line = line.replace(
+            "exec -a -vconsole-login",
+            "bash -c 'exec -a -vconsole-login \"$@\"' x",
+        );
+        let mut session = Program::piped(host.shell(&line));
+        assert_eq!(session.read(output.len()), output.as_bytes(), "{line}");
+        session.close();
+        session.signal(rustix::process::Signal::TERM);
+        session.wait();
+    }
+    let evil = host.dir.path().join("evil");
+    let touch = format!("touch {}", evil.display());
+    for line in [
+        format!("SSH_ORIGINAL_COMMAND='{touch}' vconsole login"),
+        format!("SSH_ORIGINAL_COMMAND='web; {touch}' vconsole login"),
+        format!("SSH_ORIGINAL_COMMAND='$({touch})' vconsole login"),
+        format!("SSH_ORIGINAL_COMMAND='web' vconsole login db"),
+        format!("SSH_ORIGINAL_COMMAND='{touch}' {shell} -c web"),
+        format!("{shell} -c '{touch}'"),
+        format!("{shell} -c --help-me"),
+        "vconsole login nonesuch".to_owned(),
+    ] {
+        let output = host.shell(&line).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{line}: {said}");
+        let why = ["only the name of a console", "this leads to the console"];
+        assert!(why.iter().any(|why| said.contains(why)), "{line}: {said}");
+        assert!(output.stdout.is_empty(), "{line}");
+    }
+    assert!(!evil.exists());
+    // Nobody is asked without a terminal.
+    let output = host.shell("vconsole login </dev/null").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("which one? web/pv0 web/vuart0 db/pv0"),
+        "{said}"
+    );
+}

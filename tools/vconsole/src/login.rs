@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+//! `vconsole login`: what sshd starts for somebody who may use consoles and do
+//! nothing else, as a forced command or as the login shell `vconsole-login`.
+//!
+//! No program is started from here. The words that an ssh client sends along name
+//! a console, by `SSH_ORIGINAL_COMMAND` or by `-c`, and mean nothing else.
+
+use std::env;
+use std::io::{self, Write as _};
+
+use anyhow::{Context as _, bail};
+use rustix::stdio::stdin;
+use rustix::termios::isatty;
+
+use crate::attach::socket;
+use crate::choose::{self, Choice};
+use crate::daemon::{Daemon, Row};
+use crate::options::{LoginShell, Viewing};
+
+/// Set by sshd: what the client asked for where something else is run instead.
+const ASKED: &str = "SSH_ORIGINAL_COMMAND";
+/// Set by sshd: address and port of the client, address and port of the server.
+const CONNECTION: &str = "SSH_CONNECTION";
+
+/// What may be used, and what is wanted of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Words {
+    /// The console that the operator chose.
+    fixed: Option<String>,
+    /// The one that the user names.
+    asked: Option<String>,
+}
+
+impl Words {
+    /// Of a forced command: the operator's words are arguments.
+    fn of_command(fixed: Option<String>, original: Option<String>) -> Self {
+        Self {
+            fixed: fixed.and_then(some),
+            asked: original.and_then(some),
+        }
+    }
+
+    /// Of a login shell: with a forced command `-c` has the operator's words, and
+    /// else the user's.
+    fn of_shell(command: Option<String>, original: Option<String>) -> Self {
+        match original.and_then(some) {
+            Some(asked) => Self::of_command(command, Some(asked)),
+            None => Self::of_command(None, command),
+        }
+    }
+
+    /// The console that is meant, if these say; an error if it is not one of
+    /// those, or not the one that the operator chose.
+    fn choose(&self, rows: &[Row]) -> anyhow::Result<Option<Choice>> {
+        let named = |name: &str| {
+            choose::named(rows, name).with_context(|| {
+                format!("only the name of a console that you may use means anything, not {name:?}")
+            })
+        };
+        let fixed = self.fixed.as_deref().map(named).transpose()?;
+        let asked = self.asked.as_deref().map(named).transpose()?;
+        match (&fixed, &asked) {
+            (Some(only), Some(other)) if only != other => bail!("this leads to the {only} alone"),
+            _ => Ok(fixed.or(asked)),
+        }
+    }
+}
+
+/// A text without the blanks around it, unless nothing is left.
+fn some(text: String) -> Option<String> {
+    let text = text.trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// As a forced command.
+pub(crate) fn run(daemon: &Daemon, console: Option<&str>) -> anyhow::Result<()> {
+    let words = Words::of_command(console.map(str::to_owned), variable(ASKED)?);
+    serve(daemon, &words)
+}
+
+/// As a login shell.
+pub(crate) fn shell(options: LoginShell) -> anyhow::Result<()> {
+    let words = Words::of_shell(options.command, variable(ASKED)?);
+    serve(&Daemon::at(&options.daemon.control), &words)
+}
+
+fn variable(name: &str) -> anyhow::Result<Option<String>> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => bail!("{name} is no text"),
+    }
+}
+
+fn serve(daemon: &Daemon, words: &Words) -> anyhow::Result<()> {
+    let viewing = Viewing::of_login(variable(CONNECTION)?);
+    let usable = || {
+        let status = daemon.status()?;
+        choose::among(&status, |rows| {
+            let rows: Vec<Row> = rows.iter().filter(|row| is_usable(row)).cloned().collect();
+            if rows.is_empty() {
+                bail!("there is no console that you may use");
+            }
+            Ok(rows)
+        })
+    };
+    let rows = usable()?;
+    let only = match words.choose(&rows)? {
+        Some(choice) => Some(choice),
+        None => choose::only(&rows),
+    };
+    if let Some(choice) = only {
+        return socket::run(daemon.clone(), &choice, &viewing);
+    }
+    if !isatty(stdin()) {
+        // Without a terminal nobody is asked.
+        return choose::any(&rows, false).map(drop);
+    }
+    loop {
+        let rows = usable()?;
+        writeln!(io::stderr(), "consoles, by number or name; ^D ends")?;
+        let stdin = io::stdin().lock();
+        match choose::from_list(&rows, stdin, io::stderr())? {
+            Some(choice) => socket::run(daemon.clone(), &choice, &viewing)?,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Whether it is a console that the caller may at least watch.
+fn is_usable(row: &Row) -> bool {
+    row.rights.iter().any(|right| right == "watch") && !choose::is_channel(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Row> {
+        let row = |domid, name: &str, console: &str| Row {
+            domid,
+            name: name.into(),
+            console: console.into(),
+            ..Row::default()
+        };
+        vec![
+            row(1, "web", "pv0"),
+            row(1, "web", "vuart0"),
+            row(2, "my db", "pv0"),
+        ]
+    }
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    fn chosen(words: &Words) -> String {
+        match words.choose(&rows()) {
+            Ok(choice) => choice.map_or("any".to_owned(), |choice| choice.to_string()),
+            Err(error) => format!("no: {error}"),
+        }
+    }
+
+    #[test]
+    fn words_name_a_console_and_nothing_else() {
+        for (command, original, expected) in [
+            (None, None, "any"),
+            (None, text(" "), "any"),
+            (None, text("web"), "console pv0 of domain 1, web"),
+            (None, text("web/vuart0"), "console vuart0 of domain 1, web"),
+            (None, text("my db\n"), "console pv0 of domain 2, my db"),
+            (text("web"), None, "console pv0 of domain 1, web"),
+            (text("web"), text("web/pv0"), "console pv0 of domain 1, web"),
+        ] {
+            let words = Words::of_command(command.clone(), original.clone());
+            assert_eq!(chosen(&words), expected, "{command:?} {original:?}");
+        }
+        for (command, original) in [
+            (None, text("sh")),
+            (None, text("web; sh")),
+            (None, text("vconsole attach web")),
+            (None, text("/usr/lib/openssh/sftp-server")),
+            (text("web"), text("my db")),
+            (text("web"), text("web/vuart0")),
+            (text("none"), text("web")),
+        ] {
+            let words = Words::of_command(command.clone(), original.clone());
+            let said = chosen(&words);
+            assert!(said.starts_with("no: "), "{command:?} {original:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_login_shell_knows_whose_words_it_is_given() {
+        assert_eq!(Words::of_shell(None, None), Words::default());
+        let users = Words::of_shell(text("web"), None);
+        assert_eq!((users.fixed, users.asked), (None, text("web")));
+        let operators = Words::of_shell(text("web"), text("sh"));
+        assert_eq!(
+            (operators.fixed, operators.asked),
+            (text("web"), text("sh"))
+        );
+    }
+
+    #[test]
+    fn what_may_not_be_watched_is_not_offered() {
+        let row = |rights: &[&str], kind: &str| Row {
+            rights: rights.iter().map(|right| (*right).to_owned()).collect(),
+            kind: kind.into(),
+            ..Row::default()
+        };
+        assert!(is_usable(&row(&["list", "watch"], "pv")));
+        assert!(!is_usable(&row(&["list", "break"], "pv")));
+        assert!(!is_usable(&row(&["list", "watch"], "channel")));
+    }
+}
