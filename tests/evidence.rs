@@ -26,6 +26,11 @@ fn place(path: &str) -> (String, String) {
             "tools/text-filter/tests/filter.rs".to_owned(),
             format!("fn {name}("),
         ),
+        // Not everywhere can it run.
+        ["viewers", "ssh", name] => (
+            "tests/viewers/tests/ssh.rs".to_owned(),
+            format!("\"{name}\""),
+        ),
         ["viewers", module, name] => (
             format!("tests/viewers/tests/{module}.rs"),
             format!("fn {name}("),
