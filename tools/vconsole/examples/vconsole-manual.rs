@@ -2,6 +2,7 @@
 //! Writes the client's manual pages and its shells' completions, by the same
 //! definitions that its command line is read with, to a folder.
 
+#[expect(dead_code, reason = "the client sets some of it by itself")]
 #[path = "../src/options.rs"]
 mod options;
 

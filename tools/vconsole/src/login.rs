@@ -33,7 +33,7 @@ struct Words {
 
 impl Words {
     /// Of a forced command: the operator's words are arguments.
-    fn of_command(fixed: Option<String>, original: Option<String>) -> Self {
+    fn of_command(fixed: Option<&str>, original: Option<&str>) -> Self {
         Self {
             fixed: fixed.and_then(some),
             asked: original.and_then(some),
@@ -42,9 +42,9 @@ impl Words {
 
     /// Of a login shell: with a forced command `-c` has the operator's words, and
     /// else the user's.
-    fn of_shell(command: Option<String>, original: Option<String>) -> Self {
+    fn of_shell(command: Option<&str>, original: Option<&str>) -> Self {
         match original.and_then(some) {
-            Some(asked) => Self::of_command(command, Some(asked)),
+            Some(_) => Self::of_command(command, original),
             None => Self::of_command(None, command),
         }
     }
@@ -67,20 +67,20 @@ impl Words {
 }
 
 /// A text without the blanks around it, unless nothing is left.
-fn some(text: String) -> Option<String> {
-    let text = text.trim().to_owned();
-    (!text.is_empty()).then_some(text)
+fn some(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// As a forced command.
 pub(crate) fn run(daemon: &Daemon, console: Option<&str>) -> anyhow::Result<()> {
-    let words = Words::of_command(console.map(str::to_owned), variable(ASKED)?);
+    let words = Words::of_command(console, variable(ASKED)?.as_deref());
     serve(daemon, &words)
 }
 
 /// As a login shell.
-pub(crate) fn shell(options: LoginShell) -> anyhow::Result<()> {
-    let words = Words::of_shell(options.command, variable(ASKED)?);
+pub(crate) fn shell(options: &LoginShell) -> anyhow::Result<()> {
+    let words = Words::of_shell(options.command.as_deref(), variable(ASKED)?.as_deref());
     serve(&Daemon::at(&options.daemon.control), &words)
 }
 
@@ -150,10 +150,6 @@ mod tests {
         ]
     }
 
-    fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     fn chosen(words: &Words) -> String {
         match words.choose(&rows()) {
             Ok(choice) => choice.map_or("any".to_owned(), |choice| choice.to_string()),
@@ -165,26 +161,26 @@ mod tests {
     fn words_name_a_console_and_nothing_else() {
         for (command, original, expected) in [
             (None, None, "any"),
-            (None, text(" "), "any"),
-            (None, text("web"), "console pv0 of domain 1, web"),
-            (None, text("web/vuart0"), "console vuart0 of domain 1, web"),
-            (None, text("my db\n"), "console pv0 of domain 2, my db"),
-            (text("web"), None, "console pv0 of domain 1, web"),
-            (text("web"), text("web/pv0"), "console pv0 of domain 1, web"),
+            (None, Some(" "), "any"),
+            (None, Some("web"), "console pv0 of domain 1, web"),
+            (None, Some("web/vuart0"), "console vuart0 of domain 1, web"),
+            (None, Some("my db\n"), "console pv0 of domain 2, my db"),
+            (Some("web"), None, "console pv0 of domain 1, web"),
+            (Some("web"), Some("web/pv0"), "console pv0 of domain 1, web"),
         ] {
-            let words = Words::of_command(command.clone(), original.clone());
+            let words = Words::of_command(command, original);
             assert_eq!(chosen(&words), expected, "{command:?} {original:?}");
         }
         for (command, original) in [
-            (None, text("sh")),
-            (None, text("web; sh")),
-            (None, text("vconsole attach web")),
-            (None, text("/usr/lib/openssh/sftp-server")),
-            (text("web"), text("my db")),
-            (text("web"), text("web/vuart0")),
-            (text("none"), text("web")),
+            (None, Some("sh")),
+            (None, Some("web; sh")),
+            (None, Some("vconsole attach web")),
+            (None, Some("/usr/lib/openssh/sftp-server")),
+            (Some("web"), Some("my db")),
+            (Some("web"), Some("web/vuart0")),
+            (Some("none"), Some("web")),
         ] {
-            let words = Words::of_command(command.clone(), original.clone());
+            let words = Words::of_command(command, original);
             let said = chosen(&words);
             assert!(said.starts_with("no: "), "{command:?} {original:?}: {said}");
         }
@@ -193,13 +189,11 @@ mod tests {
     #[test]
     fn a_login_shell_knows_whose_words_it_is_given() {
         assert_eq!(Words::of_shell(None, None), Words::default());
-        let users = Words::of_shell(text("web"), None);
-        assert_eq!((users.fixed, users.asked), (None, text("web")));
-        let operators = Words::of_shell(text("web"), text("sh"));
-        assert_eq!(
-            (operators.fixed, operators.asked),
-            (text("web"), text("sh"))
-        );
+        let users = Words::of_shell(Some("web"), None);
+        assert_eq!((users.fixed, users.asked), (None, Some("web".to_owned())));
+        let operators = Words::of_shell(Some("web"), Some("sh"));
+        assert_eq!(operators.fixed.as_deref(), Some("web"));
+        assert_eq!(operators.asked.as_deref(), Some("sh"));
     }
 
     #[test]

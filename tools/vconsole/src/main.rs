@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     // A login shell's name begins with a dash.
     let result = match name.strip_prefix('-').unwrap_or(&name) {
         "xenconsole" => xenconsole(),
-        "vconsole-login" => login::shell(LoginShell::parse()),
+        "vconsole-login" => login::shell(&LoginShell::parse()),
         _ => vconsole(),
     };
     match result {
