@@ -216,9 +216,9 @@ impl Console {
         self.log.as_ref().map_or(0, Log::lost)
     }
 
-    /// Whether another viewer can be let in.
-    pub(crate) fn has_room(&mut self) -> bool {
-        self.clients.has_room(&self.output)
+    /// Whether another viewer can be let in, and `spare` others.
+    pub(crate) fn has_room(&mut self, spare: usize) -> bool {
+        self.clients.has_room(spare, &self.output)
     }
 
     /// Sends a viewer away at once.

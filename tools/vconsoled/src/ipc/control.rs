@@ -35,6 +35,10 @@ impl Client for ControlClient {
             answered: false,
         }
     }
+
+    fn user(&self) -> u32 {
+        self.caller.uid
+    }
 }
 
 impl Control {

@@ -119,10 +119,15 @@ impl Drop for Listener {
 
 /// Somebody who connected.
 pub(crate) trait Client {
-    /// Most at once; a further one closes the oldest.
+    /// Most at once; a further one closes the oldest of the user who has most.
     const MOST: usize;
 
     fn new(stream: UnixStream) -> Self;
+
+    /// Which user it is, where there may be several.
+    fn user(&self) -> u32 {
+        0
+    }
 }
 
 /// A socket that is listened to, and the clients that it brought.
@@ -169,7 +174,7 @@ impl<C: Client> Clients<C> {
                 return;
             }
             if open.len() >= C::MOST {
-                open.pop_first();
+                close_one(open);
             }
             open.insert(token, C::new(stream));
         })
@@ -188,6 +193,20 @@ impl<C: Client> Clients<C> {
     /// Hands a client out, or closes it.
     pub(crate) fn remove(&mut self, token: Token) -> Option<C> {
         self.open.remove(&token)
+    }
+}
+
+/// Nobody closes out others by connecting without end.
+fn close_one<C: Client>(open: &mut BTreeMap<Token, C>) {
+    let mut counts = BTreeMap::<u32, usize>::new();
+    for client in open.values() {
+        *counts.entry(client.user()).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    let mut clients = open.iter();
+    let oldest = clients.find(|(_, client)| Some(client.user()) == most.map(|(user, _)| user));
+    if let Some(token) = oldest.map(|(token, _)| *token) {
+        open.remove(&token);
     }
 }
 

@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::access::Admission;
 use super::{Server, take_token};
-use crate::access::Way;
+use crate::access::{Caller, Way};
 use crate::buffer::{OutputBuffer, Record};
 use crate::console::Console;
 use crate::guest::nodes::name_of;
@@ -29,6 +29,10 @@ use crate::sink::clients::visitor::Visitor;
 /// Most viewers of all consoles together: the others' descriptors are for the
 /// consoles themselves.
 const ALL_SESSIONS_MAX: usize = 1024;
+/// How many of a console's places, and of all, are for root and the daemon's user
+/// alone: tenants cannot shut them out.
+const SPARE: usize = 8;
+const ALL_SPARE: usize = 128;
 
 impl Server {
     /// Opens a console's sockets, or goes on with those that the last daemon
@@ -202,7 +206,6 @@ impl Server {
     }
 
     pub(super) fn admit_plain(&mut self, owner: usize, mut stream: UnixStream, mode: Mode) {
-        let full = self.is_full();
         let caller = caller(&stream, Way::Console);
         let Some(console) = self.served.consoles.get(&owner) else {
             return;
@@ -213,10 +216,11 @@ impl Server {
             let _told = stream.write(b"[you may not watch this console]\r\n");
             return;
         };
+        let has_room = self.has_room(owner, &caller);
         let Some(console) = self.served.consoles.get_mut(&owner) else {
             return;
         };
-        if full || !console.has_room() {
+        if !has_room {
             let _told = stream.write(b"[too many viewers]\r\n");
             return;
         }
@@ -275,9 +279,18 @@ impl Server {
             .then_some((name, queue))
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether a console takes one more viewer, for whom root's places are not.
+    pub(super) fn has_room(&mut self, owner: usize, caller: &Caller) -> bool {
+        let (spare, all_spare) = if self.access.rules.is_master(caller) {
+            (0, 0)
+        } else {
+            (SPARE, ALL_SPARE)
+        };
         // Each console has two endpoints.
-        self.ipc.owners.len() >= ALL_SESSIONS_MAX + 2 * self.served.consoles.len()
+        let most = ALL_SESSIONS_MAX - all_spare + 2 * self.served.consoles.len();
+        let full = self.ipc.owners.len() >= most;
+        let console = self.served.consoles.get_mut(&owner);
+        console.is_some_and(|console| !full && console.has_room(spare))
     }
 
     pub(super) fn admit(

@@ -9,7 +9,6 @@ use vpl011::ring::layout::OUT_SIZE;
 
 use super::Server;
 use crate::access::Caller;
-use crate::console::Console;
 use crate::guest::nodes::name_of;
 use crate::sink::clients::session::{Encoding, Session};
 use crate::sink::clients::visitor::Visitor;
@@ -51,13 +50,7 @@ impl Server {
             Attach::parse(request).map_err(|error| Error::coded(Code::BadRequest, error))?;
         let (owner, others, admission) = self.find_console(&wanted, caller)?;
         let mode = admission.mode;
-        let full = self.is_full();
-        let room = self
-            .served
-            .consoles
-            .get_mut(&owner)
-            .filter(|_| !full)
-            .is_some_and(Console::has_room);
+        let room = self.has_room(owner, caller);
         let Some(console) = self.served.consoles.get(&owner).filter(|_| room) else {
             return Err(Error::coded(Code::TooMany, "too many viewers"));
         };

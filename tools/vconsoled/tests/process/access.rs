@@ -502,3 +502,31 @@ pub(crate) fn who_is_attached_is_told_from_beginning_to_end() {
     let why = ["why=\"console\"", "why=\"domain\""];
     assert!(why.iter().any(|why| line.contains(why)), "{line}");
 }
+
+pub(crate) fn no_user_closes_out_another() {
+    let host = Host::new(WEB);
+    let (_web, ..) = host.guest("web");
+    let control = host.control();
+    let mut root = UnixStream::connect(&control).unwrap();
+    root.set_read_timeout(Some(PATIENCE)).unwrap();
+    let crowd: Vec<_> = (0..100).map(|_| CAROL.connect(&control)).collect();
+    assert_eq!(ALICE.sees(&control).len(), 2);
+    root.write_all(b"status\n").unwrap();
+    let answer = line(&mut root);
+    assert!(answer.contains("\"web\""), "{answer}");
+    drop(crowd);
+    // Of the places that a console has, some are left.
+    let mut crowd = Vec::new();
+    let refusal = loop {
+        match ALICE.attach(&control, &of("web")) {
+            Ok(one) => crowd.push(one),
+            Err(answer) => break answer,
+        }
+    };
+    assert_eq!((code(&refusal), crowd.len()), ("too-many", 24));
+    let pv0 = host.at("consoles/by-name/web/pv0.sock");
+    assert_eq!(BOB.refusal(&pv0), "[too many viewers]\r\n");
+    let _root: Vec<_> = (0..8)
+        .map(|_| Attached::new(&control, &of("web")))
+        .collect();
+}

@@ -273,6 +273,10 @@ fn access_tests() -> Vec<Trial> {
             access::a_confined_daemon_serves_users_by_rules,
         ),
         as_root(
+            "no_user_closes_out_another",
+            access::no_user_closes_out_another,
+        ),
+        as_root(
             "who_is_attached_is_told_from_beginning_to_end",
             access::who_is_attached_is_told_from_beginning_to_end,
         ),

@@ -68,16 +68,17 @@ impl ClientSet {
         }
     }
 
-    /// Whether there is room for one more; makes some if one who has hung up
-    /// is only here for what he typed.
-    pub(crate) fn has_room(&mut self, output: &OutputBuffer) -> bool {
-        if self.sessions.len() >= SESSIONS_MAX {
+    /// Whether there is room for one more and `spare` others; makes some if one
+    /// who has hung up is only here for what he typed.
+    pub(crate) fn has_room(&mut self, spare: usize, output: &OutputBuffer) -> bool {
+        let most = SESSIONS_MAX - spare;
+        if self.sessions.len() >= most {
             let gone = self.sessions.iter().find(|(_, one)| one.has_hung_up());
             if let Some(token) = gone.map(|(token, _)| *token) {
                 self.forget(token, output);
             }
         }
-        self.sessions.len() < SESSIONS_MAX
+        self.sessions.len() < most
     }
 
     pub(crate) fn admit(&mut self, token: usize, viewer: Session) {
