@@ -84,7 +84,7 @@ fn the_words_of_a_client_name_a_console_and_are_not_run() {
         format!("SSH_ORIGINAL_COMMAND='{touch}' vconsole login"),
         format!("SSH_ORIGINAL_COMMAND='web; {touch}' vconsole login"),
         format!("SSH_ORIGINAL_COMMAND='$({touch})' vconsole login"),
-        format!("SSH_ORIGINAL_COMMAND='web' vconsole login db"),
+        "SSH_ORIGINAL_COMMAND='web' vconsole login db".to_owned(),
         format!("SSH_ORIGINAL_COMMAND='{touch}' {shell} -c web"),
         format!("{shell} -c '{touch}'"),
         format!("{shell} -c --help-me"),
