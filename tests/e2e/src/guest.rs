@@ -179,14 +179,6 @@ pub(crate) fn domids() -> Result<Vec<u16>> {
     Ok(parse_domids(&xl(&["list"])?))
 }
 
-/// The time that a domain's vCPUs have run, in seconds.
-pub(crate) fn cpu_time(domid: u16) -> Result<f64> {
-    let list = xl(&["list", &domid.to_string()])?;
-    let time = list.split_whitespace().next_back();
-    time.and_then(|time| time.parse().ok())
-        .with_context(|| format!("no time in {list:?}"))
-}
-
 fn parse_domids(list: &str) -> Vec<u16> {
     // Name, ID, Mem, VCPUs, State, Time; a name may hold blanks.
     list.lines()

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Guests that come and go: reboot, destruction, several at once.
 
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -191,39 +190,5 @@ pub(crate) fn two_vcpus(report: &mut Report) -> Result<()> {
         let count = seen.matches(letter).count();
         report.check_eq(format_args!("letters `{letter}`"), &count, &(500 * 15));
     }
-    Ok(())
-}
-
-/// A guest at a prompt that polls shares a CPU with one that computes.
-pub(crate) fn polling(report: &mut Report) -> Result<()> {
-    /// Without yields it would be half.
-    const SHARE_MAX: f64 = 0.25;
-    /// Shorter than 1/20 of it is not seen: `xl list` shows tenths of a second.
-    const MEASURED: Duration = Duration::from_secs(10);
-    let alone = "cpus = \"1\"";
-    let poller = Config::monitor("poller").with(alone).pl011().create()?;
-    let mut monitor = Monitor::open(&poller.name)?;
-    let busy = Config::linux("busy")
-        .with(alone)
-        .pl011()
-        .bootargs(BOTH_LINES)
-        .create()?;
-    let mut shell = Shell::open(&busy.name, Line::Vuart)?;
-    shell.run("(while :; do :; done) & true", SHORT)?;
-    let times = || -> Result<[f64; 2]> {
-        Ok([guest::cpu_time(poller.domid)?, guest::cpu_time(busy.domid)?])
-    };
-    let before = times()?;
-    thread::sleep(MEASURED);
-    let after = times()?;
-    let [looking, computing] = [after[0] - before[0], after[1] - before[1]];
-    report.data("seconds of the guest that polls", looking);
-    report.data("seconds of the guest that computes", computing);
-    report.check(
-        "the guest that polls leaves its CPU to the other",
-        looking < SHARE_MAX * (looking + computing) && computing > 0.0,
-        format_args!("{looking:.1} s and {computing:.1} s"),
-    );
-    report.check_ok("it answers", monitor.come_round());
     Ok(())
 }

@@ -315,13 +315,6 @@ pub(crate) const ALL: &[Scenario] = &[
         run: life::two_vcpus,
     },
     Scenario {
-        name: "polling",
-        about: "a guest that polls for input leaves its CPU to another, and is answered",
-        needs: Machine::DEFAULT,
-        limit: LIMIT,
-        run: life::polling,
-    },
-    Scenario {
         name: "hypervisor-log",
         about: "what Xen itself says is in hypervisor.log, once and as it comes",
         needs: Machine::DEFAULT,
