@@ -177,7 +177,7 @@ static noinline bool vpl011_takes_register(struct cpu_user_regs *regs,
 
     vpl011_end_trap(regs, seen);
     if ( unlikely(seen & VPL011_POLLED) )
-        vcpu_yield();
+        (void)vcpu_yield();
 
     return true;
 }
