@@ -81,6 +81,12 @@ pub(super) const ALL: &[Check] = &[
         what: What::Cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]),
     },
     Check {
+        name: "lock fuzz",
+        about: "a lock file there that lacks a crate",
+        part_of: Part::Both,
+        what: What::Cargo(&["tree", "--locked", "--manifest-path", "fuzz/Cargo.toml"]),
+    },
+    Check {
         name: "clippy",
         about: "a warning of the compiler's or of clippy's, tests included",
         part_of: Part::Both,
