@@ -30,7 +30,8 @@ const EVENT_INDEX: usize = 3584;
 const OUT_EVENT: usize = 3588;
 const IN_EVENT: usize = 3592;
 const INPUT_EVENT: usize = 3596;
-const WORDS: [usize; 8] = [
+const LINE_CONTROL: usize = 3600;
+const WORDS: [usize; 9] = [
     IN_CONS,
     IN_PROD,
     OUT_CONS,
@@ -39,6 +40,7 @@ const WORDS: [usize; 8] = [
     OUT_EVENT,
     IN_EVENT,
     INPUT_EVENT,
+    LINE_CONTROL,
 ];
 const EVENT_INDEX_MAGIC: u32 = 0x5645_4958;
 
@@ -143,7 +145,10 @@ struct Seen<'page> {
 impl Seen<'_> {
     fn owns(&self, offset: usize) -> bool {
         match self.end {
-            End::Guest => matches!(offset, IN_CONS | OUT_PROD | INPUT_EVENT | 1024..3072),
+            End::Guest => matches!(
+                offset,
+                IN_CONS | OUT_PROD | INPUT_EVENT | LINE_CONTROL | 1024..3072
+            ),
             End::Backend => matches!(
                 offset,
                 0..1024 | IN_PROD | OUT_CONS | CONNECTION | EVENT_INDEX | OUT_EVENT | IN_EVENT
