@@ -352,6 +352,6 @@ mod tests {
         assert_eq!(names.len(), ALL.len());
         let in_run = |quick| ALL.iter().filter(move |check| check.part_of.is_in(quick));
         assert!(in_run(true).count() < in_run(false).count());
-        assert_eq!(in_run(true).count(), 6);
+        assert_eq!(in_run(true).count(), 7);
     }
 }
