@@ -63,8 +63,8 @@ impl Tally {
     /// what they left out.
     pub(crate) fn read(log: &str) -> Self {
         let mut tally = Self::default();
-        let mut lines = log.lines();
-        while let Some(line) = lines.next() {
+        let lines: Vec<&str> = log.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
             if let Some(sums) = line.strip_prefix("test result: ") {
                 let figure = |what: &str| {
                     let (before, _) = sums.split_once(what)?;
@@ -73,10 +73,8 @@ impl Tally {
                 tally.passed += figure(" passed").unwrap_or(0);
                 tally.failed += figure(" failed").unwrap_or(0);
             } else if let Some(name) = failed(line) {
-                let said = lines.by_ref().skip_while(|line| line.is_empty());
-                let said = said.take_while(|line| !line.is_empty() && *line != "stack backtrace:");
-                let said: Vec<&str> = said.take(SAID).collect();
-                tally.failures.push(format!("{name}: {}", said.join(" ")));
+                let why = reason(&lines[at + 1..]);
+                tally.failures.push(format!("{name}: {why}"));
             } else if let Some(test) = line.strip_prefix("test ")
                 && let Some((name, why)) = test.split_once(" ... ignored")
             {
@@ -92,6 +90,20 @@ fn failed(line: &str) -> Option<&str> {
     let name = line.strip_prefix("---- ")?;
     name.strip_suffix(" stdout ----")
         .or(name.strip_suffix(" ----"))
+}
+
+/// Why it failed, by what follows: its panic, behind whatever it printed before.
+fn reason(lines: &[&str]) -> String {
+    let ends = |line: &str| {
+        failed(line).is_some() || line == "failures:" || line.starts_with("test result: ")
+    };
+    let mut said = lines.iter().copied().take_while(|line| !ends(line));
+    let Some(first) = said.find(|line| line.contains(" panicked")) else {
+        return "no panic; see the log".to_owned();
+    };
+    let rest = said.take_while(|line| !line.is_empty() && *line != "stack backtrace:");
+    let said: Vec<&str> = std::iter::once(first).chain(rest).take(SAID).collect();
+    said.join(" ")
 }
 
 impl fmt::Display for Tally {
@@ -127,6 +139,7 @@ mod tests {
         let log = "test b ... FAILED\n\n\
                    failures:\n\n\
                    ---- b stdout ----\n\n\
+                   printed before\n\n\
                    thread 'b' (7) panicked at tests/b.rs:1:5:\n\
                    left and right\n\
                    stack backtrace:\n   0: main\n\n\
