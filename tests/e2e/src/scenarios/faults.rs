@@ -316,3 +316,13 @@ impl Drop for SmallDisk {
         let _ = self.daemon.start_again();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_counts_from_its_first_number() {
+        assert_eq!(counted("# seq 100\r\n1\r\n2\r\n3"), "1\r\n2\r\n3");
+    }
+}
