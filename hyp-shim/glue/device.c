@@ -82,8 +82,8 @@ static noinline void vpl011_sync_lrs(struct vcpu *v)
 
 /*
  * The syndrome numbers the guest's registers as AArch64 does, in AArch32 state
- * too, so that get_user_reg() and set_user_reg() come to these two. The regs are
- * those of the trap, which they check.
+ * too, so that get_user_reg() and set_user_reg() do the same as these two. They
+ * also check that @regs belong to the trap, as @regs here do.
  */
 static always_inline register_t vpl011_get_reg(struct cpu_user_regs *regs,
                                                unsigned int reg)
