@@ -17,5 +17,5 @@ pub use self::dirs::Dirs;
 pub use self::files::write;
 pub use self::key::Key;
 pub use self::progress::Progress;
-pub use self::step::{Cx, Steps, end_of};
+pub use self::step::{Busy, Cx, Steps, end_of};
 pub use self::tool::install;

@@ -6,12 +6,15 @@
 //! done for: with the same key and all outputs present the work is skipped.
 //! A step's key goes into the keys of the steps that build on it. Each step
 //! prints one line, and its commands' output goes to `target/log/STEP.log`.
+//! Several threads may do steps; those of one name are done one after the other.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -42,6 +45,23 @@ pub struct Steps {
     pub lock: PathBuf,
     /// Where pinned files may come from besides.
     pub origins: Origins,
+    /// The steps that a thread is at.
+    pub busy: Busy,
+}
+
+/// A lock for each step, by its name.
+#[derive(Debug, Default)]
+pub struct Busy(Mutex<BTreeMap<String, Arc<Mutex<()>>>>);
+
+impl Busy {
+    fn of(&self, name: &str) -> Arc<Mutex<()>> {
+        lock(&self.0).entry(name.to_owned()).or_default().clone()
+    }
+}
+
+/// A step that panicked left nothing half changed in memory.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a step's work is given.
@@ -69,6 +89,8 @@ impl Steps {
     ) -> Result<String> {
         let recipe = Path::new(SOURCES).join(Location::caller().file());
         let key = key.text(name).file(&recipe)?.finish();
+        let busy = self.busy.of(name);
+        let _busy = lock(&busy);
         let stamp = self.stamp(name);
         let done = fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == key);
         if done && !self.force && outputs.iter().all(|output| output.exists()) {
@@ -77,7 +99,7 @@ impl Steps {
         }
         // A step that is cut short must not be taken for done.
         remove_if_there(&stamp)?;
-        self.always(name, work)?;
+        self.work(name, work)?;
         for output in outputs {
             if !output.exists() {
                 bail!("step `{name}` ended without making {}", output.display());
@@ -89,6 +111,12 @@ impl Steps {
 
     /// Does the step every time: its work knows by itself what changed.
     pub fn always(&self, name: &str, work: impl FnOnce(&Cx) -> Result<String>) -> Result<()> {
+        let busy = self.busy.of(name);
+        let _busy = lock(&busy);
+        self.work(name, work)
+    }
+
+    fn work(&self, name: &str, work: impl FnOnce(&Cx) -> Result<String>) -> Result<()> {
         let log = self.dirs.log(&file_name(name));
         write(&log, "")?;
         let progress = Progress::start(name);
@@ -115,6 +143,8 @@ impl Steps {
 
     /// Does something that is no step: without a line of its own.
     pub fn quietly<T>(&self, name: &str, work: impl FnOnce(&Cx) -> Result<T>) -> Result<T> {
+        let busy = self.busy.of(name);
+        let _busy = lock(&busy);
         let log = self.dirs.log(&file_name(name));
         write(&log, "")?;
         work(&Cx {
@@ -268,6 +298,9 @@ fn last_line(log: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
 
     use super::*;
 
@@ -281,6 +314,7 @@ mod tests {
             force: false,
             lock: dir.join("pins.lock"),
             origins: Origins::default(),
+            busy: Busy::default(),
         }
     }
 
@@ -321,6 +355,27 @@ mod tests {
         let module = Path::new(SOURCES).join(file!());
         let with_module = Key::default().text("s").file(&module).unwrap();
         assert_eq!(key.unwrap(), with_module.finish());
+    }
+
+    #[test]
+    fn two_threads_do_a_step_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let steps = steps(dir.path());
+        let done = AtomicUsize::new(0);
+        let both = Barrier::new(2);
+        let run = || {
+            both.wait();
+            let work = |_: &Cx| {
+                done.fetch_add(1, Ordering::Relaxed);
+                Ok("done".to_owned())
+            };
+            steps.run("s", Key::default(), &[], work).unwrap();
+        };
+        for round in 1..=50 {
+            remove_if_there(&steps.stamp("s")).unwrap();
+            thread::scope(|scope| [scope.spawn(run), scope.spawn(run)].map(|t| t.join().unwrap()));
+            assert_eq!(done.load(Ordering::Relaxed), round);
+        }
     }
 
     #[test]

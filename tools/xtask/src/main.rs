@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use ::pins::Origins;
 use anyhow::Result;
 use clap::Parser;
-use steps::{Dirs, Steps, process};
+use steps::{Busy, Dirs, Steps, process};
 
 use self::check::{audit, coverage, fuzz, hosts, miri, misra, mutants, published, table, test};
 use self::debian::{pins, programs};
@@ -91,6 +91,7 @@ fn run(options: &Options) -> Result<bool> {
         dirs,
         force: options.force,
         origins: options.origins.clone(),
+        busy: Busy::default(),
     };
     match &options.command {
         Command::Boot(boot) => boot.run(&steps).map(|()| true),
