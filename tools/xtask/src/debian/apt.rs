@@ -54,6 +54,9 @@ pub(crate) fn install_on_host(cx: &Cx, packages: &[String]) -> Result<()> {
                 "--no-install-recommends",
                 "-o",
                 "Dpkg::Use-Pty=false",
+                // Another program may be installing, as on a machine just set up.
+                "-o",
+                "DPkg::Lock::Timeout=600",
             ])
             .args(packages),
     )

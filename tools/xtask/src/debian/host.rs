@@ -4,6 +4,7 @@
 use std::iter;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use pins::Store;
@@ -17,6 +18,9 @@ pub(crate) const BARE_TARGET: &str = "aarch64-unknown-none-softfloat";
 
 /// The compiler and its targets, as rustup reads them.
 const TOOLCHAIN: &str = include_str!("../../../../rust-toolchain.toml");
+
+/// Held while packages are installed.
+static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// This machine's architecture, as Debian calls it.
 pub(crate) fn architecture() -> &'static str {
@@ -69,6 +73,8 @@ pub(crate) fn install(steps: &Steps, step: &str, wanted: &[String]) -> Result<()
         if missing.is_empty() {
             return Ok(format!("all {} packages are installed", wanted.len()));
         }
+        // Lists, too, are locked while another step installs.
+        let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         apt::install_on_host(cx, &missing)?;
         Ok(format!("{} packages installed", missing.len()))
     })
