@@ -27,7 +27,31 @@ pub(super) struct Check {
     /// What would make it fail, on one line.
     pub(super) about: &'static str,
     pub(super) part_of: Part,
+    pub(super) lane: Lane,
     pub(super) what: What,
+}
+
+/// Lanes run at the same time, each check of one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// At the priority of the command: what measures time is here.
+    First,
+    /// At a lower one: machines of other builds and versions.
+    Machines,
+    /// At a lower one: fuzz targets.
+    Fuzz,
+}
+
+impl Lane {
+    pub(super) const ALL: [Self; 3] = [Self::First, Self::Machines, Self::Fuzz];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Machines => "machines",
+            Self::Fuzz => "fuzz",
+        }
+    }
 }
 
 /// Which runs a check is part of.
@@ -72,24 +96,28 @@ pub(super) const ALL: &[Check] = &[
         name: "fmt",
         about: "a file that rustfmt would change",
         part_of: Part::Both,
+        lane: Lane::First,
         what: What::Cargo(&["fmt", "--all", "--check"]),
     },
     Check {
         name: "fmt fuzz",
         about: "the same in fuzz/, a workspace of its own",
         part_of: Part::Both,
+        lane: Lane::First,
         what: What::Cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]),
     },
     Check {
         name: "lock fuzz",
         about: "a lock file there that lacks a crate",
         part_of: Part::Both,
+        lane: Lane::First,
         what: What::Cargo(&["tree", "--locked", "--manifest-path", "fuzz/Cargo.toml"]),
     },
     Check {
         name: "clippy",
         about: "a warning of the compiler's or of clippy's, tests included",
         part_of: Part::Both,
+        lane: Lane::First,
         what: What::Cargo(&[
             "clippy",
             "--locked",
@@ -104,6 +132,7 @@ pub(super) const ALL: &[Check] = &[
         name: "clippy hypervisor",
         about: "the same in what is linked into Xen, for its target",
         part_of: Part::Both,
+        lane: Lane::First,
         what: What::Cargo(&[
             "clippy",
             "--locked",
@@ -121,12 +150,14 @@ pub(super) const ALL: &[Check] = &[
         name: "spelling",
         about: "a misspelled word, in any file that git lists (codespell)",
         part_of: Part::Both,
+        lane: Lane::First,
         what: What::Step(docs::spelling),
     },
     Check {
         name: "quick tests",
         about: "tests of every crate, but for exhaustive, loom, process and doc tests",
         part_of: Part::Quick,
+        lane: Lane::First,
         what: What::Tests(&[
             &[
                 "--workspace",
@@ -153,6 +184,7 @@ pub(super) const ALL: &[Check] = &[
         name: "tests",
         about: "all tests of every crate, doc tests included",
         part_of: Part::Whole,
+        lane: Lane::First,
         what: What::Tests(&[&[
             "--workspace",
             "--exclude=oracle",
@@ -163,84 +195,105 @@ pub(super) const ALL: &[Check] = &[
         name: "oracle",
         about: "one of a million cases in which the device differs from the oracle",
         part_of: Part::Whole,
+        lane: Lane::First,
         what: What::Tests(&[&["--release", "--package=oracle"]]),
     },
     Check {
         name: "rustdoc",
         about: "a broken link in the crates' documentation",
         part_of: Part::Whole,
+        lane: Lane::First,
         what: What::Step(docs::rustdoc),
     },
     Check {
         name: "fuzz",
         about: "an input that breaks a target, in a short run from its seeds",
         part_of: Part::Whole,
+        lane: Lane::Fuzz,
         what: What::Count(|steps| each("fuzz", fuzz::quick(steps))),
     },
     Check {
         name: "firmware lints",
         about: "a warning of clippy's in bare-metal guests",
         part_of: Part::Whole,
+        lane: Lane::First,
         what: What::Step(image::lint_firmware),
     },
     Check {
         name: "bench core",
         about: "an access that takes more instructions than its budget",
         part_of: Part::Whole,
+        lane: Lane::First,
         what: What::Step(bench::check_core),
     },
     Check {
         name: "package",
         about: "a Debian package that lintian or its own test finds wrong",
         part_of: Part::Whole,
+        lane: Lane::First,
         what: What::Step(package::run),
     },
     Check {
         name: "embedded demo",
         about: "the demo inside one process, without Xen or QEMU",
         part_of: Part::Whole,
+        lane: Lane::First,
         what: What::Step(demo::embedded),
     },
     Check {
         name: "conformance",
         about: "a case of the suite that the model fails, or that does not run on QEMU's PL011",
         part_of: Part::Whole,
+        lane: Lane::First,
         what: What::Count(|steps| each("conformance", conformance::quick(steps))),
     },
     Check {
         name: "xen patches",
         about: "a series of patches that gives another tree than the hooks",
         part_of: Part::Whole,
+        lane: Lane::Machines,
         what: What::Count(patches),
     },
     Check {
         name: "xen traps",
         about: "a guest that sees other interrupts with the fast trap than without",
         part_of: Part::Whole,
+        lane: Lane::Machines,
         what: What::Count(traps),
     },
     Check {
         name: "misra",
         about: "a breach of MISRA C in the glue, of a rule that is not deviated from",
         part_of: Part::Whole,
+        lane: Lane::Machines,
         what: What::Step(misra::run),
     },
     Check {
         name: "options off",
         about: "a hook that changes Xen with the options off",
         part_of: Part::Whole,
+        lane: Lane::Machines,
         what: What::Step(xen::check_off),
     },
     Check {
         name: "scenarios",
-        about: "any scenario in emulated Xen, of the default version",
+        about: "any scenario in emulated Xen, of the default version and build",
         part_of: Part::Whole,
-        what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::all())),
+        lane: Lane::First,
+        what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::usual())),
+    },
+    Check {
+        name: "scenarios, other builds",
+        about: "one that needs another build: debug, new vGIC, fast trap off, all off, stock",
+        part_of: Part::Whole,
+        lane: Lane::Machines,
+        what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::other_builds())),
     },
     Check {
         name: "scenarios, other Xen",
         about: "the demo on every other version of Xen",
         part_of: Part::Whole,
+        lane: Lane::Machines,
         what: What::Count(other_versions),
     },
 ];
@@ -322,11 +375,11 @@ const END: &str = "<!-- end of what is made -->";
 
 fn list() -> String {
     let rows = ALL.iter().map(|check| {
-        let part = check.part_of.name();
-        format!("| {} | {part} | {} |\n", check.name, check.about)
+        let (part, lane) = (check.part_of.name(), check.lane.name());
+        format!("| {} | {part} | {lane} | {} |\n", check.name, check.about)
     });
     let rows: String = rows.collect();
-    format!("\n| check | part of | fails for |\n|---|---|---|\n{rows}\n")
+    format!("\n| check | part of | lane | fails for |\n|---|---|---|---|\n{rows}\n")
 }
 
 /// Puts the list into its page.
@@ -350,6 +403,7 @@ mod tests {
     fn names_are_unique_and_quick_is_less() {
         let names: std::collections::BTreeSet<_> = ALL.iter().map(|check| check.name).collect();
         assert_eq!(names.len(), ALL.len());
+        assert!(ALL.iter().all(|check| Lane::ALL.contains(&check.lane)));
         let in_run = |quick| ALL.iter().filter(move |check| check.part_of.is_in(quick));
         assert!(in_run(true).count() < in_run(false).count());
         assert_eq!(in_run(true).count(), 7);

@@ -64,6 +64,23 @@ impl Chosen {
         }
     }
 
+    /// Those that need our usual build of the hypervisor.
+    pub(crate) fn usual() -> Self {
+        Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours)
+    }
+
+    /// Those that need another one.
+    pub(crate) fn other_builds() -> Self {
+        Self::of_builds(|hypervisor| hypervisor != Hypervisor::Ours)
+    }
+
+    fn of_builds(is_wanted: fn(Hypervisor) -> bool) -> Self {
+        let mut chosen = Self::all();
+        chosen.inside.retain(|s| is_wanted(s.needs.hypervisor));
+        chosen.outside.retain(|s| is_wanted(s.needs.hypervisor));
+        chosen
+    }
+
     /// The scenarios of these names; all if there are no names.
     pub(crate) fn named(names: &[String]) -> Result<Self> {
         if names.is_empty() {
@@ -267,6 +284,18 @@ impl<'a> Bench<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_run_has_each_scenario_once() {
+        let (usual, other) = (Chosen::usual(), Chosen::other_builds());
+        assert!(usual.len() > 0 && other.len() > 0);
+        let mut both: Vec<_> = usual.list().chain(other.list()).collect();
+        let all = Chosen::all();
+        let mut all: Vec<_> = all.list().collect();
+        both.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(both, all);
+    }
 
     #[test]
     fn names_choose_in_the_order_of_a_whole_run() {
