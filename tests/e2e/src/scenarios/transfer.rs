@@ -139,6 +139,10 @@ pub(super) fn from_guest(
     Ok(())
 }
 
+/// In a guest's shell: sums up its input. What the kernel warns of meanwhile is
+/// not on the console.
+const SUM: &str = "{ sha256sum >/run/sum; echo '<4>e2e: a warning' >/dev/kmsg; cat /run/sum; }";
+
 /// The guest sums up what is typed at it.
 pub(super) fn to_guest(
     report: &mut Report,
@@ -148,7 +152,7 @@ pub(super) fn to_guest(
 ) -> Result<()> {
     let sent = pattern::typeable(seed, pattern::LEN);
     shell.console.send(&format!(
-        "{RAW}; echo \"<\"r\">\"; head -c {} | sha256sum; {RESTORE}\r",
+        "{RAW}; echo \"<\"r\">\"; head -c {} | {SUM}; {RESTORE}\r",
         pattern::LEN
     ))?;
     shell.console.expect("<r>\n", SHORT)?;

@@ -13,6 +13,10 @@ mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 mount -t tmpfs run /run
 hostname -F /etc/hostname
+# From here on consoles are compared byte by byte, and a slow machine makes the
+# kernel warn of late timers. A WARN is a panic, which each level shows.
+echo 4 >/proc/sys/kernel/printk
+echo 1 >/proc/sys/kernel/panic_on_warn
 # A guest that Xen starts itself is told of no hypervisor.
 if [ -d /proc/device-tree/hypervisor ]; then
     for module in xen-privcmd xen-evtchn xenfs; do
