@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use crate::command::{self, Finished};
 
 /// Any command of `xl`, `create` with its image building included.
-const XL: Duration = Duration::from_secs(60);
+const XL: Duration = Duration::from_secs(120);
 /// How long a destroyed domain may take to leave.
-pub(crate) const GONE: Duration = Duration::from_secs(15);
+pub(crate) const GONE: Duration = Duration::from_secs(60);
 
 /// A guest's configuration file.
 #[derive(Clone, Debug)]

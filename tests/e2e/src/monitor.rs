@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::console::{Console, Line};
 use crate::{command, errno};
 
-const ANSWER: Duration = Duration::from_secs(20);
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// What came of a command.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

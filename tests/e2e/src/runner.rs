@@ -19,7 +19,7 @@ use crate::report::{Check, Event, Message, Outcome, Report};
 use crate::{Scenario, command, declared, guest, scenario};
 
 /// How long dom0's tools may take until they answer.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(90);
 
 /// Runs the named scenarios in order and reports each on standard output;
 /// whether all passed. The names must be known. A soak takes scenarios in their

@@ -10,7 +10,7 @@ use crate::console::{Console, Line};
 /// A guest's boot, in the slowest emulation.
 pub(crate) const BOOT: Duration = Duration::from_secs(120);
 /// A command that only prints something.
-pub(crate) const SHORT: Duration = Duration::from_secs(20);
+pub(crate) const SHORT: Duration = Duration::from_secs(60);
 
 /// The end of a shell's prompt.
 pub(crate) const PROMPT: &str = "# ";

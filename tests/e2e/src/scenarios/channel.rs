@@ -21,7 +21,7 @@ use crate::shell::{SHORT, Shell};
 /// In the folder that the daemon keeps for channels.
 const SOCKET: &str = "/run/vconsoled/channels/agent.sock";
 /// 64 KiB, with an emulated CPU that is busy elsewhere too.
-const TRANSFER: Duration = Duration::from_secs(60);
+const TRANSFER: Duration = Duration::from_secs(120);
 /// udev's own limits are longer still.
 const UDEV: Duration = Duration::from_secs(60);
 

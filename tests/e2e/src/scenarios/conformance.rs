@@ -20,7 +20,7 @@ use crate::report::Report;
 use crate::suite::{Ending, Results, Verdicts};
 
 /// The longest wait for the suite's next word, in the slowest emulation.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The longest run of the whole suite.
 pub(super) const WHOLE: Duration = Duration::from_secs(600);

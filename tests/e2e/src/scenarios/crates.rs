@@ -10,7 +10,7 @@ use crate::guest::Config;
 use crate::report::Report;
 use crate::{command, daemon};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The crates; `tests/firmware` has an image for each.
 const CRATES: [&str; 2] = ["arm-pl011-uart", "arm_pl011"];

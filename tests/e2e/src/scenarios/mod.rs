@@ -30,7 +30,7 @@ use crate::{Dom0, Hypervisor, Machine, Scenario};
 
 /// Seconds for a scenario of one or two guests, on a machine that is busy with
 /// other things too.
-const LIMIT: u64 = 240;
+const LIMIT: u64 = 600;
 
 /// Those with a long form, which a soak repeats.
 pub(crate) const LONG: &[&str] = &[

@@ -18,7 +18,7 @@ use crate::pattern;
 use crate::report::Report;
 
 /// The longest wait for an event that must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Events that are served between one closing and the next.
 const EVENTS: usize = 3;
 

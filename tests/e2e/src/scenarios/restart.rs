@@ -23,7 +23,7 @@ use crate::shell::{BOOT, SHORT, Shell};
 /// hold, so that it cannot be through before the daemon ends.
 const LINES: usize = 8000;
 /// From one state to the next, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The guest's last line.
 const ALL: &str = "all counted";
 

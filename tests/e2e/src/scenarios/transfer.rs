@@ -13,7 +13,7 @@ use crate::scenarios::boot::{BOTH_LINES, QUIET, report_driver, uart_line};
 use crate::shell::{SHORT, Shell};
 
 /// 64 KiB, with an emulated CPU that is busy elsewhere too.
-pub(super) const TRANSFER: Duration = Duration::from_secs(40);
+pub(super) const TRANSFER: Duration = Duration::from_secs(120);
 
 /// 64 KiB each way on each console.
 pub(crate) fn transfer(report: &mut Report) -> Result<()> {

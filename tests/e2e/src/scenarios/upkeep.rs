@@ -17,7 +17,7 @@ use crate::shell::{SHORT, Shell};
 
 const HYPERVISOR_LOG: &str = "/var/log/xen/console/hypervisor.log";
 /// A message takes one event to the log.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `--log=hv`: what Xen says is in the log, also what it says from now on.
 pub(crate) fn hypervisor_log(report: &mut Report) -> Result<()> {
