@@ -16,7 +16,7 @@ use crate::scenarios::boot::BOTH_LINES;
 use crate::shell::{BOOT, SHORT, Shell};
 
 /// How long `xl console` may look for a console that is not there.
-const GIVES_UP: Duration = Duration::from_secs(15);
+const GIVES_UP: Duration = Duration::from_secs(60);
 
 /// `xl create -c`, then `xl console` with each of its options, then several
 /// clients at once.
