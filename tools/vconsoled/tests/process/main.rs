@@ -14,6 +14,7 @@ mod peer;
 mod privileges;
 mod ptys;
 mod restart;
+mod retried;
 mod service;
 mod sockets;
 mod starts;
@@ -47,7 +48,14 @@ fn main() -> ExitCode {
         daemon(&config);
         return ExitCode::SUCCESS;
     }
-    let tests = [tests(), log_tests(), outsider_tests(), access_tests()].into_iter();
+    let tests = [
+        tests(),
+        retried_tests(),
+        log_tests(),
+        outsider_tests(),
+        access_tests(),
+    ]
+    .into_iter();
     let tests = tests.flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
@@ -157,6 +165,21 @@ fn tests() -> Vec<Trial> {
             "what_is_kept_goes_with_its_viewer_and_its_domain",
             sockets::what_is_kept_goes_with_its_viewer_and_its_domain,
         ),
+    ]
+}
+
+fn retried_tests() -> Vec<Trial> {
+    vec![
+        test("its_pty_is_kept_for_it", retried::its_pty_is_kept_for_it),
+        test(
+            "its_sockets_and_viewers_are_kept_for_it",
+            retried::its_sockets_and_viewers_are_kept_for_it,
+        ),
+        test(
+            "what_was_typed_is_kept_for_it_and_nobody_else_waits",
+            retried::what_was_typed_is_kept_for_it_and_nobody_else_waits,
+        ),
+        test("it_goes_with_its_domain", retried::it_goes_with_its_domain),
     ]
 }
 
