@@ -97,6 +97,10 @@ fn tests() -> Vec<Trial> {
             "a_confined_daemon_serves_and_can_do_nothing_else",
             privileges::a_confined_daemon_serves_and_can_do_nothing_else,
         ),
+        as_root(
+            "a_group_that_leads_to_the_logs_is_kept_and_roots_never",
+            privileges::a_group_that_leads_to_the_logs_is_kept_and_roots_never,
+        ),
         test(
             "a_confined_daemon_compresses_and_removes_old_logs",
             privileges::a_confined_daemon_compresses_and_removes_old_logs,

@@ -150,6 +150,49 @@ pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {
     assert!(!place.dir.path().join("run/control.sock").exists());
 }
 
+/// Debian 13's `/var/log/xen` is root's and of group adm, and others may not pass.
+/// The daemon has that group then, and no other's; never root's.
+pub(crate) fn a_group_that_leads_to_the_logs_is_kept_and_roots_never() {
+    const ADM: u32 = 4;
+    for (group, mode, kept) in [
+        (ADM, 0o2750, true),
+        (ADM, 0o2755, false),
+        (ADM, 0o2700, false),
+        (0, 0o750, false),
+    ] {
+        let place = place("user = \"nobody\"\nsandbox = false");
+        let at = |name: &str| place.dir.path().join(name);
+        std::fs::create_dir(at("xen")).unwrap();
+        std::fs::write(at("xen/xl-guest.log"), "").unwrap();
+        std::os::unix::fs::chown(at("xen"), None, Some(group)).unwrap();
+        std::fs::set_permissions(at("xen"), Permissions::from_mode(mode)).unwrap();
+        let logs = at("xen/console").display().to_string();
+        let config = place
+            .config
+            .replace(&at("log").display().to_string(), &logs);
+        let mut daemon = Process::start(&config, &[]);
+        assert_eq!(daemon.ask("guest"), "said\\nok");
+        let status = format!("/proc/{}/status", daemon.child.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let groups = status.lines().find_map(|line| line.strip_prefix("Groups:"));
+        let groups: Vec<u32> = groups
+            .unwrap()
+            .split_whitespace()
+            .map(|one| one.parse().unwrap())
+            .collect();
+        let expected = if kept { &[ADM, NOBODY][..] } else { &[NOBODY] };
+        assert_eq!(groups, expected, "group {group}, mode {mode:o}");
+        assert_eq!(std::fs::metadata(at("xen")).unwrap().uid(), 0);
+        let log = at("xen/console/guest-late.log");
+        if kept || mode & 1 == 1 {
+            wait_for("the log", || {
+                (std::fs::read(&log).ok()? == b"said\n").then_some(())
+            });
+        }
+        daemon.ended();
+    }
+}
+
 pub(crate) fn a_confined_daemon_compresses_and_removes_old_logs() {
     let place = place("user = \"\"\nsandbox = true");
     let config = place.config.replace(
