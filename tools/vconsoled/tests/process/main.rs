@@ -30,7 +30,7 @@ use libtest_mimic::{Arguments, Trial};
 use vconsoled::Config;
 use xen_io::fake::Machine;
 
-use support::Daemon;
+use support::{Daemon, Heard};
 
 /// Says that this process is a daemon, and with which configuration.
 const ROLE: &str = "VCONSOLED_TEST_CONFIG";
@@ -96,6 +96,10 @@ fn tests() -> Vec<Trial> {
         test(
             "a_confined_daemon_serves_and_can_do_nothing_else",
             privileges::a_confined_daemon_serves_and_can_do_nothing_else,
+        ),
+        test(
+            "a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else",
+            privileges::a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else,
         ),
         as_root(
             "a_group_that_leads_to_the_logs_is_kept_and_roots_never",
@@ -318,15 +322,17 @@ fn daemon(config: &str) {
     };
     let machine = Machine::new();
     let in_force = vconsoled::confine::give_up(&config).unwrap();
-    let daemon = Daemon::start(&machine, config);
+    let heard = Heard::default();
+    let daemon = Daemon::start_heard(&machine, config, &heard);
     for line in std::io::stdin().lines() {
         match line.unwrap().as_str() {
             "reopen" => daemon.handle.reopen_logs(),
             "in force" => println!("{in_force}"),
             "guest" => println!("{}", privileges::talk(&machine)),
-            other => match other.strip_prefix("channel ") {
-                Some(path) => println!("{}", privileges::channel(&machine, path)),
-                None => println!("{}", privileges::attempt(other)),
+            other => match other.split_once(' ') {
+                Some(("channel", path)) => println!("{}", privileges::channel(&machine, path)),
+                Some(("heard", what)) => println!("{}", heard.lines(what).len()),
+                _ => println!("{}", privileges::attempt(other)),
             },
         }
     }
