@@ -178,16 +178,22 @@ fn tests() -> Vec<Trial> {
 
 fn retried_tests() -> Vec<Trial> {
     vec![
-        test("its_pty_is_kept_for_it", retried::its_pty_is_kept_for_it),
         test(
-            "its_sockets_and_viewers_are_kept_for_it",
-            retried::its_sockets_and_viewers_are_kept_for_it,
+            "a_pty_is_kept_until_its_console_is_served",
+            retried::a_pty_is_kept_until_its_console_is_served,
         ),
         test(
-            "what_was_typed_is_kept_for_it_and_nobody_else_waits",
-            retried::what_was_typed_is_kept_for_it_and_nobody_else_waits,
+            "sockets_and_viewers_are_kept_until_their_console_is_served",
+            retried::sockets_and_viewers_are_kept_until_their_console_is_served,
         ),
-        test("it_goes_with_its_domain", retried::it_goes_with_its_domain),
+        test(
+            "what_was_typed_is_kept_and_nobody_else_waits",
+            retried::what_was_typed_is_kept_and_nobody_else_waits,
+        ),
+        test(
+            "what_waits_for_a_console_goes_with_its_domain",
+            retried::what_waits_for_a_console_goes_with_its_domain,
+        ),
     ]
 }
 

@@ -86,7 +86,7 @@ impl Bench {
     }
 }
 
-pub(crate) fn its_pty_is_kept_for_it() {
+pub(crate) fn a_pty_is_kept_until_its_console_is_served() {
     let mut bench = Bench::new();
     let mut daemon = bench.start();
     let name = tty(&bench.host.machine, bench.domid, PV);
@@ -112,7 +112,7 @@ pub(crate) fn its_pty_is_kept_for_it() {
     daemon.stop();
 }
 
-pub(crate) fn its_sockets_and_viewers_are_kept_for_it() {
+pub(crate) fn sockets_and_viewers_are_kept_until_their_console_is_served() {
     let mut bench = Bench::new();
     let mut daemon = bench.start();
     let mut stays = connect(&bench.host, "pv0.sock");
@@ -150,7 +150,7 @@ fn read_to(stream: &mut UnixStream, end: &[u8]) -> bool {
     true
 }
 
-pub(crate) fn what_was_typed_is_kept_for_it_and_nobody_else_waits() {
+pub(crate) fn what_was_typed_is_kept_and_nobody_else_waits() {
     let mut bench = Bench::new();
     let daemon = bench.start();
     let mut viewer = Viewer::open(&bench.host.machine, bench.domid, PV);
@@ -199,7 +199,7 @@ pub(crate) fn what_was_typed_is_kept_for_it_and_nobody_else_waits() {
     daemon.stop();
 }
 
-pub(crate) fn it_goes_with_its_domain() {
+pub(crate) fn what_waits_for_a_console_goes_with_its_domain() {
     let bench = Bench::new();
     let daemon = bench.start();
     let mut viewer = connect(&bench.host, "pv0.sock");
