@@ -27,10 +27,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
 use libtest_mimic::{Arguments, Trial};
+use terminal::is_ready;
 use vconsoled::Config;
 use xen_io::fake::Machine;
 
-use support::{Daemon, Heard};
+use support::{Daemon, Heard, PATIENCE, wait_for};
 
 /// Says that this process is a daemon, and with which configuration.
 const ROLE: &str = "VCONSOLED_TEST_CONFIG";
@@ -374,6 +375,8 @@ impl Process {
 
     fn ask(&mut self, request: &str) -> String {
         self.tell(request);
+        let is_answered = is_ready(self.answers.get_ref(), PATIENCE);
+        assert!(is_answered, "an answer to {request:?}");
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
@@ -387,7 +390,8 @@ impl Process {
     /// Waits until it has ended, and says whether it ended well.
     fn wait(mut self) -> bool {
         self.requests = None;
-        self.child.wait().unwrap().success()
+        let ended = wait_for("the daemon's end", || self.child.try_wait().unwrap());
+        ended.success()
     }
 
     /// Waits until it has ended well.
