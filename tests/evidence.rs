@@ -48,6 +48,10 @@ fn place(path: &str) -> (String, String) {
             "tools/vconsoled/tests/descriptors.rs".to_owned(),
             format!("fn {name}("),
         ),
+        ["package", name] => (
+            "tools/vconsoled/tests/package.rs".to_owned(),
+            format!("fn {name}("),
+        ),
         ["scale", name] => (
             "tools/vconsoled/tests/scale/main.rs".to_owned(),
             format!("\"{name}\""),

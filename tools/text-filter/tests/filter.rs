@@ -62,6 +62,15 @@ fn a_sequence_that_has_no_end_is_text() {
     ] {
         assert_eq!(text(Policy::File, raw), expected, "{raw:?}");
     }
+    // The line ends it at once, whatever has begun: nobody waits for more.
+    for begun in ["[1;2", "]0;title", "P$q", "X", "^", "_G"] {
+        for policy in POLICIES {
+            let (mut filter, mut out) = (Filter::new(policy), Vec::new());
+            filter.push(format!("\x1b{begun}\nnext").as_bytes(), &mut out);
+            let shown = String::from_utf8(out).unwrap();
+            assert_eq!(shown, format!("{begun}\nnext"), "{policy:?}");
+        }
+    }
     let endless = [&b"\x1b]0;"[..], &[b'x'; HELD_MAX], b"login: "].concat();
     let mut filter = Filter::new(Policy::Terminal);
     let mut out = Vec::new();

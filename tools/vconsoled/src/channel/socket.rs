@@ -74,7 +74,10 @@ fn bind(path: &Path) -> io::Result<Bound> {
     let directory = rustix::fs::openat2(rustix::fs::CWD, directory, flags, Mode::empty(), resolve)
         .map_err(|errno| match errno {
             Errno::LOOP => other("a symbolic link is on the way"),
-            errno => io::Error::other(format!("its directory: {}", io::Error::from(errno))),
+            errno => {
+                let error = io::Error::from(errno);
+                io::Error::new(error.kind(), format!("its directory: {error}"))
+            }
         })?;
     let lock = take_place(&directory, name)?;
 

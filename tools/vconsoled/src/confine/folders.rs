@@ -2,12 +2,13 @@
 //! The folders that the daemon writes to, made while it may, and given to the
 //! user that it becomes.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use nix::unistd::Uid;
+use nix::unistd::{Gid, Uid};
 
 use crate::config::Config;
 use crate::service::lock;
@@ -33,6 +34,25 @@ pub(super) fn own(config: &Config) -> impl Iterator<Item = &Path> {
         .chain(&config.process.folders)
         .map(PathBuf::as_path)
         .chain(logs(config))
+}
+
+/// The groups by which alone the user can get to the logs: Debian's /var/log/xen is
+/// for root and adm. Root's own is none of them.
+pub(super) fn groups_on_the_way(config: &Config, user: Uid) -> anyhow::Result<Vec<Gid>> {
+    let mut groups = BTreeSet::new();
+    let Some(logs) = logs(config) else {
+        return Ok(Vec::new());
+    };
+    let real = fs::canonicalize(logs).with_context(|| format!("{}", logs.display()))?;
+    for folder in logs.ancestors().chain(real.ancestors()) {
+        let metadata = fs::metadata(folder).with_context(|| format!("{}", folder.display()))?;
+        let may_pass = |shift: u32| metadata.mode() >> shift & 1 == 1;
+        let by_group = may_pass(3) && !may_pass(0) && metadata.uid() != user.as_raw();
+        if by_group && metadata.gid() != 0 {
+            groups.insert(metadata.gid());
+        }
+    }
+    Ok(groups.into_iter().map(Gid::from_raw).collect())
 }
 
 pub(super) fn make(config: &Config, owner: Option<Uid>) -> anyhow::Result<()> {

@@ -70,7 +70,9 @@ pub fn give_up(config: &Config) -> anyhow::Result<InForce> {
             .as_deref()
             .map(find_group)
             .transpose()?;
-        become_user(&user, shared).with_context(|| format!("becoming the user {}", user.name))?;
+        let way = folders::groups_on_the_way(config, user.uid)?;
+        let groups = way.into_iter().chain(shared).collect();
+        become_user(&user, groups).with_context(|| format!("becoming the user {}", user.name))?;
     }
     let (files, sockets, system_calls) = if config.process.sandbox {
         rustix::thread::set_no_new_privs(true).context("no new privileges")?;
@@ -107,9 +109,9 @@ fn find_group(name: &str) -> anyhow::Result<Gid> {
     Ok(group.gid)
 }
 
-/// With root go all capabilities. `shared` is a group whose sockets we make.
-fn become_user(user: &User, shared: Option<Gid>) -> anyhow::Result<()> {
-    let groups: Vec<Gid> = [user.gid].into_iter().chain(shared).collect();
+/// With root go all capabilities. Besides its own the user has `groups`.
+fn become_user(user: &User, mut groups: Vec<Gid>) -> anyhow::Result<()> {
+    groups.push(user.gid);
     setgroups(&groups)?;
     setresgid(user.gid, user.gid, user.gid)?;
     setresuid(user.uid, user.uid, user.uid)?;

@@ -29,19 +29,21 @@ pub(super) enum InputFrom {
 }
 
 impl Console {
-    /// Has input taken so that it outlives this daemon, and brings to the ring
-    /// what the last daemon had taken.
+    /// Has input taken so that it outlives this daemon.
     pub(crate) fn set_input_journal(&mut self, input_journal: Arc<InputJournal>) {
-        match input_journal.left_for(self.recipient()) {
-            Ok(left) if !left.is_empty() => {
-                let put = self.link.ring.put_in(&left);
-                self.counters.to_guest += put.bytes as u64;
-                input_journal.done();
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!("what was typed last is lost: {error}"),
-        }
         self.input_journal = Some(input_journal);
+    }
+
+    /// Brings to the ring what the last daemon had taken for it; whether that
+    /// was for this console.
+    pub(crate) fn take_up_input(&mut self, left: &InputJournal) -> io::Result<bool> {
+        let Some(bytes) = left.left_for(self.recipient())? else {
+            return Ok(false);
+        };
+        let put = self.link.ring.put_in(&bytes);
+        self.counters.to_guest += put.bytes as u64;
+        left.done();
+        Ok(true)
     }
 
     /// Sets how fast input goes to the guest.
@@ -81,10 +83,6 @@ impl Console {
         now: Instant,
     ) -> io::Result<Next> {
         if !self.readable && !self.clients.has_input() {
-            return Ok(Next::Wait);
-        }
-        // When all consoles were found the loop gives each of them a slice.
-        if (self.input_journal.as_ref()).is_some_and(|journal| journal.has_left()) {
             return Ok(Next::Wait);
         }
         if self.input_rate == InputRate::Auto {

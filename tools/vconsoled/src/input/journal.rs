@@ -9,23 +9,21 @@
 //! finds bytes in the pipe thus knows whether the ring has them: its index,
 //! which one store moves past all of them, is where the note says, or not.
 //!
-//! One pipe does for all consoles, because it is empty between two slices. What
-//! the last process left in it comes before anything else is taken.
+//! One pipe does for all consoles, because it is empty between two slices. One
+//! in which the last process left something waits for the console that it is for,
+//! and another is used.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{FileType, MemfdFlags, Mode, OFlags};
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use vpl011::ring::layout::IN_SIZE;
-
-/// The service manager's name for it.
-pub(crate) const NAME: &str = "typed";
 
 /// Whose input it is, and where the ring stood before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
@@ -48,8 +46,6 @@ pub(crate) struct InputJournal {
     copies: (OwnedFd, OwnedFd),
     /// Bytes in the pipe.
     held: AtomicUsize,
-    /// They are the last process's.
-    left: AtomicBool,
 }
 
 impl InputJournal {
@@ -83,7 +79,6 @@ impl InputJournal {
         let held = rustix::io::ioctl_fionread(&pipe)?;
         Ok(Self {
             held: usize::try_from(held).unwrap_or(usize::MAX).into(),
-            left: (held > 0).into(),
             copies: rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?,
             pipe,
             note,
@@ -100,10 +95,9 @@ impl InputJournal {
         crc32fast::hash(terminal.as_bytes())
     }
 
-    /// Whether the last process left input that has not found its console.
-    /// Nothing can be taken until it has, or is [`done`](Self::done) with.
-    pub(crate) fn has_left(&self) -> bool {
-        self.left.load(Ordering::Relaxed)
+    /// Whether nothing is on its way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.load(Ordering::Relaxed) == 0
     }
 
     /// Moves here what somebody typed, and shows it: at most as much as fits
@@ -115,9 +109,6 @@ impl InputJournal {
         from: impl AsFd,
         buffer: &mut [u8],
     ) -> io::Result<usize> {
-        if self.has_left() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         // Left by an error; the ring has it or nobody can have it any more.
         self.done();
         self.note.write_all_at(recipient.as_bytes(), 0)?;
@@ -130,7 +121,6 @@ impl InputJournal {
 
     /// The ring has what was taken, or nobody can have it any more.
     pub(crate) fn done(&self) {
-        self.left.store(false, Ordering::Relaxed);
         let held = self.held.swap(0, Ordering::Relaxed);
         let mut gone = [0; IN_SIZE];
         let mut left = held;
@@ -146,25 +136,22 @@ impl InputJournal {
 
     /// What the last process took for a console and may not have brought to
     /// its ring: for `recipient`, whose index tells. The ring must be given
-    /// it; then [`done`](Self::done).
-    pub(crate) fn left_for(&self, recipient: Recipient) -> io::Result<Vec<u8>> {
-        let held = self.held.load(Ordering::Relaxed);
+    /// it; then [`done`](Self::done). `None` if it is another console's.
+    pub(crate) fn left_for(&self, recipient: Recipient) -> io::Result<Option<Vec<u8>>> {
         let mut note = [0; size_of::<Recipient>()];
-        if held == 0 || self.note.read_exact_at(&mut note, 0).is_err() {
-            return Ok(Vec::new());
-        }
+        self.note.read_exact_at(&mut note, 0)?;
         let noted = Recipient::read_from_bytes(&note).map_err(|_| io::ErrorKind::InvalidData)?;
-        if (noted.owner, noted.ring) != (recipient.owner, recipient.ring) {
-            return Ok(Vec::new());
+        if noted.owner != recipient.owner {
+            return Ok(None);
         }
+        if noted != recipient {
+            // The ring has it, or is not there any more.
+            return Ok(Some(Vec::new()));
+        }
+        let held = self.held.load(Ordering::Relaxed);
         let mut bytes = vec![0; held.min(IN_SIZE)];
-        if noted.in_prod == recipient.in_prod {
-            self.show(&mut bytes)?;
-            return Ok(bytes);
-        }
-        // The ring has it.
-        self.done();
-        Ok(Vec::new())
+        self.show(&mut bytes)?;
+        Ok(Some(bytes))
     }
 
     /// Copies what is in the pipe, and leaves it there.
@@ -227,11 +214,12 @@ mod tests {
             change(&mut recipient);
             again(&input_journal).left_for(recipient).unwrap()
         };
-        assert_eq!(other(|_| ()), b"type");
-        assert!(other(|one| one.owner = 8).is_empty());
-        assert!(other(|one| one.ring = 4).is_empty());
+        assert_eq!(other(|_| ()).unwrap(), b"type");
+        assert_eq!(other(|one| one.owner = 8), None);
+        assert_eq!(other(|one| one.ring = 4).unwrap(), b"");
+        assert!(!again(&input_journal).is_empty());
         input_journal.done();
-        assert!(again(&input_journal).left_for(HERE).unwrap().is_empty());
+        assert!(again(&input_journal).is_empty());
         assert_eq!(input_journal.take(HERE, &near, &mut buffer).unwrap(), 1);
         assert_eq!(buffer[0], b'd');
     }
@@ -243,22 +231,7 @@ mod tests {
         input_journal.take(HERE, &near, &mut [0; 8]).unwrap();
         let next = again(&input_journal);
         let reached = Recipient { in_prod: 2, ..HERE };
-        assert!(next.left_for(reached).unwrap().is_empty());
-        assert!(again(&next).left_for(HERE).unwrap().is_empty());
-    }
-
-    #[test]
-    fn nothing_is_taken_before_what_was_left_has_its_place() {
-        let input_journal = InputJournal::new().unwrap();
-        let (near, _far) = typed(b"abc");
-        input_journal.take(HERE, &near, &mut [0; 2]).unwrap();
-        let next = again(&input_journal);
-        let other = Recipient { owner: 8, ..HERE };
-        let refused = next.take(other, &near, &mut [0; 8]).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(next.left_for(HERE).unwrap(), b"ab");
-        next.done();
-        assert_eq!(next.take(other, &near, &mut [0; 8]).unwrap(), 1);
+        assert_eq!(next.left_for(reached).unwrap().unwrap(), b"");
     }
 
     #[test]

@@ -312,7 +312,8 @@ impl Drop for Endpoint {
     }
 }
 
-fn file_name(console: &str, mode: Mode) -> String {
+/// What a console's socket is called.
+pub(crate) fn file_name(console: &str, mode: Mode) -> String {
     match mode {
         Mode::ReadWrite => format!("{console}.sock"),
         Mode::ReadOnly => format!("{console}.ro.sock"),

@@ -62,6 +62,11 @@ pub(crate) fn name(purpose: Purpose, console: &str) -> String {
     format!("{}-{console}", kind.collect::<String>())
 }
 
+/// The domain of a console's descriptor.
+fn domid(name: &str) -> Option<DomId> {
+    name.split('-').nth(1)?.parse().ok().map(DomId)
+}
+
 /// What the service manager keeps.
 #[derive(Default)]
 pub(crate) struct FdStore {
@@ -102,6 +107,11 @@ impl FdStore {
         !self.left.is_empty()
     }
 
+    /// The same of a domain's consoles.
+    pub(crate) fn is_left_of(&self, of: DomId) -> bool {
+        self.left.keys().any(|name| domid(name) == Some(of))
+    }
+
     /// What the last daemon left under that name. It stays with the service
     /// manager as well.
     pub(crate) fn take(&mut self, name: &str) -> Vec<OwnedFd> {
@@ -136,11 +146,17 @@ impl FdStore {
         }
     }
 
-    /// Nor for any that was not taken.
-    pub(crate) fn remove_rest(&mut self) {
-        for name in std::mem::take(&mut self.left).into_keys() {
-            self.remove(&name);
+    /// Nor for any that was not taken, but for consoles of domains that are
+    /// `awaited`. Whether there were any.
+    pub(crate) fn remove_rest(&mut self, awaited: impl Fn(DomId) -> bool) -> bool {
+        let left = std::mem::take(&mut self.left).into_iter();
+        let (awaited, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            left.partition(|(name, _)| domid(name).is_some_and(&awaited));
+        self.left = awaited;
+        for name in gone.keys() {
+            self.remove(name);
         }
+        !gone.is_empty()
     }
 
     /// Descriptors, and bytes of their names.
@@ -177,6 +193,7 @@ mod tests {
                     for purpose in &purposes {
                         let name = name(*purpose, &console(domid, slot, instance));
                         assert!(name.len() <= 17 && !name.contains(':'), "{name}");
+                        assert_eq!(super::domid(&name), Some(domid), "{name}");
                         assert!(names.insert(name));
                     }
                 }

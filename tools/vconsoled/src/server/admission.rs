@@ -18,7 +18,7 @@ use crate::buffer::{OutputBuffer, Record};
 use crate::console::Console;
 use crate::guest::nodes::name_of;
 use crate::ipc::caller::caller;
-use crate::ipc::endpoints::Endpoint;
+use crate::ipc::endpoints::{Endpoint, file_name};
 use crate::ipc::listener::Access;
 use crate::persist::fd_store::{self, Purpose};
 use crate::sink::clients::send_queue::SendQueue;
@@ -188,7 +188,12 @@ impl Server {
                 .map(|endpoint| endpoint.name().0.to_owned());
             names.map(|name| (domid.clone(), name)).collect::<Vec<_>>()
         };
-        let open = self.served.consoles.values().flat_map(endpoints).collect();
+        let open = self.served.consoles.values().flat_map(endpoints);
+        let awaited = self.awaited_with_sockets().flat_map(|(domid, slot)| {
+            [Mode::ReadWrite, Mode::ReadOnly]
+                .map(|mode| (domid.to_string(), file_name(&slot.to_string(), mode)))
+        });
+        let open = open.chain(awaited).collect();
         if let Err(error) = sockets.sweep(&open) {
             tracing::warn!("sockets of a daemon that is gone stay: {error}");
         }

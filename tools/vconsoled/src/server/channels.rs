@@ -6,6 +6,7 @@
 //! complained of only so often.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mio::Token;
@@ -80,7 +81,8 @@ impl Server {
         }
         let token = take_token(&mut self.next_token);
         let name = name.to_owned();
-        let channel = Channel::open(key, name, path, self.poll.registry(), token)?;
+        let channel = Channel::open(key, name, path, self.poll.registry(), token)
+            .map_err(|error| refusal(error, path, &self.config.process.folders))?;
         tracing::info!(
             "domain {} {}, {:?}: {}",
             key.0,
@@ -209,4 +211,17 @@ impl Server {
         self.schedule.ready.push(token);
         true
     }
+}
+
+/// Why a channel has no socket, and what to do where only a restart helps: access
+/// to other folders was given up.
+fn refusal(error: io::Error, path: &Path, folders: &[PathBuf]) -> io::Error {
+    let is_ours = folders.iter().any(|folder| path.starts_with(folder));
+    if error.kind() != io::ErrorKind::PermissionDenied || is_ours {
+        return error;
+    }
+    let what = format!(
+        "{error}: add its folder to `folders` of the section [process] and restart vconsoled"
+    );
+    io::Error::new(error.kind(), what)
 }

@@ -98,8 +98,9 @@ impl Server {
         };
         let (domid, slot, tty) = (console.domid, console.slot, console.pty().name().to_owned());
         console.take_up();
-        if let Some(input_journal) = &self.persist.input_journal {
-            console.set_input_journal(Arc::clone(input_journal));
+        if let Some(typed) = &mut self.persist.typed {
+            console.set_input_journal(Arc::clone(typed.journal()));
+            typed.take_up(&mut self.persist.fd_store, console);
         }
         console.start(self.xen.events.as_mut())?;
         let raw = console.pty().as_fd().as_raw_fd();

@@ -31,10 +31,17 @@ pub(super) struct Failure {
 impl Server {
     /// Handles some of what discovery reports.
     pub(super) fn follow_discovery(&mut self) {
+        if !self.guests.reports_wait {
+            return;
+        }
+        self.handle_reports();
+        if self.begun && self.forget_left() {
+            self.sweep_endpoints();
+        }
+    }
+
+    fn handle_reports(&mut self) {
         for _ in 0..REPORTS_A_TURN {
-            if !self.guests.reports_wait {
-                return;
-            }
             let Some(report) = self.guests.discovery.take() else {
                 self.guests.reports_wait = false;
                 return;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The event loop: waits for everything at once and gives each console its
 //! slice. `domains` follows xenstore, `consoles` connects what it names, `names`
-//! says which one is meant, `status` tells of it, `requests` does what clients
+//! says which one is meant, `left` keeps for it what the last daemon left,
+//! `status` tells of it, `requests` does what clients
 //! ask for if they may, as `access` says, `admission` and
 //! `attach` let viewers in.
 
@@ -14,6 +15,7 @@ mod channels;
 mod consoles;
 mod domains;
 mod handle;
+mod left;
 mod logs;
 mod names;
 mod reload;
@@ -40,7 +42,6 @@ use crate::console::allowance::Allowance;
 use crate::console::xen_log::XenLog;
 use crate::guest::discovery::Discovery;
 use crate::guest::nodes::Key;
-use crate::input::journal::InputJournal;
 use crate::ipc::control::Control;
 use crate::ipc::endpoints::EndpointDir;
 use crate::ipc::metrics::{self, Metrics};
@@ -58,6 +59,7 @@ use access::{Access, Identity};
 use channel_table::Channels;
 use domains::Failure;
 use handle::Requests;
+use left::Typed;
 use schedule::Schedule;
 
 const EVENT_CHANNELS: Token = Token(0);
@@ -164,7 +166,7 @@ struct Ipc {
 struct Persist {
     state_dir: StateDir,
     fd_store: FdStore,
-    input_journal: Option<Arc<InputJournal>>,
+    typed: Option<Typed>,
 }
 
 impl Server {
@@ -220,7 +222,7 @@ impl Server {
         self.finish_orphans();
         self.set_retention();
         self.sinks.logs.begin();
-        self.take_no_more();
+        self.serve_all();
         Ok(())
     }
 
@@ -267,15 +269,12 @@ impl Server {
         Ok(())
     }
 
-    /// Whatever the last daemon left has found its place, or will not.
-    fn take_no_more(&mut self) {
-        self.persist.fd_store.remove_rest();
-        if let Some(input_journal) = &self.persist.input_journal {
-            input_journal.done();
-        }
+    /// Every console that there is was looked at.
+    fn serve_all(&mut self) {
         self.schedule.ready.extend(self.served.consoles.keys());
-        self.sweep_endpoints();
         self.begun = true;
+        self.forget_left();
+        self.sweep_endpoints();
         self.publish_names();
     }
 

@@ -13,6 +13,7 @@ use super::accept_retry::AcceptRetry;
 use super::access::{self, Access};
 use super::channel_table::Channels;
 use super::handle::{Handle, Requests};
+use super::left::Typed;
 use super::schedule::Schedule;
 use super::{
     CONTROL, EVENT_CHANNELS, FIRST_FREE, FIRST_LOOK, Guests, HANDLE, Ipc, METRICS, PTY_STATES,
@@ -23,7 +24,6 @@ use crate::config::Config;
 use crate::console::allowance::Allowance;
 use crate::console::xen_log::XenLog;
 use crate::guest::discovery::Discovery;
-use crate::input::journal::{self, InputJournal};
 use crate::ipc::control::Control;
 use crate::ipc::endpoints::EndpointDir;
 use crate::ipc::listener;
@@ -116,7 +116,7 @@ impl Server {
             },
             persist: Persist {
                 state_dir,
-                input_journal: open_input_journal(&mut fd_store),
+                typed: Typed::open(&mut fd_store),
                 fd_store,
             },
             schedule: Schedule::default(),
@@ -156,24 +156,4 @@ fn listen(config: &Config, registry: &Registry) -> io::Result<(Option<Control>, 
         .as_deref()
         .map(|path| Metrics::listen(path, access(sockets.metrics_mode), registry, METRICS));
     Ok((control.transpose()?, metrics.transpose()?))
-}
-
-/// The way for what is typed, if anybody keeps it.
-fn open_input_journal(fd_store: &mut FdStore) -> Option<Arc<InputJournal>> {
-    if !fd_store.is_possible() {
-        return None;
-    }
-    let left = fd_store.take(journal::NAME);
-    if !left.is_empty() {
-        match InputJournal::resume(left) {
-            Ok(input_journal) => return Some(Arc::new(input_journal)),
-            Err(error) => tracing::warn!("not what the last daemon left: {error}"),
-        }
-        fd_store.remove(journal::NAME);
-    }
-    let input_journal = InputJournal::new()
-        .inspect_err(|error| tracing::warn!("what is typed may be lost: {error}"))
-        .ok()?;
-    fd_store.store(journal::NAME, &input_journal.fds());
-    Some(Arc::new(input_journal))
 }

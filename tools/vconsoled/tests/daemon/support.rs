@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex};
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant, SystemTime};
 use console_proto::Status;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use rustix::termios::{LocalModes, OptionalActions};
 pub(crate) use terminal::{PATIENCE, wait_for};
 use tracing_subscriber::filter::LevelFilter;
@@ -225,9 +228,18 @@ pub(crate) fn status(socket: &Path) -> Status {
     serde_json::from_str(&ask(socket, "status")).unwrap()
 }
 
+/// Connects; neither that nor a read waits longer than anything may take.
+pub(crate) fn connect_to(socket: &Path) -> std::io::Result<UnixStream> {
+    let stream = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    set_socket_timeout(&stream, Timeout::Send, Some(PATIENCE))?;
+    set_socket_timeout(&stream, Timeout::Recv, Some(PATIENCE))?;
+    rustix::net::connect(&stream, &SocketAddrUnix::new(socket)?)?;
+    Ok(stream.into())
+}
+
 /// The line that answers a request.
 pub(crate) fn ask(socket: &Path, request: &str) -> String {
-    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    let mut stream = connect_to(socket).unwrap();
     stream.write_all(format!("{request}\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

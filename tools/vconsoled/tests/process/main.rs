@@ -14,6 +14,7 @@ mod peer;
 mod privileges;
 mod ptys;
 mod restart;
+mod retried;
 mod service;
 mod sockets;
 mod starts;
@@ -26,10 +27,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
 use libtest_mimic::{Arguments, Trial};
+use terminal::is_ready;
 use vconsoled::Config;
 use xen_io::fake::Machine;
 
-use support::Daemon;
+use support::{Daemon, Heard, PATIENCE, wait_for};
 
 /// Says that this process is a daemon, and with which configuration.
 const ROLE: &str = "VCONSOLED_TEST_CONFIG";
@@ -47,7 +49,14 @@ fn main() -> ExitCode {
         daemon(&config);
         return ExitCode::SUCCESS;
     }
-    let tests = [tests(), log_tests(), outsider_tests(), access_tests()].into_iter();
+    let tests = [
+        tests(),
+        retried_tests(),
+        log_tests(),
+        outsider_tests(),
+        access_tests(),
+    ]
+    .into_iter();
     let tests = tests.flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
@@ -88,6 +97,14 @@ fn tests() -> Vec<Trial> {
         test(
             "a_confined_daemon_serves_and_can_do_nothing_else",
             privileges::a_confined_daemon_serves_and_can_do_nothing_else,
+        ),
+        test(
+            "a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else",
+            privileges::a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else,
+        ),
+        as_root(
+            "a_group_that_leads_to_the_logs_is_kept_and_roots_never",
+            privileges::a_group_that_leads_to_the_logs_is_kept_and_roots_never,
         ),
         test(
             "a_confined_daemon_compresses_and_removes_old_logs",
@@ -156,6 +173,27 @@ fn tests() -> Vec<Trial> {
         test(
             "what_is_kept_goes_with_its_viewer_and_its_domain",
             sockets::what_is_kept_goes_with_its_viewer_and_its_domain,
+        ),
+    ]
+}
+
+fn retried_tests() -> Vec<Trial> {
+    vec![
+        test(
+            "a_pty_is_kept_until_its_console_is_served",
+            retried::a_pty_is_kept_until_its_console_is_served,
+        ),
+        test(
+            "sockets_and_viewers_are_kept_until_their_console_is_served",
+            retried::sockets_and_viewers_are_kept_until_their_console_is_served,
+        ),
+        test(
+            "what_was_typed_is_kept_and_nobody_else_waits",
+            retried::what_was_typed_is_kept_and_nobody_else_waits,
+        ),
+        test(
+            "what_waits_for_a_console_goes_with_its_domain",
+            retried::what_waits_for_a_console_goes_with_its_domain,
         ),
     ]
 }
@@ -291,15 +329,17 @@ fn daemon(config: &str) {
     };
     let machine = Machine::new();
     let in_force = vconsoled::confine::give_up(&config).unwrap();
-    let daemon = Daemon::start(&machine, config);
+    let heard = Heard::default();
+    let daemon = Daemon::start_heard(&machine, config, &heard);
     for line in std::io::stdin().lines() {
         match line.unwrap().as_str() {
             "reopen" => daemon.handle.reopen_logs(),
             "in force" => println!("{in_force}"),
             "guest" => println!("{}", privileges::talk(&machine)),
-            other => match other.strip_prefix("channel ") {
-                Some(path) => println!("{}", privileges::channel(&machine, path)),
-                None => println!("{}", privileges::attempt(other)),
+            other => match other.split_once(' ') {
+                Some(("channel", path)) => println!("{}", privileges::channel(&machine, path)),
+                Some(("heard", what)) => println!("{}", heard.lines(what).len()),
+                _ => println!("{}", privileges::attempt(other)),
             },
         }
     }
@@ -335,6 +375,8 @@ impl Process {
 
     fn ask(&mut self, request: &str) -> String {
         self.tell(request);
+        let is_answered = is_ready(self.answers.get_ref(), PATIENCE);
+        assert!(is_answered, "an answer to {request:?}");
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
@@ -348,7 +390,8 @@ impl Process {
     /// Waits until it has ended, and says whether it ended well.
     fn wait(mut self) -> bool {
         self.requests = None;
-        self.child.wait().unwrap().success()
+        let ended = wait_for("the daemon's end", || self.child.try_wait().unwrap());
+        ended.success()
     }
 
     /// Waits until it has ended well.

@@ -12,6 +12,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use command_fds::{CommandFdExt, FdMapping};
+use rustix::fs::FileType;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 /// Where a program finds what it inherits.
@@ -42,6 +43,19 @@ impl Manager {
         let kept = self.kept.lock().unwrap();
         let names = kept.keys().filter(|name| name.contains('-'));
         names.cloned().collect()
+    }
+
+    /// How many bytes are in the pipes of what was typed.
+    pub(crate) fn typed(&self) -> u64 {
+        let kept = self.kept.lock().unwrap();
+        let typed = kept.iter().filter(|(name, _)| name.starts_with("typed"));
+        let pipes = typed.flat_map(|(_, fds)| fds).filter(|fd| {
+            let stat = rustix::fs::fstat(fd).unwrap();
+            FileType::from_raw_mode(stat.st_mode) == FileType::Fifo
+        });
+        pipes
+            .map(|pipe| rustix::io::ioctl_fionread(pipe).unwrap())
+            .sum()
     }
 
     /// Makes a command one that this manager starts.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use xen_io::DomId;
 
 use crate::restart::{Host, Running, pattern};
-use crate::support::{PATIENCE, PV, PvDriver, Serial, Viewer, guest, status, wait_for};
+use crate::support::{PATIENCE, PV, PvDriver, Serial, Viewer, connect_to, guest, status, wait_for};
 use crate::tracer::Tracer;
 
 /// The longest that half of the answers may take on a machine that does nothing
@@ -227,16 +227,13 @@ impl World {
         };
         if held.is_some() {
             // Without xenstored there is nothing to serve, but somebody is in.
-            wait_for("the control socket", || {
-                UnixStream::connect(host.control()).ok()
-            });
+            wait_for("the control socket", || connect_to(&host.control()).ok());
             assert!(status(&host.control()).consoles.is_empty());
         }
         drop(held);
         let daemon = starting.join().unwrap();
         let viewer = Viewer::open(&host.machine, domid, PV);
-        let asker = UnixStream::connect(socket(&host, domid, "pv0.sock")).unwrap();
-        asker.set_read_timeout(Some(PATIENCE)).unwrap();
+        let asker = connect_to(&socket(&host, domid, "pv0.sock")).unwrap();
         Self {
             host,
             daemon,
@@ -276,7 +273,7 @@ impl World {
     fn knock(&mut self) {
         for _ in 0..40 {
             // The service manager is to keep them.
-            let _come_and_gone = UnixStream::connect(self.socket("pv0.ro.sock")).unwrap();
+            let _come_and_gone = connect_to(&self.socket("pv0.ro.sock")).unwrap();
         }
         self.noisy.send(&pattern(0, 200_000));
     }
@@ -360,7 +357,7 @@ impl<'a> Stopped<'a> {
             }
             Outsider::Disk => Self::Thread(Tracer::hold(&world.daemon.0, "logs")),
             Outsider::Viewer => {
-                let viewers = (0..8).map(|_| UnixStream::connect(world.socket("pv0.sock")));
+                let viewers = (0..8).map(|_| connect_to(&world.socket("pv0.sock")));
                 Self::Silent(viewers.map(|one| one.unwrap().into()).collect())
             }
             Outsider::PtyReader => {
@@ -370,7 +367,7 @@ impl<'a> Stopped<'a> {
             Outsider::MetricsClient => {
                 let ask = |_| {
                     let path = host.dir.path().join("metrics.sock");
-                    let mut client = UnixStream::connect(path).unwrap();
+                    let mut client = connect_to(&path).unwrap();
                     client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
                     client.into()
                 };

@@ -14,7 +14,7 @@ use std::process::Command;
 use xen_io::fake::Machine;
 
 use crate::Process;
-use crate::support::{PV, PvDriver, Serial as _, Viewer, guest, wait_for};
+use crate::support::{PATIENCE, PV, PvDriver, Serial as _, Viewer, guest, status, wait_for};
 
 /// Debian's user without rights.
 const NOBODY: u32 = 65534;
@@ -31,18 +31,17 @@ pub(crate) fn talk(machine: &Machine) -> String {
     format!("{}{}", said.escape_ascii(), answered.escape_ascii())
 }
 
-/// In the daemon's process: a guest with a channel at `path` says something, and
-/// stays.
+/// In the daemon's process: a guest that is to have a channel at `path` says
+/// something, and stays.
 pub(crate) fn channel(machine: &Machine, path: &str) -> String {
     let domid = machine.create_domain("channel").unwrap();
     let backend = [("connection", "socket"), ("path", path)];
     let mut frontend = machine.add_frontend(domid, 1, &backend).unwrap();
     machine.introduce(domid);
     let mut driver = PvDriver(frontend.connect().unwrap());
-    wait_for("the channel", || Path::new(path).exists().then_some(()));
     driver.send(b"said");
     std::mem::forget((frontend, driver));
-    "there".to_owned()
+    domid.to_string()
 }
 
 /// In the daemon's process: tries what it has no business with.
@@ -114,16 +113,8 @@ pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {
     let place = place("user = \"\"\nsandbox = true");
     let outside = place.dir.path().join("outside");
     std::fs::write(&outside, "precious").unwrap();
-    let channels = place.dir.path().join("channels");
-    let folders = format!("folders = [\"{}\"]", channels.display());
-    let mut daemon = Process::start(&place.config.replace("folders = []", &folders), &[]);
+    let mut daemon = Process::start(&place.config, &[]);
     assert_eq!(daemon.ask("guest"), "said\\nok");
-    let agent = channels.join("agent.sock");
-    assert_eq!(daemon.ask(&format!("channel {}", agent.display())), "there");
-    let mut said = [0; 4];
-    let mut client = UnixStream::connect(agent).unwrap();
-    client.read_exact(&mut said).unwrap();
-    assert_eq!(&said, b"said");
     let in_force = daemon.ask("in force");
     assert!(in_force.contains("system calls filtered"), "{in_force}");
     assert_eq!(daemon.ask("run"), "PermissionDenied");
@@ -148,6 +139,93 @@ pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {
     daemon.end();
     daemon.ended();
     assert!(!place.dir.path().join("run/control.sock").exists());
+}
+
+pub(crate) fn a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else() {
+    let user = if is_root() { "nobody" } else { "" };
+    let place = place(&format!("user = \"{user}\"\nsandbox = true"));
+    let at = |name: &str| place.dir.path().join(name);
+    let folders = format!(
+        "folders = [\"{}\", \"{}\"]",
+        at("one").display(),
+        at("two").display()
+    );
+    std::fs::create_dir(at("other")).unwrap();
+    let mut daemon = Process::start(&place.config.replace("folders = []", &folders), &[]);
+    let mut offer = |path: &Path| {
+        let domid = daemon.ask(&format!("channel {}", path.display()));
+        domid.parse::<u16>().unwrap()
+    };
+    for folder in ["one", "two"] {
+        let path = at(folder).join("agent.sock");
+        offer(&path);
+        let mut client = wait_for("the channel", || UnixStream::connect(&path).ok());
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut said = [0; 4];
+        client.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"said");
+    }
+    let elsewhere = ["other/agent.sock", "agent.sock"].map(at);
+    let elsewhere = elsewhere.map(|path| (offer(&path), path));
+    // A user who may write there is kept out by landlock alone.
+    let refused = is_root() || !daemon.ask("in force").contains("no landlock");
+    for (domid, path) in elsewhere.iter().filter(|_| refused) {
+        let state = wait_for("the refusal", || {
+            let consoles = status(&at("run/control.sock")).consoles;
+            let mut rows = consoles.into_iter().filter(|row| row.domid == *domid);
+            rows.find(|row| row.console == "pv1").map(|row| row.state)
+        });
+        let hint = "add its folder to `folders` of the section [process] and restart vconsoled";
+        for part in [path.to_str().unwrap(), hint] {
+            assert!(state.contains(part), "{state}");
+            assert_ne!(daemon.ask(&format!("heard {part}")), "0", "{part}");
+        }
+        assert!(!path.exists());
+    }
+    daemon.ended();
+}
+
+/// Debian 13's `/var/log/xen` is root's and of group adm, and others may not pass.
+/// The daemon has that group then, and no other's; never root's.
+pub(crate) fn a_group_that_leads_to_the_logs_is_kept_and_roots_never() {
+    const ADM: u32 = 4;
+    for (group, mode, kept) in [
+        (ADM, 0o2750, true),
+        (ADM, 0o2755, false),
+        (ADM, 0o2700, false),
+        (0, 0o750, false),
+    ] {
+        let place = place("user = \"nobody\"\nsandbox = false");
+        let at = |name: &str| place.dir.path().join(name);
+        std::fs::create_dir(at("xen")).unwrap();
+        std::fs::write(at("xen/xl-guest.log"), "").unwrap();
+        std::os::unix::fs::chown(at("xen"), None, Some(group)).unwrap();
+        std::fs::set_permissions(at("xen"), Permissions::from_mode(mode)).unwrap();
+        let logs = at("xen/console").display().to_string();
+        let config = place
+            .config
+            .replace(&at("log").display().to_string(), &logs);
+        let mut daemon = Process::start(&config, &[]);
+        assert_eq!(daemon.ask("guest"), "said\\nok");
+        let status = format!("/proc/{}/status", daemon.child.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let groups = status.lines().find_map(|line| line.strip_prefix("Groups:"));
+        let groups: Vec<u32> = groups
+            .unwrap()
+            .split_whitespace()
+            .map(|one| one.parse().unwrap())
+            .collect();
+        let expected = if kept { &[ADM, NOBODY][..] } else { &[NOBODY] };
+        assert_eq!(groups, expected, "group {group}, mode {mode:o}");
+        assert_eq!(std::fs::metadata(at("xen")).unwrap().uid(), 0);
+        let log = at("xen/console/guest-late.log");
+        if kept || mode & 1 == 1 {
+            wait_for("the log", || {
+                (std::fs::read(&log).ok()? == b"said\n").then_some(())
+            });
+        }
+        daemon.ended();
+    }
 }
 
 pub(crate) fn a_confined_daemon_compresses_and_removes_old_logs() {

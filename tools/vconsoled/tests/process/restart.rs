@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use terminal::is_ready;
 use vconsoled::service::diagnostics;
 use vconsoled::{Config, Server};
 use vpl011::ring::memory::RingMemory;
@@ -92,11 +93,13 @@ impl Host {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
+        let said = child.stdout.take().unwrap();
+        let daemon = Running(child);
+        assert!(is_ready(&said, PATIENCE), "the daemon serves in time");
         let mut line = String::new();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
+        BufReader::new(said).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
-        Running(child)
+        daemon
     }
 
     pub(crate) fn control(&self) -> PathBuf {
@@ -156,7 +159,8 @@ impl Running {
     /// An orderly end.
     pub(crate) fn stop(mut self) {
         drop(self.0.stdin.take());
-        assert!(self.0.wait().unwrap().success());
+        let ended = wait_for("the daemon's end", || self.0.try_wait().unwrap());
+        assert!(ended.success());
     }
 }
 

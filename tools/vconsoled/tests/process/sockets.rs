@@ -17,8 +17,8 @@ use crate::restart::{Host, Running, Sender, pattern, same};
 use crate::support::{PATIENCE, PV, PvDriver, Serial, Viewer, guest, wait_for};
 use crate::tracer::Tracer;
 
-const IN_CONS: usize = 3072;
-const IN_PROD: usize = 3076;
+pub(crate) const IN_CONS: usize = 3072;
+pub(crate) const IN_PROD: usize = 3076;
 
 /// Bytes that each types at a time.
 const TYPED: usize = 20;
@@ -29,13 +29,13 @@ fn socket(host: &Host, name: &str) -> PathBuf {
     host.dir.path().join("consoles/by-name/guest").join(name)
 }
 
-fn connect(host: &Host, name: &str) -> UnixStream {
+pub(crate) fn connect(host: &Host, name: &str) -> UnixStream {
     let stream = UnixStream::connect(socket(host, name)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
-fn read(stream: &mut UnixStream, length: usize) -> Vec<u8> {
+pub(crate) fn read(stream: &mut UnixStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).unwrap();
     bytes
@@ -53,7 +53,7 @@ fn rest(stream: &mut UnixStream) -> Vec<u8> {
 }
 
 /// Ends it in order or without warning.
-fn end(host: &Host, domid: DomId, daemon: Running, in_order: bool) {
+pub(crate) fn end(host: &Host, domid: DomId, daemon: Running, in_order: bool) {
     if in_order {
         daemon.stop();
     } else {

@@ -11,7 +11,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::restart::Running;
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, wait_for};
 
 /// How long a daemon makes no system call when it has nothing to do.
 const REST: Duration = Duration::from_millis(100);
@@ -28,28 +28,25 @@ impl Tracer {
         Self::stop(child, |_| true)
     }
 
-    /// Stops the threads of that name until this is dropped.
+    /// Stops the threads of that name until this is dropped. A thread has its name
+    /// when it has had a processor.
     pub(crate) fn hold(child: &Child, name: &str) -> Self {
+        wait_for(&format!("a thread called {name}"), || {
+            let named = threads(child).any(|(_, one)| one == name);
+            named.then_some(())
+        });
         Self::stop(child, |one| one == name)
     }
 
     fn stop(child: &Child, which: impl Fn(&str) -> bool) -> Self {
         let pid = i32::try_from(child.id()).unwrap();
-        let mut threads = Vec::new();
-        for entry in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
-            let path = entry.unwrap().path();
-            let name = std::fs::read_to_string(path.join("comm")).unwrap();
-            if !which(name.trim_end()) {
-                continue;
-            }
-            let thread = path.file_name().unwrap().to_str().unwrap().parse();
-            let thread = Pid::from_raw(thread.unwrap());
+        let named = threads(child).filter(|(_, name)| which(name));
+        let threads: Vec<Pid> = named.map(|(thread, _)| thread).collect();
+        for thread in &threads {
             let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_EXITKILL;
-            ptrace::seize(thread, options).expect("a child of ours can be traced");
-            ptrace::interrupt(thread).unwrap();
-            threads.push(thread);
+            ptrace::seize(*thread, options).expect("a child of ours can be traced");
+            ptrace::interrupt(*thread).unwrap();
         }
-        assert!(!threads.is_empty(), "no such thread");
         let tracer = Self {
             group: Pid::from_raw(-pid),
             threads,
@@ -138,6 +135,17 @@ impl Tracer {
             }
         }
     }
+}
+
+/// The threads of a process, and their names.
+fn threads(child: &Child) -> impl Iterator<Item = (Pid, String)> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    tasks.map(|entry| {
+        let path = entry.unwrap().path();
+        let name = std::fs::read_to_string(path.join("comm")).unwrap();
+        let thread = path.file_name().unwrap().to_str().unwrap().parse();
+        (Pid::from_raw(thread.unwrap()), name.trim_end().to_owned())
+    })
 }
 
 impl Drop for Tracer {

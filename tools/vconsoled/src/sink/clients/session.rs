@@ -2,15 +2,18 @@
 //! One viewer on a socket: pulls output from the output at its own pace, and
 //! types. It speaks frames, or, on a console's own socket, plain bytes.
 
-use std::io::{self, Read, Write};
+mod input;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write as _};
 
 use console_proto::Mode;
-use console_proto::frame::{self, HEADER, PAYLOAD_MAX};
+use console_proto::frame;
 use mio::net::UnixStream;
 use vpl011::ring::layout::OUT_SIZE;
 
 use crate::buffer::OutputBuffer;
-use crate::input::journal::{InputJournal, Recipient};
 use crate::sink::clients::send_queue::SendQueue;
 use crate::sink::clients::visitor::Visitor;
 
@@ -287,116 +290,6 @@ impl Session {
         (self.input, self.output) = (Readiness::Closed, Readiness::Closed);
     }
 
-    /// Takes what it typed for the guest, which may be nothing yet; `None`
-    /// when there is no more now. By way of the input journal, if there is one and the
-    /// viewer is stored.
-    pub(crate) fn read(
-        &mut self,
-        buffer: &mut [u8],
-        input_journal: Option<(&InputJournal, Recipient)>,
-    ) -> Option<usize> {
-        let input_journal = input_journal.filter(|_| self.stored.is_some());
-        let typed = match self.encoding {
-            Encoding::Plain => self.receive(buffer, input_journal)?,
-            Encoding::Framed => self.read_frames(buffer)?,
-        };
-        Some(match self.mode {
-            Mode::ReadWrite => typed,
-            Mode::ReadOnly => 0,
-        })
-    }
-
-    /// Takes and forgets what somebody types who may only read: how the far
-    /// end's close is noticed. The rest waits for the next slice.
-    pub(crate) fn drain(&mut self) {
-        let mut nothing = [0; CHUNK];
-        if self.allowed == Mode::ReadOnly && self.input == Readiness::Ready {
-            let _forgotten = self.read(&mut nothing, None);
-        }
-    }
-
-    /// One step through frames: bytes of a frame of data, or 0.
-    fn read_frames(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        if self.data > 0 {
-            let want = buffer.len().min(self.data);
-            let length = self.receive(&mut buffer[..want], None)?;
-            self.data -= length;
-            return Some(length);
-        }
-        if self.skip > 0 {
-            let mut nothing = [0; PAYLOAD_MAX];
-            let want = nothing.len().min(self.skip);
-            self.skip -= self.receive(&mut nothing[..want], None)?;
-            return Some(0);
-        }
-        let mut part = [0; HEADER + 1];
-        let want = self.wanted() - self.received.len();
-        let length = self.receive(&mut part[..want], None)?;
-        self.received.extend_from_slice(&part[..length]);
-        if self.received.len() == self.wanted() {
-            self.handle_header();
-        }
-        Some(0)
-    }
-
-    /// How long the header at hand is, with the mode that may follow it.
-    fn wanted(&self) -> usize {
-        match *self.received {
-            [frame::MODE, 1, 0, 0, 0, ..] => HEADER + 1,
-            _ => HEADER,
-        }
-    }
-
-    fn handle_header(&mut self) {
-        match *self.received {
-            [frame::MODE, 1, 0, 0, 0] => return,
-            [frame::MODE, 1, 0, 0, 0, mode] => {
-                self.mode = match mode {
-                    1 => self.allowed,
-                    _ => Mode::ReadOnly,
-                };
-                self.mode_changed = true;
-            }
-            [kind, a, b, c, d] => {
-                let length = u32::from_le_bytes([a, b, c, d]);
-                let length = usize::try_from(length).unwrap_or(usize::MAX);
-                if kind == frame::DATA {
-                    self.data = length;
-                } else {
-                    self.skip = length;
-                }
-            }
-            _ => {}
-        }
-        self.received = Vec::new();
-    }
-
-    /// Reads from its socket; `None` when there is nothing now, or ever.
-    fn receive(
-        &mut self,
-        buffer: &mut [u8],
-        input_journal: Option<(&InputJournal, Recipient)>,
-    ) -> Option<usize> {
-        loop {
-            let received = match input_journal {
-                Some((input_journal, recipient)) => {
-                    input_journal.take(recipient, &self.stream, buffer)
-                }
-                None => self.stream.read(buffer),
-            };
-            match received {
-                Ok(0) => self.input = Readiness::Closed,
-                Ok(length) => return Some(length),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.input = Readiness::Waiting;
-                }
-                Err(_) => self.input = Readiness::Closed,
-            }
-            return None;
-        }
-    }
-
     /// Says, as far as it takes it now, why there will be no more.
     pub(crate) fn close(mut self, output: &OutputBuffer, why: &str) {
         // Whoever is slow has been told nothing he could have read.
@@ -410,37 +303,5 @@ impl Session {
         if self.encoding == Encoding::Framed && !self.is_sending() {
             let _told = self.stream.write(&frame::ended(why));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::{Caller, Way};
-
-    #[test]
-    fn modes_that_a_viewer_sets_and_does_not_read_do_not_pile_up() {
-        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
-        near.set_nonblocking(true).unwrap();
-        let near = UnixStream::from_std(near);
-        let caller = Caller::unknown(Way::Control);
-        let visitor = Visitor::new(caller, None, "3/pv0".to_owned());
-        let (encoding, mode) = (Encoding::Framed, Mode::ReadWrite);
-        let mut session = Session::new(near, visitor, encoding, mode, 0, Vec::new());
-        let output = OutputBuffer::in_memory(0).unwrap();
-        for _ in 0..10_000 {
-            far.write_all(&frame::mode(Mode::ReadOnly)).unwrap();
-            session.input = Readiness::Ready;
-            while session.read(&mut [0; 16], None).is_some() {}
-        }
-        assert!(
-            session.sending.len() < 64,
-            "{} bytes",
-            session.sending.len()
-        );
-        session.feed(&output, 64).unwrap();
-        let mut told = [0; HEADER + 1];
-        far.read_exact(&mut told).unwrap();
-        assert_eq!(told.as_slice(), frame::mode(Mode::ReadOnly));
     }
 }

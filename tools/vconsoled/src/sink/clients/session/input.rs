@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+//! What a viewer types, and what it says of itself in frames.
+
+use std::io::{self, Read as _};
+
+use console_proto::Mode;
+use console_proto::frame::{self, HEADER, PAYLOAD_MAX};
+
+use super::{CHUNK, Encoding, Readiness, Session};
+use crate::input::journal::{InputJournal, Recipient};
+
+impl Session {
+    /// Takes what it typed for the guest, which may be nothing yet; `None`
+    /// when there is no more now. By way of the input journal, if there is one and the
+    /// viewer is stored.
+    pub(crate) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        input_journal: Option<(&InputJournal, Recipient)>,
+    ) -> Option<usize> {
+        let input_journal = input_journal.filter(|_| self.stored.is_some());
+        let typed = match self.encoding {
+            Encoding::Plain => self.receive(buffer, input_journal)?,
+            Encoding::Framed => self.read_frames(buffer)?,
+        };
+        Some(match self.mode {
+            Mode::ReadWrite => typed,
+            Mode::ReadOnly => 0,
+        })
+    }
+
+    /// Takes and forgets what somebody types who may only read: how the far
+    /// end's close is noticed. The rest waits for the next slice.
+    pub(crate) fn drain(&mut self) {
+        let mut nothing = [0; CHUNK];
+        if self.allowed == Mode::ReadOnly && self.input == Readiness::Ready {
+            let _forgotten = self.read(&mut nothing, None);
+        }
+    }
+
+    /// One step through frames: bytes of a frame of data, or 0.
+    fn read_frames(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        if self.data > 0 {
+            let want = buffer.len().min(self.data);
+            let length = self.receive(&mut buffer[..want], None)?;
+            self.data -= length;
+            return Some(length);
+        }
+        if self.skip > 0 {
+            let mut nothing = [0; PAYLOAD_MAX];
+            let want = nothing.len().min(self.skip);
+            self.skip -= self.receive(&mut nothing[..want], None)?;
+            return Some(0);
+        }
+        let mut part = [0; HEADER + 1];
+        let want = self.wanted() - self.received.len();
+        let length = self.receive(&mut part[..want], None)?;
+        self.received.extend_from_slice(&part[..length]);
+        if self.received.len() == self.wanted() {
+            self.handle_header();
+        }
+        Some(0)
+    }
+
+    /// How long the header at hand is, with the mode that may follow it.
+    fn wanted(&self) -> usize {
+        match *self.received {
+            [frame::MODE, 1, 0, 0, 0, ..] => HEADER + 1,
+            _ => HEADER,
+        }
+    }
+
+    fn handle_header(&mut self) {
+        match *self.received {
+            [frame::MODE, 1, 0, 0, 0] => return,
+            [frame::MODE, 1, 0, 0, 0, mode] => {
+                self.mode = match mode {
+                    1 => self.allowed,
+                    _ => Mode::ReadOnly,
+                };
+                self.mode_changed = true;
+            }
+            [kind, a, b, c, d] => {
+                let length = u32::from_le_bytes([a, b, c, d]);
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                if kind == frame::DATA {
+                    self.data = length;
+                } else {
+                    self.skip = length;
+                }
+            }
+            _ => {}
+        }
+        self.received = Vec::new();
+    }
+
+    /// Reads from its socket; `None` when there is nothing now, or ever.
+    fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        input_journal: Option<(&InputJournal, Recipient)>,
+    ) -> Option<usize> {
+        loop {
+            let received = match input_journal {
+                Some((input_journal, recipient)) => {
+                    input_journal.take(recipient, &self.stream, buffer)
+                }
+                None => self.stream.read(buffer),
+            };
+            match received {
+                Ok(0) => self.input = Readiness::Closed,
+                Ok(length) => return Some(length),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.input = Readiness::Waiting;
+                }
+                Err(_) => self.input = Readiness::Closed,
+            }
+            return None;
+        }
+    }
+}
