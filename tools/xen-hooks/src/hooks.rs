@@ -7,15 +7,24 @@
 //! `[[copy]]` puts a file of ours into the tree; `[[hook]]` inserts lines of
 //! ours before or after an anchor, or in its place, and the anchor must match
 //! exactly once, so that another Xen fails with the name of a hook instead of
-//! building something else. `[[expect]]` says what else the copied files rely
+//! building something else; so must the conditions of the preprocessor that it
+//! stands under, which a hook names as `within`. `[[expect]]` says what else the copied files rely
 //! on. The whole set is checked before the first byte is written.
 
-use std::collections::BTreeMap;
+mod conditions;
+mod hook;
+mod version;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
+
+use self::hook::Hook;
+pub use self::version::known_versions;
+use self::version::tree_version;
 
 /// One TOML file of a set.
 #[derive(Debug, Deserialize)]
@@ -27,26 +36,6 @@ struct File {
     copy: Vec<Copy>,
     #[serde(default)]
     expect: Vec<Expect>,
-}
-
-/// Lines inserted beside an anchor, or in its place.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Hook {
-    /// Names the hook in errors; unique in the set.
-    name: String,
-    /// Path in the Xen tree.
-    file: PathBuf,
-    /// Whole lines to look for; exactly one of these is given.
-    before: Option<String>,
-    after: Option<String>,
-    replace: Option<String>,
-    delete: Option<String>,
-    /// What is inserted, whole lines; none with `delete`.
-    insert: Option<String>,
-    /// The name of the file it stands in, without `.toml`.
-    #[serde(skip)]
-    group: String,
 }
 
 /// What a set relies on without changing it.
@@ -144,7 +133,7 @@ impl HookSet {
             set.copies.extend(file.copy);
             set.expectations.extend(file.expect);
         }
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for hook in &set.hooks {
             ensure!(
                 names.insert(&hook.name),
@@ -237,61 +226,6 @@ impl HookSet {
     }
 }
 
-impl Hook {
-    /// Inserts as many blank lines instead; what was to be replaced or deleted
-    /// stays.
-    fn blank(&mut self) {
-        let lines = |text: &Option<String>| text.as_deref().map_or(0, |text| text.lines().count());
-        let gone = self.replace.take().or_else(|| self.delete.take());
-        let more = lines(&self.insert).saturating_sub(lines(&gone));
-        self.insert = Some("\n".repeat(more));
-        self.after = gone.or_else(|| self.after.take());
-    }
-
-    fn apply_to(&self, text: &str) -> Result<String> {
-        let (anchor, keeps_before, keeps_after) =
-            match (&self.before, &self.after, &self.replace, &self.delete) {
-                (Some(anchor), None, None, None) => (anchor, false, true),
-                (None, Some(anchor), None, None) => (anchor, true, false),
-                (None, None, Some(anchor), None) | (None, None, None, Some(anchor)) => {
-                    (anchor, false, false)
-                }
-                _ => bail!("give exactly one of `before`, `after`, `replace` and `delete`"),
-            };
-        ensure!(
-            self.insert.is_some() != self.delete.is_some(),
-            "give `insert`, or `delete`"
-        );
-        let anchor = anchor.trim_end_matches('\n');
-        let at: Vec<usize> = text
-            .match_indices(anchor)
-            .map(|(at, _)| at)
-            .filter(|&at| whole_lines(text, at, anchor.len()))
-            .collect();
-        let &[at] = at.as_slice() else {
-            bail!(
-                "its anchor stands {} times in {}, and must stand exactly once: {anchor:?}",
-                at.len(),
-                self.file.display()
-            );
-        };
-        let end = (at + anchor.len() + 1).min(text.len());
-        let kept = |keeps: bool| if keeps { &text[at..end] } else { "" };
-        let mut insert = self.insert.clone().unwrap_or_default();
-        if !insert.is_empty() && !insert.ends_with('\n') {
-            insert.push('\n');
-        }
-        Ok([
-            &text[..at],
-            kept(keeps_before),
-            &insert,
-            kept(keeps_after),
-            &text[end..],
-        ]
-        .concat())
-    }
-}
-
 impl Expect {
     fn check(&self, tree: &Path) -> Result<()> {
         let name = &self.name;
@@ -320,46 +254,6 @@ pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
         fs::create_dir_all(parent)?;
     }
     fs::write(path, contents).with_context(|| format!("writing {}", path.display()))
-}
-
-/// Whether `text[at..at + len]` begins and ends at line breaks.
-fn whole_lines(text: &str, at: usize, len: usize) -> bool {
-    let starts = at == 0 || text.as_bytes()[at - 1] == b'\n';
-    let ends = text
-        .as_bytes()
-        .get(at + len)
-        .is_none_or(|&byte| byte == b'\n');
-    starts && ends
-}
-
-/// The version (`4.17`) that a Xen tree's own makefile states.
-fn tree_version(tree: &Path) -> Result<String> {
-    let path = tree.join("xen/Makefile");
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("{} is no Xen tree: no xen/Makefile", tree.display()))?;
-    let field = |name: &str| {
-        text.lines()
-            .filter_map(|line| line.strip_prefix("export "))
-            .filter_map(|line| line.split_once('='))
-            .find(|(key, _)| key.trim() == name)
-            .map(|(_, value)| value.trim().to_owned())
-            .with_context(|| format!("{} does not state {name}", path.display()))
-    };
-    Ok(format!(
-        "{}.{}",
-        field("XEN_VERSION")?,
-        field("XEN_SUBVERSION")?
-    ))
-}
-
-/// The versions of Xen that there are hooks for.
-pub fn known_versions(shim: &Path) -> Result<Vec<String>> {
-    let mut versions: Vec<String> = fs::read_dir(shim.join("hooks"))?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter_map(|name| name.strip_prefix("xen-").map(str::to_owned))
-        .collect();
-    versions.sort();
-    Ok(versions)
 }
 
 #[cfg(test)]

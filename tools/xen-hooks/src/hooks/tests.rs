@@ -68,6 +68,46 @@ fn an_anchor_that_is_missing_or_not_unique_is_refused() {
 }
 
 #[test]
+fn a_place_under_a_condition_is_named_or_refused() {
+    let free = "a\n#ifdef X\nx\n#endif\nb\n";
+    let under = "a\n#ifdef X\nb\n#endif\n";
+    let other = "a\n#ifdef X\n#else\nb\n#endif\n";
+    let deeper = "a\n#ifdef X\n#ifdef Y\nb\n#endif\n#endif\n";
+    for place in [
+        "after = \"b\"\ninsert = \"n\"",
+        "before = \"b\"\ninsert = \"n\"",
+        "replace = \"b\"\ninsert = \"n\"",
+        "delete = \"b\"",
+    ] {
+        for (text, within, fits) in [
+            (free, "[]", true),
+            (free, "[\"#ifdef X\"]", false),
+            (under, "[]", false),
+            (under, "[\"#ifdef X\"]", true),
+            (other, "[\"#ifdef X\"]", false),
+            (deeper, "[\"#ifdef X\"]", false),
+            (deeper, "[\"#ifdef Y\"]", false),
+            (deeper, "[\"#ifdef X\", \"#ifdef Y\"]", true),
+        ] {
+            let mut hook = hook(&format!("{place}\nwithin = {within}"));
+            hook.file = "f.c".into();
+            let applied = hook.apply_to(text);
+            assert_eq!(applied.is_ok(), fits, "{place}, {within}: {applied:?}");
+            if let Err(error) = applied {
+                assert!(error.to_string().contains("conditions"), "{error}");
+            }
+            // What no preprocessor reads has lines that look like its own.
+            hook.file = "Makefile".into();
+            assert!(hook.apply_to(text).is_ok());
+        }
+    }
+    // Behind an anchor that ends a condition.
+    let mut behind = hook("after = \"#endif\"\ninsert = \"n\"");
+    behind.file = "f.c".into();
+    assert!(behind.apply_to(under).is_ok());
+}
+
+#[test]
 fn what_the_files_rely_on_is_asked_for() {
     let tree = tempfile::tempdir().unwrap();
     fs::write(tree.path().join("f"), "one two\n").unwrap();
