@@ -3,7 +3,9 @@
 //!
 //! A set of hooks is the TOML files of `hyp-shim/hooks/common/`, which hold for
 //! every version, and of `hyp-shim/hooks/xen-VERSION/`, which hold for that one
-//! (or, for another tree than Xen's, those of any folder).
+//! (or, for another tree than Xen's, those of any folder). A vendor's tree has
+//! `hyp-shim/hooks/xen-VERSION-VENDOR/` beside those: what it expects tells it,
+//! and it may leave hooks out (`without`) or take their place (`instead`).
 //! `[[copy]]` puts a file of ours into the tree; `[[hook]]` inserts lines of
 //! ours before or after an anchor, or in its place, and the anchor must match
 //! exactly once, so that another Xen fails with the name of a hook instead of
@@ -30,6 +32,9 @@ use self::version::tree_version;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// Hooks of the folders before that this tree has no place for.
+    #[serde(default)]
+    without: Vec<String>,
     #[serde(default)]
     hook: Vec<Hook>,
     #[serde(default)]
@@ -44,6 +49,9 @@ struct File {
 struct Expect {
     /// Names the expectation in errors.
     name: String,
+    /// That it holds tells a vendor's tree from others of its version.
+    #[serde(default)]
+    tells: bool,
     /// Path in the Xen tree.
     file: PathBuf,
     /// Text that stands in the file, or that does not.
@@ -61,6 +69,9 @@ struct Copy {
     from: PathBuf,
     /// Path in the Xen tree.
     to: PathBuf,
+    /// In place of what the folders before put there.
+    #[serde(default)]
+    instead: bool,
 }
 
 /// A checked set of hooks for one version of a tree.
@@ -78,11 +89,18 @@ pub struct HookSet {
 pub type Changes = BTreeMap<PathBuf, Vec<u8>>;
 
 impl HookSet {
-    /// Reads the set for the version of the tree at `tree` from `shim`
-    /// (the folder `hyp-shim`).
+    /// Reads the set for the tree at `tree` from `shim` (the folder `hyp-shim`):
+    /// a vendor's, if it is that vendor's tree, or that of its version.
     pub fn for_tree(shim: &Path, tree: &Path) -> Result<Self> {
         let version = tree_version(tree)?;
         let known = known_versions(shim)?;
+        let vendors = format!("{version}-");
+        for name in known.iter().filter(|name| name.starts_with(&vendors)) {
+            let set = Self::for_version(shim, name.clone())?;
+            if set.is_of(tree) {
+                return Ok(set);
+            }
+        }
         ensure!(
             known.contains(&version),
             "{} is Xen {version}; there are hooks for: {}",
@@ -92,16 +110,26 @@ impl HookSet {
         Self::for_version(shim, version)
     }
 
-    /// Reads the set for a version.
+    /// Reads the set for a version (`4.17`), or for a vendor's tree of one
+    /// (`4.17-amd`), which has that version's and its own.
     pub fn for_version(shim: &Path, version: String) -> Result<Self> {
         let hooks = shim.join("hooks");
-        let own = hooks.join(format!("xen-{version}"));
-        Self::read(&[&hooks.join("common"), &own], version, shim)
+        let folder = |name: &str| hooks.join(format!("xen-{name}"));
+        let mut folders = vec![hooks.join("common")];
+        folders.extend(version.split_once('-').map(|(of, _)| folder(of)));
+        folders.push(folder(&version));
+        Self::read(&folders, version, shim)
+    }
+
+    /// Whether a tree is what the set's expectations tell.
+    fn is_of(&self, tree: &Path) -> bool {
+        let mut tell = self.expectations.iter().filter(|one| one.tells).peekable();
+        tell.peek().is_some() && tell.all(|one| one.check(tree).is_ok())
     }
 
     /// Reads the set in these folders, for a tree of that version, whose copies
     /// come from below `from`.
-    pub fn read(folders: &[&Path], version: String, from: &Path) -> Result<Self> {
+    pub fn read(folders: &[impl AsRef<Path>], version: String, from: &Path) -> Result<Self> {
         let mut set = Self {
             version,
             from: from.to_owned(),
@@ -111,6 +139,7 @@ impl HookSet {
         };
         let mut paths = Vec::new();
         for folder in folders {
+            let folder = folder.as_ref();
             let entries =
                 fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
             for entry in entries {
@@ -129,9 +158,8 @@ impl HookSet {
             for hook in &mut file.hook {
                 hook.group = group.clone().into_owned();
             }
-            set.hooks.extend(file.hook);
-            set.copies.extend(file.copy);
-            set.expectations.extend(file.expect);
+            set.add(file)
+                .with_context(|| format!("reading {}", path.display()))?;
         }
         let mut names = BTreeSet::new();
         for hook in &set.hooks {
@@ -142,6 +170,35 @@ impl HookSet {
             );
         }
         Ok(set)
+    }
+
+    /// Adds a file: what it names of the files before goes, or has its place taken.
+    fn add(&mut self, file: File) -> Result<()> {
+        for name in &file.without {
+            let before = self.hooks.len();
+            self.hooks.retain(|hook| hook.name != *name);
+            ensure!(self.hooks.len() < before, "without: no hook `{name}`");
+        }
+        for hook in file.hook {
+            if hook.instead {
+                let older = self.hooks.iter_mut().find(|older| older.name == hook.name);
+                let older = older.with_context(|| format!("instead: no hook `{}`", hook.name))?;
+                *older = hook;
+            } else {
+                self.hooks.push(hook);
+            }
+        }
+        for copy in file.copy {
+            if copy.instead {
+                let older = self.copies.iter_mut().find(|older| older.to == copy.to);
+                let to = copy.to.display().to_string();
+                *older.with_context(|| format!("instead: no copy to {to}"))? = copy;
+            } else {
+                self.copies.push(copy);
+            }
+        }
+        self.expectations.extend(file.expect);
+        Ok(())
     }
 
     /// Some hooks of the set, and blank lines for all others, so that every line

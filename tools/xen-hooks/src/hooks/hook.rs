@@ -27,6 +27,9 @@ pub(super) struct Hook {
     /// the outermost, as their lines are.
     #[serde(default)]
     within: Vec<String>,
+    /// It takes the place of the hook of its name in the folders before.
+    #[serde(default)]
+    pub(super) instead: bool,
     /// The name of the file it stands in, without `.toml`.
     #[serde(skip)]
     pub(super) group: String,

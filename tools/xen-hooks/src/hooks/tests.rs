@@ -180,6 +180,44 @@ fn a_version_s_own_hooks_join_those_of_every_version() {
     assert!(error.to_string().contains("two hooks are named `every`"));
 }
 
+/// A tree of 4.17, and one that a vendor has changed.
+#[test]
+fn a_vendor_s_tree_is_told_and_has_hooks_of_its_own() {
+    let shim = tempfile::tempdir().unwrap();
+    let add = |file: &str, text: &str| {
+        write(&shim.path().join("hooks").join(file), text).unwrap();
+    };
+    let hook = |name: &str, more: &str| {
+        format!(
+            "[[hook]]\nname = \"{name}\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"{name}\"\n{more}\n"
+        )
+    };
+    add("common/a.toml", &(hook("one", "") + &hook("two", "")));
+    add("xen-4.17/a.toml", &hook("three", ""));
+    let vendor = "xen-4.17-vendor/a.toml";
+    let tells =
+        "[[expect]]\nname = \"e\"\ntells = true\nfile = \"f\"\nhas = \"theirs\"\nbecause = \"\"\n";
+    let other = "[[hook]]\nname = \"two\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"other\"\ninstead = true\n";
+    add(vendor, &format!("without = [\"one\"]\n{tells}{other}"));
+    for (text, made) in [
+        ("a\n", "a\nthree\ntwo\none\n"),
+        ("a\ntheirs\n", "a\nthree\nother\ntheirs\n"),
+    ] {
+        let tree = tree("17");
+        fs::write(tree.path().join("f"), text).unwrap();
+        let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
+        set.apply(tree.path()).unwrap();
+        assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), made);
+    }
+    // What it leaves out or replaces must be there.
+    for text in ["without = [\"four\"]\n", &hook("four", "instead = true")] {
+        add(vendor, text);
+        let error = HookSet::for_version(shim.path(), "4.17-vendor".into()).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains("no hook `four`"), "{error}");
+    }
+}
+
 #[test]
 fn a_set_with_one_bad_hook_writes_nothing() {
     let shim = tempfile::tempdir().unwrap();
