@@ -10,7 +10,8 @@
 #include <asm/vpl011.h>
 #include <public/device_tree_defs.h>
 
-#define PHANDLE_UART_CLOCK  (GUEST_PHANDLE_IOMMU + 1)
+/* Vendors' trees number their own on from the first of these. */
+#define PHANDLE_UART_CLOCK  (GUEST_PHANDLE_GIC + 64)
 
 /* Any rate will do that yields SPEED; this is the usual one of boards. */
 #define UART_CLOCK_HZ       24000000

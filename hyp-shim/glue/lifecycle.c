@@ -109,10 +109,13 @@ void vpl011_publish(struct domain *d)
     write_atomic(&vpl011->size, GUEST_PL011_SIZE);
 }
 
-/*
- * The toolstack's ring, by gfn, and a port of ours (XEN_DOMCTL_vuart_op). The
- * toolstack has told the guest of an SBSA UART.
- */
+/* What the guest was told of. */
+static uint8_t vpl011_profile(const struct domain *d)
+{
+    return d->arch.vpl011.full ? VPL011_PROFILE_PL011 : VPL011_PROFILE_SBSA;
+}
+
+/* The toolstack's ring, by gfn, and a port of ours (XEN_DOMCTL_vuart_op). */
 static int vpl011_init_ring(struct domain *d, struct vpl011_init_info *info)
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;
@@ -128,7 +131,7 @@ static int vpl011_init_ring(struct domain *d, struct vpl011_init_info *info)
     if ( rc )
         return rc;
 
-    rc = vpl011_create(d, vpl011->backend.dom.ring_buf, VPL011_PROFILE_SBSA);
+    rc = vpl011_create(d, vpl011->backend.dom.ring_buf, vpl011_profile(d));
     if ( rc )
         goto destroy_ring;
 
@@ -161,8 +164,7 @@ static int vpl011_init_xen(struct domain *d)
     if ( !console )
         return -ENOMEM;
 
-    rc = vpl011_create(d, NULL, vpl011->full ? VPL011_PROFILE_PL011
-                                             : VPL011_PROFILE_SBSA);
+    rc = vpl011_create(d, NULL, vpl011_profile(d));
     if ( rc )
     {
         xfree(console);
@@ -181,37 +183,55 @@ static int vpl011_init_xen(struct domain *d)
  * @info is NULL for the backend in Xen. A domain has one vpl011: -EINVAL for
  * the second, whichever kind the first was of.
  */
-int domain_vpl011_init(struct domain *d, struct vpl011_init_info *info)
+static int vpl011_init_any(struct domain *d, struct vpl011_init_info *info,
+                           bool full)
 {
+    struct vpl011 *vpl011 = &d->arch.vpl011;
     int rc = -EINVAL;
 
     domain_lock(d);
 
     /* The backends share their first word, so this asks for all of them. */
-    if ( !d->is_dying && !d->arch.vpl011.backend.dom.ring_buf )
+    if ( !d->is_dying && !vpl011->backend.dom.ring_buf )
+    {
+        vpl011->full = full;
         rc = info ? vpl011_init_ring(d, info) : vpl011_init_xen(d);
+    }
 
     domain_unlock(d);
 
     return rc;
 }
 
+#ifdef VPL011_INIT_SAYS_WHICH
+int domain_vpl011_init(struct domain *d, struct vpl011_init_info *info,
+                       bool sbsa)
+{
+    return vpl011_init_any(d, info, !sbsa);
+}
+#else
+/* The toolstack has told the guest of an SBSA UART. */
+int domain_vpl011_init(struct domain *d, struct vpl011_init_info *info)
+{
+    return vpl011_init_any(d, info, false);
+}
+#endif
+
 int __init vpl011_init_dom0less(struct domain *d,
                                 const struct dt_device_node *node)
 {
     uint32_t length;
     const char *model = dt_get_property(node, "vpl011", &length);
-
     /* A string of the device tree ends with a NUL that is counted. */
-    if ( length == sizeof("pl011") && !memcmp(model, "pl011", length) )
-        d->arch.vpl011.full = true;
-    else if ( length )
+    bool full = length == sizeof("pl011") && !memcmp(model, "pl011", length);
+
+    if ( length && !full )
     {
         printk(XENLOG_ERR "%pd: vpl011 is empty or \"pl011\"\n", d);
         return -EINVAL;
     }
 
-    return domain_vpl011_init(d, NULL);
+    return vpl011_init_any(d, NULL, full);
 }
 
 void domain_vpl011_deinit(struct domain *d)

@@ -3,24 +3,38 @@
 //!
 //! A set of hooks is the TOML files of `hyp-shim/hooks/common/`, which hold for
 //! every version, and of `hyp-shim/hooks/xen-VERSION/`, which hold for that one
-//! (or, for another tree than Xen's, those of any folder).
+//! (or, for another tree than Xen's, those of any folder). A vendor's tree has
+//! `hyp-shim/hooks/xen-VERSION-VENDOR/` beside those: what it expects tells it,
+//! and it may leave hooks out (`without`) or take their place (`instead`).
 //! `[[copy]]` puts a file of ours into the tree; `[[hook]]` inserts lines of
 //! ours before or after an anchor, or in its place, and the anchor must match
 //! exactly once, so that another Xen fails with the name of a hook instead of
-//! building something else. `[[expect]]` says what else the copied files rely
+//! building something else; so must the conditions of the preprocessor that it
+//! stands under, which a hook names as `within`. `[[expect]]` says what else the copied files rely
 //! on. The whole set is checked before the first byte is written.
 
-use std::collections::BTreeMap;
+mod conditions;
+mod hook;
+mod version;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 
+use self::hook::Hook;
+pub use self::version::known_versions;
+use self::version::tree_version;
+
 /// One TOML file of a set.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// Hooks of the folders before that this tree has no place for.
+    #[serde(default)]
+    without: Vec<String>,
     #[serde(default)]
     hook: Vec<Hook>,
     #[serde(default)]
@@ -29,32 +43,15 @@ struct File {
     expect: Vec<Expect>,
 }
 
-/// Lines inserted beside an anchor, or in its place.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Hook {
-    /// Names the hook in errors; unique in the set.
-    name: String,
-    /// Path in the Xen tree.
-    file: PathBuf,
-    /// Whole lines to look for; exactly one of these is given.
-    before: Option<String>,
-    after: Option<String>,
-    replace: Option<String>,
-    delete: Option<String>,
-    /// What is inserted, whole lines; none with `delete`.
-    insert: Option<String>,
-    /// The name of the file it stands in, without `.toml`.
-    #[serde(skip)]
-    group: String,
-}
-
 /// What a set relies on without changing it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expect {
     /// Names the expectation in errors.
     name: String,
+    /// That it holds tells a vendor's tree from others of its version.
+    #[serde(default)]
+    tells: bool,
     /// Path in the Xen tree.
     file: PathBuf,
     /// Text that stands in the file, or that does not.
@@ -72,6 +69,9 @@ struct Copy {
     from: PathBuf,
     /// Path in the Xen tree.
     to: PathBuf,
+    /// In place of what the folders before put there.
+    #[serde(default)]
+    instead: bool,
 }
 
 /// A checked set of hooks for one version of a tree.
@@ -89,11 +89,18 @@ pub struct HookSet {
 pub type Changes = BTreeMap<PathBuf, Vec<u8>>;
 
 impl HookSet {
-    /// Reads the set for the version of the tree at `tree` from `shim`
-    /// (the folder `hyp-shim`).
+    /// Reads the set for the tree at `tree` from `shim` (the folder `hyp-shim`):
+    /// a vendor's, if it is that vendor's tree, or that of its version.
     pub fn for_tree(shim: &Path, tree: &Path) -> Result<Self> {
         let version = tree_version(tree)?;
         let known = known_versions(shim)?;
+        let vendors = format!("{version}-");
+        for name in known.iter().filter(|name| name.starts_with(&vendors)) {
+            let set = Self::for_version(shim, name.clone())?;
+            if set.is_of(tree) {
+                return Ok(set);
+            }
+        }
         ensure!(
             known.contains(&version),
             "{} is Xen {version}; there are hooks for: {}",
@@ -103,16 +110,26 @@ impl HookSet {
         Self::for_version(shim, version)
     }
 
-    /// Reads the set for a version.
+    /// Reads the set for a version (`4.17`), or for a vendor's tree of one
+    /// (`4.17-amd`), which has that version's and its own.
     pub fn for_version(shim: &Path, version: String) -> Result<Self> {
         let hooks = shim.join("hooks");
-        let own = hooks.join(format!("xen-{version}"));
-        Self::read(&[&hooks.join("common"), &own], version, shim)
+        let folder = |name: &str| hooks.join(format!("xen-{name}"));
+        let mut folders = vec![hooks.join("common")];
+        folders.extend(version.split_once('-').map(|(of, _)| folder(of)));
+        folders.push(folder(&version));
+        Self::read(&folders, version, shim)
+    }
+
+    /// Whether a tree is what the set's expectations tell.
+    fn is_of(&self, tree: &Path) -> bool {
+        let mut tell = self.expectations.iter().filter(|one| one.tells).peekable();
+        tell.peek().is_some() && tell.all(|one| one.check(tree).is_ok())
     }
 
     /// Reads the set in these folders, for a tree of that version, whose copies
     /// come from below `from`.
-    pub fn read(folders: &[&Path], version: String, from: &Path) -> Result<Self> {
+    pub fn read(folders: &[impl AsRef<Path>], version: String, from: &Path) -> Result<Self> {
         let mut set = Self {
             version,
             from: from.to_owned(),
@@ -122,6 +139,7 @@ impl HookSet {
         };
         let mut paths = Vec::new();
         for folder in folders {
+            let folder = folder.as_ref();
             let entries =
                 fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
             for entry in entries {
@@ -140,11 +158,10 @@ impl HookSet {
             for hook in &mut file.hook {
                 hook.group = group.clone().into_owned();
             }
-            set.hooks.extend(file.hook);
-            set.copies.extend(file.copy);
-            set.expectations.extend(file.expect);
+            set.add(file)
+                .with_context(|| format!("reading {}", path.display()))?;
         }
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for hook in &set.hooks {
             ensure!(
                 names.insert(&hook.name),
@@ -153,6 +170,35 @@ impl HookSet {
             );
         }
         Ok(set)
+    }
+
+    /// Adds a file: what it names of the files before goes, or has its place taken.
+    fn add(&mut self, file: File) -> Result<()> {
+        for name in &file.without {
+            let before = self.hooks.len();
+            self.hooks.retain(|hook| hook.name != *name);
+            ensure!(self.hooks.len() < before, "without: no hook `{name}`");
+        }
+        for hook in file.hook {
+            if hook.instead {
+                let older = self.hooks.iter_mut().find(|older| older.name == hook.name);
+                let older = older.with_context(|| format!("instead: no hook `{}`", hook.name))?;
+                *older = hook;
+            } else {
+                self.hooks.push(hook);
+            }
+        }
+        for copy in file.copy {
+            if copy.instead {
+                let older = self.copies.iter_mut().find(|older| older.to == copy.to);
+                let to = copy.to.display().to_string();
+                *older.with_context(|| format!("instead: no copy to {to}"))? = copy;
+            } else {
+                self.copies.push(copy);
+            }
+        }
+        self.expectations.extend(file.expect);
+        Ok(())
     }
 
     /// Some hooks of the set, and blank lines for all others, so that every line
@@ -237,61 +283,6 @@ impl HookSet {
     }
 }
 
-impl Hook {
-    /// Inserts as many blank lines instead; what was to be replaced or deleted
-    /// stays.
-    fn blank(&mut self) {
-        let lines = |text: &Option<String>| text.as_deref().map_or(0, |text| text.lines().count());
-        let gone = self.replace.take().or_else(|| self.delete.take());
-        let more = lines(&self.insert).saturating_sub(lines(&gone));
-        self.insert = Some("\n".repeat(more));
-        self.after = gone.or_else(|| self.after.take());
-    }
-
-    fn apply_to(&self, text: &str) -> Result<String> {
-        let (anchor, keeps_before, keeps_after) =
-            match (&self.before, &self.after, &self.replace, &self.delete) {
-                (Some(anchor), None, None, None) => (anchor, false, true),
-                (None, Some(anchor), None, None) => (anchor, true, false),
-                (None, None, Some(anchor), None) | (None, None, None, Some(anchor)) => {
-                    (anchor, false, false)
-                }
-                _ => bail!("give exactly one of `before`, `after`, `replace` and `delete`"),
-            };
-        ensure!(
-            self.insert.is_some() != self.delete.is_some(),
-            "give `insert`, or `delete`"
-        );
-        let anchor = anchor.trim_end_matches('\n');
-        let at: Vec<usize> = text
-            .match_indices(anchor)
-            .map(|(at, _)| at)
-            .filter(|&at| whole_lines(text, at, anchor.len()))
-            .collect();
-        let &[at] = at.as_slice() else {
-            bail!(
-                "its anchor stands {} times in {}, and must stand exactly once: {anchor:?}",
-                at.len(),
-                self.file.display()
-            );
-        };
-        let end = (at + anchor.len() + 1).min(text.len());
-        let kept = |keeps: bool| if keeps { &text[at..end] } else { "" };
-        let mut insert = self.insert.clone().unwrap_or_default();
-        if !insert.is_empty() && !insert.ends_with('\n') {
-            insert.push('\n');
-        }
-        Ok([
-            &text[..at],
-            kept(keeps_before),
-            &insert,
-            kept(keeps_after),
-            &text[end..],
-        ]
-        .concat())
-    }
-}
-
 impl Expect {
     fn check(&self, tree: &Path) -> Result<()> {
         let name = &self.name;
@@ -320,46 +311,6 @@ pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
         fs::create_dir_all(parent)?;
     }
     fs::write(path, contents).with_context(|| format!("writing {}", path.display()))
-}
-
-/// Whether `text[at..at + len]` begins and ends at line breaks.
-fn whole_lines(text: &str, at: usize, len: usize) -> bool {
-    let starts = at == 0 || text.as_bytes()[at - 1] == b'\n';
-    let ends = text
-        .as_bytes()
-        .get(at + len)
-        .is_none_or(|&byte| byte == b'\n');
-    starts && ends
-}
-
-/// The version (`4.17`) that a Xen tree's own makefile states.
-fn tree_version(tree: &Path) -> Result<String> {
-    let path = tree.join("xen/Makefile");
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("{} is no Xen tree: no xen/Makefile", tree.display()))?;
-    let field = |name: &str| {
-        text.lines()
-            .filter_map(|line| line.strip_prefix("export "))
-            .filter_map(|line| line.split_once('='))
-            .find(|(key, _)| key.trim() == name)
-            .map(|(_, value)| value.trim().to_owned())
-            .with_context(|| format!("{} does not state {name}", path.display()))
-    };
-    Ok(format!(
-        "{}.{}",
-        field("XEN_VERSION")?,
-        field("XEN_SUBVERSION")?
-    ))
-}
-
-/// The versions of Xen that there are hooks for.
-pub fn known_versions(shim: &Path) -> Result<Vec<String>> {
-    let mut versions: Vec<String> = fs::read_dir(shim.join("hooks"))?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter_map(|name| name.strip_prefix("xen-").map(str::to_owned))
-        .collect();
-    versions.sort();
-    Ok(versions)
 }
 
 #[cfg(test)]

@@ -68,6 +68,46 @@ fn an_anchor_that_is_missing_or_not_unique_is_refused() {
 }
 
 #[test]
+fn a_place_under_a_condition_is_named_or_refused() {
+    let free = "a\n#ifdef X\nx\n#endif\nb\n";
+    let under = "a\n#ifdef X\nb\n#endif\n";
+    let other = "a\n#ifdef X\n#else\nb\n#endif\n";
+    let deeper = "a\n#ifdef X\n#ifdef Y\nb\n#endif\n#endif\n";
+    for place in [
+        "after = \"b\"\ninsert = \"n\"",
+        "before = \"b\"\ninsert = \"n\"",
+        "replace = \"b\"\ninsert = \"n\"",
+        "delete = \"b\"",
+    ] {
+        for (text, within, fits) in [
+            (free, "[]", true),
+            (free, "[\"#ifdef X\"]", false),
+            (under, "[]", false),
+            (under, "[\"#ifdef X\"]", true),
+            (other, "[\"#ifdef X\"]", false),
+            (deeper, "[\"#ifdef X\"]", false),
+            (deeper, "[\"#ifdef Y\"]", false),
+            (deeper, "[\"#ifdef X\", \"#ifdef Y\"]", true),
+        ] {
+            let mut hook = hook(&format!("{place}\nwithin = {within}"));
+            hook.file = "f.c".into();
+            let applied = hook.apply_to(text);
+            assert_eq!(applied.is_ok(), fits, "{place}, {within}: {applied:?}");
+            if let Err(error) = applied {
+                assert!(error.to_string().contains("conditions"), "{error}");
+            }
+            // What no preprocessor reads has lines that look like its own.
+            hook.file = "Makefile".into();
+            assert!(hook.apply_to(text).is_ok());
+        }
+    }
+    // Behind an anchor that ends a condition.
+    let mut behind = hook("after = \"#endif\"\ninsert = \"n\"");
+    behind.file = "f.c".into();
+    assert!(behind.apply_to(under).is_ok());
+}
+
+#[test]
 fn what_the_files_rely_on_is_asked_for() {
     let tree = tempfile::tempdir().unwrap();
     fs::write(tree.path().join("f"), "one two\n").unwrap();
@@ -138,6 +178,44 @@ fn a_version_s_own_hooks_join_those_of_every_version() {
     }
     let error = HookSet::for_tree(shim.path(), tree("21").path()).unwrap_err();
     assert!(error.to_string().contains("two hooks are named `every`"));
+}
+
+/// A tree of 4.17, and one that a vendor has changed.
+#[test]
+fn a_vendor_s_tree_is_told_and_has_hooks_of_its_own() {
+    let shim = tempfile::tempdir().unwrap();
+    let add = |file: &str, text: &str| {
+        write(&shim.path().join("hooks").join(file), text).unwrap();
+    };
+    let hook = |name: &str, more: &str| {
+        format!(
+            "[[hook]]\nname = \"{name}\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"{name}\"\n{more}\n"
+        )
+    };
+    add("common/a.toml", &(hook("one", "") + &hook("two", "")));
+    add("xen-4.17/a.toml", &hook("three", ""));
+    let vendor = "xen-4.17-vendor/a.toml";
+    let tells =
+        "[[expect]]\nname = \"e\"\ntells = true\nfile = \"f\"\nhas = \"theirs\"\nbecause = \"\"\n";
+    let other = "[[hook]]\nname = \"two\"\nfile = \"f\"\nafter = \"a\"\ninsert = \"other\"\ninstead = true\n";
+    add(vendor, &format!("without = [\"one\"]\n{tells}{other}"));
+    for (text, made) in [
+        ("a\n", "a\nthree\ntwo\none\n"),
+        ("a\ntheirs\n", "a\nthree\nother\ntheirs\n"),
+    ] {
+        let tree = tree("17");
+        fs::write(tree.path().join("f"), text).unwrap();
+        let set = HookSet::for_tree(shim.path(), tree.path()).unwrap();
+        set.apply(tree.path()).unwrap();
+        assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), made);
+    }
+    // What it leaves out or replaces must be there.
+    for text in ["without = [\"four\"]\n", &hook("four", "instead = true")] {
+        add(vendor, text);
+        let error = HookSet::for_version(shim.path(), "4.17-vendor".into()).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains("no hook `four`"), "{error}");
+    }
 }
 
 #[test]

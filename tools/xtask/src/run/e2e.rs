@@ -154,9 +154,14 @@ impl<'a> Bench<'a> {
 
     /// The same with a version of Xen.
     pub(crate) fn on(steps: &'a Steps, version: Version) -> Result<Self> {
-        host::prepare(steps)?;
         let flavour = Flavour::Ours;
-        let built = xen::build(steps, Which { version, flavour })?;
+        Self::with_toolstack(steps, Which { version, flavour })
+    }
+
+    /// The same with the toolstack of a flavour.
+    pub(crate) fn with_toolstack(steps: &'a Steps, which: Which) -> Result<Self> {
+        host::prepare(steps)?;
+        let built = xen::build(steps, which)?;
         let dom0 = Dom0::make(steps, &built)?;
         Ok(Self {
             steps,

@@ -13,7 +13,7 @@ use steps::{Key, Steps, files};
 use super::version::Version;
 
 /// Which Xen to build.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Choice {
     /// The version of Xen
     #[arg(long, value_name = "VERSION", default_value = "4.17")]
@@ -25,6 +25,11 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
+    /// Whether it is a tree of the user's.
+    pub(crate) fn is_given(&self) -> bool {
+        self.tree.is_some()
+    }
+
     /// The version to build, whose source is in place if it was given.
     pub(crate) fn version(&self, steps: &Steps) -> Result<Version> {
         let Some(given) = &self.tree else {

@@ -18,10 +18,6 @@ const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
 /// What gcc 14, Debian 13's, warns of in 4.17's `__irq_to_desc()`.
 const TOLERATED: &str = "-Wno-error=array-bounds";
 
-/// The object's global symbols, names of C only: its entry points, and what
-/// gives way to Xen's.
-const GLOBAL: [&str; 2] = ["vpl011_*", "mem*"];
-
 /// Builds `xen/xen` of the tree. Returns its path.
 pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
     let image = tree.path.join("xen/xen");
@@ -81,26 +77,13 @@ fn object(steps: &Steps) -> Result<PathBuf> {
         }
         .into())
     })?;
-    let script = shim.join("fold-sections.lds");
+    let script = shim.join("link-object.sh");
     let key = Key::default()
         .file(&library)?
-        .file(&script)?
-        .text(GLOBAL.join(" "));
+        .file(&shim.join("fold-sections.lds"))?
+        .file(&script)?;
     steps.run("rust object", key, &[&object], |cx| {
-        cx.run(
-            Command::new("aarch64-linux-gnu-ld")
-                .args(["-r", "--gc-sections", "-T"])
-                .arg(&script)
-                .arg("-o")
-                .arg(&object)
-                .arg(&library),
-        )?;
-        cx.run(
-            Command::new("aarch64-linux-gnu-objcopy")
-                .arg("--wildcard")
-                .args(GLOBAL.map(|names| format!("--keep-global-symbol={names}")))
-                .arg(&object),
-        )?;
+        cx.run(Command::new(&script).arg(&library).arg(&object))?;
         Ok(format!(
             "linked, {} KiB",
             fs::metadata(&object)?.len() >> 10

@@ -6,12 +6,16 @@ mod qemu;
 mod results;
 mod xen;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use steps::{Steps, write};
 
+use self::results::Column;
 use crate::docs::features;
 use crate::image::{CONFORMANCE, Firmware};
 use crate::run::e2e::Bench;
+use crate::xen::{Choice, Flavour, Which};
 use e2e::suite::{Ending, Results};
 
 /// Run the conformance suite: one table, a column for each PL011
@@ -21,8 +25,21 @@ pub(crate) struct Options {
     #[arg(long = "target", value_enum)]
     targets: Vec<Target>,
     /// Write the table to docs/evidence/conformance.md, and README's; runs on all
-    #[arg(long, conflicts_with = "targets")]
+    #[arg(long, conflicts_with_all = ["targets", "tree"])]
     docs: bool,
+    #[command(flatten)]
+    xen: Choice,
+    /// Write the results on the one target, case by case
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "targets",
+        conflicts_with = "docs"
+    )]
+    json: Option<PathBuf>,
+    /// What that file says that they are of: a tree and its commit
+    #[arg(long, value_name = "TEXT", requires = "json", default_value = "")]
+    of: String,
 }
 
 /// What stands above the table in the documentation.
@@ -62,7 +79,7 @@ impl Target {
         }
     }
 
-    fn run(self, steps: &Steps) -> Result<Results> {
+    fn run(self, steps: &Steps, xen: &Choice) -> Result<Results> {
         match self {
             Self::Model => steps.value("conformance model", |_| {
                 let results = model::run();
@@ -75,8 +92,21 @@ impl Target {
                     Ok((results::summary(&results), results))
                 })
             }
-            Self::XenStock => xen::run(&Bench::prepare(steps)?, "conformance-stock"),
-            Self::Xen => xen::run(&Bench::prepare(steps)?, "conformance"),
+            // With its own toolstack, which may know a UART that ours does not.
+            Self::XenStock if xen.is_given() => {
+                let version = xen.version(steps)?;
+                let flavour = Flavour::Stock;
+                let bench = Bench::with_toolstack(steps, Which { version, flavour })?;
+                xen::run(&bench, "conformance-stock")
+            }
+            Self::XenStock => {
+                let bench = Bench::on(steps, xen.version(steps)?)?;
+                xen::run(&bench, "conformance-stock")
+            }
+            Self::Xen => {
+                let bench = Bench::on(steps, xen.version(steps)?)?;
+                xen::run(&bench, "conformance")
+            }
         }
     }
 }
@@ -88,7 +118,14 @@ impl Options {
             .into_iter()
             .filter(|target| self.targets.is_empty() || self.targets.contains(target))
             .collect();
-        let results = run(steps, &chosen)?;
+        let results = run(steps, &chosen, &self.xen)?;
+        let mut both = chosen.iter().zip(&results);
+        let faulty = both
+            .any(|(target, (_, results))| target.is_ours() && results.iter().any(Ending::is_fault));
+        if let Some(path) = &self.json {
+            ensure!(results.len() == 1, "--json is of one target");
+            write(path, results::json(&self.of, &results[0].1)? + "\n")?;
+        }
         print!(
             "{}{}",
             results::table(&results),
@@ -102,12 +139,9 @@ impl Options {
             features::make(&steps.dirs.root)?;
         }
         for (target, results) in &results {
-            println!("{:<10} {}", target.name(), results::summary(results));
+            println!("{target:<10} {}", results::summary(results));
         }
-        Ok(results
-            .iter()
-            .filter(|(target, _)| target.is_ours())
-            .all(|(_, results)| !results.iter().any(Ending::is_fault)))
+        Ok(!faulty)
     }
 }
 
@@ -117,7 +151,7 @@ pub(crate) fn quick(steps: &Steps) -> Vec<Result<()>> {
     [Target::Model, Target::Qemu]
         .into_iter()
         .map(|target| {
-            let results = target.run(steps)?;
+            let results = target.run(steps, &Choice::default())?;
             let fault = |ending: &&Ending| {
                 if target.is_ours() {
                     ending.is_fault()
@@ -137,12 +171,12 @@ pub(crate) fn quick(steps: &Steps) -> Vec<Result<()>> {
 }
 
 /// Runs the suite on targets, a step each.
-fn run(steps: &Steps, targets: &[Target]) -> Result<Vec<(Target, Results)>> {
+fn run(steps: &Steps, targets: &[Target], xen: &Choice) -> Result<Vec<Column>> {
     targets
         .iter()
         .map(|&target| {
-            let results = target.run(steps)?;
-            Ok((target, results))
+            let results = target.run(steps, xen)?;
+            Ok((target.name(), results))
         })
         .collect()
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 //! What became of the cases on the targets, and the table of it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use conformance::Case;
 use e2e::suite::{Ending, Results};
+use serde_json::json;
 
-use super::Target;
+/// What a column is of, and the endings of all cases there.
+pub(super) type Column = (&'static str, Results);
 
 /// How a case reads in the table.
 fn word(ending: &Ending) -> &'static str {
@@ -19,28 +23,28 @@ fn word(ending: &Ending) -> &'static str {
 }
 
 fn rows(
-    results: &[(Target, Results)],
-) -> impl Iterator<Item = (&'static Case, Vec<(Target, &Ending)>)> {
-    conformance::all().enumerate().map(|(at, case)| {
+    results: &[Column],
+) -> impl Iterator<Item = (&'static Case, impl Iterator<Item = &Ending>)> {
+    conformance::all().enumerate().map(move |(at, case)| {
         let endings = results
             .iter()
-            .map(|(target, results)| (*target, results.get(at).unwrap_or(&Ending::Missing)));
-        (case, endings.collect())
+            .map(move |(_, results)| results.get(at).unwrap_or(&Ending::Missing));
+        (case, endings)
     })
 }
 
 /// The table for people, as Markdown.
-pub(super) fn table(results: &[(Target, Results)]) -> String {
+pub(super) fn table(results: &[Column]) -> String {
     let mut table = String::from("| case | rests on |");
     for (target, _) in results {
-        let _ = write!(table, " {} |", target.name());
+        let _ = write!(table, " {target} |");
     }
     table.push_str("\n|---|---|");
     table.push_str(&"---|".repeat(results.len()));
     table.push('\n');
     for (case, endings) in rows(results) {
         let _ = write!(table, "| {}::{} | {} |", case.group, case.name, case.source);
-        for (_, ending) in endings {
+        for ending in endings {
             let _ = write!(table, " {} |", word(ending));
         }
         table.push('\n');
@@ -67,7 +71,7 @@ pub(super) fn summary(results: &Results) -> String {
 }
 
 /// The failures and the cases left out, each with its reason once.
-pub(super) fn findings(results: &[(Target, Results)]) -> String {
+pub(super) fn findings(results: &[Column]) -> String {
     let mut text = String::new();
     for (target, results) in results {
         for (case, ending) in conformance::all().zip(results) {
@@ -76,17 +80,45 @@ pub(super) fn findings(results: &[(Target, Results)]) -> String {
                 Ending::Missing => "it did not run",
                 Ending::Pass | Ending::NotApplicable(_) => continue,
             };
-            let name = target.name();
-            let _ = writeln!(text, "{name}: {}::{}: {why}", case.group, case.name);
+            let _ = writeln!(text, "{target}: {}::{}: {why}", case.group, case.name);
         }
     }
     text
 }
 
+/// The results on one target, by group and name, and what they are of.
+pub(super) fn json(of: &str, results: &Results) -> Result<String> {
+    let cases: BTreeMap<String, &Ending> = conformance::all()
+        .map(|case| format!("{}::{}", case.group, case.name))
+        .zip(results)
+        .collect();
+    Ok(serde_json::to_string_pretty(
+        &json!({ "of": of, "cases": cases }),
+    )?)
+}
+
 /// A line on each target.
-pub(super) fn summaries(results: &[(Target, Results)]) -> String {
-    let line = |(target, results): &(Target, Results)| {
-        format!("- {}: {}\n", target.name(), summary(results))
-    };
+pub(super) fn summaries(results: &[Column]) -> String {
+    let line = |(target, results): &Column| format!("- {target}: {}\n", summary(results));
     results.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_case_is_in_the_file_by_its_name() {
+        let count = conformance::all().count();
+        let mut results = vec![Ending::Pass; count];
+        results[0] = Ending::Fail("so".into());
+        let text = json("a tree", &results).unwrap();
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["of"], "a tree");
+        assert_eq!(read["cases"].as_object().unwrap().len(), count);
+        for (case, ending) in conformance::all().zip(results) {
+            let name = format!("{}::{}", case.group, case.name);
+            assert_eq!(read["cases"][&name], json!(ending), "{name}");
+        }
+    }
 }

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//! One hook: lines of ours at a place in a file.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail, ensure};
+use serde::Deserialize;
+
+use super::conditions;
+
+/// Lines inserted beside an anchor, or in its place.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hook {
+    /// Names the hook in errors; unique in the set.
+    pub(super) name: String,
+    /// Path in the Xen tree.
+    pub(super) file: PathBuf,
+    /// Whole lines to look for; exactly one of these is given.
+    before: Option<String>,
+    after: Option<String>,
+    replace: Option<String>,
+    delete: Option<String>,
+    /// What is inserted, whole lines; none with `delete`.
+    insert: Option<String>,
+    /// The conditions of the preprocessor that the place stands under, from
+    /// the outermost, as their lines are.
+    #[serde(default)]
+    within: Vec<String>,
+    /// It takes the place of the hook of its name in the folders before.
+    #[serde(default)]
+    pub(super) instead: bool,
+    /// The name of the file it stands in, without `.toml`.
+    #[serde(skip)]
+    pub(super) group: String,
+}
+
+impl Hook {
+    /// Inserts as many blank lines instead; what was to be replaced or deleted
+    /// stays.
+    pub(super) fn blank(&mut self) {
+        let lines = |text: &Option<String>| text.as_deref().map_or(0, |text| text.lines().count());
+        let gone = self.replace.take().or_else(|| self.delete.take());
+        let more = lines(&self.insert).saturating_sub(lines(&gone));
+        self.insert = Some("\n".repeat(more));
+        self.after = gone.or_else(|| self.after.take());
+    }
+
+    pub(super) fn apply_to(&self, text: &str) -> Result<String> {
+        let (anchor, keeps_before, keeps_after) =
+            match (&self.before, &self.after, &self.replace, &self.delete) {
+                (Some(anchor), None, None, None) => (anchor, false, true),
+                (None, Some(anchor), None, None) => (anchor, true, false),
+                (None, None, Some(anchor), None) | (None, None, None, Some(anchor)) => {
+                    (anchor, false, false)
+                }
+                _ => bail!("give exactly one of `before`, `after`, `replace` and `delete`"),
+            };
+        ensure!(
+            self.insert.is_some() != self.delete.is_some(),
+            "give `insert`, or `delete`"
+        );
+        let anchor = anchor.trim_end_matches('\n');
+        let at: Vec<usize> = text
+            .match_indices(anchor)
+            .map(|(at, _)| at)
+            .filter(|&at| whole_lines(text, at, anchor.len()))
+            .collect();
+        let &[at] = at.as_slice() else {
+            bail!(
+                "its anchor stands {} times in {}, and must stand exactly once: {anchor:?}",
+                at.len(),
+                self.file.display()
+            );
+        };
+        let end = (at + anchor.len() + 1).min(text.len());
+        let place = if keeps_before { end } else { at };
+        self.check_conditions(&text[..place])?;
+        let kept = |keeps: bool| if keeps { &text[at..end] } else { "" };
+        let mut insert = self.insert.clone().unwrap_or_default();
+        if !insert.is_empty() && !insert.ends_with('\n') {
+            insert.push('\n');
+        }
+        Ok([
+            &text[..at],
+            kept(keeps_before),
+            &insert,
+            kept(keeps_after),
+            &text[end..],
+        ]
+        .concat())
+    }
+
+    /// That lines behind `text` are compiled when the hook expects them to be.
+    fn check_conditions(&self, text: &str) -> Result<()> {
+        if !conditions::has_preprocessor(&self.file) {
+            return Ok(());
+        }
+        let found = conditions::at_end(text);
+        ensure!(
+            found == self.within,
+            "its place in {} stands under the conditions {found:?}, and the hook names {:?}",
+            self.file.display(),
+            self.within
+        );
+        Ok(())
+    }
+}
+
+/// Whether `text[at..at + len]` begins and ends at line breaks.
+fn whole_lines(text: &str, at: usize, len: usize) -> bool {
+    let starts = at == 0 || text.as_bytes()[at - 1] == b'\n';
+    let ends = text
+        .as_bytes()
+        .get(at + len)
+        .is_none_or(|&byte| byte == b'\n');
+    starts && ends
+}
