@@ -177,7 +177,7 @@ static noinline bool vpl011_takes_register(struct cpu_user_regs *regs,
 
     vpl011_end_trap(regs, seen);
     if ( unlikely(seen & VPL011_POLLED) )
-        (void)vcpu_yield();
+        vpl011_rest(v);
 
     return true;
 }
@@ -257,10 +257,12 @@ static void vpl011_entry(struct domain *d,
     struct vpl011 *vpl011 = &d->arch.vpl011;
     struct vpl011_outcome outcome = { };
     unsigned long flags;
+    bool found;
 
     VPL011_LOCK(d, flags);
 
-    if ( vpl011->state )
+    found = vpl011->state;
+    if ( found )
     {
         outcome = entry(vpl011->state);
         vpl011_settle(d, outcome);
@@ -269,6 +271,8 @@ static void vpl011_entry(struct domain *d,
     VPL011_UNLOCK(d, flags);
 
     vpl011_notify(d, outcome);
+    if ( found )
+        vpl011_end_rests(d);
 }
 
 void vpl011_event(struct vcpu *v, unsigned int port)
@@ -298,6 +302,9 @@ vpl011_rx_t vpl011_rx_char_xen(struct domain *d, char c)
     }
 
     VPL011_UNLOCK(d, flags);
+
+    if ( !rc )
+        vpl011_end_rests(d);
 
     return (vpl011_rx_t)rc;
 }

@@ -27,6 +27,8 @@ const COUNT: u64 = 1000;
 const TRANSFERRED: char = 'y';
 /// Characters of a polled transfer.
 const POLLED: u64 = 64 * 1024;
+/// Of two instructions each: 300 ms of them.
+const TURNS: u64 = 150_000_000;
 const GUESTS: u64 = 8;
 const CROWD_POLLED: u64 = 16 * 1024;
 
@@ -138,6 +140,18 @@ pub(crate) fn polled(report: &mut Report) -> Result<()> {
     let (ticks, printed) = timer.prints(POLLED)?;
     report.data("polled_byte", ticks * timer.tick / to_f64(POLLED));
     report.check_eq("characters that were printed", &printed, &POLLED);
+    Ok(())
+}
+
+/// A guest that computes beside one that waits for a key, as it was left at its
+/// prompt: by looks at FR, on the same CPU.
+pub(crate) fn poller(report: &mut Report) -> Result<()> {
+    let mut beside = Timer::start("poller")?;
+    let mut computes = Timer::start("computes")?;
+    let ticks = computes.number(&format!("turns {TURNS:x}"))?;
+    report.data("beside_a_poller", ticks * computes.tick);
+    let answer = beside.number("read 22000018");
+    report.check("the one that waited takes a command", answer.is_ok(), "");
     Ok(())
 }
 
