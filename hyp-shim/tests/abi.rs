@@ -185,6 +185,10 @@ fn mirror() -> Mirror {
             as unsafe extern "C" fn(*mut vpl011_state, u64, u64, u64) -> vpl011_outcome,
     );
     mirror.function(
+        "vpl011_send",
+        entry::vpl011_send as unsafe extern "C" fn(*mut vpl011_state, u64) -> vpl011_outcome,
+    );
+    mirror.function(
         "vpl011_peek",
         entry::vpl011_peek as unsafe extern "C" fn(&'static AtomicU64, u64, u64, u64) -> u64,
     );

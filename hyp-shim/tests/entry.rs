@@ -213,6 +213,28 @@ fn every_256th_look_in_vain_says_so() {
     assert_eq!(glance.into_inner(), outcome.glance);
 }
 
+/// On a ring with room, on a full one, and on the hypervisor's own console.
+#[test]
+fn a_character_sent_is_a_write_of_uartdr() {
+    let (ring, other) = (Ring::new(), Ring::new());
+    for rings in [Some([&ring, &other]), None] {
+        let [mut sends, mut writes] = [0, 1].map(|n| Device::new(rings.map(|both| both[n])));
+        for value in 0..2048 + 40 {
+            // SAFETY: the state was initialised by `new`, and is used here alone.
+            let sent = unsafe { entry::vpl011_send(sends.0.as_mut_ptr(), value) };
+            assert_eq!(sent, writes.write(DR, value), "{value}");
+        }
+        assert_eq!(sends.counters(), writes.counters());
+    }
+    let bytes = |ring: &Ring| {
+        ring.output
+            .each_ref()
+            .map(|byte| byte.load(Ordering::Relaxed))
+    };
+    assert_eq!(bytes(&ring), bytes(&other));
+    assert_ne!(bytes(&ring), [0; 2048]);
+}
+
 /// The one bit of a glance that C looks at, whatever the guest has done before.
 #[test]
 fn a_glance_shows_that_the_receiver_is_empty() {

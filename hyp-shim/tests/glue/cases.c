@@ -1085,6 +1085,8 @@ static bool spares(void)
     unsigned int before = emul.brought_in;
 
     CHECK(trapped(syndrome(false, 2, PLAIN_REG), UART_BASE + FR));
+    CHECK(trapped(syndrome(true, 2, PLAIN_REG), UART_BASE + DR));
+    CHECK(emul.brought_in == before || emul.brought_in == before + 2);
     return emul.brought_in == before;
 }
 
@@ -1158,21 +1160,14 @@ static void loads_and_stores_use_their_register(void)
         }
     }
 
+    /* Xen extends the sign of what its search of handlers has found. */
     load.dabt.sign = 1;
-    backend_sends(0xf0);
-    CHECK(trapped(load, UART_BASE + DR));
-    CHECK(regs.x[30] == 0xfffffffffffffff0UL);
-    backend_sends(0x70);
-    CHECK(trapped(load, UART_BASE + DR));
-    CHECK(regs.x[30] == 0x70);
-    CHECK(trapped(load, UART_BASE + FR));
-    CHECK(regs.x[30] == (0xffffffffffffff00UL | FR_IDLE));
-    load.dabt.size = 1;
-    CHECK(trapped(load, UART_BASE + FR));
-    CHECK(regs.x[30] == FR_IDLE);
+    regs.x[30] = 'x';
+    CHECK(!trapped(load, UART_BASE + DR));
+    CHECK(!trapped(load, UART_BASE + FR));
+    CHECK(regs.x[30] == 'x');
 }
 
-/* What Xen decodes comes by its search, to the same device. */
 static void decoded_accesses_reach_the_device(void)
 {
     register_t value = 'a';
