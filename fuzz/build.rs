@@ -4,7 +4,7 @@
 
 fn main() {
     let shim = "../hyp-shim";
-    let glue = ["console", "device", "dump", "lifecycle", "line", "private"]
+    let glue = ["console", "device", "dump", "lifecycle", "line", "private", "rest"]
         .map(|file| format!("glue/{file}.c"));
     let emulated = ["emul", "one-line", "monkey"].map(|file| format!("tests/glue/{file}.c"));
     let mut build = cc::Build::new();

@@ -62,6 +62,13 @@ impl Access {
         if !iss.is_set(ISS::ISV) {
             return Err(BadTrap::NoSyndrome);
         }
+        Self::from_iss(esr, address)
+    }
+
+    /// The same of a data abort whose class and ISV the caller has looked at.
+    #[inline]
+    pub fn from_iss(esr: u64, address: u64) -> Result<(Direction, Self), BadTrap> {
+        let iss = LocalRegisterCopy::<u64, ISS::Register>::new(esr);
         let size = (iss.read(ISS::SAS) & 3) as usize;
         let width = *WIDTHS.get(size).ok_or(BadTrap::TooWide)?;
         let direction = if iss.is_set(ISS::WNR) {

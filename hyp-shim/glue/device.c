@@ -35,12 +35,12 @@ static always_inline void vpl011_notify(struct domain *d,
 }
 
 /*
- * An access of the guest, which writes @value if it writes. What the outcome
- * asks for is done when this returns.
+ * An access of the guest, which writes @value if it writes; to UARTDR if @data.
+ * What the outcome asks for is done when this returns.
  */
 static always_inline struct vpl011_outcome
-vpl011_access_by(struct domain *d, union hsr hsr, paddr_t gpa,
-                 register_t value)
+vpl011_access_by(struct domain *d, union hsr hsr, paddr_t offset,
+                 register_t value, bool data)
 {
     struct vpl011 *vpl011 = &d->arch.vpl011;
     struct vpl011_outcome outcome = { };
@@ -50,8 +50,11 @@ vpl011_access_by(struct domain *d, union hsr hsr, paddr_t gpa,
 
     if ( likely(vpl011->state) )
     {
-        outcome = vpl011_access(vpl011->state, (uint32_t)hsr.bits,
-                                gpa - vpl011->base_addr, value);
+        if ( data )
+            outcome = vpl011_send(vpl011->state, value);
+        else
+            outcome = vpl011_access(vpl011->state, (uint32_t)hsr.bits, offset,
+                                    value);
         vpl011_settle(d, outcome);
     }
 
@@ -70,7 +73,7 @@ vpl011_access_by(struct domain *d, union hsr hsr, paddr_t gpa,
  * Brings in the list registers of @v, which runs, but where GICv3 shows in one
  * register that none has ended.
  */
-static noinline void vpl011_sync_lrs(struct vcpu *v)
+static always_inline void vpl011_sync_lrs(struct vcpu *v)
 {
     if ( gic_hw_version() != GIC_V3 || v->arch.lrs_behind ||
          (this_cpu(lr_mask) & READ_SYSREG(ICH_ELSR_EL2)) )
@@ -98,19 +101,25 @@ static always_inline void vpl011_set_reg(struct cpu_user_regs *regs,
         (&regs->x0)[reg] = value;
 }
 
-/* The access is done: what it reads is in the guest's register. */
-static always_inline void vpl011_end_trap(struct cpu_user_regs *regs,
-                                          uint32_t value)
+/* The access is done. */
+static always_inline void vpl011_end_trap(struct cpu_user_regs *regs)
+{
+    if ( likely(!regs_mode_is_32bit(regs)) )
+        regs->pc += 4;
+    else
+        advance_pc(regs, (union hsr){ .bits = regs->hsr });
+}
+
+/* The same; what it reads, if it does, is in the guest's register. */
+static always_inline void vpl011_end_access(struct cpu_user_regs *regs,
+                                            uint32_t value)
 {
     const union hsr hsr = { .bits = regs->hsr };
 
     if ( !hsr.dabt.write )
-        vpl011_set_reg(regs, hsr.dabt.reg, sign_extend(hsr.dabt, value));
+        vpl011_set_reg(regs, hsr.dabt.reg, value);
 
-    if ( likely(!regs_mode_is_32bit(regs)) )
-        regs->pc += 4;
-    else
-        advance_pc(regs, hsr);
+    vpl011_end_trap(regs);
 }
 
 /* What the guest stores, if it does. */
@@ -121,39 +130,35 @@ static always_inline register_t vpl011_stored(struct cpu_user_regs *regs)
     return hsr.dabt.write ? vpl011_get_reg(regs, hsr.dabt.reg) : 0;
 }
 
-/* An access that only the device can answer. */
-static always_inline bool vpl011_takes_access(struct cpu_user_regs *regs,
-                                              struct domain *d, paddr_t gpa)
+/*
+ * These are functions of their own, so that none saves registers for another:
+ * of a character written, of what is not answered at a glance, and of what may
+ * be.
+ */
+static noinline bool vpl011_takes_character(struct cpu_user_regs *regs,
+                                            struct domain *d)
 {
     const union hsr hsr = { .bits = regs->hsr };
-    struct vpl011_outcome outcome =
-        vpl011_access_by(d, hsr, gpa, vpl011_stored(regs));
 
-    if ( unlikely(outcome.flags & VPL011_ABORT) )
-        return false;
-
-    vpl011_end_trap(regs, outcome.value);
+    (void)vpl011_access_by(d, hsr, 0, vpl011_get_reg(regs, hsr.dabt.reg), true);
+    vpl011_end_trap(regs);
 
     return true;
 }
 
-/*
- * These are functions of their own, so that none saves registers for another:
- * of UARTDR, of what is not answered at a glance, and of what may be.
- */
-static noinline bool vpl011_takes_data(struct cpu_user_regs *regs,
-                                       struct vcpu *v, paddr_t gpa)
-{
-    if ( unlikely(this_cpu(lr_mask)) )
-        vpl011_sync_lrs(v);
-
-    return vpl011_takes_access(regs, v->domain, gpa);
-}
-
 static noinline bool vpl011_takes_other(struct cpu_user_regs *regs,
-                                        struct domain *d, paddr_t gpa)
+                                        struct domain *d, paddr_t offset)
 {
-    return vpl011_takes_access(regs, d, gpa);
+    const union hsr hsr = { .bits = regs->hsr };
+    struct vpl011_outcome outcome =
+        vpl011_access_by(d, hsr, offset, vpl011_stored(regs), false);
+
+    if ( unlikely(outcome.flags & VPL011_ABORT) )
+        return false;
+
+    vpl011_end_access(regs, outcome.value);
+
+    return true;
 }
 
 /*
@@ -161,55 +166,87 @@ static noinline bool vpl011_takes_other(struct cpu_user_regs *regs,
  * the newest outcome left them.
  */
 static noinline bool vpl011_takes_register(struct cpu_user_regs *regs,
-                                           struct vcpu *v, paddr_t gpa)
+                                           struct domain *d, paddr_t offset)
 {
-    struct domain *d = v->domain;
-    struct vpl011 *vpl011 = &d->arch.vpl011;
-    uint64_t seen;
+    uint64_t seen = vpl011_peek(&d->arch.vpl011.glance, (uint32_t)regs->hsr,
+                                offset, vpl011_stored(regs));
 
-    if ( unlikely(this_cpu(lr_mask)) )
-        vpl011_sync_lrs(v);
-
-    seen = vpl011_peek(&vpl011->glance, (uint32_t)regs->hsr,
-                       gpa - vpl011->base_addr, vpl011_stored(regs));
     if ( seen == VPL011_UNSEEN )
-        return vpl011_takes_other(regs, d, gpa);
+        return vpl011_takes_other(regs, current->domain, offset);
 
-    vpl011_end_trap(regs, seen);
+    vpl011_end_access(regs, seen);
     if ( unlikely(seen & VPL011_POLLED) )
-        (void)vcpu_yield();
+        vpl011_rest(current);
 
     return true;
 }
 
+/* UARTDR, at 0, is never answered at a glance. */
+static always_inline bool vpl011_takes(struct cpu_user_regs *regs,
+                                       struct domain *d, paddr_t offset)
+{
+    const union hsr hsr = { .bits = regs->hsr };
+
+    if ( offset )
+        return vpl011_takes_register(regs, d, offset);
+    if ( hsr.dabt.write )
+        return vpl011_takes_character(regs, d);
+    return vpl011_takes_other(regs, d, offset);
+}
+
+/* The same while list registers are in use. */
+static noinline bool vpl011_takes_synced(struct cpu_user_regs *regs,
+                                          struct domain *d, paddr_t offset)
+{
+    vpl011_sync_lrs(current);
+
+    return vpl011_takes(regs, d, offset);
+}
+
+/*
+ * Whether the syndrome is of a translation fault of stage 2 by an access whose
+ * registers it names, and that does not extend a sign.
+ */
+static always_inline bool vpl011_is_plain(union hsr hsr)
+{
+    const union hsr looked_at = { .dabt = {
+        .dfsc = 0x3f & ~FSC_LL_MASK, .s1ptw = 1, .cache = 1, .eat = 1,
+        .sign = 1, .valid = 1,
+    } };
+    const union hsr plain = { .dabt = { .dfsc = FSC_FLT_TRANS, .valid = 1 } };
+
+    return (hsr.bits & looked_at.bits) == plain.bits;
+}
+
 bool vpl011_takes_trap(struct cpu_user_regs *regs)
 {
-    struct vcpu *v = current;
-    const struct vpl011 *vpl011 = &v->domain->arch.vpl011;
+    struct domain *d = current->domain;
+    const struct vpl011 *vpl011 = &d->arch.vpl011;
     const union hsr hsr = { .bits = regs->hsr };
-    const struct hsr_dabt dabt = hsr.dabt;
     paddr_t gpa, offset;
 
-    ASSERT(dabt.ec == HSR_EC_DATA_ABORT_LOWER_EL);
+    ASSERT(hsr.dabt.ec == HSR_EC_DATA_ABORT_LOWER_EL);
 
-    if ( !dabt.valid || dabt.eat || dabt.cache || dabt.s1ptw ||
-         (dabt.dfsc & ~FSC_LL_MASK) != FSC_FLT_TRANS )
+    if ( !vpl011_is_plain(hsr) )
         return false;
 
     gpa = ((paddr_t)(READ_SYSREG(HPFAR_EL2) & HPFAR_MASK) << (12 - 4)) |
           (READ_SYSREG(FAR_EL2) & ~PAGE_MASK);
     offset = gpa - vpl011->base_addr;
+    if ( offset >= vpl011->size )
+        return false;
     /*
      * Some processors report a translation fault of stage 2 where a load
      * across two pages is one of stage 1 (Cortex-A57, 834220); an aligned load
-     * is no such load.
+     * is no such load. Every register is at a multiple of 4.
      */
-    if ( offset >= vpl011->size || (offset & ((1U << dabt.size) - 1)) )
+    if ( unlikely(offset & 3) && (offset & ((1U << hsr.dabt.size) - 1)) )
+        return false;
+    if ( unlikely(hsr.dabt.size == 3) )
         return false;
 
-    /* UARTDR, at 0, is never answered at a glance. */
-    return offset ? vpl011_takes_register(regs, v, gpa)
-                  : vpl011_takes_data(regs, v, gpa);
+    return likely(!this_cpu(lr_mask)) ? vpl011_takes(regs, d, offset)
+                                      : vpl011_takes_synced(regs, d, offset);
 }
 
 #endif /* CONFIG_VPL011_FAST_TRAP */
@@ -222,7 +259,9 @@ static bool vpl011_mmio(struct domain *d, const mmio_info_t *info,
                         register_t *r)
 {
     const union hsr hsr = { .dabt = info->dabt };
-    struct vpl011_outcome outcome = vpl011_access_by(d, hsr, info->gpa, *r);
+    paddr_t offset = info->gpa - d->arch.vpl011.base_addr;
+    struct vpl011_outcome outcome =
+        vpl011_access_by(d, hsr, offset, *r, false);
 
     *r = outcome.value;
 
@@ -257,10 +296,12 @@ static void vpl011_entry(struct domain *d,
     struct vpl011 *vpl011 = &d->arch.vpl011;
     struct vpl011_outcome outcome = { };
     unsigned long flags;
+    bool found;
 
     VPL011_LOCK(d, flags);
 
-    if ( vpl011->state )
+    found = vpl011->state;
+    if ( found )
     {
         outcome = entry(vpl011->state);
         vpl011_settle(d, outcome);
@@ -269,6 +310,8 @@ static void vpl011_entry(struct domain *d,
     VPL011_UNLOCK(d, flags);
 
     vpl011_notify(d, outcome);
+    if ( found )
+        vpl011_end_rests(d);
 }
 
 void vpl011_event(struct vcpu *v, unsigned int port)
@@ -298,6 +341,9 @@ vpl011_rx_t vpl011_rx_char_xen(struct domain *d, char c)
     }
 
     VPL011_UNLOCK(d, flags);
+
+    if ( !rc )
+        vpl011_end_rests(d);
 
     return (vpl011_rx_t)rc;
 }

@@ -16,7 +16,10 @@
 #include <xen/mm.h>
 #include <xen/sched.h>
 #include <xen/serial.h>
+#include <xen/softirq.h>
 #include <xen/spinlock.h>
+#include <xen/time.h>
+#include <xen/timer.h>
 #include <xsm/xsm.h>
 #include <asm/current.h>
 #include <asm/gic.h>
@@ -56,6 +59,17 @@ void vpl011_publish(struct domain *d);
 
 /* line.c: the line is high while @pending is not 0. */
 void vpl011_drive_line(struct domain *d, uint32_t pending);
+
+/*
+ * rest.c: @v, which runs, has looked for input in vain again and again; and
+ * the device, which is there, may have some. No lock is held.
+ */
+#ifdef CONFIG_VPL011_FAST_TRAP
+void vpl011_rest(struct vcpu *v);
+void vpl011_end_rests(struct domain *d);
+#else
+#define vpl011_end_rests(d) ((void)(d))
+#endif
 
 /* console.c: a byte from the guest for Xen's own console. */
 void vpl011_console_output(struct domain *d, char c);

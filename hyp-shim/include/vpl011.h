@@ -78,19 +78,25 @@ void vpl011_init(struct vpl011_state *state, void *ring, uint8_t profile);
 struct vpl011_outcome vpl011_access(struct vpl011_state *state, uint64_t esr,
                                     uint64_t offset, uint64_t value);
 
+/* The same of the access that guests make most: a write of UARTDR. */
+struct vpl011_outcome vpl011_send(struct vpl011_state *state,
+                                  uint64_t value);
+
 /*
  * What an access gives that changes nothing: the value read, or 0 for a write.
  * VPL011_UNSEEN if only vpl011_access() can tell, as always for UARTDR, at
- * offset 0. `*glance` is that of the newest outcome; the state is not looked
+ * offset 0. `esr` is of a data abort with ISV set. `*glance` is that of the newest outcome; the state is not looked
  * at, and no lock is needed. Looks at UARTFR that find nothing to read are
  * counted in `*glance`, unless a newer one is stored at the same time.
  * VPL011_POLLED is set in the answer to every 256th in a row: a CPU that the
- * guest shares is better given away.
+ * guest shares is better given away, while the receiver stays empty.
  */
 uint64_t vpl011_peek(uint64_t *glance, uint64_t esr, uint64_t offset,
                      uint64_t value);
 #define VPL011_POLLED ((uint64_t)1 << 32)
 #define VPL011_UNSEEN (~(uint64_t)0)
+/* In a glance: UARTFR.RXFE, unless there is nothing to be seen at a glance. */
+#define VPL011_GLANCE_EMPTY ((uint64_t)1 << 4)
 
 /* The backend has moved its end of the ring. */
 struct vpl011_outcome vpl011_ring_event(struct vpl011_state *state);

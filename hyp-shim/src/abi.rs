@@ -32,6 +32,8 @@ pub const VPL011_STALLED: u8 = 0x08;
 pub const VPL011_POLLED: u64 = 1 << 32;
 /// No answer of `vpl011_peek`.
 pub const VPL011_UNSEEN: u64 = u64::MAX;
+/// In a glance: UARTFR.RXFE, unless there is nothing to be seen at a glance.
+pub const VPL011_GLANCE_EMPTY: u64 = 1 << 4;
 
 /// What C's storage holds. It owns nothing outside itself, so C may drop it by
 /// forgetting it.

@@ -10,7 +10,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use vpl011::ring::port::RingPort;
-use vpl011::trap::{Access, Direction};
+use vpl011::trap::{Access, Direction, Width};
 use vpl011::{Glance, Outcome, Profile, Uart};
 
 use crate::abi::{
@@ -70,6 +70,18 @@ pub unsafe extern "C" fn vpl011_access(
     }
 }
 
+/// A guest's write of UARTDR, of whatever width.
+///
+/// # Safety
+///
+/// See the [module](self).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vpl011_send(state: *mut vpl011_state, value: u64) -> vpl011_outcome {
+    // SAFETY: the caller's obligation, passed on.
+    let device = unsafe { device(state) };
+    write(device, Access::new(0, Width::Byte), (value & 0xFF) as u32)
+}
+
 #[cold]
 #[inline(never)]
 extern "C" fn abort() -> vpl011_outcome {
@@ -105,10 +117,10 @@ extern "C" fn read(device: &mut Device, access: Access) -> vpl011_outcome {
 
 /// What an access gives that changes nothing, seen at a glance alone: the value
 /// read, or 0 for a write, with `VPL011_POLLED`. `VPL011_UNSEEN` if only the
-/// device can tell, as always for UARTDR.
+/// device can tell, as always for UARTDR. `esr` is of a data abort with ISV set.
 #[unsafe(no_mangle)]
 pub extern "C" fn vpl011_peek(glance: &AtomicU64, esr: u64, offset: u64, value: u64) -> u64 {
-    let Ok((direction, access)) = Access::from_esr(esr, offset) else {
+    let Ok((direction, access)) = Access::from_iss(esr, offset) else {
         return VPL011_UNSEEN;
     };
     let (word, order) = (glance.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -116,7 +128,7 @@ pub extern "C" fn vpl011_peek(glance: &AtomicU64, esr: u64, offset: u64, value: 
     if let Some((flags, newer)) = kept.poll(direction, access) {
         // An outcome that has come meanwhile is newer still.
         let _ = glance.compare_exchange_weak(word, newer.bits(), order, order);
-        let polled = if newer.stalled() { VPL011_POLLED } else { 0 };
+        let polled = u64::from(newer.stalled()) << VPL011_POLLED.trailing_zeros();
         return polled | u64::from(flags);
     }
     kept.peek(direction, access, (value & 0xFFFF_FFFF) as u32)

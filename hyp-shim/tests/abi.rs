@@ -18,9 +18,10 @@ use std::process::Command;
 use std::sync::atomic::AtomicU64;
 
 use hyp_shim::abi::{
-    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_POLLED, VPL011_PROFILE_PL011,
-    VPL011_PROFILE_SBSA, VPL011_RING_SIZE, VPL011_STALLED, VPL011_STATE_ALIGN, VPL011_STATE_SIZE,
-    VPL011_UNSEEN, vpl011_counters, vpl011_outcome, vpl011_state,
+    VPL011_ABORT, VPL011_DOORBELL, VPL011_GLANCE_EMPTY, VPL011_OUTPUT, VPL011_POLLED,
+    VPL011_PROFILE_PL011, VPL011_PROFILE_SBSA, VPL011_RING_SIZE, VPL011_STALLED,
+    VPL011_STATE_ALIGN, VPL011_STATE_SIZE, VPL011_UNSEEN, vpl011_counters, vpl011_outcome,
+    vpl011_state,
 };
 use hyp_shim::snapshot::{
     VPL011_DONE, VPL011_NO_RING, VPL011_NO_SNAPSHOT, VPL011_SNAPSHOT_SIZE, VPL011_WRONG_FIELD,
@@ -152,6 +153,8 @@ fn mirror() -> Mirror {
     mirror.constant("VPL011_STALLED", VPL011_STALLED.into());
     mirror.constant("VPL011_POLLED", usize::try_from(VPL011_POLLED).unwrap());
     mirror.constant("VPL011_UNSEEN", usize::try_from(VPL011_UNSEEN).unwrap());
+    let empty = usize::try_from(VPL011_GLANCE_EMPTY).unwrap();
+    mirror.constant("VPL011_GLANCE_EMPTY", empty);
 
     // Opaque: C's field is its own.
     mirror.structure::<vpl011_state>(&[]);
@@ -180,6 +183,10 @@ fn mirror() -> Mirror {
         "vpl011_access",
         entry::vpl011_access
             as unsafe extern "C" fn(*mut vpl011_state, u64, u64, u64) -> vpl011_outcome,
+    );
+    mirror.function(
+        "vpl011_send",
+        entry::vpl011_send as unsafe extern "C" fn(*mut vpl011_state, u64) -> vpl011_outcome,
     );
     mirror.function(
         "vpl011_peek",

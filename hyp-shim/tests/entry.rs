@@ -8,8 +8,8 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use hyp_shim::abi::{
-    VPL011_ABORT, VPL011_DOORBELL, VPL011_OUTPUT, VPL011_POLLED, VPL011_STALLED, VPL011_UNSEEN,
-    vpl011_counters, vpl011_outcome, vpl011_state,
+    VPL011_ABORT, VPL011_DOORBELL, VPL011_GLANCE_EMPTY, VPL011_OUTPUT, VPL011_POLLED,
+    VPL011_STALLED, VPL011_UNSEEN, vpl011_counters, vpl011_outcome, vpl011_state,
 };
 use hyp_shim::entry;
 
@@ -18,6 +18,8 @@ const FR: u64 = 0x018;
 const IMSC: u64 = 0x038;
 const MIS: u64 = 0x040;
 const RX: u16 = 1 << 4;
+const TX: u64 = 1 << 5;
+const RXFE: u64 = 1 << 4;
 const TXFF: u32 = 1 << 5;
 const TXFE: u32 = 1 << 7;
 const BE: u32 = 1 << 10;
@@ -209,6 +211,48 @@ fn every_256th_look_in_vain_says_so() {
         assert_eq!(seen, polled | u64::from(outcome.value), "{look}");
     }
     assert_eq!(glance.into_inner(), outcome.glance);
+}
+
+/// On a ring with room, on a full one, and on the hypervisor's own console.
+#[test]
+fn a_character_sent_is_a_write_of_uartdr() {
+    let (ring, other) = (Ring::new(), Ring::new());
+    for rings in [Some([&ring, &other]), None] {
+        let [mut sends, mut writes] = [0, 1].map(|n| Device::new(rings.map(|both| both[n])));
+        for value in 0..2048 + 40 {
+            // SAFETY: the state was initialised by `new`, and is used here alone.
+            let sent = unsafe { entry::vpl011_send(sends.0.as_mut_ptr(), value) };
+            assert_eq!(sent, writes.write(DR, value), "{value}");
+        }
+        assert_eq!(sends.counters(), writes.counters());
+    }
+    let bytes = |ring: &Ring| {
+        ring.output
+            .each_ref()
+            .map(|byte| byte.load(Ordering::Relaxed))
+    };
+    assert_eq!(bytes(&ring), bytes(&other));
+    assert_ne!(bytes(&ring), [0; 2048]);
+}
+
+/// The one bit of a glance that C looks at, whatever the guest has done before.
+#[test]
+fn a_glance_shows_that_the_receiver_is_empty() {
+    let ring = Ring::new();
+    let mut device = Device::new(Some(&ring));
+    let shown = |outcome: vpl011_outcome| {
+        let flags = peek(&AtomicU64::new(outcome.glance), esr(2, false), FR);
+        let empty = flags != VPL011_UNSEEN && flags & RXFE != 0;
+        assert_eq!(outcome.glance & VPL011_GLANCE_EMPTY != 0, empty);
+        empty
+    };
+    assert!(shown(device.read(FR)));
+    assert!(!shown(device.write(DR, 0)), "it is in flight");
+    device.read(FR);
+    assert!(shown(device.read(FR)));
+    assert!(!shown(device.receive_break()));
+    assert!(shown(device.read(DR)));
+    assert!(!shown(device.write(IMSC, TX)), "the line is high");
 }
 
 /// CPUs that poll, and outcomes that come meanwhile: none is lost, as the newest

@@ -89,7 +89,9 @@ cases! {
     direct_mapped_takes_the_hosts_place
     output_reaches_the_ring
     polling_a_full_ring_yields
-    polling_an_empty_receiver_yields
+    polling_an_empty_receiver_rests
+    input_ends_a_rest_at_once
+    an_interrupt_keeps_a_guest_from_resting
     input_interrupts_and_is_read
     line_is_injected_once_until_lost
     lowering_the_line_retracts

@@ -76,6 +76,7 @@ static bool trapped_on(struct vcpu *v, union hsr hsr, paddr_t gpa)
     /* Of the virtual address only the offset in its page is the physical one's. */
     emul.FAR_EL2 = 0xffff800012340000 | (gpa & 0xfff);
     current = v;
+    CHECK(!test_bit(_VPF_blocked, &v->pause_flags));
     /* As do_trap_guest_sync() does. */
     handled = hsr.ec == HSR_EC_DATA_ABORT_LOWER_EL && vpl011_takes_trap(&regs);
     current = was;
@@ -688,33 +689,176 @@ static void polling_a_full_ring_yields(void)
     CHECK(emul.yields == 1);
 }
 
+static bool is_blocked(void)
+{
+    return test_bit(_VPF_blocked, &emul.vcpu.pause_flags);
+}
+
+/* The guest's CPU is its own: nothing is left of a rest. */
+static bool runs(void)
+{
+    return !is_blocked() && !emul.vcpu.poll_evtchn && !emul.domain.poll_mask[0];
+}
+
+/* So many looks in a row for input that is not there. */
+static void looks_in_vain(unsigned int count)
+{
+    while ( count-- )
+    {
+        CHECK(trapped(syndrome(false, 2, 1), UART_BASE + FR));
+        CHECK(regs.x[1] == FR_IDLE);
+    }
+}
+
+static void rests(void)
+{
+    unsigned int rests = emul.rests;
+
+    looks_in_vain(256);
+    CHECK(emul.rests == rests + 1 && is_blocked());
+}
+
 /*
- * A guest that looks for input and does nothing else gives its CPU away now and
- * then, and what it reads stays what it is.
+ * A guest that looks for input and does nothing else leaves its CPU to others
+ * for a while, and what it reads stays what it is.
  */
-static void polling_an_empty_receiver_yields(void)
+static void polling_an_empty_receiver_rests(void)
 {
     unsigned int n;
 
     CHECK(!init_private());
-    for ( n = 1; n <= 512; n++ )
+    for ( n = 1; n <= 4; n++ )
     {
-        CHECK(trapped(syndrome(false, 2, 1), UART_BASE + FR));
-        CHECK(regs.x[1] == FR_IDLE);
-        CHECK(emul.yields == n / 256);
-    }
-    for ( n = 0; n < 1000; n++ )
-    {
-        CHECK(trapped(syndrome(false, 2, 1), UART_BASE + FR));
-        if ( n % 100 == 0 )
-            write32(DR, 'x');
-    }
-    CHECK(emul.yields == 2);
+        looks_in_vain(255);
+        CHECK(runs() && emul.rests == n - 1);
+        looks_in_vain(1);
+        CHECK(is_blocked() && emul.rests == n);
 
+        emul_pass(MICROSECS(249));
+        CHECK(is_blocked());
+        emul_pass(MICROSECS(1));
+        CHECK(runs());
+    }
+
+    /* In a row: with nothing done in between, and nothing to be read. */
+    for ( n = 0; n < 20; n++ )
+    {
+        looks_in_vain(100);
+        write32(DR, 'x');
+        read32(FR);
+        read32(FR);
+    }
     backend_sends('x');
     for ( n = 0; n < 1000; n++ )
-        CHECK(trapped(syndrome(false, 2, 1), UART_BASE + FR));
-    CHECK(emul.yields == 2);
+        CHECK(!(read32(FR) & FR_RXFE));
+    CHECK(runs() && emul.rests == 4 && !emul.yields);
+}
+
+static void a_break_comes(void)
+{
+    CHECK(!set_param(BREAK, 1));
+}
+
+static void input_comes(void)
+{
+    backend_sends('x');
+}
+
+static void a_key_comes(void)
+{
+    vpl011_rx_char_xen(&emul.domain, 'x');
+}
+
+/* Another CPU has seen that the vCPU is blocked, and not yet why. */
+static void is_woken(void)
+{
+    vcpu_unblock(&emul.vcpu);
+}
+
+static void start_anew(void)
+{
+    destroy();
+    emul_reset();
+}
+
+/* From one place on a guest that is about to rest does not, because of that. */
+static void check_each_place(void (*meanwhile)(void), unsigned int first)
+{
+    unsigned int places;
+
+    for ( places = first; ; places++ )
+    {
+        start_anew();
+        CHECK(!init_private());
+        emul.meanwhile = meanwhile;
+        emul.places = places;
+        looks_in_vain(256);
+        if ( emul.meanwhile )
+            break;
+        CHECK(runs() && !emul.rests);
+    }
+
+    CHECK(is_blocked() && places == 3);
+}
+
+/* Whether the guest may be interrupted or not, and also on its way to rest. */
+static void input_ends_a_rest_at_once(void)
+{
+    static const struct {
+        int (*init)(void);
+        void (*comes)(void);
+    } inputs[] = {
+        { init_private, input_comes }, { init_ring, input_comes },
+        { init_xen, a_key_comes }, { init_private, a_break_comes },
+    };
+    unsigned int n;
+
+    for ( n = 0; n < 2 * ARRAY_SIZE(inputs); n++ )
+    {
+        start_anew();
+        CHECK(!inputs[n / 2].init());
+        emul.domain.creation_finished = true;
+        regs.cpsr = n % 2 ? PSR_IRQ_MASK : 0;
+        /* There is nothing to be seen at a glance before the first access. */
+        write32(IMSC, 0);
+        rests();
+        inputs[n / 2].comes();
+        CHECK(runs());
+        CHECK(!(read32(FR) & FR_RXFE));
+        read32(DR);
+
+        /* What is left of the first rest's time ends no other. */
+        emul_pass(MICROSECS(200));
+        rests();
+        emul_pass(MICROSECS(249));
+        CHECK(is_blocked());
+        emul_pass(MICROSECS(1));
+        CHECK(runs());
+    }
+
+    check_each_place(input_comes, 0);
+    /* Nobody wakes a vCPU that is not blocked. */
+    check_each_place(is_woken, 1);
+}
+
+static void an_interrupt_keeps_a_guest_from_resting(void)
+{
+    CHECK(!init_private());
+    emul.interrupted = true;
+    looks_in_vain(1000);
+    CHECK(runs() && !emul.rests);
+
+    /* It takes none, and would look on for as long as one is pending. */
+    start_anew();
+    CHECK(!init_private());
+    emul.interrupted = true;
+    regs.cpsr = PSR_IRQ_MASK;
+    rests();
+
+    /* But a new one may be what it looks for. */
+    vcpu_unblock(&emul.vcpu);
+    CHECK(runs());
+    rests();
 }
 
 static void input_interrupts_and_is_read(void)
@@ -941,6 +1085,8 @@ static bool spares(void)
     unsigned int before = emul.brought_in;
 
     CHECK(trapped(syndrome(false, 2, PLAIN_REG), UART_BASE + FR));
+    CHECK(trapped(syndrome(true, 2, PLAIN_REG), UART_BASE + DR));
+    CHECK(emul.brought_in == before || emul.brought_in == before + 2);
     return emul.brought_in == before;
 }
 
@@ -1014,21 +1160,14 @@ static void loads_and_stores_use_their_register(void)
         }
     }
 
+    /* Xen extends the sign of what its search of handlers has found. */
     load.dabt.sign = 1;
-    backend_sends(0xf0);
-    CHECK(trapped(load, UART_BASE + DR));
-    CHECK(regs.x[30] == 0xfffffffffffffff0UL);
-    backend_sends(0x70);
-    CHECK(trapped(load, UART_BASE + DR));
-    CHECK(regs.x[30] == 0x70);
-    CHECK(trapped(load, UART_BASE + FR));
-    CHECK(regs.x[30] == (0xffffffffffffff00UL | FR_IDLE));
-    load.dabt.size = 1;
-    CHECK(trapped(load, UART_BASE + FR));
-    CHECK(regs.x[30] == FR_IDLE);
+    regs.x[30] = 'x';
+    CHECK(!trapped(load, UART_BASE + DR));
+    CHECK(!trapped(load, UART_BASE + FR));
+    CHECK(regs.x[30] == 'x');
 }
 
-/* What Xen decodes comes by its search, to the same device. */
 static void decoded_accesses_reach_the_device(void)
 {
     register_t value = 'a';
@@ -1282,7 +1421,9 @@ static const struct {
     CASE(direct_mapped_takes_the_hosts_place),
     CASE(output_reaches_the_ring),
     CASE(polling_a_full_ring_yields),
-    CASE(polling_an_empty_receiver_yields),
+    CASE(polling_an_empty_receiver_rests),
+    CASE(input_ends_a_rest_at_once),
+    CASE(an_interrupt_keeps_a_guest_from_resting),
     CASE(input_interrupts_and_is_read),
     CASE(line_is_injected_once_until_lost),
     CASE(lowering_the_line_retracts),

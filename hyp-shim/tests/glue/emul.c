@@ -262,6 +262,67 @@ long vcpu_yield(void)
     return 0;
 }
 
+void emul_between(void)
+{
+    void (*meanwhile)(void) = emul.meanwhile;
+
+    if ( !meanwhile || emul.places-- )
+        return;
+
+    emul.meanwhile = NULL;
+    meanwhile();
+}
+
+bool local_events_need_delivery(void)
+{
+    return emul.interrupted && !(emul.regs.cpsr & PSR_IRQ_MASK);
+}
+
+void vcpu_unblock(struct vcpu *v)
+{
+    if ( !test_and_clear_bit(_VPF_blocked, &v->pause_flags) )
+        return;
+
+    v->poll_evtchn = 0;
+    clear_bit(v->vcpu_id, v->domain->poll_mask);
+}
+
+void evtchn_check_pollers(struct domain *d, unsigned int port)
+{
+    struct vcpu *v = d->vcpu;
+
+    EMUL_CHECK(!d->arch.vpl011.lock.held);
+    if ( (v->poll_evtchn <= 0 || (unsigned int)v->poll_evtchn == port) &&
+         test_and_clear_bit(v->vcpu_id, d->poll_mask) )
+        vcpu_unblock(v);
+}
+
+void set_timer(struct timer *timer, s_time_t expires)
+{
+    EMUL_CHECK(expires > emul.now);
+    timer->expires = expires;
+}
+
+/* By who has blocked. */
+void raise_softirq(unsigned int nr)
+{
+    EMUL_CHECK(nr == SCHEDULE_SOFTIRQ && !emul.domain.arch.vpl011.lock.held);
+    EMUL_CHECK(test_bit(_VPF_blocked, &current->pause_flags));
+    emul.rests++;
+}
+
+void emul_pass(s_time_t time)
+{
+    struct vcpu *v = &emul.vcpu;
+
+    emul.now += time;
+    if ( !v->poll_timer.expires || v->poll_timer.expires > emul.now )
+        return;
+    v->poll_timer.expires = 0;
+    if ( test_and_clear_bit(v->vcpu_id, v->domain->poll_mask) )
+        vcpu_unblock(v);
+}
+
 int xsm_domain_resource_map(int action, struct domain *d)
 {
     EMUL_CHECK(action == XSM_DM_PRIV);

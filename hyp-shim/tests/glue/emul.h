@@ -27,6 +27,7 @@
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 #define always_inline inline __attribute__((always_inline))
 #define noinline __attribute__((noinline))
+#define smp_mb() emul_between()
 #define smp_wmb() __atomic_thread_fence(__ATOMIC_RELEASE)
 #define write_atomic(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define read_atomic(p) __atomic_load_n(p, __ATOMIC_RELAXED)
@@ -112,6 +113,7 @@ struct domain {
     unsigned int pause_count;
     spinlock_t domain_lock;
     struct vcpu *vcpu;
+    unsigned long poll_mask[1];
     struct {
         struct vpl011 vpl011;
         struct vmmio vmmio;
@@ -155,13 +157,18 @@ struct pending_irq {
     uint8_t lr, priority;
     struct list_head inflight, lr_queue;
 };
+/* Another CPU comes in between here, if a case has it so. */
+void emul_between(void);
 #define GIC_IRQ_GUEST_QUEUED 0
 #define GIC_IRQ_GUEST_ACTIVE 1
 #define GIC_IRQ_GUEST_VISIBLE 2
 #define GIC_IRQ_GUEST_ENABLED 3
 #define GIC_INVALID_LR ((uint8_t)~0)
 #define test_bit(n, word) ((*(word) >> (n)) & 1)
+#define set_bit(n, word) (emul_between(), (void)(*(word) |= 1UL << (n)))
 #define clear_bit(n, word) ((void)(*(word) &= ~(1UL << (n))))
+#define test_and_clear_bit(n, word) \
+    (test_bit(n, word) ? (clear_bit(n, word), 1) : 0)
 #define spin_lock(lock) emul_lock(lock)
 #define spin_unlock(lock) emul_unlock(lock)
 
@@ -182,9 +189,17 @@ struct gic_hw_operations {
 };
 extern const struct gic_hw_operations *gic_hw_ops;
 
+typedef int64_t s_time_t;
+#define MICROSECS(us) ((s_time_t)(us) * 1000)
+#define NOW() (emul.now)
+struct timer { s_time_t expires; };
+
 struct vcpu {
     struct domain *domain;
+    unsigned int vcpu_id;
     unsigned long pause_flags;
+    int poll_evtchn;
+    struct timer poll_timer;
     struct {
         register_t hcr_el2;
         bool lrs_in, lrs_behind;
@@ -319,6 +334,16 @@ void free_xen_event_channel(struct domain *d, int port);
 void notify_via_xen_event_channel(struct domain *ld, int lport);
 long vcpu_yield(void);
 
+/* A vCPU that does not run, or soon will not; its interrupts and timer. */
+#define _VPF_blocked 0
+#define SCHEDULE_SOFTIRQ 1
+#define PSR_IRQ_MASK 0x80UL
+bool local_events_need_delivery(void);
+void vcpu_unblock(struct vcpu *v);
+void evtchn_check_pollers(struct domain *d, unsigned int port);
+void set_timer(struct timer *timer, s_time_t expires);
+void raise_softirq(unsigned int nr);
+
 /* Permission and console. */
 #define XSM_DM_PRIV 2
 int xsm_domain_resource_map(int action, struct domain *d);
@@ -364,11 +389,18 @@ struct emul {
     bool page_of_xen, page_in_p2m;
 
     /* Done by the glue. */
-    unsigned int injections, doorbells, yields;
+    unsigned int injections, doorbells, yields, rests;
     bool offline;
     xen_event_channel_notification_t consumer;
     const struct mmio_handler_ops *ops;
     paddr_t mmio_base;
+
+    s_time_t now;
+    /* There is an interrupt for the vCPU. */
+    bool interrupted;
+    /* What another CPU does, at the n-th place from now where it may. */
+    void (*meanwhile)(void);
+    unsigned int places;
 
     /* The trap. */
     struct cpu_user_regs regs;
@@ -395,6 +427,8 @@ struct emul {
 extern struct emul emul;
 
 void emul_reset(void);
+/* Time passes. */
+void emul_pass(s_time_t time);
 /* What it does of the vGIC. */
 void emul_reset_vgic(void);
 

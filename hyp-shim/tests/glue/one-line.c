@@ -55,6 +55,8 @@ void vgic_inject_irq(struct domain *d, struct vcpu *v, unsigned int virq,
     EMUL_CHECK(virq == d->arch.vpl011.virq);
     EMUL_CHECK(level);
     emul.injections++;
+    /* vcpu_kick() */
+    vcpu_unblock(d->vcpu);
     if ( !emul.offline && list_empty(&emul.irq.inflight) )
         list_add_tail(&emul.irq.inflight, &emul.vcpu.arch.vgic.inflight_irqs);
 }

@@ -21,10 +21,6 @@
 #define IS_ENABLED(option) IS_ENABLED_OF(option)
 
 /* Bits. */
-#define set_bit(n, word) ((void)(*(word) |= 1UL << (n)))
-#define test_and_clear_bit(n, word) \
-    (test_bit(n, word) ? (clear_bit(n, word), 1) : 0)
-
 static inline unsigned int find_next_bit(const unsigned long *word,
                                          unsigned int size, unsigned int from)
 {

@@ -38,6 +38,11 @@ pub(crate) const ALL: &[Scenario] = &[
         registers::crowd,
     ),
     measure(
+        "poller",
+        "a bare-metal guest that computes beside one that polls for input",
+        registers::poller,
+    ),
+    measure(
         "output",
         "64 KiB and 1 MiB written by Linux to ttyAMA0 and hvc0",
         linux::output,

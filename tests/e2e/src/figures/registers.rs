@@ -23,10 +23,14 @@ const ICR: u64 = 0x44;
 
 /// Accesses that a figure is the mean of. A burst of them fits the ring.
 const COUNT: u64 = 1000;
+/// Looks at FR in a row, which are not so many that the guest rests.
+const LOOKS: u64 = 200;
 /// What `prints` prints.
 const TRANSFERRED: char = 'y';
 /// Characters of a polled transfer.
 const POLLED: u64 = 64 * 1024;
+/// Of two instructions each: 300 ms of them.
+const TURNS: u64 = 150_000_000;
 const GUESTS: u64 = 8;
 const CROWD_POLLED: u64 = 16 * 1024;
 
@@ -98,8 +102,8 @@ impl Timer {
         Ok(ticks * self.tick / to_f64(count))
     }
 
-    fn reads(&mut self, register: u64) -> Result<f64> {
-        self.each(&format!("reads {:x} {COUNT:x}", UART + register), COUNT)
+    fn reads(&mut self, register: u64, count: u64) -> Result<f64> {
+        self.each(&format!("reads {:x} {count:x}", UART + register), count)
     }
 
     fn writes(&mut self, register: u64, value: u32) -> Result<f64> {
@@ -118,10 +122,10 @@ pub(crate) fn accesses(report: &mut Report) -> Result<()> {
     let mut timer = Timer::start("registers")?;
     // The stock device ignores these two without a look at its state.
     for (name, each) in [
-        ("rsr_read", timer.reads(RSR)?),
+        ("rsr_read", timer.reads(RSR, COUNT)?),
         ("fr_write", timer.writes(FR, 0)?),
-        ("fr_read", timer.reads(FR)?),
-        ("ris_read", timer.reads(RIS)?),
+        ("fr_read", timer.reads(FR, LOOKS)?),
+        ("ris_read", timer.reads(RIS, COUNT)?),
         ("imsc_write", timer.writes(IMSC, 0)?),
         ("icr_write", timer.writes(ICR, 0)?),
         ("dr_write", timer.writes(DR, u32::from(b'x'))?),
@@ -138,6 +142,18 @@ pub(crate) fn polled(report: &mut Report) -> Result<()> {
     let (ticks, printed) = timer.prints(POLLED)?;
     report.data("polled_byte", ticks * timer.tick / to_f64(POLLED));
     report.check_eq("characters that were printed", &printed, &POLLED);
+    Ok(())
+}
+
+/// A guest that computes beside one that waits for a key, as it was left at its
+/// prompt: by looks at FR, on the same CPU.
+pub(crate) fn poller(report: &mut Report) -> Result<()> {
+    let mut beside = Timer::start("poller")?;
+    let mut computes = Timer::start("computes")?;
+    let ticks = computes.number(&format!("turns {TURNS:x}"))?;
+    report.data("beside_a_poller", ticks * computes.tick);
+    let answer = beside.number("read 22000018");
+    report.check("the one that waited takes a command", answer.is_ok(), "");
     Ok(())
 }
 

@@ -200,6 +200,12 @@ pub(crate) const FIGURES: &[Figure] = &[
         &[Goal::Value(1.2)],
     ),
     figure(
+        "beside_a_poller",
+        "300 ms of computing beside a guest that polls",
+        Unit::Milliseconds,
+        &[Goal::Value(315e6)],
+    ),
+    figure(
         "size_text",
         "the device in the hypervisor, text",
         Unit::Bytes,

@@ -18,7 +18,8 @@ const END: &str = "<!-- end of what is made -->";
 /// Whether a figure belongs to the table of the hypervisor; all others are in
 /// that of the daemon and of what Linux moves.
 fn is_of_the_hypervisor(figure: &Figure) -> bool {
-    [Unit::Instructions, Unit::Bytes].contains(&figure.unit) || figure.key.starts_with("crowd")
+    let beside_others = ["crowd_total", "crowd_spread_ratio", "beside_a_poller"];
+    [Unit::Instructions, Unit::Bytes].contains(&figure.unit) || beside_others.contains(&figure.key)
 }
 
 /// The tables: the mark before each, and which figures it has.

@@ -14,11 +14,12 @@ use crate::xen::Flavour;
 const STOCK: &str = "vpl011.o";
 const OURS: &str = "vpl011/core.o";
 /// Without what is freed once Xen has started.
-const GLUE: [&str; 4] = [
+const GLUE: [&str; 5] = [
     "vpl011/console.o",
     "vpl011/device.o",
     "vpl011/lifecycle.o",
     "vpl011/private.o",
+    "vpl011/rest.o",
 ];
 
 /// Adds the sizes of the device in the hypervisor at `image`.

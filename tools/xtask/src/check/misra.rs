@@ -20,7 +20,7 @@ use crate::xen::{self, Flavour, Which};
 pub(crate) struct Options;
 
 /// The files of the glue, without their ends.
-const GLUE: [&str; 7] = [
+const GLUE: [&str; 8] = [
     "console",
     "device",
     "dump",
@@ -28,6 +28,7 @@ const GLUE: [&str; 7] = [
     "lifecycle",
     "line",
     "private",
+    "rest",
 ];
 
 /// Where they and their headers are, in Xen's half of a tree.
