@@ -154,14 +154,22 @@ impl<'a> Bench<'a> {
 
     /// The same with a version of Xen.
     pub(crate) fn on(steps: &'a Steps, version: Version) -> Result<Self> {
+        host::prepare(steps)?;
         let flavour = Flavour::Ours;
-        Self::with_toolstack(steps, Which { version, flavour })
+        Self::with(steps, xen::build(steps, Which { version, flavour })?)
     }
 
-    /// The same with the toolstack of a flavour.
-    pub(crate) fn with_toolstack(steps: &'a Steps, which: Which) -> Result<Self> {
+    /// The same with that version's own toolstack, for scenarios on stock Xen.
+    pub(crate) fn with_stock_toolstack(steps: &'a Steps, version: Version) -> Result<Self> {
         host::prepare(steps)?;
-        let built = xen::build(steps, which)?;
+        let flavour = Flavour::Stock;
+        let mut built = xen::build(steps, Which { version, flavour })?;
+        // dom0 has our daemon all the same.
+        built.which.flavour = Flavour::Ours;
+        Self::with(steps, built)
+    }
+
+    fn with(steps: &'a Steps, built: Built) -> Result<Self> {
         let dom0 = Dom0::make(steps, &built)?;
         Ok(Self {
             steps,

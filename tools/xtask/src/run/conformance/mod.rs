@@ -15,7 +15,7 @@ use self::results::Column;
 use crate::docs::features;
 use crate::image::{CONFORMANCE, Firmware};
 use crate::run::e2e::Bench;
-use crate::xen::{Choice, Flavour, Which};
+use crate::xen::Choice;
 use e2e::suite::{Ending, Results};
 
 /// Run the conformance suite: one table, a column for each PL011
@@ -94,9 +94,7 @@ impl Target {
             }
             // With its own toolstack, which may know a UART that ours does not.
             Self::XenStock if xen.is_given() => {
-                let version = xen.version(steps)?;
-                let flavour = Flavour::Stock;
-                let bench = Bench::with_toolstack(steps, Which { version, flavour })?;
+                let bench = Bench::with_stock_toolstack(steps, xen.version(steps)?)?;
                 xen::run(&bench, "conformance-stock")
             }
             Self::XenStock => {
