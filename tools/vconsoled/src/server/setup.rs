@@ -143,6 +143,7 @@ fn listen(config: &Config, registry: &Registry) -> io::Result<(Option<Control>, 
         mode,
         group: sockets.group.as_deref(),
     };
+    // Who does not get the control socket has no other for a moment either.
     let control = sockets.control.as_deref().map(|path| {
         Control::listen(
             path,
@@ -151,9 +152,10 @@ fn listen(config: &Config, registry: &Registry) -> io::Result<(Option<Control>, 
             CONTROL,
         )
     });
+    let control = control.transpose()?;
     let metrics = sockets
         .metrics
         .as_deref()
         .map(|path| Metrics::listen(path, access(sockets.metrics_mode), registry, METRICS));
-    Ok((control.transpose()?, metrics.transpose()?))
+    Ok((control, metrics.transpose()?))
 }

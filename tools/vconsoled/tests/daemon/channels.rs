@@ -177,7 +177,7 @@ fn output_waits_for_a_client_and_none_is_dropped() {
     driver.send(&sent[..2048]);
     // Nobody is there: the ring keeps it.
     driver.0.line.notify();
-    std::thread::sleep(Duration::from_millis(50));
+    until_looked_at(&machine);
     assert_eq!(
         driver.index(OUT_PROD).wrapping_sub(driver.index(OUT_CONS)),
         2048
@@ -385,7 +385,7 @@ fn consoles_that_a_device_model_serves_are_left_to_it() {
     let _daemon = Daemon::start(&machine, Config::default());
     for other in ["ioemu", "", "xenconsoled2"] {
         store.write(&kind, other).unwrap();
-        std::thread::sleep(Duration::from_millis(50));
+        until_looked_at(&machine);
         assert!(!driver.line.is_connected());
         assert_eq!(frontend.backend_state().unwrap().unwrap(), b"1");
     }

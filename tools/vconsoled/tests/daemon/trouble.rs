@@ -204,7 +204,7 @@ fn a_domain_leaves_nothing_behind_however_it_goes() {
         wait_for("unmapped pages", || {
             (machine.mapped_pages(domid) == 0).then_some(())
         });
-        std::thread::sleep(Duration::from_millis(50));
+        until_looked_at(&machine);
         assert_eq!(machine.mapped_pages(domid), 0);
         assert!(!machine.is_zombie(domid));
         let mut store = machine.toolstack().unwrap();

@@ -63,8 +63,9 @@ pub(crate) fn of_several_that_start_at_once_one_serves() {
                 let stderr = loser.stderr.take().unwrap();
                 BufReader::new(stderr).read_to_string(&mut said).unwrap();
                 let who = format!("another daemon has it: process {pid}");
-                assert!(said.contains(&who), "{sockets} {round}: {said}");
-                assert!(!loser.wait().unwrap().success());
+                let status = loser.wait().unwrap();
+                assert!(said.contains(&who), "{sockets} {round}: {status}, {said}");
+                assert!(!status.success());
             }
             if sockets == "control" {
                 let status: Status = serde_json::from_str(&ask(&socket, "status")).unwrap();
