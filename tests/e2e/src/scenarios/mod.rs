@@ -102,7 +102,7 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "acpi",
         about: "with acpi=1 the UART is in the guest's tables: an SPCR, and ARMH0011 in an SSDT",
         needs: Machine::DEFAULT,
-        limit: LIMIT,
+        limit: 2 * LIMIT,
         run: acpi::acpi,
     },
     Scenario {
