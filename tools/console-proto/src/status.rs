@@ -55,6 +55,10 @@ pub struct Row {
     pub out_waiting: usize,
     /// Bytes in the ring, to the guest.
     pub in_waiting: usize,
+    /// Bytes that a lossy console's guest had no room for.
+    pub input_lost: u64,
+    /// The most bytes a second that go to the guest; 0 if there is no limit.
+    pub input_rate: u32,
     /// Bytes that are missing from the log.
     pub log_lost: u64,
     /// Lines that are missing from the journal.

@@ -114,8 +114,16 @@ fn enough(signals: &mut Signals, output: &mut Output, keys: bool) -> anyhow::Res
     }
 }
 
+/// The most bytes a second that go to the guest.
+fn rate(one: &Row) -> String {
+    match one.input_rate {
+        0 => "-".to_owned(),
+        rate => rate.to_string(),
+    }
+}
+
 fn table(consoles: &[Row]) -> String {
-    const HEAD: [&str; 12] = [
+    const HEAD: [&str; 13] = [
         "ID",
         "DOMAIN",
         "CONSOLE",
@@ -127,6 +135,7 @@ fn table(consoles: &[Row]) -> String {
         "DROPPED",
         "OUT",
         "IN",
+        "RATE",
         "STATE",
     ];
     let mut rows = vec![HEAD.map(str::to_owned)];
@@ -143,6 +152,7 @@ fn table(consoles: &[Row]) -> String {
             (one.dropped + one.lost).to_string(),
             one.out_waiting.to_string(),
             one.in_waiting.to_string(),
+            rate(one),
             one.state.clone(),
         ]
     }));
@@ -197,10 +207,11 @@ mod tests {
             state: "connected".into(),
             ..Row::default()
         };
-        let text = table(&[
-            console(1, "web", "pv"),
-            console(12, "e\u{1b}[2Jvil", "vuart-private"),
-        ]);
+        let slow = Row {
+            input_rate: 960,
+            ..console(12, "e\u{1b}[2Jvil", "vuart-private")
+        };
+        let text = table(&[console(1, "web", "pv"), slow]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         let at = lines[0].find("STATE").unwrap();
@@ -210,6 +221,8 @@ mod tests {
                 .skip(1)
                 .all(|line| line[at..].starts_with("connected"))
         );
+        let at = lines[0].find("RATE").unwrap();
+        assert!(lines[1][at..].starts_with("- ") && lines[2][at..].starts_with("960 "));
         assert!(lines[2].contains("e[2Jvil") && !text.contains('\u{1b}'));
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The scenarios, by subject.
 
+mod acpi;
 mod boot;
 mod breaks;
 mod builds;
@@ -96,6 +97,13 @@ pub(crate) const ALL: &[Scenario] = &[
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: u_boot::u_boot,
+    },
+    Scenario {
+        name: "acpi",
+        about: "with acpi=1 the UART is in the guest's tables: an SPCR, and ARMH0011 in an SSDT",
+        needs: Machine::DEFAULT,
+        limit: 2 * LIMIT,
+        run: acpi::acpi,
     },
     Scenario {
         name: "both-clients",

@@ -34,6 +34,8 @@ pub struct Config {
     pub history: History,
     /// How fast input goes to the guest.
     pub input_rate: InputRate,
+    /// Whether what either end does not take in time is discarded.
+    pub lossy: bool,
     /// Where output is kept that a restart must not lose, on a file system as
     /// short-lived as the domains are; in memory without it.
     #[serde(with = "value::optional_path")]
@@ -243,10 +245,13 @@ pub struct Rule {
     pub overflow: Option<Overflow>,
     /// See [`Config::input_rate`].
     pub input_rate: Option<InputRate>,
+    /// See [`Config::lossy`].
+    pub lossy: Option<bool>,
 }
 
 /// What holds for one console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 pub struct ConsoleConfig {
     /// Whether there is a log.
     pub log: bool,
@@ -270,6 +275,8 @@ pub struct ConsoleConfig {
     pub overflow: Overflow,
     /// See [`Config::input_rate`].
     pub input_rate: InputRate,
+    /// See [`Config::lossy`].
+    pub lossy: bool,
 }
 
 impl Config {
@@ -361,8 +368,10 @@ impl Config {
             history: self.history,
             overflow: self.overflow,
             input_rate: self.input_rate,
+            lossy: self.lossy,
         };
-        self.rules
+        let config = self
+            .rules
             .iter()
             .filter(|rule| rule.domain.matches(domain) && rule.console.matches(console))
             .fold(general, |config, rule| ConsoleConfig {
@@ -377,6 +386,13 @@ impl Config {
                 history: rule.history.unwrap_or(config.history),
                 overflow: rule.overflow.unwrap_or(config.overflow),
                 input_rate: rule.input_rate.unwrap_or(config.input_rate),
-            })
+                lossy: rule.lossy.unwrap_or(config.lossy),
+            });
+        let overflow = if config.lossy {
+            Overflow::Discard
+        } else {
+            config.overflow
+        };
+        ConsoleConfig { overflow, ..config }
     }
 }

@@ -53,6 +53,7 @@ fn the_example_shows_every_key_with_its_default() {
             history: Some(History::default()),
             overflow: Some(Overflow::Discard),
             input_rate: Some(InputRate::Unlimited),
+            lossy: Some(false),
             ..Rule::default()
         }],
         access: shown_access(),
@@ -178,7 +179,8 @@ fn the_last_rule_that_matches_counts_key_by_key() {
     let text = "[log]\nguests = true\n\
         [[console]]\ndomain = \"web-*\"\ntimestamps = true\nsize = \"1MiB\"\n\
         [[console]]\ndomain = \"*\"\nconsole = \"vuart?\"\nsize = 7\nhistory = \"1KiB\"\n\
-        [[console]]\ndomain = \"secret\"\nlog = false\noverflow = \"keep\"\ninput-rate = 960\n";
+        [[console]]\ndomain = \"secret\"\nlog = false\noverflow = \"keep\"\ninput-rate = 960\n\
+        [[console]]\ndomain = \"secret\"\nconsole = \"vuart0\"\nlossy = true\n";
     let config = Config::parse(text).unwrap();
     let web = config.console("web-1", "pv0");
     assert!(web.log && web.timestamps);
@@ -189,6 +191,10 @@ fn the_last_rule_that_matches_counts_key_by_key() {
     let secret = config.console("secret", "pv0");
     assert!(!secret.log && !secret.timestamps);
     assert_eq!(secret.overflow, Overflow::Keep);
+    assert!(!secret.lossy);
+    // Which waits for nobody.
+    let lossy = config.console("secret", "vuart0");
+    assert_eq!((lossy.lossy, lossy.overflow), (true, Overflow::Discard));
     let rate = InputRate::Bytes(960.try_into().unwrap());
     assert_eq!(
         (secret.input_rate, web.input_rate),

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! Input of a console: from the pty and from clients, each in turn, to the
-//! ring, as far as it has room, and no faster than the console's rate.
+//! ring, as far as it has room, and no faster than the console's rate. Those who
+//! type wait for room, but at a lossy console.
 //!
 //! At a rate, the ring is taken to be no larger than a burst: what a guest that
 //! paused did not take must not come to it all at once.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -46,20 +48,33 @@ impl Console {
         Ok(true)
     }
 
+    /// Sets whether input that the guest has no room for is discarded.
+    pub(crate) fn set_lossy(&mut self, lossy: bool) {
+        self.lossy = lossy;
+    }
+
     /// Sets how fast input goes to the guest.
     pub(crate) fn set_input_rate(&mut self, rate: InputRate, now: Instant) {
         self.input_rate = rate;
         self.pace_input(now);
     }
 
-    /// Goes on at the rate that holds now.
-    fn pace_input(&mut self, now: Instant) {
-        let rate = match self.input_rate {
+    /// The most bytes a second that go to the guest now; 0 if there is no limit.
+    pub(crate) fn input_rate(&self) -> u32 {
+        self.rate_in_force().map_or(0, NonZeroU32::get)
+    }
+
+    fn rate_in_force(&self) -> Option<NonZeroU32> {
+        match self.input_rate {
             InputRate::Unlimited => None,
             InputRate::Auto => self.link.line_rate(),
             InputRate::Bytes(rate) => Some(rate),
-        };
-        match (rate, &mut self.input_pacing) {
+        }
+    }
+
+    /// Goes on at the rate that holds now.
+    fn pace_input(&mut self, now: Instant) {
+        match (self.rate_in_force(), &mut self.input_pacing) {
             (None, pacing) => *pacing = None,
             (Some(rate), Some(pacing)) => pacing.set_rate(rate, now),
             (Some(rate), pacing) => *pacing = Some(InputPacing::new(rate, now)),
@@ -99,7 +114,16 @@ impl Console {
                 space => space,
             };
             if space == 0 {
-                return Ok(Next::Wait);
+                if !self.lossy {
+                    return Ok(Next::Wait);
+                }
+                let length = self.read_input(&mut buffer)?;
+                budget = budget.saturating_sub(length.max(LOOK));
+                self.counters.input_lost += length as u64;
+                if let Some(input_journal) = &self.input_journal {
+                    input_journal.done();
+                }
+                continue;
             }
             let mut want = space.min(budget);
             if let Some(pacing) = &mut self.input_pacing {

@@ -44,6 +44,10 @@ use pacing::BurstPolling;
 const LOG_PAUSE: Duration = Duration::from_millis(1);
 
 /// A console that is served.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the pty's state, and a key of the file"
+)]
 pub(crate) struct Console {
     pub(crate) domid: DomId,
     pub(crate) slot: Slot,
@@ -61,6 +65,8 @@ pub(crate) struct Console {
     pub(crate) stream: String,
     pub(crate) clients: ClientSet,
     last_input: InputFrom,
+    /// Whether input that the guest has no room for is discarded.
+    lossy: bool,
     input_rate: InputRate,
     /// While that is a number of bytes.
     input_pacing: Option<InputPacing>,
@@ -106,6 +112,7 @@ impl Console {
             stream,
             clients: ClientSet::default(),
             last_input: InputFrom::Pty,
+            lossy: false,
             input_rate: InputRate::Unlimited,
             input_pacing: None,
             input_journal: None,

@@ -43,6 +43,8 @@ pub(crate) struct Counters {
     pub(crate) to_guest: u64,
     pub(crate) doorbells_in: u64,
     pub(crate) doorbells_out: u64,
+    /// Input that a lossy console's guest had no room for.
+    pub(crate) input_lost: u64,
     /// Of rings that were replaced.
     pub(crate) resyncs: u64,
 }

@@ -49,6 +49,7 @@ impl Server {
         };
         let mut console = Console::new((domid, slot), name, link, output, pty, config.overflow);
         console.set_allowance(&self.sinks.allowance);
+        console.set_lossy(config.lossy);
         console.set_input_rate(config.input_rate, Instant::now());
         let token = take_token(&mut self.next_token).0;
         match self

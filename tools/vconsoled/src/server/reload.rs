@@ -41,6 +41,7 @@ impl Server {
                         let slot = console.slot.to_string();
                         let config = self.config.console(&console.name, &slot);
                         console.set_overflow(config.overflow);
+                        console.set_lossy(config.lossy);
                         console.set_input_rate(config.input_rate, Instant::now());
                     }
                 }

@@ -46,6 +46,8 @@ impl Server {
                     lost: console.lost(),
                     out_waiting: console.waiting().0,
                     in_waiting: console.waiting().1,
+                    input_lost: console.counters.input_lost,
+                    input_rate: console.input_rate(),
                     log_lost: console.log_lost(),
                     journal_lost: console.journal_lost(),
                     state: "connected".to_owned(),

@@ -151,3 +151,33 @@ fn a_uart_has_the_rate_that_its_guest_set() {
     Viewer::open(&machine, domid, PV).write(&typed);
     assert!(pv.receive(1000) == typed);
 }
+
+#[test]
+fn the_status_tells_the_rate_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let (general, control) = with_control(&dir);
+    let machine = Machine::new();
+    let (domid, _pv, mut uart) = guest(&machine, "guest");
+    let config = Config {
+        input_rate: InputRate::Auto,
+        rules: vec![limited("guest", "pv0")],
+        ..general.clone()
+    };
+    let daemon = Daemon::start(&machine, config);
+    // A guest that is on its way out may be there as well.
+    let rates = || {
+        let consoles = status(&control).consoles.into_iter();
+        let ours = consoles.filter(|one| one.domid == domid.0);
+        ours.map(|one| one.input_rate).collect::<Vec<_>>()
+    };
+    assert_eq!(rates(), [RATE, 0], "no line is set");
+    for (baud, divisor, bytes) in [("19,200", 78, 1923), ("115,200", 13, 11_538)] {
+        for (register, value) in [(0x024, divisor), (0x028, 0), (0x02C, 0x70)] {
+            uart.store(register, value);
+        }
+        assert_eq!(rates(), [RATE, bytes], "{baud} baud");
+    }
+    daemon.handle.reload(Ok(general));
+    until_looked_at(&machine);
+    assert_eq!(rates(), [0, 0]);
+}

@@ -12,6 +12,7 @@ mod journal;
 mod log_files;
 mod log_upkeep;
 mod logs;
+mod lossy;
 mod metrics;
 mod names;
 mod peer;

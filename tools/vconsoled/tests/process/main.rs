@@ -5,6 +5,7 @@
 
 mod access;
 mod broker;
+mod input_rate;
 mod log_kills;
 mod manager;
 mod outsiders;
@@ -169,6 +170,10 @@ fn tests() -> Vec<Trial> {
         test(
             "what_is_typed_arrives_once_wherever_the_daemon_is_killed",
             sockets::what_is_typed_arrives_once_wherever_the_daemon_is_killed,
+        ),
+        test(
+            "a_rate_holds_and_loses_nothing_over_kills",
+            input_rate::a_rate_holds_and_loses_nothing_over_kills,
         ),
         test(
             "what_is_kept_goes_with_its_viewer_and_its_domain",

@@ -240,7 +240,7 @@ pub(crate) fn what_is_typed_arrives_once_wherever_the_daemon_is_killed() {
 }
 
 /// What waits for the guest.
-fn waiting(pv: &mut PvDriver) -> Vec<u8> {
+pub(crate) fn waiting(pv: &mut PvDriver) -> Vec<u8> {
     let length = pv.index(IN_PROD).wrapping_sub(pv.index(IN_CONS));
     pv.receive(length as usize)
 }

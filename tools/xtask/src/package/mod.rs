@@ -5,6 +5,7 @@
 
 mod check;
 pub(crate) mod programs;
+mod rehearsal;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -71,12 +72,16 @@ pub(crate) struct Package {
 /// Makes the packages, looks at them, and says where they are.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
     host::prepare(steps)?;
+    let mut ours = None;
     for arch in [&ARM64, &AMD64] {
         let package = make(steps, arch)?;
         check::check(steps, &package, arch)?;
         println!("{}", package.file.display());
+        if arch.is_this_machines() {
+            ours = Some(package);
+        }
     }
-    Ok(())
+    ours.map_or(Ok(()), |package| rehearsal::rehearse(steps, &package))
 }
 
 /// Makes the package for one architecture, unless it is there.

@@ -23,6 +23,13 @@ pub(crate) const AMD64: Arch = Arch {
     target: "x86_64-unknown-linux-musl",
 };
 
+impl Arch {
+    /// Whether this machine runs its programs.
+    pub(crate) fn is_this_machines(&self) -> bool {
+        self.target.starts_with(std::env::consts::ARCH)
+    }
+}
+
 /// Builds packages of the workspace. Returns a key over the programs.
 pub(crate) fn build(steps: &Steps, arch: &Arch, programs: &[&str]) -> Result<String> {
     let key = || {

@@ -153,6 +153,22 @@ const METRICS: &[(Metric, &[(&str, Value)])] = &[
             ("direction=\"in\"", |one| one.in_waiting as u64),
         ],
     ),
+    (
+        Metric(
+            "vconsoled_console_input_lost_bytes_total",
+            "counter",
+            "Bytes that a lossy console's guest had no room for.",
+        ),
+        &[("", |one| one.input_lost)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_input_rate_bytes_per_second",
+            "gauge",
+            "The most that goes to the guest; 0 if there is no limit.",
+        ),
+        &[("", |one| one.input_rate.into())],
+    ),
 ];
 
 struct Text(String);
@@ -278,6 +294,8 @@ mod tests {
             resyncs: 50,
             dropped: 60,
             lost: 70,
+            input_lost: 93,
+            input_rate: 95,
             log_lost: 75,
             journal_lost: 77,
             out_waiting: 80,
@@ -304,6 +322,8 @@ mod tests {
             ("journal_lost_lines_total", "", 77),
             ("ring_bytes", ",direction=\"out\"", 80),
             ("ring_bytes", ",direction=\"in\"", 90),
+            ("input_lost_bytes_total", "", 93),
+            ("input_rate_bytes_per_second", "", 95),
             ("viewers", "", 2),
         ] {
             let line = format!("vconsoled_console_{name}{{{labels}{more}}} {value}\n");
