@@ -9,6 +9,7 @@
 //! test compares it with this.
 
 mod access;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -19,6 +20,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub use access::{AccessRule, Domains, Right, Rights};
+pub use sessions::{Banner, Sessions};
 pub use value::{InputRate, Name, Pattern, Size, SocketMode};
 
 /// Where the file is when nobody says otherwise.
@@ -42,6 +44,8 @@ pub struct Config {
     pub log: Logs,
     /// Unix sockets.
     pub sockets: Sockets,
+    /// What holds for viewers.
+    pub sessions: Sessions,
     /// What the daemon may do.
     pub process: Process,
     /// Exceptions for some consoles, the last that matches first.
@@ -243,6 +247,17 @@ pub struct Rule {
     pub overflow: Option<Overflow>,
     /// See [`Config::input_rate`].
     pub input_rate: Option<InputRate>,
+    /// See [`Sessions::idle_timeout`].
+    pub idle_timeout: Option<u32>,
+    /// See [`Sessions::banner`].
+    pub banner: Option<Banner>,
+}
+
+impl Rule {
+    /// Whether it is for a console, by its domain's name and its own.
+    fn fits(&self, domain: &str, console: &str) -> bool {
+        self.domain.matches(domain) && self.console.matches(console)
+    }
 }
 
 /// What holds for one console.
@@ -270,6 +285,8 @@ pub struct ConsoleConfig {
     pub overflow: Overflow,
     /// See [`Config::input_rate`].
     pub input_rate: InputRate,
+    /// See [`Sessions::idle_timeout`].
+    pub idle_timeout: u32,
 }
 
 impl Config {
@@ -361,10 +378,11 @@ impl Config {
             history: self.history,
             overflow: self.overflow,
             input_rate: self.input_rate,
+            idle_timeout: self.sessions.idle_timeout,
         };
         self.rules
             .iter()
-            .filter(|rule| rule.domain.matches(domain) && rule.console.matches(console))
+            .filter(|rule| rule.fits(domain, console))
             .fold(general, |config, rule| ConsoleConfig {
                 log: rule.log.unwrap_or(config.log),
                 timestamps: rule.timestamps.unwrap_or(config.timestamps),
@@ -377,6 +395,7 @@ impl Config {
                 history: rule.history.unwrap_or(config.history),
                 overflow: rule.overflow.unwrap_or(config.overflow),
                 input_rate: rule.input_rate.unwrap_or(config.input_rate),
+                idle_timeout: rule.idle_timeout.unwrap_or(config.idle_timeout),
             })
     }
 }

@@ -3,7 +3,7 @@
 //! slice. `domains` follows xenstore, `consoles` connects what it names, `names`
 //! says which one is meant, `status` tells of it, `requests` does what clients
 //! ask for if they may, as `access` says, `admission` and
-//! `attach` let viewers in.
+//! `attach` let viewers in, and `operators` is what those do with each other.
 
 mod accept_retry;
 mod access;
@@ -16,6 +16,7 @@ mod domains;
 mod handle;
 mod logs;
 mod names;
+mod operators;
 mod reload;
 mod requests;
 mod schedule;
@@ -158,6 +159,8 @@ struct Ipc {
     control_waits: Option<Instant>,
     /// The console that a viewer's socket, or a listening one, belongs to.
     owners: HashMap<usize, usize>,
+    /// When somebody may have typed nothing for too long.
+    idle_check: Option<Instant>,
 }
 
 /// What outlives the daemon.
