@@ -252,7 +252,8 @@ fn the_terminal_is_as_it_was_however_it_ends() {
                 user.write(b"\x1d");
             }
         }
-        assert!(client.wait().success(), "{how}");
+        let code = if how == "domain" { 5 } else { 0 };
+        assert_eq!(client.wait().code(), Some(code), "{how}");
         assert!(user.is_cooked(), "{how}");
         if how != "domain" && how != "broken" {
             host.machine.destroy(domid).unwrap();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
 use crate::status::Status;
+use crate::who::Who;
 
 /// The answer to a [`Request`](crate::Request).
 #[derive(Debug, Serialize)]
@@ -12,10 +13,15 @@ use crate::status::Status;
 pub enum Answer {
     /// What is served.
     Status(Status),
+    /// Who is attached.
+    Who(Who),
     /// It is done.
     Done {
         /// What was asked for.
         done: &'static str,
+        /// How many viewers it reached, if it was for them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        viewers: Option<usize>,
     },
     /// It cannot be done.
     Error(Error),
@@ -50,6 +56,8 @@ pub enum Code {
     Denied,
     /// There are as many viewers as there may be.
     TooMany,
+    /// Somebody else types alone.
+    Busy,
     /// One of a newer version.
     #[serde(other)]
     Unknown,
@@ -107,6 +115,7 @@ mod tests {
             (Code::NotKnown, "not-known"),
             (Code::Denied, "denied"),
             (Code::TooMany, "too-many"),
+            (Code::Busy, "busy"),
         ] {
             assert_eq!(serde_json::to_value(code).unwrap(), wire);
         }

@@ -60,6 +60,19 @@ pub struct Attach {
     /// by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// Nobody else is to type meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclusive: Option<Exclusive>,
+}
+
+/// How a viewer comes to be the only one who types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exclusive {
+    /// If nobody else is that already.
+    IfFree,
+    /// In place of whoever is.
+    Force,
 }
 
 /// A request with its version.
@@ -82,6 +95,7 @@ struct Fields {
     stream: Option<String>,
     from: Option<u64>,
     origin: Option<String>,
+    exclusive: Option<Exclusive>,
 }
 
 impl TryFrom<Fields> for Attach {
@@ -99,6 +113,7 @@ impl TryFrom<Fields> for Attach {
             mode: fields.mode,
             scrollback: fields.scrollback,
             origin: fields.origin,
+            exclusive: fields.exclusive,
             resume: (fields.stream.zip(fields.from)).map(|(stream, from)| Resume { stream, from }),
         })
     }
@@ -149,6 +164,9 @@ pub struct Attached {
     /// Other domains of the name that was asked for; the newest is attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<u16>,
+    /// What the operator has everybody told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub banner: String,
 }
 
 #[cfg(test)]
@@ -158,7 +176,8 @@ mod tests {
     #[test]
     fn requests_are_read() {
         let line = br#"{"version":1,"attach":{"domid":3,"console":"pv0","mode":"ro",
-            "scrollback":0,"stream":"s","from":7,"origin":"192.0.2.1 50000"}}"#;
+            "scrollback":0,"stream":"s","from":7,"origin":"192.0.2.1 50000",
+            "exclusive":"if-free"}}"#;
         let attach = Attach::parse(line).unwrap();
         assert_eq!(
             (&attach.domain, attach.mode),
@@ -173,6 +192,7 @@ mod tests {
             (Some(0), &Some(resume))
         );
         assert_eq!(attach.origin.as_deref(), Some("192.0.2.1 50000"));
+        assert_eq!(attach.exclusive, Some(Exclusive::IfFree));
         assert_eq!(Attach::parse(&attach.line()).unwrap(), attach);
         let short = br#"{"version":1,"attach":{"name":"web","console":"vuart0"}}"#;
         let attach = Attach::parse(short).unwrap();
@@ -204,6 +224,10 @@ mod tests {
             (
                 r#"{"version":1,"attach":{"console":"pv0","domid":1,"mode":"w"}}"#,
                 "`w`",
+            ),
+            (
+                r#"{"version":1,"attach":{"console":"pv0","domid":1,"exclusive":"yes"}}"#,
+                "if-free",
             ),
             (
                 r#"{"version":1,"attach":{"console":"pv0","domid":1,"x":1}}"#,

@@ -13,6 +13,9 @@ pub const ENDED: u8 = 3;
 /// 0 for read-only, 1 for read-write.
 pub const MODE: u8 = 4;
 
+/// A text for the user, which the guest has no part in.
+pub const NOTICE: u8 = 5;
+
 /// Bytes before the payload.
 pub const HEADER: usize = 5;
 /// Longest payload other than data.
@@ -29,6 +32,8 @@ pub enum Frame {
     Ended(String),
     /// What the viewer may do now.
     Mode(Mode),
+    /// A text for the user.
+    Notice(String),
 }
 
 /// Takes frames apart as they arrive.
@@ -105,6 +110,9 @@ impl Decoder {
                 [1] => Mode::ReadWrite,
                 _ => Mode::ReadOnly,
             }))),
+            NOTICE => Ok(Some(Frame::Notice(
+                String::from_utf8_lossy(payload).into_owned(),
+            ))),
             // A newer daemon may say more than we know of.
             _ => Ok(None),
         }
@@ -129,6 +137,14 @@ pub fn ended(why: &str) -> Vec<u8> {
     encode(ENDED, why.as_bytes())
 }
 
+/// A frame with a text for the user, which is cut where it would be too long.
+#[must_use]
+pub fn notice(text: &str) -> Vec<u8> {
+    let mut ends = (0..=text.len().min(PAYLOAD_MAX)).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    encode(NOTICE, &text.as_bytes()[..end.unwrap_or(0)])
+}
+
 /// A frame that asks for a mode, or tells of the one that was granted.
 #[must_use]
 pub fn mode(mode: Mode) -> Vec<u8> {
@@ -146,7 +162,7 @@ mod tests {
 
     /// The bytes as docs/reference/protocol.md has them.
     const WIRE: &[u8] = b"\x01\x03\0\0\0abc\x02\x08\0\0\0\x02\x01\0\0\0\0\0\0\
-        \x04\x01\0\0\0\x01\x09\x02\0\0\0??\x01\0\0\0\0\x03\x06\0\0\0domain";
+        \x04\x01\0\0\0\x01\x05\x02\0\0\0hi\x09\x02\0\0\0??\x01\0\0\0\0\x03\x06\0\0\0domain";
 
     fn joined(frames: Vec<Frame>) -> Vec<Frame> {
         let mut joined: Vec<Frame> = Vec::new();
@@ -165,6 +181,7 @@ mod tests {
             Frame::Data(b"abc".to_vec()),
             Frame::Lost(258),
             Frame::Mode(Mode::ReadWrite),
+            Frame::Notice("hi".into()),
             Frame::Ended("domain".into()),
         ];
         for cut in 1..=WIRE.len() {
@@ -194,6 +211,14 @@ mod tests {
         assert_eq!(data(b"ab"), b"\x01\x02\0\0\0ab");
         assert_eq!(lost(258), b"\x02\x08\0\0\0\x02\x01\0\0\0\0\0\0");
         assert_eq!(ended("domain"), b"\x03\x06\0\0\0domain");
+        assert_eq!(notice("hi"), b"\x05\x02\0\0\0hi");
+        let long = notice(&"\u{e9}".repeat(200));
+        assert_eq!(
+            (long.len(), long[1..3].to_vec()),
+            (HEADER + 256, vec![0, 1])
+        );
+        let long = notice(&format!("x{}", "\u{e9}".repeat(200)));
+        assert_eq!(long.len(), HEADER + 255, "no letter is cut");
         assert_eq!(mode(Mode::ReadOnly), b"\x04\x01\0\0\0\0");
         assert_eq!(mode(Mode::ReadWrite), b"\x04\x01\0\0\0\x01");
     }

@@ -13,11 +13,13 @@ mod attach;
 pub mod frame;
 mod request;
 mod status;
+mod who;
 
 pub use answer::{Answer, Code, Error, line};
-pub use attach::{Attach, Attached, Domain, Mode, Resume};
-pub use request::{REQUEST_MAX, Request};
-pub use status::{Row, Status};
+pub use attach::{Attach, Attached, Domain, Exclusive, Mode, Resume};
+pub use request::{MESSAGE_MAX, REQUEST_MAX, Request, To};
+pub use status::{Row, Status, plain};
+pub use who::{Viewer, Who};
 
 /// The version of requests and answers.
 pub const VERSION: u32 = 1;

@@ -14,7 +14,26 @@ pub enum Request<'a> {
     Status,
     /// A break on the console of that name, `DOMID/CONSOLE`.
     Break(&'a str),
+    /// Who is attached.
+    Who,
+    /// A message to those who are attached: to which consoles, and the text.
+    Message(To<'a>, &'a str),
 }
+
+/// Whose viewers a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To<'a> {
+    /// Those of every console.
+    All,
+    /// Those of a domain, `DOMID`, or of one of its consoles, `DOMID/CONSOLE`.
+    Some(&'a str),
+}
+
+/// What stands for every console.
+const ALL: &str = "all";
+
+/// Longest message, in bytes.
+pub const MESSAGE_MAX: usize = 200;
 
 impl<'a> Request<'a> {
     /// The request that a line makes, which comes without its end.
@@ -22,7 +41,13 @@ impl<'a> Request<'a> {
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         match std::str::from_utf8(line).ok()?.split_once(' ') {
             None if line == b"status" => Some(Self::Status),
+            None if line == b"who" => Some(Self::Who),
             Some(("break", console)) => Some(Self::Break(console)),
+            Some(("message", rest)) => {
+                let (to, text) = rest.split_once(' ')?;
+                let to = if to == ALL { To::All } else { To::Some(to) };
+                Some(Self::Message(to, text))
+            }
             _ => None,
         }
     }
@@ -34,6 +59,14 @@ impl fmt::Display for Request<'_> {
         match self {
             Self::Status => f.write_str("status"),
             Self::Break(console) => write!(f, "break {console}"),
+            Self::Who => f.write_str("who"),
+            Self::Message(to, text) => {
+                let to = match to {
+                    To::All => ALL,
+                    To::Some(console) => console,
+                };
+                write!(f, "message {to} {text}")
+            }
         }
     }
 }
@@ -48,11 +81,25 @@ mod tests {
             ("status", Request::Status),
             ("break 3/vuart0", Request::Break("3/vuart0")),
             ("break ", Request::Break("")),
+            ("who", Request::Who),
+            ("message all a b", Request::Message(To::All, "a b")),
+            ("message 3 ", Request::Message(To::Some("3"), "")),
+            ("message 3/pv0 x", Request::Message(To::Some("3/pv0"), "x")),
         ] {
             assert_eq!(Request::parse(line.as_bytes()), Some(request));
             assert_eq!(request.to_string(), line);
         }
-        for line in [&b""[..], b"Status", b"status ", b"break", b"\xff", b"{}"] {
+        for line in [
+            &b""[..],
+            b"Status",
+            b"status ",
+            b"break",
+            b"who ",
+            b"message",
+            b"message 3",
+            b"\xff",
+            b"{}",
+        ] {
             assert_eq!(Request::parse(line), None, "{line:?}");
         }
     }

@@ -74,11 +74,14 @@ impl Row {
     /// The domain's name as a terminal may see it, whatever it holds.
     #[must_use]
     pub fn plain_name(&self) -> String {
-        self.name
-            .chars()
-            .filter(|letter| !letter.is_control())
-            .collect()
+        plain(&self.name)
     }
+}
+
+/// A text as a terminal may see it, whatever it holds.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).collect()
 }
 
 #[cfg(test)]

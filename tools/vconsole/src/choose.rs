@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{BufRead, Write};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 
 use crate::daemon::{Row, Status};
+use crate::exit::{self, Why};
 
 /// The console for whoever names a domain alone.
 pub(crate) const DEFAULT: &str = "pv0";
@@ -57,7 +58,7 @@ pub(crate) fn among<T>(
     choose: impl FnOnce(&[Row]) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     choose(&status.consoles).map_err(|error| match &status.incomplete {
-        Some(why) => anyhow!("{why}"),
+        Some(why) => exit::because(Why::Silent, why),
         None => error,
     })
 }
@@ -80,11 +81,15 @@ pub(crate) fn named(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
         return Ok(choice);
     }
     let Some((domain, console)) = name.rsplit_once('/') else {
-        bail!("there is no domain {name:?} with a console");
+        return Err(missing(format!(
+            "there is no domain {name:?} with a console"
+        )));
     };
     let rows = domain_rows(rows, domain);
     if rows.is_empty() {
-        bail!("there is no domain {domain:?} with a console");
+        return Err(missing(format!(
+            "there is no domain {domain:?} with a console"
+        )));
     }
     if let Some(row) = rows
         .iter()
@@ -96,10 +101,23 @@ pub(crate) fn named(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
         return Ok(Choice::of(row));
     }
     let known: Vec<&str> = rows.iter().map(|row| row.console.as_str()).collect();
-    bail!(
-        "{console:?} is no console of {domain:?}: {} is",
-        known.join(", ")
-    )
+    let known = known.join(", ");
+    let what = format!("{console:?} is no console of {domain:?}: {known} is");
+    Err(missing(what))
+}
+
+fn missing(what: String) -> anyhow::Error {
+    exit::because(Why::Missing, what)
+}
+
+/// What a message's `DOMAIN` or `DOMAIN/CONSOLE` means, in numbers: all consoles of a
+/// domain, unless one is named.
+pub(crate) fn all_of(rows: &[Row], name: &str) -> anyhow::Result<String> {
+    if let Some(row) = domain_rows(rows, name).first() {
+        return Ok(row.domid.to_string());
+    }
+    let choice = named(rows, name)?;
+    Ok(format!("{}/{}", choice.domid, choice.console))
 }
 
 /// The console that is to have a break: a UART, unless another is named.
@@ -125,7 +143,7 @@ pub(crate) fn any(rows: &[Row], ask: bool) -> anyhow::Result<Choice> {
         .collect();
     let rows = &consoles[..];
     if rows.is_empty() {
-        bail!("no domain has a console");
+        return Err(missing("no domain has a console".to_owned()));
     }
     if let Some(choice) = only(rows) {
         return Ok(choice);
@@ -266,6 +284,21 @@ mod tests {
             find("web/tty")
         );
         assert!(find("").contains("no domain"));
+    }
+
+    #[test]
+    fn a_message_is_for_a_domain_unless_a_console_is_named() {
+        let rows = rows(&[(1, "web", "vuart0"), (2, "web", "pv0"), (3, "a/b", "pv0")]);
+        for (name, meant) in [
+            ("web", "2"),
+            ("1", "1"),
+            ("web/pv0", "2/pv0"),
+            ("1/vuart", "1/vuart0"),
+            ("a/b", "3"),
+        ] {
+            assert_eq!(all_of(&rows, name).unwrap(), meant, "{name}");
+        }
+        assert!(all_of(&rows, "db").is_err());
     }
 
     #[test]

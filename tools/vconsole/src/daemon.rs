@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use console_proto::{Attach, Attached, Code, Error, Request, VERSION};
+use console_proto::{Attach, Attached, Code, Error, Request, To, VERSION};
 pub(crate) use console_proto::{Row, Status};
+
+use crate::exit::{self, Why};
 
 /// How long the daemon may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,14 +45,27 @@ impl Daemon {
 
     /// The line that answers `status`, as it came.
     pub(crate) fn status_line(&self) -> anyhow::Result<String> {
+        self.ask_list(Request::Status)
+    }
+
+    /// The line that answers a request, as it came, unless that is an error.
+    pub(crate) fn ask_list(&self, request: Request) -> anyhow::Result<String> {
+        let line = self.ask(request, u64::MAX)?;
+        match serde_json::from_str(&line) {
+            Ok(error) => Err(Refusal::of(error).into()),
+            Err(_) => Ok(line),
+        }
+    }
+
+    fn ask(&self, request: Request, most: u64) -> anyhow::Result<String> {
         let ask = || {
             let mut stream = self.connect()?;
-            stream.write_all(format!("{}\n", Request::Status).as_bytes())?;
+            stream.write_all(format!("{request}\n").as_bytes())?;
             let mut answer = String::new();
-            BufReader::new(stream).read_line(&mut answer)?;
+            BufReader::new(stream.take(most)).read_line(&mut answer)?;
             Ok::<String, io::Error>(answer)
         };
-        ask().with_context(|| self.to_string())
+        ask().map_err(|error| exit::because(Why::Silent, format!("{self}: {error}")))
     }
 
     /// Every console it knows of.
@@ -69,18 +84,20 @@ impl Daemon {
     /// Asks for a break on a console.
     pub(crate) fn send_break(&self, domid: u16, console: &str) -> anyhow::Result<()> {
         let console = format!("{domid}/{console}");
-        let request = format!("{}\n", Request::Break(&console));
-        let ask = || {
-            let mut stream = self.connect()?;
-            stream.write_all(request.as_bytes())?;
-            let mut answer = Vec::new();
-            BufReader::new(stream.take(LINE_MAX as u64)).read_until(b'\n', &mut answer)?;
-            Ok::<Vec<u8>, io::Error>(answer)
-        };
-        let answer = ask().with_context(|| self.to_string())?;
-        match serde_json::from_slice(&answer) {
-            Ok(Error { error, .. }) => bail!("{error}"),
-            Err(_) => Ok(()),
+        self.order(Request::Break(&console)).map(drop)
+    }
+
+    /// Has viewers told something; how many were.
+    pub(crate) fn message(&self, to: To, text: &str) -> anyhow::Result<u64> {
+        let answer = self.order(Request::Message(to, text))?;
+        Ok(answer["viewers"].as_u64().unwrap_or_default())
+    }
+
+    fn order(&self, request: Request) -> anyhow::Result<serde_json::Value> {
+        let answer = self.ask(request, LINE_MAX as u64)?;
+        match serde_json::from_str(&answer) {
+            Ok(error) => Err(Refusal::of(error).into()),
+            Err(_) => serde_json::from_str(&answer).context("an answer like no other"),
         }
     }
 
@@ -120,6 +137,10 @@ pub(crate) enum Refusal {
     NoConsole(String),
     /// Xenstore does not answer the daemon.
     NotKnown(String),
+    /// The caller may not.
+    Denied(String),
+    /// Somebody else types alone, or there are too many.
+    Busy(String),
     /// Something else that will not change by asking again.
     Other(String),
 }
@@ -134,21 +155,46 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent(error) => write!(f, "the daemon does not answer: {error}"),
-            Self::NoDomain(why) | Self::NoConsole(why) | Self::NotKnown(why) | Self::Other(why) => {
-                f.write_str(why)
-            }
+            Self::NoDomain(why)
+            | Self::NoConsole(why)
+            | Self::NotKnown(why)
+            | Self::Denied(why)
+            | Self::Busy(why)
+            | Self::Other(why) => f.write_str(why),
         }
     }
 }
 
+impl Refusal {
+    fn of(error: Error) -> Self {
+        let why = error.error;
+        match error.code {
+            Some(Code::NoDomain) => Self::NoDomain(why),
+            Some(Code::NoConsole) => Self::NoConsole(why),
+            Some(Code::NotKnown) => Self::NotKnown(why),
+            Some(Code::Denied) => Self::Denied(why),
+            Some(Code::Busy | Code::TooMany) => Self::Busy(why),
+            _ => Self::Other(why),
+        }
+    }
+}
+
+impl From<Refusal> for anyhow::Error {
+    fn from(refusal: Refusal) -> Self {
+        let why = match &refusal {
+            Refusal::NoDomain(_) | Refusal::NoConsole(_) => Why::Missing,
+            Refusal::Denied(_) => Why::Denied,
+            Refusal::Busy(_) => Why::Busy,
+            Refusal::Silent(_) | Refusal::NotKnown(_) => Why::Silent,
+            Refusal::Other(_) => Why::Other,
+        };
+        exit::because(why, refusal)
+    }
+}
+
 fn parse(line: &[u8]) -> Result<Attached, Refusal> {
-    if let Ok(Error { error, code, .. }) = serde_json::from_slice(line) {
-        return Err(match code {
-            Some(Code::NoDomain) => Refusal::NoDomain(error),
-            Some(Code::NoConsole) => Refusal::NoConsole(error),
-            Some(Code::NotKnown) => Refusal::NotKnown(error),
-            _ => Refusal::Other(error),
-        });
+    if let Ok(error) = serde_json::from_slice(line) {
+        return Err(Refusal::of(error));
     }
     serde_json::from_slice(line)
         .map_err(|error| Refusal::Other(format!("an answer like no other: {error}")))

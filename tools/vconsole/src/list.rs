@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::stdio::{stdin, stdout};
 
 use crate::daemon::{Daemon, Row};
+use crate::table;
 use crate::terminal::output::Output;
 use crate::terminal::signals::Signals;
 use crate::terminal::{Raw, Screen};
@@ -123,7 +124,7 @@ fn rate(one: &Row) -> String {
 }
 
 fn table(consoles: &[Row]) -> String {
-    const HEAD: [&str; 13] = [
+    let head = [
         "ID",
         "DOMAIN",
         "CONSOLE",
@@ -138,8 +139,7 @@ fn table(consoles: &[Row]) -> String {
         "RATE",
         "STATE",
     ];
-    let mut rows = vec![HEAD.map(str::to_owned)];
-    rows.extend(consoles.iter().map(|one| {
+    let rows = consoles.iter().map(|one| {
         [
             one.domid.to_string(),
             one.plain_name(),
@@ -155,24 +155,8 @@ fn table(consoles: &[Row]) -> String {
             rate(one),
             one.state.clone(),
         ]
-    }));
-    let mut widths = [0; HEAD.len()];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in &rows {
-        let line: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        text.push_str(line.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    });
+    table::aligned(head, rows)
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn serve(daemon: &Daemon, words: &Words) -> anyhow::Result<()> {
         None => choose::only(&rows),
     };
     if let Some(choice) = only {
-        return socket::run(daemon.clone(), &choice, &viewing);
+        return socket::run(daemon.clone(), &choice, &viewing)?.into_result();
     }
     if !isatty(stdin()) {
         // Without a terminal nobody is asked.
@@ -121,7 +121,7 @@ fn serve(daemon: &Daemon, words: &Words) -> anyhow::Result<()> {
         writeln!(io::stderr(), "consoles, by number or name; ^D ends")?;
         let stdin = io::stdin().lock();
         match choose::from_list(&rows, stdin, io::stderr())? {
-            Some(choice) => socket::run(daemon.clone(), &choice, &viewing)?,
+            Some(choice) => drop(socket::run(daemon.clone(), &choice, &viewing)?),
             None => return Ok(()),
         }
     }

@@ -7,11 +7,16 @@
 mod attach;
 mod choose;
 mod daemon;
+mod exit;
 mod list;
 mod log;
 mod login;
 mod options;
+mod script;
+mod table;
 mod terminal;
+mod wait;
+mod who;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -21,7 +26,7 @@ use clap::Parser as _;
 use xen_io::xenstore::Client;
 
 use attach::target::{self, Target};
-use attach::{pty, socket};
+use attach::{End, pty, socket};
 use daemon::Daemon;
 use options::{Command, LoginShell, Options, Viewing, Xenconsole};
 
@@ -41,9 +46,12 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Standard error may be what has gone.
-            let _gone = writeln!(std::io::stderr(), "{name}: {error:#}");
-            ExitCode::FAILURE
+            let text = format!("{error:#}");
+            if !text.is_empty() {
+                // Standard error may be what has gone.
+                let _gone = writeln!(std::io::stderr(), "{name}: {text}");
+            }
+            ExitCode::from(exit::code(&error))
         }
     }
 }
@@ -52,7 +60,8 @@ fn xenconsole() -> anyhow::Result<()> {
     let options = Xenconsole::parse();
     let mut store = Client::open()?;
     let target = Target::of_xenconsole(&mut store, options.domid, options.kind, options.num)?;
-    pty::run(store, &target, &options.session, pty::Viewing::default())
+    // The end of a domain is no failure to xl.
+    pty::run(store, &target, &options.session, pty::Viewing::default()).map(drop)
 }
 
 fn vconsole() -> anyhow::Result<()> {
@@ -69,11 +78,45 @@ fn vconsole() -> anyhow::Result<()> {
                 list::print(&daemon, json)
             }
         }
+        Command::Who { json, daemon } => who::print(&Daemon::at(&daemon.control), json),
+        Command::Message {
+            to,
+            all,
+            text,
+            daemon,
+        } => {
+            let daemon = Daemon::at(&daemon.control);
+            if all {
+                let words: Vec<String> = std::iter::once(to).chain(text).collect();
+                who::message(&daemon, None, &words.join(" "))
+            } else {
+                who::message(&daemon, Some(&to), &text.join(" "))
+            }
+        }
         Command::Attach {
             console,
+            wait,
             viewing,
             daemon,
-        } => attach(&Daemon::at(&daemon.control), console.as_deref(), &viewing),
+        } => {
+            let daemon = Daemon::at(&daemon.control);
+            match console.as_deref().filter(|_| wait) {
+                Some(name) => wait::follow(&daemon, name, |choice| {
+                    socket::run(daemon.clone(), choice, &viewing)
+                }),
+                None => attach(&daemon, console.as_deref(), &viewing)?.into_result(),
+            }
+        }
+        Command::Send {
+            console,
+            sending,
+            daemon,
+        } => script::send(&Daemon::at(&daemon.control), &console, &sending),
+        Command::Expect {
+            console,
+            expecting,
+            daemon,
+        } => script::expect(&Daemon::at(&daemon.control), &console, &expecting),
         Command::Log {
             console,
             printing,
@@ -92,7 +135,7 @@ fn vconsole() -> anyhow::Result<()> {
     }
 }
 
-fn attach(daemon: &Daemon, console: Option<&str>, viewing: &Viewing) -> anyhow::Result<()> {
+fn attach(daemon: &Daemon, console: Option<&str>, viewing: &Viewing) -> anyhow::Result<End> {
     // Another daemon's consoles, and those of a device model, have a pty only.
     let by_pty = console.filter(|name| !daemon.is_known() || target::is_serial(name));
     if let Some(name) = by_pty {

@@ -6,6 +6,12 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use values::Time;
+
+// The page of the manual is made from this file, too.
+#[path = "options/values.rs"]
+pub(crate) mod values;
+
 /// Leaves the console unless told otherwise: ^].
 const DEFAULT_ESCAPE: u8 = 0x1d;
 /// Makes the next key a command unless told otherwise: ^T.
@@ -34,12 +40,39 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
+    /// List who is attached to the consoles that the caller controls
+    Who {
+        /// As a line of JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        daemon: Control,
+    },
+    /// Show a text to those who are attached; guests do not see it
+    Message {
+        /// Whose: a domain's name or number, and which of its consoles if not all of
+        /// them; the first word of the text with --all
+        #[arg(value_name = "DOMAIN[/CONSOLE]")]
+        to: String,
+        /// To everybody who is attached to a console
+        #[arg(long)]
+        all: bool,
+        /// The text, 200 bytes at most
+        #[arg(value_name = "TEXT", required_unless_present = "all")]
+        text: Vec<String>,
+        #[command(flatten)]
+        daemon: Control,
+    },
     /// Join this terminal, or standard input and output, to a console
     Attach {
         /// A domain's name or number, and which of its consoles: pv0 (the
         /// default), vuart0, serial0. Without it, the only domain there is
         #[arg(value_name = "DOMAIN[/CONSOLE]")]
         console: Option<String>,
+        /// Wait for a guest of that name if there is none, and for the next one
+        /// after a reboot
+        #[arg(long, requires = "console")]
+        wait: bool,
         #[command(flatten)]
         viewing: Box<Viewing>,
         #[command(flatten)]
@@ -53,6 +86,26 @@ pub(crate) enum Command {
         console: Option<String>,
         #[command(flatten)]
         printing: Printing,
+        #[command(flatten)]
+        daemon: Control,
+    },
+    /// Type a text into a console, and end when the guest's ring has it
+    Send {
+        /// A domain's name or number, and which of its consoles
+        #[arg(value_name = "DOMAIN[/CONSOLE]")]
+        console: String,
+        #[command(flatten)]
+        sending: Sending,
+        #[command(flatten)]
+        daemon: Control,
+    },
+    /// Wait until a console's output matches a pattern, and print it up to there
+    Expect {
+        /// A domain's name or number, and which of its consoles
+        #[arg(value_name = "DOMAIN[/CONSOLE]")]
+        console: String,
+        #[command(flatten)]
+        expecting: Expecting,
         #[command(flatten)]
         daemon: Control,
     },
@@ -88,6 +141,49 @@ pub(crate) struct Control {
     pub(crate) control: PathBuf,
 }
 
+/// What `vconsole send` types.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Sending {
+    /// The text; standard input without it
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Vec<String>,
+
+    /// Press Enter after it
+    #[arg(short, long)]
+    pub(crate) enter: bool,
+
+    #[command(flatten)]
+    pub(crate) timeout: Timeout,
+}
+
+/// What `vconsole expect` waits for.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Expecting {
+    /// A regular expression; ^ and $ are the ends of lines. A match has at most 4
+    /// KiB. Escape sequences are left out
+    #[arg(value_name = "PATTERN", value_parser = values::pattern)]
+    pub(crate) pattern: regex::bytes::Regex,
+
+    /// First type this and press Enter
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) send: Option<String>,
+
+    /// Look in so much of what was said before, too: bytes, like 64K, or all
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) scrollback: Option<Scrollback>,
+
+    #[command(flatten)]
+    pub(crate) timeout: Timeout,
+}
+
+/// For how long something is waited for.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Timeout {
+    /// Give up after so many seconds
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) timeout: u64,
+}
+
 /// What `vconsole log` prints.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Printing {
@@ -98,6 +194,29 @@ pub(crate) struct Printing {
     /// Leave out escape sequences
     #[arg(long)]
     pub(crate) filter: bool,
+
+    /// Only what was said since then: a time like 2026-11-29T17:03, or so long
+    /// ago as 10m or 2h. The log must have times
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Time>,
+
+    /// Only what was said before then
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    pub(crate) until: Option<Time>,
+
+    /// Only lines that match a regular expression
+    #[arg(long, value_name = "PATTERN", value_parser = values::pattern)]
+    pub(crate) grep: Option<regex::bytes::Regex>,
+
+    /// Only what was said in one boot of a kernel: 1 is the first in the log, 0 the
+    /// last, -1 the one before
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        conflicts_with = "follow"
+    )]
+    pub(crate) boot: Option<i64>,
 
     /// Where the logs are of domains that have gone: where those of the others
     /// are, or /var/log/xen/console
@@ -114,6 +233,9 @@ pub(crate) struct Viewing {
     /// Watch only: what is typed does not reach the guest
     #[arg(short, long)]
     pub(crate) read_only: bool,
+
+    #[command(flatten)]
+    pub(crate) keyboard: Keyboard,
 
     /// How much of what was said before to show: bytes, like 64K, or none or
     /// all; the daemon's choice without it
@@ -135,6 +257,19 @@ pub(crate) struct Viewing {
     pub(crate) login: Option<Origin>,
 }
 
+/// Who else types.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Keyboard {
+    /// Have nothing reach the guest that others type; an error if somebody has
+    /// that already
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) exclusive: bool,
+
+    /// The same, in place of whoever has it, for those who control the console
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) force: bool,
+}
+
 /// Whence somebody came: address and port, if sshd told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin(pub(crate) Option<String>);
@@ -153,6 +288,7 @@ impl Viewing {
                 interactive: false,
             },
             read_only: false,
+            keyboard: Keyboard::default(),
             scrollback: None,
             menu_key: MenuKey(Some(DEFAULT_MENU)),
             filter: false,
@@ -318,7 +454,18 @@ mod tests {
             "vconsole attach web/vuart0 -r --scrollback none --menu-key ^A --filter",
             "vconsole attach web --menu-key none --escape ^X",
             "vconsole log -f web",
+            "vconsole log web --since 10m --until 2026-11-29T17:03 --grep error --boot -1",
             "vconsole break 3",
+            "vconsole attach web --exclusive",
+            "vconsole attach web --wait",
+            "vconsole send web reboot --enter",
+            "vconsole send web",
+            "vconsole expect web login: --timeout 60 --scrollback all",
+            "vconsole expect web login: --send root",
+            "vconsole attach web --force",
+            "vconsole who --json",
+            "vconsole message web the host is rebooted at ten",
+            "vconsole message --all soon",
             "vconsole login",
             "vconsole login web/vuart0",
         ] {
@@ -329,6 +476,16 @@ mod tests {
             "vconsole",
             "vconsole break",
             "vconsole attach --menu-key ab",
+            "vconsole attach web --exclusive --read-only",
+            "vconsole attach --wait",
+            "vconsole log web --since yesterday",
+            "vconsole log web --follow --boot 0",
+            "vconsole send",
+            "vconsole expect web",
+            "vconsole expect web (",
+            "vconsole message",
+            "vconsole message web",
+            "vconsole message --all",
         ] {
             assert!(Options::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -208,7 +208,7 @@ fn the_terminal_is_raw_inside_and_as_it_was_afterwards() {
             "signal" => stop(child),
             _ => {
                 host.machine.destroy(host.domid).unwrap();
-                assert!(child.wait().success());
+                assert_eq!(child.wait().code(), Some(5));
             }
         }
         assert!(is_canonical(&user), "after {how}");

@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::stdio::stdin;
 
+use crate::exit::{self, Why};
 use crate::options;
 use crate::terminal::Raw;
 use crate::terminal::display::Display;
@@ -73,11 +74,23 @@ enum Command {
 }
 
 /// Why the session ended.
-enum End {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
     /// The user left, or was sent away.
     Left,
     /// The domain is gone.
     Gone,
+}
+
+impl End {
+    /// For one who wanted the console for as long as they like.
+    pub(crate) fn into_result(self) -> anyhow::Result<()> {
+        match self {
+            Self::Left => Ok(()),
+            // They were told.
+            Self::Gone => Err(exit::because(Why::Gone, "")),
+        }
+    }
 }
 
 /// How a console is shown.
@@ -93,10 +106,12 @@ struct Manner<'a> {
     history: u64,
     /// For a user at a terminal.
     greeting: Option<String>,
+    /// What the operator has everybody told, for the same.
+    banner: Vec<String>,
 }
 
 /// Runs until the user leaves or the domain, which `name` tells, ends.
-fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<()> {
+fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<End> {
     let signals = Signals::catch()?;
     let raw = Raw::enter()?;
     if let Some(fd) = manner.session.start_notify_fd {
@@ -112,6 +127,9 @@ fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<()> {
     if let Some(greeting) = manner.greeting.as_ref().filter(|_| raw.is_some()) {
         let hint = keys.hint().map(|hint| format!("; {hint}"));
         display.greet(&format!("{greeting}{}", hint.unwrap_or_default()));
+        for line in &manner.banner {
+            display.greet(line);
+        }
     }
     let mut session = Session {
         link,
@@ -125,7 +143,8 @@ fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<()> {
     let end = session.join();
     drop(raw);
     session.signals.release();
-    match end? {
+    let end = end?;
+    match end {
         End::Left if session.link.waiting() > 0 => {
             say(&format!(
                 "{name}: the guest did not take all that was typed"
@@ -134,7 +153,7 @@ fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<()> {
         End::Left => {}
         End::Gone => say(&format!("{name}: the domain is gone")),
     }
-    Ok(())
+    Ok(end)
 }
 
 /// A line on standard error, if that is still there.

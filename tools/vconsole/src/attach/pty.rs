@@ -18,7 +18,7 @@ use xen_io::xenstore::{Client, domain_path};
 
 use super::lock;
 use super::target::Target;
-use super::{Link, Manner, is_transient};
+use super::{End, Link, Manner, is_transient};
 use crate::options;
 use crate::terminal::display::Display;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(
     target: &Target,
     session: &options::Session,
     viewing: Viewing,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<End> {
     store.watch(&target.tty_path(), TTY)?;
     store.watch("@releaseDomain", RELEASE)?;
     let pty = wait_for_pty(&mut store, target)?;
@@ -64,6 +64,7 @@ pub(crate) fn run(
         filter: viewing.filter,
         history: 0,
         greeting: None,
+        banner: Vec::new(),
     };
     super::run(console, &target.to_string(), &manner)
 }

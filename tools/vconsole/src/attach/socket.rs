@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use console_proto::frame::{self, Decoder, Frame};
-use console_proto::{Attach, Attached, Domain, Mode, Resume};
+use console_proto::{Attach, Attached, Domain, Exclusive, Mode, Resume, plain};
 use rustix::event::{PollFd, PollFlags};
 
-use super::{Command, Link, Manner, is_transient};
+use super::{Command, End, Link, Manner, is_transient};
 use crate::choose::Choice;
 use crate::daemon::{Daemon, Refusal};
+use crate::exit::{self, Why};
 use crate::options::Viewing;
 use crate::terminal::display::Display;
 
@@ -27,7 +28,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LAST: Duration = Duration::from_millis(320);
 
 /// Runs until the user leaves or the domain ends.
-pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow::Result<()> {
+pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow::Result<End> {
     let mut wanted = Attach {
         domain: Domain::Id(choice.domid),
         console: choice.console.clone(),
@@ -35,11 +36,22 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
         scrollback: options.scrollback.map(|scrollback| scrollback.0),
         resume: None,
         origin: options.login.as_ref().and_then(|login| login.0.clone()),
+        exclusive: match (options.keyboard.exclusive, options.keyboard.force) {
+            (_, true) => Some(Exclusive::Force),
+            (true, false) => Some(Exclusive::IfFree),
+            (false, false) => None,
+        },
     };
     let (attached, stream) = first(&daemon, &wanted)?;
     wanted.resume = Some(place(&attached));
     // It may be less than was asked for.
     wanted.mode = attached.mode;
+    // Once: who comes back takes it from nobody.
+    wanted.exclusive = wanted.exclusive.map(|_| Exclusive::IfFree);
+    let alone = match wanted.exclusive {
+        Some(_) => ", nobody else types",
+        None => "",
+    };
     let read_only = match attached.mode {
         Mode::ReadOnly => ", read only",
         Mode::ReadWrite => "",
@@ -50,7 +62,8 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
         filter: options.filter,
         suspends: options.login.is_none(),
         history: attached.end.saturating_sub(attached.position),
-        greeting: Some(format!("{choice}{read_only}")),
+        greeting: Some(format!("{choice}{read_only}{alone}")),
+        banner: attached.banner.lines().map(plain).collect(),
     };
     let console = Console {
         daemon,
@@ -62,6 +75,7 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
         pause: RETRY_FIRST,
         attaching: None,
         breaking: None,
+        idle: false,
     };
     super::run(console, &choice.to_string(), &manner)
 }
@@ -88,9 +102,12 @@ fn first(daemon: &Daemon, wanted: &Attach) -> anyhow::Result<(Attached, UnixStre
     loop {
         match daemon.attach(wanted) {
             Ok(attached) => return Ok(attached),
-            Err(refusal @ (Refusal::NoDomain(_) | Refusal::Other(_))) => bail!("{refusal}"),
-            Err(refusal) if Instant::now() > deadline => bail!("{refusal}"),
-            Err(_) => thread::sleep(RETRY_FIRST),
+            Err(Refusal::Silent(_) | Refusal::NoConsole(_) | Refusal::NotKnown(_))
+                if Instant::now() <= deadline =>
+            {
+                thread::sleep(RETRY_FIRST);
+            }
+            Err(refusal) => return Err(refusal.into()),
         }
     }
 }
@@ -109,6 +126,8 @@ struct Console<'a> {
     /// Requests that the daemon has not answered yet.
     attaching: Option<Request<Result<(Attached, UnixStream), Refusal>>>,
     breaking: Option<Request<anyhow::Result<()>>>,
+    /// It was sent away because nothing was typed.
+    idle: bool,
 }
 
 /// A request on a thread of its own, as a daemon that stands still must not
@@ -167,6 +186,9 @@ impl Link for Console<'_> {
             let ended = PollFlags::HUP | PollFlags::ERR;
             if stream.intersects(PollFlags::IN | ended) {
                 self.receive(display)?;
+            }
+            if self.idle {
+                return Err(exit::because(Why::Idle, "nothing was typed for too long"));
             }
             if stream.intersects(PollFlags::OUT | ended) {
                 self.pass_on();
@@ -263,8 +285,19 @@ impl Console<'_> {
                 display.remark(&format!("{count} bytes lost"));
                 self.advance(count);
             }
-            Frame::Mode(mode) if mode != self.wanted.mode => self.set_mode(mode, display),
+            Frame::Mode(mode) if mode != self.wanted.mode => {
+                if mode == Mode::ReadOnly {
+                    // Somebody else has it now.
+                    self.wanted.exclusive = None;
+                }
+                self.set_mode(mode, display);
+            }
             Frame::Mode(_) => {}
+            Frame::Notice(text) => display.remark(&plain(&text)),
+            Frame::Ended(why) if why == "idle" => {
+                self.idle = true;
+                self.stream = None;
+            }
             Frame::Ended(_) => self.lost(display),
         }
     }
@@ -329,7 +362,12 @@ impl Console<'_> {
                 self.again = Some(Instant::now() + self.pause);
                 self.pause = (self.pause * 2).min(RETRY_LAST);
             }
-            Err(Refusal::Other(why)) => bail!("{why}"),
+            Err(Refusal::Busy(why)) => {
+                display.remark(&why);
+                self.wanted.exclusive = None;
+                self.again = Some(Instant::now());
+            }
+            Err(refusal @ (Refusal::Denied(_) | Refusal::Other(_))) => return Err(refusal.into()),
         }
         Ok(true)
     }

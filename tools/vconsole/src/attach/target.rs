@@ -8,6 +8,7 @@ use anyhow::bail;
 use xen_io::DomId;
 use xen_io::xenstore::{Client, domain_path};
 
+use crate::exit::{self, Why};
 use crate::options::Kind;
 
 /// One console of one domain.
@@ -76,7 +77,10 @@ impl Target {
                 kind,
                 number,
             }),
-            None => bail!("there is no domain {domain:?}"),
+            None => {
+                let what = format!("there is no domain {domain:?}");
+                Err(exit::because(Why::Missing, what))
+            }
         }
     }
 

@@ -4,13 +4,14 @@
 
 mod archive;
 mod files;
+mod select;
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use console_proto::frame::{Decoder, Frame};
 use console_proto::{Attach, Attached, Domain, Mode};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -19,10 +20,12 @@ use text_filter::{Filter, Policy};
 
 use crate::choose::{self, Choice};
 use crate::daemon::{Daemon, Row};
+use crate::exit::{self, Why};
 use crate::options::Printing;
 use crate::terminal::output::Output;
 use crate::terminal::signals::Signals;
 use files::Place;
+use select::{Select, Wanted};
 
 /// How often a followed log is looked at.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -45,7 +48,7 @@ pub(crate) fn print(daemon: &Daemon, name: Option<&str>, options: &Printing) -> 
                 status?;
                 return Err(why);
             };
-            return Printer::new(options.filter)?.file(&log, options.follow);
+            return file(&log, options);
         }
     };
     let log = rows
@@ -54,7 +57,7 @@ pub(crate) fn print(daemon: &Daemon, name: Option<&str>, options: &Printing) -> 
         .map(|row| row.log.as_str())
         .filter(|log| !log.is_empty());
     match log {
-        Some(log) => Printer::new(options.filter)?.file(Path::new(log), options.follow),
+        Some(log) => file(Path::new(log), options),
         None => memory(daemon, &choice, options),
     }
 }
@@ -79,7 +82,53 @@ fn left_behind(rows: &[Row], name: &str, options: &Printing) -> Option<PathBuf> 
     (!file.contains('/') && files::list(&log).is_ok_and(|parts| !parts.is_empty())).then_some(log)
 }
 
+/// Prints a log file.
+fn file(log: &Path, options: &Printing) -> anyhow::Result<()> {
+    let boot = match options.boot {
+        None => None,
+        Some(number) => {
+            let count = count_boots(log)?;
+            let boot = select::boot(number, count);
+            Some(boot.ok_or_else(|| {
+                let what = format!("{}: {count} boots are in the log", log.display());
+                exit::because(Why::Missing, what)
+            })?)
+        }
+    };
+    let wanted = Wanted {
+        since: options.since,
+        until: options.until,
+        grep: options.grep.clone(),
+        boot,
+    };
+    let times = wanted.needs_times();
+    let mut printer = Printer::new(options.filter, wanted)?;
+    printer.file(log, options.follow)?;
+    if times && !printer.select.is_some_and(|select| select.has_times()) {
+        let what = format!("{}: no line has a time (`timestamps`)", log.display());
+        return Err(exit::because(Why::Missing, what));
+    }
+    Ok(())
+}
+
+fn count_boots(log: &Path) -> anyhow::Result<u64> {
+    let mut select = Select::new(Wanted::default());
+    let mut buffer = [0; 16384];
+    for part in files::list(log).with_context(|| log.display().to_string())? {
+        let mut place = Place::default();
+        place.enter(part);
+        // What is damaged is told of when it is printed.
+        while let Ok(length @ 1..) = place.read(&mut buffer) {
+            select.push(&buffer[..length], |_| ());
+        }
+    }
+    select.finish(|_| ());
+    Ok(select.boots())
+}
+
 struct Printer {
+    /// If not every byte is wanted.
+    select: Option<Select>,
     output: Output,
     filter: Option<Filter>,
     signals: Signals,
@@ -87,7 +136,7 @@ struct Printer {
 
 impl Printer {
     /// A terminal is never given what it would answer: nobody waits for that.
-    fn new(filter: bool) -> anyhow::Result<Self> {
+    fn new(filter: bool, wanted: Wanted) -> anyhow::Result<Self> {
         let replay = rustix::termios::isatty(stdout()).then_some(Policy::Replay);
         let policy = if filter {
             Some(Policy::Terminal)
@@ -95,6 +144,7 @@ impl Printer {
             replay
         };
         Ok(Self {
+            select: (!wanted.is_everything()).then(|| Select::new(wanted)),
             output: Output::stdout(),
             filter: policy.map(Filter::new),
             signals: Signals::catch()?,
@@ -102,10 +152,20 @@ impl Printer {
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        match &mut self.filter {
-            Some(filter) => filter.push(bytes, self.output.waiting()),
-            None => self.output.put(bytes),
+        let (filter, output) = (&mut self.filter, &mut self.output);
+        match &mut self.select {
+            Some(select) => select.push(bytes, |bytes| show(filter, output, bytes)),
+            None => show(filter, output, bytes),
         }
+    }
+
+    /// There is no more.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let (filter, output) = (&mut self.filter, &mut self.output);
+        if let Some(select) = &mut self.select {
+            select.finish(|bytes| show(filter, output, bytes));
+        }
+        self.drain().map(drop)
     }
 
     /// Prints a log and the files it was before, oldest first.
@@ -118,7 +178,8 @@ impl Printer {
                 .newer(path)
                 .with_context(|| path.display().to_string())?;
             if newer.is_empty() && !place.is_in_file() && !follow {
-                bail!("{}: there is no such log", path.display());
+                let what = format!("{}: there is no such log", path.display());
+                return Err(exit::because(Why::Missing, what));
             }
             if place.rewind()? && follow {
                 complain(path, "emptied");
@@ -132,7 +193,10 @@ impl Printer {
                     return Ok(());
                 }
             }
-            if !follow || self.wait(None, Some(PERIOD))? {
+            if !follow {
+                return self.finish();
+            }
+            if self.wait(None, Some(PERIOD))? {
                 return Ok(());
             }
         }
@@ -195,15 +259,15 @@ impl Printer {
                         position += count;
                         self.put(format!("\r\n[{count} bytes lost]\r\n").as_bytes());
                     }
-                    Frame::Ended(_) => return self.drain().map(drop),
-                    Frame::Mode(_) => {}
+                    Frame::Ended(_) => return self.finish(),
+                    Frame::Mode(_) | Frame::Notice(_) => {}
                 }
             }
             if !self.drain()? {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        self.finish()
     }
 
     /// Prints what waits; `false` when told to stop.
@@ -243,6 +307,13 @@ impl Printer {
     }
 }
 
+fn show(filter: &mut Option<Filter>, output: &mut Output, bytes: &[u8]) {
+    match filter {
+        Some(filter) => filter.push(bytes, output.waiting()),
+        None => output.put(bytes),
+    }
+}
+
 /// Says what is wrong with a log, or has become of it.
 fn complain(path: &Path, what: &str) {
     let mut errors = Output::stderr();
@@ -252,15 +323,23 @@ fn complain(path: &Path, what: &str) {
 
 /// Prints what the daemon remembers.
 fn memory(daemon: &Daemon, choice: &Choice, options: &Printing) -> anyhow::Result<()> {
-    let wanted = Attach {
+    if options.since.or(options.until).is_some() || options.boot.is_some() {
+        let what = format!("{choice}: without a log file, times and boots are not known");
+        return Err(exit::because(Why::Missing, what));
+    }
+    let wanted = Wanted {
+        grep: options.grep.clone(),
+        ..Wanted::default()
+    };
+    let request = Attach {
         domain: Domain::Id(choice.domid),
         console: choice.console.clone(),
         mode: Mode::ReadOnly,
         scrollback: Some(u64::MAX),
         resume: None,
         origin: None,
+        exclusive: None,
     };
-    let attached = daemon.attach(&wanted);
-    let (attached, stream) = attached.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
-    Printer::new(options.filter)?.stream(stream, &attached, options.follow)
+    let (attached, stream) = daemon.attach(&request)?;
+    Printer::new(options.filter, wanted)?.stream(stream, &attached, options.follow)
 }

@@ -9,6 +9,7 @@
 //! test compares it with this.
 
 mod access;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -19,6 +20,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub use access::{AccessRule, Domains, Right, Rights};
+pub use sessions::{Banner, Sessions};
 pub use value::{InputRate, Name, Pattern, Size, SocketMode};
 
 /// Where the file is when nobody says otherwise.
@@ -44,6 +46,8 @@ pub struct Config {
     pub log: Logs,
     /// Unix sockets.
     pub sockets: Sockets,
+    /// What holds for viewers.
+    pub sessions: Sessions,
     /// What the daemon may do.
     pub process: Process,
     /// Exceptions for some consoles, the last that matches first.
@@ -247,6 +251,17 @@ pub struct Rule {
     pub input_rate: Option<InputRate>,
     /// See [`Config::lossy`].
     pub lossy: Option<bool>,
+    /// See [`Sessions::idle_timeout`].
+    pub idle_timeout: Option<u32>,
+    /// See [`Sessions::banner`].
+    pub banner: Option<Banner>,
+}
+
+impl Rule {
+    /// Whether it is for a console, by its domain's name and its own.
+    fn fits(&self, domain: &str, console: &str) -> bool {
+        self.domain.matches(domain) && self.console.matches(console)
+    }
 }
 
 /// What holds for one console.
@@ -277,6 +292,8 @@ pub struct ConsoleConfig {
     pub input_rate: InputRate,
     /// See [`Config::lossy`].
     pub lossy: bool,
+    /// See [`Sessions::idle_timeout`].
+    pub idle_timeout: u32,
 }
 
 impl Config {
@@ -369,11 +386,12 @@ impl Config {
             overflow: self.overflow,
             input_rate: self.input_rate,
             lossy: self.lossy,
+            idle_timeout: self.sessions.idle_timeout,
         };
         let config = self
             .rules
             .iter()
-            .filter(|rule| rule.domain.matches(domain) && rule.console.matches(console))
+            .filter(|rule| rule.fits(domain, console))
             .fold(general, |config, rule| ConsoleConfig {
                 log: rule.log.unwrap_or(config.log),
                 timestamps: rule.timestamps.unwrap_or(config.timestamps),
@@ -387,6 +405,7 @@ impl Config {
                 overflow: rule.overflow.unwrap_or(config.overflow),
                 input_rate: rule.input_rate.unwrap_or(config.input_rate),
                 lossy: rule.lossy.unwrap_or(config.lossy),
+                idle_timeout: rule.idle_timeout.unwrap_or(config.idle_timeout),
             });
         let overflow = if config.lossy {
             Overflow::Discard

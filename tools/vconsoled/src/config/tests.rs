@@ -54,6 +54,8 @@ fn the_example_shows_every_key_with_its_default() {
             overflow: Some(Overflow::Discard),
             input_rate: Some(InputRate::Unlimited),
             lossy: Some(false),
+            idle_timeout: Some(0),
+            banner: Some(Banner::default()),
             ..Rule::default()
         }],
         access: shown_access(),
@@ -105,6 +107,9 @@ fn errors_name_the_line_and_what_to_do() {
         ("log.compress = \"zstd\"", "boolean"),
         ("log.journal-rate = -1", "u32"),
         ("log.guests = 1", "boolean"),
+        ("sessions.idle-timeout = -1", "u32"),
+        ("sessions.idle-timeout = \"5m\"", "u32"),
+        ("sessions.banner = \"a\\u001b[2J\"", "control characters"),
         ("sockets.control-mode = 600", "\"0600\""),
         ("sockets.control-mode = \"0800\"", "octal"),
         ("sockets.control-mode = \"1777\"", "octal"),
@@ -287,4 +292,24 @@ fn while_there_are_rules_a_socket_of_the_owner_s_alone_is_open() {
         let mode = config.socket_mode(SocketMode(configured));
         assert_eq!(mode, SocketMode(expected), "{text:?} {configured:o}");
     }
+}
+
+#[test]
+fn the_last_rule_with_a_banner_decides_and_none_is_too_long() {
+    let text = "[sessions]\nbanner = 'all'\n[[console]]\ndomain = 'web'\nbanner = 'web'\n\
+                [[console]]\ndomain = 'web'\nconsole = 'vuart0'\nbanner = ''\n\
+                [[console]]\ndomain = 'web'\nidle-timeout = 5\n";
+    let config = Config::parse(text).unwrap();
+    for (domain, console, banner) in [
+        ("db", "pv0", "all"),
+        ("web", "pv0", "web"),
+        ("web", "vuart0", ""),
+    ] {
+        assert_eq!(config.banner(domain, console), banner, "{domain}/{console}");
+    }
+    let timeouts = ["web", "db"].map(|domain| config.console(domain, "pv0").idle_timeout);
+    assert_eq!(timeouts, [5, 0]);
+    let banner = |length| format!("sessions.banner = '{}'", "x".repeat(length));
+    assert!(Config::parse(&banner(1024)).is_ok());
+    assert!(error(&banner(1025)).contains("at most 1024"));
 }

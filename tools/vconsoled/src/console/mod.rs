@@ -208,6 +208,11 @@ impl Console {
         (self.log, self.journal)
     }
 
+    /// Whether anybody has the pty open.
+    pub(crate) fn is_pty_open(&self) -> bool {
+        self.pty.is_open()
+    }
+
     /// Those on sockets, and one more while anybody has the pty open.
     pub(crate) fn viewers(&self) -> usize {
         usize::from(self.pty.is_open()) + self.clients.len()

@@ -4,8 +4,8 @@
 use std::io::{self, Read, Write};
 
 use console_proto::{Answer, Error, REQUEST_MAX, Request};
+use mio::Token;
 use mio::net::UnixStream;
-use mio::{Registry, Token};
 
 use crate::access::{Caller, Way};
 use crate::ipc::caller::caller;
@@ -44,24 +44,18 @@ impl Client for ControlClient {
 impl Control {
     /// Goes on with the client of that token, if there is one. `handle` is
     /// asked when its request is complete. A client that wants to be attached is handed
-    /// out with its request.
+    /// out with its request, to go on under another token.
     pub(crate) fn serve(
         &mut self,
         token: Token,
-        registry: &Registry,
         handle: impl FnOnce(Request, &Caller) -> Answer,
     ) -> Option<(UnixStream, Vec<u8>, Caller)> {
         let next = self.get_mut(token)?.advance(handle);
         if next == Step::More {
             return None;
         }
-        let mut client = self.remove(token)?;
-        if next == Step::Over {
-            return None;
-        }
-        // It goes on under another token.
-        registry.deregister(&mut client.stream).ok()?;
-        Some((client.stream, client.request, client.caller))
+        let client = self.remove(token)?;
+        (next == Step::Attach).then_some((client.stream, client.request, client.caller))
     }
 }
 

@@ -120,11 +120,13 @@ impl Server {
         }
         self.ipc.accept_retry.answers -= 1;
         if let Some(mut control) = self.ipc.control.take() {
-            let attach = control.serve(token, self.poll.registry(), |request, caller| {
+            let attach = control.serve(token, |request, caller| {
                 self.handle_request(request, caller)
             });
             self.ipc.control = Some(control);
-            if let Some((stream, line, caller)) = attach {
+            if let Some((mut stream, line, caller)) = attach
+                && self.poll.registry().deregister(&mut stream).is_ok()
+            {
                 self.attach(stream, &line, caller);
             }
         }

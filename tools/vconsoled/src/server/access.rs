@@ -86,6 +86,13 @@ impl Server {
         tracing::info!("user {} may not watch {}", caller.uid, name_of(key));
     }
 
+    /// The answer to somebody who has not the right `control`.
+    pub(super) fn deny_control(&self, caller: &Caller, what: &str) -> Error {
+        self.access.count(|denied| denied.control += 1);
+        tracing::info!("user {} may not {what}", caller.uid);
+        Error::coded(Code::Denied, format!("you may not {what}"))
+    }
+
     /// Whether a caller may send a break; the error if not.
     pub(super) fn check_break(&self, caller: &Caller, key: Key) -> Result<(), Error> {
         let is_there = self.guests.domains.contains(&key.0);

@@ -126,9 +126,11 @@ impl Server {
                     ))
                 });
                 match left {
-                    Some((stream, queue, visitor, mode)) => self.admit(owner, stream, |stream| {
-                        Session::stored(stream, visitor, mode, name, queue)
-                    }),
+                    Some((stream, queue, visitor, mode)) => {
+                        self.admit(owner, stream, |stream| {
+                            Session::stored(stream, visitor, mode, name, queue)
+                        });
+                    }
                     None => self.persist.fd_store.remove(&name),
                 }
             }
@@ -298,12 +300,13 @@ impl Server {
         console.is_some_and(|console| !full && console.has_room(spare))
     }
 
+    /// Lets a viewer in; its token.
     pub(super) fn admit(
         &mut self,
         owner: usize,
         mut stream: UnixStream,
         viewer: impl FnOnce(UnixStream) -> Session,
-    ) {
+    ) -> usize {
         let token = take_token(&mut self.next_token);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(&mut stream, token, interest);
@@ -312,10 +315,12 @@ impl Server {
                 console.clients.admit(token.0, viewer(stream));
                 self.ipc.owners.insert(token.0, owner);
                 self.schedule.ready.push(owner);
+                self.look_for_idle();
             }
             (Ok(()), None) => {}
             (Err(error), _) => tracing::warn!("a viewer cannot be let in: {error}"),
         }
+        token.0
     }
 }
 

@@ -20,6 +20,8 @@ const ORIGIN_MAX: usize = 64;
 struct Place {
     owner: usize,
     mode: Mode,
+    /// Nobody else is to type.
+    exclusive: bool,
     /// Of its first byte.
     position: u64,
     console: String,
@@ -37,12 +39,15 @@ impl Server {
             // Nothing was sent yet, so there is room for it.
             Err(refused) => return drop(stream.write(&line(&refused))),
         };
-        let (mode, position) = (place.mode, place.position);
+        let (owner, mode, position) = (place.owner, place.mode, place.position);
         let visitor = Visitor::new(caller, place.origin, place.console);
-        self.admit(place.owner, stream, |stream| {
+        let session = self.admit(owner, stream, |stream| {
             let encoding = Encoding::Framed;
             Session::new(stream, visitor, encoding, mode, position, place.answer)
         });
+        if place.exclusive {
+            self.hold(owner, session);
+        }
     }
 
     fn prepare(&mut self, request: &[u8], caller: &Caller) -> Result<Place, Error> {
@@ -54,6 +59,11 @@ impl Server {
         let Some(console) = self.served.consoles.get(&owner).filter(|_| room) else {
             return Err(Error::coded(Code::TooMany, "too many viewers"));
         };
+        if let Some(how) = wanted.exclusive {
+            self.check_exclusive(console, caller, mode, how)?;
+        }
+        let held = wanted.exclusive.is_none() && console.clients.holder().is_some();
+        let slot = console.slot.to_string();
         let output = console.output();
         let end = output.end();
         let position = match &wanted.resume {
@@ -75,18 +85,20 @@ impl Server {
             version: VERSION,
             domid: console.domid.0,
             name: console.name.clone(),
-            console: console.slot.to_string(),
             kind: console.source().kind().to_string(),
-            mode,
+            mode: if held { Mode::ReadOnly } else { mode },
             stream: console.stream.clone(),
             position,
             end,
             others,
+            banner: self.config.banner(&console.name, &slot).to_owned(),
+            console: slot,
         };
         let origin = wanted.origin;
         Ok(Place {
             owner,
             mode,
+            exclusive: wanted.exclusive.is_some(),
             position,
             console: name_of((console.domid, console.slot)),
             origin: origin.map(|origin| origin.chars().take(ORIGIN_MAX).collect()),

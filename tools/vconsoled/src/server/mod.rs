@@ -4,7 +4,7 @@
 //! says which one is meant, `left` keeps for it what the last daemon left,
 //! `status` tells of it, `requests` does what clients
 //! ask for if they may, as `access` says, `admission` and
-//! `attach` let viewers in.
+//! `attach` let viewers in, and `operators` is what those do with each other.
 
 mod accept_retry;
 mod access;
@@ -18,6 +18,7 @@ mod handle;
 mod left;
 mod logs;
 mod names;
+mod operators;
 mod reload;
 mod requests;
 mod schedule;
@@ -160,6 +161,8 @@ struct Ipc {
     control_waits: Option<Instant>,
     /// The console that a viewer's socket, or a listening one, belongs to.
     owners: HashMap<usize, usize>,
+    /// When somebody may have typed nothing for too long.
+    idle_check: Option<Instant>,
 }
 
 /// What outlives the daemon.

@@ -50,6 +50,7 @@ impl Server {
                 }
                 self.change_rules(found);
                 self.set_retention();
+                self.look_for_idle();
                 self.schedule.ready.extend(self.served.consoles.keys());
             }
             Err(why) => tracing::error!("the configuration stays as it was: {why}"),

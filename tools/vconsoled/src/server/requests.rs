@@ -11,14 +11,17 @@ use crate::guest::nodes::parse_key;
 use crate::guest::source::Kind;
 
 impl Server {
-    pub(super) fn handle_request(&self, request: Request, caller: &Caller) -> Answer {
-        match request {
-            Request::Status => Answer::Status(self.status(Some(caller))),
-            Request::Break(console) => match self.send_break(console, caller) {
-                Ok(()) => Answer::Done { done: "break" },
-                Err(error) => Answer::Error(error),
-            },
-        }
+    pub(super) fn handle_request(&mut self, request: Request, caller: &Caller) -> Answer {
+        let answer = match request {
+            Request::Status => return Answer::Status(self.status(Some(caller))),
+            Request::Break(console) => self.send_break(console, caller).map(|()| Answer::Done {
+                done: "break",
+                viewers: None,
+            }),
+            Request::Who => self.who(caller).map(Answer::Who),
+            Request::Message(to, text) => self.message(to, text, caller),
+        };
+        answer.unwrap_or_else(Answer::Error)
     }
 
     fn send_break(&self, name: &str, caller: &Caller) -> Result<(), Error> {

@@ -113,6 +113,7 @@ impl Server {
                 accept_retry: AcceptRetry::default(),
                 control_waits: Some(Instant::now() + FIRST_LOOK),
                 owners: HashMap::new(),
+                idle_check: None,
             },
             persist: Persist {
                 state_dir,

@@ -108,3 +108,70 @@ fn the_socket_has_the_permissions_that_are_wanted() {
     let error = refused.err().unwrap().to_string();
     assert!(error.contains("nonesuch"), "{error}");
 }
+
+/// The files for Prometheus and Grafana.
+const RULES: &str = include_str!("../../packaging/monitoring/vconsoled.rules.yml");
+const DASHBOARD: &str = include_str!("../../packaging/monitoring/vconsoled.dashboard.json");
+
+/// The names in a text that are of counters.
+fn names(text: &str) -> std::collections::BTreeSet<&str> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let words = text.split(|letter: char| !is_part(letter));
+    let prefixes = ["vconsoled_", "process_"];
+    words
+        .filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)))
+        .collect()
+}
+
+#[test]
+fn alerts_and_dashboard_name_counters_that_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, path) = config(&dir);
+    let machine = Machine::new();
+    let _guest = guest(&machine, "web");
+    let _daemon = Daemon::start(&machine, config);
+    let text = ask(&path, b"\n");
+    let mut there = names(&text);
+    // Of a daemon that gave something up, as an installed one does.
+    there.insert("vconsoled_confined");
+    let expressions = RULES
+        .lines()
+        .filter(|line| line.trim().starts_with("expr: "));
+    let rules = expressions.collect::<Vec<_>>().join("\n");
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+    let mut left = vec![&dashboard];
+    let mut shown = String::new();
+    while let Some(value) = left.pop() {
+        left.extend(
+            value
+                .as_object()
+                .into_iter()
+                .flat_map(|members| members.values()),
+        );
+        left.extend(value.as_array().into_iter().flatten());
+        if let Some(expression) = value.get("expr").or(value.get("query")) {
+            shown += expression.as_str().unwrap_or_default();
+            shown.push('\n');
+        }
+    }
+    for (what, text) in [("alerts", &rules), ("dashboard", &shown)] {
+        let missing: Vec<_> = names(text).difference(&there).copied().collect();
+        assert_eq!(missing, Vec::<&str>::new(), "{what}");
+        assert!(names(text).len() > 5, "{what}: {text}");
+    }
+}
+
+/// By Prometheus' own tool, where it is installed.
+#[test]
+#[ignore = "promtool is not part of what the checks install"]
+fn promtool_takes_the_alerts() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/packaging/monitoring/vconsoled.rules.yml"
+    );
+    let checked = std::process::Command::new("promtool")
+        .args(["check", "rules", file])
+        .output();
+    let checked = checked.expect("promtool");
+    assert!(checked.status.success(), "{checked:?}");
+}

@@ -14,6 +14,7 @@ const DATA: u8 = 1;
 const LOST: u8 = 2;
 const ENDED: u8 = 3;
 const MODE: u8 = 4;
+const NOTICE: u8 = 5;
 
 /// What came in a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub(crate) enum Frame {
     Lost(u64),
     Ended(String),
     Mode(u8),
+    Notice(String),
 }
 
 /// A viewer that was let in.
@@ -93,6 +95,7 @@ impl Attached {
             LOST => Frame::Lost(u64::from_le_bytes(payload.try_into().unwrap())),
             ENDED => Frame::Ended(String::from_utf8(payload).unwrap()),
             MODE => Frame::Mode(payload[0]),
+            NOTICE => Frame::Notice(String::from_utf8(payload).unwrap()),
             _ => panic!("a frame of type {kind}"),
         }
     }

@@ -52,6 +52,7 @@ fn main() -> ExitCode {
     }
     let tests = [
         tests(),
+        confinement_tests(),
         retried_tests(),
         log_tests(),
         outsider_tests(),
@@ -96,46 +97,6 @@ fn tests() -> Vec<Trial> {
             service::a_watchdog_for_another_process_is_left_alone,
         ),
         test(
-            "a_confined_daemon_serves_and_can_do_nothing_else",
-            privileges::a_confined_daemon_serves_and_can_do_nothing_else,
-        ),
-        test(
-            "a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else",
-            privileges::a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else,
-        ),
-        as_root(
-            "a_group_that_leads_to_the_logs_is_kept_and_roots_never",
-            privileges::a_group_that_leads_to_the_logs_is_kept_and_roots_never,
-        ),
-        test(
-            "a_confined_daemon_compresses_and_removes_old_logs",
-            privileges::a_confined_daemon_compresses_and_removes_old_logs,
-        ),
-        test(
-            "a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket",
-            privileges::a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket,
-        ),
-        as_root(
-            "a_daemon_of_another_user_has_no_way_back",
-            privileges::a_daemon_of_another_user_has_no_way_back,
-        ),
-        test(
-            "a_log_folder_that_is_a_link_is_followed_and_a_log_is_not",
-            privileges::a_log_folder_that_is_a_link_is_followed_and_a_log_is_not,
-        ),
-        as_root(
-            "a_daemon_that_is_no_longer_root_connects_to_xenstored_again",
-            broker::a_daemon_that_is_no_longer_root_connects_to_xenstored_again,
-        ),
-        as_root(
-            "folders_of_others_stay_theirs",
-            privileges::folders_of_others_stay_theirs,
-        ),
-        as_root(
-            "an_unknown_user_is_refused_in_words",
-            privileges::an_unknown_user_is_refused_in_words,
-        ),
-        test(
             "a_hundred_kills_lose_nothing_and_repeat_nothing",
             restart::a_hundred_kills_lose_nothing_and_repeat_nothing,
         ),
@@ -178,6 +139,51 @@ fn tests() -> Vec<Trial> {
         test(
             "what_is_kept_goes_with_its_viewer_and_its_domain",
             sockets::what_is_kept_goes_with_its_viewer_and_its_domain,
+        ),
+    ]
+}
+
+fn confinement_tests() -> Vec<Trial> {
+    vec![
+        test(
+            "a_confined_daemon_serves_and_can_do_nothing_else",
+            privileges::a_confined_daemon_serves_and_can_do_nothing_else,
+        ),
+        test(
+            "a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else",
+            privileges::a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else,
+        ),
+        as_root(
+            "a_group_that_leads_to_the_logs_is_kept_and_roots_never",
+            privileges::a_group_that_leads_to_the_logs_is_kept_and_roots_never,
+        ),
+        test(
+            "a_confined_daemon_compresses_and_removes_old_logs",
+            privileges::a_confined_daemon_compresses_and_removes_old_logs,
+        ),
+        test(
+            "a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket",
+            privileges::a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket,
+        ),
+        as_root(
+            "a_daemon_of_another_user_has_no_way_back",
+            privileges::a_daemon_of_another_user_has_no_way_back,
+        ),
+        test(
+            "a_log_folder_that_is_a_link_is_followed_and_a_log_is_not",
+            privileges::a_log_folder_that_is_a_link_is_followed_and_a_log_is_not,
+        ),
+        as_root(
+            "a_daemon_that_is_no_longer_root_connects_to_xenstored_again",
+            broker::a_daemon_that_is_no_longer_root_connects_to_xenstored_again,
+        ),
+        as_root(
+            "folders_of_others_stay_theirs",
+            privileges::folders_of_others_stay_theirs,
+        ),
+        as_root(
+            "an_unknown_user_is_refused_in_words",
+            privileges::an_unknown_user_is_refused_in_words,
         ),
     ]
 }

@@ -27,6 +27,8 @@ pub(crate) struct Denied {
     pub(crate) socket: u64,
     /// To somebody who wanted to send a break.
     pub(crate) send_break: u64,
+    /// To somebody who wanted what only who controls a console may.
+    pub(crate) control: u64,
     /// To somebody who was attached, when rules or names changed.
     pub(crate) session: u64,
 }
@@ -230,12 +232,14 @@ impl Text {
             attach,
             socket,
             send_break,
+            control,
             session,
         } = process.denied;
         for (request, count) in [
             ("attach", attach),
             ("socket", socket),
             ("break", send_break),
+            ("control", control),
             ("session", session),
         ] {
             let name = denied.0;

@@ -6,7 +6,9 @@ mod input;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
 
 use console_proto::Mode;
 use console_proto::frame;
@@ -20,6 +22,11 @@ use crate::sink::clients::visitor::Visitor;
 /// Output that is on its way to one viewer, at most, in bytes. The kernel
 /// holds some more; everything else stays in the output.
 const CHUNK: usize = OUT_SIZE;
+
+/// Texts that may wait for a viewer.
+const NOTICES_MAX: usize = 4;
+/// Why somebody is sent away who typed nothing for too long.
+pub(crate) const IDLE: &str = "idle";
 
 /// How a viewer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +64,12 @@ pub(crate) struct Session {
     /// What it may have, and what it has now.
     allowed: Mode,
     mode: Mode,
+    /// Somebody else types alone.
+    silenced: bool,
+    /// When it typed last, or came.
+    active: Instant,
+    /// What it is to be told apart from the stream.
+    notices: VecDeque<String>,
     /// It is to be told of its mode; of the last one, if there were several.
     mode_changed: bool,
     /// Of the next byte to send.
@@ -98,6 +111,9 @@ impl Session {
             encoding,
             allowed: mode,
             mode,
+            silenced: false,
+            active: Instant::now(),
+            notices: VecDeque::new(),
             mode_changed: false,
             position,
             lost: 0,
@@ -140,6 +156,45 @@ impl Session {
         }
     }
 
+    /// Has nothing that it types heard, or all again that it may type.
+    pub(crate) fn silence(&mut self, silenced: bool) {
+        let before = self.effective_mode();
+        self.silenced = silenced;
+        if self.effective_mode() != before {
+            self.mode_changed = self.encoding == Encoding::Framed;
+            // Who could not type was not idle.
+            self.active = Instant::now();
+        }
+    }
+
+    /// What it may do at this moment.
+    fn effective_mode(&self) -> Mode {
+        if self.silenced {
+            Mode::ReadOnly
+        } else {
+            self.mode
+        }
+    }
+
+    /// Whether what it types reaches the guest.
+    pub(crate) fn types(&self) -> bool {
+        self.effective_mode() == Mode::ReadWrite
+    }
+
+    /// For how long it has typed nothing.
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.active)
+    }
+
+    /// Has it told something; `false` if too much waits to be told already.
+    pub(crate) fn notify(&mut self, text: &str) -> bool {
+        let has_room = self.notices.len() < NOTICES_MAX && self.output != Readiness::Closed;
+        if has_room {
+            self.notices.push_back(text.to_owned());
+        }
+        has_room
+    }
+
     /// By what name the service manager keeps it.
     pub(crate) fn stored_name(&self) -> Option<&str> {
         self.stored.as_ref().map(|(name, _)| name.as_str())
@@ -176,7 +231,8 @@ impl Session {
 
     /// Whether it could take more output now.
     fn wants(&self, output: &OutputBuffer) -> bool {
-        let waiting = self.is_sending() || self.mode_changed || self.position < output.end();
+        let told = self.mode_changed || !self.notices.is_empty();
+        let waiting = self.is_sending() || told || self.position < output.end();
         self.output == Readiness::Ready && waiting
     }
 
@@ -244,8 +300,12 @@ impl Session {
     fn fill(&mut self, output: &OutputBuffer) -> io::Result<bool> {
         self.sent = 0;
         if std::mem::take(&mut self.mode_changed) {
-            self.sending = frame::mode(self.mode);
+            self.sending = frame::mode(self.effective_mode());
             return Ok(true);
+        }
+        if let Some(text) = self.notices.pop_front() {
+            self.fill_note(0, &text, frame::notice(&text));
+            return Ok(self.is_sending());
         }
         let mut buffer = [0; CHUNK];
         match output.read(self.position, &mut buffer) {
@@ -267,20 +327,27 @@ impl Session {
                 let gap = output.start().saturating_sub(self.position);
                 self.position += gap;
                 self.lost += gap;
-                let note = format!("\r\n[{gap} bytes lost]\r\n").into_bytes();
-                match (&mut self.stored, self.encoding) {
-                    (Some((_, queue)), _) => {
-                        if let Err(error) = queue.lose(gap, &note) {
-                            self.fail_queue(&error);
-                        }
-                    }
-                    (None, Encoding::Plain) => self.sending = note,
-                    (None, Encoding::Framed) => self.sending = frame::lost(gap),
-                }
+                let framed = frame::lost(gap);
+                self.fill_note(gap, &format!("{gap} bytes lost"), framed);
             }
             Err(error) => return Err(error),
         }
         Ok(self.is_sending())
+    }
+
+    /// Takes up what stands in place of so many bytes of the stream: for one who
+    /// speaks frames, that frame.
+    fn fill_note(&mut self, gap: u64, note: &str, framed: Vec<u8>) {
+        let note = format!("\r\n[{note}]\r\n").into_bytes();
+        match (&mut self.stored, self.encoding) {
+            (Some((_, queue)), _) => {
+                if let Err(error) = queue.lose(gap, &note) {
+                    self.fail_queue(&error);
+                }
+            }
+            (None, Encoding::Plain) => self.sending = note,
+            (None, Encoding::Framed) => self.sending = framed,
+        }
     }
 
     /// There is no memory for what is on its way: better no viewer than one
@@ -300,8 +367,12 @@ impl Session {
     /// The same without what it has not been sent yet.
     pub(crate) fn cut_off(mut self, why: &str) {
         self.visitor.tell_end(why);
-        if self.encoding == Encoding::Framed && !self.is_sending() {
-            let _told = self.stream.write(&frame::ended(why));
-        }
+        let last_words = match self.encoding {
+            _ if self.is_sending() => return,
+            Encoding::Framed => frame::ended(why),
+            Encoding::Plain if why == IDLE => b"\r\n[nothing was typed for too long]\r\n".to_vec(),
+            Encoding::Plain => return,
+        };
+        let _told = self.stream.write(&last_words);
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct ClientSet {
     lost: u64,
     /// Those who left since somebody asked.
     closed: Vec<Closed>,
+    /// Who types alone, if somebody does.
+    holder: Option<usize>,
 }
 
 impl ClientSet {
@@ -81,8 +83,51 @@ impl ClientSet {
         self.sessions.len() < most
     }
 
-    pub(crate) fn admit(&mut self, token: usize, viewer: Session) {
+    pub(crate) fn admit(&mut self, token: usize, mut viewer: Session) {
+        viewer.silence(self.holder.is_some());
         self.sessions.insert(token, viewer);
+    }
+
+    /// Who types alone, if somebody does.
+    pub(crate) fn holder(&self) -> Option<&Session> {
+        self.sessions.get(&self.holder?)
+    }
+
+    pub(crate) fn is_holder(&self, token: usize) -> bool {
+        self.holder == Some(token)
+    }
+
+    /// Has a viewer type alone, of which the others are told by `notice`.
+    pub(crate) fn hold(&mut self, token: usize, notice: &str) {
+        self.holder = Some(token);
+        for (other, session) in &mut self.sessions {
+            let silenced = *other != token;
+            if silenced && session.types() {
+                session.notify(notice);
+            }
+            session.silence(silenced);
+        }
+    }
+
+    /// Everybody may type again who could.
+    fn release(&mut self) {
+        self.holder = None;
+        for session in self.sessions.values_mut() {
+            session.silence(false);
+        }
+    }
+
+    /// Tells everybody something; how many take it.
+    pub(crate) fn notify(&mut self, text: &str) -> usize {
+        let sessions = self.sessions.values_mut();
+        sessions.map(|one| usize::from(one.notify(text))).sum()
+    }
+
+    /// Everybody who is attached, by token.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = (usize, &Session)> {
+        self.sessions
+            .iter()
+            .map(|(token, session)| (*token, session))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -113,6 +158,9 @@ impl ClientSet {
         if let Some(session) = self.sessions.get_mut(&token) {
             session.take_keyboard();
         }
+        if self.is_holder(token) {
+            self.release();
+        }
     }
 
     /// A viewer's socket has become ready.
@@ -131,11 +179,13 @@ impl ClientSet {
             viewer.feed(output, budget)?;
             more |= viewer.is_busy(output);
         }
+        let held = self.holder.is_some();
         let over = self.sessions.iter().filter(|(_, one)| one.is_over());
         for token in over.map(|(token, _)| *token).collect::<Vec<_>>() {
             self.forget(token, output);
         }
-        Ok(more)
+        // Then the others are to be told that they may type again.
+        Ok(more || held && self.holder.is_none())
     }
 
     /// Whether somebody may have typed something.
@@ -207,6 +257,9 @@ impl ClientSet {
 
     fn remove(&mut self, token: usize, output: &OutputBuffer) -> Option<Session> {
         let viewer = self.sessions.remove(&token)?;
+        if self.is_holder(token) {
+            self.release();
+        }
         self.lost += viewer.lost(output);
         let stored = viewer.stored_name().map(str::to_owned);
         self.closed.push(Closed { token, stored });

@@ -2,7 +2,7 @@
 //! Who is attached to a console, and the lines in the daemon's messages that say
 //! so: when it began and when and why it ended.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use console_proto::Mode;
 
@@ -16,6 +16,7 @@ pub(crate) struct Visitor {
     /// To what, such as `3/vuart0`.
     console: String,
     since: Instant,
+    began: SystemTime,
 }
 
 impl Visitor {
@@ -26,11 +27,23 @@ impl Visitor {
             origin,
             console,
             since: Instant::now(),
+            began: SystemTime::now(),
         }
     }
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Whence it says to come.
+    pub(crate) fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// Since when, in seconds since 1970.
+    pub(crate) fn since(&self) -> u64 {
+        let since = self.began.duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
     }
 
     /// Says that it began.

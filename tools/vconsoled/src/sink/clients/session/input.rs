@@ -2,6 +2,7 @@
 //! What a viewer types, and what it says of itself in frames.
 
 use std::io::{self, Read as _};
+use std::time::Instant;
 
 use console_proto::Mode;
 use console_proto::frame::{self, HEADER, PAYLOAD_MAX};
@@ -23,10 +24,11 @@ impl Session {
             Encoding::Plain => self.receive(buffer, input_journal)?,
             Encoding::Framed => self.read_frames(buffer)?,
         };
-        Some(match self.mode {
-            Mode::ReadWrite => typed,
-            Mode::ReadOnly => 0,
-        })
+        if typed == 0 || !self.types() {
+            return Some(0);
+        }
+        self.active = Instant::now();
+        Some(typed)
     }
 
     /// Takes and forgets what somebody types who may only read: how the far

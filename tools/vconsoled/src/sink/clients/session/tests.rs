@@ -6,15 +6,47 @@ use console_proto::frame::HEADER;
 use super::*;
 use crate::access::{Caller, Way};
 
-#[test]
-fn modes_that_a_viewer_sets_and_does_not_read_do_not_pile_up() {
-    let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+fn session() -> (Session, std::os::unix::net::UnixStream) {
+    let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
     near.set_nonblocking(true).unwrap();
     let near = UnixStream::from_std(near);
     let caller = Caller::unknown(Way::Control);
     let visitor = Visitor::new(caller, None, "3/pv0".to_owned());
     let (encoding, mode) = (Encoding::Framed, Mode::ReadWrite);
-    let mut session = Session::new(near, visitor, encoding, mode, 0, Vec::new());
+    let session = Session::new(near, visitor, encoding, mode, 0, Vec::new());
+    (session, far)
+}
+
+/// How much of what the far end sends is for the guest.
+fn typed(session: &mut Session) -> usize {
+    session.input = Readiness::Ready;
+    let read = || session.read(&mut [0; 16], None);
+    std::iter::from_fn(read).sum()
+}
+
+#[test]
+fn only_what_reaches_the_guest_is_no_idleness() {
+    let (mut session, mut far) = session();
+    let mut before = session.active;
+    for (silenced, bytes, counts) in [
+        (false, frame::data(b"typed"), true),
+        (false, frame::mode(Mode::ReadWrite), false),
+        (true, frame::data(b"in vain"), false),
+    ] {
+        session.silence(silenced);
+        if silenced {
+            before = session.active;
+        }
+        far.write_all(&bytes).unwrap();
+        assert_eq!(typed(&mut session) > 0, counts, "{bytes:?}");
+        assert_eq!(session.active > before, counts, "{bytes:?}");
+        before = session.active;
+    }
+}
+
+#[test]
+fn modes_that_a_viewer_sets_and_does_not_read_do_not_pile_up() {
+    let (mut session, mut far) = session();
     let output = OutputBuffer::in_memory(0).unwrap();
     for _ in 0..10_000 {
         far.write_all(&frame::mode(Mode::ReadOnly)).unwrap();

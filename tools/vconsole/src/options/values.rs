@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//! Values of options that are more than a number or a word.
+
+use std::str::FromStr;
+
+use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp, Zoned};
+use regex::bytes::{Regex, RegexBuilder};
+
+/// A time on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) Timestamp);
+
+impl FromStr for Time {
+    type Err = String;
+
+    /// `2026-11-29T17:03:05+01:00`, the same without an offset in local time, or so
+    /// long ago: `90s`, `10m`, `2h`, `7d`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text, &Zoned::now()).ok_or_else(|| {
+            format!("{text:?} is no time, such as 2026-11-29T17:03, and not so long ago as 10m is")
+        })
+    }
+}
+
+impl Time {
+    fn parse(text: &str, now: &Zoned) -> Option<Self> {
+        let ago = |unit: char, seconds: i64| {
+            let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
+            let ago = SignedDuration::from_secs(count.checked_mul(seconds)?);
+            now.timestamp().checked_sub(ago).ok()
+        };
+        let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86400)];
+        let ago = units
+            .into_iter()
+            .find_map(|(unit, seconds)| ago(unit, seconds));
+        let absolute = || text.parse::<Timestamp>().ok();
+        let local = || {
+            let time: DateTime = text.parse().ok()?;
+            Some(time.to_zoned(now.time_zone().clone()).ok()?.timestamp())
+        };
+        ago.or_else(absolute).or_else(local).map(Self)
+    }
+}
+
+/// A pattern from the command line.
+pub(crate) fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text)
+        .multi_line(true)
+        .size_limit(1 << 20)
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_absolute_local_or_ago() {
+        let now: Zoned = "2026-11-29T17:00:00+01:00[Europe/Berlin]"
+            .parse()
+            .or_else(|_| "2026-11-29T17:00:00+01:00[+01:00]".parse())
+            .unwrap();
+        for (text, expected) in [
+            ("2026-11-29T17:03:05+01:00", "2026-11-29T16:03:05Z"),
+            ("2026-11-29T17:03:05Z", "2026-11-29T17:03:05Z"),
+            ("2026-11-29T17:03", "2026-11-29T16:03:00Z"),
+            ("2026-11-29 17:03:05", "2026-11-29T16:03:05Z"),
+            ("2026-11-29", "2026-11-28T23:00:00Z"),
+            ("90s", "2026-11-29T15:58:30Z"),
+            ("10m", "2026-11-29T15:50:00Z"),
+            ("2h", "2026-11-29T14:00:00Z"),
+            ("1d", "2026-11-28T16:00:00Z"),
+        ] {
+            let time = Time::parse(text, &now).map(|time| time.0);
+            assert_eq!(time, Some(expected.parse().unwrap()), "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "10",
+            "m",
+            "99999999999999999999s",
+            "9223372036854775807d",
+            "25:00",
+        ] {
+            assert_eq!(Time::parse(text, &now), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_bounded() {
+        assert!(pattern("(").is_err());
+        assert!(pattern("(a{1000}){1000}").is_err());
+    }
+}
