@@ -13,11 +13,13 @@ mod attach;
 pub mod frame;
 mod request;
 mod status;
+mod tenant;
 
 pub use answer::{Answer, Code, Error, line};
 pub use attach::{Attach, Attached, Domain, Mode, Resume};
 pub use request::{REQUEST_MAX, Request};
 pub use status::{Row, Status};
+pub use tenant::Tenant;
 
 /// The version of requests and answers.
 pub const VERSION: u32 = 1;
