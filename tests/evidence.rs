@@ -35,9 +35,18 @@ fn place(path: &str) -> (String, String) {
             format!("tests/viewers/tests/{module}.rs"),
             format!("fn {name}("),
         ),
+        // Not everywhere can it run.
+        ["web", "browser", name] => (
+            "tools/vconsole-web/tests/browser/main.rs".to_owned(),
+            format!("\"{name}\""),
+        ),
+        ["web", module, name] => (
+            format!("tools/vconsole-web/tests/web/{module}.rs"),
+            format!("fn {name}("),
+        ),
         // Beside the code that it is about.
         [
-            part @ ("vconsole" | "vconsoled" | "console_proto"),
+            part @ ("vconsole" | "vconsoled" | "vconsole_web" | "console_proto"),
             ref modules @ ..,
             name,
         ] => (

@@ -290,6 +290,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
             "text-filter",
             "terminal",
         ],
+        "vconsole-web" => &["console-proto", "text-filter", "vconsoled", "viewers"],
         _ => &["vpl011", "xen-io"],
     }
 }

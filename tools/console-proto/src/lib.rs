@@ -13,12 +13,14 @@ mod attach;
 pub mod frame;
 mod request;
 mod status;
+mod tenant;
 mod who;
 
 pub use answer::{Answer, Code, Error, line};
 pub use attach::{Attach, Attached, Domain, Exclusive, Mode, Resume};
 pub use request::{MESSAGE_MAX, REQUEST_MAX, Request, To};
 pub use status::{Row, Status, plain};
+pub use tenant::Tenant;
 pub use who::{Viewer, Who};
 
 /// The version of requests and answers.

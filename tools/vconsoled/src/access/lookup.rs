@@ -38,9 +38,12 @@ impl Found {
             };
             let users = look("user", &rule.users, user);
             let groups = look("group", &rule.groups, group);
+            let by = look("user", &rule.by, user);
             found.rules.push(Rule {
                 users,
                 groups,
+                tenants: rule.tenants.clone(),
+                by,
                 domains: rule.domains.clone(),
                 consoles: rule.consoles.clone(),
                 rights: rule.rights,

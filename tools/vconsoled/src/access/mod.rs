@@ -4,11 +4,16 @@
 //!
 //! Rules only give. Root and the daemon's own user have every right. While the
 //! configuration has no rule, so has everybody whom the permissions of the
-//! sockets let connect.
+//! sockets let connect. Whoever asks for a tenant, root too, gets for them what
+//! rules give to that tenant by that asker, and nothing of its own.
 
 mod lookup;
 #[cfg(test)]
 mod tests;
+
+use std::fmt;
+
+use console_proto::Tenant;
 
 use crate::config::{Domains, Pattern, Rights};
 
@@ -22,6 +27,8 @@ pub(crate) struct Caller {
     pub(crate) groups: Vec<u32>,
     pub(crate) pid: u32,
     pub(crate) way: Way,
+    /// For whom it asks, if not for itself.
+    pub(crate) tenant: Option<Tenant>,
 }
 
 /// By which kind of socket somebody came.
@@ -52,6 +59,9 @@ pub(crate) struct Permissions {
 pub(crate) struct Rule {
     users: Vec<u32>,
     groups: Vec<u32>,
+    tenants: Vec<Tenant>,
+    /// Who may ask for them.
+    by: Vec<u32>,
     domains: Vec<Domains>,
     consoles: Vec<Pattern>,
     rights: Rights,
@@ -78,6 +88,18 @@ impl Caller {
             groups: Vec::new(),
             pid: 0,
             way,
+            tenant: None,
+        }
+    }
+}
+
+/// As messages have it.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user {}", self.uid)?;
+        match &self.tenant {
+            Some(tenant) => write!(f, " for the tenant {tenant}"),
+            None => Ok(()),
         }
     }
 }
@@ -96,11 +118,12 @@ impl Permissions {
 
 impl Rule {
     fn fits(&self, caller: &Caller, guest: Guest, console: &str) -> bool {
-        let is_theirs = self.users.contains(&caller.uid)
-            || caller
-                .groups
-                .iter()
-                .any(|group| self.groups.contains(group));
+        let mut groups = caller.groups.iter();
+        let is_theirs = match &caller.tenant {
+            Some(tenant) => self.by.contains(&caller.uid) && self.tenants.contains(tenant),
+            None if self.users.contains(&caller.uid) => true,
+            None => groups.any(|group| self.groups.contains(group)),
+        };
         let mut domains = self.domains.iter();
         is_theirs
             && domains.any(|domains| domains.has(guest.name, guest.uuid))
@@ -114,7 +137,7 @@ impl Rules {
         if self.is_master(caller) {
             return Rights::ALL;
         }
-        if self.given.is_empty() {
+        if self.given.is_empty() && caller.tenant.is_none() {
             let socket = match caller.way {
                 Way::Control => self.control,
                 Way::Console => self.consoles,
@@ -132,6 +155,6 @@ impl Rules {
 
     /// Whether a caller has every right whatever the rules.
     pub(crate) fn is_master(&self, caller: &Caller) -> bool {
-        caller.uid == ROOT || caller.uid == self.own
+        caller.tenant.is_none() && (caller.uid == ROOT || caller.uid == self.own)
     }
 }

@@ -118,6 +118,7 @@ fn caller((uid, groups): (u32, &[u32]), way: Way) -> Caller {
         groups: groups.to_vec(),
         pid: 1,
         way,
+        tenant: None,
     }
 }
 
@@ -217,4 +218,58 @@ fn names_that_are_not_there_are_told_and_give_nothing() {
         (&*found.rules[1].users, &*found.rules[1].groups),
         (&[0][..], &[][..])
     );
+}
+
+/// Every rule of one tenant by one asker, against every caller with every
+/// tenant.
+#[test]
+fn who_asks_for_a_tenant_gets_what_that_tenant_has_by_it_and_nothing_of_its_own() {
+    let tenant = |name: &str| Tenant::new(name);
+    let guest = Guest {
+        name: "web-1",
+        uuid: "",
+    };
+    // A rule for the askers themselves, which must not count for tenants.
+    let own = "[[access]]\nusers = ['1000', '1001']\ndomains = ['*']\nrights = ['control']\n";
+    for by in [0, OWN, 1000, 1001] {
+        for listed in ["alice", "bob"] {
+            let text = format!(
+                "{own}[[access]]\ntenants = ['{listed}']\nby = ['{by}']\ndomains = ['web-*']\n\
+                 rights = ['watch']\n"
+            );
+            let found = Found::of(&Config::parse(&text).unwrap().access);
+            let rules = rules(found.rules, 0o666, 0o666);
+            for who in CALLERS {
+                for asks_for in [None, tenant("alice"), tenant("bob")] {
+                    let caller = Caller {
+                        tenant: asks_for.clone(),
+                        ..caller(who, Way::Control)
+                    };
+                    let rights = rules.rights(&caller, guest, "pv0");
+                    let is_master = asks_for.is_none() && [0, OWN].contains(&who.0);
+                    assert_eq!(rules.is_master(&caller), is_master);
+                    let is_theirs = asks_for == tenant(listed) && who.0 == by;
+                    let has_own = asks_for.is_none() && [1000, 1001].contains(&who.0);
+                    let expected: &[Right] = match (is_master, is_theirs, has_own) {
+                        (true, ..) => &Right::ALL,
+                        (_, true, _) => &[Right::List, Right::Watch],
+                        (.., true) => &[Right::List, Right::Control],
+                        _ => &[],
+                    };
+                    assert_eq!(
+                        rights.iter().collect::<Vec<_>>(),
+                        expected,
+                        "{caller} by {rules:?}"
+                    );
+                }
+            }
+        }
+    }
+    // Without rules, whoever may connect may do all, but for nobody else.
+    let caller = Caller {
+        tenant: tenant("alice"),
+        ..caller(CALLERS[0], Way::Control)
+    };
+    let rights = rules(Vec::new(), 0o666, 0o666).rights(&caller, guest, "pv0");
+    assert_eq!(rights, Rights::NONE);
 }

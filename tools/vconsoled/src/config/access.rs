@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use console_proto::Tenant;
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -182,6 +183,10 @@ pub struct AccessRule {
     pub users: Vec<Name>,
     /// To the members of which groups.
     pub groups: Vec<Name>,
+    /// To which tenants, who have no account here.
+    pub tenants: Vec<Tenant>,
+    /// The users whose processes may ask for those tenants.
+    pub by: Vec<Name>,
     /// Of which domains.
     pub domains: Vec<Domains>,
     /// Which consoles, such as `vuart0`.
@@ -199,6 +204,10 @@ struct Fields {
     #[serde(default)]
     groups: Vec<Name>,
     #[serde(default)]
+    tenants: Vec<Tenant>,
+    #[serde(default)]
+    by: Vec<Name>,
+    #[serde(default)]
     domains: Vec<Domains>,
     #[serde(default = "all")]
     consoles: Vec<Pattern>,
@@ -214,8 +223,12 @@ impl TryFrom<Fields> for AccessRule {
     type Error = String;
 
     fn try_from(fields: Fields) -> Result<Self, Self::Error> {
-        let missing = if fields.users.is_empty() && fields.groups.is_empty() {
-            Some("`users` or `groups`")
+        let is_nobodys =
+            fields.users.is_empty() && fields.groups.is_empty() && fields.tenants.is_empty();
+        let missing = if is_nobodys {
+            Some("`users`, `groups` or `tenants`")
+        } else if fields.tenants.is_empty() != fields.by.is_empty() {
+            Some("both `tenants` and `by`, the user whose processes ask for them, or neither")
         } else if fields.domains.is_empty() {
             Some("`domains`: patterns for names, or UUIDs")
         } else if fields.consoles.is_empty() {
@@ -228,6 +241,8 @@ impl TryFrom<Fields> for AccessRule {
         let rule = Self {
             users: fields.users,
             groups: fields.groups,
+            tenants: fields.tenants,
+            by: fields.by,
             domains: fields.domains,
             consoles: fields.consoles,
             rights: fields.rights,
@@ -249,7 +264,12 @@ impl fmt::Display for AccessRule {
         let domains: Vec<String> = self.domains.iter().map(ToString::to_string).collect();
         let (users, groups) = (names(&self.users), names(&self.groups));
         let domains = domains.join(", ");
-        write!(f, "users [{users}], groups [{groups}], domains [{domains}]")
+        write!(f, "users [{users}], groups [{groups}], ")?;
+        if !self.tenants.is_empty() {
+            let tenants: Vec<&str> = self.tenants.iter().map(AsRef::as_ref).collect();
+            write!(f, "tenants [{}], ", tenants.join(", "))?;
+        }
+        write!(f, "domains [{domains}]")
     }
 }
 

@@ -67,8 +67,8 @@ fn the_example_shows_every_key_with_its_default() {
 
 /// A rule with every key.
 fn shown_access() -> Vec<AccessRule> {
-    let text = "[[access]]\nusers = [\"0\"]\ngroups = [\"0\"]\ndomains = [\"*\"]\n\
-                rights = [\"list\"]\n";
+    let text = "[[access]]\nusers = [\"0\"]\ngroups = [\"0\"]\ntenants = [\"a\"]\nby = [\"0\"]\n\
+                domains = [\"*\"]\nrights = [\"list\"]\n";
     Config::parse(text).unwrap().access
 }
 
@@ -232,7 +232,7 @@ fn a_rule_of_access_is_read_and_a_bad_one_is_named() {
         (
             "users = [\"alice\", \"1000\"]\ngroups = [\"tenants\"]\n",
             "",
-            "`users` or `groups`",
+            "`users`, `groups` or `tenants`",
         ),
         (
             "users = [\"alice\", \"1000\"]",
@@ -259,6 +259,17 @@ fn a_rule_of_access_is_read_and_a_bad_one_is_named() {
             "needs `consoles`",
         ),
         ("domains = [", "domains = [\"\", ", "or a UUID"),
+        (
+            "domains = [",
+            "tenants = [\"carol\"]\ndomains = [",
+            "tenants [carol], domains [web-*, ",
+        ),
+        ("domains = [", "by = [\"web\"]\ndomains = [", "or neither"),
+        (
+            "domains = [",
+            "tenants = [\" \"]\ndomains = [",
+            "on one line",
+        ),
     ] {
         let second = good.replace(line, instead);
         assert_ne!(second, good, "{line}");

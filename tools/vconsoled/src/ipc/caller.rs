@@ -13,6 +13,7 @@ pub(crate) fn caller(stream: impl AsFd, way: Way) -> Caller {
             groups: [peer.gid].into_iter().chain(peer.groups).collect(),
             pid: peer.pid,
             way,
+            tenant: None,
         },
         Err(error) => {
             tracing::warn!("nobody knows who connected: {error}");

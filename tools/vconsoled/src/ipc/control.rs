@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 
-use console_proto::{Answer, Error, REQUEST_MAX, Request};
+use console_proto::{Answer, Error, REQUEST_MAX, Request, Tenant};
 use mio::Token;
 use mio::net::UnixStream;
 
@@ -71,6 +71,20 @@ enum Step {
 }
 
 impl ControlClient {
+    /// Takes the line for the name of whom the next one is for, if it is that. It
+    /// is said once.
+    fn take_tenant(&mut self) -> bool {
+        if !Tenant::is_named_by(&self.request) || self.caller.tenant.is_some() {
+            return false;
+        }
+        self.caller.tenant = Tenant::parse(&self.request);
+        let is_named = self.caller.tenant.is_some();
+        if is_named {
+            self.request.clear();
+        }
+        is_named
+    }
+
     /// Reads, answers, writes.
     fn advance(&mut self, handle: impl FnOnce(Request, &Caller) -> Answer) -> Step {
         while !self.answered {
@@ -80,6 +94,7 @@ impl ControlClient {
                 // One at a time: what follows an attachment's line are frames.
                 Ok(_) if byte != *b"\n" => self.request.push(byte[0]),
                 Ok(_) if self.request.starts_with(b"{") => return Step::Attach,
+                Ok(_) if self.take_tenant() => {}
                 Ok(_) => {
                     self.answer = answer(&self.request, |request| handle(request, &self.caller));
                     self.answered = true;

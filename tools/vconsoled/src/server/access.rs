@@ -76,14 +76,14 @@ impl Server {
     /// The answer to somebody who may not be attached.
     pub(super) fn deny_attach(&self, caller: &Caller, what: &str) -> Error {
         self.access.count(|denied| denied.attach += 1);
-        tracing::info!("user {} may not watch {what}", caller.uid);
+        tracing::info!("{caller} may not watch {what}");
         Error::coded(Code::Denied, format!("you may not watch {what}"))
     }
 
     /// The same by a console's own socket.
     pub(super) fn deny_socket(&self, caller: &Caller, key: Key) {
         self.access.count(|denied| denied.socket += 1);
-        tracing::info!("user {} may not watch {}", caller.uid, name_of(key));
+        tracing::info!("{caller} may not watch {}", name_of(key));
     }
 
     /// The answer to somebody who has not the right `control`.
@@ -101,7 +101,7 @@ impl Server {
         }
         let name = name_of(key);
         self.access.count(|denied| denied.send_break += 1);
-        tracing::info!("user {} may send no break to {name}", caller.uid);
+        tracing::info!("{caller} may send no break to {name}");
         let what = format!("you may send no break to {name}");
         Err(Error {
             code: Some(Code::Denied),

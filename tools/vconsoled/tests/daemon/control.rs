@@ -144,3 +144,54 @@ fn a_socket_left_by_a_dead_daemon_is_replaced() {
     assert!(vconsoled::Server::new(machine.platform().unwrap(), config).is_err());
     assert_eq!(std::fs::read(in_the_way).unwrap(), b"precious");
 }
+
+#[test]
+fn a_service_asks_for_a_tenant_and_gets_what_is_the_tenant_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let _guests = ["web", "db"].map(|name| guest(&machine, name));
+    let (config, socket) = with_control(&dir);
+    let us = rustix::process::geteuid().as_raw();
+    let rule = |tenant: &str, domain: &str, rights: &str| {
+        format!(
+            "[[access]]\ntenants = ['{tenant}']\nby = ['{us}']\ndomains = ['{domain}']\n\
+             rights = [{rights}]\n"
+        )
+    };
+    let rules = rule("alice", "web", "'watch'") + &rule("Bob B.", "db", "'type', 'break'");
+    let access = Config::parse(&rules).unwrap().access;
+    let _daemon = Daemon::start(&machine, Config { access, ..config });
+    until_looked_at(&machine);
+    let sees = |tenant: &str| {
+        let status = ask(&socket, &format!("as {tenant}\nstatus"));
+        let status: console_proto::Status = serde_json::from_str(&status).unwrap();
+        let rows = status.consoles.into_iter();
+        rows.map(|row| format!("{}/{}", row.name, row.console))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sees("alice"), ["web/pv0", "web/vuart0"]);
+    assert_eq!(sees("Bob B."), ["db/pv0", "db/vuart0"]);
+    assert!(sees("carol").is_empty());
+    for (request, answer) in [
+        ("as alice\nbreak 1/vuart0", "you may send no break"),
+        ("as Bob B.\nbreak 1/vuart0", "you may send no break"),
+        ("as Bob B.\nbreak 2/vuart0", r#"{"done":"break"}"#),
+        // A name comes once, and is a name.
+        ("as alice\nas Bob B.", "unknown request"),
+        ("as ", "unknown request"),
+        ("as \u{7}", "unknown request"),
+    ] {
+        let said = ask(&socket, request);
+        assert!(said.contains(answer), "{request}: {said}");
+    }
+    let attach = |tenant: &str, name: &str| {
+        let request = r#"{"version":1,"attach":{"console":"pv0","name":"#;
+        let mut stream = crate::peer::connect(&socket);
+        let lines = format!("as {tenant}\n{request}\"{name}\"}}}}\n");
+        std::io::Write::write_all(&mut stream, lines.as_bytes()).unwrap();
+        crate::peer::line(&mut stream)
+    };
+    assert!(attach("alice", "web").contains(r#""mode":"ro""#));
+    assert!(attach("Bob B.", "db").contains(r#""mode":"rw""#));
+    assert!(attach("alice", "db").contains(r#""code":"denied""#));
+}

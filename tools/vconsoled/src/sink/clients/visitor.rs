@@ -49,10 +49,12 @@ impl Visitor {
     /// Says that it began.
     pub(crate) fn tell_begin(&self, mode: Mode) {
         let Caller { uid, pid, .. } = self.caller;
+        let tenant = self.caller.tenant.as_ref().map(AsRef::<str>::as_ref);
         tracing::info!(
             console = self.console,
             uid,
             pid,
+            tenant,
             origin = self.origin,
             types = mode == Mode::ReadWrite,
             "attached"
@@ -62,10 +64,12 @@ impl Visitor {
     /// Says that it ended.
     pub(crate) fn tell_end(&self, why: &str) {
         let Caller { uid, pid, .. } = self.caller;
+        let tenant = self.caller.tenant.as_ref().map(AsRef::<str>::as_ref);
         tracing::info!(
             console = self.console,
             uid,
             pid,
+            tenant,
             seconds = self.since.elapsed().as_secs(),
             why,
             "detached"

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//! Files that pages use. Ours are in the program; xterm.js is read from a folder
+//! once, so that the program is built without it.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use axum::body::Bytes;
+
+/// Longest file of the folder.
+const FILE_MAX: u64 = 4 << 20;
+
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// Ours: a name, the type, and what is in it.
+const OWN: [(&str, &str, &str); 3] = [
+    ("page.css", CSS, include_str!("../assets/page.css")),
+    ("login.js", JS, include_str!("../assets/login.js")),
+    ("view.js", JS, include_str!("../assets/view.js")),
+];
+
+/// Those of xterm.js without which there is no terminal: a name, the type, and
+/// where npm puts it.
+const XTERM: [(&str, &str, &str); 3] = [
+    ("xterm.css", CSS, "@xterm/xterm/css/xterm.css"),
+    ("xterm.js", JS, "@xterm/xterm/lib/xterm.js"),
+    (
+        "addon-search.js",
+        JS,
+        "@xterm/addon-search/lib/addon-search.js",
+    ),
+];
+
+/// A file and its type.
+pub(crate) type Asset = (&'static str, Bytes);
+
+pub(crate) struct Assets {
+    xterm: Vec<(&'static str, Asset)>,
+}
+
+impl Assets {
+    /// Reads the folder.
+    pub(crate) fn read(folder: &Path) -> Self {
+        let files = XTERM.iter().map(|(name, kind, path)| {
+            let bytes = read(&folder.join(path))?;
+            Ok((*name, (*kind, Bytes::from(bytes))))
+        });
+        let xterm = files
+            .collect::<io::Result<Vec<_>>>()
+            .unwrap_or_else(|error| {
+                tracing::warn!("no terminals: xterm.js in {}: {error}", folder.display());
+                Vec::new()
+            });
+        Self { xterm }
+    }
+
+    /// Whether there are terminals.
+    pub(crate) fn has_terminal(&self) -> bool {
+        !self.xterm.is_empty()
+    }
+
+    /// The file of that name.
+    pub(crate) fn find(&self, name: &str) -> Option<Asset> {
+        let own = OWN.iter().find(|(own, ..)| *own == name);
+        let own = own.map(|(_, kind, text)| (*kind, Bytes::from_static(text.as_bytes())));
+        let mut xterm = self.xterm.iter();
+        own.or_else(|| {
+            let (_, asset) = xterm.find(|(known, _)| *known == name)?;
+            Some(asset.clone())
+        })
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let length = File::open(path)?.take(FILE_MAX).read_to_end(&mut bytes)?;
+    if length as u64 == FILE_MAX {
+        return Err(io::Error::other("too long"));
+    }
+    Ok(bytes)
+}

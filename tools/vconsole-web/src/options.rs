@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//! The command line.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Consoles of guests in a web browser.
+///
+/// What a tenant may do is up to the rules of vconsoled, which name the tenant
+/// and, as `by`, this program's user.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "vconsole-web", version)]
+pub struct Options {
+    /// Vconsoled's control socket
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/run/vconsoled/control.sock"
+    )]
+    pub control: PathBuf,
+    /// Where to listen [default: 127.0.0.1:7433 unless there is --proxy-socket];
+    /// beyond loopback it takes a certificate
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The certificate chain (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Take certificates of clients that these authorities signed (PEM), if the
+    /// file of tenants lists them
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub client_ca: Option<PathBuf>,
+    /// Who may log in by a token or a certificate: lines `token SHA256 NAME` and
+    /// `cert SHA256 NAME`
+    #[arg(long, value_name = "FILE")]
+    pub tenants: Option<PathBuf>,
+    /// Make a token: the token on standard error, its line for the file of
+    /// tenants on standard output
+    #[arg(long, value_name = "NAME", exclusive = true)]
+    pub new_token: Option<String>,
+    /// Listen at a unix socket, for a proxy that names the tenant in a header
+    #[arg(long, value_name = "PATH")]
+    pub proxy_socket: Option<PathBuf>,
+    /// The user the proxy runs as, the only one who may connect there
+    #[arg(long, value_name = "USER", requires = "proxy_socket")]
+    pub proxy_user: Option<String>,
+    /// The header that names the tenant
+    #[arg(long, value_name = "NAME", default_value = "x-remote-user")]
+    pub proxy_header: String,
+    /// Take requests of pages at this origin alone, such as
+    /// `https://consoles.example.com` [default: at the host that is asked for]
+    #[arg(long, value_name = "ORIGIN")]
+    pub origin: Option<String>,
+    /// Minutes without a request that end a session
+    #[arg(long, value_name = "MINUTES", default_value_t = 30)]
+    pub idle: u32,
+    /// Minutes after which any session, and any open terminal, ends
+    #[arg(long, value_name = "MINUTES", default_value_t = 720)]
+    pub life: u32,
+    /// The folder to which npm has installed xterm.js; without it there are no
+    /// terminals, and all other pages
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/usr/share/vconsole-web/node_modules"
+    )]
+    pub assets: PathBuf,
+}
+
+impl Options {
+    /// Where to listen for TCP.
+    pub(crate) fn tcp(&self) -> Option<SocketAddr> {
+        let default = || SocketAddr::from((Ipv4Addr::LOCALHOST, 7433));
+        self.listen
+            .or_else(|| self.proxy_socket.is_none().then(default))
+    }
+
+    /// How long a session lasts: without a request, and at most.
+    pub(crate) fn lives(&self) -> (Duration, Duration) {
+        let minutes = |minutes: u32| Duration::from_secs(u64::from(minutes) * 60);
+        (minutes(self.idle), minutes(self.life))
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+//! Chromium without a window, and one page of it, by its debugging protocol.
+
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+use viewers::{PATIENCE, wait_for};
+
+use crate::client::ask;
+
+/// What a page is told to note before anything of it runs.
+const NOTE: &str = "window.violations = []; document.addEventListener('securitypolicyviolation', \
+    (event) => violations.push(event.violatedDirective + ' ' + event.blockedURI));";
+
+/// The installed program.
+pub(crate) fn program() -> Option<PathBuf> {
+    let names = ["chromium-headless-shell", "chromium"];
+    let mut places = names
+        .iter()
+        .map(|name| PathBuf::from("/usr/bin").join(name));
+    places.find(|place| place.exists())
+}
+
+pub(crate) struct Chromium {
+    process: Child,
+    page: WebSocket<TcpStream>,
+    asked: u64,
+    _profile: tempfile::TempDir,
+}
+
+impl Chromium {
+    pub(crate) fn start() -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let process = Command::new(program().expect("a Chromium"))
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+            ])
+            .args(["--remote-debugging-port=0", "about:blank"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let file = profile.path().join("DevToolsActivePort");
+        let address = wait_for("Chromium", || {
+            let port = std::fs::read_to_string(&file).ok()?;
+            Some(format!("127.0.0.1:{}", port.lines().next()?))
+        });
+        let url = wait_for("a page", || {
+            let stream = TcpStream::connect(&address).ok()?;
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let answer = ask(stream, &address, "GET", "/json/list", &[], None);
+            let targets: Value = serde_json::from_str(&answer.body).ok()?;
+            let mut pages = targets.as_array()?.iter();
+            let page = pages.find(|target| target["type"] == "page")?;
+            Some(page["webSocketDebuggerUrl"].as_str()?.to_owned())
+        });
+        let stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (page, _) = tungstenite::client(url, stream).unwrap();
+        let mut chromium = Self {
+            process,
+            page,
+            asked: 0,
+            _profile: profile,
+        };
+        chromium.ask("Page.enable", &json!({}));
+        let note = json!({ "source": NOTE });
+        chromium.ask("Page.addScriptToEvaluateOnNewDocument", &note);
+        chromium
+    }
+
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
+        self.asked += 1;
+        let request = json!({ "id": self.asked, "method": method, "params": params });
+        self.page.send(Message::text(request.to_string())).unwrap();
+        loop {
+            let Message::Text(text) = self.page.read().unwrap() else {
+                continue;
+            };
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            if answer["id"] == self.asked {
+                return answer;
+            }
+        }
+    }
+
+    pub(crate) fn open(&mut self, address: &str) {
+        self.ask("Page.navigate", &json!({ "url": address }));
+    }
+
+    /// What an expression is, if it is a text.
+    pub(crate) fn evaluate(&mut self, expression: &str) -> String {
+        let answer = self.ask("Runtime.evaluate", &json!({ "expression": expression }));
+        let value = &answer["result"]["result"]["value"];
+        value.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until an expression is that.
+    pub(crate) fn until(&mut self, expression: &str, expected: &str) {
+        let mut last = String::new();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while last != expected {
+            let now = std::time::Instant::now();
+            assert!(now < deadline, "{expression}: {last:?}, not {expected:?}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            last = self.evaluate(expression);
+        }
+    }
+
+    pub(crate) fn type_in(&mut self, text: &str) {
+        for letter in text.chars() {
+            for kind in ["keyDown", "keyUp"] {
+                let key = json!({ "type": kind, "key": letter, "text": letter });
+                self.ask("Input.dispatchKeyEvent", &key);
+            }
+        }
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        let _ended = self.process.kill();
+        let _ended = self.process.wait();
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+//! The page in Chromium, end to end: a tenant logs in, types, sees the echo, and
+//! goes on to the byte when the daemon is back. It takes a Chromium, and
+//! xterm.js as npm installs it: `npm ci` in `target/web-assets`, with the two files of
+//! `npm/`. Where one is missing, it is ignored and says so.
+
+mod chromium;
+#[path = "../web/client.rs"]
+#[expect(dead_code, reason = "the other tests use all of it")]
+mod client;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+use chromium::Chromium;
+use client::{Web, host};
+
+fn main() -> ExitCode {
+    let missing = match (chromium::program(), xterm()) {
+        (None, _) => Some("needs chromium"),
+        (_, None) => Some("needs xterm.js"),
+        _ => None,
+    };
+    let trial = Trial::test("a_tenant_uses_a_terminal_in_chromium", || {
+        a_tenant_uses_a_terminal();
+        Ok(())
+    });
+    let trial = trial.with_kind(missing.unwrap_or("in chromium"));
+    let trial = trial.with_ignored_flag(missing.is_some());
+    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
+}
+
+/// Where npm has installed it.
+fn xterm() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let folder = own.ancestors().nth(3)?.join("web-assets/node_modules");
+    folder
+        .join("@xterm/xterm/lib/xterm.js")
+        .exists()
+        .then_some(folder)
+}
+
+/// What a terminal shows, in one line.
+const SHOWN: &str = "(() => { const buffer = document.querySelector('.pane').pane.terminal.buffer.active; \
+    let text = ''; for (let at = 0; at < buffer.length; at++) \
+    text += buffer.getLine(at).translateToString(true); return text; })()";
+const STATE: &str = "document.querySelector('.state').textContent";
+/// What is there to use and has no name for who cannot see it.
+const NAMELESS: &str = "[...document.querySelectorAll('a, button, input:not([type=hidden]), section')]\
+    .filter((one) => !one.closest('.terminal') && !one.textContent.trim() && !one.ariaLabel \
+    && !(one.labels && one.labels.length)).map((one) => one.outerHTML).join()";
+
+fn a_tenant_uses_a_terminal() {
+    let mut host = host();
+    let (_, _pv, mut vuart) = host.guest("web");
+    let assets = xterm().unwrap_or_default();
+    let words = ["--listen", "127.0.0.1:0", "--assets", path(&assets)];
+    let web = Web::with(&host, &words, "");
+    let mut page = Chromium::start();
+    page.open(&format!("{}/login#{}", web.origin(), web.tokens[0]));
+    page.until("document.title", "Consoles");
+    assert_eq!(page.evaluate(NAMELESS), "");
+
+    page.open(&format!("{}/view?c=vuart0/web", web.origin()));
+    page.until(
+        "document.querySelector('.pane')?.pane?.place ? 'there' : ''",
+        "there",
+    );
+    assert_eq!(page.evaluate(NAMELESS), "");
+    page.evaluate("document.querySelector('.pane').pane.terminal.focus()");
+    page.type_in("hi");
+    assert_eq!(vuart.receive(2), b"hi");
+    // The echo, and what a hostile guest makes of it.
+    vuart.send(b"hi\x1b]0;stolen\x07\x1b[31m<img src=x onerror=document.title='stolen'>\x1b[0m.");
+    page.until(SHOWN, "hi<img src=x onerror=document.title='stolen'>.");
+    assert_eq!(page.evaluate("document.title"), "web – console");
+    assert_eq!(
+        page.evaluate("document.querySelectorAll('img').length + ''"),
+        "0"
+    );
+
+    host.stop_daemon();
+    page.until(STATE, "Gone; waiting for it to come back.");
+    vuart.send(b"after");
+    host.start_daemon();
+    page.until(STATE, "Back.");
+    page.until(SHOWN, "hi<img src=x onerror=document.title='stolen'>.after");
+    page.type_in("x");
+    assert_eq!(vuart.receive(1), b"x");
+
+    page.evaluate("document.querySelector('.break').click()");
+    page.until("document.querySelector('dialog').open + ''", "true");
+    page.evaluate("document.querySelector('dialog button[value=send]').click()");
+    page.until(STATE, "The console 1/vuart0 has got a break.");
+    assert_eq!(page.evaluate("violations.join()"), "");
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
