@@ -4,8 +4,16 @@
 
 fn main() {
     let shim = "../hyp-shim";
-    let glue = ["console", "device", "dump", "lifecycle", "line", "private", "rest"]
-        .map(|file| format!("glue/{file}.c"));
+    let glue = [
+        "console",
+        "device",
+        "dump",
+        "lifecycle",
+        "line",
+        "private",
+        "rest",
+    ]
+    .map(|file| format!("glue/{file}.c"));
     let emulated = ["emul", "one-line", "monkey"].map(|file| format!("tests/glue/{file}.c"));
     let mut build = cc::Build::new();
     for file in glue.iter().chain(&emulated) {

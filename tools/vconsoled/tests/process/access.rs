@@ -530,3 +530,62 @@ pub(crate) fn no_user_closes_out_another() {
         .map(|_| Attached::new(&control, &of("web")))
         .collect();
 }
+
+pub(crate) fn operators_are_who_has_the_right_control() {
+    let host = Host::new(
+        "[[access]]\nusers = ['1000']\ndomains = ['*']\nrights = ['type']\n\
+         [[access]]\nusers = ['1001']\ndomains = ['web']\nrights = ['type', 'control']\n",
+    );
+    let control = host.control();
+    let (db, ..) = host.guest("db");
+    let (web, mut pv, _uart) = host.guest("web");
+    let _other = ALICE.attach(&control, &of("db")).unwrap();
+    let alone = of("web") + r#","exclusive":"if-free""#;
+    let force = of("web") + r#","exclusive":"force""#;
+    let mut alice = ALICE.attach(&control, &alone).unwrap();
+    for to in ["all".to_owned(), db.to_string(), format!("{web}/pv0")] {
+        let request = format!("message {to} x");
+        assert_eq!(code(&ALICE.ask(&control, &request)), "denied", "{request}");
+    }
+    assert_eq!(code(&ALICE.ask(&control, "who")), "denied");
+    assert_eq!(
+        code(&ALICE.attach(&control, &force).err().unwrap()),
+        "denied"
+    );
+    assert_eq!(host.denied("control"), 5);
+    // Whoever is asked for, nobody learns of what is not theirs.
+    let who = BOB.ask(&control, "who");
+    let names: Vec<_> = who["viewers"].as_array().unwrap().iter().collect();
+    assert_eq!(names.len(), 1, "{who}");
+    assert_eq!(
+        (&names[0]["name"], &names[0]["uid"]),
+        (&"web".into(), &1000.into())
+    );
+    assert_eq!(BOB.ask(&control, "message all hello")["viewers"], 1);
+    assert_eq!(
+        alice.frame(),
+        Frame::Notice("message from user 1001: hello".into())
+    );
+    assert_eq!(
+        code(&BOB.ask(&control, &format!("message {db} x"))),
+        "denied"
+    );
+    assert_eq!(code(&BOB.attach(&control, &alone).err().unwrap()), "busy");
+    let mut bob = BOB.attach(&control, &force).unwrap();
+    assert_eq!(alice.frame(), Frame::Mode(0));
+    assert_eq!(
+        alice.frame(),
+        Frame::Notice("user 1001 types alone now".into())
+    );
+    alice.type_in(b"in vain");
+    bob.type_in(b"heard");
+    assert_eq!(pv.receive(5), b"heard");
+    // Who may not type any more has nothing to hold.
+    host.reload(
+        "[[access]]\nusers = ['1000', '1001']\ndomains = ['*']\nrights = ['watch']\n\
+         [[access]]\nusers = ['1000']\ndomains = ['*']\nrights = ['type']\n",
+    );
+    assert_eq!(alice.frame(), Frame::Mode(1));
+    alice.type_in(b"again");
+    assert_eq!(pv.receive(5), b"again");
+}

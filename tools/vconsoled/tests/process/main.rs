@@ -322,6 +322,10 @@ fn access_tests() -> Vec<Trial> {
             access::a_confined_daemon_serves_users_by_rules,
         ),
         as_root(
+            "operators_are_who_has_the_right_control",
+            access::operators_are_who_has_the_right_control,
+        ),
+        as_root(
             "no_user_closes_out_another",
             access::no_user_closes_out_another,
         ),

@@ -241,6 +241,13 @@ pub(super) const ALL: &[Check] = &[
         what: What::Step(demo::embedded),
     },
     Check {
+        name: "web demo",
+        about: "the demo for web browsers, whose page does not show two guests",
+        part_of: Part::Whole,
+        lane: Lane::First,
+        what: What::Step(demo::web),
+    },
+    Check {
         name: "conformance",
         about: "a case of the suite that the model fails, or that does not run on QEMU's PL011",
         part_of: Part::Whole,

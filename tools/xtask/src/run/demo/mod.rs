@@ -4,6 +4,7 @@
 
 mod embedded;
 mod show;
+mod web;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -27,6 +28,9 @@ pub(crate) struct Options {
     /// Without an emulated machine: device, ring and daemon in one process
     #[arg(long, conflicts_with_all = ["interactive", "xen", "tree"])]
     embedded: bool,
+    /// Two guests of the same in a web browser, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["interactive", "embedded", "xen", "tree", "json"])]
+    web: bool,
     #[command(flatten)]
     xen: Choice,
     /// Write the summary to a file
@@ -49,6 +53,9 @@ impl Options {
         let started = Instant::now();
         if let Some(console) = self.interactive {
             return interactive(steps, self.xen.version(steps)?, console).map(|()| true);
+        }
+        if self.web {
+            return web::run(steps).map(|()| true);
         }
         let outcome = if self.embedded {
             embedded::run(steps)?
@@ -85,6 +92,11 @@ pub(crate) fn embedded(steps: &Steps) -> Result<()> {
     let failed: Vec<_> = outcome.checks.iter().filter(|check| !check.pass).collect();
     ensure!(failed.is_empty(), "{failed:?}");
     Ok(())
+}
+
+/// Starts the demo for web browsers and fetches its pages.
+pub(crate) fn web(steps: &Steps) -> Result<()> {
+    web::check(steps)
 }
 
 fn emulated(steps: &Steps, version: Version) -> Result<Outcome> {
