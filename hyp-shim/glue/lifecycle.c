@@ -223,7 +223,7 @@ int __init vpl011_init_dom0less(struct domain *d,
     uint32_t length;
     const char *model = dt_get_property(node, "vpl011", &length);
     /* A string of the device tree ends with a NUL that is counted. */
-    bool full = length == sizeof("pl011") && !memcmp(model, "pl011", length);
+    bool full = length == sizeof("pl011") && !strncmp(model, "pl011", length);
 
     if ( length && !full )
     {

@@ -12,15 +12,17 @@ use std::process::Command;
 use vconsoled::Config;
 
 /// Programs that only tell that they were called.
-const STUBS: [&str; 7] = [
+const STUBS: [&str; 8] = [
     "deb-systemd-helper",
     "deb-systemd-invoke",
     "invoke-rc.d",
     "start-stop-daemon",
     "systemctl",
     "systemd-sysusers",
+    "vconsoled",
     "xen-programs",
 ];
+const CHECK: &str = "vconsoled --check-config";
 const STOP: &str = "start-stop-daemon --stop";
 const OURS: &str = "vconsoled.service";
 
@@ -68,6 +70,8 @@ impl Host {
             ("/run/systemd/system", "systemd"),
             ("/run/vconsoled", "run"),
             ("/etc/init.d/xen", "xen"),
+            ("/etc/default/xen", "options"),
+            ("/usr/sbin/policy-rc.d", "policy-rc.d"),
         ] {
             text = text.replace(place, &self.at(here).display().to_string());
         }
@@ -112,7 +116,7 @@ fn the_stock_daemon_and_ours_are_never_there_at_once() {
             ("invoke-rc.d xen restart", STOP)
         };
         let calls = host.run("debian/postinst", &["configure"]);
-        in_order(&calls, &["xen-programs divert", STOP, restart]);
+        in_order(&calls, &[CHECK, "xen-programs divert", STOP, restart]);
         let calls = host.run("debian/prerm", &["remove"]);
         in_order(&calls, &[stop, "xen-programs restore"]);
         let calls = host.run("debian/postrm", &["remove"]);
@@ -136,7 +140,7 @@ fn an_upgrade_stops_nothing_and_restarts_ours_once() {
         } else {
             "invoke-rc.d xen restart".to_owned()
         };
-        in_order(&calls, &["xen-programs divert", &restart]);
+        in_order(&calls, &[CHECK, "xen-programs divert", &restart]);
         // Without systemd ours has the name by which the other would be stopped.
         let stops = calls.iter().any(|call| call.starts_with(STOP));
         assert_eq!(stops, systemd, "{calls:#?}");

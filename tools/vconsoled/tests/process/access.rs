@@ -578,6 +578,9 @@ pub(crate) fn operators_are_who_has_the_right_control() {
         Frame::Notice("user 1001 types alone now".into())
     );
     alice.type_in(b"in vain");
+    // The answer shows that it was read, and what came before it.
+    alice.set_mode(1);
+    assert_eq!(alice.frame(), Frame::Mode(0));
     bob.type_in(b"heard");
     assert_eq!(pv.receive(5), b"heard");
     // Who may not type any more has nothing to hold.
