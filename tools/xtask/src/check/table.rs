@@ -231,7 +231,14 @@ pub(super) const ALL: &[Check] = &[
         about: "a Debian package that lintian or its own test finds wrong",
         part_of: Part::Whole,
         lane: Lane::First,
-        what: What::Step(package::run),
+        what: What::Step(package::packages),
+    },
+    Check {
+        name: "package scripts",
+        about: "a fault while the package is installed that leaves guests without a daemon",
+        part_of: Part::Whole,
+        lane: Lane::First,
+        what: What::Count(package_scripts),
     },
     Check {
         name: "embedded demo",
@@ -308,6 +315,13 @@ pub(super) const ALL: &[Check] = &[
 /// The scenario that each whole run has on every version of Xen but the
 /// default one, which runs them all.
 const OTHER_VERSIONS: &str = "demo";
+
+fn package_scripts(steps: &Steps) -> Tally {
+    match package::scripts(steps) {
+        Ok(Some(why)) => Tally::skipped("package scripts", why),
+        result => Tally::of("package scripts", &result),
+    }
+}
 
 fn each(name: &str, results: Vec<Result<()>>) -> Tally {
     let mut tally = Tally::default();

@@ -38,6 +38,14 @@ impl Tally {
         }
     }
 
+    /// Of one thing that cannot be tried here.
+    pub(crate) fn skipped(name: &str, why: &str) -> Self {
+        Self {
+            skipped: vec![format!("{name}: {why}")],
+            ..Self::default()
+        }
+    }
+
     /// Of so many that an error kept from passing: skipped, if they need a file
     /// that nobody has any more.
     pub(crate) fn kept(name: &str, count: usize, error: &Error) -> Self {

@@ -69,19 +69,33 @@ pub(crate) struct Package {
     pub(crate) key: String,
 }
 
-/// Makes the packages, looks at them, and says where they are.
+/// Makes the packages, looks at them, and says where they are; then their scripts.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
+    packages(steps)?;
+    scripts(steps).map(drop)
+}
+
+/// Makes the packages, looks at them, and says where they are.
+pub(crate) fn packages(steps: &Steps) -> Result<()> {
     host::prepare(steps)?;
-    let mut ours = None;
     for arch in [&ARM64, &AMD64] {
         let package = make(steps, arch)?;
         check::check(steps, &package, arch)?;
         println!("{}", package.file.display());
-        if arch.is_this_machines() {
-            ours = Some(package);
-        }
     }
-    ours.map_or(Ok(()), |package| rehearsal::rehearse(steps, &package))
+    Ok(())
+}
+
+/// Runs the scripts of this machine's package; or why they cannot be run here.
+pub(crate) fn scripts(steps: &Steps) -> Result<Option<&'static str>> {
+    host::prepare(steps)?;
+    match [&ARM64, &AMD64]
+        .into_iter()
+        .find(|arch| arch.is_this_machines())
+    {
+        Some(arch) => rehearsal::rehearse(steps, &make(steps, arch)?),
+        None => Ok(Some("needs a machine that the package is for")),
+    }
 }
 
 /// Makes the package for one architecture, unless it is there.

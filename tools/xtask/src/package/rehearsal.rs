@@ -27,36 +27,35 @@ const CASES: [&str; 10] = [
     "again",
 ];
 
-/// Each case with a copy of its own, for a package of this machine's.
-pub(super) fn rehearse(steps: &Steps, package: &Package) -> Result<()> {
-    steps.always("package scripts", |cx| {
-        if let Some(why) = why_not() {
-            return Ok(format!("skipped: {why}"));
-        }
+/// Each case with a copy of its own, for a package of this machine's; or why
+/// there can be no copy here.
+pub(super) fn rehearse(steps: &Steps, package: &Package) -> Result<Option<&'static str>> {
+    steps.value("package scripts", |cx| {
         let folder = cx.dirs.target.join("package/rehearsal");
         fs::create_dir_all(&folder)?;
-        for case in CASES {
+        let run = |case: &str| {
             let mut run = Command::new("unshare");
             run.args(["--mount", "--pid", "--fork", "--kill-child", "sh"]);
             run.arg(cx.dirs.root.join(SCRIPT)).arg(case);
-            cx.run(run.arg(&package.file).arg(&folder))
+            run.arg(&package.file).arg(&folder);
+            run
+        };
+        if !rustix::process::geteuid().is_root() {
+            return Ok(skipped("needs root"));
+        }
+        if !cx.attempt(&mut run("copy"))?.0 {
+            return Ok(skipped("needs overlays and namespaces"));
+        }
+        for case in CASES {
+            cx.run(&mut run(case))
                 .with_context(|| format!("the case {case}"))?;
         }
-        Ok(format!("{} cases hold", CASES.len()))
+        Ok((format!("{} cases hold", CASES.len()), None))
     })
 }
 
-/// Why it cannot be done here.
-fn why_not() -> Option<&'static str> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("needs root");
-    }
-    let mut unshare = Command::new("unshare");
-    let may = unshare
-        .args(["--mount", "--pid", "--fork", "true"])
-        .output();
-    let may = may.is_ok_and(|output| output.status.success());
-    (!may).then_some("needs a mount namespace, which this machine refuses")
+fn skipped(why: &'static str) -> (String, Option<&'static str>) {
+    (format!("skipped: {why}"), Some(why))
 }
 
 #[cfg(test)]
