@@ -118,6 +118,19 @@ static int64_t __attribute__((noinline)) time_writes(uint64_t address, uint32_t 
     return (int64_t)(end - start);
 }
 
+/* @value and 0 in turn: each write changes the register. */
+static int64_t time_toggles(uint64_t address, uint32_t value, uint64_t count)
+{
+    uint64_t start = ticks();
+
+    while ( count-- )
+    {
+        store32(address, value);
+        store32(address, 0);
+    }
+    return (int64_t)(ticks() - start);
+}
+
 static int64_t time_prints(uint64_t count)
 {
     uint64_t start = ticks(), end;
@@ -200,6 +213,8 @@ static void obey(char *line)
         answer(time_reads(a, b));
     else if ( same(command, "writes") )
         answer(time_writes(a, (uint32_t)b, c));
+    else if ( same(command, "toggles") )
+        answer(time_toggles(a, (uint32_t)b, c));
     else if ( same(command, "prints") )
         answer(time_prints(a));
     else if ( same(command, "turns") )

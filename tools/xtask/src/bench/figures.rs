@@ -110,9 +110,15 @@ pub(crate) const FIGURES: &[Figure] = &[
     access("ris_read", "RIS read", READ_FLOOR, &[Goal::Floor(1.08)]),
     access(
         "imsc_write",
-        "IMSC write",
+        "IMSC write that changes nothing",
         WRITE_FLOOR,
         &[Goal::Floor(1.08)],
+    ),
+    access(
+        "imsc_change",
+        "IMSC write that changes it",
+        WRITE_FLOOR,
+        &[Goal::Value(300.0)],
     ),
     access("icr_write", "ICR write", WRITE_FLOOR, &[Goal::Floor(1.08)]),
     figure(
