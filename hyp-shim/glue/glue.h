@@ -61,8 +61,9 @@ void vpl011_publish(struct domain *d);
 void vpl011_drive_line(struct domain *d, uint32_t pending);
 
 /*
- * rest.c: @v, which runs, has looked for input in vain again and again; and
- * the device, which is there, may have some. No lock is held.
+ * rest.c: the current vCPU @v has polled an empty receiver, and blocks for a
+ * while; input may have come for @d, and its vCPUs that rest are woken. Both
+ * are called without a lock, and while the device exists.
  */
 #ifdef CONFIG_VPL011_FAST_TRAP
 void vpl011_rest(struct vcpu *v);

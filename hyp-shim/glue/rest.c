@@ -14,7 +14,7 @@ static bool vpl011_may_rest(const struct vcpu *v)
 {
     const struct domain *d = v->domain;
 
-    /* Woken in the middle of it: by who saw one of these and not the others. */
+    /* Another CPU may have ended the rest while it was being set up. */
     if ( !v->poll_evtchn || !test_bit(_VPF_blocked, &v->pause_flags) ||
          !test_bit(v->vcpu_id, d->poll_mask) )
         return false;
@@ -30,7 +30,7 @@ void vpl011_rest(struct vcpu *v)
     set_bit(_VPF_blocked, &v->pause_flags);
     v->poll_evtchn = -1;
     set_bit(v->vcpu_id, d->poll_mask);
-    /* vpl011_end_rests() sees these, or its input is seen here. */
+    /* Either vpl011_end_rests() sees these, or its input is seen below. */
     smp_mb();
 
     if ( !vpl011_may_rest(v) )

@@ -16,12 +16,11 @@ use crate::guest::{self, Config};
 use crate::pattern;
 use crate::report::Report;
 use crate::scenarios::boot::BOTH_LINES;
+use crate::scenarios::transfer::TRANSFER;
 use crate::shell::{SHORT, Shell};
 
 /// In the folder that the daemon keeps for channels.
 const SOCKET: &str = "/run/vconsoled/channels/agent.sock";
-/// 64 KiB, with an emulated CPU that is busy elsewhere too.
-const TRANSFER: Duration = Duration::from_secs(120);
 /// udev's own limits are longer still.
 const UDEV: Duration = Duration::from_secs(60);
 
