@@ -351,8 +351,7 @@ impl Pl011 {
             // The far side may have gone on without a signal until it saw this.
             doorbell |= line.acknowledge();
         }
-        let waiting = self.waiting(line);
-        self.receiver.set_waiting(waiting);
+        self.receiver.set_waiting(self.waiting(line));
         doorbell
     }
 

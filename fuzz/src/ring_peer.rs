@@ -299,7 +299,7 @@ impl<'page> Ends<'page> {
                 self.put(&vec![b'y'; amount(count, 1024).into()]);
             }
             Step::ArmOut => {
-                let _ = self.backend.arm_out();
+                let _ = self.backend.arm_out(1);
             }
             Step::ArmIn(bytes) => {
                 let _ = self.backend.arm_in(bytes.into());

@@ -214,15 +214,9 @@ impl<M: RingMemory> RingPeer<M> {
         self.memory.store_u32(EVENT_INDEX, 0);
     }
 
-    /// Asks for a doorbell at the next byte in `out`. Returns whether there
-    /// are bytes already, for which no doorbell need come.
-    pub fn arm_out(&mut self) -> bool {
-        self.arm_out_for(1)
-    }
-
     /// Asks for a doorbell when `out` holds `bytes` (1 to 2048, clamped).
     /// Returns whether it holds them already, for which no doorbell need come.
-    pub fn arm_out_for(&mut self, bytes: usize) -> bool {
+    pub fn arm_out(&mut self, bytes: usize) -> bool {
         let bytes = u32::try_from(bytes.clamp(1, OUT_SIZE)).unwrap_or(1);
         // `out_prod` says so when it has moved past this.
         let event = self.out_cons.wrapping_add(bytes - 1);

@@ -190,9 +190,9 @@ fn the_event_index_rings_at_its_threshold_only() {
         0,
         "not armed: the backend polls"
     );
-    assert!(peer.arm_out(), "bytes already");
+    assert!(peer.arm_out(1), "bytes already");
     assert_eq!(take(&mut peer).0, pattern(10));
-    assert!(!peer.arm_out());
+    assert!(!peer.arm_out(1));
     assert_eq!(send(&mut guest, &pattern(10)), 1);
     let (bytes, notify) = take(&mut peer);
     assert_eq!(bytes, pattern(10));
@@ -319,7 +319,7 @@ fn announcing_the_event_index_loses_no_byte() {
     assert_eq!(send(&mut guest, b"a"), 1);
     let _ = take(&mut peer);
     peer.enable_event_index();
-    assert!(!peer.arm_out());
+    assert!(!peer.arm_out(1));
     assert_eq!(send(&mut guest, b"b"), 0);
     assert!(guest.backend_event().doorbell);
 }
@@ -357,12 +357,12 @@ fn a_backend_that_looks_by_itself_is_rung_when_the_ring_is_full() {
     let (mut guest, mut peer) = attach(&page);
     peer.enable_event_index();
     let _ = guest.backend_event();
-    assert!(!peer.arm_out_for(2048));
+    assert!(!peer.arm_out(2048));
     assert_eq!(send(&mut guest, &pattern(2047)), 0);
-    assert!(!peer.arm_out_for(2048), "asking again changes nothing");
+    assert!(!peer.arm_out(2048), "asking again changes nothing");
     assert_eq!(send(&mut guest, b"x"), 1);
-    assert!(peer.arm_out_for(2048) && peer.arm_out_for(usize::MAX));
+    assert!(peer.arm_out(2048) && peer.arm_out(usize::MAX));
     assert_eq!(take(&mut peer).0.len(), 2048);
-    assert!(!peer.arm_out_for(0), "at least one byte");
+    assert!(!peer.arm_out(0), "at least one byte");
     assert_eq!(send(&mut guest, b"y"), 1);
 }

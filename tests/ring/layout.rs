@@ -74,7 +74,7 @@ fn the_event_index_has_its_words() {
     assert_eq!(peer.take_out(&mut [0; 5]).bytes, 5);
     peer.enable_event_index();
     assert_eq!(page.load_u32(3584), 0x5645_4958);
-    assert!(!peer.arm_out());
+    assert!(!peer.arm_out(1));
     assert_eq!(page.load_u32(3588), 5, "out_event: past the 5th byte");
     assert!(peer.arm_in(1));
     assert_eq!(page.load_u32(3592), 0_u32.wrapping_sub(1024), "in_event");

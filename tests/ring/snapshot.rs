@@ -466,7 +466,7 @@ fn perform(guest: &mut Guest, peer: &mut RingPeer<&AtomicPage>, step: &Step) -> 
         Step::Put(bytes) => seen.put = peer.put_in(bytes),
         Step::Arm(out) => {
             seen.armed = if *out {
-                peer.arm_out()
+                peer.arm_out(1)
             } else {
                 peer.arm_in(10)
             }

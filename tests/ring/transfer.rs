@@ -269,7 +269,7 @@ proptest! {
         if event_index {
             peer.enable_event_index();
             let _ = guest.backend_event();
-            prop_assert!(!peer.arm_out());
+            prop_assert!(!peer.arm_out(1));
         }
         let (mut sent, mut taken) = (Vec::new(), Vec::new());
         let (mut given, mut received) = (Vec::new(), Vec::new());
@@ -292,7 +292,7 @@ proptest! {
                 let result = peer.take_out(&mut buffer);
                 taken.extend(&buffer[..result.bytes]);
                 notify |= result.notify;
-                rung = peer.arm_out();
+                rung = peer.arm_out(1);
             }
             if notify {
                 rung |= guest.backend_event().doorbell;
@@ -304,7 +304,7 @@ proptest! {
         while rung {
             let (bytes, notify) = take(&mut peer);
             taken.extend(bytes);
-            rung = peer.arm_out();
+            rung = peer.arm_out(1);
             if notify {
                 rung |= guest.backend_event().doorbell;
             }

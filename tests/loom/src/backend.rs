@@ -110,7 +110,7 @@ impl Backend for Ours {
             }
         }
         self.armed += usize::from(self.event_index);
-        !(self.event_index && self.ring.arm_out() && self.looks_again)
+        !(self.event_index && self.ring.arm_out(1) && self.looks_again)
     }
 
     fn put(&mut self, machine: &Machine, bytes: &[u8]) -> (usize, bool) {

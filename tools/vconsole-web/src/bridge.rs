@@ -101,6 +101,10 @@ async fn finish(browser: &mut WebSocket, end: End) {
         let _gone = tell(browser, &Event::Over { why, again }).await;
     }
     let _gone = timeout(SLOW, browser.send(Message::Close(None))).await;
+    // Closing a socket with something unread resets it, and a browser may lose what
+    // it was told last; so this waits for the browser's own close (RFC 6455, 7.1.1).
+    let closed = async { while let Some(Ok(_)) = browser.recv().await {} };
+    let _gone = timeout(SLOW, closed).await;
 }
 
 async fn run(browser: &mut WebSocket, console: UnixStream, mut term: Term) -> Result<(), End> {

@@ -7,11 +7,16 @@
 #[path = "daemon/support.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -21,13 +26,43 @@ use xen_io::fake::Machine;
 
 use support::*;
 
-/// Takes every descriptor there is.
-fn take_all() -> Vec<File> {
-    let mut taken = Vec::new();
-    while let Ok(file) = File::open("/dev/null") {
-        taken.push(file);
+/// Every descriptor there is, and each that somebody else gives back, until it is
+/// dropped.
+struct All {
+    over: Arc<AtomicBool>,
+    taker: Option<JoinHandle<Vec<File>>>,
+}
+
+impl All {
+    fn take() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&over);
+        let (none_left, wait) = channel();
+        let taker = std::thread::spawn(move || {
+            let mut taken = Vec::new();
+            while !seen.load(Ordering::Relaxed) {
+                match File::open("/dev/null") {
+                    Ok(file) => taken.push(file),
+                    Err(_) => {
+                        let _waits = none_left.send(());
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            }
+            taken
+        });
+        wait.recv().unwrap();
+        let taker = Some(taker);
+        Self { over, taker }
     }
-    taken
+}
+
+impl Drop for All {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let taker = self.taker.take().unwrap();
+        drop(taker.join());
+    }
 }
 
 /// Has this process to itself, with a limit that is soon reached.
@@ -81,7 +116,7 @@ fn without_descriptors_viewers_and_logs_go_on_and_newcomers_wait() {
     let mut late = unconnected();
     let mut asking = unconnected();
     let mut counting = unconnected();
-    let full = take_all();
+    let full = All::take();
     // The logs are to be opened again, and cannot be.
     daemon.handle.reopen_logs();
     connect(&late, &plain);
@@ -98,7 +133,7 @@ fn without_descriptors_viewers_and_logs_go_on_and_newcomers_wait() {
     assert_eq!(&seen, b"meanwhile");
     early.write_all(b"typed").unwrap();
     assert_eq!(pv.receive(5), b"typed");
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(2));
     let lines = heard.lines("let in");
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].contains("open files"), "{lines:#?}");
@@ -133,20 +168,24 @@ fn without_descriptors_what_is_served_goes_on_and_the_rest_waits() {
     let late = machine.create_domain("late").unwrap();
     let mut late_pv = PvDriver(machine.add_pv_console(late).unwrap());
     let mut store = machine.toolstack().unwrap();
-    let full = take_all();
+    let full = All::take();
     machine.introduce(late);
-    // It is tried again and again, and said once.
+    // It is tried again and again, and each reason is said once: what is given
+    // back by one attempt is taken, so that the next can fail for another.
     wait_for("a line about it", || {
         (!heard.lines(&format!("domain {late} pv0")).is_empty()).then_some(())
     });
     for byte in 0..20 {
         pv.send(&[byte]);
         assert_eq!(viewer.read(1), [byte]);
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     let lines = heard.lines(&format!("domain {late} pv0"));
-    assert_eq!(lines.len(), 1, "{lines:#?}");
-    assert!(lines[0].contains("open files"), "{lines:#?}");
+    let reasons = lines.iter().filter_map(|line| line.split_once(" pv0: "));
+    let reasons: BTreeSet<_> = reasons.map(|(_, reason)| reason).collect();
+    assert_eq!(lines.len(), reasons.len(), "{lines:#?}");
+    let mut reasons = reasons.iter();
+    assert!(reasons.all(|why| why.contains("open files")), "{lines:#?}");
 
     drop(full);
     late_pv.send(b"at last");

@@ -129,7 +129,7 @@ impl Backend {
             if taken.notify || put.notify {
                 self.platform.events.notify(self.port)?;
             }
-            let more = self.ring.arm_out();
+            let more = self.ring.arm_out(1);
             let room = !input.is_empty() && self.ring.arm_in(1);
             if !more && !room {
                 return Ok(());

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Terminals, and pages that show what guests say.
 
+use std::time::Duration;
+
+use tungstenite::{Error, Message};
 use viewers::{noise, wait_for};
 
 use crate::client::{Web, host, member};
@@ -74,6 +77,22 @@ fn a_terminal_goes_on_to_the_byte_when_the_daemon_is_back() {
     assert_eq!(member(&event, "stream"), stream);
     assert_eq!(member(&event, "position"), from.to_string());
     assert!(again.read(1000) == sent[2000..]);
+}
+
+#[test]
+fn a_browser_that_types_on_is_told_that_it_is_over() {
+    let host = host();
+    let web = Web::start(&host);
+    let cookie = web.log_in(&web.tokens[0]);
+    let mut refused = web.open("c=pv0/nobody&mode=rw", &cookie);
+    for _ in 0..10 {
+        refused.type_in(b"typed on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(member(&refused.event(), "event"), "over");
+    assert!(matches!(refused.0.read(), Ok(Message::Close(_))));
+    let closed = refused.0.read();
+    assert!(matches!(closed, Err(Error::ConnectionClosed)), "{closed:?}");
 }
 
 #[test]

@@ -305,7 +305,7 @@ impl Console {
         // doorbell stays shut, unless there is input that waits for it.
         let mut held = None;
         if !self.looks_by_itself() {
-            if self.has_event_index() && self.link.ring.arm_out() {
+            if self.has_event_index() && self.link.ring.arm_out(1) {
                 return Ok(Next::Again);
             }
             held = self.doorbell.open(self.link.port, events, now)?;

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! Logs of the daemon on the fake host.
 
+use std::sync::Arc;
+
 use crate::support::*;
 use vconsoled::Config;
+use vconsoled::buffer::OutputBuffer;
 use vconsoled::config::{Filter, Logs, Size};
+use vconsoled::sink::log;
 use xen_io::fake::Machine;
 
 #[test]
@@ -81,6 +85,31 @@ fn a_log_that_cannot_be_opened_costs_only_the_log() {
 }
 
 /// What a log holds when the daemon has nothing more to write.
+#[test]
+fn a_log_that_can_be_written_at_last_is_complete_when_the_daemon_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("guest-guest.log");
+    std::os::unix::fs::symlink("nowhere", &path).unwrap();
+    let options = log::LogOptions {
+        style: log::Style {
+            timestamps: false,
+            filter: Filter::None,
+        },
+        rotation: log::Rotation { size: 0, count: 0 },
+    };
+    let output = OutputBuffer::in_memory(1 << 16).unwrap();
+    output.append(b"said", output.checkpoint()).unwrap();
+    let logs = log::Logs::start().unwrap();
+    logs.begin();
+    let log = logs
+        .open([path.clone()], options, Arc::new(output))
+        .unwrap();
+    wait_for("a failure", || log.failed().then_some(()));
+    std::fs::remove_file(&path).unwrap();
+    logs.finish(PATIENCE);
+    assert_eq!(std::fs::read(&path).unwrap(), b"said");
+}
+
 fn logged(dir: &tempfile::TempDir, log: Logs, sent: &[u8]) -> Vec<(String, Vec<u8>)> {
     let machine = Machine::new();
     let (_, mut pv, _) = guest(&machine, "guest");

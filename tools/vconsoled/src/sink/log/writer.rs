@@ -223,6 +223,9 @@ impl Writer {
             Command::Finish(tell) => {
                 self.waiting.push(tell);
                 self.end_rest();
+                // What could not be written a moment ago may be now.
+                self.ready
+                    .extend(std::mem::take(&mut self.later).into_keys());
             }
         }
     }
