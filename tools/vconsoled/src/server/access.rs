@@ -63,6 +63,22 @@ impl Server {
             || keys.any(|key| self.rights(caller, *key).has(Right::List))
     }
 
+    /// Whether it is known if that domain is there.
+    pub(super) fn is_settled(&self, domid: DomId) -> bool {
+        self.guests.known || self.guests.domains.contains(&domid)
+    }
+
+    /// A console as a caller is told of it who may not do what it wants there: the
+    /// same whether there is none or it is hidden.
+    pub(super) fn name_to(&self, caller: &Caller, key: Key) -> String {
+        let name = name_of(key);
+        if self.may_see(caller, key.0) {
+            name
+        } else {
+            format!("{name}, if it is there")
+        }
+    }
+
     /// What a caller gets who wants to be attached, and from where in the
     /// output.
     pub(super) fn admission(&self, caller: &Caller, key: Key, wanted: Mode) -> Option<Admission> {
@@ -95,11 +111,10 @@ impl Server {
 
     /// Whether a caller may send a break; the error if not.
     pub(super) fn check_break(&self, caller: &Caller, key: Key) -> Result<(), Error> {
-        let is_there = self.guests.domains.contains(&key.0);
-        if !is_there || self.rights(caller, key).has(Right::Break) {
+        if !self.is_settled(key.0) || self.rights(caller, key).has(Right::Break) {
             return Ok(());
         }
-        let name = name_of(key);
+        let name = self.name_to(caller, key);
         self.access.count(|denied| denied.send_break += 1);
         tracing::info!("{caller} may send no break to {name}");
         let what = format!("you may send no break to {name}");

@@ -11,7 +11,7 @@ use super::access::Admission;
 use super::{NOT_KNOWN, Server};
 use crate::access::Caller;
 use crate::console::Console;
-use crate::guest::nodes::{Key, name_of};
+use crate::guest::nodes::Key;
 
 impl Server {
     /// The console that a request to be attached means, other domains of the name
@@ -47,12 +47,14 @@ impl Server {
         })?;
         let key = (domid, slot);
         let admission = self.admission(caller, key, wanted.mode);
-        // Before what is wrong with a console, which is not for everybody to know.
-        if admission.is_none() && self.guests.domains.contains(&domid) {
-            return Err(self.deny_attach(caller, &name_of(key)));
+        // Before what is wrong with a console, and that there is none, which is not
+        // for everybody to know.
+        let deny = || self.deny_attach(caller, &self.name_to(caller, key));
+        if admission.is_none() && self.is_settled(domid) {
+            return Err(deny());
         }
         let (token, _) = self.console(key)?;
-        let admission = admission.ok_or_else(|| self.deny_attach(caller, &name_of(key)))?;
+        let admission = admission.ok_or_else(deny)?;
         Ok((token, others, admission))
     }
 

@@ -85,10 +85,15 @@ impl Server {
             },
         };
         let tokens = self.controlled(caller, &meant);
-        if tokens.is_empty() && self.served.by_key.keys().any(|key| meant(*key)) {
-            return Err(self.deny_control(caller, "send messages there"));
-        }
+        let is_served = || self.served.by_key.keys().any(|key| meant(*key));
         match to {
+            To::All if tokens.is_empty() && is_served() => {
+                Err(self.deny_control(caller, "send messages"))
+            }
+            // That there is none is not for everybody to know.
+            To::Some(_) if tokens.is_empty() && !self.access.rules.is_master(caller) => {
+                Err(self.deny_control(caller, "send messages there"))
+            }
             To::Some(_) if tokens.is_empty() => Err(Error::coded(
                 Code::NoConsole,
                 "no such console is served now",

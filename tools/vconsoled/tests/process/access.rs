@@ -252,11 +252,7 @@ pub(crate) fn each_gets_what_the_rules_give_and_no_more() {
         (ALICE, of("db"), "denied"),
         (ALICE, r#""domid":1,"console":"pv0""#.to_owned(), "denied"),
         (ALICE, of("nonesuch"), "denied"),
-        (
-            ALICE,
-            r#""domid":99,"console":"pv0""#.to_owned(),
-            "no-domain",
-        ),
+        (ALICE, r#""domid":99,"console":"pv0""#.to_owned(), "denied"),
         (
             BOB,
             r#""name":"web","console":"vuart0""#.to_owned(),
@@ -267,7 +263,7 @@ pub(crate) fn each_gets_what_the_rules_give_and_no_more() {
         let answer = user.attach(&control, &members).err().unwrap();
         assert_eq!(code(&answer), denied, "{} {members}: {answer}", user.0);
     }
-    assert_eq!(host.denied("attach"), 5);
+    assert_eq!(host.denied("attach"), 6);
     for user in [ALICE, CAROL] {
         let answer = user.ask(&control, &format!("break {web}/vuart0"));
         assert_eq!(code(&answer), "denied", "{answer}");
@@ -529,6 +525,44 @@ pub(crate) fn no_user_closes_out_another() {
     let _root: Vec<_> = (0..8)
         .map(|_| Attached::new(&control, &of("web")))
         .collect();
+}
+
+/// What may not be seen looks as if it were not there, whatever is asked.
+pub(crate) fn nobody_learns_which_domains_there_are() {
+    let host = Host::new(
+        "[[access]]\nusers = ['1000']\ndomains = ['web']\n\
+         rights = ['type', 'break', 'control']\n",
+    );
+    let control = host.control();
+    let (db, ..) = host.guest("db");
+    let (_web, _pv, _uart) = host.guest("web");
+    let gone = 4999;
+    for console in ["pv0", "vuart0", "pv1"] {
+        let answers = [db.0, gone].map(|domid| {
+            let attach = format!(r#""domid":{domid},"console":"{console}""#);
+            let said = [
+                ALICE.attach(&control, &attach).err().unwrap(),
+                ALICE.ask(&control, &format!("break {domid}/{console}")),
+                ALICE.ask(&control, &format!("message {domid}/{console} x")),
+                ALICE.ask(&control, &format!("message {domid} x")),
+            ];
+            said.map(|answer| {
+                assert_eq!(code(&answer), "denied", "{answer}");
+                let why = answer["error"].as_str().unwrap();
+                why.replace(&format!(" {domid}/"), " N/")
+            })
+        });
+        assert_eq!(answers[0], answers[1]);
+    }
+    let names = ["db", "nonesuch"].map(|name| {
+        let answer = ALICE.attach(&control, &of(name)).err().unwrap();
+        assert_eq!(code(&answer), "denied", "{answer}");
+        answer["error"].as_str().unwrap().replace(name, "N")
+    });
+    assert_eq!(names[0], names[1]);
+    // Who may do all is told the truth.
+    let root = User(0, &[]).ask(&control, &format!("message {gone} x"));
+    assert_eq!(code(&root), "no-console");
 }
 
 pub(crate) fn operators_are_who_has_the_right_control() {

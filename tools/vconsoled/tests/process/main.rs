@@ -322,6 +322,10 @@ fn access_tests() -> Vec<Trial> {
             access::a_confined_daemon_serves_users_by_rules,
         ),
         as_root(
+            "nobody_learns_which_domains_there_are",
+            access::nobody_learns_which_domains_there_are,
+        ),
+        as_root(
             "operators_are_who_has_the_right_control",
             access::operators_are_who_has_the_right_control,
         ),
