@@ -3,7 +3,7 @@
 //! definitions that its command line is read with, to a folder.
 
 #[expect(dead_code, reason = "the client sets some of it by itself")]
-#[path = "../src/options.rs"]
+#[path = "../src/options/mod.rs"]
 mod options;
 
 use std::path::PathBuf;

@@ -43,6 +43,36 @@ impl Time {
     }
 }
 
+/// An amount of history, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scrollback(pub(crate) u64);
+
+impl FromStr for Scrollback {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => return Ok(Self(0)),
+            "all" => return Ok(Self(u64::MAX)),
+            _ => {}
+        }
+        let digits = text.trim_end_matches(['k', 'K', 'm', 'M']);
+        let unit = match &text[digits.len()..] {
+            "" => Some(1),
+            "k" | "K" => Some(1 << 10),
+            "m" | "M" => Some(1 << 20),
+            _ => None,
+        };
+        digits
+            .parse()
+            .ok()
+            .zip(unit)
+            .and_then(|(number, unit): (u64, u64)| number.checked_mul(unit))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is neither bytes, like 64K, nor none or all"))
+    }
+}
+
 /// A pattern from the command line.
 pub(crate) fn pattern(text: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(text)
@@ -85,6 +115,23 @@ mod tests {
             "25:00",
         ] {
             assert_eq!(Time::parse(text, &now), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn history_is_asked_for_in_bytes() {
+        for (text, bytes) in [
+            ("none", 0),
+            ("0", 0),
+            ("512", 512),
+            ("64K", 65536),
+            ("1m", 1_048_576),
+            ("all", u64::MAX),
+        ] {
+            assert_eq!(text.parse(), Ok(Scrollback(bytes)), "{text:?}");
+        }
+        for text in ["", "K", "-1", "64KK", "64G", "99999999999999999999", "1.5M"] {
+            assert!(text.parse::<Scrollback>().is_err(), "{text:?}");
         }
     }
 

@@ -9,6 +9,8 @@
 //! test compares it with this.
 
 mod access;
+mod logs;
+mod rules;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,8 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub use access::{AccessRule, Domains, Right, Rights};
+pub use logs::{Filter, Logs};
+pub use rules::{ConsoleConfig, Rule};
 pub use sessions::{Banner, Sessions};
 pub use value::{InputRate, Name, Pattern, Size, SocketMode};
 
@@ -85,80 +89,6 @@ impl Default for History {
     }
 }
 
-/// How logs are written.
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub struct Logs {
-    /// Keep logs of the guests' consoles.
-    pub guests: bool,
-    /// Keep a log of the hypervisor's own messages.
-    pub hypervisor: bool,
-    /// Where logs are.
-    #[serde(deserialize_with = "value::path")]
-    pub dir: PathBuf,
-    /// Start each line of a guest's log with the time at which it came.
-    pub timestamps: bool,
-    /// Start each line of the hypervisor's log with the time.
-    pub hypervisor_timestamps: bool,
-    /// What becomes of escape sequences.
-    pub filter: Filter,
-    /// A log that would grow past this is rotated; 0 lets it grow.
-    pub size: Size,
-    /// Rotated logs kept of each console, besides the present one.
-    pub count: u32,
-    /// Files that were not written to for so many days are removed; none if 0.
-    pub keep_days: u32,
-    /// While all files together are longer, the oldest are removed; none if 0.
-    pub total: Size,
-    /// Compress rotated logs (Zstandard).
-    pub compress: bool,
-    /// Send guests' lines to journald as well.
-    pub journal: bool,
-    /// So many of a console's lines in each second, without a limit if 0.
-    pub journal_rate: u32,
-    /// So many at once after a silence.
-    pub journal_burst: u32,
-    /// Where journald, or a namespace of it, listens.
-    #[serde(deserialize_with = "value::path")]
-    pub journal_socket: PathBuf,
-}
-
-impl Default for Logs {
-    fn default() -> Self {
-        Self {
-            guests: false,
-            hypervisor: false,
-            dir: "/var/log/xen/console".into(),
-            timestamps: false,
-            hypervisor_timestamps: false,
-            filter: Filter::default(),
-            size: Size(16 << 20),
-            count: 4,
-            keep_days: 0,
-            total: Size(0),
-            compress: false,
-            journal: false,
-            journal_rate: 100,
-            journal_burst: 2000,
-            journal_socket: "/run/systemd/journal/socket".into(),
-        }
-    }
-}
-
-/// What becomes of escape sequences in a log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Filter {
-    /// They are left as they are.
-    None,
-    /// Each ESC becomes a dot, as with `--replace-escape`.
-    Dot,
-    /// They are left out.
-    #[default]
-    Strip,
-}
-
 /// Where sockets are and who may connect to them.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default = "Sockets::installed", rename_all = "kebab-case")]
@@ -217,83 +147,6 @@ impl Process {
             folders: vec!["/run/vconsoled/channels".into()],
         }
     }
-}
-
-/// What is different for some consoles.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub struct Rule {
-    /// Which domains, by name.
-    pub domain: Pattern,
-    /// Which of their consoles, such as `vuart0`.
-    pub console: Pattern,
-    /// Whether there is a log.
-    pub log: Option<bool>,
-    /// See [`Logs::timestamps`].
-    pub timestamps: Option<bool>,
-    /// See [`Logs::filter`].
-    pub filter: Option<Filter>,
-    /// See [`Logs::size`].
-    pub size: Option<Size>,
-    /// See [`Logs::count`].
-    pub count: Option<u32>,
-    /// See [`Logs::journal`].
-    pub journal: Option<bool>,
-    /// See [`Logs::journal_rate`].
-    pub journal_rate: Option<u32>,
-    /// See [`Logs::journal_burst`].
-    pub journal_burst: Option<u32>,
-    /// See [`Config::history`].
-    pub history: Option<History>,
-    /// See [`Config::overflow`].
-    pub overflow: Option<Overflow>,
-    /// See [`Config::input_rate`].
-    pub input_rate: Option<InputRate>,
-    /// See [`Config::lossy`].
-    pub lossy: Option<bool>,
-    /// See [`Sessions::idle_timeout`].
-    pub idle_timeout: Option<u32>,
-    /// See [`Sessions::banner`].
-    pub banner: Option<Banner>,
-}
-
-impl Rule {
-    /// Whether it is for a console, by its domain's name and its own.
-    fn fits(&self, domain: &str, console: &str) -> bool {
-        self.domain.matches(domain) && self.console.matches(console)
-    }
-}
-
-/// What holds for one console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
-pub struct ConsoleConfig {
-    /// Whether there is a log.
-    pub log: bool,
-    /// See [`Logs::timestamps`].
-    pub timestamps: bool,
-    /// See [`Logs::filter`].
-    pub filter: Filter,
-    /// See [`Logs::size`].
-    pub size: Size,
-    /// See [`Logs::count`].
-    pub count: u32,
-    /// See [`Logs::journal`].
-    pub journal: bool,
-    /// See [`Logs::journal_rate`].
-    pub journal_rate: u32,
-    /// See [`Logs::journal_burst`].
-    pub journal_burst: u32,
-    /// See [`Config::history`].
-    pub history: History,
-    /// See [`Config::overflow`].
-    pub overflow: Overflow,
-    /// See [`Config::input_rate`].
-    pub input_rate: InputRate,
-    /// See [`Config::lossy`].
-    pub lossy: bool,
-    /// See [`Sessions::idle_timeout`].
-    pub idle_timeout: u32,
 }
 
 impl Config {
@@ -367,51 +220,5 @@ impl Config {
         let log = &self.log;
         let by_rule = self.rules.iter().any(|rule| rule.log == Some(true));
         log.guests || log.hypervisor || by_rule
-    }
-
-    /// What holds for a console, by its domain's name and its own.
-    #[must_use]
-    pub fn console(&self, domain: &str, console: &str) -> ConsoleConfig {
-        let logs = &self.log;
-        let general = ConsoleConfig {
-            log: logs.guests,
-            timestamps: logs.timestamps,
-            filter: logs.filter,
-            size: logs.size,
-            count: logs.count,
-            journal: logs.journal,
-            journal_rate: logs.journal_rate,
-            journal_burst: logs.journal_burst,
-            history: self.history,
-            overflow: self.overflow,
-            input_rate: self.input_rate,
-            lossy: self.lossy,
-            idle_timeout: self.sessions.idle_timeout,
-        };
-        let config = self
-            .rules
-            .iter()
-            .filter(|rule| rule.fits(domain, console))
-            .fold(general, |config, rule| ConsoleConfig {
-                log: rule.log.unwrap_or(config.log),
-                timestamps: rule.timestamps.unwrap_or(config.timestamps),
-                filter: rule.filter.unwrap_or(config.filter),
-                size: rule.size.unwrap_or(config.size),
-                count: rule.count.unwrap_or(config.count),
-                journal: rule.journal.unwrap_or(config.journal),
-                journal_rate: rule.journal_rate.unwrap_or(config.journal_rate),
-                journal_burst: rule.journal_burst.unwrap_or(config.journal_burst),
-                history: rule.history.unwrap_or(config.history),
-                overflow: rule.overflow.unwrap_or(config.overflow),
-                input_rate: rule.input_rate.unwrap_or(config.input_rate),
-                lossy: rule.lossy.unwrap_or(config.lossy),
-                idle_timeout: rule.idle_timeout.unwrap_or(config.idle_timeout),
-            });
-        let overflow = if config.lossy {
-            Overflow::Discard
-        } else {
-            config.overflow
-        };
-        ConsoleConfig { overflow, ..config }
     }
 }

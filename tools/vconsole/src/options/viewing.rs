@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//! How a console is shown, and left.
+
+use clap::Args;
+
+use super::keys::{DEFAULT_ESCAPE, DEFAULT_MENU, MenuKey, escape};
+use super::values::Scrollback;
+
+/// How `vconsole attach` shows a console.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Viewing {
+    #[command(flatten)]
+    pub(crate) session: Session,
+
+    /// Watch only: what is typed does not reach the guest
+    #[arg(short, long)]
+    pub(crate) read_only: bool,
+
+    #[command(flatten)]
+    pub(crate) keyboard: Keyboard,
+
+    /// How much of what was said before to show: bytes, like 64K, or none or
+    /// all; the daemon's choice without it
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) scrollback: Option<Scrollback>,
+
+    /// The key that makes the next one a command, as itself or like ^T, or
+    /// none
+    #[arg(long, value_name = "KEY", default_value = "^T")]
+    pub(crate) menu_key: MenuKey,
+
+    /// Leave out escape sequences
+    #[arg(long)]
+    pub(crate) filter: bool,
+
+    /// Where the caller comes from, if it came by ssh and may do no more than
+    /// this.
+    #[arg(skip)]
+    pub(crate) login: Option<Origin>,
+}
+
+/// Who else types.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Keyboard {
+    /// Have nothing reach the guest that others type; an error if somebody has
+    /// that already
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) exclusive: bool,
+
+    /// The same, in place of whoever has it, for those who control the console
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) force: bool,
+}
+
+/// Whence somebody came: address and port, if sshd told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin(pub(crate) Option<String>);
+
+impl Viewing {
+    /// As for whoever gives no option, by what sshd says of the connection.
+    pub(crate) fn of_login(connection: Option<String>) -> Self {
+        let far_end = connection.map(|text| {
+            let words: Vec<&str> = text.split_whitespace().take(2).collect();
+            words.join(" ")
+        });
+        Self {
+            session: Session {
+                start_notify_fd: None,
+                escape: DEFAULT_ESCAPE,
+                interactive: false,
+            },
+            read_only: false,
+            keyboard: Keyboard::default(),
+            scrollback: None,
+            menu_key: MenuKey(Some(DEFAULT_MENU)),
+            filter: false,
+            login: Some(Origin(far_end)),
+        }
+    }
+}
+
+/// How a console is joined to a terminal, and left.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Session {
+    /// Write a zero byte to this descriptor when the console is open
+    #[arg(long, value_name = "FD")]
+    pub(crate) start_notify_fd: Option<u32>,
+
+    /// The character that leaves, as itself or like ^]
+    #[arg(short, long, value_name = "E", default_value = "^]", value_parser = escape)]
+    pub(crate) escape: u8,
+
+    /// Heed the escape character even when standard input is no terminal
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+}

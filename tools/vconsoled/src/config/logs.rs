@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//! The section `[log]`: logs of consoles, and what goes to journald.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::value::{self, Size};
+
+/// How logs are written.
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Logs {
+    /// Keep logs of the guests' consoles.
+    pub guests: bool,
+    /// Keep a log of the hypervisor's own messages.
+    pub hypervisor: bool,
+    /// Where logs are.
+    #[serde(deserialize_with = "value::path")]
+    pub dir: PathBuf,
+    /// Start each line of a guest's log with the time at which it came.
+    pub timestamps: bool,
+    /// Start each line of the hypervisor's log with the time.
+    pub hypervisor_timestamps: bool,
+    /// What becomes of escape sequences.
+    pub filter: Filter,
+    /// A log that would grow past this is rotated; 0 lets it grow.
+    pub size: Size,
+    /// Rotated logs kept of each console, besides the present one.
+    pub count: u32,
+    /// Files that were not written to for so many days are removed; none if 0.
+    pub keep_days: u32,
+    /// While all files together are longer, the oldest are removed; none if 0.
+    pub total: Size,
+    /// Compress rotated logs (Zstandard).
+    pub compress: bool,
+    /// Send guests' lines to journald as well.
+    pub journal: bool,
+    /// So many of a console's lines in each second, without a limit if 0.
+    pub journal_rate: u32,
+    /// So many at once after a silence.
+    pub journal_burst: u32,
+    /// Where journald, or a namespace of it, listens.
+    #[serde(deserialize_with = "value::path")]
+    pub journal_socket: PathBuf,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            guests: false,
+            hypervisor: false,
+            dir: "/var/log/xen/console".into(),
+            timestamps: false,
+            hypervisor_timestamps: false,
+            filter: Filter::default(),
+            size: Size(16 << 20),
+            count: 4,
+            keep_days: 0,
+            total: Size(0),
+            compress: false,
+            journal: false,
+            journal_rate: 100,
+            journal_burst: 2000,
+            journal_socket: "/run/systemd/journal/socket".into(),
+        }
+    }
+}
+
+/// What becomes of escape sequences in a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filter {
+    /// They are left as they are.
+    None,
+    /// Each ESC becomes a dot, as with `--replace-escape`.
+    Dot,
+    /// They are left out.
+    #[default]
+    Strip,
+}

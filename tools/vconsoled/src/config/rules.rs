@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//! The tables `[[console]]`: what is different for some consoles, and what then
+//! holds for one.
+
+use serde::{Deserialize, Serialize};
+
+use super::logs::Filter;
+use super::sessions::Banner;
+use super::value::{InputRate, Pattern, Size};
+use super::{Config, History, Overflow};
+
+/// What is different for some consoles.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Rule {
+    /// Which domains, by name.
+    pub domain: Pattern,
+    /// Which of their consoles, such as `vuart0`.
+    pub console: Pattern,
+    /// Whether there is a log.
+    pub log: Option<bool>,
+    /// See [`super::Logs::timestamps`].
+    pub timestamps: Option<bool>,
+    /// See [`super::Logs::filter`].
+    pub filter: Option<Filter>,
+    /// See [`super::Logs::size`].
+    pub size: Option<Size>,
+    /// See [`super::Logs::count`].
+    pub count: Option<u32>,
+    /// See [`super::Logs::journal`].
+    pub journal: Option<bool>,
+    /// See [`super::Logs::journal_rate`].
+    pub journal_rate: Option<u32>,
+    /// See [`super::Logs::journal_burst`].
+    pub journal_burst: Option<u32>,
+    /// See [`Config::history`].
+    pub history: Option<History>,
+    /// See [`Config::overflow`].
+    pub overflow: Option<Overflow>,
+    /// See [`Config::input_rate`].
+    pub input_rate: Option<InputRate>,
+    /// See [`Config::lossy`].
+    pub lossy: Option<bool>,
+    /// See [`super::Sessions::idle_timeout`].
+    pub idle_timeout: Option<u32>,
+    /// See [`super::Sessions::banner`].
+    pub banner: Option<Banner>,
+}
+
+impl Rule {
+    /// Whether it is for a console, by its domain's name and its own.
+    pub(super) fn fits(&self, domain: &str, console: &str) -> bool {
+        self.domain.matches(domain) && self.console.matches(console)
+    }
+}
+
+/// What holds for one console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
+pub struct ConsoleConfig {
+    /// Whether there is a log.
+    pub log: bool,
+    /// See [`super::Logs::timestamps`].
+    pub timestamps: bool,
+    /// See [`super::Logs::filter`].
+    pub filter: Filter,
+    /// See [`super::Logs::size`].
+    pub size: Size,
+    /// See [`super::Logs::count`].
+    pub count: u32,
+    /// See [`super::Logs::journal`].
+    pub journal: bool,
+    /// See [`super::Logs::journal_rate`].
+    pub journal_rate: u32,
+    /// See [`super::Logs::journal_burst`].
+    pub journal_burst: u32,
+    /// See [`Config::history`].
+    pub history: History,
+    /// See [`Config::overflow`].
+    pub overflow: Overflow,
+    /// See [`Config::input_rate`].
+    pub input_rate: InputRate,
+    /// See [`Config::lossy`].
+    pub lossy: bool,
+    /// See [`super::Sessions::idle_timeout`].
+    pub idle_timeout: u32,
+}
+
+impl Config {
+    /// What holds for a console, by its domain's name and its own.
+    #[must_use]
+    pub fn console(&self, domain: &str, console: &str) -> ConsoleConfig {
+        let logs = &self.log;
+        let general = ConsoleConfig {
+            log: logs.guests,
+            timestamps: logs.timestamps,
+            filter: logs.filter,
+            size: logs.size,
+            count: logs.count,
+            journal: logs.journal,
+            journal_rate: logs.journal_rate,
+            journal_burst: logs.journal_burst,
+            history: self.history,
+            overflow: self.overflow,
+            input_rate: self.input_rate,
+            lossy: self.lossy,
+            idle_timeout: self.sessions.idle_timeout,
+        };
+        let config = self
+            .rules
+            .iter()
+            .filter(|rule| rule.fits(domain, console))
+            .fold(general, |config, rule| ConsoleConfig {
+                log: rule.log.unwrap_or(config.log),
+                timestamps: rule.timestamps.unwrap_or(config.timestamps),
+                filter: rule.filter.unwrap_or(config.filter),
+                size: rule.size.unwrap_or(config.size),
+                count: rule.count.unwrap_or(config.count),
+                journal: rule.journal.unwrap_or(config.journal),
+                journal_rate: rule.journal_rate.unwrap_or(config.journal_rate),
+                journal_burst: rule.journal_burst.unwrap_or(config.journal_burst),
+                history: rule.history.unwrap_or(config.history),
+                overflow: rule.overflow.unwrap_or(config.overflow),
+                input_rate: rule.input_rate.unwrap_or(config.input_rate),
+                lossy: rule.lossy.unwrap_or(config.lossy),
+                idle_timeout: rule.idle_timeout.unwrap_or(config.idle_timeout),
+            });
+        let overflow = if config.lossy {
+            Overflow::Discard
+        } else {
+            config.overflow
+        };
+        ConsoleConfig { overflow, ..config }
+    }
+}
