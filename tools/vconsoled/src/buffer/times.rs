@@ -98,12 +98,16 @@ impl Times {
         let doubled = self.arrivals.len() / DOUBLED_AFTER;
         let spacing = SPACING * 2_u32.saturating_pow(u32::try_from(doubled).unwrap_or(u32::MAX));
         let early = |last: Instant| now.saturating_duration_since(last) < spacing;
-        let known = self.arrivals.back().map(|last| last.position) == Some(arrival.position);
-        if known || self.last.is_some_and(early) {
+        // A mark that was made before there were bytes gives way to theirs.
+        let again = self.arrivals.back().map(|last| last.position) == Some(arrival.position);
+        if !again && self.last.is_some_and(early) {
             return;
         }
         self.last = Some(now);
-        if self.arrivals.len() == MOST {
+        if again {
+            self.arrivals.pop_back();
+            self.next = (self.next + MOST - 1) % MOST;
+        } else if self.arrivals.len() == MOST {
             self.arrivals.pop_front();
         }
         self.arrivals.push_back(arrival);
@@ -249,6 +253,20 @@ mod tests {
         stream.byte(20, 3_000);
         stream.times = stream.reread();
         assert_eq!((stream.time(0), stream.time(1)), (1_000, 3_000));
+    }
+
+    /// As when a log is opened, and the guest says nothing for an hour.
+    #[test]
+    fn a_mark_without_bytes_does_not_give_them_its_time() {
+        let mut stream = Stream::new();
+        stream.byte(0, 1_000);
+        stream.byte(10, 2_000);
+        stream.end -= 1;
+        stream.byte(3_600_000, 3_602_000);
+        stream.byte(3_600_010, 3_602_010);
+        let told: Vec<i64> = (0..3).map(|position| stream.time(position)).collect();
+        assert_eq!(told, [1_000, 3_602_000, 3_602_010]);
+        assert_eq!(stream.reread().arrivals, stream.times.arrivals);
     }
 
     #[test]
