@@ -6,16 +6,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
+use nix::errno::Errno as Refusal;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
-
-/// Looks at who has a file, 5 ms apart: whoever has just taken it will say so.
-const LOOKS: u32 = 40;
 
 /// Longest note, in bytes.
 const NOTE_MAX: usize = 64;
@@ -85,35 +81,34 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 
 /// Locks a file for this process; an error names who has it.
 pub(crate) fn lock(file: &impl AsFd) -> io::Result<()> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {
-            // It keeps nobody out, but the kernel tells whose it is.
-            fcntl(file, FcntlArg::F_SETLK(&whole(libc::F_RDLCK)))?;
-            Ok(())
+    // Of this one the kernel tells at once whose it is; the other keeps out this
+    // process as well.
+    while let Err(error) = fcntl(file, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))) {
+        if !matches!(error, Refusal::EAGAIN | Refusal::EACCES) {
+            return Err(error.into());
         }
-        Err(Errno::WOULDBLOCK) => {
-            let who = match owner(file)? {
-                Some(pid) => format!("process {pid}"),
-                None => "this process".to_owned(),
-            };
-            let what = format!("another daemon has it: {who}");
-            Err(io::Error::new(io::ErrorKind::AddrInUse, what))
+        // Else it has just been let go.
+        if let Some(pid) = owner(file)? {
+            return Err(taken(&format!("process {pid}")));
         }
-        Err(errno) => Err(errno.into()),
     }
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(taken("this process")),
+        result => Ok(result?),
+    }
+}
+
+fn taken(who: &str) -> io::Error {
+    let what = format!("another daemon has it: {who}");
+    io::Error::new(io::ErrorKind::AddrInUse, what)
 }
 
 /// The other process that has a file.
 fn owner(file: &impl AsFd) -> io::Result<Option<i32>> {
-    for _ in 0..LOOKS {
-        let mut found = whole(libc::F_WRLCK);
-        fcntl(file, FcntlArg::F_GETLK(&mut found))?;
-        if i32::from(found.l_type) != libc::F_UNLCK {
-            return Ok(Some(found.l_pid));
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    Ok(None)
+    let mut found = whole(libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_GETLK(&mut found))?;
+    let has = i32::from(found.l_type) != libc::F_UNLCK;
+    Ok(has.then_some(found.l_pid))
 }
 
 fn whole(kind: i32) -> libc::flock {

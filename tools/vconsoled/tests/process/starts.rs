@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use console_proto::Status;
 
 use crate::ROLE;
-use crate::support::{ask, wait_for};
+use crate::support::{ask, connect_to, wait_for};
 
 /// Daemons of a round, and rounds.
 const DAEMONS: usize = 4;
@@ -68,6 +68,8 @@ pub(crate) fn of_several_that_start_at_once_one_serves() {
                 assert!(!status.success());
             }
             if sockets == "control" {
+                // It listens a moment after the lock is its own.
+                wait_for("it to listen", || connect_to(&socket).ok());
                 let status: Status = serde_json::from_str(&ask(&socket, "status")).unwrap();
                 assert_eq!(status.pid, pid, "round {round}");
             }
