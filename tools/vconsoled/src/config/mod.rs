@@ -147,6 +147,11 @@ impl Process {
             folders: vec!["/run/vconsoled/channels".into()],
         }
     }
+
+    /// Whether the process can do less once it serves.
+    fn gives_up(&self) -> bool {
+        self.sandbox || self.user.is_some()
+    }
 }
 
 impl Config {
@@ -199,9 +204,18 @@ impl Config {
             },
             ..new.clone()
         };
+        // A process that gave up its rights was given no folder for logs.
+        let logs_begin = self.logs() && !old.logs() && old.process.gives_up();
+        if logs_begin {
+            self.log.guests = false;
+            for rule in &mut self.rules {
+                rule.log = rule.log.filter(|wanted| !wanted);
+            }
+        }
         let stays = [
             ("state-dir", old.state_dir != new.state_dir),
             ("log.hypervisor", old.log.hypervisor != new.log.hypervisor),
+            ("log.guests", logs_begin),
             ("log.dir", old.log.dir != new.log.dir),
             (
                 "log.journal-socket",

@@ -172,6 +172,29 @@ fn a_running_daemon_takes_over_what_it_can_and_names_the_rest() {
 }
 
 #[test]
+fn logs_begin_with_a_restart_where_the_process_has_no_rights() {
+    let by_rule = "[[console]]\ndomain = \"web\"\nlog = true\n";
+    for wanted in ["[log]\nguests = true\n", by_rule] {
+        let wanted = Config::parse(wanted).unwrap();
+        let mut config = Config::installed();
+        assert_eq!(config.change_to(&wanted), ["log.guests"]);
+        assert!(!config.console("web", "pv0").log);
+        let mut config = Config::installed();
+        config.process = Process::default();
+        assert_eq!(config.change_to(&wanted), ["process"]);
+        assert!(config.console("web", "pv0").log);
+        let mut config = Config::installed();
+        // It has the folder.
+        config.rules.push(Rule {
+            log: Some(true),
+            ..Rule::default()
+        });
+        assert!(config.change_to(&wanted).is_empty());
+        assert!(config.console("web", "pv0").log);
+    }
+}
+
+#[test]
 fn empty_paths_and_names_switch_things_off() {
     let text = "state-dir = \"\"\n[sockets]\ncontrol = \"\"\nmetrics = \"\"\n\
                 consoles = \"\"\n[process]\nuser = \"\"\nsandbox = false\n\

@@ -51,6 +51,61 @@ fn a_reload_changes_what_it_can_and_a_bad_one_nothing() {
     daemon.stop().unwrap();
 }
 
+/// Its rights were given to it for the folder that it was started with, if any.
+#[test]
+fn another_folder_for_logs_waits_for_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = ["first", "second"].map(|name| dir.path().join(name));
+    for folder in &folders {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let machine = Machine::new();
+    let (_, mut pv, _uart) = guest(&machine, "guest");
+    let config = Config {
+        log: logs_in(&folders[0]),
+        ..Config::default()
+    };
+    let heard = Heard::default();
+    let daemon = Daemon::start_heard(&machine, config.clone(), &heard);
+    let mut changed = config;
+    changed.log.dir.clone_from(&folders[1]);
+    daemon.handle.reload(Ok(changed.clone()));
+    wait_for("what needs a restart", || {
+        let lines = heard.lines("restart is needed for a change of log.dir");
+        lines.first().cloned()
+    });
+    pv.send(b"said");
+    daemon.stop().unwrap();
+    assert_eq!(logged(&folders[0], "guest-guest.log"), b"said");
+    assert!(folders[1].read_dir().unwrap().next().is_none());
+    // With the restart the folder is the other one.
+    let daemon = Daemon::start(&machine, changed);
+    pv.send(b" more");
+    daemon.stop().unwrap();
+    assert_eq!(logged(&folders[0], "guest-guest.log"), b"said");
+    assert!(logged(&folders[1], "guest-guest.log").ends_with(b" more"));
+}
+
+#[test]
+fn the_first_log_of_a_confined_daemon_waits_for_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (_, mut pv, _uart) = guest(&machine, "guest");
+    let mut config = Config::default();
+    config.process.sandbox = true;
+    let heard = Heard::default();
+    let daemon = Daemon::start_heard(&machine, config.clone(), &heard);
+    config.log = logs_in(dir.path());
+    daemon.handle.reload(Ok(config));
+    wait_for("what needs a restart", || {
+        let lines = heard.lines("restart is needed for a change of log.guests");
+        lines.first().cloned()
+    });
+    pv.send(b"said");
+    daemon.stop().unwrap();
+    assert!(dir.path().read_dir().unwrap().next().is_none());
+}
+
 #[test]
 fn logs_and_the_journal_follow_a_reload_while_consoles_are_served() {
     let dir = tempfile::tempdir().unwrap();
