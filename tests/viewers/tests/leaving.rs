@@ -71,7 +71,8 @@ impl Reader {
         });
     }
 
-    /// Waits until nothing more is written that nobody reads.
+    /// Waits until nothing more is written that nobody reads. On a busy machine that
+    /// may come to nothing more for now: the client is then left at another moment.
     fn until_full(&self) {
         let mut last = 0;
         wait_for("a client that can write no more", || {

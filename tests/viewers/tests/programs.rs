@@ -96,7 +96,8 @@ fn socat_over_tcp_in_both_roles() {
 
     let port = free_port();
     let mut calling = start(&call.replace("4002", &port.to_string()));
-    // It is there before whoever it calls.
+    // It is there before whoever it calls; on a busy machine perhaps not, and then
+    // it need not try again.
     std::thread::sleep(Duration::from_millis(200));
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -180,6 +180,14 @@ impl Server {
         self
     }
 
+    /// How long who comes by the control socket waits at most for the first look
+    /// at the domains, two seconds unless told otherwise.
+    #[must_use]
+    pub fn with_first_look(mut self, patience: Duration) -> Self {
+        self.ipc.control_waits = Some(Instant::now() + patience);
+        self
+    }
+
     /// A way to reach the server while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle {

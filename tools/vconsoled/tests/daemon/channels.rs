@@ -361,6 +361,8 @@ fn a_guest_cannot_say_which_terminal_a_client_opens() {
     for _ in 0..2 {
         let _driver = frontend.connect().unwrap();
         wait_for("a tty", || tty(&machine, domid, SECOND));
+        // Else it may still say that the last driver has closed.
+        awaits(&mut frontend, CONNECTED);
         assert_eq!(store.permissions(&path).unwrap(), dom0s);
         assert!(frontend.write("tty", "/dev/sda").is_err());
         frontend.write("state", CLOSED).unwrap();

@@ -51,6 +51,9 @@ fn garbage() -> Vec<Vec<u8>> {
     values
 }
 
+/// How long to wait for what may come only after another try.
+const AWHILE: Duration = Duration::from_millis(100);
+
 /// A guest that must not notice anything.
 struct Bystander {
     pv: PvDriver,
@@ -112,6 +115,9 @@ fn whatever_a_guest_writes_is_refused_in_one_line() {
         wait_for("a line about it", || {
             (!heard.lines(&format!("domain {domid} pv1")).is_empty()).then_some(())
         });
+        // Else the daemon may connect halfway through, and again at the end of it.
+        frontend.write("state", "6").unwrap();
+        until_looked_at(&machine);
         let mut driver = PvDriver(frontend.connect().unwrap());
         let mut viewer = Viewer::open(&machine, domid, "device/console/1");
         driver.send(b"sane");
@@ -171,6 +177,11 @@ fn a_guest_that_flips_its_state_delays_nobody() {
     let (_, mut frontend) = rogue(&machine, &[]);
     let _driver = frontend.connect().unwrap();
     wait_for("its console", || is_connected(&mut frontend).then_some(()));
+    let usual = |mut delays: Vec<Duration>| {
+        delays.sort();
+        delays[delays.len() / 2]
+    };
+    let calm = usual((0..100).map(|_| bystander.ping()).collect());
     let until = Instant::now() + Duration::from_secs(1);
     let flips = std::thread::spawn(move || {
         let mut count = 0;
@@ -188,11 +199,11 @@ fn a_guest_that_flips_its_state_delays_nobody() {
         delays.push(bystander.ping());
     }
     let (count, mut frontend) = flips.join().unwrap();
-    delays.sort();
-    let usual = delays[delays.len() / 2];
+    let usual = usual(delays);
+    // What a machine that is busy with other things needs is in both.
     assert!(
-        usual < Duration::from_millis(50),
-        "{usual:?} after {count} flips"
+        usual < Duration::from_millis(50) + 4 * calm,
+        "{usual:?} after {count} flips, {calm:?} before"
     );
     // Whether it was looked at while it made no sense is chance, but for this time.
     frontend.write("state", "nonsense").unwrap();
@@ -276,7 +287,8 @@ fn a_link_in_place_of_a_socket_is_refused_in_one_line_until_it_is_gone() {
     let backend = [("connection", "socket"), ("path", path.to_str().unwrap())];
     let (_, mut frontend) = rogue(&machine, &backend);
     let mut driver = PvDriver(frontend.connect().unwrap());
-    // Long enough for it to be tried again.
+    // Long enough for it to be tried again; on a busy machine it may not be, and then
+    // less is asserted.
     std::thread::sleep(Duration::from_millis(400));
     bystander.ping();
     assert!(!target.exists() && !driver.0.line.is_connected());
@@ -324,9 +336,7 @@ fn two_channels_do_not_share_a_socket() {
 fn garbage_in_any_node_of_the_toolstack_harms_nobody() {
     let machine = Machine::new();
     let heard = Heard::default();
-    let control = tempfile::tempdir().unwrap();
-    let (config, socket) = with_control(&control);
-    let daemon = Daemon::start_heard(&machine, config, &heard);
+    let daemon = Daemon::start_heard(&machine, Config::default(), &heard);
     let mut bystander = Bystander::new(&machine);
     let (domid, mut pv, _) = guest(&machine, "victim");
     let vuart = PvDriver(machine.add_stock_vuart(domid).unwrap());
@@ -374,20 +384,17 @@ fn garbage_in_any_node_of_the_toolstack_harms_nobody() {
     pv.send(b"pv again");
     assert_eq!(Viewer::open(&machine, domid, PV).read(8), b"pv again");
     wait_for("its vuart", || vuart.0.line.is_connected().then_some(()));
-    // The last look at it may still be to come, and may have been at a channel
-    // that is none: what is sent before goes to a pty.
-    std::thread::sleep(Duration::from_millis(200));
+    // The last look at it may still be to come, and the one before may have been at a
+    // channel that is none: what is sent until then goes to a pty, and the socket
+    // closes.
+    let mut said = [0];
     wait_for("the channel", || {
-        let served = status(&socket).consoles;
-        let channel = |one: &Row| one.kind == "channel" && one.state == "connected";
-        served.iter().any(channel).then_some(())
+        let mut client = UnixStream::connect(&path).ok()?;
+        client.set_read_timeout(Some(AWHILE)).unwrap();
+        second.send(b"!");
+        client.read_exact(&mut said).ok()
     });
-    let mut client = UnixStream::connect(&path).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    second.send(b"channel again");
-    let mut bytes = [0; 13];
-    client.read_exact(&mut bytes).unwrap();
-    assert_eq!(&bytes, b"channel again");
+    assert_eq!(&said, b"!");
     let most = nodes.len() * garbage().len();
     let lines = heard.lines(&format!("domain {domid}")).len();
     assert!(lines <= most, "{lines} lines about {most} values");

@@ -149,7 +149,8 @@ pub(crate) fn read(stream: &mut UnixStream, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Whether nothing comes for a while.
+/// Whether nothing comes for a while. What a busy machine brings later than that, the
+/// next read of the test gets.
 pub(crate) fn is_silent(stream: &mut UnixStream) -> bool {
     stream
         .set_read_timeout(Some(Duration::from_millis(100)))

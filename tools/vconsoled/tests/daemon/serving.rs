@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Bytes, names and restarts: the daemon on the fake host when all is well.
 
-use std::time::Duration;
-
 use crate::support::*;
 use terminal::noise;
 use vconsoled::Config;
@@ -241,15 +239,20 @@ fn a_slow_viewer_does_not_hold_up_the_guest() {
 fn output_can_be_kept_instead() {
     let machine = Machine::new();
     let (domid, pv, mut uart) = guest(&machine, "guest");
+    let dir = tempfile::tempdir().unwrap();
+    let (config, socket) = with_control(&dir);
     let config = Config {
         overflow: Overflow::Keep,
-        ..Config::default()
+        ..config
     };
     let _daemon = Daemon::start(&machine, config);
     let sent = noise(100_000);
     let to_send = sent.clone();
     let guest = std::thread::spawn(move || uart.send(&to_send));
-    std::thread::sleep(Duration::from_millis(200));
+    wait_for("a full buffer", || {
+        let mut consoles = status(&socket).consoles.into_iter();
+        consoles.find(|one| one.console == "vuart0" && one.from_guest >= 65536)
+    });
     assert!(!guest.is_finished(), "the guest waits");
     let mut viewer = Viewer::open(&machine, domid, VUART);
     assert!(viewer.read(100_000) == sent);

@@ -166,13 +166,34 @@ impl Daemon {
         heard: &Heard,
         level: LevelFilter,
     ) -> (Self, Receiver<()>) {
+        Self::begin_made(heard, level, || Server::new(platform, config).unwrap())
+    }
+
+    /// The same; who comes before the first look at the domains waits so long for
+    /// it.
+    pub(crate) fn begin_patient(
+        platform: Platform,
+        config: Config,
+        heard: &Heard,
+        first_look: Duration,
+    ) -> (Self, Receiver<()>) {
+        Self::begin_made(heard, LevelFilter::WARN, || {
+            let server = Server::new(platform, config).unwrap();
+            server.with_first_look(first_look)
+        })
+    }
+
+    fn begin_made(
+        heard: &Heard,
+        level: LevelFilter,
+        server: impl FnOnce() -> Server,
+    ) -> (Self, Receiver<()>) {
         let messages = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_ansi(false)
             .with_writer(heard.clone())
             .finish();
         let messages = tracing::Dispatch::new(messages);
-        let server = || Server::new(platform, config).unwrap();
         let server = tracing::dispatcher::with_default(&messages, server);
         let handle = server.handle();
         let (tell, ready) = std::sync::mpsc::channel();

@@ -127,6 +127,9 @@ fn round(outsider: Outsider, when: When) {
     world.daemon.stop();
 }
 
+/// Guests that flood.
+const FLOODS: usize = 8;
+
 /// Eight guests print single letters as fast as they can, and all of it goes to
 /// the journal.
 pub(crate) fn nobody_waits_for_guests_that_flood_the_journal() {
@@ -134,7 +137,7 @@ pub(crate) fn nobody_waits_for_guests_that_flood_the_journal() {
     let calm = world.answer();
     let before = world.resident();
     let over = Arc::new(AtomicBool::new(false));
-    let floods: Vec<_> = (0..8)
+    let floods: Vec<_> = (0..FLOODS)
         .map(|number| {
             let (_, mut pv, _uart) = guest(&world.host.machine, &format!("flood{number}"));
             let over = Arc::clone(&over);
@@ -151,10 +154,13 @@ pub(crate) fn nobody_waits_for_guests_that_flood_the_journal() {
     };
     wait_for("lines to be left out", || (lost() > 10_000).then_some(()));
     let written = world.journald.count();
+    let ran = world.loop_time();
     let slow = world.answer();
-    println!("half and all answers within {slow:?}, before {calm:?}");
-    // Eight more threads are busy, so that each gets a part of a processor.
-    assert!(slow.0 < ANSWER_MAX + 4 * calm.0, "{slow:?}");
+    let ran = (world.loop_time() - ran) / u32::try_from(ANSWERS).unwrap();
+    println!("half and all answers within {slow:?}, before {calm:?}; {ran:?} of the loop for each");
+    // What the loop does meanwhile depends on nobody else; when it has a processor,
+    // on whatever else the machine does.
+    assert!(ran < ANSWER_MAX, "{ran:?}");
     assert!(slow.1 < WORST_MAX + 4 * calm.1, "{slow:?}");
     let grown = world.resident().saturating_sub(before);
     assert!(grown < GROWTH_MAX, "{grown} bytes more");
@@ -293,6 +299,13 @@ impl World {
         let text = std::fs::read_to_string(path).unwrap();
         let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
         pages * 4096
+    }
+
+    /// How long the event loop has run.
+    fn loop_time(&self) -> Duration {
+        let id = self.daemon.0.id();
+        let text = std::fs::read_to_string(format!("/proc/{id}/task/{id}/schedstat")).unwrap();
+        Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
     }
 
     /// Everything that an outsider is needed for comes about.

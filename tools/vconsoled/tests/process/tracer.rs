@@ -13,7 +13,8 @@ use nix::unistd::Pid;
 use crate::restart::Running;
 use crate::support::{PATIENCE, wait_for};
 
-/// How long a daemon makes no system call when it has nothing to do.
+/// How long a daemon that waits for something makes no system call when it has
+/// nothing to do.
 const REST: Duration = Duration::from_millis(100);
 
 /// Some or all threads of a process that this thread traces.
@@ -72,7 +73,7 @@ impl Tracer {
         let mut seen = 0;
         while seen < stops {
             match self.wait(REST) {
-                None if done() => break,
+                None if done() && self.waits() => break,
                 None => assert!(Instant::now() < deadline, "it does not get done"),
                 Some(WaitStatus::PtraceSyscall(thread)) => {
                     seen += 1;
@@ -113,6 +114,17 @@ impl Tracer {
             {}
         }
         daemon.0.wait().unwrap();
+    }
+
+    /// Whether each thread waits for something other than a processor, and for no
+    /// tracer.
+    fn waits(&self) -> bool {
+        self.threads.iter().all(|thread| {
+            let stat = std::fs::read_to_string(format!("/proc/{thread}/stat")).unwrap();
+            // The state is behind the name, which may hold anything.
+            let (_, state) = stat.rsplit_once(") ").unwrap();
+            state.starts_with('S')
+        })
     }
 
     fn leader(&self) -> Pid {
