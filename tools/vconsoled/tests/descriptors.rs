@@ -41,12 +41,11 @@ impl All {
         let taker = std::thread::spawn(move || {
             let mut taken = Vec::new();
             while !seen.load(Ordering::Relaxed) {
-                match File::open("/dev/null") {
-                    Ok(file) => taken.push(file),
-                    Err(_) => {
-                        let _waits = none_left.send(());
-                        std::thread::sleep(Duration::from_millis(1));
-                    }
+                if let Ok(file) = File::open("/dev/null") {
+                    taken.push(file);
+                } else {
+                    let _waits = none_left.send(());
+                    std::thread::sleep(Duration::from_millis(1));
                 }
             }
             taken
