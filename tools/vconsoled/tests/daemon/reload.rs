@@ -75,8 +75,12 @@ fn another_folder_for_logs_waits_for_a_restart() {
         lines.first().cloned()
     });
     pv.send(b"said");
+    let (later, mut its, _uart) = guest(&machine, "later");
+    Viewer::open(&machine, later, PV);
+    its.send(b"too");
     daemon.stop().unwrap();
     assert_eq!(logged(&folders[0], "guest-guest.log"), b"said");
+    assert_eq!(logged(&folders[0], "guest-later.log"), b"too");
     assert!(folders[1].read_dir().unwrap().next().is_none());
     // With the restart the folder is the other one.
     let daemon = Daemon::start(&machine, changed);
@@ -93,6 +97,7 @@ fn the_first_log_of_a_confined_daemon_waits_for_a_restart() {
     let (_, mut pv, _uart) = guest(&machine, "guest");
     let mut config = Config::default();
     config.process.sandbox = true;
+    config.log.dir = dir.path().to_owned();
     let heard = Heard::default();
     let daemon = Daemon::start_heard(&machine, config.clone(), &heard);
     config.log = logs_in(dir.path());
@@ -102,6 +107,10 @@ fn the_first_log_of_a_confined_daemon_waits_for_a_restart() {
         lines.first().cloned()
     });
     pv.send(b"said");
+    let (later, mut its, _uart) = guest(&machine, "later");
+    let mut viewer = Viewer::open(&machine, later, PV);
+    its.send(b"too");
+    assert_eq!(viewer.read(3), b"too");
     daemon.stop().unwrap();
     assert!(dir.path().read_dir().unwrap().next().is_none());
 }
