@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// In such lines, whoever says them.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 11] = [
     "Assertion '",
     "BUG:",
     "Kernel panic",
@@ -18,6 +18,7 @@ const WORDS: [&str; 10] = [
     "WARNING: CPU",
     "Xen BUG",
     "Xen WARN",
+    "avc:  denied",
     "panicked at",
 ];
 
@@ -121,6 +122,7 @@ mod tests {
             "(XEN) Xen WARN at arch/arm/vgic.c:432",
             "(XEN) Assertion 'spin_is_locked(&v->lock)' failed at vpl011.c:10",
             "(XEN) Panic on CPU 0:",
+            "(XEN) avc:  denied  { map_write } for domid=0 target=32754",
             "[    3.1] WARNING: CPU: 0 PID: 1 at kernel/irq/manage.c:10",
             "[    3.1] BUG: scheduling while atomic: swapper/0/0/0x00000002",
             "[    3.1] Internal error: Oops: 96000004 [#1] SMP",

@@ -4,16 +4,20 @@
 use anyhow::Result;
 use rustix::process::Signal;
 
+use crate::command;
 use crate::daemon::Daemon;
 use crate::guest::{self, Config, xl};
 use crate::monitor::Monitor;
 use crate::report::Report;
 use crate::scenarios::{boot, conformance, life, private, transfer};
+use crate::shell::SHORT;
 
-/// With assertions and lock checks, through what takes every lock of ours.
+/// With assertions and lock checks, through what takes every lock of ours, while
+/// FLASK enforces the policy of Xen's own source.
 pub(crate) fn debug(report: &mut Report) -> Result<()> {
     let said = xl(&["dmesg"])?;
     report.check("Xen is a debug build", said.contains("debug=y"), "debug=y");
+    report.check_eq("FLASK", &flask_mode()?.as_str(), &"Enforcing\n");
     transfer::transfer(report)?;
     life::two_vcpus(report)?;
     let guest = Config::monitor("flood").pl011().create()?;
@@ -23,6 +27,11 @@ pub(crate) fn debug(report: &mut Report) -> Result<()> {
     daemon.end(Signal::KILL)?;
     daemon.start_again()?;
     guest.destroy()
+}
+
+/// What xl says of it; its exit code is the mode, too.
+fn flask_mode() -> Result<String> {
+    Ok(command::run("xl", &["getenforce"], SHORT)?.text)
 }
 
 /// With the vGIC that knows interrupts with levels.

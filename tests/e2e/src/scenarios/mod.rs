@@ -387,7 +387,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "debug-xen",
-        about: "transfers, two vCPUs, a kill and a destruction under Xen's assertions and lock checks",
+        about: "transfers, two vCPUs, a kill, a destruction; assertions on, FLASK enforcing",
         needs: Machine {
             hypervisor: Hypervisor::Debug,
             ..Machine::DEFAULT

@@ -20,6 +20,7 @@ pub(crate) struct Packages {
     pub(crate) hosts: List,
     pub(crate) misra: List,
     pub(crate) programs: List,
+    pub(crate) policy: List,
     pub(crate) dom0: List,
     /// Source packages, by the names of their sets.
     pub(crate) source: BTreeMap<String, Source>,
@@ -104,6 +105,7 @@ impl Packages {
                 "programs",
                 Wanted::Packages(self.programs.packages, &BUILDERS),
             ),
+            set("policy", Wanted::Packages(self.policy.packages, &BUILDERS)),
         ];
         for (name, source) in self.source {
             sets.push(match source.release {

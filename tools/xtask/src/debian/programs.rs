@@ -30,6 +30,14 @@ pub(crate) fn make(steps: &Steps) -> Result<()> {
     Ok(())
 }
 
+/// Unpacks the compiler of FLASK's policies. Returns its path, and the step's key.
+pub(crate) fn checkpolicy(steps: &Steps) -> Result<(PathBuf, String)> {
+    let root = steps.dirs.target.join("policy");
+    let pins = steps.pins("policy")?.of(host::architecture());
+    let key = unpack(steps, "policy compiler", &pins, &root)?;
+    Ok((root.join("usr/bin/checkpolicy"), key))
+}
+
 /// Where those for dom0 are unpacked.
 pub(crate) fn for_dom0(dirs: &Dirs) -> PathBuf {
     dirs.target.join("dom0-programs")

@@ -11,6 +11,7 @@ use steps::{Key, Steps, cargo};
 use super::jobs;
 use super::tree::{Tree, update};
 use crate::debian::host::{self, BARE_TARGET};
+use crate::debian::programs;
 
 /// Where the object goes in a tree; make knows a shipped object by its suffix.
 const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
@@ -31,12 +32,22 @@ pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
         key = key.file(&object)?;
         update(&tree.path.join(OBJECT), &fs::read(&object)?)?;
     }
+    let checkpolicy = if tree.which.flavour.has_policy() {
+        let (program, its_key) = programs::checkpolicy(steps)?;
+        key = key.text(its_key);
+        Some(program)
+    } else {
+        None
+    };
     steps.run(&tree.which.step("hypervisor"), key, &[&image], |cx| {
         let make = || {
             let mut make = host::make(cx.dirs)?;
             make.arg("-C").arg(tree.path.join("xen")).arg(jobs());
             make.args(["XEN_TARGET_ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
             make.arg(format!("EXTRA_CFLAGS_XEN_CORE={TOLERATED}"));
+            if let Some(program) = &checkpolicy {
+                make.arg(format!("CHECKPOLICY={}", program.display()));
+            }
             anyhow::Ok(make)
         };
         cx.run(make()?.arg("defconfig"))?;

@@ -56,7 +56,8 @@ impl Version {
 pub(crate) enum Flavour {
     /// With our hooks and the Rust object.
     Ours,
-    /// The same, with Xen's assertions and lock checks.
+    /// The same, with Xen's assertions and lock checks, and FLASK, which enforces
+    /// the tree's own policy.
     Debug,
     /// The same as ours, with Xen's other implementation of the vGIC.
     NewVgic,
@@ -73,6 +74,8 @@ pub(crate) enum Flavour {
 
 /// The device itself; its faster way is on where it is.
 const RUST: &str = "CONFIG_VPL011_RUST=y";
+/// A policy of FLASK's, built in.
+const POLICY: &str = "CONFIG_XSM_FLASK_POLICY=y";
 
 impl Flavour {
     /// The only hooks that it has, if it has not all of them: those that no
@@ -104,11 +107,22 @@ impl Flavour {
         self.options().contains(&RUST)
     }
 
+    /// Whether it has a policy of FLASK's.
+    pub(crate) fn has_policy(self) -> bool {
+        self.options().contains(&POLICY)
+    }
+
     /// What its configuration has beside Xen's defaults.
     pub(crate) fn options(self) -> &'static [&'static str] {
         match self {
             Self::Ours => &[RUST],
-            Self::Debug => &[RUST, "CONFIG_DEBUG=y", "CONFIG_DEBUG_LOCKS=y"],
+            Self::Debug => &[
+                RUST,
+                "CONFIG_DEBUG=y",
+                "CONFIG_DEBUG_LOCKS=y",
+                "CONFIG_XSM_FLASK_DEFAULT=y",
+                POLICY,
+            ],
             Self::NewVgic => &[RUST, "CONFIG_NEW_VGIC=y"],
             Self::NoFastTrap => &[RUST, "CONFIG_VPL011_FAST_TRAP=n"],
             Self::Off | Self::Room | Self::Stock => &[],
