@@ -218,3 +218,28 @@ fn the_keys_that_leave_are_heard_after_any_paste() {
         }
     }
 }
+
+#[test]
+fn the_keys_that_leave_are_heard_while_there_is_no_daemon() {
+    let mut host = Host::start();
+    let (_, _pv, mut vuart) = host.guest("guest");
+    for (client, keys) in [
+        (host.xenconsole("1 --num 0 --type vuart"), &b"\x1d"[..]),
+        (host.vconsole("attach guest/vuart0"), b"\x1d"),
+        (host.vconsole("attach guest/vuart0"), b"\x14q"),
+    ] {
+        let shown = format!("{client:?}, {keys:?}");
+        let mut user = Terminal::open();
+        let mut client = user.run(client);
+        vuart.send(b"up!");
+        user.until("up!");
+        host.stop_daemon();
+        user.until("gone; waiting");
+        user.write(keys);
+        let asked = Instant::now();
+        client.wait();
+        assert!(asked.elapsed() < SOON, "{shown}: {:?}", asked.elapsed());
+        assert!(user.is_cooked(), "{shown}");
+        host.start_daemon();
+    }
+}
