@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attach;
+mod audit;
 mod choose;
 mod daemon;
 mod exit;
@@ -125,6 +126,7 @@ fn vconsole() -> anyhow::Result<()> {
         Command::Login { console, daemon } => {
             login::run(&Daemon::at(&daemon.control), console.as_deref())
         }
+        Command::Audit { files, contains } => audit::check(&files, contains.as_deref()),
         Command::Break { console, daemon } => {
             let daemon = Daemon::at(&daemon.control);
             let status = daemon.status()?;

@@ -46,6 +46,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
+    /// Check that the file of the audit is as the daemon wrote it
+    Audit {
+        /// Files of one chain, the oldest first
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// An error if no line has this hash, which was noted before
+        #[arg(long, value_name = "HASH")]
+        contains: Option<String>,
+    },
     /// Show a text to those who are attached; guests do not see it
     Message {
         /// Whose: a domain's name or number, and which of its consoles if not all of

@@ -9,6 +9,7 @@
 //! test compares it with this.
 
 mod access;
+mod audit;
 mod logs;
 mod rules;
 mod sessions;
@@ -22,6 +23,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub use access::{AccessRule, Domains, Right, Rights};
+pub use audit::Audit;
 pub use logs::{Filter, Logs};
 pub use rules::{ConsoleConfig, Rule};
 pub use sessions::{Banner, Sessions};
@@ -52,6 +54,8 @@ pub struct Config {
     pub sockets: Sockets,
     /// What holds for viewers.
     pub sessions: Sessions,
+    /// Where it is kept who was attached.
+    pub audit: Audit,
     /// What the daemon may do.
     pub process: Process,
     /// Exceptions for some consoles, the last that matches first.
@@ -162,6 +166,7 @@ impl Config {
             state_dir: Some("/run/vconsoled/state".into()),
             sockets: Sockets::installed(),
             process: Process::installed(),
+            audit: Audit::installed(),
             ..Self::default()
         }
     }
@@ -202,6 +207,10 @@ impl Config {
                 journal_socket: old.log.journal_socket.clone(),
                 ..new.log.clone()
             },
+            audit: Audit {
+                file: old.audit.file.clone(),
+                ..new.audit.clone()
+            },
             ..new.clone()
         };
         // A process that gave up its rights was given no folder for logs.
@@ -221,6 +230,7 @@ impl Config {
                 "log.journal-socket",
                 old.log.journal_socket != new.log.journal_socket,
             ),
+            ("audit.file", old.audit.file != new.audit.file),
             ("sockets", old.sockets != new.sockets),
             ("process", old.process != new.process),
         ];

@@ -196,7 +196,8 @@ fn logs_begin_with_a_restart_where_the_process_has_no_rights() {
 
 #[test]
 fn empty_paths_and_names_switch_things_off() {
-    let text = "state-dir = \"\"\n[sockets]\ncontrol = \"\"\nmetrics = \"\"\n\
+    let text = "state-dir = \"\"\naudit.journal = false\naudit.file = \"\"\n\
+                [sockets]\ncontrol = \"\"\nmetrics = \"\"\n\
                 consoles = \"\"\n[process]\nuser = \"\"\nsandbox = false\n\
                 folders = []\n";
     assert_eq!(Config::parse(text).unwrap(), Config::default());

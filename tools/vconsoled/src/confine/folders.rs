@@ -34,6 +34,7 @@ pub(super) fn own(config: &Config) -> impl Iterator<Item = &Path> {
         .chain(&config.process.folders)
         .map(PathBuf::as_path)
         .chain(logs(config))
+        .chain(config.audit.dir())
 }
 
 /// The groups by which alone the user can get to the logs: Debian's /var/log/xen is
@@ -85,6 +86,9 @@ pub(super) fn make(config: &Config, owner: Option<Uid>) -> anyhow::Result<()> {
     for folder in folders.into_iter().flatten() {
         give_entries(folder, owner, is_state)?;
     }
+    if let Some(dir) = config.audit.dir() {
+        give_entries(dir, owner, |name| is_audit(config, name))?;
+    }
     // Of a daemon that was killed, and was another user.
     for lock in locks(config).filter(|lock| lock.exists()) {
         give(&lock, owner)?;
@@ -101,6 +105,12 @@ fn locks(config: &Config) -> impl Iterator<Item = PathBuf> {
 /// What xenconsoled and we call logs.
 fn is_log(name: &[u8]) -> bool {
     name.starts_with(b"guest-") || name.starts_with(b"hypervisor.log")
+}
+
+/// The file that says who was attached, and those it was rotated into.
+fn is_audit(config: &Config, name: &[u8]) -> bool {
+    let file = config.audit.file.as_deref().and_then(Path::file_name);
+    file.is_some_and(|file| name.starts_with(file.as_encoded_bytes()))
 }
 
 /// What output buffers and the folders of sockets are called: they begin with a
@@ -136,7 +146,7 @@ fn holds_only_ours(folder: &Path, config: &Config) -> anyhow::Result<bool> {
         let name = name.as_encoded_bytes();
         let mut known = paths.into_iter().flatten().chain(&config.process.folders);
         let known = known.any(|one| *one == path) || locks(config).any(|one| one == path);
-        if !known && !is_log(name) && !is_state(name) {
+        if !known && !is_log(name) && !is_state(name) && !is_audit(config, name) {
             return Ok(false);
         }
     }

@@ -26,7 +26,7 @@ use xen_io::{DomId, EventChannels, Port};
 
 use crate::buffer::{Cursor, OutputBuffer, Record};
 use crate::config::{InputRate, Overflow};
-use crate::guest::nodes::Slot;
+use crate::guest::nodes::{Slot, name_of};
 use crate::guest::source::{Kind, Source};
 use crate::input::journal::InputJournal;
 use crate::ring::doorbell::Doorbell;
@@ -153,6 +153,11 @@ impl Console {
         self.doorbell = Doorbell::default();
         self.end_polling();
         std::mem::replace(&mut self.link, link)
+    }
+
+    /// What it is called, such as `3/vuart0`, and its domain.
+    pub(crate) fn names(&self) -> (String, String) {
+        (name_of((self.domid, self.slot)), self.name.clone())
     }
 
     pub(crate) fn source(&self) -> &Source {

@@ -90,22 +90,20 @@ impl Server {
     }
 
     /// The answer to somebody who may not be attached.
-    pub(super) fn deny_attach(&self, caller: &Caller, what: &str) -> Error {
+    pub(super) fn deny_attach(&self, what: &str) -> Error {
         self.access.count(|denied| denied.attach += 1);
-        tracing::info!("{caller} may not watch {what}");
         Error::coded(Code::Denied, format!("you may not watch {what}"))
     }
 
     /// The same by a console's own socket.
     pub(super) fn deny_socket(&self, caller: &Caller, key: Key) {
         self.access.count(|denied| denied.socket += 1);
-        tracing::info!("{caller} may not watch {}", name_of(key));
+        self.refuse_socket(caller, key, "denied");
     }
 
     /// The answer to somebody who has not the right `control`.
-    pub(super) fn deny_control(&self, caller: &Caller, what: &str) -> Error {
+    pub(super) fn deny_control(&self, what: &str) -> Error {
         self.access.count(|denied| denied.control += 1);
-        tracing::info!("user {} may not {what}", caller.uid);
         Error::coded(Code::Denied, format!("you may not {what}"))
     }
 
@@ -116,7 +114,6 @@ impl Server {
         }
         let name = self.name_to(caller, key);
         self.access.count(|denied| denied.send_break += 1);
-        tracing::info!("{caller} may send no break to {name}");
         let what = format!("you may send no break to {name}");
         Err(Error {
             code: Some(Code::Denied),

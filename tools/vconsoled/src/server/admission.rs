@@ -12,11 +12,11 @@ use rustix::fs::FileType;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::access::Admission;
+use super::audit::pty_event;
 use super::{Server, take_token};
 use crate::access::{Caller, Way};
 use crate::buffer::{OutputBuffer, Record};
 use crate::console::Console;
-use crate::guest::nodes::name_of;
 use crate::ipc::caller::caller;
 use crate::ipc::endpoints::{Endpoint, file_name};
 use crate::ipc::listener::Access;
@@ -109,6 +109,7 @@ impl Server {
                     continue;
                 }
                 let (end, key) = (console.output().end(), (console.domid, console.slot));
+                let names = console.names();
                 // Else its place is in an output buffer that was lost.
                 let left = take_up(left).filter(|(_, queue)| queue.position() <= end);
                 let left = left.and_then(|(stream, queue)| {
@@ -121,7 +122,7 @@ impl Server {
                     Some((
                         stream,
                         queue,
-                        Visitor::new(caller, None, name_of(key)),
+                        Visitor::new(caller, None, names, &self.audit),
                         mode,
                     ))
                 });
@@ -157,6 +158,10 @@ impl Server {
             self.forget_clients(console);
         }
         console.close_clients(why);
+        if console.is_pty_open() {
+            self.audit
+                .record(pty_event("detached", console).with("why", why));
+        }
         if let Some(sockets) = self.ipc.endpoint_dir.as_ref().filter(|_| !stays) {
             // First: a name never leads to what is not there.
             self.publish_name(&console.name);
@@ -217,20 +222,20 @@ impl Server {
         let Some(console) = self.served.consoles.get(&owner) else {
             return;
         };
-        let key = (console.domid, console.slot);
+        let (key, names) = ((console.domid, console.slot), console.names());
         let Some(Admission { mode, scrollback }) = self.admission(&caller, key, mode) else {
             self.deny_socket(&caller, key);
             let _told = stream.write(b"[you may not watch this console]\r\n");
             return;
         };
-        let has_room = self.has_room(owner, &caller);
-        let Some(console) = self.served.consoles.get_mut(&owner) else {
-            return;
-        };
-        if !has_room {
+        if !self.has_room(owner, &caller) {
+            self.refuse_socket(&caller, key, "too many viewers");
             let _told = stream.write(b"[too many viewers]\r\n");
             return;
         }
+        let Some(console) = self.served.consoles.get_mut(&owner) else {
+            return;
+        };
         let output = console.output();
         let position = if scrollback {
             output.scrollback()
@@ -240,7 +245,7 @@ impl Server {
         // Before a name of theirs is given again.
         let left = console.clients.take_closed();
         self.forget_closed(left);
-        let visitor = Visitor::new(caller, None, name_of(key));
+        let visitor = Visitor::new(caller, None, names, &self.audit);
         let kept = self.store_session(owner, &stream, mode, position);
         self.admit(owner, stream, |stream| match kept {
             Some((name, queue)) => Session::stored(stream, visitor, mode, name, queue),

@@ -9,7 +9,6 @@ use vpl011::ring::layout::OUT_SIZE;
 
 use super::Server;
 use crate::access::Caller;
-use crate::guest::nodes::name_of;
 use crate::sink::clients::session::{Encoding, Session};
 use crate::sink::clients::visitor::Visitor;
 
@@ -24,7 +23,7 @@ struct Place {
     exclusive: bool,
     /// Of its first byte.
     position: u64,
-    console: String,
+    console: (String, String),
     /// Whence it says to come.
     origin: Option<String>,
     answer: Vec<u8>,
@@ -37,10 +36,13 @@ impl Server {
         let place = match self.prepare(request, &caller) {
             Ok(place) => place,
             // Nothing was sent yet, so there is room for it.
-            Err(refused) => return drop(stream.write(&line(&refused))),
+            Err(refused) => {
+                self.refuse("attach", &refused, &caller);
+                return drop(stream.write(&line(&refused)));
+            }
         };
         let (owner, mode, position) = (place.owner, place.mode, place.position);
-        let visitor = Visitor::new(caller, place.origin, place.console);
+        let visitor = Visitor::new(caller, place.origin, place.console, &self.audit);
         let session = self.admit(owner, stream, |stream| {
             let encoding = Encoding::Framed;
             Session::new(stream, visitor, encoding, mode, position, place.answer)
@@ -100,7 +102,7 @@ impl Server {
             mode,
             exclusive: wanted.exclusive.is_some(),
             position,
-            console: name_of((console.domid, console.slot)),
+            console: console.names(),
             origin: origin.map(|origin| origin.chars().take(ORIGIN_MAX).collect()),
             answer: line(&answer),
         })

@@ -60,7 +60,6 @@ impl Server {
         {
             Some(Ok(watch)) => {
                 self.sinks.watches.insert(token, watch);
-                console.pty_mut().look();
             }
             Some(Err(error)) => {
                 tracing::warn!("domain {domid} {slot}: its pty cannot be watched: {error}");
@@ -71,6 +70,7 @@ impl Server {
         self.served.by_key.insert((domid, slot), token);
         self.served.by_port.insert(port, token);
         self.served.consoles.insert(token, console);
+        self.look_at_pty(token);
         self.start(token).inspect_err(|_| {
             self.disconnect(token);
         })

@@ -10,6 +10,7 @@ mod accept_retry;
 mod access;
 mod admission;
 mod attach;
+mod audit;
 mod channel_table;
 mod channels;
 mod consoles;
@@ -49,6 +50,7 @@ use crate::ipc::metrics::{self, Metrics};
 use crate::persist::fd_store::FdStore;
 use crate::persist::state_dir::StateDir;
 use crate::service::notify::{Manager, Watchdog};
+use crate::sink::audit::{Audit, Event};
 use crate::sink::journal::Journal;
 use crate::sink::log::Logs;
 use crate::sink::pty::open_state::{OpenStates, Watch};
@@ -74,6 +76,8 @@ const FIRST_FREE: usize = 16;
 /// How long an orderly end waits for the disk. What is not in the logs by then
 /// is left to the next daemon.
 const LOGS_PATIENCE: Duration = Duration::from_secs(3);
+/// How long it waits for the audit's file, and for the journal.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long it waits for xenstored to forget the ptys, and for the service
 /// manager to take what it is to keep.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
@@ -89,6 +93,7 @@ const NOT_KNOWN: &str = "not known yet: xenstore does not answer";
 pub struct Server {
     config: Config,
     access: Access,
+    audit: Arc<Audit>,
     xen: Xen,
     guests: Guests,
     served: Served,
@@ -251,9 +256,11 @@ impl Server {
         }
         self.close_channels();
         self.xen_log = None;
+        self.audit.record(Event::new("stopped"));
         self.guests.discovery.finish(STORE_PATIENCE);
         self.manager.finish(MANAGER_PATIENCE);
         self.sinks.logs.finish(LOGS_PATIENCE);
+        self.audit.finish(AUDIT_PATIENCE);
     }
 
     fn iterate(&mut self, happened: &mut Events, patience: Option<Duration>) -> io::Result<()> {
@@ -300,7 +307,7 @@ impl Server {
                 if let Some(console) = self.served.consoles.get_mut(&token.0) {
                     console.on_pty(event.is_readable(), event.is_writable());
                     if event.is_read_closed() {
-                        console.pty_mut().look();
+                        self.look_at_pty(token.0);
                     }
                     self.schedule.ready.push(token.0);
                 } else if let Some(owner) = self.ipc.owners.get(&token.0) {
@@ -349,8 +356,8 @@ impl Server {
             return Ok(());
         };
         for token in pty_states.opened()? {
-            if let Some(console) = self.served.consoles.get_mut(&token) {
-                console.pty_mut().look();
+            self.look_at_pty(token);
+            if self.served.consoles.contains_key(&token) {
                 self.schedule.ready.push(token);
             }
         }

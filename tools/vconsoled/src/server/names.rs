@@ -32,7 +32,7 @@ impl Server {
                     if all_is_seen {
                         self.missing(Code::NoDomain, "there is no such domain")
                     } else {
-                        self.deny_attach(caller, &format!("{name:?}, if it is there"))
+                        self.deny_attach(&format!("{name:?}, if it is there"))
                     }
                 })?;
                 (newest, all.into_iter().map(|other| other.0).collect())
@@ -49,7 +49,7 @@ impl Server {
         let admission = self.admission(caller, key, wanted.mode);
         // Before what is wrong with a console, and that there is none, which is not
         // for everybody to know.
-        let deny = || self.deny_attach(caller, &self.name_to(caller, key));
+        let deny = || self.deny_attach(&self.name_to(caller, key));
         if admission.is_none() && self.is_settled(domid) {
             return Err(deny());
         }

@@ -12,6 +12,7 @@ use crate::access::{Caller, Way};
 use crate::config::Right;
 use crate::console::Console;
 use crate::guest::nodes::{Key, name_of, parse_key};
+use crate::sink::audit::Event;
 use crate::sink::clients::session::{IDLE, Session};
 
 impl Server {
@@ -19,7 +20,7 @@ impl Server {
     pub(super) fn who(&self, caller: &Caller) -> Result<Who, Error> {
         let tokens = self.controlled(caller, |_| true);
         if tokens.is_empty() && !self.served.consoles.is_empty() {
-            return Err(self.deny_control(caller, "see who is attached"));
+            return Err(self.deny_control("see who is attached"));
         }
         let now = Instant::now();
         let consoles = tokens
@@ -63,8 +64,14 @@ impl Server {
                 self.schedule.ready.push(token);
             }
         }
+        let addressee = match to {
+            To::All => "all",
+            To::Some(name) => name,
+        };
+        let event = Event::new("message").by(caller).with("to", addressee);
+        self.audit
+            .record(event.with("viewers", viewers).with("text", text));
         let done = "message";
-        tracing::info!(uid = caller.uid, viewers, text, done);
         Ok(Answer::Done {
             done,
             viewers: Some(viewers),
@@ -87,12 +94,10 @@ impl Server {
         let tokens = self.controlled(caller, &meant);
         let is_served = || self.served.by_key.keys().any(|key| meant(*key));
         match to {
-            To::All if tokens.is_empty() && is_served() => {
-                Err(self.deny_control(caller, "send messages"))
-            }
+            To::All if tokens.is_empty() && is_served() => Err(self.deny_control("send messages")),
             // That there is none is not for everybody to know.
             To::Some(_) if tokens.is_empty() && !self.access.rules.is_master(caller) => {
-                Err(self.deny_control(caller, "send messages there"))
+                Err(self.deny_control("send messages there"))
             }
             To::Some(_) if tokens.is_empty() => Err(Error::coded(
                 Code::NoConsole,
@@ -129,7 +134,7 @@ impl Server {
                 Ok(())
             } else {
                 let what = format!("take the keyboard of {} from others", name_of(key));
-                Err(self.deny_control(caller, &what))
+                Err(self.deny_control(&what))
             };
         }
         match console.clients.holder() {
@@ -146,12 +151,14 @@ impl Server {
         let Some(console) = self.served.consoles.get_mut(&owner) else {
             return;
         };
-        let viewers = console.clients.sessions();
-        let caller = viewers.filter(|(token, _)| *token == session);
-        let caller = caller.map(|(_, session)| session.visitor().caller()).next();
-        if let Some(who) = caller.map(name) {
-            let notice = format!("{who} types alone now");
-            tracing::info!(console = name_of((console.domid, console.slot)), "{notice}");
+        let mut callers = console.clients.callers();
+        let caller = callers.find(|(token, _)| *token == session);
+        if let Some(caller) = caller.map(|(_, caller)| caller.clone()) {
+            drop(callers);
+            let notice = format!("{} types alone now", name(&caller));
+            let (name, domain) = console.names();
+            let event = Event::new("exclusive").at(&name, &domain);
+            self.audit.record(event.by(&caller));
             console.clients.hold(session, &notice);
         }
     }

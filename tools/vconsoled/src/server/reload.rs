@@ -48,6 +48,7 @@ impl Server {
                 if let Some(xen_log) = &self.xen_log {
                     xen_log.configure(&self.config);
                 }
+                self.audit.set_journal(self.config.audit.journal);
                 self.change_rules(found);
                 self.set_retention();
                 self.look_for_idle();

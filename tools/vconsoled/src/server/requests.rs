@@ -9,9 +9,16 @@ use super::Server;
 use crate::access::Caller;
 use crate::guest::nodes::parse_key;
 use crate::guest::source::Kind;
+use crate::sink::audit::Event;
 
 impl Server {
     pub(super) fn handle_request(&mut self, request: Request, caller: &Caller) -> Answer {
+        let name = match request {
+            Request::Status => "status",
+            Request::Break(_) => "break",
+            Request::Who => "who",
+            Request::Message(..) => "message",
+        };
         let answer = match request {
             Request::Status => return Answer::Status(self.status(Some(caller))),
             Request::Break(console) => self.send_break(console, caller).map(|()| Answer::Done {
@@ -21,7 +28,10 @@ impl Server {
             Request::Who => self.who(caller).map(Answer::Who),
             Request::Message(to, text) => self.message(to, text, caller),
         };
-        answer.unwrap_or_else(Answer::Error)
+        answer.unwrap_or_else(|refused| {
+            self.refuse(name, &refused, caller);
+            Answer::Error(refused)
+        })
     }
 
     fn send_break(&self, name: &str, caller: &Caller) -> Result<(), Error> {
@@ -48,6 +58,10 @@ impl Server {
                     }
                     _ => format!("{name}: no break was sent: {error}"),
                 })
-            })
+            })?;
+        let (console, domain) = console.names();
+        let event = Event::new("break").at(&console, &domain).by(caller);
+        self.audit.record(event);
+        Ok(())
     }
 }

@@ -31,6 +31,7 @@ use crate::ipc::metrics::{self, Metrics};
 use crate::persist::fd_store::FdStore;
 use crate::persist::state_dir::StateDir;
 use crate::service::notify::{Manager, Watchdog};
+use crate::sink::audit::{Audit, Event};
 use crate::sink::journal::Journal;
 use crate::sink::log::Logs;
 use crate::sink::pty::open_state::OpenStates;
@@ -70,6 +71,9 @@ impl Server {
         let state_dir = StateDir::new(config.state_dir.clone());
         let logs = Logs::start()?;
         let journal = Journal::at(&config.log.journal_socket)?;
+        let audit = Audit::start(Arc::clone(&journal), config.audit.file.as_deref())?;
+        audit.set_journal(config.audit.journal);
+        audit.record(Event::new("started").with("version", env!("CARGO_PKG_VERSION")));
         let xen_log = config.log.hypervisor.then(|| {
             XenLog::open(&config, &state_dir, &logs, events.as_mut())
                 .inspect_err(|error| {
@@ -84,6 +88,7 @@ impl Server {
         let server = Self {
             config,
             access: Access::new(rules),
+            audit: Arc::new(audit),
             xen: Xen { hypervisor, events },
             guests: Guests {
                 discovery,

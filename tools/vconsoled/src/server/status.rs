@@ -14,6 +14,7 @@ impl Server {
     pub(super) fn metrics_text(&self) -> String {
         let process = Process {
             denied: self.access.denied.get(),
+            audit_lost: self.audit.lost(),
             ..self.ipc.process.clone()
         };
         crate::ipc::metrics::write(&self.status(None).consoles, &process)

@@ -55,7 +55,7 @@ impl Journal {
         }))
     }
 
-    fn send(&self, entry: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&self, entry: &[u8]) -> io::Result<()> {
         loop {
             match self.socket.send_to(entry, &self.path) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -279,7 +279,7 @@ impl Lines {
 
 /// Adds a field in the form that any bytes can have: its name, the length of
 /// its value, its value.
-fn field(entry: &mut Vec<u8>, name: &str, value: &[u8]) {
+pub(super) fn field(entry: &mut Vec<u8>, name: &str, value: &[u8]) {
     entry.extend_from_slice(name.as_bytes());
     entry.push(b'\n');
     entry.extend_from_slice(&(value.len() as u64).to_le_bytes());

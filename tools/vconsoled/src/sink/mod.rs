@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Where output goes: a pty, clients on sockets, a log, journald.
 
+pub(crate) mod audit;
 pub(crate) mod clients;
 pub(crate) mod journal;
 pub mod log;

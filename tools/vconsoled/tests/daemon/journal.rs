@@ -19,7 +19,7 @@ fn lines_reach_the_journal_by_rule_and_across_a_restart() {
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     };
     let mut config = Config::parse(&format!(
-        "state-dir = \"\"\n[sockets]\ncontrol = \"\"\nmetrics = \"\"\nconsoles = \"\"\n\
+        "state-dir = \"\"\naudit.journal = false\n[sockets]\ncontrol = \"\"\nmetrics = \"\"\nconsoles = \"\"\n\
          [process]\nuser = \"\"\nsandbox = false\nfolders = []\n\
          [log]\njournal = true\njournal-socket = \"{}\"\n\
          [[console]]\ndomain = \"secret\"\njournal = false\n",

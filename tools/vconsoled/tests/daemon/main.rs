@@ -2,6 +2,7 @@
 //! The daemon on the fake host, from the guest's end of the ring to the
 //! viewer's of the pty.
 
+mod audit;
 mod channels;
 mod control;
 mod discovery;

@@ -10,11 +10,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use console_proto::audit::Check;
 use rustix::process::{Gid, Uid};
 use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
 use vconsoled::Config;
-use vconsoled::config::Sockets;
+use vconsoled::config::{Audit, Sockets};
 use xen_io::DomId;
 use xen_io::fake::Machine;
 use xen_io::xenstore::domain_path;
@@ -180,6 +181,10 @@ fn config(dir: &Path, rules: &str) -> Config {
             ..Sockets::default()
         },
         access: Config::parse(rules).unwrap().access,
+        audit: Audit {
+            journal: false,
+            file: Some(dir.join("audit.log")),
+        },
         ..Config::default()
     }
 }
@@ -439,7 +444,7 @@ pub(crate) fn a_confined_daemon_serves_users_by_rules() {
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
     let at = dir.path().join("run");
     let config = format!(
-        "state-dir = ''\n[sockets]\ncontrol = '{0}/control.sock'\nmetrics = ''\n\
+        "state-dir = ''\naudit.journal = false\n[sockets]\ncontrol = '{0}/control.sock'\nmetrics = ''\n\
          consoles = '{0}/consoles'\n[process]\nuser = 'nobody'\nfolders = []\n\
          [[access]]\nusers = ['1000']\ndomains = ['late']\nrights = ['watch', 'log']\n",
         at.display()
@@ -492,6 +497,18 @@ pub(crate) fn who_is_attached_is_told_from_beginning_to_end() {
     told("attached", &with(1001, &["types=true"]));
     host.reload("");
     told("detached", &with(1001, &["why=\"denied\""]));
+    wait_for("the same in the file", || {
+        let file = std::fs::read(host.dir.path().join("audit.log")).unwrap();
+        let mut lines = str::from_utf8(&file).unwrap().lines();
+        let parts = [
+            "\"event\":\"detached\"",
+            "\"uid\":1001",
+            "\"why\":\"denied\"",
+        ];
+        let told = lines.any(|line| parts.iter().all(|part| line.contains(part)));
+        let held = Check::default().file(&file[..], None).unwrap();
+        (told && held == Ok(())).then_some(())
+    });
     let _root = Attached::new(&host.control(), &of("web"));
     host.machine.destroy(web).unwrap();
     let line = told("detached", &who(0));

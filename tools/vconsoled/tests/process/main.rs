@@ -4,6 +4,7 @@
 //! program once more, as a daemon on the fake host.
 
 mod access;
+mod audit;
 mod broker;
 mod input_rate;
 mod log_kills;
@@ -162,6 +163,10 @@ fn confinement_tests() -> Vec<Trial> {
             privileges::a_confined_daemon_compresses_and_removes_old_logs,
         ),
         test(
+            "a_confined_daemon_of_another_user_writes_the_audit",
+            audit::a_confined_daemon_of_another_user_writes_the_audit,
+        ),
+        test(
             "a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket",
             privileges::a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket,
         ),
@@ -218,6 +223,14 @@ fn log_tests() -> Vec<Trial> {
         test(
             "a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind",
             log_kills::a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind,
+        ),
+        test(
+            "a_kill_at_every_system_call_of_the_audit_leaves_a_chain_that_holds",
+            audit::a_kill_at_every_system_call_of_the_audit_leaves_a_chain_that_holds,
+        ),
+        test(
+            "what_the_audit_loses_while_its_disk_stands_still_is_counted_in_it",
+            audit::what_the_audit_loses_while_its_disk_stands_still_is_counted_in_it,
         ),
         test(
             "a_disk_that_does_not_answer_delays_no_guest",

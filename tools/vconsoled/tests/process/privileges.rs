@@ -87,25 +87,25 @@ fn send(how: impl FnOnce(&UnixDatagram) -> std::io::Result<usize>) -> std::io::R
         .map(drop)
 }
 
-struct Place {
-    dir: tempfile::TempDir,
-    config: String,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) config: String,
 }
 
 /// Folders that a daemon of any user can get at, and a configuration.
-fn place(process: &str) -> Place {
+pub(crate) fn place(process: &str) -> Place {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
     let at = dir.path().display();
     let config = format!(
         "state-dir = \"{at}/run/state\"\n[log]\nguests = true\ndir = \"{at}/log\"\n\
-         [sockets]\ncontrol = \"{at}/run/control.sock\"\nmetrics = \"{at}/run/metrics.sock\"\n\
+         [audit]\njournal = false\n[sockets]\ncontrol = \"{at}/run/control.sock\"\nmetrics = \"{at}/run/metrics.sock\"\n\
          consoles = \"{at}/run/consoles\"\n[process]\nfolders = []\n{process}\n"
     );
     Place { dir, config }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 

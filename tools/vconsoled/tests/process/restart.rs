@@ -70,7 +70,7 @@ impl Host {
         let config = format!(
             "state-dir = \"{at}/state\"\nhistory = \"512KiB\"\n\
              [log]\nguests = true\nfilter = \"none\"\ndir = \"{at}/log\"\n{log}\n\
-             [sockets]\ncontrol = \"{at}/control.sock\"\nmetrics = \"\"\nconsoles = \"{at}/consoles\"\n\
+             [audit]\njournal = false\n[sockets]\ncontrol = \"{at}/control.sock\"\nmetrics = \"\"\nconsoles = \"{at}/consoles\"\n\
              [process]\nuser = \"\"\nsandbox = false\nfolders = []\n"
         );
         Self {

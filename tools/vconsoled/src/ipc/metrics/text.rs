@@ -16,6 +16,8 @@ pub(crate) struct Process {
     pub(crate) in_force: Option<InForce>,
     /// What callers may not do.
     pub(crate) denied: Denied,
+    /// What is missing from the audit: in the journal, in the file.
+    pub(crate) audit_lost: (u64, u64),
 }
 
 /// How often the answer was no.
@@ -244,6 +246,16 @@ impl Text {
         ] {
             let name = denied.0;
             self.add(format_args!("{name}{{request=\"{request}\"}} {count}"));
+        }
+        let audit = Metric(
+            "vconsoled_audit_lost_total",
+            "counter",
+            "Events of who is attached that are missing.",
+        );
+        self.metric(&audit);
+        let lost = process.audit_lost;
+        for (from, count) in [("journal", lost.0), ("file", lost.1)] {
+            self.add(format_args!("{}{{from=\"{from}\"}} {count}", audit.0));
         }
         let lost = Metric(
             "vconsoled_diagnostics_lost_total",

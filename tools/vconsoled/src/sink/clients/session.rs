@@ -150,21 +150,31 @@ impl Session {
 
     /// Takes away what it may do beyond watching.
     pub(crate) fn take_keyboard(&mut self) {
+        let before = self.types();
         self.allowed = Mode::ReadOnly;
         if std::mem::replace(&mut self.mode, Mode::ReadOnly) == Mode::ReadWrite {
             self.mode_changed = self.encoding == Encoding::Framed;
+        }
+        self.tell_mode(before, "denied");
+    }
+
+    /// Says that its mode is another one now, if it is.
+    fn tell_mode(&self, before: bool, why: &'static str) {
+        if self.types() != before {
+            self.visitor.tell_mode(self.types(), why);
         }
     }
 
     /// Has nothing that it types heard, or all again that it may type.
     pub(crate) fn silence(&mut self, silenced: bool) {
-        let before = self.effective_mode();
+        let before = self.types();
         self.silenced = silenced;
-        if self.effective_mode() != before {
+        if self.types() != before {
             self.mode_changed = self.encoding == Encoding::Framed;
             // Who could not type was not idle.
             self.active = Instant::now();
         }
+        self.tell_mode(before, if silenced { "exclusive" } else { "released" });
     }
 
     /// What it may do at this moment.

@@ -1,33 +1,42 @@
 // SPDX-License-Identifier: MIT
-//! Who is attached to a console, and the lines in the daemon's messages that say
-//! so: when it began and when and why it ended.
+//! Who is attached to a console, and what the audit is told of it: when it began,
+//! what changed, and when and why it ended.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use console_proto::Mode;
 
 use crate::access::Caller;
+use crate::sink::audit::{Audit, Event};
 
 /// Somebody who is attached.
 pub(crate) struct Visitor {
     caller: Caller,
     /// Whence it says to come.
     origin: Option<String>,
-    /// To what, such as `3/vuart0`.
-    console: String,
+    /// To what, such as `3/vuart0`, of the domain of which name.
+    console: (String, String),
     since: Instant,
     began: SystemTime,
+    audit: Arc<Audit>,
 }
 
 impl Visitor {
     /// Somebody who is attached from now on.
-    pub(crate) fn new(caller: Caller, origin: Option<String>, console: String) -> Self {
+    pub(crate) fn new(
+        caller: Caller,
+        origin: Option<String>,
+        console: (String, String),
+        audit: &Arc<Audit>,
+    ) -> Self {
         Self {
             caller,
             origin,
             console,
             since: Instant::now(),
             began: SystemTime::now(),
+            audit: Arc::clone(audit),
         }
     }
 
@@ -46,33 +55,28 @@ impl Visitor {
         since.map_or(0, |since| since.as_secs())
     }
 
+    fn event(&self, name: &'static str) -> Event {
+        let (console, domain) = &self.console;
+        Event::new(name).at(console, domain).by(&self.caller)
+    }
+
     /// Says that it began.
     pub(crate) fn tell_begin(&self, mode: Mode) {
-        let Caller { uid, pid, .. } = self.caller;
-        let tenant = self.caller.tenant.as_ref().map(AsRef::<str>::as_ref);
-        tracing::info!(
-            console = self.console,
-            uid,
-            pid,
-            tenant,
-            origin = self.origin,
-            types = mode == Mode::ReadWrite,
-            "attached"
-        );
+        let types = mode == Mode::ReadWrite;
+        let event = self.event("attached").maybe("origin", self.origin());
+        self.audit.record(event.with("types", types));
+    }
+
+    /// Says that it types from now on, or watches, and why.
+    pub(crate) fn tell_mode(&self, types: bool, why: &'static str) {
+        let event = self.event("mode").with("types", types);
+        self.audit.record(event.with("why", why));
     }
 
     /// Says that it ended.
     pub(crate) fn tell_end(&self, why: &str) {
-        let Caller { uid, pid, .. } = self.caller;
-        let tenant = self.caller.tenant.as_ref().map(AsRef::<str>::as_ref);
-        tracing::info!(
-            console = self.console,
-            uid,
-            pid,
-            tenant,
-            seconds = self.since.elapsed().as_secs(),
-            why,
-            "detached"
-        );
+        let event = self.event("detached");
+        let event = event.with("seconds", self.since.elapsed().as_secs());
+        self.audit.record(event.with("why", why));
     }
 }

@@ -15,14 +15,14 @@ use super::names::{self, compressed};
 
 /// Which file, and how long it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(in crate::sink) struct Extent {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) size: u64,
 }
 
 /// An open log file. What it holds up to its size is complete.
-pub(super) struct LogFile {
+pub(in crate::sink) struct LogFile {
     path: PathBuf,
     file: File,
     extent: Extent,
@@ -33,7 +33,7 @@ pub(super) struct LogFile {
 impl LogFile {
     /// Opens, or makes, the file at `path`. Only a regular file will do: a
     /// link, a pipe or a device put there by somebody else is refused.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(in crate::sink) fn open(path: &Path) -> io::Result<Self> {
         let file = options().append(true).create(true).mode(0o640).open(path)?;
         must_be_regular(&file)?;
         let metadata = file.metadata()?;
@@ -49,23 +49,23 @@ impl LogFile {
     }
 
     /// Looks how long the file is now: others may write to it too, or empty it.
-    pub(super) fn look(&mut self) -> io::Result<()> {
+    pub(in crate::sink) fn look(&mut self) -> io::Result<()> {
         self.extent = Extent::of(&self.file)?;
         Ok(())
     }
 
-    pub(super) fn extent(&self) -> Extent {
+    pub(in crate::sink) fn extent(&self) -> Extent {
         self.extent
     }
 
     /// Whether its name still leads to it: it may have been moved or removed.
-    pub(super) fn is_in_place(&self) -> bool {
+    pub(in crate::sink) fn is_in_place(&self) -> bool {
         let there = std::fs::symlink_metadata(&self.path);
         there.is_ok_and(|there| Extent::from(there).is_same_file(self.extent))
     }
 
     /// Adds all of `bytes` or, if nobody else writes meanwhile, nothing.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::sink) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut left = bytes;
         while !left.is_empty() {
             match self.file.write(left) {

@@ -18,7 +18,7 @@
 
 mod compress;
 mod feed;
-mod file;
+pub(in crate::sink) mod file;
 mod names;
 mod open_log;
 mod progress;

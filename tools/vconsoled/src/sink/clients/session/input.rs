@@ -76,11 +76,13 @@ impl Session {
         match *self.received {
             [frame::MODE, 1, 0, 0, 0] => return,
             [frame::MODE, 1, 0, 0, 0, mode] => {
+                let before = self.types();
                 self.mode = match mode {
                     1 => self.allowed,
                     _ => Mode::ReadOnly,
                 };
                 self.mode_changed = true;
+                self.tell_mode(before, "asked");
             }
             [kind, a, b, c, d] => {
                 let length = u32::from_le_bytes([a, b, c, d]);

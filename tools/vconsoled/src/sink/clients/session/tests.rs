@@ -11,7 +11,8 @@ fn session() -> (Session, std::os::unix::net::UnixStream) {
     near.set_nonblocking(true).unwrap();
     let near = UnixStream::from_std(near);
     let caller = Caller::unknown(Way::Control);
-    let visitor = Visitor::new(caller, None, "3/pv0".to_owned());
+    let console = ("3/pv0".to_owned(), "guest".to_owned());
+    let visitor = Visitor::new(caller, None, console, &std::sync::Arc::default());
     let (encoding, mode) = (Encoding::Framed, Mode::ReadWrite);
     let session = Session::new(near, visitor, encoding, mode, 0, Vec::new());
     (session, far)

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//! The section `[audit]`: where it is kept who was attached.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::value;
+
+/// Where it is kept who was attached, and who was refused.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default = "Audit::installed", rename_all = "kebab-case")]
+pub struct Audit {
+    /// In the journal.
+    pub journal: bool,
+    /// In a file whose lines are chained by hashes; there is none without it.
+    #[serde(with = "value::optional_path")]
+    pub file: Option<PathBuf>,
+}
+
+impl Audit {
+    pub(super) fn installed() -> Self {
+        Self {
+            journal: true,
+            file: None,
+        }
+    }
+
+    /// The folder of the file.
+    #[must_use]
+    pub fn dir(&self) -> Option<&Path> {
+        self.file.as_deref().and_then(Path::parent)
+    }
+}

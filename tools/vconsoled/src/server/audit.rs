@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//! What the audit is told of that no session is: who was refused, and when somebody
+//! has a pty open, whom nobody knows.
+
+use console_proto::Error;
+
+use super::Server;
+use crate::access::Caller;
+use crate::console::Console;
+use crate::guest::nodes::{Key, name_of};
+use crate::sink::audit::Event;
+
+impl Server {
+    /// Somebody did not get what they asked for on the control socket.
+    pub(super) fn refuse(&self, request: &'static str, why: &Error, caller: &Caller) {
+        let event = Event::new("refused").by(caller).with("request", request);
+        self.audit.record(event.with("why", why.error.as_str()));
+    }
+
+    /// The same by a console's own socket.
+    pub(super) fn refuse_socket(&self, caller: &Caller, key: Key, why: &str) {
+        let event = Event::new("refused").with("console", name_of(key));
+        self.audit.record(event.by(caller).with("why", why));
+    }
+
+    /// A pty may have been opened, or its last viewer may have left.
+    pub(super) fn look_at_pty(&mut self, token: usize) {
+        let Some(console) = self.served.consoles.get_mut(&token) else {
+            return;
+        };
+        let before = console.is_pty_open();
+        console.pty_mut().look();
+        if before != console.is_pty_open() {
+            self.audit.record(if before {
+                pty_event("detached", console).with("why", "left")
+            } else {
+                pty_event("attached", console).with("types", true)
+            });
+        }
+    }
+}
+
+/// An event of a pty, which whoever has it open is not known of.
+pub(super) fn pty_event(name: &'static str, console: &Console) -> Event {
+    let (console, domain) = console.names();
+    let event = Event::new(name).at(&console, &domain);
+    event.with("way", "pty")
+}

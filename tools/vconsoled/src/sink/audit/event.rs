@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+//! One thing that happened, and the forms that it is told in.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::access::{Caller, Way};
+
+/// Longest text that somebody else chose, in characters.
+const TEXT_MAX: usize = 256;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(super) name: &'static str,
+    pub(super) fields: Vec<(&'static str, Value)>,
+}
+
+impl Event {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            fields: Vec::new(),
+        }
+    }
+
+    /// It says that too.
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        let value = match value.into() {
+            Value::String(text) if text.len() > TEXT_MAX => {
+                text.chars().take(TEXT_MAX).collect::<String>().into()
+            }
+            value => value,
+        };
+        self.fields.push((key, value));
+        self
+    }
+
+    /// The same if it is known.
+    pub(crate) fn maybe(self, key: &'static str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
+    /// Whose doing it was.
+    pub(crate) fn by(self, caller: &Caller) -> Self {
+        let tenant = caller.tenant.as_ref().map(ToString::to_string);
+        self.maybe("uid", (caller.uid != u32::MAX).then_some(caller.uid))
+            .maybe("pid", (caller.pid != 0).then_some(caller.pid))
+            .maybe("tenant", tenant)
+            .with(
+                "way",
+                match caller.way {
+                    Way::Control => "control",
+                    Way::Console => "socket",
+                },
+            )
+    }
+
+    /// At which console, such as `3/vuart0`, of the domain of which name.
+    pub(crate) fn at(self, console: &str, domain: &str) -> Self {
+        self.with("console", console).with("domain", domain)
+    }
+}
+
+/// As messages have it: on one line, whatever a text holds.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        let mut fields = self.fields.iter();
+        fields.try_for_each(|(key, value)| match value {
+            Value::String(text) => write!(f, " {key}={text:?}"),
+            value => write!(f, " {key}={value}"),
+        })
+    }
+}
+
+/// An event and when it was.
+#[derive(Debug)]
+pub(super) struct Stamped {
+    pub(super) time: Timestamp,
+    pub(super) event: Event,
+}
+
+impl Stamped {
+    pub(super) fn now(event: Event) -> Self {
+        let time = Timestamp::now();
+        Self { time, event }
+    }
+}
+
+/// As an object of JSON.
+impl Serialize for Stamped {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("time", &format_args!("{:.3}", self.time))?;
+        map.serialize_entry("event", self.event.name)?;
+        for (key, value) in &self.event.fields {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
