@@ -19,6 +19,7 @@ static always_inline void vpl011_settle(struct domain *d,
     /* Read without the lock: what it shows is over by then, or not yet. */
     write_atomic(&vpl011->glance, outcome.glance);
 
+    vpl011_trace_line(d, vpl011->shadow_uartmis, outcome.pending);
     if ( outcome.pending | vpl011->shadow_uartmis )
         vpl011_drive_line(d, outcome.pending);
 
@@ -55,6 +56,7 @@ vpl011_access_by(struct domain *d, union hsr hsr, paddr_t offset,
         else
             outcome = vpl011_access(vpl011->state, (uint32_t)hsr.bits, offset,
                                     value);
+        vpl011_trace_access(d, hsr, offset, value, outcome.value);
         vpl011_settle(d, outcome);
     }
 
@@ -174,6 +176,8 @@ static noinline bool vpl011_takes_register(struct cpu_user_regs *regs,
     if ( seen == VPL011_UNSEEN )
         return vpl011_takes_other(regs, current->domain, offset);
 
+    vpl011_trace_access(d, (union hsr){ .bits = regs->hsr }, offset,
+                        vpl011_stored(regs), seen);
     vpl011_end_access(regs, seen);
     if ( unlikely(seen & VPL011_POLLED) )
         vpl011_rest(current);

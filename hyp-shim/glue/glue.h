@@ -20,6 +20,7 @@
 #include <xen/spinlock.h>
 #include <xen/time.h>
 #include <xen/timer.h>
+#include <xen/trace.h>
 #include <xsm/xsm.h>
 #include <asm/current.h>
 #include <asm/gic.h>
@@ -34,6 +35,7 @@
 #endif
 
 #include "vpl011.h"
+#include "trace.h"
 
 /* device.c: the backend's event, for the port of a ring. */
 void vpl011_event(struct vcpu *v, unsigned int port);

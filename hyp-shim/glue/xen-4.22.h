@@ -10,6 +10,9 @@
 #include <xen/sched.h>
 #include <xen/spinlock.h>
 
+/* A record of three words. */
+#define vpl011_trace TRACE_TIME
+
 #define domain_is_locked(d) rspin_is_locked(&(d)->domain_lock)
 
 /* What vpl011_rx_char_xen() returns. */

@@ -9,7 +9,7 @@ use crate::daemon::Daemon;
 use crate::guest::{self, Config, xl};
 use crate::monitor::Monitor;
 use crate::report::Report;
-use crate::scenarios::{boot, conformance, life, private, transfer};
+use crate::scenarios::{boot, conformance, life, private, trace, transfer};
 use crate::shell::SHORT;
 
 /// With assertions and lock checks, through what takes every lock of ours, while
@@ -26,7 +26,10 @@ pub(crate) fn debug(report: &mut Report) -> Result<()> {
     let daemon = Daemon::running()?;
     daemon.end(Signal::KILL)?;
     daemon.start_again()?;
-    guest.destroy()
+    guest.destroy()?;
+    trace::trace(report)?;
+    report.check_eq("FLASK, at the end", &flask_mode()?.as_str(), &"Enforcing\n");
+    Ok(())
 }
 
 /// What xl says of it; its exit code is the mode, too.

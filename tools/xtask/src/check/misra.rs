@@ -116,6 +116,8 @@ fn preprocess(cx: &Cx, tree: &Path, work: &Path) -> Result<()> {
             .arg("-C")
             .arg(tree)
             .args(["XEN_TARGET_ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"])
+            // With the one option that the tree has not on.
+            .arg("EXTRA_CFLAGS_XEN_CORE=-DCONFIG_VPL011_TRACE=1")
             .args(&made),
     )?;
     for (file, made) in GLUE.iter().zip(&made) {

@@ -14,7 +14,7 @@ use super::{Firmware, Kernel, guest, libraries, systemd, u_boot};
 use crate::debian::programs as others;
 use crate::package::programs::{self, ARM64};
 use crate::package::{self, Package};
-use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XL, Xenstore};
+use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XENTRACE, XL, Xenstore};
 use crate::xen::{Built, Which, sysroot};
 
 const INIT: &str = include_str!("dom0-init.sh");
@@ -200,6 +200,7 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -
         for path in PROGRAMS.iter().chain(TERMINALS) {
             archive.file(&format!("/{path}"), &others.join(path))?;
         }
+        archive.file("/usr/sbin/xentrace", &built.tree.join(XENTRACE))?;
         // /lib/aarch64-linux-gnu is a link.
         archive.file(&format!("/usr/{PAM_PERMIT}"), &others.join(PAM_PERMIT))?;
         archive.text("/etc/pam.d/other", PAM);

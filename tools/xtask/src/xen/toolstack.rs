@@ -22,6 +22,7 @@ pub(crate) const XL: &str = "tools/xl/xl";
 pub(crate) const INIT_DOM0: &str = "tools/helpers/xen-init-dom0";
 pub(crate) const XENCONSOLED: &str = "tools/console/daemon/xenconsoled";
 pub(crate) const XENCONSOLE: &str = "tools/console/client/xenconsole";
+pub(crate) const XENTRACE: &str = "tools/xentrace/xentrace";
 
 /// Where a tree has its xenstore.
 pub(crate) struct Xenstore {
@@ -87,16 +88,20 @@ pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<Str
     )?;
     let key = tree
         .key(|path| path.starts_with("tools") || path.starts_with("xen/include/public"))
-        .text(configure_key);
+        .text(configure_key)
+        .text(XENTRACE);
     let xl = tree.path.join(XL);
     steps.run(&tree.which.step("toolstack"), key, &[&xl], |cx| {
         let xenstore = Xenstore::of(&tree.path);
-        for part in PARTS.iter().chain(xenstore.parts) {
+        let whole = PARTS.iter().chain(xenstore.parts).map(|part| (part, None));
+        let parts = whole.chain([(&"xentrace", Some("xentrace"))]);
+        for (part, target) in parts {
             cx.run(
                 host::make(cx.dirs)?
                     .arg("-C")
                     .arg(tree.path.join("tools").join(part))
                     .arg(jobs())
+                    .args(target)
                     .args([
                         "XEN_TARGET_ARCH=arm64",
                         &format!("XEN_COMPILE_ARCH={}", compile_arch()),

@@ -56,8 +56,8 @@ impl Version {
 pub(crate) enum Flavour {
     /// With our hooks and the Rust object.
     Ours,
-    /// The same, with Xen's assertions and lock checks, and FLASK, which enforces
-    /// the tree's own policy.
+    /// The same, with Xen's assertions and lock checks, our trace points, and
+    /// FLASK, which enforces the tree's own policy.
     Debug,
     /// The same as ours, with Xen's other implementation of the vGIC.
     NewVgic,
@@ -120,6 +120,7 @@ impl Flavour {
                 RUST,
                 "CONFIG_DEBUG=y",
                 "CONFIG_DEBUG_LOCKS=y",
+                "CONFIG_VPL011_TRACE=y",
                 "CONFIG_XSM_FLASK_DEFAULT=y",
                 POLICY,
             ],
