@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use conformance::Case;
 use e2e::suite::{Ending, Results};
+use serde::Deserialize;
 use serde_json::json;
 
 /// What a column is of, and the endings of all cases there.
@@ -97,6 +98,21 @@ pub(super) fn json(of: &str, results: &Results) -> Result<String> {
     )?)
 }
 
+/// The results that such a file has, in the order of the cases.
+pub(super) fn of_json(text: &str) -> Result<Results> {
+    #[derive(Deserialize)]
+    struct File {
+        cases: BTreeMap<String, Ending>,
+    }
+    let mut file: File = serde_json::from_str(text)?;
+    Ok(conformance::all()
+        .map(|case| {
+            let name = format!("{}::{}", case.group, case.name);
+            file.cases.remove(&name).unwrap_or(Ending::Missing)
+        })
+        .collect())
+}
+
 /// A line on each target.
 pub(super) fn summaries(results: &[Column]) -> String {
     let line = |(target, results): &Column| format!("- {target}: {}\n", summary(results));
@@ -105,6 +121,8 @@ pub(super) fn summaries(results: &[Column]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -119,6 +137,22 @@ mod tests {
         for (case, ending) in conformance::all().zip(results) {
             let name = format!("{}::{}", case.group, case.name);
             assert_eq!(read["cases"][&name], json!(ending), "{name}");
+        }
+    }
+
+    /// What was run by hand is in the page as its file has it.
+    #[test]
+    fn the_page_has_the_column_of_amds_file() {
+        let evidence = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/evidence");
+        let read = |name| std::fs::read_to_string(evidence.join(name)).unwrap();
+        let column = [("amd", of_json(&read("conformance-amd.json")).unwrap())];
+        let page = read("conformance.md");
+        assert!(page.contains(&summaries(&column)));
+        for (case, endings) in rows(&column) {
+            let name = format!("| {}::{} |", case.group, case.name);
+            let row = page.lines().find(|line| line.starts_with(&name));
+            let ending = endings.map(word).collect::<String>();
+            assert!(row.unwrap().ends_with(&format!(" {ending} |")), "{name}");
         }
     }
 }
