@@ -134,3 +134,45 @@ impl JournalFeed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::buffer::CAPACITY;
+
+    /// A journal that takes nothing for long costs lines, which are counted.
+    #[test]
+    fn output_that_was_overwritten_before_it_was_sent_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let _journald = UnixDatagram::bind(&path).unwrap();
+        let output = OutputBuffer::in_memory(1 << 16).unwrap();
+        for _ in 0..=CAPACITY / 4096 {
+            output.append(&[b'x'; 4096], output.checkpoint()).unwrap();
+        }
+        let shared = Arc::new(Shared {
+            id: 1,
+            path: PathBuf::from("the journal"),
+            position: 0.into(),
+            output: Mutex::new(Some(Arc::new(output))),
+            pending: true.into(),
+            urgent: false.into(),
+            lost: 0.into(),
+            failed: false.into(),
+        });
+        let unlimited = Rate { lines: 0, burst: 0 };
+        let lines = Lines::new(1, "web", "pv0", unlimited);
+        let journal = Journal::at(&path).unwrap();
+        let mut feed = JournalFeed::new(Arc::clone(&shared), journal, lines);
+        let mut buffers = Buffers {
+            raw: vec![0; PIECE],
+            text: Vec::new(),
+        };
+        feed.step(&mut buffers, Instant::now()).unwrap();
+        assert_eq!(shared.lost.load(Ordering::Relaxed), 1);
+    }
+}
