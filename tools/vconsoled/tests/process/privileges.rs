@@ -317,7 +317,10 @@ pub(crate) fn a_daemon_of_another_user_has_no_way_back() {
     assert_eq!(daemon.ask("read /etc/shadow"), "PermissionDenied");
     assert_eq!(daemon.ask("guest"), "said\\nok");
     let owner = |name: &str| std::fs::metadata(at(name)).unwrap().uid();
-    assert_eq!(std::fs::read(at("log/guest-late.log")).unwrap(), b"said\n");
+    wait_for("both logs", || {
+        let said = std::fs::read(at("log/guest-late.log")).ok()?;
+        (said == b"said\n" && at("log/guest-late-vuart0.log").exists()).then_some(())
+    });
     assert_eq!(owner("log/guest-late.log"), NOBODY, "one of xenconsoled's");
     assert_eq!(owner("log/guest-late-vuart0.log"), NOBODY);
     assert_eq!(owner("precious"), 0, "a second name is no way to it");
