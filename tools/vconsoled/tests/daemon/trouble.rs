@@ -119,6 +119,8 @@ fn garbage_in_xenstore_is_nothing_to_serve_until_it_is_right() {
     }
     store.write(&path("port"), [0xff, 0xfe]).unwrap();
     store.write(&path("ring-ref"), "one").unwrap();
+    // Who reads one node before and the other after both are written has both right.
+    until_looked_at(&machine);
     store.write(&path("port"), &port).unwrap();
     until_looked_at(&machine);
     assert_eq!(tty(&machine, domid, PV), None);
