@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The section `[audit]`: where it is kept who was attached.
+//! The section `[audit]`: where the record of who was attached is kept.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::value;
 
-/// Where it is kept who was attached, and who was refused.
+/// Where the record of who was attached, and who was refused, is kept.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default = "Audit::installed", rename_all = "kebab-case")]
 pub struct Audit {

@@ -68,8 +68,8 @@ impl Server {
         self.guests.known || self.guests.domains.contains(&domid)
     }
 
-    /// A console as a caller is told of it who may not do what it wants there: the
-    /// same whether there is none or it is hidden.
+    /// The name of a console in a refusal. A caller that may not see the domain gets
+    /// the same whether the console is hidden or not there.
     pub(super) fn name_to(&self, caller: &Caller, key: Key) -> String {
         let name = name_of(key);
         if self.may_see(caller, key.0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What the audit is told of that no session is: who was refused, and when somebody
-//! has a pty open, whom nobody knows.
+//! Events of the audit that belong to no session: a refusal, and a pty that is opened
+//! or closed, by whom is not known.
 
 use console_proto::Error;
 
@@ -40,7 +40,7 @@ impl Server {
     }
 }
 
-/// An event of a pty, which whoever has it open is not known of.
+/// An event of a console's pty. Who has it open is not known.
 pub(super) fn pty_event(name: &'static str, console: &Console) -> Event {
     let (console, domain) = console.names();
     let event = Event::new(name).at(&console, &domain);
