@@ -62,6 +62,11 @@ impl Text {
                     let dotted: Vec<u8> = piece.iter().copied().map(dot).collect();
                     self.add(stamp, &dotted, text);
                 }
+                Filter::Strip if stamp.is_none() => {
+                    let before = text.len();
+                    strip.push(piece, text);
+                    self.end_with(&text[before..]);
+                }
                 Filter::Strip => {
                     shown.clear();
                     strip.push(piece, &mut shown);
@@ -81,11 +86,16 @@ impl Text {
         bytes.len()
     }
 
+    /// The last bytes that were added are these.
+    fn end_with(&mut self, shown: &[u8]) {
+        self.line_start = shown.last().map_or(self.line_start, |byte| *byte == b'\n');
+    }
+
     /// Adds bytes that are shown.
     fn add(&mut self, stamp: Option<&str>, shown: &[u8], text: &mut Vec<u8>) {
         let Some(stamp) = stamp else {
             text.extend_from_slice(shown);
-            self.line_start = shown.last().map_or(self.line_start, |byte| *byte == b'\n');
+            self.end_with(shown);
             return;
         };
         let mut rest = shown;
@@ -182,6 +192,28 @@ mod tests {
         let rendered = |filter| rendered(filter, &Stamps::new(), raw.as_bytes());
         assert_eq!(rendered(Filter::None), raw);
         assert_eq!(rendered(Filter::Dot), "a\r\n.[1mb\0");
+    }
+
+    /// Where a line ends a file may be rotated.
+    #[test]
+    fn the_end_of_a_line_is_seen_without_times() {
+        for filter in [Filter::None, Filter::Dot, Filter::Strip] {
+            let mut text = Text::default();
+            for (raw, ended) in [("one", false), ("two\n", true), ("", true), ("\nx", false)] {
+                text.render(
+                    filter,
+                    &Stamps::new(),
+                    raw.as_bytes(),
+                    true,
+                    &mut Vec::new(),
+                );
+                assert_eq!(text.at_line_start(), ended, "{filter:?} {raw:?}");
+            }
+        }
+        let mut text = Text::default();
+        let raw = b"one\n\x1b[0m";
+        text.render(Filter::Strip, &Stamps::new(), raw, true, &mut Vec::new());
+        assert!(text.at_line_start(), "what is left out begins no line");
     }
 
     #[test]
