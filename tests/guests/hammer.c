@@ -2,35 +2,12 @@
 #include "hammer.h"
 
 #include "machine.h"
+#include "second.h"
 #include "uart.h"
-
-/* PSCI 1.0, by the function's number in the SMC calling convention. */
-#define PSCI_CPU_OFF    0x84000002UL
-#define PSCI_CPU_ON     0xc4000003UL
-
-#define SECOND          1
-#define STACK_SIZE      4096
 
 static volatile uint64_t until;
 static volatile uint64_t second_count;
 static volatile int second_done;
-static uint8_t second_stack[STACK_SIZE] __attribute__((aligned(16)));
-
-/* Hidden: its address comes from no table, which nobody would relocate. */
-__attribute__((visibility("hidden"))) void secondary(void);
-void second_main(void);
-
-static int64_t psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c)
-{
-    register uint64_t x0 asm("x0") = function;
-    register uint64_t x1 asm("x1") = a;
-    register uint64_t x2 asm("x2") = b;
-    register uint64_t x3 asm("x3") = c;
-
-    asm volatile ( "hvc #0" : "+r" (x0), "+r" (x1), "+r" (x2), "+r" (x3)
-                   :: "memory" );
-    return (int64_t)x0;
-}
 
 /* One access; one that aborts is skipped. */
 static void access(uint64_t address, uint64_t value, unsigned int kind)
@@ -87,9 +64,7 @@ void second_main(void)
 {
     second_count = strike(2);
     second_done = 1;
-    psci(PSCI_CPU_OFF, 0, 0, 0);
-    for ( ; ; )
-        ;
+    end_second();
 }
 
 void hammer(uint64_t seconds)
@@ -100,8 +75,7 @@ void hammer(uint64_t seconds)
     until = ticks() + seconds * frequency();
     second_count = 0;
     second_done = 0;
-    rc = psci(PSCI_CPU_ON, SECOND, (uint64_t)secondary,
-              (uint64_t)(second_stack + STACK_SIZE));
+    rc = start_second();
     count = strike(1);
     while ( !rc && !second_done )
         ;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Single accesses to addresses, the abort that one of them met, and the time. */
+/*
+ * Single accesses to addresses, the abort that one of them met, memory that Xen
+ * shares, and the time.
+ */
 #ifndef MACHINE_H
 #define MACHINE_H
 
@@ -27,6 +30,16 @@ static inline uint32_t load32(uint64_t address)
 static inline void store32(uint64_t address, uint32_t value)
 {
     asm volatile ( "str %w0, [%1]" :: "r" (value), "r" (address) : "memory" );
+}
+
+/* The MMU is off: what Xen reads must be in memory, not in a cache. */
+static inline void clean(const volatile void *object, uint64_t size)
+{
+    uint64_t at = (uint64_t)object & ~15UL;
+
+    for ( ; at < (uint64_t)object + size; at += 16 )
+        asm volatile ( "dc civac, %0" :: "r" (at) : "memory" );
+    asm volatile ( "dsb sy" ::: "memory" );
 }
 
 /* The virtual counter, once everything before it is done. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "uart.h"
 
+#include "hex.h"
 #include "machine.h"
 
 #define DR          0x00
@@ -46,17 +47,9 @@ void print(const char *text)
 
 void print_hex(uint64_t value)
 {
-    int shift = 60;
+    char text[HEX_SIZE];
 
-    while ( shift > 0 && !(value >> shift) )
-        shift -= 4;
-    print("0x");
-    for ( ; shift >= 0; shift -= 4 )
-    {
-        unsigned int digit = (value >> shift) & 0xf;
-
-        put((char)(digit < 10 ? '0' + digit : 'a' + digit - 10));
-    }
+    print(hex(value, text));
 }
 
 void read_line(char *line, unsigned int size)

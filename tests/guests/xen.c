@@ -2,7 +2,10 @@
 /* Structures and numbers as in Xen's public headers. */
 #include "xen.h"
 
+#include "machine.h"
+
 #define HYPERCALL_MEMORY    12
+#define HYPERCALL_VERSION   17
 #define HYPERCALL_SCHED     29
 #define HYPERCALL_EVTCHN    32
 #define HYPERCALL_HVM       34
@@ -10,6 +13,9 @@
 #define HVMOP_SET_PARAM     0
 #define HVMOP_GET_PARAM     1
 
+#define XENVER_VERSION      0
+
+#define SCHEDOP_YIELD       0
 #define SCHEDOP_SHUTDOWN    2
 #define SHUTDOWN_CRASH      3
 
@@ -17,11 +23,14 @@
 #define EVTCHNOP_CLOSE              3
 #define EVTCHNOP_SEND               4
 #define EVTCHNOP_ALLOC_UNBOUND      6
+#define EVTCHNOP_BIND_IPI           7
 #define EVTCHNOP_BIND_VCPU          8
 #define EVTCHNOP_UNMASK             9
 #define EVTCHNOP_RESET              10
 
 #define XENMEM_DECREASE_RESERVATION 1
+#define XENMEM_ADD_TO_PHYSMAP       7
+#define XENMAPSPACE_SHARED_INFO     0
 #define XENMEM_REMOVE_FROM_PHYSMAP  15
 #define XENMEM_ACQUIRE_RESOURCE     28
 
@@ -53,6 +62,21 @@ struct bind_vcpu
     uint32_t vcpu;
 };
 
+struct bind_ipi
+{
+    uint32_t vcpu;
+    uint32_t port;
+};
+
+struct add_to_physmap
+{
+    uint16_t domid;
+    uint16_t size;
+    uint32_t space;
+    uint64_t index;
+    uint64_t gfn;
+};
+
 struct physmap
 {
     uint16_t domid;
@@ -79,28 +103,37 @@ struct resource
     uint64_t frames;
 };
 
-/* The MMU is off: what Xen reads must be in memory, not in a cache. */
-static void clean(const volatile void *object, uint64_t size)
-{
-    uint64_t at = (uint64_t)object & ~15UL;
-
-    for ( ; at < (uint64_t)object + size; at += 16 )
-        asm volatile ( "dc civac, %0" :: "r" (at) : "memory" );
-    asm volatile ( "dsb sy" ::: "memory" );
-}
-
-static int64_t hypercall(uint64_t number, uint64_t command, void *argument,
-                         uint64_t size)
+/* One whose argument, if it has one, Xen sees. */
+static int64_t call(uint64_t number, uint64_t command, void *argument)
 {
     register uint64_t x0 asm("x0") = command;
     register uint64_t x1 asm("x1") = (uint64_t)argument;
     register uint64_t x16 asm("x16") = number;
 
-    clean(argument, size);
     asm volatile ( "hvc #0xea1" : "+r" (x0), "+r" (x1), "+r" (x16)
                    :: "x2", "x3", "x4", "x5", "memory" );
-    clean(argument, size);
     return (int64_t)x0;
+}
+
+static int64_t hypercall(uint64_t number, uint64_t command, void *argument,
+                         uint64_t size)
+{
+    int64_t rc;
+
+    clean(argument, size);
+    rc = call(number, command, argument);
+    clean(argument, size);
+    return rc;
+}
+
+int64_t xen_version(void)
+{
+    return call(HYPERCALL_VERSION, XENVER_VERSION, 0);
+}
+
+int64_t sched_yield(void)
+{
+    return call(HYPERCALL_SCHED, SCHEDOP_YIELD, 0);
 }
 
 int64_t hvm_get_param(uint16_t domid, uint32_t index, uint64_t *value)
@@ -152,6 +185,15 @@ int64_t evtchn_reset(uint16_t domid)
     return event_channel_op(EVTCHNOP_RESET, &domid, sizeof(domid));
 }
 
+int64_t evtchn_bind_ipi(uint32_t *port)
+{
+    struct bind_ipi op = { .port = 0 };
+    int64_t rc = event_channel_op(EVTCHNOP_BIND_IPI, &op, sizeof(op));
+
+    *port = op.port;
+    return rc;
+}
+
 int64_t evtchn_bind_vcpu(uint32_t port)
 {
     struct bind_vcpu op = { .port = port };
@@ -191,6 +233,16 @@ int64_t remove_from_physmap(uint16_t domid, uint64_t gfn)
     struct physmap op = { .domid = domid, .gfn = gfn };
 
     return hypercall(HYPERCALL_MEMORY, XENMEM_REMOVE_FROM_PHYSMAP, &op,
+                     sizeof(op));
+}
+
+int64_t map_shared_info(uint64_t gfn)
+{
+    struct add_to_physmap op = {
+        .domid = DOMID_SELF, .space = XENMAPSPACE_SHARED_INFO, .gfn = gfn
+    };
+
+    return hypercall(HYPERCALL_MEMORY, XENMEM_ADD_TO_PHYSMAP, &op,
                      sizeof(op));
 }
 

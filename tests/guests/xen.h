@@ -11,6 +11,12 @@
 int64_t hvm_get_param(uint16_t domid, uint32_t index, uint64_t *value);
 int64_t hvm_set_param(uint16_t domid, uint32_t index, uint64_t value);
 
+/* Asks for Xen's version, which it answers at once: (4 << 16) + 17. */
+int64_t xen_version(void);
+
+/* Leaves the CPU to others that want it. */
+int64_t sched_yield(void);
+
 /* Ends the domain, as one that has crashed. */
 int64_t shutdown_crash(void);
 
@@ -18,6 +24,9 @@ int64_t evtchn_close(uint32_t port);
 int64_t evtchn_send(uint32_t port);
 int64_t evtchn_unmask(uint32_t port);
 int64_t evtchn_reset(uint16_t domid);
+
+/* Makes a port whose events vCPU 0 sends to itself. */
+int64_t evtchn_bind_ipi(uint32_t *port);
 
 /* Has a port's events go to vCPU 0. */
 int64_t evtchn_bind_vcpu(uint32_t port);
@@ -33,6 +42,9 @@ int64_t decrease_reservation(uint16_t domid, uint64_t gfn);
 
 /* Takes the frame out of the address space. */
 int64_t remove_from_physmap(uint16_t domid, uint64_t gfn);
+
+/* Puts the page that Xen shares with the domain at the frame. */
+int64_t map_shared_info(uint64_t gfn);
 
 /* Asks for the frame of a resource. */
 int64_t acquire_resource(uint16_t domid, uint16_t type);

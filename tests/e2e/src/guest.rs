@@ -40,6 +40,11 @@ impl Config {
         Self::new(name, &["kernel = \"/guest/monitor.bin\"", "memory = 32"])
     }
 
+    /// The bare-metal guest that times what Xen does for one without a UART.
+    pub(crate) fn no_uart(name: &str) -> Self {
+        Self::new(name, &["kernel = \"/guest/no-uart.bin\"", "memory = 32"])
+    }
+
     /// U-Boot, without any UART.
     pub(crate) fn u_boot(name: &str) -> Self {
         Self::new(name, &["kernel = \"/guest/u-boot.bin\"", "memory = 64"])

@@ -16,8 +16,8 @@
 //!
 //! The plain one, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
 //! --log=guest` running, `/guest/Image`, `/guest/guest.cpio.gz`,
-//! `/guest/monitor.bin` (the bare-metal guest: `make -C tests/guests`),
-//! `/guest/u-boot.bin` and the images of `tests/firmware`.
+//! `/guest/monitor.bin` and `/guest/no-uart.bin` (bare-metal guests:
+//! `make -C tests/guests`), `/guest/u-boot.bin` and the images of `tests/firmware`.
 //!
 //! The Linux guest: a shell on ttyAMA0 and on hvc0, or, with
 //! `logins=ttyAMA0` on its command line, a getty there that asks root for

@@ -9,6 +9,7 @@
 
 mod latency;
 mod linux;
+mod no_uart;
 mod registers;
 mod tty;
 
@@ -41,6 +42,11 @@ pub(crate) const ALL: &[Scenario] = &[
         "poller",
         "a bare-metal guest that computes beside one that polls for input",
         registers::poller,
+    ),
+    measure(
+        "no-uart",
+        "hypercalls, an event and interrupts between two vCPUs of a guest without a UART",
+        no_uart::no_uart,
     ),
     measure(
         "output",

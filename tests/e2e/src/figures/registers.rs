@@ -120,7 +120,7 @@ impl Timer {
 
 /// The number of a command's answer, and how many characters of a transfer stand
 /// before it.
-fn counted(command: &str, answer: &[u8]) -> Result<(f64, u64)> {
+pub(super) fn counted(command: &str, answer: &[u8]) -> Result<(f64, u64)> {
     let text = String::from_utf8_lossy(answer);
     let digits = text.rsplit("= 0x").next().map(str::trim);
     let number = digits

@@ -212,6 +212,30 @@ pub(crate) const FIGURES: &[Figure] = &[
         &[Goal::Value(315e6)],
     ),
     figure(
+        "hypercall",
+        "no UART: null hypercall",
+        Unit::Instructions,
+        &[Goal::Stock(1.0)],
+    ),
+    figure(
+        "hypercall_pending",
+        "no UART: the same, an interrupt pending",
+        Unit::Instructions,
+        &[Goal::Stock(1.0)],
+    ),
+    figure(
+        "event_pending",
+        "no UART: event, an interrupt pending",
+        Unit::Instructions,
+        &[Goal::Stock(1.0)],
+    ),
+    figure(
+        "interrupt_between",
+        "no UART: interrupt from vCPU to vCPU",
+        Unit::Instructions,
+        &[Goal::Stock(1.0)],
+    ),
+    figure(
         "size_text",
         "the device in the hypervisor, text",
         Unit::Bytes,

@@ -98,7 +98,7 @@ impl Dom0 {
             String::new()
         };
         let programs = package.as_ref().map_or("", |package| &package.key);
-        let (monitor, monitor_key) = guest::monitor(steps)?;
+        let (bare_metal, bare_metal_key) = guest::bare_metal(steps)?;
         let (u_boot, u_boot_key) = u_boot::build(steps)?;
         let firmware = Firmware::build(steps)?;
         let initrd = steps
@@ -113,14 +113,16 @@ impl Dom0 {
             .text(archive::TEXT)
             .text(libraries::TEXT)
             .text(guest_key)
-            .text(monitor_key)
+            .text(bare_metal_key)
             .text(u_boot_key)
             .text(&firmware.key)
             .text(INIT);
         steps.run(&built.which.step("dom0 image"), key, &[&initrd], |cx| {
             let mut archive = compose(cx, &kernel, built, package.as_ref())?;
             archive.file("/guest/guest.cpio.gz", &guest)?;
-            archive.file("/guest/monitor.bin", &monitor)?;
+            for name in guest::BARE_METAL {
+                archive.file(&format!("/guest/{name}"), &bare_metal.join(name))?;
+            }
             archive.file("/guest/u-boot.bin", &u_boot)?;
             for name in Firmware::names() {
                 archive.file(&format!("/guest/{name}"), &firmware.image(name))?;
