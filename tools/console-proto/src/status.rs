@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The answer to `status`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Every console that the daemon knows of.
@@ -63,6 +65,8 @@ pub struct Row {
     pub log_lost: u64,
     /// Lines that are missing from the journal.
     pub journal_lost: u64,
+    /// How often each rule that watches its output found a line, by the rules' names.
+    pub matches: BTreeMap<String, u64>,
     /// What the caller may do: `list`, `watch`, `log`, `type`, `break`,
     /// `control`.
     pub rights: Vec<String>,

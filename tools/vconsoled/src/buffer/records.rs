@@ -39,6 +39,8 @@ pub enum Record {
     Endpoints = 6,
     /// How far the journal got.
     Journal = 7,
+    /// How far rules looked.
+    Watch = 8,
 }
 
 impl Record {

@@ -16,6 +16,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod value;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ pub use logs::{Filter, Logs};
 pub use rules::{ConsoleConfig, Rule};
 pub use sessions::{Banner, Sessions};
 pub use value::{InputRate, Name, Pattern, Size, SocketMode};
+pub use watch::{WatchRule, WatchRules};
 
 /// Where the file is when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/vconsoled.toml";
@@ -63,6 +65,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// Who else than root may do what.
     pub access: Vec<AccessRule>,
+    /// Lines that are told of.
+    pub watch: WatchRules,
     /// The file it was read from.
     #[serde(skip)]
     pub file: Option<PathBuf>,

@@ -36,6 +36,7 @@ fn the_example_shows_every_key_with_its_default() {
     let general = Config {
         rules: Vec::new(),
         access: Vec::new(),
+        watch: WatchRules::default(),
         ..shown.clone()
     };
     assert_eq!(general, Config::installed());
@@ -59,6 +60,7 @@ fn the_example_shows_every_key_with_its_default() {
             ..Rule::default()
         }],
         access: shown_access(),
+        watch: shown_watch(),
         ..Config::installed()
     };
     let all = toml::Table::try_from(all).unwrap();
@@ -70,6 +72,12 @@ fn shown_access() -> Vec<AccessRule> {
     let text = "[[access]]\nusers = [\"0\"]\ngroups = [\"0\"]\ntenants = [\"a\"]\nby = [\"0\"]\n\
                 domains = [\"*\"]\nrights = [\"list\"]\n";
     Config::parse(text).unwrap().access
+}
+
+/// Rules that have every key together.
+fn shown_watch() -> WatchRules {
+    let text = "[[watch]]\nname = \"a\"\nset = \"oops\"\n[[watch]]\nname = \"b\"\nmatch = \"x\"\n";
+    Config::parse(text).unwrap().watch
 }
 
 /// The names of all keys, below their tables.

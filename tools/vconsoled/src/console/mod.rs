@@ -15,6 +15,7 @@ mod pty_state;
 mod tests;
 pub(crate) mod xen_log;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::ring::{Counters, Link, Next};
 use crate::sink::clients::set::ClientSet;
 use crate::sink::log::Log;
 use crate::sink::pty::Pty;
+use crate::sink::watch::Watch;
 
 use allowance::{Allowance, Waiting};
 use input::InputFrom;
@@ -42,6 +44,12 @@ use pacing::BurstPolling;
 
 /// When to look again whether the log has caught up.
 const LOG_PAUSE: Duration = Duration::from_millis(1);
+
+/// Rules that a console's output is looked at by, and what looks.
+pub(crate) struct Watching {
+    pub(crate) watch: Watch,
+    pub(crate) log: Log,
+}
 
 /// A console that is served.
 #[expect(
@@ -57,6 +65,7 @@ pub(crate) struct Console {
     pty: Pty,
     log: Option<Log>,
     journal: Option<Log>,
+    watch: Option<Watching>,
     overflow: Overflow,
     /// Output that is kept for viewers who are behind.
     waiting: Waiting,
@@ -105,6 +114,7 @@ impl Console {
             pty,
             log: None,
             journal: None,
+            watch: None,
             overflow,
             waiting: Waiting::new(Allowance::default()),
             output: Arc::new(output),
@@ -203,14 +213,35 @@ impl Console {
         &mut self.journal
     }
 
-    /// Lines that are missing from the journal.
-    pub(crate) fn journal_lost(&self) -> u64 {
-        self.journal.as_ref().map_or(0, Log::lost)
+    /// What its output is looked at by, if there are such rules.
+    pub(crate) fn watching_mut(&mut self) -> &mut Option<Watching> {
+        &mut self.watch
     }
 
-    /// The log, and what goes to the journal, when the console is let go of.
-    pub(crate) fn into_logs(self) -> (Option<Log>, Option<Log>) {
-        (self.log, self.journal)
+    /// How often each of those rules found a line.
+    pub(crate) fn matches(&self) -> BTreeMap<String, u64> {
+        let counts = self.watch.iter().flat_map(|one| one.watch.counts());
+        counts
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect()
+    }
+
+    /// Whatever else looks at the output on a thread of its own.
+    fn logs(&self) -> impl Iterator<Item = &Log> {
+        let watch = self.watch.iter().map(|one| &one.log);
+        self.log.iter().chain(&self.journal).chain(watch)
+    }
+
+    /// Lines that are missing from the journal.
+    pub(crate) fn journal_lost(&self) -> u64 {
+        let watch = self.watch.iter().map(|one| &one.log);
+        self.journal.iter().chain(watch).map(Log::lost).sum()
+    }
+
+    /// The log, and all else that looks at the output, when the console is let go of.
+    pub(crate) fn into_logs(self) -> (Option<Log>, impl Iterator<Item = Log>) {
+        let watch = self.watch.map(|one| one.log);
+        (self.log, self.journal.into_iter().chain(watch))
     }
 
     /// Whether anybody has the pty open.

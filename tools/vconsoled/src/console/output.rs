@@ -45,7 +45,7 @@ impl Console {
             let shown = self.show(bytes);
             let shown = shown.as_ref().map(PtyRecord::as_bytes);
             self.output.append_shown(bytes, checkpoint, shown)?;
-            for log in self.log.iter().chain(&self.journal) {
+            for log in self.logs() {
                 log.more(self.output.end());
             }
             self.doorbell.was_useful();
@@ -137,7 +137,7 @@ impl Console {
         let behind = end.saturating_sub(floor.max(self.output.start()));
         let kept = behind.saturating_sub(self.output.scrollback_size());
         self.waiting.set(kept);
-        for log in self.log.iter().chain(&self.journal) {
+        for log in self.logs() {
             floor = floor.min(log.position().max(end.saturating_sub(log.allowance())));
         }
         self.output.release(floor);

@@ -28,6 +28,12 @@ pub(super) struct Identity {
     uuid: String,
 }
 
+impl Identity {
+    pub(super) fn uuid(&self) -> &str {
+        &self.uuid
+    }
+}
+
 impl Access {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
@@ -190,6 +196,9 @@ impl Server {
         let (name, uuid) = (domain.name.clone(), domain.uuid.clone());
         let now = Identity { name, uuid };
         let before = self.guests.identities.insert(domid, now);
+        let is_same = before
+            .as_ref()
+            .is_some_and(|before| (&before.name, &before.uuid) == (&domain.name, &domain.uuid));
         let before = before
             .map(|before| before.uuid)
             .filter(|uuid| !uuid.is_empty());
@@ -202,6 +211,9 @@ impl Server {
         let tokens: Vec<usize> = keys.map(|(_, token)| *token).collect();
         for token in tokens {
             self.review(token);
+            if !is_same {
+                self.set_watch(token);
+            }
         }
     }
 

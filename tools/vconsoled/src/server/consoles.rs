@@ -110,6 +110,7 @@ impl Server {
             .register(&mut SourceFd(&raw), Token(token), Interest::READABLE)?;
         self.schedule.ready.push(token);
         self.set_logs(token);
+        self.set_watch(token);
         self.open_endpoints(token);
         tracing::info!("domain {domid} {slot}: {tty}");
         self.guests.discovery.announce((domid, slot), tty);
@@ -150,14 +151,14 @@ impl Server {
     pub(super) fn retire(&mut self, (domid, slot): Key) {
         let console = self.served.by_key.get(&(domid, slot)).copied();
         let console = console.and_then(|token| self.disconnect(token));
-        let (log, journal) = console.map_or((None, None), Console::into_logs);
+        let (log, others) = console.map(Console::into_logs).unzip();
         let state = self.persist.state_dir.path(domid, slot);
-        match log {
+        match log.flatten() {
             Some(log) => log.finish(state),
             None => self.persist.state_dir.remove(domid, slot),
         }
-        if let Some(journal) = journal {
-            journal.finish(None);
+        for other in others.into_iter().flatten() {
+            other.finish(None);
         }
     }
 

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Server;
+use super::access::Identity;
 use crate::buffer::Record;
 use crate::config::{Config, ConsoleConfig};
-use crate::console::Console;
+use crate::console::{Console, Watching};
 use crate::names;
 use crate::sink::journal::{Lines, Rate};
 use crate::sink::log::{self, Retention, Rotation, Style};
+use crate::sink::watch::Watch;
 
 /// Under so many of its names a console's log is found again.
 const LOG_NAMES: usize = 8;
@@ -57,10 +59,48 @@ impl Server {
                 let lines = Lines::new(domid.0, &console.name, &slot, rate);
                 let output = Arc::clone(console.output());
                 let journal = Arc::clone(&self.sinks.journal);
-                *console.journal_mut() = Some(logs.feed(journal, lines, output));
+                *console.journal_mut() = Some(logs.feed(journal, lines, output, Record::Journal));
             }
             None => {}
         }
+    }
+
+    /// Has a console's output looked at by the rules that are for it, and by nothing
+    /// if there are none.
+    pub(super) fn set_watch(&mut self, token: usize) {
+        let Some(console) = self.served.consoles.get_mut(&token) else {
+            return;
+        };
+        let (domid, slot) = (console.domid, console.slot.to_string());
+        let name = console.name.as_str();
+        let identity = self.guests.identities.get(&domid);
+        let uuid = identity.map_or("", Identity::uuid);
+        let rules = self.config.watch.of(name, uuid, &slot);
+        let config = self.config.console(name, &slot);
+        let rate = Rate {
+            lines: config.journal_rate,
+            burst: config.journal_burst,
+        };
+        let before = console.watching_mut().take();
+        let watch = before.as_ref().map(|one| one.watch.clone());
+        let watch = Watch::new(&rules, &watch.unwrap_or_default());
+        if watch.is_empty() {
+            return;
+        }
+        let log = match before.map(|one| one.log) {
+            Some(log) => {
+                log.watch(watch.clone());
+                log.limit(rate);
+                log
+            }
+            None => {
+                let lines = Lines::watched(watch.clone(), domid.0, &console.name, &slot, rate);
+                let journal = Arc::clone(&self.sinks.journal);
+                let output = Arc::clone(console.output());
+                self.sinks.watch.feed(journal, lines, output, Record::Watch)
+            }
+        };
+        *console.watching_mut() = Some(Watching { watch, log });
     }
 
     /// Says how long files of logs are kept, if there are any.

@@ -76,7 +76,7 @@ const FIRST_FREE: usize = 16;
 /// How long an orderly end waits for the disk. What is not in the logs by then
 /// is left to the next daemon.
 const LOGS_PATIENCE: Duration = Duration::from_secs(3);
-/// How long it waits for the audit's file, and for the journal.
+/// How long it waits for the audit's file, and each time for the journal.
 const AUDIT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long it waits for xenstored to forget the ptys, and for the service
 /// manager to take what it is to keep.
@@ -148,6 +148,8 @@ struct Served {
 /// What all consoles' output goes through.
 struct Sinks {
     logs: Logs,
+    /// What rules look at output by: it holds up no log.
+    watch: Logs,
     journal: Arc<Journal>,
     pty_states: Option<OpenStates>,
     watches: BTreeMap<usize, Watch>,
@@ -260,6 +262,7 @@ impl Server {
         self.guests.discovery.finish(STORE_PATIENCE);
         self.manager.finish(MANAGER_PATIENCE);
         self.sinks.logs.finish(LOGS_PATIENCE);
+        self.sinks.watch.finish(AUDIT_PATIENCE);
         self.audit.finish(AUDIT_PATIENCE);
     }
 

@@ -117,6 +117,9 @@ impl Server {
             if let Some(journal) = console.journal_mut() {
                 journal.rename(name);
             }
+            if let Some(watching) = console.watching_mut() {
+                watching.log.rename(name);
+            }
         }
         for before in &before {
             tracing::info!("domain {domid}: {before:?} is called {name:?} now");

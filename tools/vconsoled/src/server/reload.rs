@@ -37,6 +37,7 @@ impl Server {
                 let served: Vec<usize> = self.served.consoles.keys().copied().collect();
                 for token in served {
                     self.set_logs(token);
+                    self.set_watch(token);
                     if let Some(console) = self.served.consoles.get_mut(&token) {
                         let slot = console.slot.to_string();
                         let config = self.config.console(&console.name, &slot);

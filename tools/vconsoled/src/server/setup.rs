@@ -69,7 +69,8 @@ impl Server {
             .inspect_err(|error| tracing::warn!("ptys cannot be watched: {error}"))
             .ok();
         let state_dir = StateDir::new(config.state_dir.clone());
-        let logs = Logs::start()?;
+        let logs = Logs::start("logs")?;
+        let watch = Logs::start("watch")?;
         let journal = Journal::at(&config.log.journal_socket)?;
         let audit = Audit::start(Arc::clone(&journal), config.audit.file.as_deref())?;
         audit.set_journal(config.audit.journal);
@@ -105,6 +106,7 @@ impl Server {
             xen_log: xen_log.flatten(),
             sinks: Sinks {
                 logs,
+                watch,
                 journal,
                 pty_states,
                 watches: BTreeMap::new(),

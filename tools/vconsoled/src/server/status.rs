@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What is told of the consoles, on the control socket and in counters.
 
+use std::collections::BTreeMap;
+
 use console_proto::{Row, Status, VERSION};
 
 use super::{NOT_KNOWN, Server};
@@ -51,6 +53,7 @@ impl Server {
                     input_rate: console.input_rate(),
                     log_lost: console.log_lost(),
                     journal_lost: console.journal_lost(),
+                    matches: console.matches(),
                     state: "connected".to_owned(),
                     ..Row::default()
                 },
@@ -122,6 +125,7 @@ fn for_rights(row: Row, rights: Rights) -> Row {
         Row {
             tty: String::new(),
             log: String::new(),
+            matches: BTreeMap::new(),
             ..row
         }
     };

@@ -6,6 +6,9 @@
 //! Of each console only so many lines a second are sent: what is left out is
 //! counted, and an entry says how much. A journal that is full is waited for, but
 //! not for long.
+//!
+//! Where a console's output is [watched](super::watch), the lines that rules find are
+//! sent the same way, once more and with the rules' names.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,6 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use text_filter::{Filter, Policy};
+
+use super::watch::{Found, Watch};
 
 /// Longest line; a longer one becomes several entries.
 const LINE_MAX: usize = 4096;
@@ -92,8 +97,12 @@ pub(crate) struct Lines {
     domain: String,
     /// The line that has no end yet.
     line: String,
+    /// The rules that lines are sent by, if not all are.
+    watch: Option<Arc<Watch>>,
+    /// Those that have found the line that has no end yet.
+    found: Found,
     /// Lines to send.
-    ready: VecDeque<String>,
+    ready: VecDeque<Line>,
     rate: Rate,
     /// When as many lines as were sent would have been, at the rate.
     earned: Option<Instant>,
@@ -104,12 +113,42 @@ pub(crate) struct Lines {
     since: Option<Instant>,
 }
 
+/// A line to send, and the rules that found it.
+struct Line {
+    text: String,
+    found: Option<(Arc<Watch>, Found)>,
+}
+
 impl Lines {
     /// Of a console, by its domain and its own name.
     pub(crate) fn new(domid: u16, domain: &str, console: &str, rate: Rate) -> Self {
+        Self::named(["6", "vconsoled-guest"], domid, domain, console, rate)
+    }
+
+    /// Those of them that rules find.
+    pub(crate) fn watched(
+        watch: Watch,
+        domid: u16,
+        domain: &str,
+        console: &str,
+        rate: Rate,
+    ) -> Self {
+        Self {
+            watch: Some(Arc::new(watch)),
+            ..Self::named(["4", "vconsoled-watch"], domid, domain, console, rate)
+        }
+    }
+
+    fn named(
+        [priority, identifier]: [&str; 2],
+        domid: u16,
+        domain: &str,
+        console: &str,
+        rate: Rate,
+    ) -> Self {
         let mut fields = Vec::new();
-        field(&mut fields, "PRIORITY", b"6");
-        field(&mut fields, "SYSLOG_IDENTIFIER", b"vconsoled-guest");
+        field(&mut fields, "PRIORITY", priority.as_bytes());
+        field(&mut fields, "SYSLOG_IDENTIFIER", identifier.as_bytes());
         field(&mut fields, "DOMID", domid.to_string().as_bytes());
         field(&mut fields, "CONSOLE", console.as_bytes());
         Self {
@@ -118,6 +157,8 @@ impl Lines {
             filter: Filter::new(Policy::File),
             fields,
             line: String::new(),
+            watch: None,
+            found: 0,
             ready: VecDeque::new(),
             rate,
             earned: None,
@@ -136,6 +177,16 @@ impl Lines {
     /// Goes on for a domain that has another name.
     pub(crate) fn rename(&mut self, domain: &str) {
         domain.clone_into(&mut self.domain);
+    }
+
+    /// Goes on by other rules.
+    pub(crate) fn watch(&mut self, watch: Watch) {
+        (self.watch, self.found) = (Some(Arc::new(watch)), 0);
+    }
+
+    /// Whether rules decide which lines are sent.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watch.is_some()
     }
 
     /// Lines that did not arrive.
@@ -184,11 +235,31 @@ impl Lines {
     }
 
     fn end_line(&mut self) {
-        let line = self.line.trim_ascii_end();
-        if !line.is_empty() {
-            self.ready.push_back(line.to_owned());
+        if self.watch.is_some() {
+            self.look();
+        } else {
+            let text = self.line.trim_ascii_end();
+            if !text.is_empty() {
+                let text = text.to_owned();
+                self.ready.push_back(Line { text, found: None });
+            }
         }
         self.line.clear();
+        self.found = 0;
+    }
+
+    /// Looks by rules at what there is of a line. Whether any found it.
+    pub(crate) fn look(&mut self) -> bool {
+        let watch = self.watch.as_ref().filter(|_| !self.line.is_empty());
+        let found = watch.map_or(0, |watch| watch.look(&self.line, self.found));
+        self.found |= found;
+        if let Some(watch) = watch.filter(|_| found != 0) {
+            self.ready.push_back(Line {
+                text: self.line.trim_ascii_end().to_owned(),
+                found: Some((Arc::clone(watch), found)),
+            });
+        }
+        found != 0
     }
 
     /// Sends lines that are complete, at most so many.
@@ -197,15 +268,21 @@ impl Lines {
             let report = self.since.is_none_or(|since| since + REPORT <= now);
             let note =
                 (report && self.untold > 0).then(|| format!("[{} lines left out]", self.untold));
-            let Some(text) = note.as_ref().or(self.ready.front()) else {
+            let line = self.ready.front().filter(|_| note.is_none());
+            let Some(text) = note.as_ref().or(line.map(|line| &line.text)) else {
                 return Sent::All;
             };
-            if note.is_none() && !self.is_within_rate(now) {
+            if line.is_some() && !self.is_within_rate(now) {
                 self.lose(now);
                 continue;
             }
             let mut entry = self.fields.clone();
             field(&mut entry, "DOMAIN", self.domain.as_bytes());
+            if let Some((watch, found)) = line.and_then(|line| line.found.as_ref()) {
+                for name in watch.names(*found) {
+                    field(&mut entry, "VCONSOLED_WATCH", name.as_bytes());
+                }
+            }
             field(&mut entry, "MESSAGE", text.as_bytes());
             match journal.send(&entry) {
                 Ok(()) => {
@@ -289,3 +366,5 @@ pub(super) fn field(entry: &mut Vec<u8>, name: &str, value: &[u8]) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watched;

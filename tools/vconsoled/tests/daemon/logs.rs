@@ -99,7 +99,7 @@ fn a_log_that_can_be_written_at_last_is_complete_when_the_daemon_ends() {
     };
     let output = OutputBuffer::in_memory(1 << 16).unwrap();
     output.append(b"said", output.checkpoint()).unwrap();
-    let logs = log::Logs::start().unwrap();
+    let logs = log::Logs::start("logs").unwrap();
     logs.begin();
     let log = logs
         .open([path.clone()], options, Arc::new(output))

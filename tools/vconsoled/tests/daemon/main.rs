@@ -26,3 +26,4 @@ mod state;
 mod support;
 mod trouble;
 mod viewers;
+mod watch;

@@ -59,6 +59,11 @@ fn check(value: &Value, schema: &Value, at: &str) -> Vec<String> {
                     }
                 }
             }
+            "additionalProperties" => {
+                for (name, member) in value.as_object().into_iter().flatten() {
+                    inner.extend(check(member, rule, &format!("{at}.{name}")));
+                }
+            }
             "items" => {
                 for item in value.as_array().into_iter().flatten() {
                     inner.extend(check(item, rule, &format!("{at}[]")));
@@ -82,7 +87,9 @@ fn answers_are_as_the_schemas_say() {
     let port = format!("/local/domain/{broken}/console/port");
     machine.toolstack().unwrap().write(&port, "99999").unwrap();
     machine.introduce(broken);
-    let (config, socket) = with_control(&dir);
+    let (mut config, socket) = with_control(&dir);
+    let watch = "[[watch]]\nname = \"any\"\nmatch = '.'\n";
+    config.watch = vconsoled::Config::parse(watch).unwrap().watch;
     let _daemon = Daemon::start(&machine, config);
     let _pty = Viewer::open(&machine, domid, PV);
     let _origin = Attached::new(&socket, r#""domid":1,"console":"pv0","origin":"x""#);
@@ -112,7 +119,7 @@ fn answers_are_as_the_schemas_say() {
                 "{name}"
             );
             let mut other = answer.clone();
-            other[list][0][name] = serde_json::json!({});
+            other[list][0][name] = serde_json::json!({"x": {}});
             assert_ne!(
                 check(&other, &schema, request),
                 Vec::<String>::new(),

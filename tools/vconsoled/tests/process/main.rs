@@ -297,6 +297,10 @@ fn outsider_tests() -> Vec<Trial> {
             "nobody_waits_for_guests_that_flood_the_journal",
             outsiders::nobody_waits_for_guests_that_flood_the_journal,
         ),
+        test(
+            "nobody_waits_for_rules_that_watch_guests_that_flood",
+            outsiders::nobody_waits_for_rules_that_watch_guests_that_flood,
+        ),
     ]
 }
 

@@ -133,7 +133,22 @@ const FLOODS: usize = 8;
 /// Eight guests print single letters as fast as they can, and all of it goes to
 /// the journal.
 pub(crate) fn nobody_waits_for_guests_that_flood_the_journal() {
-    let mut world = World::start(Outsider::Journald, When::InTheMiddle);
+    flood("");
+}
+
+/// The same, and as many rules as there may be look at every line; one finds it.
+pub(crate) fn nobody_waits_for_rules_that_watch_guests_that_flood() {
+    let rules = (0..63).map(|number| {
+        format!("[[watch]]\nname = \"{number}\"\nmatch = '(?:x|xx|y){{1,30}}(?:z|{number})$'\n")
+    });
+    flood(&format!(
+        "{}[[watch]]\nname = \"x\"\nmatch = 'x'\n",
+        rules.collect::<String>()
+    ));
+}
+
+fn flood(rules: &str) {
+    let mut world = World::start_with(Outsider::Journald, When::InTheMiddle, rules);
     let calm = world.answer();
     let before = world.resident();
     let over = Arc::new(AtomicBool::new(false));
@@ -196,6 +211,10 @@ struct World {
 
 impl World {
     fn start(outsider: Outsider, when: When) -> Self {
+        Self::start_with(outsider, when, "")
+    }
+
+    fn start_with(outsider: Outsider, when: When, rules: &str) -> Self {
         let mut host = Host::new("journal = true\njournal-socket = \"JOURNAL\"");
         let at = |name: &str| host.dir.path().join(name);
         let (journal, notify) = (at("journal"), at("notify"));
@@ -204,6 +223,7 @@ impl World {
             .config
             .replace("JOURNAL", journal.to_str().unwrap())
             .replace("metrics = \"\"", &metrics);
+        host.config += rules;
         let (domid, pv, _uart) = guest(&host.machine, "guest");
         let (noisy_id, noisy, _uart) = guest(&host.machine, "noisy");
         let manager = Reader::new(UnixDatagram::bind(&notify).unwrap().into());

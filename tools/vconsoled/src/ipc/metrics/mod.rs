@@ -3,6 +3,7 @@
 //! --unix-socket` and Prometheus do, and gives the bare text to those who end
 //! their side, or send a line of anything else.
 
+mod table;
 mod text;
 
 use std::io::{self, Read, Write};

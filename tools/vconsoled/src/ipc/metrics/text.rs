@@ -6,6 +6,7 @@ use std::fmt::{self, Display, Write as _};
 use console_proto::Row;
 use rustix::process::Resource;
 
+use super::table::{METRICS, Metric};
 use crate::confine::{Files, InForce};
 use crate::service::diagnostics;
 
@@ -34,9 +35,6 @@ pub(crate) struct Denied {
     /// To somebody who was attached, when rules or names changed.
     pub(crate) session: u64,
 }
-
-/// A metric: its name, its kind and what it means.
-struct Metric<'a>(&'a str, &'a str, &'a str);
 
 /// A label's value, which may hold anything.
 struct Escaped<'a>(&'a str);
@@ -73,107 +71,20 @@ pub(crate) fn write(consoles: &[Row], process: &Process) -> String {
             }
         }
     }
+    let matches = Metric(
+        "vconsoled_console_matches_total",
+        "counter",
+        "Lines that a rule found which watches the output.",
+    );
+    text.metric(&matches);
+    for console in consoles {
+        for (rule, count) in &console.matches {
+            text.console(matches.0, console, &format!("rule=\"{rule}\""), count);
+        }
+    }
     text.process(process);
     text.0
 }
-
-type Value = fn(&Row) -> u64;
-
-/// Of each connected console: a further label, and the value.
-const METRICS: &[(Metric, &[(&str, Value)])] = &[
-    (
-        Metric(
-            "vconsoled_console_bytes_total",
-            "counter",
-            "Bytes moved, from the guest (out) and to it (in).",
-        ),
-        &[
-            ("direction=\"out\"", |one| one.from_guest),
-            ("direction=\"in\"", |one| one.to_guest),
-        ],
-    ),
-    (
-        Metric(
-            "vconsoled_console_doorbells_total",
-            "counter",
-            "Event-channel notifications.",
-        ),
-        &[
-            ("direction=\"received\"", |one| one.doorbells_in),
-            ("direction=\"sent\"", |one| one.doorbells_out),
-        ],
-    ),
-    (
-        Metric(
-            "vconsoled_console_dropped_bytes_total",
-            "counter",
-            "Bytes that viewers were too slow for, at the pty and on sockets.",
-        ),
-        &[
-            ("viewer=\"pty\"", |one| one.dropped),
-            ("viewer=\"socket\"", |one| one.lost),
-        ],
-    ),
-    (
-        Metric(
-            "vconsoled_console_log_lost_bytes_total",
-            "counter",
-            "Bytes that are missing from the log.",
-        ),
-        &[("", |one| one.log_lost)],
-    ),
-    (
-        Metric(
-            "vconsoled_console_journal_lost_lines_total",
-            "counter",
-            "Lines that are missing from the journal.",
-        ),
-        &[("", |one| one.journal_lost)],
-    ),
-    (
-        Metric(
-            "vconsoled_console_resyncs_total",
-            "counter",
-            "Times the ring's indices made no sense.",
-        ),
-        &[("", |one| one.resyncs)],
-    ),
-    (
-        Metric(
-            "vconsoled_console_viewers",
-            "gauge",
-            "Viewers on sockets, and one more while anybody has the pty open.",
-        ),
-        &[("", |one| one.viewers as u64)],
-    ),
-    (
-        Metric(
-            "vconsoled_console_ring_bytes",
-            "gauge",
-            "Bytes that wait in the ring.",
-        ),
-        &[
-            ("direction=\"out\"", |one| one.out_waiting as u64),
-            ("direction=\"in\"", |one| one.in_waiting as u64),
-        ],
-    ),
-    (
-        Metric(
-            "vconsoled_console_input_lost_bytes_total",
-            "counter",
-            "Bytes that a lossy console's guest had no room for.",
-        ),
-        &[("", |one| one.input_lost)],
-    ),
-    (
-        Metric(
-            "vconsoled_console_input_rate_bytes_per_second",
-            "gauge",
-            "The most that goes to the guest; 0 if there is no limit.",
-        ),
-        &[("", |one| one.input_rate.into())],
-    ),
-];
 
 struct Text(String);
 
@@ -316,6 +227,7 @@ mod tests {
             journal_lost: 77,
             out_waiting: 80,
             in_waiting: 90,
+            matches: [("oops".to_owned(), 97)].into(),
             state: "connected".to_owned(),
             rights: Vec::new(),
         }
@@ -341,6 +253,7 @@ mod tests {
             ("input_lost_bytes_total", "", 93),
             ("input_rate_bytes_per_second", "", 95),
             ("viewers", "", 2),
+            ("matches_total", ",rule=\"oops\"", 97),
         ] {
             let line = format!("vconsoled_console_{name}{{{labels}{more}}} {value}\n");
             assert!(text.contains(&line), "{line} is not in\n{text}");
@@ -351,6 +264,7 @@ mod tests {
     #[test]
     fn a_console_that_failed_is_down_and_says_no_more() {
         let mut broken = console("");
+        broken.matches.clear();
         broken.state = "port 99: no such port".to_owned();
         let text = write(&[broken], &Process::default());
         let lines: Vec<&str> = text.lines().filter(|line| line.contains("domid")).collect();

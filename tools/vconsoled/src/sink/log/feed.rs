@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: MIT
-//! One console's way to the journal: the lines of its output buffer, and a
-//! record that tells the next daemon which of them were sent.
+//! One console's way to the journal: the lines of its output buffer, all of them or
+//! those that rules find, and a record that tells the next daemon which of them were
+//! sent.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::open_log::{Buffers, Closing, Step};
 use crate::buffer::{Cursor, OutputBuffer, Record};
 use crate::sink::journal::{Journal, Lines, Rate, Sent};
+use crate::sink::watch::Watch;
 
 /// How much output is taken at once, and how many lines are sent.
 const PIECE: usize = 4096;
 const SENT: usize = 256;
+/// After so long a silence rules look at a line that has no end, such as a prompt.
+const REST: Duration = Duration::from_millis(200);
 
-/// Where the lines of an output buffer go on: where its record says, or with what
+/// Where the lines of an output buffer go on: where that record says, or with what
 /// comes from now on.
-pub(super) fn noted_position(output: &OutputBuffer) -> u64 {
-    let noted = output.record(Record::Journal);
+pub(super) fn noted_position(output: &OutputBuffer, record: Record) -> u64 {
+    let noted = output.record(record);
     let noted = noted.and_then(|noted| noted.try_into().ok());
     noted.map_or(output.end(), |noted| {
         u64::from_le_bytes(noted).min(output.end())
@@ -32,22 +36,32 @@ pub(super) struct JournalFeed {
     journal: Arc<Journal>,
     lines: Lines,
     cursor: Cursor,
+    /// When what rules have not looked at yet came.
+    came: Option<Instant>,
     /// Where the line begins that has no end yet, and what the record says.
     unfinished: u64,
+    record: Record,
     noted: u64,
     pub(super) closing: Closing,
     finished: bool,
 }
 
 impl JournalFeed {
-    pub(super) fn new(shared: Arc<Shared>, journal: Arc<Journal>, lines: Lines) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        journal: Arc<Journal>,
+        lines: Lines,
+        record: Record,
+    ) -> Self {
         let position = shared.position.load(Ordering::Acquire);
         Self {
             shared,
             journal,
             lines,
             cursor: Cursor::at(position),
+            came: None,
             unfinished: position,
+            record,
             noted: u64::MAX,
             closing: Closing::No,
             finished: false,
@@ -57,6 +71,11 @@ impl JournalFeed {
     /// Goes on at another rate.
     pub(super) fn limit(&mut self, rate: Rate) {
         self.lines.limit(rate);
+    }
+
+    /// Goes on by other rules.
+    pub(super) fn watch(&mut self, watch: Watch) {
+        self.lines.watch(watch);
     }
 
     /// Goes on for a domain that has another name.
@@ -91,8 +110,20 @@ impl JournalFeed {
             self.lines.finish();
             return Ok(Step::Partly);
         }
-        let report = self.lines.report().filter(|_| self.closing == Closing::No);
-        Ok(report.map_or(Step::Nothing, Step::Again))
+        if self.closing != Closing::No {
+            return Ok(Step::Nothing);
+        }
+        let look = self.came.map(|came| came + REST);
+        if look.is_some_and(|at| at <= now) {
+            self.came = None;
+            if self.lines.look() {
+                // Another daemon does not find it again.
+                self.unfinished = self.cursor.position();
+            }
+            return Ok(Step::Partly);
+        }
+        let next = look.into_iter().chain(self.lines.report()).min();
+        Ok(next.map_or(Step::Nothing, Step::Again))
     }
 
     /// Sends lines; when all are sent, says how far that is.
@@ -109,6 +140,7 @@ impl JournalFeed {
 
     fn take(&mut self, bytes: &[u8], now: Instant) {
         let in_output = self.cursor.is_in_output();
+        self.came = self.lines.is_watched().then_some(now);
         let long = self.lines.take(bytes);
         let at = self.cursor.position();
         self.cursor.advance(bytes.len());
@@ -130,7 +162,7 @@ impl JournalFeed {
         if self.noted != self.unfinished {
             self.noted = self.unfinished;
             // Without it some lines are sent again, or none that wait now.
-            let _noted = output.write_record(Record::Journal, &self.noted.to_le_bytes());
+            let _noted = output.write_record(self.record, &self.noted.to_le_bytes());
         }
     }
 }
@@ -167,7 +199,7 @@ mod tests {
         let unlimited = Rate { lines: 0, burst: 0 };
         let lines = Lines::new(1, "web", "pv0", unlimited);
         let journal = Journal::at(&path).unwrap();
-        let mut feed = JournalFeed::new(Arc::clone(&shared), journal, lines);
+        let mut feed = JournalFeed::new(Arc::clone(&shared), journal, lines, Record::Journal);
         let mut buffers = Buffers {
             raw: vec![0; PIECE],
             text: Vec::new(),

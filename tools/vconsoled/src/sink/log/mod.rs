@@ -45,6 +45,7 @@ use crate::config::Filter;
 pub use retention::Retention;
 
 use super::journal::{Journal, Lines, Rate};
+use super::watch::Watch;
 use feed::JournalFeed;
 use open_log::OpenLog;
 use writer::{Command, Task, Writer};
@@ -145,13 +146,13 @@ pub struct Log {
 }
 
 impl Logs {
-    /// Starts the thread.
-    pub fn start() -> io::Result<Self> {
+    /// Starts the thread, by that name.
+    pub fn start(name: &str) -> io::Result<Self> {
         let (commands, messages) = mpsc::channel();
         let counts = Arc::new(Counts::default());
         let writer = Writer::new(messages, Arc::clone(&counts));
         thread::Builder::new()
-            .name("logs".into())
+            .name(name.into())
             .spawn(move || writer.run())?;
         Ok(Self {
             writer: WriterHandle {
@@ -193,17 +194,18 @@ impl Logs {
         })
     }
 
-    /// Sends the lines of a console to the journal, from where the last daemon
-    /// stopped if its record in the output says, or from now on.
+    /// Sends lines of a console to the journal, from where the last daemon stopped if
+    /// that record in the output says, or from now on.
     pub(crate) fn feed(
         &self,
         journal: Arc<Journal>,
         lines: Lines,
         output: Arc<OutputBuffer>,
+        record: Record,
     ) -> Log {
-        let position = feed::noted_position(&output);
+        let position = feed::noted_position(&output, record);
         self.begin_task(PathBuf::from("the journal"), position, output, |shared| {
-            Task::Journal(Box::new(JournalFeed::new(shared, journal, lines)))
+            Task::Journal(Box::new(JournalFeed::new(shared, journal, lines, record)))
         })
     }
 
@@ -284,6 +286,11 @@ impl Log {
     /// The same for lines that go to the journal.
     pub(crate) fn limit(&self, rate: Rate) {
         self.writer.send(Command::Limit(self.shared.id, rate));
+    }
+
+    /// The same for the rules that find them.
+    pub(crate) fn watch(&self, watch: Watch) {
+        self.writer.send(Command::Watch(self.shared.id, watch));
     }
 
     /// The domain whose lines go to the journal has another name.

@@ -14,6 +14,7 @@ use super::retention::Retention;
 use super::upkeep::{Open, Upkeep};
 use super::{Counts, LogOptions};
 use crate::sink::journal::Rate;
+use crate::sink::watch::Watch;
 
 /// How much output is written at once.
 const BATCH: usize = 64 * 1024;
@@ -30,6 +31,8 @@ pub(super) enum Command {
     Configure(u64, LogOptions),
     /// A console's lines go on at another rate.
     Limit(u64, Rate),
+    /// They are found by other rules.
+    Watch(u64, Watch),
     /// They are of a domain that has another name now.
     Rename(u64, String),
     /// So long files are kept.
@@ -185,6 +188,11 @@ impl Writer {
             Command::Limit(id, rate) => {
                 if let Some(Task::Journal(feed)) = self.tasks.get_mut(&id) {
                     feed.limit(rate);
+                }
+            }
+            Command::Watch(id, watch) => {
+                if let Some(Task::Journal(feed)) = self.tasks.get_mut(&id) {
+                    feed.watch(watch);
                 }
             }
             Command::Rename(id, domain) => {

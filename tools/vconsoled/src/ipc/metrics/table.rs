@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//! The counters of a console.
+
+use console_proto::Row;
+
+/// A metric: its name, its kind and what it means.
+pub(super) struct Metric<'a>(pub(super) &'a str, pub(super) &'a str, pub(super) &'a str);
+
+pub(super) type Value = fn(&Row) -> u64;
+
+/// Of each connected console: a further label, and the value.
+pub(super) const METRICS: &[(Metric, &[(&str, Value)])] = &[
+    (
+        Metric(
+            "vconsoled_console_bytes_total",
+            "counter",
+            "Bytes moved, from the guest (out) and to it (in).",
+        ),
+        &[
+            ("direction=\"out\"", |one| one.from_guest),
+            ("direction=\"in\"", |one| one.to_guest),
+        ],
+    ),
+    (
+        Metric(
+            "vconsoled_console_doorbells_total",
+            "counter",
+            "Event-channel notifications.",
+        ),
+        &[
+            ("direction=\"received\"", |one| one.doorbells_in),
+            ("direction=\"sent\"", |one| one.doorbells_out),
+        ],
+    ),
+    (
+        Metric(
+            "vconsoled_console_dropped_bytes_total",
+            "counter",
+            "Bytes that viewers were too slow for, at the pty and on sockets.",
+        ),
+        &[
+            ("viewer=\"pty\"", |one| one.dropped),
+            ("viewer=\"socket\"", |one| one.lost),
+        ],
+    ),
+    (
+        Metric(
+            "vconsoled_console_log_lost_bytes_total",
+            "counter",
+            "Bytes that are missing from the log.",
+        ),
+        &[("", |one| one.log_lost)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_journal_lost_lines_total",
+            "counter",
+            "Lines that are missing from the journal.",
+        ),
+        &[("", |one| one.journal_lost)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_resyncs_total",
+            "counter",
+            "Times the ring's indices made no sense.",
+        ),
+        &[("", |one| one.resyncs)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_viewers",
+            "gauge",
+            "Viewers on sockets, and one more while anybody has the pty open.",
+        ),
+        &[("", |one| one.viewers as u64)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_ring_bytes",
+            "gauge",
+            "Bytes that wait in the ring.",
+        ),
+        &[
+            ("direction=\"out\"", |one| one.out_waiting as u64),
+            ("direction=\"in\"", |one| one.in_waiting as u64),
+        ],
+    ),
+    (
+        Metric(
+            "vconsoled_console_input_lost_bytes_total",
+            "counter",
+            "Bytes that a lossy console's guest had no room for.",
+        ),
+        &[("", |one| one.input_lost)],
+    ),
+    (
+        Metric(
+            "vconsoled_console_input_rate_bytes_per_second",
+            "gauge",
+            "The most that goes to the guest; 0 if there is no limit.",
+        ),
+        &[("", |one| one.input_rate.into())],
+    ),
+];

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//! The rules that one console's output is looked at by, and how often each of them
+//! found a line that it is for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use regex::bytes::Regex;
+
+use crate::config::WatchRule;
+
+/// Rules by their place among those of the console, a bit each.
+pub(crate) type Found = u64;
+
+/// The rules of a console.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch(Vec<Watched>);
+
+/// One of them. The expression has one cache, whatever the number of consoles.
+#[derive(Clone, Debug)]
+struct Watched {
+    name: String,
+    regex: Arc<Regex>,
+    count: Arc<AtomicU64>,
+}
+
+impl Watch {
+    /// Those rules. Those of `before` that have the same names go on counting.
+    pub(crate) fn new(rules: &[&WatchRule], before: &Self) -> Self {
+        let watched = |rule: &&WatchRule| {
+            let name = rule.name.as_ref().to_owned();
+            let same = before.0.iter().find(|one| one.name == name);
+            Watched {
+                regex: rule.regex(),
+                count: same.map(|one| Arc::clone(&one.count)).unwrap_or_default(),
+                name,
+            }
+        };
+        Self(rules.iter().map(watched).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How often each rule found a line.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        let load = |one: &AtomicU64| one.load(Ordering::Relaxed);
+        self.0
+            .iter()
+            .map(move |one| (one.name.as_str(), load(&one.count)))
+    }
+
+    /// Looks at a line of which `known` were found before. What else is found in it
+    /// is counted.
+    pub(crate) fn look(&self, line: &str, known: Found) -> Found {
+        let rules = self.0.iter().enumerate();
+        let bit = |at: usize| 1 << at;
+        let news =
+            rules.filter(|(at, one)| known & bit(*at) == 0 && one.regex.is_match(line.as_bytes()));
+        news.fold(0, |found, (at, one)| {
+            one.count.fetch_add(1, Ordering::Relaxed);
+            found | bit(at)
+        })
+    }
+
+    /// The names of rules that were found.
+    pub(crate) fn names(&self, found: Found) -> impl Iterator<Item = &str> {
+        let rules = self.0.iter().enumerate();
+        let found = rules.filter(move |(at, _)| found & 1 << at != 0);
+        found.map(|(_, one)| one.name.as_str())
+    }
+}
