@@ -37,6 +37,8 @@ pub struct Row {
     pub tty: String,
     /// Its log file, if it has one.
     pub log: String,
+    /// Its recording, if it is recorded.
+    pub recording: String,
     /// How many are on a socket, and one more while anybody has the pty open.
     pub viewers: usize,
     /// Bytes taken from the guest.

@@ -123,6 +123,11 @@ fn vconsole() -> anyhow::Result<()> {
             printing,
             daemon,
         } => log::print(&Daemon::at(&daemon.control), console.as_deref(), &printing),
+        Command::Replay {
+            recording,
+            playing,
+            daemon,
+        } => log::replay::play(&Daemon::at(&daemon.control), &recording, &playing),
         Command::Login { console, daemon } => {
             login::run(&Daemon::at(&daemon.control), console.as_deref())
         }

@@ -14,13 +14,14 @@ pub(crate) fn is_plain(name: &str) -> bool {
         && !name.chars().any(|one| one == '/' || one.is_control())
 }
 
-/// Names for the log of a console, the best one first. Another console may have a
-/// claim to that: two domains may have one name, and the name of one may look like
+/// Names for a file of a console with that ending, the best one first. Another console
+/// may have a claim to that: two domains may have one name, and the name of one may look like
 /// a console of the other. So the next ones hold the domain's number.
-pub(crate) fn logs(
+pub(crate) fn files(
     domid: DomId,
     name: &str,
     suffix: &str,
+    ending: &'static str,
 ) -> impl Iterator<Item = String> + Clone + use<> {
     let stem = if is_plain(name) {
         format!("guest-{name}{suffix}")
@@ -28,9 +29,9 @@ pub(crate) fn logs(
         format!("guest-dom{domid}{suffix}")
     };
     (0_u64..).map(move |number| match number {
-        0 => format!("{stem}.log"),
-        1 => format!("{stem}.dom{domid}.log"),
-        more => format!("{stem}.dom{domid}-{more}.log"),
+        0 => format!("{stem}.{ending}"),
+        1 => format!("{stem}.dom{domid}.{ending}"),
+        more => format!("{stem}.dom{domid}-{more}.{ending}"),
     })
 }
 

@@ -70,6 +70,17 @@ impl Identity {
     }
 }
 
+/// The file of that name, whatever others there are.
+pub(super) fn one(path: &Path) -> io::Result<Part> {
+    let file = File::open(path)?;
+    Ok(Part {
+        number: 0,
+        identity: Identity::of(&file.metadata()?),
+        file,
+        compressed: path.extension().is_some_and(|extension| extension == "zst"),
+    })
+}
+
 /// All files of the log at `path` that can be read, the oldest first.
 pub(super) fn list(path: &Path) -> io::Result<Vec<Part>> {
     let mut parts = look(path)?;

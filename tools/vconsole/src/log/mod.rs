@@ -3,7 +3,9 @@
 //! for want of one from the daemon's memory.
 
 mod archive;
+mod cast;
 mod files;
+pub(crate) mod replay;
 mod select;
 
 use std::io::{self, Read};
@@ -44,7 +46,9 @@ pub(crate) fn print(daemon: &Daemon, name: Option<&str>, options: &Printing) -> 
         Ok(choice) => choice,
         // The log of a domain that has gone, or that no daemon serves now.
         Err(why) => {
-            let Some(log) = name.and_then(|name| left_behind(rows, name, options)) else {
+            let Some(log) =
+                name.and_then(|name| left_behind(rows, name, options.dir.as_deref(), "log"))
+            else {
                 status?;
                 return Err(why);
             };
@@ -62,21 +66,19 @@ pub(crate) fn print(daemon: &Daemon, name: Option<&str>, options: &Printing) -> 
     }
 }
 
-/// The log that a console of that name has left behind, or will have.
-fn left_behind(rows: &[Row], name: &str, options: &Printing) -> Option<PathBuf> {
-    let known = rows.iter().find(|row| !row.log.is_empty());
-    let known = known.and_then(|row| Path::new(&row.log).parent());
-    let folder = options
-        .dir
-        .as_deref()
-        .or(known)
-        .unwrap_or(Path::new(FOLDER));
+/// The log, or the file with another ending, that a console of that name has left
+/// behind, or will have.
+fn left_behind(rows: &[Row], name: &str, dir: Option<&Path>, ending: &str) -> Option<PathBuf> {
+    let mut known = rows.iter().flat_map(|row| [&row.log, &row.recording]);
+    let known = known.find(|path| !path.is_empty());
+    let known = known.and_then(|path| Path::new(path).parent());
+    let folder = dir.or(known).unwrap_or(Path::new(FOLDER));
     let (domain, console) = name.rsplit_once('/').unwrap_or((name, choose::DEFAULT));
     let digits = console.trim_start_matches(|letter: char| letter.is_ascii_lowercase());
     let number = if digits.is_empty() { "0" } else { "" };
     let file = match format!("{console}{number}").as_str() {
-        choose::DEFAULT => format!("guest-{domain}.log"),
-        console => format!("guest-{domain}-{console}.log"),
+        choose::DEFAULT => format!("guest-{domain}.{ending}"),
+        console => format!("guest-{domain}-{console}.{ending}"),
     };
     let log = folder.join(&file);
     (!file.contains('/') && files::list(&log).is_ok_and(|parts| !parts.is_empty())).then_some(log)

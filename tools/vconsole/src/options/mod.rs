@@ -96,6 +96,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
+    /// Play what a console said, as fast as it came, from its recording
+    Replay {
+        /// A file, or a domain's name or number and which of its consoles
+        #[arg(value_name = "FILE|DOMAIN[/CONSOLE]")]
+        recording: String,
+        #[command(flatten)]
+        playing: Playing,
+        #[command(flatten)]
+        daemon: Control,
+    },
     /// Type a text into a console, and end when the guest's ring has it
     Send {
         /// A domain's name or number, and which of its consoles
@@ -227,6 +237,27 @@ pub(crate) struct Printing {
 
     /// Where the logs are of domains that have gone: where those of the others
     /// are, or /var/log/xen/console
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// How `vconsole replay` plays.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Playing {
+    /// So many times as fast: 2, or 0.5
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::speed)]
+    pub(crate) speed: f64,
+
+    /// No pause is longer than so many seconds were
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    pub(crate) max_idle: Option<f64>,
+
+    /// Leave out escape sequences
+    #[arg(long)]
+    pub(crate) filter: bool,
+
+    /// Where the recordings are of domains that have gone: where the files of the
+    /// others are, or /var/log/xen/console
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) dir: Option<PathBuf>,
 }

@@ -73,6 +73,24 @@ impl FromStr for Scrollback {
     }
 }
 
+/// How many times as fast something is.
+pub(crate) fn speed(text: &str) -> Result<f64, String> {
+    let speed = text
+        .parse()
+        .ok()
+        .filter(|speed| (0.01..=1000.0).contains(speed));
+    speed.ok_or_else(|| format!("{text:?} is no number between 0.01 and 1000"))
+}
+
+/// A number of seconds.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (0.0..=1e9).contains(seconds));
+    seconds.ok_or_else(|| format!("{text:?} is no number of seconds"))
+}
+
 /// A pattern from the command line.
 pub(crate) fn pattern(text: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(text)
@@ -133,6 +151,16 @@ mod tests {
         for text in ["", "K", "-1", "64KK", "64G", "99999999999999999999", "1.5M"] {
             assert!(text.parse::<Scrollback>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn speeds_and_pauses_are_numbers_that_can_be_waited_for() {
+        assert_eq!((speed("2"), speed("0.5")), (Ok(2.0), Ok(0.5)));
+        assert_eq!((seconds("0"), seconds("1.5")), (Ok(0.0), Ok(1.5)));
+        for text in ["", "fast", "-1", "nan", "inf", "1e300"] {
+            assert!(speed(text).is_err() && seconds(text).is_err(), "{text:?}");
+        }
+        assert!(speed("0").is_err());
     }
 
     #[test]

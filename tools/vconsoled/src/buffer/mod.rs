@@ -81,6 +81,8 @@ struct Writer {
     mapping: Option<MappedBuffer>,
     /// When output came, if anybody asks.
     times: Option<Times>,
+    /// Who asks, and from where on.
+    readers: Vec<(Record, u64)>,
 }
 
 impl OutputBuffer {
@@ -270,10 +272,15 @@ impl OutputBuffer {
         }
     }
 
-    /// Whether to note when output comes from now on. It is then known from
-    /// `from` on, where the one who asks for it is.
-    pub fn set_times(&self, wanted: bool, from: u64) {
+    /// Whether to note when output comes from now on, for that reader. It is then known
+    /// from `from` on, where the reader is.
+    pub fn set_times(&self, reader: Record, wanted: bool, from: u64) {
         let mut writer = self.writer();
+        writer.readers.retain(|(one, _)| *one != reader);
+        if wanted {
+            writer.readers.push((reader, from));
+        }
+        let wanted = !writer.readers.is_empty();
         if wanted == writer.times.is_some() {
             return;
         }
@@ -291,6 +298,11 @@ impl OutputBuffer {
         }
     }
 
+    /// A reader will not ask any more, for now: times are noted as before.
+    pub fn leave_times(&self, reader: Record) {
+        self.writer().readers.retain(|(one, _)| *one != reader);
+    }
+
     /// When the bytes from `from` up to `to` came, if that is known.
     #[must_use]
     pub fn arrivals(&self, from: u64, to: u64) -> Vec<Arrival> {
@@ -302,10 +314,18 @@ impl OutputBuffer {
             .unwrap_or_else(|| vec![Arrival::now(from)])
     }
 
-    /// Says that nobody will ask when anything before `position` came.
-    pub fn forget_times(&self, position: u64) {
-        if let Some(times) = &mut self.writer().times {
-            times.forget(position);
+    /// Says that a reader will not ask when anything before `position` came.
+    pub fn forget_times(&self, reader: Record, position: u64) {
+        let mut writer = self.writer();
+        let writer = &mut *writer;
+        for (one, from) in &mut writer.readers {
+            if *one == reader {
+                *from = position;
+            }
+        }
+        let slowest = writer.readers.iter().map(|(_, from)| *from).min();
+        if let (Some(times), Some(slowest)) = (&mut writer.times, slowest) {
+            times.forget(slowest);
         }
     }
 

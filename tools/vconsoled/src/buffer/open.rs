@@ -106,6 +106,7 @@ impl OutputBuffer {
             mapping: None,
             times: (length > MARKS)
                 .then(|| Times::read(&self.file(), output.end).unwrap_or_default()),
+            readers: Vec::new(),
         };
         self.writer = Mutex::new(writer);
         true

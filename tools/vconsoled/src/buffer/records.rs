@@ -41,6 +41,10 @@ pub enum Record {
     Journal = 7,
     /// How far rules looked.
     Watch = 8,
+    /// How far the recording got.
+    Recording = 9,
+    /// Where the recording is.
+    RecordingPath = 10,
 }
 
 impl Record {

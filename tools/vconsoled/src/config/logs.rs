@@ -35,6 +35,8 @@ pub struct Logs {
     pub total: Size,
     /// Compress rotated logs (Zstandard).
     pub compress: bool,
+    /// Record the guests' consoles, with times.
+    pub record: bool,
     /// Send guests' lines to journald as well.
     pub journal: bool,
     /// So many of a console's lines in each second, without a limit if 0.
@@ -60,6 +62,7 @@ impl Default for Logs {
             keep_days: 0,
             total: Size(0),
             compress: false,
+            record: false,
             journal: false,
             journal_rate: 100,
             journal_burst: 2000,

@@ -220,9 +220,10 @@ impl Config {
         // A process that gave up its rights was given no folder for logs.
         let logs_begin = self.logs() && !old.logs() && old.process.gives_up();
         if logs_begin {
-            self.log.guests = false;
+            (self.log.guests, self.log.record) = (false, false);
             for rule in &mut self.rules {
                 rule.log = rule.log.filter(|wanted| !wanted);
+                rule.record = rule.record.filter(|wanted| !wanted);
             }
         }
         let stays = [
@@ -246,7 +247,8 @@ impl Config {
     #[must_use]
     pub fn logs(&self) -> bool {
         let log = &self.log;
-        let by_rule = self.rules.iter().any(|rule| rule.log == Some(true));
-        log.guests || log.hypervisor || by_rule
+        let mut rules = self.rules.iter();
+        let by_rule = rules.any(|rule| [rule.log, rule.record].contains(&Some(true)));
+        log.guests || log.hypervisor || log.record || by_rule
     }
 }

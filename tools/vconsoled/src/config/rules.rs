@@ -27,6 +27,10 @@ pub struct Rule {
     pub size: Option<Size>,
     /// See [`super::Logs::count`].
     pub count: Option<u32>,
+    /// See [`super::Logs::record`].
+    pub record: Option<bool>,
+    /// Whether what is typed is recorded too.
+    pub record_input: Option<bool>,
     /// See [`super::Logs::journal`].
     pub journal: Option<bool>,
     /// See [`super::Logs::journal_rate`].
@@ -68,6 +72,10 @@ pub struct ConsoleConfig {
     pub size: Size,
     /// See [`super::Logs::count`].
     pub count: u32,
+    /// See [`super::Logs::record`].
+    pub record: bool,
+    /// See [`Rule::record_input`].
+    pub record_input: bool,
     /// See [`super::Logs::journal`].
     pub journal: bool,
     /// See [`super::Logs::journal_rate`].
@@ -97,6 +105,8 @@ impl Config {
             filter: logs.filter,
             size: logs.size,
             count: logs.count,
+            record: logs.record,
+            record_input: false,
             journal: logs.journal,
             journal_rate: logs.journal_rate,
             journal_burst: logs.journal_burst,
@@ -116,6 +126,8 @@ impl Config {
                 filter: rule.filter.unwrap_or(config.filter),
                 size: rule.size.unwrap_or(config.size),
                 count: rule.count.unwrap_or(config.count),
+                record: rule.record.unwrap_or(config.record),
+                record_input: rule.record_input.unwrap_or(config.record_input),
                 journal: rule.journal.unwrap_or(config.journal),
                 journal_rate: rule.journal_rate.unwrap_or(config.journal_rate),
                 journal_burst: rule.journal_burst.unwrap_or(config.journal_burst),

@@ -48,6 +48,8 @@ fn the_example_shows_every_key_with_its_default() {
             filter: Some(Filter::None),
             size: Some(Size(0)),
             count: Some(0),
+            record: Some(false),
+            record_input: Some(false),
             journal: Some(false),
             journal_rate: Some(0),
             journal_burst: Some(0),

@@ -147,6 +147,9 @@ impl Console {
             }
             // Room does not shrink unless the far end cheats on itself.
             self.counters.to_guest += put.bytes as u64;
+            if let Some(recording) = self.recording.as_ref().filter(|_| self.records_input) {
+                recording.typed(&buffer[..put.bytes]);
+            }
             self.doorbell.was_useful();
             if put.notify {
                 self.notify(events)?;

@@ -11,13 +11,12 @@ mod input_rate;
 mod output;
 mod pacing;
 mod pty_state;
+mod sinks;
 #[cfg(test)]
 mod tests;
 pub(crate) mod xen_log;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -35,21 +34,15 @@ use crate::ring::{Counters, Link, Next};
 use crate::sink::clients::set::ClientSet;
 use crate::sink::log::Log;
 use crate::sink::pty::Pty;
-use crate::sink::watch::Watch;
 
 use allowance::{Allowance, Waiting};
 use input::InputFrom;
 use input_rate::InputPacing;
 use pacing::BurstPolling;
+pub(crate) use sinks::Watching;
 
 /// When to look again whether the log has caught up.
 const LOG_PAUSE: Duration = Duration::from_millis(1);
-
-/// Rules that a console's output is looked at by, and what looks.
-pub(crate) struct Watching {
-    pub(crate) watch: Watch,
-    pub(crate) log: Log,
-}
 
 /// A console that is served.
 #[expect(
@@ -64,6 +57,9 @@ pub(crate) struct Console {
     link: Link,
     pty: Pty,
     log: Option<Log>,
+    recording: Option<Log>,
+    /// Whether what is typed is in it.
+    records_input: bool,
     journal: Option<Log>,
     watch: Option<Watching>,
     overflow: Overflow,
@@ -113,6 +109,8 @@ impl Console {
             link,
             pty,
             log: None,
+            recording: None,
+            records_input: false,
             journal: None,
             watch: None,
             overflow,
@@ -203,47 +201,6 @@ impl Console {
         }
     }
 
-    /// Its log, if its output is logged.
-    pub(crate) fn log_mut(&mut self) -> &mut Option<Log> {
-        &mut self.log
-    }
-
-    /// What sends its lines to the journal, if they go there.
-    pub(crate) fn journal_mut(&mut self) -> &mut Option<Log> {
-        &mut self.journal
-    }
-
-    /// What its output is looked at by, if there are such rules.
-    pub(crate) fn watching_mut(&mut self) -> &mut Option<Watching> {
-        &mut self.watch
-    }
-
-    /// How often each of those rules found a line.
-    pub(crate) fn matches(&self) -> BTreeMap<String, u64> {
-        let counts = self.watch.iter().flat_map(|one| one.watch.counts());
-        counts
-            .map(|(name, count)| (name.to_owned(), count))
-            .collect()
-    }
-
-    /// Whatever else looks at the output on a thread of its own.
-    fn logs(&self) -> impl Iterator<Item = &Log> {
-        let watch = self.watch.iter().map(|one| &one.log);
-        self.log.iter().chain(&self.journal).chain(watch)
-    }
-
-    /// Lines that are missing from the journal.
-    pub(crate) fn journal_lost(&self) -> u64 {
-        let watch = self.watch.iter().map(|one| &one.log);
-        self.journal.iter().chain(watch).map(Log::lost).sum()
-    }
-
-    /// The log, and all else that looks at the output, when the console is let go of.
-    pub(crate) fn into_logs(self) -> (Option<Log>, impl Iterator<Item = Log>) {
-        let watch = self.watch.map(|one| one.log);
-        (self.log, self.journal.into_iter().chain(watch))
-    }
-
     /// Whether anybody has the pty open.
     pub(crate) fn is_pty_open(&self) -> bool {
         self.pty.is_open()
@@ -252,16 +209,6 @@ impl Console {
     /// Those on sockets, and one more while anybody has the pty open.
     pub(crate) fn viewers(&self) -> usize {
         usize::from(self.pty.is_open()) + self.clients.len()
-    }
-
-    /// Its log file, if it has one.
-    pub(crate) fn log_path(&self) -> &Path {
-        self.log.as_ref().map_or(Path::new(""), Log::path)
-    }
-
-    /// Bytes that are missing from the log.
-    pub(crate) fn log_lost(&self) -> u64 {
-        self.log.as_ref().map_or(0, Log::lost)
     }
 
     /// Whether another viewer can be let in, and `spare` others.
@@ -314,7 +261,8 @@ impl Console {
         now: Instant,
     ) -> io::Result<Next> {
         self.pass_on(now)?;
-        let behind = (self.log.as_ref()).is_some_and(|log| log.is_behind(self.output.end(), now));
+        let mut files = self.log.iter().chain(&self.recording);
+        let behind = files.any(|log| log.is_behind(self.output.end(), now));
         let before = self.counters.from_guest;
         let drained = !behind && self.take_output(events)?;
         if !behind && self.overflow == Overflow::Discard {

@@ -8,14 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Server;
-use super::access::Identity;
 use crate::buffer::Record;
 use crate::config::{Config, ConsoleConfig};
-use crate::console::{Console, Watching};
+use crate::console::Console;
 use crate::names;
 use crate::sink::journal::{Lines, Rate};
 use crate::sink::log::{self, Retention, Rotation, Style};
-use crate::sink::watch::Watch;
 
 /// Under so many of its names a console's log is found again.
 const LOG_NAMES: usize = 8;
@@ -30,13 +28,34 @@ impl Server {
         let (domid, slot) = (console.domid, console.slot.to_string());
         let config = self.config.console(&console.name, &slot);
         let logs = &self.sinks.logs;
+        // First, as it needs the times of what its log has and has no times for.
+        let rotation = log_options(config).rotation;
+        console.set_records_input(config.record_input);
+        match console.recording_mut().take().filter(|_| config.record) {
+            Some(recording) => {
+                recording.configure(log::LogOptions::of_recording(rotation));
+                *console.recording_mut() = Some(recording);
+            }
+            None if config.record => {
+                let paths = file_paths(&self.config, console, Record::RecordingPath, "cast");
+                let output = Arc::clone(console.output());
+                let title = format!("{}/{slot}", console.name);
+                let recording = logs.record(paths, rotation, &title, output);
+                if let Some(recording) = &recording {
+                    let path = recording.path().display();
+                    tracing::info!("domain {domid} {slot}: its recording is {path}");
+                }
+                *console.recording_mut() = recording;
+            }
+            None => {}
+        }
         match console.log_mut().take().filter(|_| config.log) {
             Some(log) => {
                 log.configure(log_options(config));
                 *console.log_mut() = Some(log);
             }
             None if config.log => {
-                let paths = log_paths(&self.config, console);
+                let paths = file_paths(&self.config, console, Record::LogPath, "log");
                 let output = Arc::clone(console.output());
                 let log = logs.open(paths, log_options(config), output);
                 if let Some(log) = &log {
@@ -65,44 +84,6 @@ impl Server {
         }
     }
 
-    /// Has a console's output looked at by the rules that are for it, and by nothing
-    /// if there are none.
-    pub(super) fn set_watch(&mut self, token: usize) {
-        let Some(console) = self.served.consoles.get_mut(&token) else {
-            return;
-        };
-        let (domid, slot) = (console.domid, console.slot.to_string());
-        let name = console.name.as_str();
-        let identity = self.guests.identities.get(&domid);
-        let uuid = identity.map_or("", Identity::uuid);
-        let rules = self.config.watch.of(name, uuid, &slot);
-        let config = self.config.console(name, &slot);
-        let rate = Rate {
-            lines: config.journal_rate,
-            burst: config.journal_burst,
-        };
-        let before = console.watching_mut().take();
-        let watch = before.as_ref().map(|one| one.watch.clone());
-        let watch = Watch::new(&rules, &watch.unwrap_or_default());
-        if watch.is_empty() {
-            return;
-        }
-        let log = match before.map(|one| one.log) {
-            Some(log) => {
-                log.watch(watch.clone());
-                log.limit(rate);
-                log
-            }
-            None => {
-                let lines = Lines::watched(watch.clone(), domid.0, &console.name, &slot, rate);
-                let journal = Arc::clone(&self.sinks.journal);
-                let output = Arc::clone(console.output());
-                self.sinks.watch.feed(journal, lines, output, Record::Watch)
-            }
-        };
-        *console.watching_mut() = Some(Watching { watch, log });
-    }
-
     /// Says how long files of logs are kept, if there are any.
     pub(super) fn set_retention(&self) {
         if self.config.logs() {
@@ -124,13 +105,22 @@ impl Server {
             .state_dir
             .orphans(|domid| domains.contains(&domid));
         for path in orphans {
-            let log = self.persist.state_dir.adopt(&path).and_then(|output| {
-                let log = PathBuf::from(OsString::from_vec(output.record(Record::LogPath)?));
-                // What its domain's name was is not known any more.
-                let options = log_options(self.config.console("", ""));
-                (log.parent() == Some(&self.config.log.dir))
-                    .then(|| self.sinks.logs.adopt(log, options, Arc::new(output)))
-            });
+            let output = self.persist.state_dir.adopt(&path).map(Arc::new);
+            let file = |record| {
+                let path = output.as_ref()?.record(record)?;
+                let path = PathBuf::from(OsString::from_vec(path));
+                (path.parent() == Some(&self.config.log.dir)).then_some(path)
+            };
+            // What its domain's name was is not known any more.
+            let options = log_options(self.config.console("", ""));
+            let logs = &self.sinks.logs;
+            if let (Some(output), Some(path)) = (&output, file(Record::RecordingPath)) {
+                let rotation = options.rotation;
+                let recording = logs.adopt_recording(path, rotation, "", Arc::clone(output));
+                recording.finish(None);
+            }
+            let log = file(Record::LogPath).zip(output.clone());
+            let log = log.map(|(path, output)| logs.adopt(path, options, output));
             match log {
                 Some(log) => log.finish(Some(path)),
                 None => drop(std::fs::remove_file(path)),
@@ -139,16 +129,21 @@ impl Server {
     }
 }
 
-/// Where a console's log may go, the best place first: where the last daemon had
-/// it, or where people look for it.
-fn log_paths(config: &Config, console: &Console) -> impl Iterator<Item = PathBuf> {
+/// Where a console's log or its recording may go, the best place first: where the last
+/// daemon had it, or where people look for it.
+fn file_paths(
+    config: &Config,
+    console: &Console,
+    record: Record,
+    ending: &'static str,
+) -> impl Iterator<Item = PathBuf> + use<> {
     let (domid, name, dir) = (console.domid, &console.name, config.log.dir.clone());
     if !names::is_plain(name) {
         tracing::warn!("domain {domid}: the name {name:?} cannot name a log, its number does");
     }
-    let names = names::logs(domid, name, &console.slot.log_suffix());
+    let names = names::files(domid, name, &console.slot.log_suffix(), ending);
     let paths = names.map(move |name| dir.join(name));
-    let last = console.output().record(Record::LogPath);
+    let last = console.output().record(record);
     let last = last.map(|path| PathBuf::from(OsString::from_vec(path)));
     let own = paths.clone().take(LOG_NAMES);
     let last = last.filter(|last| own.into_iter().any(|path| path == *last));

@@ -25,6 +25,7 @@ mod requests;
 mod schedule;
 mod setup;
 mod status;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;

@@ -39,6 +39,7 @@ impl Server {
                     kind: console.source().kind().to_string(),
                     tty: console.pty().name().to_owned(),
                     log: console.log_path().display().to_string(),
+                    recording: console.recording_path().display().to_string(),
                     viewers: console.viewers(),
                     from_guest: console.counters.from_guest,
                     to_guest: console.counters.to_guest,
@@ -125,6 +126,7 @@ fn for_rights(row: Row, rights: Rights) -> Row {
         Row {
             tty: String::new(),
             log: String::new(),
+            recording: String::new(),
             matches: BTreeMap::new(),
             ..row
         }

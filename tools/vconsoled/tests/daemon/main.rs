@@ -19,6 +19,7 @@ mod names;
 mod operators;
 mod peer;
 mod ptys;
+mod recording;
 mod reload;
 mod schemas;
 mod serving;

@@ -2,6 +2,7 @@
 //! Times, rotation and compression of logs, when the disk stands still and when
 //! the daemon is killed.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::restart::Host;
@@ -142,4 +143,67 @@ pub(crate) fn a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_no
     names.sort();
     assert_eq!(names[0], LOG);
     assert!(names[1..].iter().all(is_compressed), "{names:?}");
+}
+
+const CAST: &str = "guest-guest.cast";
+
+/// What the events of a recording say, each file of which begins with its header; as far
+/// as it is written.
+fn recorded(dir: &Path) -> Vec<u8> {
+    let files = old_files(dir, CAST).into_iter().map(|(_, path)| path);
+    let mut text = String::new();
+    for path in files.chain([dir.join(CAST)]) {
+        let file = String::from_utf8(content(&path)).unwrap();
+        let mut lines = file.lines();
+        let Some(header) = lines.next() else {
+            continue;
+        };
+        let header: serde_json::Value = serde_json::from_str(header).unwrap();
+        assert_eq!(header["version"], 2);
+        for line in lines {
+            let (_, kind, said): (f64, String, String) =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(kind, "o");
+            text += &said;
+        }
+    }
+    text.into_bytes()
+}
+
+/// A daemon is killed at each system call of the thread that writes, while a console is
+/// recorded and logged, and both are rotated.
+pub(crate) fn a_kill_at_every_system_call_of_a_recording_loses_nothing_and_repeats_nothing() {
+    let host = Host::new("record = true\nsize = 1500\ncount = 10000");
+    let dir = host.dir.path().join("log");
+    let (domid, mut pv, uart) = guest(&host.machine, "guest");
+    drop(uart);
+    let mut sent = Vec::new();
+    let mut stops = 0;
+    for kill_at in 1.. {
+        let daemon = host.start(|_| ());
+        wait_for("what the last one left", || {
+            let taken = pv.index(3080) == pv.index(3084);
+            (recorded(&dir) == sent && logged(&dir, LOG) == sent && taken).then_some(())
+        });
+        let mut tracer = Tracer::hold(&daemon.0, "logs");
+        // Characters of two bytes, of which a piece may hold one.
+        let text = format!("line {kill_at} gr\u{fc}\u{df}e\n").repeat(12);
+        sent.extend_from_slice(text.as_bytes());
+        pv.send(text.as_bytes());
+        stops = tracer.run(kill_at, || {
+            recorded(&dir) == sent && logged(&dir, LOG) == sent
+        });
+        tracer.kill(daemon);
+        wait_for("Xen to notice", || {
+            (host.machine.mapped_pages(domid) == 0).then_some(())
+        });
+        if stops < kill_at {
+            break;
+        }
+    }
+    assert!(stops > 20, "{stops} stops are too few");
+    host.start(|_| ()).stop();
+    assert_eq!(recorded(&dir), sent);
+    assert_eq!(logged(&dir, LOG), sent);
+    assert!(old_files(&dir, CAST).len() > 3);
 }

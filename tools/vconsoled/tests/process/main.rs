@@ -225,6 +225,10 @@ fn log_tests() -> Vec<Trial> {
             log_kills::a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind,
         ),
         test(
+            "a_kill_at_every_system_call_of_a_recording_loses_nothing_and_repeats_nothing",
+            log_kills::a_kill_at_every_system_call_of_a_recording_loses_nothing_and_repeats_nothing,
+        ),
+        test(
             "a_kill_at_every_system_call_of_the_audit_leaves_a_chain_that_holds",
             audit::a_kill_at_every_system_call_of_the_audit_leaves_a_chain_that_holds,
         ),

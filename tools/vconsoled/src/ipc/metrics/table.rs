@@ -47,7 +47,7 @@ pub(super) const METRICS: &[(Metric, &[(&str, Value)])] = &[
         Metric(
             "vconsoled_console_log_lost_bytes_total",
             "counter",
-            "Bytes that are missing from the log.",
+            "Bytes that are missing from the log or the recording.",
         ),
         &[("", |one| one.log_lost)],
     ),

@@ -213,6 +213,7 @@ mod tests {
             kind: "vuart-private".to_owned(),
             tty: "/dev/pts/0".to_owned(),
             log: String::new(),
+            recording: String::new(),
             viewers: 2,
             from_guest: 10,
             to_guest: 20,

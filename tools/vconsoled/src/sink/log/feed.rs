@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::open_log::{Buffers, Closing, Step};
+use super::step::{Buffers, Closing, Step};
 use crate::buffer::{Cursor, OutputBuffer, Record};
 use crate::sink::journal::{Journal, Lines, Rate, Sent};
 use crate::sink::watch::Watch;
@@ -195,6 +195,7 @@ mod tests {
             urgent: false.into(),
             lost: 0.into(),
             failed: false.into(),
+            typed: Mutex::default(),
         });
         let unlimited = Rate { lines: 0, burst: 0 };
         let lines = Lines::new(1, "web", "pv0", unlimited);

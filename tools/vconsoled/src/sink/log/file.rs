@@ -58,6 +58,16 @@ impl LogFile {
         self.extent
     }
 
+    /// What the file of this name begins with, at most so many bytes.
+    pub(super) fn head(&self, most: usize) -> io::Result<Vec<u8>> {
+        let file = options().read(true).open(&self.path)?;
+        must_be_regular(&file)?;
+        let mut head = vec![0; most];
+        let length = file.read_at(&mut head, 0)?;
+        head.truncate(length);
+        Ok(head)
+    }
+
     /// Whether its name still leads to it: it may have been moved or removed.
     pub(in crate::sink) fn is_in_place(&self) -> bool {
         let there = std::fs::symlink_metadata(&self.path);

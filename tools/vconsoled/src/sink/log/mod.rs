@@ -16,14 +16,17 @@
 //!
 //! A file has one console at a time.
 
+mod cast;
 mod compress;
 mod feed;
 pub(in crate::sink) mod file;
+mod handle;
 mod names;
 mod open_log;
 mod progress;
 mod retention;
 mod stamp;
+mod step;
 mod text;
 mod upkeep;
 mod writer;
@@ -32,20 +35,21 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::buffer::{CAPACITY, OutputBuffer, Record};
+use crate::buffer::{Arrival, OutputBuffer, Record};
 use crate::config::Filter;
 
+pub use handle::Log;
 pub use retention::Retention;
 
-use super::journal::{Journal, Lines, Rate};
-use super::watch::Watch;
+use super::journal::{Journal, Lines};
+use cast::Cast;
 use feed::JournalFeed;
 use open_log::OpenLog;
 use writer::{Command, Task, Writer};
@@ -114,11 +118,17 @@ struct Shared {
     position: AtomicU64,
     lost: AtomicU64,
     failed: AtomicBool,
+    /// What was typed and is not in the recording yet.
+    typed: Mutex<Vec<(Arrival, Vec<u8>)>>,
 }
 
 impl Shared {
     fn output(&self) -> MutexGuard<'_, Option<Arc<OutputBuffer>>> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn typed(&self) -> MutexGuard<'_, Vec<(Arrival, Vec<u8>)>> {
+        self.typed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,18 +141,15 @@ pub struct LogOptions {
     pub rotation: Rotation,
 }
 
-/// A log that is written. When it is dropped the writer completes it.
-pub struct Log {
-    shared: Arc<Shared>,
-    writer: WriterHandle,
-    /// To remove when it is complete.
-    state: Option<PathBuf>,
-    /// Its console has gone for good.
-    gone: bool,
-    /// How many writes were done when we last looked, and when that was news.
-    seen: Cell<(u64, Instant)>,
-    /// Its file is its console's alone.
-    owns: bool,
+impl LogOptions {
+    /// A recording needs times, and has every byte.
+    pub(crate) fn of_recording(rotation: Rotation) -> Self {
+        let style = Style {
+            timestamps: true,
+            filter: Filter::None,
+        };
+        Self { style, rotation }
+    }
 }
 
 impl Logs {
@@ -174,9 +181,7 @@ impl Logs {
         options: LogOptions,
         output: Arc<OutputBuffer>,
     ) -> Option<Log> {
-        let mut taken = self.writer.taken();
-        let path = paths.into_iter().find(|path| taken.insert(path.clone()))?;
-        drop(taken);
+        let path = self.writer.take(paths)?;
         let mut log = self.adopt(path, options, output);
         log.owns = true;
         Some(log)
@@ -187,10 +192,52 @@ impl Logs {
     pub fn adopt(&self, path: PathBuf, options: LogOptions, output: Arc<OutputBuffer>) -> Log {
         // For a daemon that comes when the console has gone.
         let _noted = output.write_record(Record::LogPath, path.as_os_str().as_bytes());
-        let position = open_log::noted_position(&output);
-        output.set_times(options.style.timestamps, position);
+        self.begin_log(path, options, output, Record::Log, None)
+    }
+
+    /// Records a console to the first of `paths` that no other console has, as
+    /// [`open`](Self::open) does; by that title.
+    #[must_use]
+    pub fn record(
+        &self,
+        paths: impl IntoIterator<Item = PathBuf>,
+        rotation: Rotation,
+        title: &str,
+        output: Arc<OutputBuffer>,
+    ) -> Option<Log> {
+        let path = self.writer.take(paths)?;
+        let mut log = self.adopt_recording(path, rotation, title, output);
+        log.owns = true;
+        Some(log)
+    }
+
+    /// Records a console that has gone to `path`, whoever has it now.
+    #[must_use]
+    pub fn adopt_recording(
+        &self,
+        path: PathBuf,
+        rotation: Rotation,
+        title: &str,
+        output: Arc<OutputBuffer>,
+    ) -> Log {
+        let options = LogOptions::of_recording(rotation);
+        let _noted = output.write_record(Record::RecordingPath, path.as_os_str().as_bytes());
+        let cast = Some(Cast::new(title));
+        self.begin_log(path, options, output, Record::Recording, cast)
+    }
+
+    fn begin_log(
+        &self,
+        path: PathBuf,
+        options: LogOptions,
+        output: Arc<OutputBuffer>,
+        record: Record,
+        cast: Option<Cast>,
+    ) -> Log {
+        let position = open_log::noted_position(&output, record);
+        output.set_times(record, options.style.timestamps, position);
         self.begin_task(path, position, output, |shared| {
-            Task::Log(Box::new(OpenLog::new(shared, options)))
+            Task::Log(Box::new(OpenLog::new(shared, options, cast)))
         })
     }
 
@@ -225,6 +272,7 @@ impl Logs {
             urgent: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             failed: AtomicBool::new(false),
+            typed: Mutex::default(),
         });
         self.writer.counts.open.fetch_add(1, Ordering::AcqRel);
         let task = task(Arc::clone(&shared));
@@ -266,6 +314,12 @@ impl Logs {
 }
 
 impl WriterHandle {
+    /// The first that no other console has.
+    fn take(&self, paths: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+        let mut taken = self.taken();
+        paths.into_iter().find(|path| taken.insert(path.clone()))
+    }
+
     fn taken(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -273,114 +327,5 @@ impl WriterHandle {
     fn send(&self, command: Command) {
         // The thread ends with the last sender.
         let _sent = self.commands.send(command);
-    }
-}
-
-impl Log {
-    /// Goes on in another way.
-    pub fn configure(&self, options: LogOptions) {
-        self.writer
-            .send(Command::Configure(self.shared.id, options));
-    }
-
-    /// The same for lines that go to the journal.
-    pub(crate) fn limit(&self, rate: Rate) {
-        self.writer.send(Command::Limit(self.shared.id, rate));
-    }
-
-    /// The same for the rules that find them.
-    pub(crate) fn watch(&self, watch: Watch) {
-        self.writer.send(Command::Watch(self.shared.id, watch));
-    }
-
-    /// The domain whose lines go to the journal has another name.
-    pub(crate) fn rename(&self, domain: &str) {
-        let command = Command::Rename(self.shared.id, domain.to_owned());
-        self.writer.send(command);
-    }
-
-    /// Says that there is more in the output, which goes up to `end`.
-    pub fn more(&self, end: u64) {
-        let shared = &self.shared;
-        let behind = || end.saturating_sub(self.position()) >= self.allowance() / 4;
-        let news = !shared.pending.swap(true, Ordering::AcqRel)
-            || behind() && !shared.urgent.swap(true, Ordering::Relaxed);
-        if news {
-            self.writer.send(Command::More(shared.id));
-        }
-    }
-
-    /// How far the log got in the output.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.shared.position.load(Ordering::Acquire)
-    }
-
-    /// How much of the output, in bytes, may wait for the log. It is less
-    /// when there are many logs, so that a blocked disk costs no more than
-    /// [`WAITING_MAX`] beyond what is kept for viewers.
-    #[must_use]
-    pub fn allowance(&self) -> u64 {
-        let logs = self.writer.counts.open.load(Ordering::Relaxed).max(1);
-        (WAITING_MAX / logs as u64).min(CAPACITY)
-    }
-
-    /// Whether the log is about to lose bytes of an output buffer that goes up to
-    /// `end`, although the disk answers: the guest may then wait for it. A
-    /// disk that has not answered for [`GRACE`] is waited for no longer.
-    #[must_use]
-    pub fn is_behind(&self, end: u64, now: Instant) -> bool {
-        let behind = end.saturating_sub(self.position());
-        if self.failed() || behind < self.allowance() / 4 * 3 {
-            return false;
-        }
-        let writes = self.writer.counts.writes.load(Ordering::Relaxed);
-        let (seen, since) = self.seen.get();
-        if seen != writes {
-            self.seen.set((writes, now));
-            return true;
-        }
-        now.saturating_duration_since(since) < GRACE
-    }
-
-    /// Bytes that are missing from the log, or lines that are from the journal.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed)
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.shared.path
-    }
-
-    /// Whether it cannot be written at present.
-    #[must_use]
-    pub fn failed(&self) -> bool {
-        self.shared.failed.load(Ordering::Relaxed)
-    }
-
-    /// Completes the log of a console that is gone for good, and then removes
-    /// `state`, the file of its output.
-    pub fn finish(mut self, state: Option<PathBuf>) {
-        self.state = state;
-        self.gone = true;
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        let closing = self.writer.counts.closing.fetch_add(1, Ordering::AcqRel);
-        if closing >= CLOSING_MAX {
-            drop(self.shared.output().take());
-            tracing::error!("{}: given up unfinished", self.shared.path.display());
-        }
-        let command = Command::Close(self.shared.id, self.state.take(), self.gone);
-        self.writer.send(command);
-        // Whose it is next waits until this one is complete.
-        if self.owns {
-            self.writer.taken().remove(&self.shared.path);
-        }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Names of the files of a log: `LOG` itself; `LOG.1`, the newest of the old
+//! Names of the files of a log, or a recording: `LOG` itself; `LOG.1`, the newest of the old
 //! ones, `LOG.2` and so on, or compressed `LOG.1.zst`; `LOG.zst.part`, one that
 //! is being compressed. No other file is ever moved or removed.
 
@@ -38,7 +38,10 @@ fn with(log: &Path, suffix: &str) -> PathBuf {
 pub(super) fn parse(name: &str) -> Option<(&str, Form)> {
     let is_log = |log: &str| {
         let of_guest = log.strip_prefix("guest-");
-        let named = of_guest.and_then(|rest| rest.strip_suffix(".log"));
+        let named = of_guest.and_then(|rest| {
+            rest.strip_suffix(".log")
+                .or_else(|| rest.strip_suffix(".cast"))
+        });
         log == "hypervisor.log" || named.is_some_and(|named| !named.is_empty())
     };
     if is_log(name) {
@@ -85,6 +88,9 @@ mod tests {
                 "guest-web.log.1.log.2",
                 Some(("guest-web.log.1.log", old(2, false))),
             ),
+            ("guest-web.cast", Some(("guest-web.cast", Form::Present))),
+            ("guest-web.cast.1", Some(("guest-web.cast", old(1, false)))),
+            ("hypervisor.cast", None),
             ("guest-.log", None),
             ("guest-web.log.0", None),
             ("guest-web.log.01", None),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! One log: what comes next in its output buffer goes to its file, and a record
-//! tells the next daemon how far that got, and what is about to be written.
+//! One log, or a recording: what comes next in its output buffer goes to its file, and
+//! a record tells the next daemon how far that got, and what is about to be written.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,58 +8,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::cast::{self, Cast};
 use super::file::{self, LogFile};
 use super::progress::Progress;
 use super::stamp::{self, Stamps};
+use super::step::{Buffers, Closing, Step};
 use super::text::Text;
 use super::{Counts, LogOptions, Rotation, Shared};
-use crate::buffer::{Cursor, OutputBuffer};
+use crate::buffer::{Arrival, Cursor, OutputBuffer, Record};
 
 /// How long after one message about a log there is no other.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// Where the log of an output buffer goes on: where its note says, or with all there
 /// is.
-pub(super) fn noted_position(output: &OutputBuffer) -> u64 {
-    Progress::of(output).map_or(output.start(), |noted| noted.position().min(output.end()))
-}
-
-/// What is read from an output buffer, and what that looks like in a log.
-pub(super) struct Buffers {
-    pub(super) raw: Vec<u8>,
-    pub(super) text: Vec<u8>,
-}
-
-/// What became of a log's slice.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// There was nothing to write; of more it is told.
-    Nothing,
-    /// All there was is written; nobody tells of more.
-    Wrote,
-    /// There may be more.
-    Partly,
-    /// Nothing can be done before that.
-    Later(Instant),
-    /// There is nothing to do before that, unless it is told of more.
-    Again(Instant),
-}
-
-/// Whether a log is completed, and then let go of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Closing {
-    /// It goes on.
-    No,
-    /// Another daemon goes on with it.
-    ForNow,
-    /// Its console has gone: what is held is all there will be.
-    ForGood,
+pub(super) fn noted_position(output: &OutputBuffer, record: Record) -> u64 {
+    Progress::of(output, record).map_or(output.start(), |noted| noted.position().min(output.end()))
 }
 
 /// A log that is written.
 pub(super) struct OpenLog {
     shared: Arc<Shared>,
     options: LogOptions,
+    /// It is a recording.
+    cast: Option<Cast>,
     file: Option<LogFile>,
     /// The file is to be opened again.
     pub(super) reopen: bool,
@@ -80,11 +52,12 @@ pub(super) struct OpenLog {
 }
 
 impl OpenLog {
-    pub(super) fn new(shared: Arc<Shared>, options: LogOptions) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, options: LogOptions, cast: Option<Cast>) -> Self {
         let position = shared.position.load(Ordering::Acquire);
         Self {
             shared,
             options,
+            cast,
             file: None,
             reopen: false,
             text: Text::default(),
@@ -102,7 +75,16 @@ impl OpenLog {
     pub(super) fn configure(&mut self, options: LogOptions) {
         self.options = options;
         if let Some(output) = &*self.shared.output() {
-            output.set_times(options.style.timestamps, self.cursor.position());
+            let position = self.cursor.position();
+            output.set_times(self.record(), options.style.timestamps, position);
+        }
+    }
+
+    /// Which record of the output tells of it.
+    fn record(&self) -> Record {
+        match self.cast {
+            Some(_) => Record::Recording,
+            None => Record::Log,
         }
     }
 
@@ -132,7 +114,8 @@ impl OpenLog {
             // may not have been.
             self.shared.pending.swap(false, Ordering::AcqRel);
         }
-        let step = self.write(&output, &mut file, counts, buffers);
+        let typed = self.write_typed(&output, &mut file);
+        let step = typed.and_then(|()| self.write(&output, &mut file, counts, buffers));
         self.file = Some(file);
         step
     }
@@ -145,15 +128,7 @@ impl OpenLog {
         buffers: &mut Buffers,
     ) -> io::Result<Step> {
         let Buffers { raw, text: bytes } = buffers;
-        let most = match self.options.rotation.size {
-            0 => raw.len(),
-            // One file is not to hold much more than it should.
-            size => raw.len().min(
-                usize::try_from(size - size / 4)
-                    .unwrap_or(usize::MAX)
-                    .max(1),
-            ),
-        };
+        let most = raw.len().min(self.most_at_once());
         let length = self.cursor.peek(output, &mut raw[..most])?;
         let position = self.cursor.position();
         let last = self.closing == Closing::ForGood && position + length as u64 == output.end();
@@ -165,6 +140,9 @@ impl OpenLog {
         let all = last || same;
         let mut raw = &raw[..length];
         file.look()?;
+        if self.cast.is_some() && file.extent().size == 0 {
+            self.begin(file)?;
+        }
         let stamps = self.stamps(output, position, length);
         let (mut text, mut done) = self.render(&stamps, raw, all, bytes);
         self.held = None;
@@ -177,7 +155,8 @@ impl OpenLog {
             });
         }
         let rotation = self.options.rotation;
-        if file.is_full(rotation, bytes.len()) {
+        let holds = self.cast.as_ref().is_none_or(|cast| cast.holds(file));
+        if holds && file.is_full(rotation, bytes.len()) {
             let line_end = raw.iter().position(|byte| *byte == b'\n');
             match line_end.filter(|_| !self.text.at_line_start()) {
                 // First the line comes to its end.
@@ -185,14 +164,22 @@ impl OpenLog {
                     raw = &raw[..=end];
                     (text, done) = self.render(&stamps, raw, all, bytes);
                 }
-                _ => self.rotate(output, file, rotation),
+                _ => {
+                    self.rotate(output, file, rotation);
+                    if self.cast.is_some() {
+                        // Its times count from another beginning.
+                        self.begin(file)?;
+                        let stamps = self.stamps(output, position, length);
+                        (text, done) = self.render(&stamps, raw, all, bytes);
+                    }
+                }
             }
         }
         if self.cursor.is_in_output() {
             let progress = self.progress(file);
             progress
                 .writing((raw.len(), all), self.options.style)
-                .write(output);
+                .write(output, self.record());
         }
         file.append(bytes)?;
         counts.writes.fetch_add(1, Ordering::Relaxed);
@@ -207,6 +194,39 @@ impl OpenLog {
         Ok(if all { Step::Wrote } else { Step::Partly })
     }
 
+    /// Adds to a recording what was typed. What cannot be written now is given up: it
+    /// may be a password, and is not kept for long.
+    fn write_typed(&mut self, output: &OutputBuffer, file: &mut LogFile) -> io::Result<()> {
+        let typed: Vec<(Arrival, Vec<u8>)> = self.shared.typed().drain(..).collect();
+        if self.cast.is_none() || typed.is_empty() {
+            return Ok(());
+        }
+        file.look()?;
+        if file.extent().size == 0 {
+            self.begin(file)?;
+        }
+        if let Some(cast) = &self.cast {
+            let events = typed
+                .iter()
+                .map(|(arrival, bytes)| cast.typed(*arrival, bytes));
+            file.append(events.collect::<String>().as_bytes())?;
+        }
+        self.note(output, file);
+        Ok(())
+    }
+
+    /// How much output is written at once: one file is not to hold much more than it
+    /// should.
+    fn most_at_once(&self) -> usize {
+        let size = match (self.options.rotation.size, &self.cast) {
+            (0, _) => u64::MAX,
+            (size, None) => size - size / 4,
+            // A character may become an escape of six.
+            (size, Some(_)) => size / 8,
+        };
+        usize::try_from(size).unwrap_or(usize::MAX).max(1)
+    }
+
     /// How far the log has looked at the output.
     fn seen(&self) -> u64 {
         let position = self.cursor.position();
@@ -218,7 +238,9 @@ impl OpenLog {
 
     /// What goes before lines that begin in these bytes.
     fn stamps(&self, output: &OutputBuffer, position: u64, length: usize) -> Stamps {
-        if self.options.style.timestamps {
+        if let Some(cast) = &self.cast {
+            stamp::seconds(output, position, length, cast.base)
+        } else if self.options.style.timestamps {
             stamp::stamps(output, position, length)
         } else {
             Stamps::new()
@@ -230,16 +252,19 @@ impl OpenLog {
     fn render(&self, stamps: &Stamps, raw: &[u8], all: bool, bytes: &mut Vec<u8>) -> (Text, usize) {
         bytes.clear();
         let mut text = self.text;
-        let done = text.render(self.options.style.filter, stamps, raw, all, bytes);
+        let done = match self.cast {
+            Some(_) => cast::render(stamps, raw, all, bytes),
+            None => text.render(self.options.style.filter, stamps, raw, all, bytes),
+        };
         (text, done)
     }
 
     fn open(&mut self, output: &OutputBuffer) -> io::Result<LogFile> {
         let path = &self.shared.path;
-        let noted = Progress::of(output);
+        let noted = Progress::of(output, self.record());
         if let Some(noted) = noted {
             self.text = noted.text();
-            if let Some(pending) = noted.pending(output)
+            if let Some(pending) = noted.pending(output, self.record())
                 && file::complete(path, noted.extent(), &pending.bytes)?
             {
                 self.text = pending.text;
@@ -247,7 +272,9 @@ impl OpenLog {
             }
         }
         let mut file = LogFile::open(path)?;
-        if noted.is_none_or(|noted| !noted.extent().is_same_file(file.extent())) {
+        let is_known = noted.is_some_and(|noted| noted.extent().is_same_file(file.extent()));
+        // A recording's file tells when it begins.
+        if !is_known || self.cast.is_some() {
             self.begin(&mut file)?;
         }
         self.note(output, &file);
@@ -276,7 +303,13 @@ impl OpenLog {
     /// Starts a file that was not written to by us before.
     fn begin(&mut self, file: &mut LogFile) -> io::Result<()> {
         self.text = Text::default();
-        if self.options.style.timestamps {
+        if let Some(cast) = &mut self.cast {
+            if !cast.begin(file)? {
+                // What others wrote stays, and is none of it.
+                file.rotate(self.options.rotation)?;
+                cast.begin(file)?;
+            }
+        } else if self.options.style.timestamps {
             let mut bytes = Vec::new();
             let (text, _) = self.render(&stamp::now(), b"Logfile Opened\n", true, &mut bytes);
             file.append(&bytes)?;
@@ -298,16 +331,17 @@ impl OpenLog {
 
     /// Tells the next daemon how far the log got.
     fn note(&self, output: &OutputBuffer, file: &LogFile) {
-        self.progress(file).write(output);
+        self.progress(file).write(output, self.record());
         let position = self.cursor.position();
         self.shared.position.store(position, Ordering::Release);
-        output.forget_times(position);
+        output.forget_times(self.record(), position);
         let lost = self.cursor.lost(output);
         self.shared.lost.store(lost, Ordering::Relaxed);
     }
 
     fn progress(&self, file: &LogFile) -> Progress {
-        Progress::at(self.cursor.position(), file.extent(), self.text)
+        let base = self.cast.as_ref().map_or(0, |cast| cast.base);
+        Progress::at(self.cursor.position(), file.extent(), self.text).since(base)
     }
 
     /// Whether nothing was written yet.
@@ -318,6 +352,13 @@ impl OpenLog {
     /// Whether its console has gone.
     pub(super) fn is_closing(&self) -> bool {
         self.closing != Closing::No
+    }
+
+    /// It is let go of.
+    pub(super) fn leave(&self) {
+        if let Some(output) = &*self.shared.output() {
+            output.leave_times(self.record());
+        }
     }
 
     pub(super) fn path(&self) -> &Path {

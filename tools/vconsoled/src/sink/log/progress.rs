@@ -5,13 +5,14 @@
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use super::Style;
+use super::cast;
 use super::file::Extent;
-use super::stamp::{Stamps, stamps};
+use super::stamp::{Stamps, seconds, stamps};
 use super::text::Text;
 use crate::buffer::{OutputBuffer, Record};
 use crate::config::Filter;
 
-/// [`Record::Log`].
+/// [`Record::Log`], or [`Record::Recording`].
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub(super) struct Progress {
@@ -28,6 +29,8 @@ pub(super) struct Progress {
     /// Whether nothing followed them.
     all: u8,
     unused: [u8; 7],
+    /// When the file of a recording begins.
+    base: i64,
 }
 
 impl Progress {
@@ -54,17 +57,22 @@ impl Progress {
         }
     }
 
-    pub(super) fn of(output: &OutputBuffer) -> Option<Self> {
-        let mut noted = output.record(Record::Log)?;
+    /// The same of a recording whose file begins then.
+    pub(super) fn since(self, base: i64) -> Self {
+        Self { base, ..self }
+    }
+
+    pub(super) fn of(output: &OutputBuffer, record: Record) -> Option<Self> {
+        let mut noted = output.record(record)?;
         // An earlier version's is shorter, and tells of nothing being written.
         noted.resize(size_of::<Self>(), 0);
         Self::read_from_bytes(&noted).ok()
     }
 
-    pub(super) fn write(&self, output: &OutputBuffer) {
+    pub(super) fn write(&self, output: &OutputBuffer, record: Record) {
         // An output that cannot be written to is about to move to memory,
         // which no next daemon sees.
-        let _noted = output.write_record(Record::Log, self.as_bytes());
+        let _noted = output.write_record(record, self.as_bytes());
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -85,19 +93,25 @@ impl Progress {
 
     /// What was being written, from `output`, which may have lost it, and how far
     /// the text is after it.
-    pub(super) fn pending(&self, output: &OutputBuffer) -> Option<Pending> {
+    pub(super) fn pending(&self, output: &OutputBuffer, record: Record) -> Option<Pending> {
         let mut raw = vec![0; usize::try_from(self.pending).ok()?];
         let filters = [Filter::None, Filter::Dot, Filter::Strip];
         let filter = filters.into_iter().find(|one| *one as u8 == self.filter)?;
         if raw.is_empty() || output.read(self.position, &mut raw).ok()? < raw.len() {
             return None;
         }
-        let stamps = match self.timestamps {
-            0 => Stamps::new(),
-            _ => stamps(output, self.position, raw.len()),
-        };
         let (mut text, mut bytes) = (self.text(), Vec::new());
-        let done = text.render(filter, &stamps, &raw, self.all != 0, &mut bytes);
+        let (length, all) = (raw.len(), self.all != 0);
+        let done = if record == Record::Recording {
+            let stamps = seconds(output, self.position, length, self.base);
+            cast::render(&stamps, &raw, all, &mut bytes)
+        } else {
+            let stamps = match self.timestamps {
+                0 => Stamps::new(),
+                _ => stamps(output, self.position, length),
+            };
+            text.render(filter, &stamps, &raw, all, &mut bytes)
+        };
         Some(Pending {
             bytes,
             text,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What goes before a line: when its first byte came, as ISO 8601 has it, with
-//! milliseconds and how far local time was from UTC then.
+//! milliseconds and how far local time was from UTC then; and when an event of a
+//! recording was.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,11 +14,31 @@ pub(super) type Stamps = Vec<(usize, String)>;
 
 /// For lines that begin in so many bytes of an output from `position` on.
 pub(super) fn stamps(output: &OutputBuffer, position: u64, length: usize) -> Stamps {
+    written_by(output, position, length, stamp)
+}
+
+/// For events of a recording whose file begins at `base`.
+pub(super) fn seconds(output: &OutputBuffer, position: u64, length: usize, base: i64) -> Stamps {
+    written_by(output, position, length, |one| after(one, base))
+}
+
+/// How long after `base` something came.
+pub(super) fn after(arrival: Arrival, base: i64) -> String {
+    let after = arrival.time.saturating_sub(base).max(0);
+    format!("{}.{:03}", after / 1000, after % 1000)
+}
+
+fn written_by(
+    output: &OutputBuffer,
+    position: u64,
+    length: usize,
+    write: impl Fn(Arrival) -> String,
+) -> Stamps {
     let arrivals = output.arrivals(position, position + length as u64);
     let place = |at: u64| usize::try_from(at - position).unwrap_or(length);
     let stamps = arrivals.into_iter();
     stamps
-        .map(|one| (place(one.position), stamp(one)))
+        .map(|one| (place(one.position), write(one)))
         .collect()
 }
 

@@ -119,7 +119,7 @@ impl Text {
 }
 
 /// Bytes by what goes before lines that begin among them.
-fn pieces<'a>(
+pub(super) fn pieces<'a>(
     stamps: &'a Stamps,
     bytes: &'a [u8],
 ) -> impl Iterator<Item = (Option<&'a str>, &'a [u8])> {

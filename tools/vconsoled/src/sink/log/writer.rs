@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::feed::JournalFeed;
-use super::open_log::{Buffers, Closing, OpenLog, Step};
+use super::open_log::OpenLog;
 use super::retention::Retention;
+use super::step::{Buffers, Closing, Step};
 use super::upkeep::{Open, Upkeep};
 use super::{Counts, LogOptions};
 use crate::sink::journal::Rate;
@@ -317,7 +318,9 @@ impl Writer {
                     // One that was never there is gone as well.
                     let _gone = std::fs::remove_file(state);
                 }
-                self.tasks.remove(&id);
+                if let Some(Task::Log(log)) = self.tasks.remove(&id) {
+                    log.leave();
+                }
                 self.ready.append(&mut self.behind);
                 self.counts.open.fetch_sub(1, Ordering::AcqRel);
                 self.counts.closing.fetch_sub(1, Ordering::AcqRel);
