@@ -16,6 +16,10 @@ pub struct Audit {
     /// In a file whose lines are chained by hashes; there is none without it.
     #[serde(with = "value::optional_path")]
     pub file: Option<PathBuf>,
+    /// So many lines that one user makes in each second, without a limit if 0.
+    pub rate: u32,
+    /// So many at once after a silence.
+    pub burst: u32,
 }
 
 impl Audit {
@@ -23,6 +27,8 @@ impl Audit {
         Self {
             journal: true,
             file: None,
+            rate: 20,
+            burst: 1000,
         }
     }
 

@@ -207,6 +207,7 @@ fn logs_begin_with_a_restart_where_the_process_has_no_rights() {
 #[test]
 fn empty_paths_and_names_switch_things_off() {
     let text = "state-dir = \"\"\naudit.journal = false\naudit.file = \"\"\n\
+                audit.rate = 0\naudit.burst = 0\n\
                 [sockets]\ncontrol = \"\"\nmetrics = \"\"\n\
                 consoles = \"\"\n[process]\nuser = \"\"\nsandbox = false\n\
                 folders = []\n";

@@ -51,7 +51,7 @@ use crate::ipc::metrics::{self, Metrics};
 use crate::persist::fd_store::FdStore;
 use crate::persist::state_dir::StateDir;
 use crate::service::notify::{Manager, Watchdog};
-use crate::sink::audit::{Audit, Event};
+use crate::sink::audit::Audit;
 use crate::sink::journal::Journal;
 use crate::sink::log::Logs;
 use crate::sink::pty::open_state::{OpenStates, Watch};
@@ -259,7 +259,7 @@ impl Server {
         }
         self.close_channels();
         self.xen_log = None;
-        self.audit.record(Event::new("stopped"));
+        self.audit.record_end();
         self.guests.discovery.finish(STORE_PATIENCE);
         self.manager.finish(MANAGER_PATIENCE);
         self.sinks.logs.finish(LOGS_PATIENCE);

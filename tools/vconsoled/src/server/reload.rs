@@ -49,7 +49,9 @@ impl Server {
                 if let Some(xen_log) = &self.xen_log {
                     xen_log.configure(&self.config);
                 }
-                self.audit.set_journal(self.config.audit.journal);
+                let audit = &self.config.audit;
+                self.audit.set_journal(audit.journal);
+                self.audit.set_limit(audit.rate, audit.burst);
                 self.change_rules(found);
                 self.set_retention();
                 self.look_for_idle();

@@ -39,6 +39,7 @@ impl Server {
             let next = next.chain(self.ipc.accept_retry.next());
             let next = next.chain(self.ipc.control_waits);
             let next = next.chain(self.ipc.idle_check);
+            let next = next.chain(self.audit.next());
             let next = next.chain(self.manager.next());
             let next = next.chain(self.watchdog.next()).min();
             let next = next.map(|at| at.saturating_duration_since(Instant::now()));
@@ -56,6 +57,7 @@ impl Server {
         self.open_control(now);
         self.retry_accept(now);
         self.close_idle(now);
+        self.audit.on_time(now);
         self.schedule.timers.retain(|token, at| {
             if *at <= now {
                 self.schedule.ready.push(*token);

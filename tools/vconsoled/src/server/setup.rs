@@ -72,9 +72,7 @@ impl Server {
         let logs = Logs::start("logs")?;
         let watch = Logs::start("watch")?;
         let journal = Journal::at(&config.log.journal_socket)?;
-        let audit = Audit::start(Arc::clone(&journal), config.audit.file.as_deref())?;
-        audit.set_journal(config.audit.journal);
-        audit.record(Event::new("started").with("version", env!("CARGO_PKG_VERSION")));
+        let audit = start_audit(&config, &journal)?;
         let xen_log = config.log.hypervisor.then(|| {
             XenLog::open(&config, &state_dir, &logs, events.as_mut())
                 .inspect_err(|error| {
@@ -142,6 +140,15 @@ impl Server {
         }
         Ok(server)
     }
+}
+
+fn start_audit(config: &Config, journal: &Arc<Journal>) -> io::Result<Audit> {
+    let config = &config.audit;
+    let audit = Audit::start(Arc::clone(journal), config.file.as_deref())?;
+    audit.set_journal(config.journal);
+    audit.set_limit(config.rate, config.burst);
+    audit.record(Event::new("started").with("version", env!("CARGO_PKG_VERSION")));
+    Ok(audit)
 }
 
 /// The control socket and the counters', if they are wanted.

@@ -17,6 +17,7 @@ impl Server {
         let process = Process {
             denied: self.access.denied.get(),
             audit_lost: self.audit.lost(),
+            audit_limited: self.audit.limited(),
             ..self.ipc.process.clone()
         };
         crate::ipc::metrics::write(&self.status(None).consoles, &process)

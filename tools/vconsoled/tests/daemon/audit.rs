@@ -228,6 +228,55 @@ fn modes_refusals_breaks_and_messages_are_in_it() {
     assert!(!text.contains("password"), "what was typed is not in it");
 }
 
+/// One user attaches and leaves without end: lines are left out, each is counted in one
+/// that is part of the chain, and others' are not touched.
+#[test]
+fn a_user_who_makes_lines_without_end_has_them_left_out_and_counted() {
+    const ROUNDS: u64 = 200;
+    let mut host = Host::new();
+    (host.config.audit.rate, host.config.audit.burst) = (10, 20);
+    let metrics = host.dir.path().join("run/metrics.sock");
+    host.config.sockets.metrics = Some(metrics.clone());
+    let daemon = Daemon::start(&host.machine, host.config.clone());
+    let uid = rustix::process::geteuid().as_raw();
+    for _ in 0..ROUNDS {
+        drop(host.attach(""));
+    }
+    let told = || -> (u64, u64) {
+        let lines = host.lines();
+        let of = |event: &str| lines.iter().filter(|line| line["event"] == event).count() as u64;
+        let limited = lines.iter().filter(|line| line["event"] == "limited");
+        let counts = limited.map(|line| {
+            assert_eq!(line["uid"], uid);
+            line["count"].as_u64().unwrap()
+        });
+        (of("attached") + of("detached"), counts.sum())
+    };
+    let (made, counted) = wait_for("each line, or its count", || {
+        let (made, counted) = told();
+        (made + counted == 2 * ROUNDS).then_some((made, counted))
+    });
+    assert!(made >= 20 && counted > 0, "{made} made, {counted} counted");
+    let text = ask(&metrics, "");
+    assert!(
+        text.contains(&format!("\nvconsoled_audit_limited_total {counted}\n")),
+        "{text}"
+    );
+    assert!(text.contains("vconsoled_audit_lost_total{from=\"file\"} 0\n"));
+    // Nobody knows whose a pty is.
+    let pty = Viewer::open(&host.machine, DomId(1), PV);
+    host.until("attached", &[("way", "pty".into())]);
+    drop(pty);
+    // What is left out when the daemon ends is counted before its last line.
+    let many: Vec<_> = (0..30).map(|_| host.attach("")).collect();
+    daemon.stop().unwrap();
+    drop(many);
+    let lines = host.lines();
+    assert_eq!(lines.last().unwrap()["event"], "stopped");
+    let text = check(&host.file());
+    assert_eq!((text.torn, text.unfinished), (0, false));
+}
+
 /// The file is moved away, at any time; a daemon is restarted; both files are one
 /// chain.
 #[test]
@@ -274,7 +323,7 @@ fn entries_in_the_journal_have_fields_and_what_is_lost_is_counted() {
     host.config.sockets.metrics = Some(host.dir.path().join("run/metrics.sock"));
     host.config.audit = Audit {
         journal: true,
-        file: None,
+        ..Audit::default()
     };
     let metrics = || ask(host.config.sockets.metrics.as_deref().unwrap(), "");
     let lost = |count: u64| format!("vconsoled_audit_lost_total{{from=\"journal\"}} {count}\n");

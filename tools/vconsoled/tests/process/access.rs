@@ -182,8 +182,8 @@ fn config(dir: &Path, rules: &str) -> Config {
         },
         access: Config::parse(rules).unwrap().access,
         audit: Audit {
-            journal: false,
             file: Some(dir.join("audit.log")),
+            ..Audit::default()
         },
         ..Config::default()
     }

@@ -23,7 +23,7 @@ const MANY: u64 = 700;
 fn host() -> (Host, PathBuf) {
     let mut host = Host::new("");
     let at = host.dir.path().display().to_string();
-    let file = format!("journal = false\nfile = \"{at}/audit.log\"");
+    let file = format!("journal = false\nrate = 0\nfile = \"{at}/audit.log\"");
     host.config = host.config.replace("journal = false", &file);
     host.config = host.config.replace(
         "metrics = \"\"",

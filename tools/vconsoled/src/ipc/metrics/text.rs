@@ -19,6 +19,8 @@ pub(crate) struct Process {
     pub(crate) denied: Denied,
     /// What is missing from the audit: in the journal, in the file.
     pub(crate) audit_lost: (u64, u64),
+    /// What is left out of it because a user made too many lines.
+    pub(crate) audit_limited: u64,
 }
 
 /// How often the answer was no.
@@ -168,6 +170,12 @@ impl Text {
         for (from, count) in [("journal", lost.0), ("file", lost.1)] {
             self.add(format_args!("{}{{from=\"{from}\"}} {count}", audit.0));
         }
+        let limited = Metric(
+            "vconsoled_audit_limited_total",
+            "counter",
+            "Events that are left out because one user made too many.",
+        );
+        self.one(&limited, process.audit_limited);
         let lost = Metric(
             "vconsoled_diagnostics_lost_total",
             "counter",

@@ -63,6 +63,13 @@ impl Event {
             )
     }
 
+    /// The number of the user whose doing it was, if that is known.
+    pub(super) fn uid(&self) -> Option<u32> {
+        let mut fields = self.fields.iter();
+        let (_, uid) = fields.find(|(key, _)| *key == "uid")?;
+        u32::try_from(uid.as_u64()?).ok()
+    }
+
     /// At which console, such as `3/vuart0`, of the domain of which name.
     pub(crate) fn at(self, console: &str, domain: &str) -> Self {
         self.with("console", console).with("domain", domain)

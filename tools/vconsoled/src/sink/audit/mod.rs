@@ -2,7 +2,7 @@
 //! Who was attached to which console, from when to when and why no longer, who was
 //! refused, and who sent breaks and messages: to the journal and to a file, as the
 //! configuration says, and with `-v` to the daemon's messages. What was typed is
-//! not in it.
+//! not in it. One user makes so many lines and no more ([`limit`]).
 //!
 //! A thread for each of the two takes events from a bounded queue, so a disk that
 //! stands still costs no guest anything. What does not fit is counted, and an event
@@ -11,19 +11,21 @@
 mod event;
 mod file;
 mod journal;
+mod limit;
 mod outlet;
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 pub(crate) use event::Event;
 
 use super::journal::Journal;
 use event::Stamped;
 use file::AuditFile;
+use limit::Limits;
 use outlet::Outlet;
 
 /// Where events go.
@@ -33,6 +35,7 @@ pub(crate) struct Audit {
     /// Whether they go there now.
     to_journal: AtomicBool,
     file: Option<Outlet>,
+    limits: Mutex<Limits>,
 }
 
 impl Audit {
@@ -47,6 +50,7 @@ impl Audit {
             journal: Some(Outlet::start("audit-journal", send)?),
             to_journal: AtomicBool::new(false),
             file: file.transpose()?,
+            limits: Mutex::default(),
         })
     }
 
@@ -55,9 +59,57 @@ impl Audit {
         self.to_journal.store(on, Ordering::Relaxed);
     }
 
+    /// Has each user make so many lines a second, all of them if 0, and so many at once.
+    pub(crate) fn set_limit(&self, rate: u32, burst: u32) {
+        self.limits().set(rate, burst);
+    }
+
+    fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Something happened.
     pub(crate) fn record(&self, event: Event) {
         tracing::info!("{event}");
+        if let Some(uid) = event.uid() {
+            let now = Instant::now();
+            self.on_time(now);
+            if !self.limits().admits(uid, now) {
+                return;
+            }
+        }
+        self.write(event);
+    }
+
+    /// The daemon ends.
+    pub(crate) fn record_end(&self) {
+        self.tell_limited(Instant::now(), true);
+        self.record(Event::new("stopped"));
+    }
+
+    /// Tells of lines that were left out, if it is time.
+    pub(crate) fn on_time(&self, now: Instant) {
+        self.tell_limited(now, false);
+    }
+
+    /// When it will be.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.limits().next()
+    }
+
+    /// Lines that were left out because a user made too many.
+    pub(crate) fn limited(&self) -> u64 {
+        self.limits().left_out
+    }
+
+    fn tell_limited(&self, now: Instant, all: bool) {
+        let ended = self.limits().ended(now, all);
+        for (uid, count) in ended {
+            self.write(Event::new("limited").with("uid", uid).with("count", count));
+        }
+    }
+
+    fn write(&self, event: Event) {
         let journal = self.journal.as_ref();
         let journal = journal.filter(|_| self.to_journal.load(Ordering::Relaxed));
         let event = Arc::new(Stamped::now(event));
