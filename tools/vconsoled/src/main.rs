@@ -2,6 +2,7 @@
 //! The daemon's command line: that of xenconsoled, which it replaces.
 #![forbid(unsafe_code)]
 
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::thread;
 
@@ -60,11 +61,18 @@ fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
         let broker = Broker::start("--broker")?;
         platform.reopen_store = Box::new(move || broker.open_xenstore());
     }
+    // A confined process opens none.
+    let port = config.sockets.metrics_listen.map(TcpListener::bind);
     // No thread may have been started yet.
     let in_force = confine::give_up(&config)?;
     diagnostics.run().context("a thread for messages")?;
     let unknown = config.unknown.clone();
-    let server = Server::new(platform, config)?.with_in_force(in_force.clone());
+    let mut server = Server::new(platform, config)?.with_in_force(in_force.clone());
+    match port {
+        Some(Ok(port)) => server = server.with_metrics_port(port)?,
+        Some(Err(error)) => tracing::error!("the counters have no port: {error}"),
+        None => {}
+    }
     for key in &unknown {
         tracing::warn!("the configuration has no key {key:?}; it is ignored");
     }

@@ -18,9 +18,11 @@ mod tests;
 mod value;
 mod watch;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 pub use access::{AccessRule, Domains, Right, Rights};
@@ -111,6 +113,11 @@ pub struct Sockets {
     pub metrics: Option<PathBuf>,
     /// Its permissions.
     pub metrics_mode: SocketMode,
+    /// The counters' address and port, for whoever connects; there is none without it.
+    #[serde(with = "value::optional_address")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whether that may be one that other hosts reach.
+    pub metrics_public: bool,
     /// The folder with a socket for each console; there are none without it.
     #[serde(with = "value::optional_path")]
     pub consoles: Option<PathBuf>,
@@ -193,7 +200,15 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let mut unknown = Vec::new();
         let file = toml::Deserializer::parse(text)?;
-        let config = serde_ignored::deserialize(file, |key| unknown.push(key.to_string()))?;
+        let config: Self = serde_ignored::deserialize(file, |key| unknown.push(key.to_string()))?;
+        let sockets = &config.sockets;
+        let is_public = |at: &SocketAddr| !at.ip().is_loopback() && !sockets.metrics_public;
+        if let Some(at) = sockets.metrics_listen.filter(is_public) {
+            return Err(toml::de::Error::custom(format!(
+                "sockets.metrics-listen: other hosts reach {at}, and are told the names of all \
+                 guests; `metrics-public = true` allows that"
+            )));
+        }
         Ok(Self { unknown, ..config })
     }
 

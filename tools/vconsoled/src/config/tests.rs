@@ -124,6 +124,9 @@ fn errors_name_the_line_and_what_to_do() {
         ("sockets.control-mode = \"0800\"", "octal"),
         ("sockets.control-mode = \"1777\"", "octal"),
         ("sockets.control = \"run/c\"", "must start with /"),
+        ("sockets.metrics-listen = \"9758\"", "127.0.0.1:9758"),
+        ("sockets.metrics-listen = \"localhost:1\"", "127.0.0.1:9758"),
+        ("sockets.metrics-public = 1", "boolean"),
         ("process.user = \"a b\"", "name"),
         ("[[console]]\ndomain = \"\"", "pattern"),
     ] {
@@ -135,6 +138,28 @@ fn errors_name_the_line_and_what_to_do() {
             "{line}: no line in {said}"
         );
     }
+}
+
+#[test]
+fn a_port_that_other_hosts_reach_is_opened_if_that_is_said() {
+    for (address, is_public) in [
+        ("127.0.0.1:9758", false),
+        ("[::1]:9758", false),
+        ("0.0.0.0:9758", true),
+        ("[::]:9758", true),
+        ("192.0.2.1:9758", true),
+    ] {
+        let key = format!("[sockets]\nmetrics-listen = \"{address}\"\n");
+        assert_eq!(Config::parse(&key).is_err(), is_public, "{address}");
+        let public = format!("{key}metrics-public = true\n");
+        let config = Config::parse(&public).unwrap();
+        assert_eq!(
+            config.sockets.metrics_listen,
+            Some(address.parse().unwrap())
+        );
+    }
+    let said = error("[sockets]\nmetrics-listen = \"0.0.0.0:9758\"\n");
+    assert!(said.contains("`metrics-public = true`"), "{said}");
 }
 
 #[test]

@@ -269,6 +269,34 @@ pub(super) mod optional_path {
     }
 }
 
+/// An address and a port, or an empty text for none.
+pub(super) mod optional_address {
+    use std::net::SocketAddr;
+
+    use super::{Deserialize, Deserializer, Error, Serialize, Serializer, Unexpected};
+
+    #[expect(clippy::ref_option, reason = "what serde's `with` calls")]
+    pub(in super::super) fn serialize<S: Serializer>(
+        address: &Option<SocketAddr>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let text = address.map(|address| address.to_string());
+        text.unwrap_or_default().serialize(serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SocketAddr>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let expected = &"an address and a port, such as \"127.0.0.1:9758\" or \"[::1]:9758\"";
+        let address = text.parse().map(Some);
+        address.map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), expected))
+    }
+}
+
 /// The name of a user or a group, or its number in digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

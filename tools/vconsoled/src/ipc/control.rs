@@ -9,7 +9,7 @@ use mio::net::UnixStream;
 
 use crate::access::{Caller, Way};
 use crate::ipc::caller::caller;
-use crate::ipc::listener::{Client, Clients};
+use crate::ipc::listener::{Client, Clients, Listener};
 
 /// The control socket's clients.
 pub(crate) type Control = Clients<ControlClient>;
@@ -24,6 +24,8 @@ pub(crate) struct ControlClient {
 }
 
 impl Client for ControlClient {
+    type Listener = Listener;
+
     const MOST: usize = 32;
 
     fn new(stream: UnixStream) -> Self {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! A unix socket at a path of its own, with the permissions that the operator
-//! wants from the moment it can be found, and the clients that it brings. It is
-//! removed with this.
+//! Sockets that are listened to, and the clients that they bring: a unix socket at a path
+//! of its own, with the permissions that the operator
+//! wants from the moment it can be found, which is removed with this; or a port that was
+//! opened before.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions};
@@ -10,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
-use mio::net::{UnixListener, UnixStream};
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use nix::unistd::Group;
 use rustix::fs::Mode as Bits;
@@ -31,8 +32,41 @@ pub(crate) struct Access<'a> {
     pub(crate) group: Option<&'a str>,
 }
 
+/// Where connections come from.
+pub(crate) trait Accept {
+    /// What a connection is.
+    type Stream: Source;
+
+    /// Takes in the next one.
+    fn take_in(&self) -> io::Result<Self::Stream>;
+}
+
+impl Accept for UnixListener {
+    type Stream = UnixStream;
+
+    fn take_in(&self) -> io::Result<UnixStream> {
+        self.accept().map(|(stream, _)| stream)
+    }
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    fn take_in(&self) -> io::Result<TcpStream> {
+        self.accept().map(|(stream, _)| stream)
+    }
+}
+
+impl Accept for Listener {
+    type Stream = UnixStream;
+
+    fn take_in(&self) -> io::Result<UnixStream> {
+        self.socket.take_in()
+    }
+}
+
 /// A socket that is listened to.
-struct Listener {
+pub(crate) struct Listener {
     path: PathBuf,
     socket: UnixListener,
     /// Dropped last, as the path is ours until then.
@@ -84,10 +118,10 @@ impl Listener {
 /// Takes in those who have connected, `most` at once, which is counted down.
 /// Whether more may wait. An error leaves them where they are, to be asked for
 /// again.
-pub(crate) fn accept(
-    listener: &UnixListener,
+pub(crate) fn accept<L: Accept>(
+    listener: &L,
     most: &mut usize,
-    mut take: impl FnMut(UnixStream),
+    mut take: impl FnMut(L::Stream),
 ) -> io::Result<bool> {
     while *most > 0 {
         let Some(stream) = next(listener)? else {
@@ -99,10 +133,10 @@ pub(crate) fn accept(
     Ok(true)
 }
 
-fn next(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
+fn next<L: Accept>(listener: &L) -> io::Result<Option<L::Stream>> {
     loop {
-        match listener.accept() {
-            Ok((stream, _)) => return Ok(Some(stream)),
+        match listener.take_in() {
+            Ok(stream) => return Ok(Some(stream)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
@@ -119,10 +153,13 @@ impl Drop for Listener {
 
 /// Somebody who connected.
 pub(crate) trait Client {
+    /// Where they come from.
+    type Listener: Accept;
+
     /// Most at once; a further one closes the oldest of the user who has most.
     const MOST: usize;
 
-    fn new(stream: UnixStream) -> Self;
+    fn new(stream: <Self::Listener as Accept>::Stream) -> Self;
 
     /// Which user it is, where there may be several.
     fn user(&self) -> u32 {
@@ -131,12 +168,12 @@ pub(crate) trait Client {
 }
 
 /// A socket that is listened to, and the clients that it brought.
-pub(crate) struct Clients<C> {
-    listener: Listener,
+pub(crate) struct Clients<C: Client> {
+    listener: C::Listener,
     open: BTreeMap<Token, C>,
 }
 
-impl<C: Client> Clients<C> {
+impl<C: Client<Listener = Listener>> Clients<C> {
     /// Listens at `path`.
     pub(crate) fn listen(
         path: &Path,
@@ -145,18 +182,24 @@ impl<C: Client> Clients<C> {
         token: Token,
     ) -> io::Result<Self> {
         let mut listener = Listener::bind(path, access)?;
-        listener
-            .socket
-            .register(registry, token, Interest::READABLE)?;
-        Ok(Self {
-            listener,
-            open: BTreeMap::new(),
-        })
+        let socket = &mut listener.socket;
+        socket.register(registry, token, Interest::READABLE)?;
+        Ok(Self::at(listener))
     }
 
     /// Changes who may connect.
     pub(crate) fn set_mode(&self, mode: SocketMode) -> io::Result<()> {
         std::fs::set_permissions(&self.listener.path, Permissions::from_mode(mode.0))
+    }
+}
+
+impl<C: Client> Clients<C> {
+    /// Those of a socket that is listened to.
+    pub(crate) fn at(listener: C::Listener) -> Self {
+        Self {
+            listener,
+            open: BTreeMap::new(),
+        }
     }
 
     /// Takes in those who have connected, as [`accept`] does.
@@ -167,7 +210,7 @@ impl<C: Client> Clients<C> {
         mut token: impl FnMut() -> Token,
     ) -> io::Result<bool> {
         let Self { listener, open } = self;
-        accept(&listener.socket, most, |mut stream| {
+        accept(listener, most, |mut stream| {
             let token = token();
             let interest = Interest::READABLE | Interest::WRITABLE;
             if registry.register(&mut stream, token, interest).is_err() {

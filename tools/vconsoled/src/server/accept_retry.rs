@@ -25,6 +25,7 @@ const ANSWERS_A_TURN: usize = 4;
 enum Entrance {
     Control,
     Metrics,
+    MetricsPort,
     /// An endpoint of a console, by their tokens.
     Console(usize, usize),
     Channel(usize),
@@ -93,6 +94,7 @@ impl Server {
             match entrance {
                 Entrance::Control => self.admit_to_control(),
                 Entrance::Metrics => self.admit_to_metrics(),
+                Entrance::MetricsPort => self.admit_to_metrics_port(),
                 Entrance::Console(owner, endpoint) => self.admit_to_console(owner, endpoint),
                 Entrance::Channel(token) => self.admit_to_channel(token),
                 Entrance::Client(token) => self.serve_client(token),
@@ -108,7 +110,9 @@ impl Server {
     pub(super) fn serve_client(&mut self, token: Token) {
         let asks_control = self.ipc.control.as_ref().is_some_and(|one| one.has(token));
         let asks_metrics = self.ipc.metrics.as_ref().is_some_and(|one| one.has(token));
-        if !asks_control && !asks_metrics {
+        let ports = self.ipc.metrics_port.as_ref();
+        let asks_port = ports.is_some_and(|one| one.has(token));
+        if !asks_control && !asks_metrics && !asks_port {
             return;
         }
         if self.ipc.accept_retry.answers == 0 {
@@ -133,6 +137,10 @@ impl Server {
         if let Some(mut metrics) = self.ipc.metrics.take() {
             metrics.serve(token, || self.metrics_text());
             self.ipc.metrics = Some(metrics);
+        }
+        if let Some(mut metrics) = self.ipc.metrics_port.take() {
+            metrics.serve(token, || self.metrics_text());
+            self.ipc.metrics_port = Some(metrics);
         }
     }
 
@@ -171,6 +179,17 @@ impl Server {
         accept_retry.accept(Entrance::Metrics, metrics, registry, next);
     }
 
+    /// Somebody is at the counters' port.
+    pub(super) fn admit_to_metrics_port(&mut self) {
+        let (registry, next) = (self.poll.registry(), &mut self.next_token);
+        let Ipc {
+            metrics_port,
+            accept_retry,
+            ..
+        } = &mut self.ipc;
+        accept_retry.accept(Entrance::MetricsPort, metrics_port, registry, next);
+    }
+
     /// Somebody is at an endpoint of a console.
     pub(super) fn admit_to_console(&mut self, owner: usize, endpoint: usize) {
         let Some(console) = self.served.consoles.get_mut(&owner) else {
@@ -202,7 +221,8 @@ impl Server {
             return;
         }
         (retry.again, retry.retrying) = (None, true);
-        retry.waiting.extend([Entrance::Control, Entrance::Metrics]);
+        let own = [Entrance::Control, Entrance::Metrics, Entrance::MetricsPort];
+        retry.waiting.extend(own);
         for (owner, console) in &self.served.consoles {
             let endpoints = console.clients.endpoint_tokens();
             let endpoints = endpoints.map(|endpoint| Entrance::Console(*owner, endpoint));

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use mio::net::TcpListener;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use xen_io::{DomId, EventChannels, Hypervisor, Port};
@@ -47,7 +48,7 @@ use crate::guest::discovery::Discovery;
 use crate::guest::nodes::Key;
 use crate::ipc::control::Control;
 use crate::ipc::endpoints::EndpointDir;
-use crate::ipc::metrics::{self, Metrics};
+use crate::ipc::metrics::{self, Metrics, TcpMetrics};
 use crate::persist::fd_store::FdStore;
 use crate::persist::state_dir::StateDir;
 use crate::service::notify::{Manager, Watchdog};
@@ -71,6 +72,7 @@ const HANDLE: Token = Token(2);
 const CONTROL: Token = Token(3);
 const PTY_STATES: Token = Token(4);
 const METRICS: Token = Token(5);
+const METRICS_PORT: Token = Token(6);
 /// The first token that is given out.
 const FIRST_FREE: usize = 16;
 
@@ -161,6 +163,7 @@ struct Sinks {
 struct Ipc {
     control: Option<Control>,
     metrics: Option<Metrics>,
+    metrics_port: Option<TcpMetrics>,
     process: metrics::Process,
     endpoint_dir: Option<EndpointDir>,
     accept_retry: AcceptRetry,
@@ -186,6 +189,17 @@ impl Server {
     pub fn with_in_force(mut self, in_force: InForce) -> Self {
         self.ipc.process.in_force = Some(in_force);
         self
+    }
+
+    /// Has the counters told to whoever connects to a port, which was opened while that
+    /// was allowed.
+    pub fn with_metrics_port(mut self, port: std::net::TcpListener) -> io::Result<Self> {
+        port.set_nonblocking(true)?;
+        let mut port = TcpListener::from_std(port);
+        let registry = self.poll.registry();
+        registry.register(&mut port, METRICS_PORT, Interest::READABLE)?;
+        self.ipc.metrics_port = Some(TcpMetrics::at(port));
+        Ok(self)
     }
 
     /// How long who comes by the control socket waits at most for the first look
@@ -306,6 +320,7 @@ impl Server {
             HANDLE => self.guests.reports_wait = true,
             CONTROL => self.admit_to_control(),
             METRICS => self.admit_to_metrics(),
+            METRICS_PORT => self.admit_to_metrics_port(),
             PTY_STATES => self.on_pty_states()?,
             token => {
                 if let Some(console) = self.served.consoles.get_mut(&token.0) {

@@ -113,6 +113,7 @@ impl Server {
             ipc: Ipc {
                 control,
                 metrics,
+                metrics_port: None,
                 process: metrics::Process::default(),
                 endpoint_dir,
                 accept_retry: AcceptRetry::default(),

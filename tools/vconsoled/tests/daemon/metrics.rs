@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //! The counters' socket.
 
-use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use crate::support::*;
-use vconsoled::Config;
+use tracing_subscriber::filter::LevelFilter;
 use vconsoled::config::{SocketMode, Sockets};
+use vconsoled::{Config, Server};
 use xen_io::fake::Machine;
 
 fn config(dir: &tempfile::TempDir) -> (Config, PathBuf) {
@@ -107,6 +108,67 @@ fn the_socket_has_the_permissions_that_are_wanted() {
     let refused = vconsoled::Server::new(machine.platform().unwrap(), config);
     let error = refused.err().unwrap().to_string();
     assert!(error.contains("nonesuch"), "{error}");
+}
+
+#[test]
+fn a_port_tells_the_same_and_withstands_its_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, path) = config(&dir);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    let machine = Machine::new();
+    let (_, mut pv, _uart) = guest(&machine, "web");
+    let (_daemon, ready) = Daemon::begin_made(&Heard::default(), LevelFilter::WARN, || {
+        let server = Server::new(machine.platform().unwrap(), config).unwrap();
+        server.with_metrics_port(port).unwrap()
+    });
+    ready.recv_timeout(PATIENCE).expect("the daemon serves");
+    pv.send(b"four");
+    let connect = || {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    };
+    let get = |request: &[u8]| {
+        let mut socket = connect();
+        socket.write_all(request).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let line = "{domid=\"1\",domain=\"web\",console=\"pv0\",direction=\"out\"} 4\n";
+    let full = || get(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_for("the counter", || full().contains(line).then_some(()));
+    assert!(full().starts_with("HTTP/1.0 200 OK\r\n"));
+    assert!(ask(&path, b"\n").contains(line), "the socket does too");
+    assert!(get(b"POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.0 405 "));
+    // Half a request, and nothing more; and whole ones whose answers nobody reads.
+    let _half: Vec<_> = (0..100)
+        .map(|_| {
+            let mut socket = connect();
+            socket.write_all(b"GET /metrics HT").unwrap();
+            socket
+        })
+        .collect();
+    let _deaf: Vec<_> = (0..100)
+        .map(|_| {
+            let mut socket = connect();
+            socket.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+            socket
+        })
+        .collect();
+    let mut endless = connect();
+    let flood = b"GET / HTTP/1.0\r\nX: ".repeat(200_000);
+    let mut answer = Vec::new();
+    let sent = endless.write_all(&flood);
+    let cut = sent.and_then(|()| endless.read_to_end(&mut answer));
+    let waits = cut.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(answer.is_empty() && !waits, "it is cut off");
+    assert!(full().contains(line));
+    pv.send(b"more");
+    wait_for("the guest to be served", || {
+        full().contains(&line.replace("} 4", "} 8")).then_some(())
+    });
 }
 
 /// The files for Prometheus and Grafana.

@@ -183,7 +183,7 @@ impl Daemon {
         })
     }
 
-    fn begin_made(
+    pub(crate) fn begin_made(
         heard: &Heard,
         level: LevelFilter,
         server: impl FnOnce() -> Server,

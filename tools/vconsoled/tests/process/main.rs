@@ -30,7 +30,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
 use libtest_mimic::{Arguments, Trial};
 use terminal::is_ready;
-use vconsoled::Config;
+use tracing_subscriber::filter::LevelFilter;
+use vconsoled::{Config, Server};
 use xen_io::fake::Machine;
 
 use support::{Daemon, Heard, PATIENCE, wait_for};
@@ -161,6 +162,10 @@ fn confinement_tests() -> Vec<Trial> {
         test(
             "a_confined_daemon_compresses_and_removes_old_logs",
             privileges::a_confined_daemon_compresses_and_removes_old_logs,
+        ),
+        test(
+            "a_confined_daemon_tells_its_counters_at_a_port",
+            privileges::a_confined_daemon_tells_its_counters_at_a_port,
         ),
         test(
             "a_confined_daemon_of_another_user_writes_the_audit",
@@ -368,13 +373,24 @@ fn daemon(config: &str) {
         text => Config::parse(text).unwrap(),
     };
     let machine = Machine::new();
+    let port = config.sockets.metrics_listen;
+    let port = port.map(|at| std::net::TcpListener::bind(at).unwrap());
+    let address = port.as_ref().map(|port| port.local_addr().unwrap());
     let in_force = vconsoled::confine::give_up(&config).unwrap();
     let heard = Heard::default();
-    let daemon = Daemon::start_heard(&machine, config, &heard);
+    let (daemon, ready) = Daemon::begin_made(&heard, LevelFilter::WARN, || {
+        let server = Server::new(machine.platform().unwrap(), config).unwrap();
+        match port {
+            Some(port) => server.with_metrics_port(port).unwrap(),
+            None => server,
+        }
+    });
+    ready.recv_timeout(PATIENCE).expect("the daemon serves");
     for line in std::io::stdin().lines() {
         match line.unwrap().as_str() {
             "reopen" => daemon.handle.reopen_logs(),
             "in force" => println!("{in_force}"),
+            "port" => println!("{}", address.map_or(0, |address| address.port())),
             "guest" => println!("{}", privileges::talk(&machine)),
             other => match other.split_once(' ') {
                 Some(("channel", path)) => println!("{}", privileges::channel(&machine, path)),

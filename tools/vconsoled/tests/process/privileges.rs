@@ -2,8 +2,8 @@
 //! What a daemon can do once it has given up what it does not need.
 
 use std::fs::Permissions;
-use std::io::Read as _;
-use std::net::UdpSocket;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
@@ -107,6 +107,22 @@ pub(crate) fn place(process: &str) -> Place {
 
 pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// The port is opened before the daemon may open none.
+pub(crate) fn a_confined_daemon_tells_its_counters_at_a_port() {
+    let place = place("user = \"\"\nsandbox = true");
+    let key = "[sockets]\nmetrics-listen = \"127.0.0.1:0\"";
+    let mut daemon = Process::start(&place.config.replace("[sockets]", key), &[]);
+    let port: u16 = daemon.ask("port").parse().unwrap();
+    assert_eq!(daemon.ask("network"), "PermissionDenied");
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("# HELP vconsoled_console_up"), "{answer}");
+    daemon.ended();
 }
 
 pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {

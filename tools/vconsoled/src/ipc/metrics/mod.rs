@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The counters' socket: speaks HTTP/1.0 to those who ask by GET, as `curl
+//! The counters' socket, and port if there is one: speaks HTTP/1.0 to those who ask by GET, as `curl
 //! --unix-socket` and Prometheus do, and gives the bare text to those who end
 //! their side, or send a line of anything else.
 
@@ -9,9 +9,9 @@ mod text;
 use std::io::{self, Read, Write};
 
 use mio::Token;
-use mio::net::UnixStream;
+use mio::net::{TcpListener, TcpStream, UnixStream};
 
-use crate::ipc::listener::{Client, Clients};
+use crate::ipc::listener::{Client, Clients, Listener};
 
 pub(crate) use text::{Denied, Process, write};
 
@@ -22,9 +22,15 @@ const REQUEST_MAX: usize = 8192;
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The counters' socket's clients.
-pub(crate) type Metrics = Clients<MetricsClient>;
+pub(crate) type Metrics = Clients<MetricsClient<UnixStream>>;
 
-impl Metrics {
+/// Those of the port.
+pub(crate) type TcpMetrics = Clients<MetricsClient<TcpStream>>;
+
+impl<S: Read + Write> Clients<MetricsClient<S>>
+where
+    MetricsClient<S>: Client,
+{
     /// Goes on with the client of that token, if there is one. `text` is asked
     /// for when it is wanted.
     pub(crate) fn serve(&mut self, token: Token, text: impl FnOnce() -> String) {
@@ -37,8 +43,8 @@ impl Metrics {
 }
 
 /// A connection, what it asked for so far, and the answer.
-pub(crate) struct MetricsClient {
-    stream: UnixStream,
+pub(crate) struct MetricsClient<S> {
+    stream: S,
     request: Vec<u8>,
     answer: Option<Answer>,
 }
@@ -60,20 +66,37 @@ enum Wanted {
     Http(&'static str),
 }
 
-impl Client for MetricsClient {
+impl Client for MetricsClient<UnixStream> {
+    type Listener = Listener;
+
     // Each may hold an answer of megabytes.
     const MOST: usize = 4;
 
     fn new(stream: UnixStream) -> Self {
+        Self::of(stream)
+    }
+}
+
+impl Client for MetricsClient<TcpStream> {
+    type Listener = TcpListener;
+
+    // Anybody can be one of them.
+    const MOST: usize = 8;
+
+    fn new(stream: TcpStream) -> Self {
+        Self::of(stream)
+    }
+}
+
+impl<S: Read + Write> MetricsClient<S> {
+    fn of(stream: S) -> Self {
         Self {
             stream,
             request: Vec::new(),
             answer: None,
         }
     }
-}
 
-impl MetricsClient {
     /// Reads, answers, writes; `false` when it is over.
     fn advance(&mut self, text: impl FnOnce() -> String) -> bool {
         if self.answer.is_none() {
