@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ring_peer;
+pub mod rules;
 pub mod seeds;
 pub mod session;
 pub mod snapshot;

@@ -22,6 +22,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             [noise(2000), vec![nonsense_first(), many_answers()]].concat(),
         ),
         ("session", noise(400)),
+        ("rules", configurations()),
         ("hvm_param", parameters()),
     ]
 }
@@ -39,6 +40,30 @@ pub fn noise(length: usize) -> Vec<Vec<u8>> {
     (0..4)
         .map(|_| std::iter::repeat_with(&mut next).take(length).collect())
         .collect()
+}
+
+/// The configuration that is installed, with each of its keys switched on, and what is
+/// refused.
+fn configurations() -> Vec<Vec<u8>> {
+    const EXAMPLE: &str = include_str!("../../tools/vconsoled/packaging/vconsoled.toml");
+    let is_key = |rest: &str| rest.starts_with(|one: char| one.is_ascii_lowercase() || one == '[');
+    let lines = EXAMPLE.lines().filter_map(|line| line.strip_prefix('#'));
+    let keys: Vec<&str> = lines.filter(|rest| is_key(rest)).collect();
+    let from = |table: &str| keys.iter().position(|line| *line == table).unwrap_or(0);
+    let access = keys[from("[[access]]")..].join("\n");
+    let watch = keys[from("[[watch]]")..from("[[access]]")].join("\n");
+    let lines = "\0Kernel panic - not syncing\nI/O error, dev sda\n\u{fc}";
+    let uuid = "[[access]]\ngroups=['1']\ndomains=['0123ABCD-0000-1111-2222-33334444FFFF','*']\n\
+                rights=['control']\n";
+    let seeds = [
+        keys.join("\n"),
+        access,
+        format!("{watch}{lines}"),
+        uuid.to_owned(),
+        format!("[[watch]]\nname='a'\nmatch='(a|b){{3,}}?$'{lines}"),
+        "[[watch]]\nname='a'\nmatch='('".to_owned(),
+    ];
+    seeds.map(String::into_bytes).to_vec()
 }
 
 /// States that a device can be in, each with the indices of its ring.

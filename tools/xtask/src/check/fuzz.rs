@@ -14,13 +14,14 @@ use steps::{Cx, Dirs, Steps, cargo, files, write};
 use crate::debian::host::rust_target;
 
 /// Each target, and how many runs of it `cargo xtask test` has.
-const TARGETS: [(&str, u64); 7] = [
+const TARGETS: [(&str, u64); 8] = [
     ("mmio", 3_000),
     ("ring_peer", 300),
     ("snapshot", 30_000),
     ("trap", 30_000),
     ("xenstore", 1_500),
     ("session", 60),
+    ("rules", 80),
     ("hvm_param", 50_000),
 ];
 
