@@ -5,6 +5,7 @@
 //! That of `mmio` is `tests/oracle`.
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod ring_peer;
 pub mod rules;
 pub mod seeds;

@@ -23,6 +23,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ),
         ("session", noise(400)),
         ("rules", configurations()),
+        ("browser", noise(400)),
         ("hvm_param", parameters()),
     ]
 }

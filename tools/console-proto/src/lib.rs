@@ -3,14 +3,16 @@
 //! (docs/reference/protocol.md): a line asks, a line of JSON answers, and a connection
 //! that is attached to a console then carries frames.
 //!
-//! [`archive`] and [`audit`] are what the two agree on for files. Data and its form
-//! on the wire only: no socket, no file, no policy.
+//! [`archive`] and [`audit`] are what the two agree on for files, [`browser`] is what
+//! comes from further away, to vconsole-web. Data and its form on the wire only: no
+//! socket, no file, no policy.
 #![forbid(unsafe_code)]
 
 mod answer;
 pub mod archive;
 mod attach;
 pub mod audit;
+pub mod browser;
 pub mod frame;
 mod request;
 mod status;

@@ -3,16 +3,17 @@
 //! the other.
 //!
 //! Binary messages are output and what is typed. Text messages are JSON: from here
-//! an [`Event`], from the browser a [`Wish`]. When the daemon goes, so does the
+//! an [`Event`], from the browser what [`browser`](console_proto::browser) takes apart. When the daemon goes, so does the
 //! `WebSocket`; the browser asks again with the position that it got to.
 
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket};
-use console_proto::frame::{self, Decoder, Frame};
+use console_proto::browser::Message as Said;
+use console_proto::frame::{Decoder, Frame};
 use console_proto::{Attached, Mode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::{interval, sleep_until, timeout};
@@ -44,13 +45,6 @@ pub(crate) enum Event<'a> {
     Notice { text: &'a str },
     /// It is over, and whether to ask again.
     Over { why: String, again: bool },
-}
-
-/// Something that the browser wants.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wish {
-    mode: Mode,
 }
 
 /// How long a terminal may last.
@@ -129,7 +123,7 @@ async fn run(browser: &mut WebSocket, console: UnixStream, mut term: Term) -> Re
             },
             message = browser.recv(), if typed.is_empty() => {
                 heard = Instant::now();
-                typed = wanted(message)?;
+                typed = wanted(message.as_ref())?;
             }
             written = input.write(&typed), if !typed.is_empty() => match written {
                 Ok(length @ 1..) => {
@@ -159,17 +153,14 @@ async fn ended(session: &mut Option<Ended>) {
 }
 
 /// Frames for the daemon, of what a browser sent.
-fn wanted(message: Option<Result<Message, axum::Error>>) -> Result<Vec<u8>, End> {
-    match message {
-        Some(Ok(Message::Binary(typed))) if typed.is_empty() => Ok(Vec::new()),
-        Some(Ok(Message::Binary(typed))) => Ok(frame::data(&typed)),
-        Some(Ok(Message::Text(text))) => match serde_json::from_str::<Wish>(&text) {
-            Ok(wish) => Ok(frame::mode(wish.mode)),
-            Err(error) => Err(End::over(&format!("not understood: {error}"), false)),
-        },
+fn wanted(message: Option<&Result<Message, axum::Error>>) -> Result<Vec<u8>, End> {
+    let frames = match message {
+        Some(Ok(Message::Binary(typed))) => Said::Typed(typed).frames(),
+        Some(Ok(Message::Text(text))) => Said::Wish(text).frames(),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Vec::new()),
-        Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Left),
-    }
+        Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Left),
+    };
+    frames.map_err(|why| End::over(&why, false))
 }
 
 async fn show(browser: &mut WebSocket, frame: Frame) -> Result<(), End> {

@@ -48,9 +48,9 @@ impl Daemon {
         }
     }
 
-    /// Sends a break to a console, `DOMID/CONSOLE`.
-    pub(crate) async fn send_break(&self, tenant: &Tenant, console: &str) -> Result<(), Trouble> {
-        let _done: serde_json::Value = self.ask(tenant, Request::Break(console)).await?;
+    /// Has something done.
+    pub(crate) async fn order(&self, tenant: &Tenant, request: Request<'_>) -> Result<(), Trouble> {
+        let _done: serde_json::Value = self.ask(tenant, request).await?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HOST, ORIGIN};
-use console_proto::Tenant;
+use console_proto::{Tenant, browser};
 use ring::digest::{SHA256, digest};
 
 use crate::app::App;
@@ -98,11 +98,7 @@ fn from_header(app: &App, headers: &HeaderMap) -> Option<Tenant> {
 fn cookie(headers: &HeaderMap) -> Option<String> {
     let headers = headers.get_all(COOKIE).iter();
     let headers = headers.filter_map(|header| header.to_str().ok());
-    let mut pairs = headers.flat_map(|header| header.split(';'));
-    pairs.find_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        (name == SESSION).then(|| value.to_owned())
-    })
+    browser::cookie(headers, SESSION).map(str::to_owned)
 }
 
 /// Whether a request comes from a page of ours: a browser names the page's origin
@@ -115,12 +111,8 @@ pub(crate) fn is_ours(app: &App, headers: &HeaderMap) -> bool {
     let Ok(origin) = origin.to_str() else {
         return false;
     };
-    if let Some(ours) = &app.origin {
-        return origin == ours;
-    }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let of = origin.split_once("://");
-    of.is_some_and(|(scheme, of)| ["http", "https"].contains(&scheme) && Some(of) == host)
+    browser::is_ours(origin, host, app.origin.as_deref())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use console_proto::browser::{Console, query};
 use console_proto::frame::{Decoder, Frame};
 use console_proto::{Attached, Row};
 use text_filter::{Filter, Policy};
@@ -11,42 +12,13 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::html::{Html, html, number, query};
+use crate::html::{Html, html, number};
 use crate::identity::Visitor;
 
 /// Most of what was said that a page of text shows, in bytes.
 const TEXT_MAX: usize = 256 << 10;
 /// How long the daemon may take for it.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A console of a domain by its name, as pages have it: `vuart0/guest`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Console {
-    pub(crate) console: String,
-    pub(crate) domain: String,
-}
-
-impl Console {
-    /// A domain's name may hold a slash itself.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (console, domain) = text.split_once('/')?;
-        let is_console = console.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let is_one = is_console && !console.is_empty() && !domain.is_empty();
-        let is_short = text.len() <= 256;
-        (is_one && is_short && !domain.contains(char::is_control)).then(|| Self {
-            console: console.to_owned(),
-            domain: domain.to_owned(),
-        })
-    }
-
-    fn text(&self) -> String {
-        format!("{}/{}", self.console, self.domain)
-    }
-
-    fn query(&self) -> String {
-        query(&self.text())
-    }
-}
 
 fn frame(title: &str, head: &Html, body: &Html) -> Html {
     html!(
@@ -117,8 +89,8 @@ fn row(row: &Row) -> Html {
             ),
             html!(
                 "<a href=\"/view?c={}\">Open</a> <a href=\"/text?c={}\">Text</a>",
-                console.query(),
-                console.query()
+                query(&console.text()),
+                query(&console.text())
             ),
         ),
     };
@@ -189,8 +161,8 @@ fn pane(console: &Console) -> Html {
         console.domain,
         console.domain,
         console.console,
-        console.query(),
-        console.query()
+        query(&console.text()),
+        query(&console.text())
     )
 }
 
@@ -200,8 +172,8 @@ pub(crate) fn text(visitor: &Visitor, console: &Console, text: &str) -> Html {
     let main = html!(
         "<p><a href=\"/text?c={}#end\">Look again</a> <a href=\"/view?c={}\">Terminal</a></p>\n\
          <pre tabindex=\"0\">{}</pre>\n<p id=\"end\"></p>\n",
-        console.query(),
-        console.query(),
+        query(&console.text()),
+        query(&console.text()),
         text
     );
     theirs(visitor, &title, &Html::default(), &main)

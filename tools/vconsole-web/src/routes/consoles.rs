@@ -7,6 +7,7 @@ use axum::Extension;
 use axum::extract::{Query, State, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::Response;
+use console_proto::browser::{self, Console};
 use console_proto::{Attach, Domain, Mode, Resume};
 use serde::Deserialize;
 
@@ -14,7 +15,7 @@ use super::{Filled, Ours, Shared, Signed, failure, others, page};
 use crate::bridge::{self, MESSAGE_MAX, Term};
 use crate::daemon::Trouble;
 use crate::identity::{Peer, Visitor};
-use crate::pages::{self, Console};
+use crate::pages;
 use crate::room::Place;
 
 /// Most terminals on one page.
@@ -154,11 +155,8 @@ pub(super) async fn send_break(
     Filled(form): Filled<Signed<One>>,
 ) -> Result<Response, Response> {
     let One { c } = form.of(&visitor).ok_or_else(others)?;
-    // It becomes part of a line.
-    if c.contains(char::is_control) {
-        return Err(no_console());
-    }
-    Ok(match app.daemon.send_break(&visitor.tenant, &c).await {
+    let request = browser::send_break(&c).ok_or_else(no_console)?;
+    Ok(match app.daemon.order(&visitor.tenant, request).await {
         Ok(()) => page(StatusCode::OK, pages::break_sent(&visitor, &c)),
         Err(why) => trouble(&visitor, &why),
     })

@@ -14,7 +14,7 @@ use steps::{Cx, Dirs, Steps, cargo, files, write};
 use crate::debian::host::rust_target;
 
 /// Each target, and how many runs of it `cargo xtask test` has.
-const TARGETS: [(&str, u64); 8] = [
+const TARGETS: [(&str, u64); 9] = [
     ("mmio", 3_000),
     ("ring_peer", 300),
     ("snapshot", 30_000),
@@ -22,6 +22,7 @@ const TARGETS: [(&str, u64); 8] = [
     ("xenstore", 1_500),
     ("session", 60),
     ("rules", 80),
+    ("browser", 400),
     ("hvm_param", 50_000),
 ];
 
@@ -38,7 +39,7 @@ const FLAGS: [&str; 8] = [
     "-Ccodegen-units=1",
 ];
 
-/// Look for inputs that break the device, the ring, the daemon or the glue
+/// Look for inputs that break the device, the ring, the daemon, the pages or the glue
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// How long each target runs
