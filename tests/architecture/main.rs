@@ -290,7 +290,15 @@ fn may_use(name: &str) -> &'static [&'static str] {
             "text-filter",
             "terminal",
         ],
-        "vconsole-web" => &["console-proto", "text-filter", "vconsoled", "viewers"],
+        // What stands below the daemon: where its measurement runs for viewers.
+        "vconsole-web" => &[
+            "console-proto",
+            "text-filter",
+            "vconsoled",
+            "viewers",
+            "vpl011",
+            "xen-io",
+        ],
         _ => &["vpl011", "xen-io"],
     }
 }

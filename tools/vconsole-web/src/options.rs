@@ -86,3 +86,33 @@ impl Options {
         (minutes(self.idle), minutes(self.life))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_package_listens_on_loopback_and_its_examples_are_taken() {
+        let text = include_str!("../packaging/vconsole-web.default");
+        let lines = text.lines().filter_map(|line| {
+            let (before, words) = line.split_once("VCONSOLE_WEB_ARGS=\"")?;
+            let words = words.strip_suffix('"')?.split(' ');
+            let options = Options::try_parse_from(["vconsole-web"].into_iter().chain(words));
+            Some((
+                before,
+                options.unwrap_or_else(|error| panic!("{line}: {error}")),
+            ))
+        });
+        let (holds, examples): (Vec<_>, Vec<_>) = lines.partition(|(before, _)| before.is_empty());
+        let [(_, options)] = &holds[..] else {
+            panic!("{} lines hold", holds.len());
+        };
+        assert!(
+            options
+                .tcp()
+                .is_none_or(|address| address.ip().is_loopback())
+        );
+        assert!(options.tenants.is_some(), "nobody can ever log in");
+        assert_eq!(examples.len(), 2);
+    }
+}

@@ -1,36 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# One case of the package's scripts, which dpkg runs on a copy of this machine:
-#
-#   rehearsal.sh CASE PACKAGE FOLDER
-#
-# as root, in a mount and a pid namespace of its own. FOLDER is empty; what is
-# written goes there, into memory. There is no Xen and no systemd: both daemons
-# are stand-ins that wait, and /etc/init.d/xen starts and stops them as Debian's
-# does. What is real: dpkg, the scripts, and vconsoled --check-config.
+# One case of the package's scripts, CASE, which dpkg runs on a copy of this
+# machine (tools/xtask/src/package/copy.sh). There is no Xen and no systemd: both
+# daemons are stand-ins that wait, and /etc/init.d/xen starts and stops them as
+# Debian's does. What is real: dpkg, the scripts, and vconsoled --check-config.
 set -eu
 
 CASE=$1 PACKAGE=$2
-
-# The copy
-
-if [ "$#" = 3 ]; then
-    FOLDER=$3
-    mount -t tmpfs -o size=512m tmpfs "$FOLDER"
-    mkdir "$FOLDER/upper" "$FOLDER/work" "$FOLDER/root"
-    mount -t overlay overlay "$FOLDER/root" \
-        -o "lowerdir=/,upperdir=$FOLDER/upper,workdir=$FOLDER/work"
-    mount -t proc proc "$FOLDER/root/proc"
-    mount --rbind /dev "$FOLDER/root/dev"
-    mount -t tmpfs tmpfs "$FOLDER/root/run"
-    cp "$0" "$FOLDER/root/run/rehearsal.sh"
-    cp "$PACKAGE" "$FOLDER/root/run/vconsoled.deb"
-    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-        chroot "$FOLDER/root" sh /run/rehearsal.sh "$CASE" /run/vconsoled.deb
-fi
-
-# Whether a copy can be made here.
-[ "$CASE" != copy ] || exit 0
 
 # What stands in for Xen's packages
 
@@ -43,18 +19,7 @@ version() {
     echo "the stock client of $1" >"/usr/lib/xen-$1/bin/xenconsole"
 }
 
-# dpkg reads what every package has, several times: here few are installed.
-few_packages() {
-    mkdir /run/dpkg /run/dpkg/info /run/dpkg/updates /run/dpkg/triggers
-    for package in dpkg init-system-helpers; do
-        dpkg-query --status "$package" && echo
-    done >/run/dpkg/status
-    cp /var/lib/dpkg/info/dpkg.* /var/lib/dpkg/info/init-system-helpers.* /run/dpkg/info
-    mount --bind /run/dpkg /var/lib/dpkg
-}
-
 prepare() {
-    few_packages
     rm -f /usr/sbin/policy-rc.d /etc/vconsoled.toml /etc/default/xen
     version 4.17
     mkdir -p "$WAITS"

@@ -12,6 +12,7 @@ mod package;
 mod rig;
 mod run;
 mod xen;
+mod xterm;
 
 use std::process::ExitCode;
 

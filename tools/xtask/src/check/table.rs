@@ -12,6 +12,8 @@ use super::fuzz;
 use super::misra;
 use super::tally::Tally;
 use crate::bench;
+use crate::debian::host;
+use crate::debian::packages::Packages;
 use crate::docs;
 use crate::image;
 use crate::package;
@@ -19,6 +21,7 @@ use crate::run::conformance;
 use crate::run::demo;
 use crate::run::e2e::{Bench, Chosen};
 use crate::xen::{self, Version};
+use crate::xterm;
 
 /// One check.
 pub(super) struct Check {
@@ -181,6 +184,13 @@ pub(super) const ALL: &[Check] = &[
         ]),
     },
     Check {
+        name: "browser",
+        about: "a Chromium and an xterm.js for tests of the pages that can be had and are not there",
+        part_of: Part::Whole,
+        lane: Lane::First,
+        what: What::Count(browser),
+    },
+    Check {
         name: "tests",
         about: "all tests of every crate, doc tests included",
         part_of: Part::Whole,
@@ -228,17 +238,17 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "package",
-        about: "a Debian package that lintian or its own test finds wrong",
+        about: "a Debian package that its own test, or lintian if it is installed, finds wrong",
         part_of: Part::Whole,
         lane: Lane::First,
-        what: What::Step(package::packages),
+        what: What::Count(|steps| maybe("package", package::packages(steps))),
     },
     Check {
         name: "package scripts",
-        about: "a fault while the package is installed that leaves guests without a daemon",
+        about: "a fault while a package is installed that leaves guests without a daemon, or a purge that leaves something",
         part_of: Part::Whole,
         lane: Lane::First,
-        what: What::Count(package_scripts),
+        what: What::Count(|steps| maybe("package scripts", package::scripts(steps))),
     },
     Check {
         name: "embedded demo",
@@ -316,10 +326,20 @@ pub(super) const ALL: &[Check] = &[
 /// default one, which runs them all.
 const OTHER_VERSIONS: &str = "demo";
 
-fn package_scripts(steps: &Steps) -> Tally {
-    match package::scripts(steps) {
-        Ok(Some(why)) => Tally::skipped("package scripts", why),
-        result => Tally::of("package scripts", &result),
+/// Of something that may tell why it, or a part of it, cannot be had here.
+fn maybe(name: &str, result: Result<Option<String>>) -> Tally {
+    match result {
+        Ok(Some(why)) => Tally::skipped(name, &why),
+        result => Tally::of(name, &result),
+    }
+}
+
+/// What tests of the pages want besides. Where it cannot be had they are skipped.
+fn browser(steps: &Steps) -> Tally {
+    let chromium = host::install(steps, "browser", &Packages::read().browser.packages);
+    match chromium.and_then(|()| xterm::fetch(steps)) {
+        Ok(_) => Tally::one(true),
+        Err(error) => Tally::skipped("browser", &format!("{error:#}")),
     }
 }
 

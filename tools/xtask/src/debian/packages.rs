@@ -17,6 +17,7 @@ pub(crate) struct Packages {
     pub(crate) debian: Debian,
     pub(crate) host: Host,
     pub(crate) docs: List,
+    pub(crate) browser: List,
     pub(crate) hosts: List,
     pub(crate) misra: List,
     pub(crate) programs: List,
@@ -44,17 +45,17 @@ pub(crate) struct Debian {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Host {
     packages: Vec<String>,
-    /// What a machine that is no arm64 needs to compile for arm64.
-    cross: Vec<String>,
+    /// What other machines need to compile for one.
+    cross: BTreeMap<String, String>,
 }
 
 impl Host {
     /// Those that this machine needs.
     pub(crate) fn packages(&self) -> Vec<String> {
         let mut packages = self.packages.clone();
-        if std::env::consts::ARCH != "aarch64" {
-            packages.extend(self.cross.clone());
-        }
+        let others = self.cross.iter();
+        let others = others.filter(|(machine, _)| *machine != std::env::consts::ARCH);
+        packages.extend(others.map(|(_, package)| package.clone()));
         packages
     }
 }

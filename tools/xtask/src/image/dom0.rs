@@ -13,7 +13,7 @@ use super::archive::{self, Archive};
 use super::{Firmware, Kernel, guest, libraries, systemd, u_boot};
 use crate::debian::programs as others;
 use crate::package::programs::{self, ARM64};
-use crate::package::{self, Package};
+use crate::package::{self, Package, VCONSOLED};
 use crate::xen::toolstack::{INIT_DOM0, XENCONSOLE, XENCONSOLED, XENTRACE, XL, Xenstore};
 use crate::xen::{Built, Which, sysroot};
 
@@ -90,7 +90,7 @@ impl Dom0 {
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
         let package = is_hooked
-            .then(|| package::make(steps, &ARM64))
+            .then(|| package::make(steps, &VCONSOLED, &ARM64))
             .transpose()?;
         let others = if is_hooked {
             others::make_for_dom0(steps)?
@@ -145,7 +145,7 @@ impl Dom0 {
         let kernel = Kernel::fetch(steps)?;
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
-        let package = package::make(steps, &ARM64)?;
+        let package = package::make(steps, &VCONSOLED, &ARM64)?;
         let system = systemd::fetch(steps)?;
         let initrd = steps
             .dirs

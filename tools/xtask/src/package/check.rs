@@ -11,73 +11,30 @@ use anyhow::{Context, Result, ensure};
 use steps::{Cx, Steps, files::list};
 
 use super::programs::Arch;
-use super::{Package, SCRIPTS, pack};
-
-/// What people look for, and with which permissions.
-const WANTED: [(&str, &str); 21] = [
-    ("/etc/vconsoled.toml", "-rw-r--r--"),
-    ("/lib/systemd/system/vconsoled.service", "-rw-r--r--"),
-    ("/usr/bin/vconsole", "-rwxr-xr-x"),
-    ("/usr/lib/sysusers.d/vconsoled.conf", "-rw-r--r--"),
-    ("/usr/lib/vconsoled/vconsole-login", "lrwxrwxrwx"),
-    ("/usr/lib/vconsoled/xen-programs", "-rwxr-xr-x"),
-    ("/usr/lib/vconsoled/xenconsoled", "lrwxrwxrwx"),
-    ("/usr/lib/vconsoled/xenconsoled-start", "-rwxr-xr-x"),
-    ("/usr/sbin/vconsoled", "-rwxr-xr-x"),
-    (
-        "/usr/share/bash-completion/completions/vconsole",
-        "-rw-r--r--",
-    ),
-    (
-        "/usr/share/bash-completion/completions/vconsoled",
-        "-rw-r--r--",
-    ),
-    ("/usr/share/doc/vconsoled/changelog.gz", "-rw-r--r--"),
-    ("/usr/share/doc/vconsoled/copyright", "-rw-r--r--"),
-    (
-        "/usr/share/fish/vendor_completions.d/vconsole.fish",
-        "-rw-r--r--",
-    ),
-    (
-        "/usr/share/fish/vendor_completions.d/vconsoled.fish",
-        "-rw-r--r--",
-    ),
-    ("/usr/share/man/man1/vconsole.1.gz", "-rw-r--r--"),
-    ("/usr/share/man/man1/vconsole-attach.1.gz", "-rw-r--r--"),
-    ("/usr/share/man/man1/vconsole-log.1.gz", "-rw-r--r--"),
-    ("/usr/share/man/man8/vconsoled.8.gz", "-rw-r--r--"),
-    ("/usr/share/zsh/vendor-completions/_vconsole", "-rw-r--r--"),
-    ("/usr/share/zsh/vendor-completions/_vconsoled", "-rw-r--r--"),
-];
-
-/// Options that pages and completions must know.
-const OPTIONS: [(&str, &str); 4] = [
-    ("man8/vconsoled.8.gz", "--overflow-data"),
-    ("man8/vconsoled.8.gz", "--check-config"),
-    ("man8/vconsoled.8.gz", "SIGHUP"),
-    ("man1/vconsole-attach.1.gz", "--read-only"),
-];
+use super::recipe::Recipe;
+use super::{Package, pack};
 
 /// Fails with the first thing that is not as it should be.
-pub(super) fn check(steps: &Steps, package: &Package, arch: &Arch) -> Result<()> {
-    let name = format!("package check, {}", arch.debian);
+pub(super) fn check(steps: &Steps, package: &Package, recipe: &Recipe, arch: &Arch) -> Result<()> {
+    let name = format!("package {} check, {}", recipe.name, arch.debian);
     steps.always(&name, |cx| {
         let files = contents(cx, &package.file)?;
-        for (path, mode) in WANTED {
+        for (path, mode) in recipe.wanted {
             let found = files
-                .get(path)
+                .get(*path)
                 .with_context(|| format!("no {path} in it"))?;
             ensure!(found == mode, "{path} is {found}");
         }
-        let pages = pages(cx, &package.root)?;
-        scripts(cx, package)?;
+        let pages = pages(cx, recipe, &package.root)?;
+        scripts(cx, package, recipe)?;
+        let lint = lint(cx, &package.file)?;
         let again = cx.dirs.target.join("package/again.deb");
-        pack(cx, &package.staged, &again)?;
+        pack(cx, recipe, &package.staged, &again)?;
         ensure!(
             fs::read(&again)? == fs::read(&package.file)?,
             "made again from the same files it is another one"
         );
-        let said = format!("{} files, {pages} pages, the same again", files.len());
+        let said = format!("{} files, {pages} pages, the same again{lint}", files.len());
         Ok(said)
     })
 }
@@ -99,7 +56,7 @@ fn contents(cx: &Cx, file: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 /// Every page is rendered without a complaint. Returns how many there are.
-fn pages(cx: &Cx, root: &Path) -> Result<usize> {
+fn pages(cx: &Cx, recipe: &Recipe, root: &Path) -> Result<usize> {
     let man = root.join("usr/share/man");
     let pages = list(&man)?;
     for page in &pages {
@@ -117,29 +74,49 @@ fn pages(cx: &Cx, root: &Path) -> Result<usize> {
         let complaints = String::from_utf8_lossy(&output.stderr);
         ensure!(complaints.is_empty(), "{shown}: {complaints}");
         let text = String::from_utf8_lossy(&output.stdout).replace('\u{2010}', "-");
-        for (_, option) in OPTIONS.iter().filter(|(name, _)| page.ends_with(name)) {
-            ensure!(text.contains(option), "{shown} says nothing of {option}");
-        }
+        tells(recipe, page, &text)?;
     }
-    ensure!(pages.len() >= 5, "only {} pages", pages.len());
-    let bash = fs::read_to_string(root.join("usr/share/bash-completion/completions/vconsole"))?;
-    ensure!(bash.contains("attach"), "bash is not told of `attach`");
-    for program in ["vconsole", "vconsoled"] {
+    for (program, _) in recipe.programs {
         let script = root
             .join("usr/share/bash-completion/completions")
             .join(program);
+        tells(recipe, &script, &fs::read_to_string(&script)?)?;
         cx.run(Command::new("bash").arg("-n").arg(script))?;
     }
     Ok(pages.len())
 }
 
+/// A page or a shell's completions name what they must.
+fn tells(recipe: &Recipe, file: &Path, text: &str) -> Result<()> {
+    for (_, word) in recipe.told.iter().filter(|(name, _)| file.ends_with(name)) {
+        ensure!(
+            text.contains(word),
+            "{} says nothing of {word}",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
 /// The shell understands every script.
-fn scripts(cx: &Cx, package: &Package) -> Result<()> {
-    let control = SCRIPTS.map(|script| package.staged.join("DEBIAN").join(script));
-    let ours = ["xen-programs", "xenconsoled-start"];
-    let ours = ours.map(|script| package.root.join("usr/lib/vconsoled").join(script));
-    for script in control.iter().chain(&ours) {
+fn scripts(cx: &Cx, package: &Package, recipe: &Recipe) -> Result<()> {
+    let control = recipe.scripts.iter();
+    let control = control.map(|script| package.staged.join("DEBIAN").join(script));
+    let ours = recipe.files.iter().filter(|(.., mode)| *mode == 0o755);
+    let ours = ours.map(|(_, to, _)| package.root.join(to));
+    for script in control.chain(ours) {
         cx.run(Command::new("sh").arg("-n").arg(script))?;
     }
     Ok(())
+}
+
+/// Lintian finds nothing, where it is installed. What to add to what is said.
+fn lint(cx: &Cx, file: &Path) -> Result<&'static str> {
+    if !Path::new("/usr/bin/lintian").exists() {
+        return Ok("");
+    }
+    let mut lint = Command::new("lintian");
+    lint.args(["--fail-on", "error,warning", "--allow-root"]);
+    cx.run(lint.arg(file))?;
+    Ok(", lintian finds nothing")
 }

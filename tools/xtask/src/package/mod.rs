@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask package`: the Debian packages of the daemon and its client. The
-//! same sources give the same package, byte by byte; dom0's image is made from
-//! that for arm64.
+//! `cargo xtask package`: the Debian packages, of the daemon with its client and of
+//! the pages for browsers. The same sources give the same package, byte by byte;
+//! dom0's image is made from the daemon's for arm64.
 
 mod check;
 pub(crate) mod programs;
+mod recipe;
 mod rehearsal;
 
 use std::fs;
@@ -19,43 +20,14 @@ use steps::{
 };
 
 use crate::debian::host;
+use crate::xterm;
 use programs::{AMD64, ARM64, Arch};
+pub(crate) use recipe::VCONSOLED;
+use recipe::{Recipe, VCONSOLE_WEB};
 
-/// Make the Debian packages of vconsoled and vconsole
+/// Make the Debian packages of vconsoled with vconsole, and of vconsole-web
 #[derive(clap::Args)]
 pub(crate) struct Options;
-
-/// What is in it.
-const PROGRAMS: [&str; 2] = ["vconsoled", "vconsole"];
-
-/// Files that are installed as they are: where from, where to, and how.
-const FILES: [(&str, &str, u32); 6] = [
-    (
-        "debian/lintian-overrides",
-        "usr/share/lintian/overrides/vconsoled",
-        0o644,
-    ),
-    ("vconsoled.toml", "etc/vconsoled.toml", 0o644),
-    (
-        "vconsoled.service",
-        "lib/systemd/system/vconsoled.service",
-        0o644,
-    ),
-    (
-        "vconsoled.sysusers",
-        "usr/lib/sysusers.d/vconsoled.conf",
-        0o644,
-    ),
-    (
-        "xenconsoled-start",
-        "usr/lib/vconsoled/xenconsoled-start",
-        0o755,
-    ),
-    ("xen-programs", "usr/lib/vconsoled/xen-programs", 0o755),
-];
-
-/// Scripts that dpkg runs.
-const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// What `cargo xtask package` and the image need to know of a package.
 pub(crate) struct Package {
@@ -71,56 +43,87 @@ pub(crate) struct Package {
 
 /// Makes the packages, looks at them, and says where they are; then their scripts.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
-    packages(steps)?;
-    scripts(steps).map(drop)
-}
-
-/// Makes the packages, looks at them, and says where they are.
-pub(crate) fn packages(steps: &Steps) -> Result<()> {
-    host::prepare(steps)?;
-    for arch in [&ARM64, &AMD64] {
-        let package = make(steps, arch)?;
-        check::check(steps, &package, arch)?;
-        println!("{}", package.file.display());
+    for why in [packages(steps)?, scripts(steps)?].into_iter().flatten() {
+        eprintln!("{why}");
     }
     Ok(())
 }
 
-/// Runs the scripts of this machine's package; or why they cannot be run here.
-pub(crate) fn scripts(steps: &Steps) -> Result<Option<&'static str>> {
+/// Makes the packages, looks at them, and says where they are. Why the pages'
+/// package was not made, if it cannot be had here.
+pub(crate) fn packages(steps: &Steps) -> Result<Option<String>> {
     host::prepare(steps)?;
-    match [&ARM64, &AMD64]
-        .into_iter()
-        .find(|arch| arch.is_this_machines())
-    {
-        Some(arch) => rehearsal::rehearse(steps, &make(steps, arch)?),
-        None => Ok(Some("needs a machine that the package is for")),
-    }
+    each(steps, |recipe| {
+        for arch in [&ARM64, &AMD64] {
+            let package = make(steps, recipe, arch)?;
+            check::check(steps, &package, recipe, arch)?;
+            println!("{}", package.file.display());
+        }
+        Ok(())
+    })
 }
 
-/// Makes the package for one architecture, unless it is there.
-pub(crate) fn make(steps: &Steps, arch: &Arch) -> Result<Package> {
-    let programs = programs::build(steps, arch, &PROGRAMS)?;
-    let sources = sources(&steps.dirs);
+/// Runs the scripts of this machine's packages; or why they cannot be run here.
+pub(crate) fn scripts(steps: &Steps) -> Result<Option<String>> {
+    host::prepare(steps)?;
+    let mut archs = [&ARM64, &AMD64].into_iter();
+    let Some(arch) = archs.find(|arch| arch.is_this_machines()) else {
+        return Ok(Some("needs a machine that the package is for".into()));
+    };
+    let mut why = None;
+    let missing = each(steps, |recipe| {
+        let package = make(steps, recipe, arch)?;
+        why = rehearsal::rehearse(steps, &package, recipe)?;
+        Ok(())
+    })?;
+    Ok(why.map(str::to_owned).or(missing))
+}
+
+/// Each package in turn. Why the last is missing, if xterm.js cannot be had.
+fn each(steps: &Steps, mut what: impl FnMut(&Recipe) -> Result<()>) -> Result<Option<String>> {
+    what(&VCONSOLED)?;
+    if let Err(error) = xterm::fetch(steps) {
+        return Ok(Some(format!("no package of vconsole-web: {error:#}")));
+    }
+    what(&VCONSOLE_WEB)?;
+    Ok(None)
+}
+
+/// Makes a package for one architecture, unless it is there.
+pub(crate) fn make(steps: &Steps, recipe: &Recipe, arch: &Arch) -> Result<Package> {
+    let names: Vec<&str> = recipe.programs.iter().map(|(name, _)| *name).collect();
+    let programs = programs::build(steps, arch, &names)?;
+    let sources = sources(&steps.dirs, recipe);
     let version = env!("CARGO_PKG_VERSION");
-    let folder = steps.dirs.target.join("package");
-    let file = folder.join(format!("vconsoled_{version}_{}.deb", arch.debian));
-    let [root, staged] = ["root", "staged"].map(|name| folder.join(arch.debian).join(name));
+    let (name, folder) = (recipe.name, steps.dirs.target.join("package"));
+    let file = folder.join(format!("{name}_{version}_{}.deb", arch.debian));
+    let folder = folder.join(name).join(arch.debian);
+    let [root, staged] = ["root", "staged"].map(|part| folder.join(part));
     let mut key = Key::default().text(programs).text(version);
+    key = key.text(include_str!("recipe.rs"));
     let mut inputs = list(&sources)?;
-    for program in PROGRAMS {
+    for program in &names {
         inputs.push(example(&steps.dirs, program));
+    }
+    if !recipe.xterm.is_empty() {
+        let modules = xterm::fetch(steps)?;
+        inputs.extend(recipe.xterm.iter().map(|file| modules.join(file)));
     }
     for input in &inputs {
         key = key.file(input)?;
     }
-    let step = format!("package, {}", arch.debian);
+    let step = format!("package {name}, {}", arch.debian);
     let key = steps.run(&step, key, &[&file, &root], |cx| {
         empty(&staged)?;
-        stage(cx, arch, &staged)?;
-        control(cx, arch, &staged, version)?;
+        stage(cx, recipe, arch, &staged)?;
+        control(cx, recipe, arch, &staged)?;
         open_folders(&staged)?;
-        pack(cx, &staged, &file)?;
+        for folder in recipe.private {
+            let folder = staged.join(folder);
+            fs::create_dir(&folder)?;
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        }
+        pack(cx, recipe, &staged, &file)?;
         empty(&root)?;
         cx.run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&root))?;
         let size = fs::metadata(&file)?.len();
@@ -134,8 +137,8 @@ pub(crate) fn make(steps: &Steps, arch: &Arch) -> Result<Package> {
     })
 }
 
-fn sources(dirs: &Dirs) -> PathBuf {
-    dirs.root.join("tools/vconsoled/packaging")
+fn sources(dirs: &Dirs, recipe: &Recipe) -> PathBuf {
+    dirs.root.join("tools").join(recipe.name).join("packaging")
 }
 
 /// What writes a program's manual page.
@@ -144,32 +147,42 @@ fn example(dirs: &Dirs, program: &str) -> PathBuf {
         .join(format!("tools/{program}/examples/{program}-manual.rs"))
 }
 
-fn pack(cx: &Cx, staged: &Path, file: &Path) -> Result<()> {
+fn pack(cx: &Cx, recipe: &Recipe, staged: &Path, file: &Path) -> Result<()> {
     let mut pack = Command::new("dpkg-deb");
     pack.args(["--root-owner-group", "-Zxz", "--build"]);
     // Every file is as old as the changelog's last entry.
-    pack.env("SOURCE_DATE_EPOCH", epoch(cx)?);
+    pack.env("SOURCE_DATE_EPOCH", epoch(cx, recipe)?);
     cx.run(pack.arg(staged).arg(file))
 }
 
 /// Puts everything where it is to be.
-fn stage(cx: &Cx, arch: &Arch, root: &Path) -> Result<()> {
-    for (program, folder) in PROGRAMS.iter().zip(["usr/sbin", "usr/bin"]) {
+fn stage(cx: &Cx, recipe: &Recipe, arch: &Arch, root: &Path) -> Result<()> {
+    for (program, folder) in recipe.programs {
         let to = root.join(folder).join(program);
         place(&programs::path(cx.dirs, arch, program), &to, 0o755)?;
     }
-    let sources = sources(cx.dirs);
-    for (from, to, mode) in FILES {
-        place(&sources.join(from), &root.join(to), mode)?;
+    let sources = sources(cx.dirs, recipe);
+    for (from, to, mode) in recipe.files {
+        place(&sources.join(from), &root.join(to), *mode)?;
     }
-    // Under the name that /etc/init.d/xen knows.
-    let daemon = root.join("usr/lib/vconsoled/xenconsoled");
-    symlink("../../sbin/vconsoled", daemon)?;
-    // As a login shell.
-    let login = root.join("usr/lib/vconsoled/vconsole-login");
-    symlink("../../bin/vconsole", login)?;
-    manual(cx, root)?;
-    let docs = root.join("usr/share/doc/vconsoled");
+    let modules = root
+        .join("usr/share")
+        .join(recipe.name)
+        .join("node_modules");
+    for file in recipe.xterm {
+        place(
+            &xterm::folder(cx.dirs).join(file),
+            &modules.join(file),
+            0o644,
+        )?;
+    }
+    for (link, to) in recipe.links {
+        let link = root.join(link);
+        fs::create_dir_all(link.parent().context("a link at the root")?)?;
+        symlink(to, link)?;
+    }
+    manual(cx, recipe, root)?;
+    let docs = root.join("usr/share/doc").join(recipe.name);
     place(
         &sources.join("debian/changelog"),
         &docs.join("changelog"),
@@ -196,10 +209,10 @@ fn indented(text: &str) -> String {
 }
 
 /// Manual pages and completions, from the definitions of the command lines.
-fn manual(cx: &Cx, root: &Path) -> Result<()> {
-    let made = cx.dirs.target.join("package/manual");
+fn manual(cx: &Cx, recipe: &Recipe, root: &Path) -> Result<()> {
+    let made = root.with_file_name("manual");
     empty(&made)?;
-    for program in PROGRAMS {
+    for (program, _) in recipe.programs {
         let example = format!("{program}-manual");
         let mut run = cargo::locked("run");
         run.args(["--package", program, "--example", &example, "--"]);
@@ -224,8 +237,8 @@ fn manual(cx: &Cx, root: &Path) -> Result<()> {
 }
 
 /// What dpkg is told of it.
-fn control(cx: &Cx, arch: &Arch, root: &Path, version: &str) -> Result<()> {
-    let sources = sources(cx.dirs).join("debian");
+fn control(cx: &Cx, recipe: &Recipe, arch: &Arch, root: &Path) -> Result<()> {
+    let sources = sources(cx.dirs, recipe).join("debian");
     let folder = root.join("DEBIAN");
     let files = list(root)?;
     let mut bytes = 0;
@@ -240,21 +253,23 @@ fn control(cx: &Cx, arch: &Arch, root: &Path, version: &str) -> Result<()> {
         }
     }
     let text = fs::read_to_string(sources.join("control"))?
-        .replace("@VERSION@", version)
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@ARCHITECTURE@", arch.debian)
         .replace("@SIZE@", &bytes.div_ceil(1024).to_string());
     put(&folder.join("control"), &text, 0o644)?;
-    put(&folder.join("conffiles"), "/etc/vconsoled.toml\n", 0o644)?;
+    put(&folder.join("conffiles"), recipe.conffiles, 0o644)?;
     put(&folder.join("md5sums"), &sums, 0o644)?;
-    place(&sources.join("triggers"), &folder.join("triggers"), 0o644)?;
-    for script in SCRIPTS {
+    if let Some(file) = recipe.triggers {
+        place(&sources.join(file), &folder.join(file), 0o644)?;
+    }
+    for script in recipe.scripts {
         place(&sources.join(script), &folder.join(script), 0o755)?;
     }
     Ok(())
 }
 
-fn epoch(cx: &Cx) -> Result<String> {
-    let sources = sources(cx.dirs);
+fn epoch(cx: &Cx, recipe: &Recipe) -> Result<String> {
+    let sources = sources(cx.dirs, recipe);
     let mut parse = Command::new("dpkg-parsechangelog");
     parse.args(["-S", "Timestamp", "-l"]);
     let epoch = cx.output(parse.arg(sources.join("debian/changelog")))?;
@@ -305,18 +320,21 @@ mod tests {
             target: root.join("target"),
             root,
         };
-        let sources = sources(&dirs);
-        let scripts = SCRIPTS.map(|script| format!("debian/{script}"));
-        let files = FILES.map(|(from, ..)| from.to_owned());
-        for name in files.iter().chain(&scripts) {
-            let text = fs::read_to_string(sources.join(name)).unwrap();
-            assert!(text.contains("SPDX-License-Identifier: MIT"), "{name}");
+        for recipe in [&VCONSOLED, &VCONSOLE_WEB] {
+            let sources = sources(&dirs, recipe);
+            let scripts = recipe.scripts.iter();
+            let scripts = scripts.map(|script| format!("debian/{script}"));
+            let files = recipe.files.iter().map(|(from, ..)| (*from).to_owned());
+            for name in files.chain(scripts) {
+                let text = fs::read_to_string(sources.join(&name)).unwrap();
+                assert!(text.contains("SPDX-License-Identifier: MIT"), "{name}");
+            }
+            let version = format!("{} ({})", recipe.name, env!("CARGO_PKG_VERSION"));
+            let changelog = fs::read_to_string(sources.join("debian/changelog")).unwrap();
+            assert!(
+                changelog.starts_with(&version),
+                "the changelog is of another version"
+            );
         }
-        let version = format!("vconsoled ({})", env!("CARGO_PKG_VERSION"));
-        let changelog = fs::read_to_string(sources.join("debian/changelog")).unwrap();
-        assert!(
-            changelog.starts_with(&version),
-            "the changelog is of another version"
-        );
     }
 }

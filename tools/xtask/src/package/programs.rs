@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Our own programs for dom0 and the guest: static, for one architecture.
+//! Our own programs for dom0 and the guest: static, for one architecture. What is
+//! C in them, of the crate ring, is compiled by Debian's compiler for that
+//! architecture, without a C library's headers: none is there.
 
 use std::path::PathBuf;
 
@@ -24,6 +26,11 @@ pub(crate) const AMD64: Arch = Arch {
 };
 
 impl Arch {
+    /// The machine, as compilers call it.
+    fn machine(&self) -> &str {
+        self.target.split('-').next().unwrap_or_default()
+    }
+
     /// Whether this machine runs its programs.
     pub(crate) fn is_this_machines(&self) -> bool {
         self.target.starts_with(std::env::consts::ARCH)
@@ -45,6 +52,15 @@ pub(crate) fn build(steps: &Steps, arch: &Arch, programs: &[&str]) -> Result<Str
         build.args(["--profile", "image", "--target", arch.target]);
         for program in programs {
             build.args(["--package", program]);
+        }
+        let tool = |name: &str| format!("{}-linux-gnu-{name}", arch.machine());
+        for (variable, value) in [
+            ("CC", tool("gcc")),
+            ("AR", tool("ar")),
+            ("CFLAGS", "-ffreestanding -DRING_CORE_NOSTDLIBINC=1".into()),
+        ] {
+            let target = arch.target.replace('-', "_");
+            build.env(format!("{variable}_{target}"), value);
         }
         cx.run(build.current_dir(&cx.dirs.root))?;
         let now = key()?;

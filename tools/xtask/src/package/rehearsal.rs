@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! The package's scripts, run by dpkg on a copy of this machine that is gone
-//! afterwards: what goes wrong while it is installed leaves one daemon or the
-//! other serving.
+//! A package's scripts, run by dpkg on a copy of this machine that is gone
+//! afterwards. Of the daemon's: what goes wrong while it is installed leaves one
+//! daemon or the other serving. Of the pages': nobody but this machine reaches
+//! them unless that is asked for, and a purge leaves nothing.
 
 use std::fs;
 use std::process::Command;
@@ -9,34 +10,29 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use steps::Steps;
 
-use super::Package;
+use super::recipe::Recipe;
+use super::{Package, sources};
 
-const SCRIPT: &str = "tools/vconsoled/packaging/rehearsal.sh";
-
-/// Its cases.
-const CASES: [&str; 10] = [
-    "first",
-    "held",
-    "unkillable",
-    "no-room",
-    "bad-configuration-first",
-    "bad-configuration-upgrade",
-    "bad-options",
-    "policy",
-    "two-versions",
-    "again",
-];
+/// What makes a copy.
+const COPY: &str = "tools/xtask/src/package/copy.sh";
+/// Beside the files of a package: its cases.
+const SCRIPT: &str = "rehearsal.sh";
 
 /// Each case with a copy of its own, for a package of this machine's; or why
 /// there can be no copy here.
-pub(super) fn rehearse(steps: &Steps, package: &Package) -> Result<Option<&'static str>> {
-    steps.value("package scripts", |cx| {
+pub(super) fn rehearse(
+    steps: &Steps,
+    package: &Package,
+    recipe: &Recipe,
+) -> Result<Option<&'static str>> {
+    steps.value(&format!("package {} scripts", recipe.name), |cx| {
         let folder = cx.dirs.target.join("package/rehearsal");
         fs::create_dir_all(&folder)?;
         let run = |case: &str| {
             let mut run = Command::new("unshare");
-            run.args(["--mount", "--pid", "--fork", "--kill-child", "sh"]);
-            run.arg(cx.dirs.root.join(SCRIPT)).arg(case);
+            run.args(["--mount", "--pid", "--net", "--fork", "--kill-child", "sh"]);
+            run.arg(cx.dirs.root.join(COPY));
+            run.arg(sources(cx.dirs, recipe).join(SCRIPT)).arg(case);
             run.arg(&package.file).arg(&folder);
             run
         };
@@ -46,11 +42,11 @@ pub(super) fn rehearse(steps: &Steps, package: &Package) -> Result<Option<&'stat
         if !cx.attempt(&mut run("copy"))?.0 {
             return Ok(skipped("needs overlays and namespaces"));
         }
-        for case in CASES {
+        for case in recipe.cases {
             cx.run(&mut run(case))
                 .with_context(|| format!("the case {case}"))?;
         }
-        Ok((format!("{} cases hold", CASES.len()), None))
+        Ok((format!("{} cases hold", recipe.cases.len()), None))
     })
 }
 
@@ -60,18 +56,27 @@ fn skipped(why: &'static str) -> (String, Option<&'static str>) {
 
 #[cfg(test)]
 mod tests {
+    use steps::Dirs;
+
+    use super::super::{VCONSOLE_WEB, VCONSOLED};
     use super::*;
 
     #[test]
     fn every_case_is_run() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let script = fs::read_to_string(path.join(SCRIPT)).unwrap();
-        let (_, cases) = script.split_once("# The cases\n").unwrap();
-        let cases: Vec<&str> = cases
-            .lines()
-            .filter_map(|line| line.strip_suffix(')'))
-            .filter(|name| *name != "*" && !name.starts_with(' '))
-            .collect();
-        assert_eq!(cases, CASES);
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let dirs = Dirs {
+            target: root.join("target"),
+            root,
+        };
+        for recipe in [&VCONSOLED, &VCONSOLE_WEB] {
+            let script = fs::read_to_string(sources(&dirs, recipe).join(SCRIPT)).unwrap();
+            let (_, cases) = script.split_once("# The cases\n").unwrap();
+            let cases: Vec<&str> = cases
+                .lines()
+                .filter_map(|line| line.strip_suffix(')'))
+                .filter(|name| *name != "*" && !name.starts_with(' '))
+                .collect();
+            assert_eq!(cases, recipe.cases);
+        }
     }
 }

@@ -12,6 +12,8 @@ use anyhow::{Context, Result, ensure};
 use steps::process::Running;
 use steps::{Cx, Steps, cargo, files};
 
+use crate::xterm;
+
 /// Whom the demo's token is of.
 const TENANT: &str = "demo";
 /// How long both programs may take to be there, and between two looks.
@@ -79,26 +81,12 @@ impl Demo {
     }
 }
 
-/// What npm's lock file pins, or nothing where npm cannot fetch it: pages without
-/// terminals are served then.
+/// Nothing where npm cannot fetch it: pages without terminals are served then.
 fn xterm(steps: &Steps) -> Option<PathBuf> {
-    let folder = steps.dirs.target.join("web-assets");
-    let fetched = steps.always("xterm.js", |cx| {
-        for name in ["package.json", "package-lock.json"] {
-            let pinned = cx.dirs.root.join("tools/vconsole-web/npm").join(name);
-            steps::write(&folder.join(name), std::fs::read(pinned)?)?;
-        }
-        let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-        cx.run(Command::new("npm").args(words).current_dir(&folder))?;
-        Ok("as pinned".to_owned())
-    });
-    match fetched {
-        Ok(()) => Some(folder.join("node_modules")),
-        Err(error) => {
-            eprintln!("There will be no terminals, as npm has fetched no xterm.js: {error:#}");
-            None
-        }
-    }
+    let missing = |error: &anyhow::Error| {
+        eprintln!("There will be no terminals, as npm has fetched no xterm.js: {error:#}");
+    };
+    xterm::fetch(steps).inspect_err(missing).ok()
 }
 
 fn start(steps: &Steps, assets: Option<PathBuf>) -> Result<Demo> {

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+//! What is in each package. Its files stand in `packaging` beside the sources.
+
+/// A file that is installed as it is: where from, where to, and how.
+type File = (&'static str, &'static str, u32);
+
+/// A package.
+pub(crate) struct Recipe {
+    /// Its name, which is a crate's too.
+    pub(super) name: &'static str,
+    /// Programs, and the folder of each.
+    pub(super) programs: &'static [(&'static str, &'static str)],
+    pub(super) files: &'static [File],
+    /// Files of xterm.js, as npm installs it.
+    pub(super) xterm: &'static [&'static str],
+    /// Links, and what each leads to.
+    pub(super) links: &'static [(&'static str, &'static str)],
+    /// Empty folders that root alone may look into.
+    pub(super) private: &'static [&'static str],
+    /// Files that are the administrator's to change.
+    pub(super) conffiles: &'static str,
+    /// What dpkg runs and reads besides.
+    pub(super) scripts: &'static [&'static str],
+    pub(super) triggers: Option<&'static str>,
+    /// Cases of its scripts.
+    pub(super) cases: &'static [&'static str],
+    /// What people look for, and with which permissions.
+    pub(super) wanted: &'static [(&'static str, &'static str)],
+    /// What pages and shells' completions must tell.
+    pub(super) told: &'static [(&'static str, &'static str)],
+}
+
+/// Scripts that dpkg runs.
+const SCRIPTS: &[&str] = &["postinst", "prerm", "postrm"];
+
+/// The daemon and its client.
+pub(crate) const VCONSOLED: Recipe = Recipe {
+    name: "vconsoled",
+    programs: &[("vconsoled", "usr/sbin"), ("vconsole", "usr/bin")],
+    files: &[
+        (
+            "debian/lintian-overrides",
+            "usr/share/lintian/overrides/vconsoled",
+            0o644,
+        ),
+        ("vconsoled.toml", "etc/vconsoled.toml", 0o644),
+        (
+            "vconsoled.service",
+            "lib/systemd/system/vconsoled.service",
+            0o644,
+        ),
+        (
+            "vconsoled.sysusers",
+            "usr/lib/sysusers.d/vconsoled.conf",
+            0o644,
+        ),
+        (
+            "xenconsoled-start",
+            "usr/lib/vconsoled/xenconsoled-start",
+            0o755,
+        ),
+        ("xen-programs", "usr/lib/vconsoled/xen-programs", 0o755),
+    ],
+    xterm: &[],
+    links: &[
+        // Under the name that /etc/init.d/xen knows.
+        ("usr/lib/vconsoled/xenconsoled", "../../sbin/vconsoled"),
+        // As a login shell.
+        ("usr/lib/vconsoled/vconsole-login", "../../bin/vconsole"),
+    ],
+    private: &[],
+    conffiles: "/etc/vconsoled.toml\n",
+    scripts: SCRIPTS,
+    triggers: Some("triggers"),
+    cases: &[
+        "first",
+        "held",
+        "unkillable",
+        "no-room",
+        "bad-configuration-first",
+        "bad-configuration-upgrade",
+        "bad-options",
+        "policy",
+        "two-versions",
+        "again",
+    ],
+    wanted: &[
+        ("/etc/vconsoled.toml", "-rw-r--r--"),
+        ("/lib/systemd/system/vconsoled.service", "-rw-r--r--"),
+        ("/usr/bin/vconsole", "-rwxr-xr-x"),
+        ("/usr/lib/sysusers.d/vconsoled.conf", "-rw-r--r--"),
+        ("/usr/lib/vconsoled/vconsole-login", "lrwxrwxrwx"),
+        ("/usr/lib/vconsoled/xen-programs", "-rwxr-xr-x"),
+        ("/usr/lib/vconsoled/xenconsoled", "lrwxrwxrwx"),
+        ("/usr/lib/vconsoled/xenconsoled-start", "-rwxr-xr-x"),
+        ("/usr/sbin/vconsoled", "-rwxr-xr-x"),
+        (
+            "/usr/share/bash-completion/completions/vconsole",
+            "-rw-r--r--",
+        ),
+        (
+            "/usr/share/bash-completion/completions/vconsoled",
+            "-rw-r--r--",
+        ),
+        ("/usr/share/doc/vconsoled/changelog.gz", "-rw-r--r--"),
+        ("/usr/share/doc/vconsoled/copyright", "-rw-r--r--"),
+        (
+            "/usr/share/fish/vendor_completions.d/vconsole.fish",
+            "-rw-r--r--",
+        ),
+        (
+            "/usr/share/fish/vendor_completions.d/vconsoled.fish",
+            "-rw-r--r--",
+        ),
+        ("/usr/share/man/man1/vconsole.1.gz", "-rw-r--r--"),
+        ("/usr/share/man/man1/vconsole-attach.1.gz", "-rw-r--r--"),
+        ("/usr/share/man/man1/vconsole-log.1.gz", "-rw-r--r--"),
+        ("/usr/share/man/man8/vconsoled.8.gz", "-rw-r--r--"),
+        ("/usr/share/zsh/vendor-completions/_vconsole", "-rw-r--r--"),
+        ("/usr/share/zsh/vendor-completions/_vconsoled", "-rw-r--r--"),
+    ],
+    told: &[
+        ("man8/vconsoled.8.gz", "--overflow-data"),
+        ("man8/vconsoled.8.gz", "--check-config"),
+        ("man8/vconsoled.8.gz", "SIGHUP"),
+        ("man1/vconsole-attach.1.gz", "--read-only"),
+        ("completions/vconsole", "attach"),
+    ],
+};
+
+/// Pages for browsers.
+pub(crate) const VCONSOLE_WEB: Recipe = Recipe {
+    name: "vconsole-web",
+    programs: &[("vconsole-web", "usr/sbin")],
+    files: &[
+        (
+            "debian/lintian-overrides",
+            "usr/share/lintian/overrides/vconsole-web",
+            0o644,
+        ),
+        ("vconsole-web.default", "etc/default/vconsole-web", 0o644),
+        ("tenants", "etc/vconsole-web/tenants", 0o644),
+        (
+            "vconsole-web.service",
+            "lib/systemd/system/vconsole-web.service",
+            0o644,
+        ),
+        (
+            "vconsole-web.sysusers",
+            "usr/lib/sysusers.d/vconsole-web.conf",
+            0o644,
+        ),
+    ],
+    xterm: &[
+        "@xterm/xterm/css/xterm.css",
+        "@xterm/xterm/lib/xterm.js",
+        "@xterm/addon-search/lib/addon-search.js",
+    ],
+    links: &[],
+    private: &["etc/vconsole-web/tls"],
+    conffiles: "/etc/default/vconsole-web\n/etc/vconsole-web/tenants\n",
+    scripts: SCRIPTS,
+    triggers: None,
+    cases: &["serves", "unit", "removed", "purged"],
+    wanted: &[
+        ("/etc/default/vconsole-web", "-rw-r--r--"),
+        ("/etc/vconsole-web/tenants", "-rw-r--r--"),
+        ("/etc/vconsole-web/tls/", "drwx------"),
+        ("/lib/systemd/system/vconsole-web.service", "-rw-r--r--"),
+        ("/usr/lib/sysusers.d/vconsole-web.conf", "-rw-r--r--"),
+        ("/usr/sbin/vconsole-web", "-rwxr-xr-x"),
+        (
+            "/usr/share/bash-completion/completions/vconsole-web",
+            "-rw-r--r--",
+        ),
+        ("/usr/share/doc/vconsole-web/changelog.gz", "-rw-r--r--"),
+        ("/usr/share/doc/vconsole-web/copyright", "-rw-r--r--"),
+        ("/usr/share/man/man8/vconsole-web.8.gz", "-rw-r--r--"),
+        (
+            "/usr/share/vconsole-web/node_modules/@xterm/addon-search/lib/addon-search.js",
+            "-rw-r--r--",
+        ),
+        (
+            "/usr/share/vconsole-web/node_modules/@xterm/xterm/css/xterm.css",
+            "-rw-r--r--",
+        ),
+        (
+            "/usr/share/vconsole-web/node_modules/@xterm/xterm/lib/xterm.js",
+            "-rw-r--r--",
+        ),
+    ],
+    told: &[
+        ("man8/vconsole-web.8.gz", "--proxy-socket"),
+        ("man8/vconsole-web.8.gz", "/etc/vconsole-web/tenants"),
+    ],
+};
