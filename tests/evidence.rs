@@ -36,8 +36,8 @@ fn place(path: &str) -> (String, String) {
             format!("fn {name}("),
         ),
         // Not everywhere can it run.
-        ["web", "browser", name] => (
-            "tools/vconsole-web/tests/browser/main.rs".to_owned(),
+        ["web", target @ ("browser" | "crowd" | "nginx"), name] => (
+            format!("tools/vconsole-web/tests/{target}/main.rs"),
             format!("\"{name}\""),
         ),
         ["web", module, name] => (

@@ -114,6 +114,40 @@ impl Chromium {
         }
     }
 
+    /// Presses a key that is no letter, by its name and its number on Windows.
+    pub(crate) fn press(&mut self, key: &str, number: u32) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let key = json!({ "type": kind, "key": key, "code": key,
+                "windowsVirtualKeyCode": number });
+            self.ask("Input.dispatchKeyEvent", &key);
+        }
+    }
+
+    /// What the browser's user likes: dark pages or light ones.
+    pub(crate) fn prefer(&mut self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.ask(
+            "Emulation.setEmulatedMedia",
+            &json!({ "features": features }),
+        );
+    }
+
+    /// The window's size.
+    pub(crate) fn size(&mut self, width: u32, height: u32) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.ask("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// A picture of the page, as PNG.
+    pub(crate) fn picture(&mut self) -> Vec<u8> {
+        let answer = self.ask("Page.captureScreenshot", &json!({ "format": "png" }));
+        let data = answer["result"]["data"].as_str().expect("a picture");
+        data_encoding::BASE64
+            .decode(data.as_bytes())
+            .expect("base64")
+    }
+
     pub(crate) fn type_in(&mut self, text: &str) {
         for letter in text.chars() {
             for kind in ["keyDown", "keyUp"] {

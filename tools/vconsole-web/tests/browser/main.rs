@@ -8,6 +8,7 @@ mod chromium;
 #[path = "../web/client.rs"]
 #[expect(dead_code, reason = "the other tests use all of it")]
 mod client;
+mod looks;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use chromium::Chromium;
 use client::{Web, host};
+use viewers::Host;
 
 fn main() -> ExitCode {
     let missing = match (chromium::program(), xterm()) {
@@ -23,13 +25,28 @@ fn main() -> ExitCode {
         (_, None) => Some("needs xterm.js"),
         _ => None,
     };
-    let trial = Trial::test("a_tenant_uses_a_terminal_in_chromium", || {
-        a_tenant_uses_a_terminal();
-        Ok(())
+    let trials = [
+        (
+            "a_tenant_uses_a_terminal_in_chromium",
+            a_tenant_uses_a_terminal as fn(),
+        ),
+        (
+            "pages_are_legible_in_the_dark_and_in_the_light",
+            looks::legible,
+        ),
+        ("pages_can_be_used_without_a_mouse", looks::without_a_mouse),
+        ("pictures_of_the_pages_are_made", looks::pictures),
+    ];
+    let trials = trials.into_iter().map(|(name, test)| {
+        let trial = Trial::test(name, move || {
+            test();
+            Ok(())
+        });
+        trial
+            .with_kind(missing.unwrap_or("in chromium"))
+            .with_ignored_flag(missing.is_some())
     });
-    let trial = trial.with_kind(missing.unwrap_or("in chromium"));
-    let trial = trial.with_ignored_flag(missing.is_some());
-    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 
 /// Where npm has installed it.
@@ -47,28 +64,27 @@ const SHOWN: &str = "(() => { const buffer = document.querySelector('.pane').pan
     let text = ''; for (let at = 0; at < buffer.length; at++) \
     text += buffer.getLine(at).translateToString(true); return text; })()";
 const STATE: &str = "document.querySelector('.state').textContent";
-/// What is there to use and has no name for who cannot see it.
-const NAMELESS: &str = "[...document.querySelectorAll('a, button, input:not([type=hidden]), section')]\
-    .filter((one) => !one.closest('.terminal') && !one.textContent.trim() && !one.ariaLabel \
-    && !(one.labels && one.labels.length)).map((one) => one.outerHTML).join()";
+/// Whether a terminal has output.
+const ATTACHED: &str = "document.querySelector('.pane')?.pane?.place ? 'there' : ''";
 
-fn a_tenant_uses_a_terminal() {
-    let mut host = host();
-    let (_, _pv, mut vuart) = host.guest("web");
+/// The service with xterm.js, and a browser on the page behind the log-in.
+fn open(host: &Host) -> (Web, Chromium) {
     let assets = xterm().unwrap_or_default();
     let words = ["--listen", "127.0.0.1:0", "--assets", path(&assets)];
-    let web = Web::with(&host, &words, "");
+    let web = Web::with(host, &words, "");
     let mut page = Chromium::start();
     page.open(&format!("{}/login#{}", web.origin(), web.tokens[0]));
     page.until("document.title", "Consoles");
-    assert_eq!(page.evaluate(NAMELESS), "");
+    (web, page)
+}
+
+fn a_tenant_uses_a_terminal() {
+    let mut host = host();
+    let (domid, _pv, mut vuart) = host.guest("web");
+    let (web, mut page) = open(&host);
 
     page.open(&format!("{}/view?c=vuart0/web", web.origin()));
-    page.until(
-        "document.querySelector('.pane')?.pane?.place ? 'there' : ''",
-        "there",
-    );
-    assert_eq!(page.evaluate(NAMELESS), "");
+    page.until(ATTACHED, "there");
     page.evaluate("document.querySelector('.pane').pane.terminal.focus()");
     page.type_in("hi");
     assert_eq!(vuart.receive(2), b"hi");
@@ -94,6 +110,18 @@ fn a_tenant_uses_a_terminal() {
     page.until("document.querySelector('dialog').open + ''", "true");
     page.evaluate("document.querySelector('dialog button[value=send]').click()");
     page.until(STATE, "The console 1/vuart0 has got a break.");
+
+    // The guest reboots: another domain of its name.
+    host.machine.destroy(domid).unwrap();
+    let (_, _pv, mut vuart) = host.guest("web");
+    page.until(
+        &format!("({SHOWN}).includes('[another stream; bytes may be missing here]') + ''"),
+        "true",
+    );
+    vuart.send(b"login:");
+    page.until(&format!("({SHOWN}).endsWith('login:') + ''"), "true");
+    page.type_in("y");
+    assert_eq!(vuart.receive(1), b"y");
     assert_eq!(page.evaluate("violations.join()"), "");
 }
 

@@ -200,9 +200,9 @@ impl Answer {
 }
 
 /// A terminal's `WebSocket`.
-pub(crate) struct Terminal(pub(crate) WebSocket<TcpStream>);
+pub(crate) struct Terminal<S = TcpStream>(pub(crate) WebSocket<S>);
 
-impl Terminal {
+impl<S: Read + Write> Terminal<S> {
     /// What comes next: output, or an event.
     pub(crate) fn next(&mut self) -> Result<Vec<u8>, String> {
         loop {

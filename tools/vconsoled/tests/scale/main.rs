@@ -20,7 +20,7 @@ const GUESTS: &str = "VCONSOLED_SCALE_GUESTS";
 
 fn main() -> ExitCode {
     if let Ok(dir) = std::env::var(DAEMON) {
-        process::serve(dir.as_ref());
+        process::serve(dir.as_ref(), |_| ());
         return ExitCode::SUCCESS;
     }
     if let Ok(guests) = std::env::var(GUESTS) {

@@ -38,21 +38,33 @@ pub(crate) fn run(guests: usize, full: bool) -> Figures {
     figures.insert("start_s", start.as_secs_f64());
     figures.insert("rss_at_start_mib", daemon.resident());
 
-    let mut store = machine.toolstack().expect("xenstore");
-    for seat in &mut seats {
-        let tty = store.read(&seat.path).expect("xenstore").expect("a tty");
-        seat.sit_down(&String::from_utf8(tty).expect("a name"));
-    }
+    sit_down(&machine, &mut seats);
     everyone_talks(&daemon, &mut seats, &mut figures);
     figures.insert("open_files", daemon.files());
     latency(&mut seats, if full { 1000 } else { 50 }, &mut figures);
-    one_floods(&daemon, &mut seats, if full { 5 } else { 1 }, &mut figures);
+    let beside = one_floods(&daemon, &mut seats, if full { 5 } else { 1 });
+    figures.insert("beside_noise_median_us", beside.times[0]);
+    figures.insert("beside_noise_p99_us", beside.times[1]);
+    figures.insert("beside_noise_worst_us", beside.times[2]);
+    figures.insert("beside_noise_p99_cpu_us", beside.work[1]);
+    figures.insert("beside_noise_worst_cpu_us", beside.work[2]);
+    figures.insert("beside_noise_p99_bytes", beside.bytes[0]);
+    figures.insert("beside_noise_worst_bytes", beside.bytes[1]);
     idle(&daemon, if full { 10 } else { 2 }, &mut figures);
     figures.insert("rss_mib", daemon.resident());
     figures.insert("rss_peak_mib", daemon.peak());
     daemon.stop();
     compare_logs(&dir.path().join("logs"), &seats);
     figures
+}
+
+/// Has somebody open every pty.
+pub(crate) fn sit_down(machine: &Machine, seats: &mut [Seat]) {
+    let mut store = machine.toolstack().expect("xenstore");
+    for seat in seats {
+        let tty = store.read(&seat.path).expect("xenstore").expect("a tty");
+        seat.sit_down(&String::from_utf8(tty).expect("a name"));
+    }
 }
 
 /// All consoles print at once, and somebody reads each.
@@ -114,13 +126,23 @@ fn ping(seat: &mut Seat, then: impl FnOnce(&Seat)) -> Duration {
     started.elapsed()
 }
 
+/// What bytes of calm consoles waited for while one floods.
+pub(crate) struct Beside {
+    /// In time: the median, the 99th of a hundred and the worst, in microseconds.
+    pub(crate) times: [f64; 3],
+    /// In work of the daemon's event loop, the same.
+    pub(crate) work: [f64; 3],
+    /// In bytes of the flood: the 99th of a hundred and the worst.
+    pub(crate) bytes: [f64; 2],
+}
+
 /// The first guest prints as fast as it can on both of its consoles. What a
 /// byte of another waits for is told in time, which on a busy machine is other
 /// processes' and the kernel's as well, in bytes of the first guest that come
 /// to its viewers meanwhile, and in processor time of the daemon's event loop
 /// until the byte is written to its pty, less what this thread waited for a
 /// processor before it could see that.
-fn one_floods(daemon: &Daemon, seats: &mut [Seat], seconds: u64, figures: &mut Figures) {
+pub(crate) fn one_floods(daemon: &Daemon, seats: &mut [Seat], seconds: u64) -> Beside {
     let (noisy, calm) = seats.split_at_mut(2);
     let stop = &AtomicBool::new(false);
     let shown = &AtomicU64::new(0);
@@ -163,23 +185,17 @@ fn one_floods(daemon: &Daemon, seats: &mut [Seat], seconds: u64, figures: &mut F
             rounds += 1;
         }
         stop.store(true, Ordering::Relaxed);
-        let [median, p99, worst] = spread(times);
-        figures.insert("beside_noise_median_us", median);
-        figures.insert("beside_noise_p99_us", p99);
-        figures.insert("beside_noise_worst_us", worst);
-        let [_, p99, worst] = spread(work);
-        figures.insert("beside_noise_p99_cpu_us", p99);
-        figures.insert("beside_noise_worst_cpu_us", worst);
-        bytes.sort_unstable();
-        figures.insert(
-            "beside_noise_p99_bytes",
-            bytes[bytes.len() * 99 / 100] as f64,
-        );
-        figures.insert("beside_noise_worst_bytes", bytes[bytes.len() - 1] as f64);
         for flood in floods {
             flood.join().expect("a guest");
         }
-    });
+        bytes.sort_unstable();
+        let bytes = [bytes.len() * 99 / 100, bytes.len() - 1].map(|at| bytes[at] as f64);
+        Beside {
+            times: spread(times),
+            work: spread(work),
+            bytes,
+        }
+    })
 }
 
 /// Nothing happens.

@@ -22,8 +22,9 @@ pub(crate) const FILES: f64 = 64.0;
 /// Clock ticks a second (`USER_HZ`, the same on every Linux of today).
 const TICKS: f64 = 100.0;
 
-/// Serves the host at `DIR/host.sock`, with all that a console can have.
-pub(crate) fn serve(dir: &Path) {
+/// Serves the host at `DIR/host.sock`, with all that a console can have and what
+/// `change` makes of it.
+pub(crate) fn serve(dir: &Path, change: impl FnOnce(&mut Config)) {
     raise_file_limit();
     let platform = Platform::connect_fake(&dir.join("host.sock")).expect("the host");
     let mut config = Config {
@@ -36,6 +37,7 @@ pub(crate) fn serve(dir: &Path) {
         ..Config::default()
     };
     config.sockets.consoles = Some(dir.join("consoles"));
+    change(&mut config);
     let server = Server::new(platform, config).expect("a server");
     let handle = server.handle();
     // The input's end is the daemon's.

@@ -23,7 +23,7 @@ type Line = (&'static str, &'static str, &'static str, Option<f64>);
 /// MiB for a thousand guests; fewer have no goal.
 const RESIDENT: f64 = 48.0;
 
-const LINES: [Line; 19] = [
+const LINES: [Line; 27] = [
     ("start_s", "until all are served", "s", None),
     (
         "throughput_mib_a_second",
@@ -88,27 +88,76 @@ const LINES: [Line; 19] = [
     ("rss_peak_mib", "at most", "MiB", Some(RESIDENT)),
     ("open_files", "open files", "", None),
     ("consoles", "consoles, none of which lost a byte", "", None),
+    (
+        "web_viewers",
+        "then viewers by vconsole-web, among them",
+        "",
+        None,
+    ),
+    (
+        "beside_web_median_us",
+        "beside a guest that floods, median",
+        "us",
+        None,
+    ),
+    (
+        "beside_web_p99_us",
+        "the same, 99 of 100",
+        "us",
+        Some(10_000.0),
+    ),
+    ("beside_web_worst_us", "the same, worst", "us", None),
+    (
+        "beside_web_worst_cpu_us",
+        "event loop's work before it, worst",
+        "us",
+        Some(10_000.0),
+    ),
+    ("web_seen_mib", "what the viewers saw, exactly", "MiB", None),
+    (
+        "web_lost_mib",
+        "what they were told to have missed",
+        "MiB",
+        None,
+    ),
+    (
+        "web_rss_mib",
+        "memory of vconsole-web at most",
+        "MiB",
+        Some(64.0),
+    ),
+];
+
+/// What measures: a package, a test of it, and what has it measure with so many
+/// guests.
+const PROGRAMS: [(&str, &str, &str); 2] = [
+    ("vconsoled", "scale", "VCONSOLED_SCALE_GUESTS"),
+    ("vconsole-web", "crowd", "VCONSOLE_WEB_CROWD_GUESTS"),
 ];
 
 impl Backend {
     /// Measures and prints the table. Whether every goal is met.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let found: Found = steps.value("bench backend", |cx| {
-            let test = |more: &[&str]| {
-                let mut command = cargo::locked("test");
-                command
-                    .args(["--release", "--package", "vconsoled", "--test", "scale"])
-                    .args(more)
-                    .env("VCONSOLED_SCALE_GUESTS", self.guests.to_string())
-                    .current_dir(&steps.dirs.root);
-                command
-            };
-            cx.run(&mut test(&["--no-run"]))?;
-            let said = cx.output(&mut test(&["--quiet"]))?;
-            let last = said.lines().last().unwrap_or_default();
-            let found = serde_json::from_str(last)
-                .with_context(|| format!("the measurement says {last:?}"))?;
-            Ok((format!("{} guests", self.guests), found))
+            let mut all = Found::new();
+            for (package, target, variable) in PROGRAMS {
+                let test = |more: &[&str]| {
+                    let mut command = cargo::locked("test");
+                    command
+                        .args(["--release", "--package", package, "--test", target])
+                        .args(more)
+                        .env(variable, self.guests.to_string())
+                        .current_dir(&steps.dirs.root);
+                    command
+                };
+                cx.run(&mut test(&["--no-run"]))?;
+                let said = cx.output(&mut test(&["--quiet"]))?;
+                let last = said.lines().last().unwrap_or_default();
+                let found: Found = serde_json::from_str(last)
+                    .with_context(|| format!("{target} says {last:?}"))?;
+                all.extend(found);
+            }
+            Ok((format!("{} guests", self.guests), all))
         })?;
         println!();
         let mut missed = 0;

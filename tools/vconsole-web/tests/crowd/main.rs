@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+//! Two hundred viewers in browsers, while one guest floods: no other waits for
+//! them, and each viewer has every byte or is told how many are missing. The
+//! daemon and the service are processes of their own. As a test it is short;
+//! `cargo xtask bench backend` runs it in full and prints the figures.
+#![forbid(unsafe_code)]
+
+mod browsers;
+#[path = "../../../vconsoled/tests/scale/guests.rs"]
+mod guests;
+#[path = "../../../vconsoled/tests/scale/measure.rs"]
+#[expect(
+    dead_code,
+    reason = "the measurement of the daemon alone uses all of it"
+)]
+mod measure;
+#[path = "../../../vconsoled/tests/scale/process.rs"]
+#[expect(
+    dead_code,
+    reason = "the measurement of the daemon alone uses all of it"
+)]
+mod process;
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use vconsoled::Config;
+use xen_io::fake::Machine;
+
+use browsers::{Crowd, TENANTS, Web};
+use measure::Figures;
+use process::Daemon;
+
+/// Makes this process the daemon, on the host at that socket.
+const DAEMON: &str = "VCONSOLE_WEB_CROWD_DAEMON";
+/// Measures with so many guests, and prints figures as JSON.
+const GUESTS: &str = "VCONSOLE_WEB_CROWD_GUESTS";
+
+/// Viewers in browsers, and how many of them watch each console of the guest that
+/// floods. A console has 24 places for tenants.
+const VIEWERS: usize = 200;
+const NOISY: usize = 20;
+
+fn main() -> ExitCode {
+    if let Ok(dir) = std::env::var(DAEMON) {
+        process::serve(dir.as_ref(), |config| {
+            config.sockets.control = Some(browsers::control(dir.as_ref()));
+            config.access = Config::parse(&rules()).expect("rules").access;
+        });
+        return ExitCode::SUCCESS;
+    }
+    if let Ok(guests) = std::env::var(GUESTS) {
+        let figures = run(guests.parse().expect("a number of guests"), 5);
+        println!("{}", serde_json::to_string(&figures).expect("figures"));
+        return ExitCode::SUCCESS;
+    }
+    let trial = Trial::test("two_hundred_viewers_get_every_byte_or_are_told", || {
+        let figures = run(20, 1);
+        assert!(figures["web_rss_mib"] <= 64.0, "{figures:#?}");
+        Ok(())
+    });
+    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
+}
+
+fn rules() -> String {
+    let us = rustix::process::geteuid().as_raw();
+    let mut rules = String::new();
+    for tenant in TENANTS {
+        write!(
+            rules,
+            "[[access]]\ntenants = ['{tenant}']\nby = ['{us}']\ndomains = ['*']\n\
+             rights = ['log', 'type']\n"
+        )
+        .expect("memory");
+    }
+    rules
+}
+
+fn run(guests: usize, seconds: u64) -> Figures {
+    process::raise_file_limit();
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(dir.path().join("logs")).expect("a directory");
+    let machine = Machine::new();
+    machine
+        .listen(&dir.path().join("host.sock"))
+        .expect("a socket");
+    let mut seats = guests::create(&machine, guests);
+    let (daemon, _) = Daemon::start(dir.path());
+    measure::sit_down(&machine, &mut seats);
+    let web = Web::start(dir.path());
+    let crowd = Crowd::gather(&web, &seats, VIEWERS, NOISY);
+    let beside = measure::one_floods(&daemon, &mut seats, seconds);
+    let (seen, lost) = crowd.finish(&seats);
+    let mut figures = Figures::new();
+    let mib = f64::from(1 << 20);
+    for (name, value) in [
+        ("beside_web_median_us", beside.times[0]),
+        ("beside_web_p99_us", beside.times[1]),
+        ("beside_web_worst_us", beside.times[2]),
+        ("beside_web_worst_cpu_us", beside.work[2]),
+        ("web_seen_mib", seen / mib),
+        ("web_lost_mib", lost / mib),
+        ("web_rss_mib", web.peak()),
+        (
+            "web_viewers",
+            f64::from(u32::try_from(VIEWERS).expect("few")),
+        ),
+    ] {
+        figures.insert(name, value);
+    }
+    drop(web);
+    daemon.stop();
+    figures
+}
