@@ -284,7 +284,7 @@ fn notice() -> Result<(), Failed> {
         let program = build("fast-wrong", true).make(&taken);
         let is_noticed = !output(&program, &["serror"]).status.success()
             || right.iter().any(|(seeds, right)| {
-                let guests = output(&program, *seeds);
+                let guests = output(&program, seeds);
                 guests.stdout != *right || !guests.status.success()
             });
         if !is_noticed {
