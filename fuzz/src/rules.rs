@@ -42,9 +42,15 @@ fn check(rule: &AccessRule) {
     let somebody = [rule.users.len(), rule.groups.len(), rule.tenants.len()];
     assert!(somebody.iter().sum::<usize>() > 0, "{rule}");
     assert_eq!(rule.tenants.is_empty(), rule.by.is_empty(), "{rule}");
-    assert!(!rule.domains.is_empty() && !rule.consoles.is_empty(), "{rule}");
+    assert!(
+        !rule.domains.is_empty() && !rule.consoles.is_empty(),
+        "{rule}"
+    );
     assert!(rule.rights.has(Right::List), "{rule}");
-    assert!(rule.rights.has(Right::Watch) || !rule.rights.has(Right::Type), "{rule}");
+    assert!(
+        rule.rights.has(Right::Watch) || !rule.rights.has(Right::Type),
+        "{rule}"
+    );
     for domains in &rule.domains {
         for name in NAMES {
             let expected = match domains {

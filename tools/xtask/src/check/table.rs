@@ -238,10 +238,10 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "package",
-        about: "a Debian package that its own test, or lintian if it is installed, finds wrong",
+        about: "a Debian package that its own test, or lintian if it is installed, finds wrong; `package` makes that of the pages for the other architecture too",
         part_of: Part::Whole,
         lane: Lane::First,
-        what: What::Count(|steps| maybe("package", package::packages(steps))),
+        what: What::Count(|steps| maybe("package", package::packages(steps, false))),
     },
     Check {
         name: "package scripts",

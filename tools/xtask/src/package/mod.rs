@@ -43,18 +43,24 @@ pub(crate) struct Package {
 
 /// Makes the packages, looks at them, and says where they are; then their scripts.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
-    for why in [packages(steps)?, scripts(steps)?].into_iter().flatten() {
+    for why in [packages(steps, true)?, scripts(steps)?]
+        .into_iter()
+        .flatten()
+    {
         eprintln!("{why}");
     }
     Ok(())
 }
 
-/// Makes the packages, looks at them, and says where they are. Why the pages'
-/// package was not made, if it cannot be had here.
-pub(crate) fn packages(steps: &Steps) -> Result<Option<String>> {
+/// Makes the packages, looks at them, and says where they are; that of the pages
+/// for this machine alone, unless for all. Why it was not made, if it cannot be had
+/// here.
+pub(crate) fn packages(steps: &Steps, for_all: bool) -> Result<Option<String>> {
     host::prepare(steps)?;
     each(steps, |recipe| {
-        for arch in [&ARM64, &AMD64] {
+        let is_wanted =
+            |arch: &&Arch| for_all || recipe.name == VCONSOLED.name || arch.is_this_machines();
+        for arch in [&ARM64, &AMD64].into_iter().filter(is_wanted) {
             let package = make(steps, recipe, arch)?;
             check::check(steps, &package, recipe, arch)?;
             println!("{}", package.file.display());
