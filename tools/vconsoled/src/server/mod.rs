@@ -34,13 +34,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpListener;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use xen_io::{DomId, EventChannels, Hypervisor, Port};
 
 use crate::config::Config;
-use crate::confine::InForce;
 use crate::console::Console;
 use crate::console::allowance::Allowance;
 use crate::console::xen_log::XenLog;
@@ -184,39 +182,14 @@ struct Persist {
 }
 
 impl Server {
-    /// What the process gave up, to be told with the counters.
-    #[must_use]
-    pub fn with_in_force(mut self, in_force: InForce) -> Self {
-        self.ipc.process.in_force = Some(in_force);
-        self
-    }
-
-    /// Has the counters told to whoever connects to a port, which was opened while that
-    /// was allowed.
-    pub fn with_metrics_port(mut self, port: std::net::TcpListener) -> io::Result<Self> {
-        port.set_nonblocking(true)?;
-        let mut port = TcpListener::from_std(port);
-        let registry = self.poll.registry();
-        registry.register(&mut port, METRICS_PORT, Interest::READABLE)?;
-        self.ipc.metrics_port = Some(TcpMetrics::at(port));
-        Ok(self)
-    }
-
-    /// How long who comes by the control socket waits at most for the first look
-    /// at the domains, two seconds unless told otherwise.
-    #[must_use]
-    pub fn with_first_look(mut self, patience: Duration) -> Self {
-        self.ipc.control_waits = Some(Instant::now() + patience);
-        self
-    }
-
     /// A way to reach the server while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.requests))
     }
 
-    /// Serves until told to stop, or until the event channels are lost. `ready` is called when every console there is has been connected.
+    /// Serves until told to stop, or until the event channels are lost. `ready` is
+    /// called when every console there is has been connected.
     pub fn run(mut self, ready: impl FnOnce()) -> io::Result<()> {
         let result = self.serve(ready);
         self.end();

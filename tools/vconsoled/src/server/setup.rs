@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use mio::{Poll, Registry, Waker};
+use mio::net::TcpListener;
+use mio::{Interest, Poll, Registry, Waker};
 use xen_io::Platform;
 
 use super::accept_retry::AcceptRetry;
@@ -16,18 +17,19 @@ use super::handle::{Handle, Requests};
 use super::left::Typed;
 use super::schedule::Schedule;
 use super::{
-    CONTROL, EVENT_CHANNELS, FIRST_FREE, FIRST_LOOK, Guests, HANDLE, Ipc, METRICS, PTY_STATES,
-    Persist, Served, Server, Sinks, Xen,
+    CONTROL, EVENT_CHANNELS, FIRST_FREE, FIRST_LOOK, Guests, HANDLE, Ipc, METRICS, METRICS_PORT,
+    PTY_STATES, Persist, Served, Server, Sinks, Xen,
 };
 use crate::access::Found;
 use crate::config::Config;
+use crate::confine::InForce;
 use crate::console::allowance::Allowance;
 use crate::console::xen_log::XenLog;
 use crate::guest::discovery::Discovery;
 use crate::ipc::control::Control;
 use crate::ipc::endpoints::EndpointDir;
 use crate::ipc::listener;
-use crate::ipc::metrics::{self, Metrics};
+use crate::ipc::metrics::{self, Metrics, TcpMetrics};
 use crate::persist::fd_store::FdStore;
 use crate::persist::state_dir::StateDir;
 use crate::service::notify::{Manager, Watchdog};
@@ -140,6 +142,32 @@ impl Server {
             server.register(pty_states, PTY_STATES)?;
         }
         Ok(server)
+    }
+
+    /// What the process gave up, to be told with the counters.
+    #[must_use]
+    pub fn with_in_force(mut self, in_force: InForce) -> Self {
+        self.ipc.process.in_force = Some(in_force);
+        self
+    }
+
+    /// Has the counters told to whoever connects to a port, which was opened while that
+    /// was allowed.
+    pub fn with_metrics_port(mut self, port: std::net::TcpListener) -> io::Result<Self> {
+        port.set_nonblocking(true)?;
+        let mut port = TcpListener::from_std(port);
+        let registry = self.poll.registry();
+        registry.register(&mut port, METRICS_PORT, Interest::READABLE)?;
+        self.ipc.metrics_port = Some(TcpMetrics::at(port));
+        Ok(self)
+    }
+
+    /// How long who comes by the control socket waits at most for the first look
+    /// at the domains, two seconds unless told otherwise.
+    #[must_use]
+    pub fn with_first_look(mut self, patience: Duration) -> Self {
+        self.ipc.control_waits = Some(Instant::now() + patience);
+        self
     }
 }
 
