@@ -38,6 +38,23 @@ fn a_list_is_shown_and_comes_back_until_its_end() {
     assert!(user.is_cooked());
 }
 
+/// As xterm, screen and sshd start it: nothing would continue it.
+#[test]
+fn a_client_that_no_shell_has_started_is_not_suspended() {
+    let host = Host::start();
+    let (_, mut pv, _vuart) = host.guest("guest");
+    for line in ["exec vconsole attach guest", "vconsole attach guest; true"] {
+        let mut user = Terminal::open();
+        let mut session = host.login(&user, line);
+        user.until("helps]");
+        user.write(b"\x14z");
+        user.until("z means nothing here");
+        user.write(b"typed\x1d");
+        assert_eq!(pv.receive(5), b"typed");
+        assert!(session.wait().success());
+    }
+}
+
 #[test]
 fn the_words_of_a_client_name_a_console_and_are_not_run() {
     let host = Host::start();

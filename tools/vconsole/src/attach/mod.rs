@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::Signal;
+use rustix::process::{Signal, getpgrp, getsid};
 use rustix::stdio::stdin;
 
 use crate::exit::{self, Why};
@@ -98,7 +98,7 @@ struct Manner<'a> {
     session: &'a options::Session,
     /// The menu's key, if there is a menu.
     menu: Option<u8>,
-    /// The user may go back to the shell for a while: there is one.
+    /// The user may go back to the shell for a while, if there is one.
     suspends: bool,
     /// Escape sequences are left out.
     filter: bool,
@@ -118,7 +118,11 @@ fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<End> {
         notify(fd).with_context(|| format!("telling descriptor {fd} of the start"))?;
     }
     let keys = if raw.is_some() || manner.session.interactive {
-        Keys::new(Some(manner.session.escape), manner.menu, manner.suspends)
+        Keys::new(
+            Some(manner.session.escape),
+            manner.menu,
+            manner.suspends && is_a_job(),
+        )
     } else {
         Keys::default()
     };
@@ -340,6 +344,12 @@ fn is_transient(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
+}
+
+/// Whether a shell would continue this program if it were suspended. Shells give
+/// each job a process group; xterm, screen and sshd give what they start a session.
+fn is_a_job() -> bool {
+    getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
 /// Tells whoever started us that the console is open. The descriptor is
