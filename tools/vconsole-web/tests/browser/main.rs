@@ -75,6 +75,8 @@ fn open(host: &Host) -> (Web, Chromium) {
     let mut page = Chromium::start();
     page.open(&format!("{}/login#{}", web.origin(), web.tokens[0]));
     page.until("document.title", "Consoles");
+    // The title is there before the rest of the page.
+    page.until("document.readyState", "complete");
     (web, page)
 }
 
