@@ -2,9 +2,11 @@
 //! Chromium without a window, and one page of it, by its debugging protocol.
 
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 use viewers::{PATIENCE, wait_for};
@@ -45,6 +47,8 @@ impl Chromium {
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // Debian's is a script that starts the program.
+            .process_group(0)
             .spawn()
             .unwrap();
         let file = profile.path().join("DevToolsActivePort");
@@ -160,7 +164,7 @@ impl Chromium {
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        let _ended = self.process.kill();
+        let _ended = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
         let _ended = self.process.wait();
     }
 }
