@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Sockets that are listened to, and the clients that they bring: a unix socket at a path
-//! of its own, with the permissions that the operator
-//! wants from the moment it can be found, which is removed with this; or a port that was
-//! opened before.
+//! Sockets that are listened to, and the clients that they bring: a unix socket at a
+//! path of its own, with the permissions that the operator wants from the moment it
+//! can be found, which is removed with this; or a port that was opened before.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions};

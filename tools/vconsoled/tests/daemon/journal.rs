@@ -2,6 +2,7 @@
 //! Guests' lines in the journal.
 
 use std::os::unix::net::UnixDatagram;
+use std::thread::JoinHandle;
 
 use crate::support::*;
 use vconsoled::Config;
@@ -65,22 +66,7 @@ fn a_guest_that_prints_too_much_has_lines_left_out_which_are_counted() {
     let machine = Machine::new();
     let (domid, mut pv, _uart) = guest(&machine, "web");
     let _daemon = Daemon::start(&machine, config);
-    let reader = std::thread::spawn(move || {
-        let (mut sent, mut left_out) = (0, 0);
-        while sent + left_out < LINES {
-            let mut entry = [0; 4096];
-            let length = journald.recv(&mut entry).expect("every line in time");
-            let entry = String::from_utf8_lossy(&entry[..length]).into_owned();
-            match entry.split_once(" lines left out]") {
-                Some((before, _)) => {
-                    let count = before.rsplit('[').next().unwrap();
-                    left_out += count.parse::<u64>().unwrap();
-                }
-                None => sent += 1,
-            }
-        }
-        (sent, left_out)
-    });
+    let reader = counting(journald, LINES);
     let began = std::time::Instant::now();
     for _ in 0..LINES {
         pv.send(b"x\n");
@@ -126,4 +112,24 @@ fn a_line_that_a_restart_cuts_is_one_entry() {
     }
     assert_eq!(messages, ["one", "two", "three", "rest"]);
     daemon.stop().unwrap();
+}
+
+/// Reads until every line was sent or counted as left out: how many of each.
+pub(crate) fn counting(journald: UnixDatagram, lines: u64) -> JoinHandle<(u64, u64)> {
+    std::thread::spawn(move || {
+        let (mut sent, mut left_out) = (0, 0);
+        while sent + left_out < lines {
+            let mut entry = [0; 4096];
+            let length = journald.recv(&mut entry).expect("every line in time");
+            let entry = String::from_utf8_lossy(&entry[..length]).into_owned();
+            match entry.split_once(" lines left out]") {
+                Some((before, _)) => {
+                    let count = before.rsplit('[').next().unwrap();
+                    left_out += count.parse::<u64>().unwrap();
+                }
+                None => sent += 1,
+            }
+        }
+        (sent, left_out)
+    })
 }

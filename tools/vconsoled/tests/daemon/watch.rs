@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
+use crate::journal::counting;
 use crate::support::*;
 use vconsoled::Config;
 use xen_io::DomId;
@@ -230,22 +231,7 @@ fn a_flood_of_lines_is_counted_and_told_of_in_part() {
     let (domid, mut pv, _uart) = guest(&machine, "web");
     let _daemon = Daemon::start(&machine, place.config.clone());
     let journald = place.journald.try_clone().unwrap();
-    let reader = std::thread::spawn(move || {
-        let (mut sent, mut left_out) = (0, 0);
-        while sent + left_out < LINES {
-            let mut entry = [0; 4096];
-            let length = journald.recv(&mut entry).expect("every line in time");
-            let entry = String::from_utf8_lossy(&entry[..length]).into_owned();
-            match entry.split_once(" lines left out]") {
-                Some((before, _)) => {
-                    let count = before.rsplit('[').next().unwrap();
-                    left_out += count.parse::<u64>().unwrap();
-                }
-                None => sent += 1,
-            }
-        }
-        (sent, left_out)
-    });
+    let reader = counting(journald, LINES);
     for _ in 0..LINES {
         pv.send(b"test\n");
     }

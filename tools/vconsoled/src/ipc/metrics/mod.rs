@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The counters' socket, and port if there is one: speaks HTTP/1.0 to those who ask by GET, as `curl
-//! --unix-socket` and Prometheus do, and gives the bare text to those who end
-//! their side, or send a line of anything else.
+//! The counters' socket, and port if there is one: speaks HTTP/1.0 to those who ask
+//! by GET, as `curl --unix-socket` and Prometheus do, and gives the bare text to
+//! those who end their side, or send a line of anything else.
 
 mod table;
 mod text;
