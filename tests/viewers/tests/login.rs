@@ -55,6 +55,38 @@ fn a_client_that_no_shell_has_started_is_not_suspended() {
     }
 }
 
+/// As `docker exec` and `nsenter` start it: its session, and its job, may have
+/// begun outside its PID namespace, where they have no ids.
+#[test]
+fn a_client_in_a_pid_namespace_is_a_client() {
+    let unshare = if rustix::process::geteuid().is_root() {
+        "unshare --pid --fork"
+    } else {
+        "unshare --map-current-user --pid --fork"
+    };
+    let host = Host::start();
+    let (_, mut pv, _vuart) = host.guest("guest");
+    let job = "sh -c 'set -m; vconsole attach guest; echo suspended; fg; echo left $?'";
+    for (line, after_z) in [
+        (
+            "vconsole attach guest; echo left $?",
+            "z means nothing here",
+        ),
+        (job, "suspended"),
+    ] {
+        let mut user = Terminal::open();
+        let mut session = host.login(&user, &format!("{unshare} {line}"));
+        user.until("helps]");
+        user.write(b"\x14z");
+        user.until(after_z);
+        user.write(b"typed\x1d");
+        assert_eq!(pv.receive(5), b"typed");
+        user.until("left 0");
+        assert!(user.is_cooked());
+        session.wait();
+    }
+}
+
 #[test]
 fn the_words_of_a_client_name_a_console_and_are_not_run() {
     let host = Host::start();

@@ -15,9 +15,10 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use nix::unistd::{getpgrp, getsid};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::{Signal, getpgrp, getsid};
+use rustix::process::Signal;
 use rustix::stdio::stdin;
 
 use crate::exit::{self, Why};
@@ -348,6 +349,8 @@ fn is_transient(error: &io::Error) -> bool {
 
 /// Whether a shell would continue this program if it were suspended. Shells give
 /// each job a process group; xterm, screen and sshd give what they start a session.
+/// Either is 0 where it began outside this program's PID namespace
+/// (pid_namespaces(7)), which rustix's ids cannot be.
 fn is_a_job() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }

@@ -11,6 +11,7 @@ use std::panic;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::unistd;
 use rustix::io::retry_on_intr;
 use rustix::stdio::stdin;
 use rustix::termios::{self, OptionalActions, Termios};
@@ -111,9 +112,10 @@ pub(crate) fn restore() {
     }
 }
 
-/// Whether another job of the shell's has the terminal.
+/// Whether another job of the shell's has the terminal. A process group of
+/// another PID namespace is 0, which rustix's ids cannot be.
 fn in_background() -> bool {
-    termios::tcgetpgrp(stdin()).is_ok_and(|group| group != rustix::process::getpgrp())
+    unistd::tcgetpgrp(stdin()).is_ok_and(|group| group != unistd::getpgrp())
 }
 
 fn restore_on_panic() {
