@@ -3,6 +3,7 @@
 //! tools make, which are too slow for every run or too much to fetch.
 
 pub(crate) mod audit;
+mod compiled;
 pub(crate) mod coverage;
 pub(crate) mod fuzz;
 pub(crate) mod hosts;
