@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The console ring: its layout, its two ends and what crosses between them.
 
+mod ages;
 mod doorbells;
 mod exhaustive;
 mod hostile;
