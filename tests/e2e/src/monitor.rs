@@ -59,6 +59,20 @@ impl Monitor {
     /// Has a command done; see `tests/guests/monitor.c`.
     pub(crate) fn ask(&mut self, command: &str) -> Result<Answer> {
         self.console.send(&format!("{command}\r"))?;
+        self.answer(command)
+    }
+
+    /// Has it read words of 32 bits, as many as its line holds requests for.
+    pub(crate) fn read_words(&mut self, at: &[u64]) -> Result<Vec<Answer>> {
+        let commands: Vec<String> = at.iter().map(|at| format!("read {at:x}")).collect();
+        self.console.send(&format!("{}\r", commands.join("\r")))?;
+        commands
+            .iter()
+            .map(|command| self.answer(command))
+            .collect()
+    }
+
+    fn answer(&mut self, command: &str) -> Result<Answer> {
         let line = self.console.expect("\r\n", ANSWER)?;
         let line = String::from_utf8_lossy(&line);
         parse(&line).with_context(|| format!("`{command}` was answered with {line:?}"))

@@ -117,6 +117,8 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
         printed,
         String::from_utf8_lossy(&text),
     );
+    // Nobody empties its ring: it would look for room all the while.
+    guest.destroy()?;
     breaks_need_a_uart(report)
 }
 
