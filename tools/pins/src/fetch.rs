@@ -24,8 +24,8 @@ pub struct Origins {
     /// Take pinned files from this folder if it has them
     #[arg(long, global = true, value_name = "DIR")]
     pub from: Option<PathBuf>,
-    /// Ask the snapshot archive at this address, such as Debian's, for pinned
-    /// files that no mirror has
+    /// Use the snapshot archive at this address, such as Debian's, for pinned files
+    /// that no mirror has
     #[arg(long, global = true, value_name = "URL")]
     pub snapshot: Option<String>,
 }

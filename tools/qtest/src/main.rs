@@ -25,7 +25,7 @@ struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = "0x9000000", value_parser = address)]
     base: u64,
 
-    /// Which UART to be
+    /// Which UART to emulate
     #[arg(long, value_enum, value_name = "NAME", default_value_t)]
     profile: Profile,
 

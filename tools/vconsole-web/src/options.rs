@@ -9,8 +9,8 @@ use clap::Parser;
 
 /// Consoles of guests in a web browser.
 ///
-/// What a tenant may do is up to the rules of vconsoled, which name the tenant
-/// and, as `by`, this program's user.
+/// The rules of vconsoled, which name a tenant and, as `by`, this program's user,
+/// define what the tenant may do.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "vconsole-web", version)]
 pub struct Options {
@@ -22,7 +22,7 @@ pub struct Options {
     )]
     pub control: PathBuf,
     /// Where to listen [default: 127.0.0.1:7433 unless there is --proxy-socket];
-    /// beyond loopback it takes a certificate
+    /// beyond loopback it requires a certificate
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
     /// The certificate chain (PEM)
@@ -31,8 +31,8 @@ pub struct Options {
     /// Its private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Take certificates of clients that these authorities signed (PEM), if the
-    /// file of tenants lists them
+    /// Accept client certificates that these authorities signed (PEM), if the file
+    /// of tenants lists them
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub client_ca: Option<PathBuf>,
     /// Who may log in by a token or a certificate: lines `token SHA256 NAME` and
@@ -46,24 +46,24 @@ pub struct Options {
     /// Listen at a unix socket, for a proxy that names the tenant in a header
     #[arg(long, value_name = "PATH")]
     pub proxy_socket: Option<PathBuf>,
-    /// The user the proxy runs as, the only one who may connect there
+    /// The proxy's user, the only one that may connect there
     #[arg(long, value_name = "USER", requires = "proxy_socket")]
     pub proxy_user: Option<String>,
     /// The header that names the tenant
     #[arg(long, value_name = "NAME", default_value = "x-remote-user")]
     pub proxy_header: String,
-    /// Take requests of pages at this origin alone, such as
-    /// `https://consoles.example.com` [default: at the host that is asked for]
+    /// Accept requests only from pages of this origin, such as
+    /// `https://consoles.example.com` [default: that of the requested host]
     #[arg(long, value_name = "ORIGIN")]
     pub origin: Option<String>,
-    /// Minutes without a request that end a session
+    /// Minutes without a request after which a session ends
     #[arg(long, value_name = "MINUTES", default_value_t = 30)]
     pub idle: u32,
-    /// Minutes after which any session, and any open terminal, ends
+    /// Minutes after which every session and its terminals end
     #[arg(long, value_name = "MINUTES", default_value_t = 720)]
     pub life: u32,
-    /// The folder to which npm has installed xterm.js; without it there are no
-    /// terminals, and all other pages
+    /// The folder with npm's installation of xterm.js; without it there are no
+    /// terminals, only the other pages
     #[arg(
         long,
         value_name = "DIR",

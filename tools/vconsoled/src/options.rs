@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Options, named as xenconsoled's are and with their meaning; what they do
-//! not say, the configuration file does.
+//! Options, with the names and meanings of xenconsoled's; everything else is in the
+//! configuration file.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ pub const DEFAULT_PID_FILE: &str = "/run/xen/xenconsoled.pid";
 /// Serves the consoles of all domains: PV consoles and emulated UARTs, each
 /// with a pty that `xl console` finds, and a log file if wanted.
 ///
-/// Takes the place of xenconsoled, with its options. What an option says goes
-/// before the configuration file.
+/// Replaces xenconsoled, and has its options. Options take precedence over the
+/// configuration file.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "vconsoled",
@@ -24,7 +24,7 @@ pub const DEFAULT_PID_FILE: &str = "/run/xen/xenconsoled.pid";
     infer_long_args = true
 )]
 pub struct Options {
-    /// Say what happens, not only what goes wrong
+    /// Log events, not only errors
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 
@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(short, long, action = ArgAction::Count)]
     interactive: u8,
 
-    /// What to keep logs of; said twice, both
+    /// Which logs to keep; give it twice for both
     #[arg(long, value_enum)]
     log: Vec<Whose>,
 
@@ -45,12 +45,12 @@ pub struct Options {
     #[arg(long, value_name = "PATH")]
     pid_file: Vec<PathBuf>,
 
-    /// Which logs' lines start with the time; said twice, both
+    /// In which logs each line starts with the time; give it twice for both
     #[arg(short, long, value_enum)]
     timestamp: Vec<Whose>,
 
-    /// What to do with output that nobody takes: drop the oldest, or keep it
-    /// and let the guest wait
+    /// What to do with unread output: drop the oldest, or keep it and let the guest
+    /// wait
     #[arg(short, long, value_enum)]
     overflow_data: Vec<OverflowData>,
 
@@ -62,33 +62,32 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Tell whether the configuration can be used, and end
+    /// Check the configuration and exit
     #[arg(long)]
     pub check_config: bool,
 
-    /// Where the control socket is
+    /// The path of the control socket
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
 
-    /// Stay who we are, with all files and system calls at hand
+    /// Keep root, and all files and system calls
     #[arg(long)]
     no_sandbox: bool,
 
-    /// Where output is kept that a restart must not lose: on a file system
-    /// that is as short-lived as the domains are
+    /// Where output is kept over a restart; use a file system that is cleared when
+    /// the host boots
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
 
-    /// Where to put a socket for each console, for programs that know nothing
-    /// of this one; none if empty
+    /// Where to put a socket for each console, for other programs; none if empty
     #[arg(long, value_name = "DIR")]
     sockets: Option<PathBuf>,
 
-    /// How much output is kept for viewers to come, in bytes a console
+    /// How much output is kept for later viewers, in bytes per console
     #[arg(long, value_name = "BYTES")]
     scrollback: Option<u64>,
 
-    /// Be the process that opens for the daemon what it may not
+    /// Run as the broker, which opens what the daemon may not open
     #[arg(long, hide = true)]
     pub broker: bool,
 
@@ -97,16 +96,16 @@ pub struct Options {
     version: Option<bool>,
 }
 
-/// Whose output is meant.
+/// Whose output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Whose {
-    /// Nobody's
+    /// No output
     None,
     /// The guests'
     Guest,
     /// The hypervisor's
     Hv,
-    /// Everybody's
+    /// All output
     All,
 }
 
@@ -129,7 +128,7 @@ enum OverflowData {
 }
 
 impl Options {
-    /// Whether messages tell of what goes well, too.
+    /// Whether messages report events that are no errors.
     #[must_use]
     pub fn verbose(&self) -> bool {
         self.verbose > 0
@@ -141,13 +140,13 @@ impl Options {
         self.interactive > 0
     }
 
-    /// Where to write the process number, if that was said.
+    /// Where to write the process number, if it was given.
     #[must_use]
     pub fn pid_file(&self) -> Option<&Path> {
         self.pid_file.last().map(PathBuf::as_path)
     }
 
-    /// What file and options together say.
+    /// The configuration from file and options.
     pub fn config(&self) -> anyhow::Result<Config> {
         let default = Path::new(config::DEFAULT_FILE);
         let mut config = match &self.config {
@@ -159,7 +158,7 @@ impl Options {
         Ok(config)
     }
 
-    /// What was said on the command line.
+    /// Applies the command line.
     fn change(&self, config: &mut Config) {
         let log = &mut config.log;
         // As with xenconsoled, which only ever switches a log on.

@@ -59,7 +59,7 @@ enum Command {
     Crate(published::Options),
     Docs(docs::Options),
     Doctor(doctor::Options),
-    /// Check or move what is pinned of the files from outside
+    /// Check or update pinned files
     #[command(subcommand)]
     Pins(pins::Command),
     /// Fetch, build or change a Xen tree

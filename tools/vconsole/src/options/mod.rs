@@ -17,7 +17,7 @@ pub(crate) use viewing::{Session, Viewing};
 /// Where the daemon listens.
 const CONTROL: &str = "/run/vconsoled/control.sock";
 
-/// Shows and reaches the consoles of Xen domains.
+/// Lists and attaches to the consoles of Xen domains.
 #[derive(Debug, Parser)]
 #[command(name = "vconsole", version)]
 pub(crate) struct Options {
@@ -29,16 +29,16 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// List the consoles that vconsoled serves
     List {
-        /// As JSON, a line a look
+        /// As JSON, one line per update
         #[arg(long)]
         json: bool,
-        /// Look again every second; any key ends it
+        /// Update every second; any key ends it
         #[arg(short, long)]
         watch: bool,
         #[command(flatten)]
         daemon: Control,
     },
-    /// List who is attached to the consoles that the caller controls
+    /// List the users attached to consoles that the caller may control
     Who {
         /// As a line of JSON
         #[arg(long)]
@@ -46,31 +46,31 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
-    /// Check that the file of the audit is as the daemon wrote it
+    /// Check that an audit file is unchanged
     Audit {
         /// Files of one chain, the oldest first
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
-        /// An error if no line has this hash, which was noted before
+        /// Fail if no line has this hash, which was stored before
         #[arg(long, value_name = "HASH")]
         contains: Option<String>,
     },
-    /// Show a text to those who are attached; guests do not see it
+    /// Send a message to attached users; guests do not see it
     Message {
-        /// Whose: a domain's name or number, and which of its consoles if not all of
-        /// them; the first word of the text with --all
+        /// A domain's name or number, and one of its consoles if not all; with
+        /// --all, the first word of the text
         #[arg(value_name = "DOMAIN[/CONSOLE]")]
         to: String,
-        /// To everybody who is attached to a console
+        /// To the users of all consoles
         #[arg(long)]
         all: bool,
-        /// The text, 200 bytes at most
+        /// The text, at most 200 bytes
         #[arg(value_name = "TEXT", required_unless_present = "all")]
         text: Vec<String>,
         #[command(flatten)]
         daemon: Control,
     },
-    /// Join this terminal, or standard input and output, to a console
+    /// Connect this terminal, or standard input and output, to a console
     Attach {
         /// A domain's name or number, and which of its consoles: pv0 (the
         /// default), vuart0, serial0. Without it, the only domain there is
@@ -85,8 +85,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
-    /// Print what a console said: its log, that of a domain which has gone
-    /// too, or what the daemon remembers
+    /// Print a console's log, also that of a domain that has ended; without a log,
+    /// the daemon's history
     Log {
         /// A domain's name or number, and which of its consoles
         #[arg(value_name = "DOMAIN[/CONSOLE]")]
@@ -96,7 +96,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
-    /// Play what a console said, as fast as it came, from its recording
+    /// Replay a recording of a console at its original speed
     Replay {
         /// A file, or a domain's name or number and which of its consoles
         #[arg(value_name = "FILE|DOMAIN[/CONSOLE]")]
@@ -106,7 +106,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
-    /// Type a text into a console, and end when the guest's ring has it
+    /// Type a text into a console; exit when it is in the guest's ring
     Send {
         /// A domain's name or number, and which of its consoles
         #[arg(value_name = "DOMAIN[/CONSOLE]")]
@@ -116,7 +116,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
-    /// Wait until a console's output matches a pattern, and print it up to there
+    /// Wait until a console's output matches a pattern, and print it up to the
+    /// match
     Expect {
         /// A domain's name or number, and which of its consoles
         #[arg(value_name = "DOMAIN[/CONSOLE]")]
@@ -126,10 +127,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         daemon: Control,
     },
-    /// For sshd to start: the consoles that the caller may use, and nothing
-    /// else. The words of the ssh client name one of them
+    /// Started by sshd: access to the consoles that the caller may use, and nothing
+    /// else. The ssh client's command names one of them
     Login {
-        /// The one console that is meant
+        /// The only console to attach to
         #[arg(value_name = "DOMAIN[/CONSOLE]")]
         console: Option<String>,
         #[command(flatten)]
@@ -137,8 +138,7 @@ pub(crate) enum Command {
     },
     /// Send a break to a UART
     Break {
-        /// A domain's name or number, and which of its consoles: vuart0
-        /// unless said
+        /// A domain's name or number, and which of its consoles [default: vuart0]
         #[arg(value_name = "DOMAIN[/CONSOLE]")]
         console: String,
         #[command(flatten)]
@@ -148,7 +148,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Control {
-    /// Where the daemon's control socket is
+    /// The path of the daemon's control socket
     #[arg(
         long,
         value_name = "PATH",
@@ -161,7 +161,7 @@ pub(crate) struct Control {
 /// What `vconsole send` types.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Sending {
-    /// The text; standard input without it
+    /// The text [default: standard input]
     #[arg(value_name = "TEXT")]
     pub(crate) text: Vec<String>,
 
@@ -185,7 +185,7 @@ pub(crate) struct Expecting {
     #[arg(long, value_name = "TEXT")]
     pub(crate) send: Option<String>,
 
-    /// Look in so much of what was said before, too: bytes, like 64K, or all
+    /// Search earlier output too: this many bytes, like 64K, or all
     #[arg(long, value_name = "BYTES")]
     pub(crate) scrollback: Option<Scrollback>,
 
@@ -193,10 +193,10 @@ pub(crate) struct Expecting {
     pub(crate) timeout: Timeout,
 }
 
-/// For how long something is waited for.
+/// How long to wait.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Timeout {
-    /// Give up after so many seconds
+    /// Give up after this many seconds
     #[arg(short, long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) timeout: u64,
 }
@@ -204,7 +204,7 @@ pub(crate) struct Timeout {
 /// What `vconsole log` prints.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Printing {
-    /// Go on with what is said from now on
+    /// Continue with new output
     #[arg(short, long)]
     pub(crate) follow: bool,
 
@@ -212,12 +212,12 @@ pub(crate) struct Printing {
     #[arg(long)]
     pub(crate) filter: bool,
 
-    /// Only what was said since then: a time like 2026-11-29T17:03, or so long
-    /// ago as 10m or 2h. The log must have times
+    /// Only output since then: a time like 2026-11-29T17:03, or an age like 10m or
+    /// 2h. The log must have times
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<Time>,
 
-    /// Only what was said before then
+    /// Only output before then
     #[arg(long, value_name = "TIME", conflicts_with = "follow")]
     pub(crate) until: Option<Time>,
 
@@ -225,7 +225,7 @@ pub(crate) struct Printing {
     #[arg(long, value_name = "PATTERN", value_parser = values::pattern)]
     pub(crate) grep: Option<regex::bytes::Regex>,
 
-    /// Only what was said in one boot of a kernel: 1 is the first in the log, 0 the
+    /// Only the output of one boot of a kernel: 1 is the first in the log, 0 the
     /// last, -1 the one before
     #[arg(
         long,
@@ -235,8 +235,8 @@ pub(crate) struct Printing {
     )]
     pub(crate) boot: Option<i64>,
 
-    /// Where the logs are of domains that have gone: where those of the others
-    /// are, or /var/log/xen/console
+    /// The folder with logs of domains that have ended [default: that of the other
+    /// logs, or /var/log/xen/console]
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) dir: Option<PathBuf>,
 }
@@ -244,11 +244,11 @@ pub(crate) struct Printing {
 /// How `vconsole replay` plays.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Playing {
-    /// So many times as fast: 2, or 0.5
+    /// This many times as fast: 2, or 0.5
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::speed)]
     pub(crate) speed: f64,
 
-    /// No pause is longer than so many seconds were
+    /// The longest pause in seconds of the recording
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub(crate) max_idle: Option<f64>,
 
@@ -256,8 +256,8 @@ pub(crate) struct Playing {
     #[arg(long)]
     pub(crate) filter: bool,
 
-    /// Where the recordings are of domains that have gone: where the files of the
-    /// others are, or /var/log/xen/console
+    /// The folder with recordings of domains that have ended [default: that of the
+    /// other files, or /var/log/xen/console]
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) dir: Option<PathBuf>,
 }
@@ -281,7 +281,7 @@ pub(crate) struct Xenconsole {
     pub(crate) session: Session,
 }
 
-/// `vconsole login` as a login shell: sshd gives it words by `-c`.
+/// `vconsole login` as a login shell: sshd passes the client's command by `-c`.
 #[derive(Debug, Parser)]
 #[command(name = "vconsole-login", version)]
 pub(crate) struct LoginShell {

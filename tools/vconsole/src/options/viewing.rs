@@ -12,20 +12,19 @@ pub(crate) struct Viewing {
     #[command(flatten)]
     pub(crate) session: Session,
 
-    /// Watch only: what is typed does not reach the guest
+    /// Watch only: typed keys do not reach the guest
     #[arg(short, long)]
     pub(crate) read_only: bool,
 
     #[command(flatten)]
     pub(crate) keyboard: Keyboard,
 
-    /// How much of what was said before to show: bytes, like 64K, or none or
-    /// all; the daemon's choice without it
+    /// How much earlier output to show: bytes, like 64K, or none or all [default:
+    /// as configured in the daemon]
     #[arg(long, value_name = "BYTES")]
     pub(crate) scrollback: Option<Scrollback>,
 
-    /// The key that makes the next one a command, as itself or like ^T, or
-    /// none
+    /// The key that makes the next key a command, literally or like ^T, or none
     #[arg(long, value_name = "KEY", default_value = "^T")]
     pub(crate) menu_key: MenuKey,
 
@@ -33,31 +32,30 @@ pub(crate) struct Viewing {
     #[arg(long)]
     pub(crate) filter: bool,
 
-    /// Where the caller comes from, if it came by ssh and may do no more than
-    /// this.
+    /// The caller's origin, if this is a restricted session by ssh.
     #[arg(skip)]
     pub(crate) login: Option<Origin>,
 }
 
-/// Who else types.
+/// Exclusive typing.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Keyboard {
-    /// Have nothing reach the guest that others type; an error if somebody has
-    /// that already
+    /// Type exclusively: other users only watch; an error if another user already
+    /// does
     #[arg(long, conflicts_with = "read_only")]
     pub(crate) exclusive: bool,
 
-    /// The same, in place of whoever has it, for those who control the console
+    /// The same, taking over from another user; needs the right `control`
     #[arg(long, conflicts_with = "read_only")]
     pub(crate) force: bool,
 }
 
-/// Whence somebody came: address and port, if sshd told.
+/// A user's origin: address and port, if sshd gave them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin(pub(crate) Option<String>);
 
 impl Viewing {
-    /// As for whoever gives no option, by what sshd says of the connection.
+    /// The defaults, with the connection's address from sshd.
     pub(crate) fn of_login(connection: Option<String>) -> Self {
         let far_end = connection.map(|text| {
             let words: Vec<&str> = text.split_whitespace().take(2).collect();
@@ -86,11 +84,11 @@ pub(crate) struct Session {
     #[arg(long, value_name = "FD")]
     pub(crate) start_notify_fd: Option<u32>,
 
-    /// The character that leaves, as itself or like ^]
+    /// The character that leaves, literally or like ^]
     #[arg(short, long, value_name = "E", default_value = "^]", value_parser = escape)]
     pub(crate) escape: u8,
 
-    /// Heed the escape character even when standard input is no terminal
+    /// Use the escape character even when standard input is no terminal
     #[arg(short, long)]
     pub(crate) interactive: bool,
 }

@@ -16,7 +16,7 @@ use crate::rig::machine::{Machine, Spec};
 use crate::xen::{self, Flavour};
 use qemu::Debugger;
 
-/// Step through single accesses and say where their instructions go
+/// Step through single accesses and print where their instructions are spent
 #[derive(clap::Args)]
 pub(crate) struct Breakdown {
     /// Show the functions of each access too

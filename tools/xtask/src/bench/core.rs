@@ -22,7 +22,7 @@ const SLACK: f64 = 1.02;
 /// Measure the device alone, in instructions of this machine
 #[derive(clap::Args)]
 pub(crate) struct Core {
-    /// Make what is measured the budget
+    /// Set the budget to the measured figures
     #[arg(long)]
     accept: bool,
 }

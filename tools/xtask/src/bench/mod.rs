@@ -14,7 +14,7 @@ mod xen;
 use anyhow::Result;
 use steps::Steps;
 
-/// Measure this project beside stock Xen, in instructions
+/// Compare this project with stock Xen, in instructions
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {

@@ -32,7 +32,7 @@ pub(crate) struct Xen {
     /// Take the figures of an earlier run from the file that it wrote
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "json", "once"])]
     from: Option<PathBuf>,
-    /// Run each machine once, without looking whether figures repeat
+    /// Run each machine once, without checking that figures repeat
     #[arg(long)]
     once: bool,
 }

@@ -23,7 +23,7 @@ const TESTS: [&str; 4] = [
     "--locked",
 ];
 
-/// Measure how much of src/ its tests reach
+/// Measure how much of src/ its tests cover
 #[derive(clap::Args)]
 pub(crate) struct Options;
 

@@ -45,7 +45,7 @@ pub(crate) struct Options {
     /// How long each target runs
     #[arg(long, default_value_t = 60, value_name = "N")]
     seconds: u64,
-    /// Write what was found to a file
+    /// Write the results to a file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Only these targets

@@ -42,14 +42,14 @@ const CASES: &str = "16";
 /// may have it collect without end.
 const SPACE: u64 = 6 << 30;
 
-/// Change src/ in many small ways, each of which some test must notice
+/// Make small changes to src/, one at a time, and check that tests notice them
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// One part of all changes, such as 1/8
     #[arg(long, value_name = "K/N")]
     shard: Option<String>,
-    /// Go on with a run that was cut short: what was noticed stays so, and a
-    /// shard is a part of what is left
+    /// Continue an interrupted run: results are kept, and a shard is a part of the
+    /// rest
     #[arg(long)]
     resume: bool,
     /// Only changes in these files, such as src/fifo.rs

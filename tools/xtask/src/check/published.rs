@@ -12,7 +12,7 @@ use crate::debian::host::BARE_TARGET;
 /// The compiler that `Cargo.toml` promises.
 const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// Check the crate vpl011 as others would have it: packed, and by its oldest compiler
+/// Check the crate vpl011 as published: packed, and with its minimum compiler
 #[derive(clap::Args)]
 pub(crate) struct Options;
 

@@ -28,7 +28,7 @@ const INCREMENTAL: &str = "CARGO_INCREMENTAL";
 /// Run all checks and print totals: lints, tests, fuzzers, and emulated Xen
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only those that take two minutes together
+    /// Only the quick checks, which take two minutes together
     #[arg(long)]
     quick: bool,
     /// Show the checks and run none

@@ -15,7 +15,7 @@ pub(crate) const LOCK: &str = "tools/xtask/pins.lock";
 /// What to do with the pins.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Fetch each pinned file, and print which cannot be had
+    /// Fetch each pinned file, and print those that cannot be fetched
     Check {
         /// As JSON
         #[arg(long)]
@@ -24,7 +24,8 @@ pub(crate) enum Command {
         #[arg(long)]
         no_store: bool,
     },
-    /// Move the pins to what the mirror's index lists now, and print what changed
+    /// Update the pins to the versions that the mirror's index lists now, and print
+    /// the changes
     Update {
         /// Only these sets of packages.toml
         #[arg(value_name = "SET")]

@@ -25,7 +25,7 @@ use crate::debian::packages::Packages;
 /// Build the book and the crates' documentation, and check every link
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Make those parts anew that come from sources and results, and no more
+    /// Only update the parts of pages that are made from sources and results
     #[arg(long)]
     write: bool,
 }

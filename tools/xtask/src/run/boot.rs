@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Boot to a shell in dom0 (its end switches the machine off)
 #[derive(clap::Args)]
 pub(crate) struct Boot {
-    /// Xen, toolstack and console daemon as Debian has them
+    /// Debian's Xen, toolstack and console daemon
     #[arg(long)]
     stock: bool,
     #[command(flatten)]

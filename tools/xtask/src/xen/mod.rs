@@ -45,7 +45,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         xen: Choice,
     },
-    /// Compare what a guest sees with the fast trap and without
+    /// Compare a guest's results with the fast trap and without
     CheckTraps {
         #[command(flatten)]
         xen: Choice,
@@ -58,7 +58,7 @@ pub(crate) enum Command {
     },
     /// Write the hooks as patches for `git am`
     ExportPatches {
-        /// Where to
+        /// The folder for them
         #[arg(value_name = "DIR")]
         into: PathBuf,
         /// The tree they are for; otherwise Xen's source as packaged by Debian

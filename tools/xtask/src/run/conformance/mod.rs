@@ -38,7 +38,7 @@ pub(crate) struct Options {
         conflicts_with = "docs"
     )]
     json: Option<PathBuf>,
-    /// What that file says that they are of: a tree and its commit
+    /// The tree and its commit, for that file
     #[arg(long, value_name = "TEXT", requires = "json", default_value = "")]
     of: String,
 }
@@ -56,7 +56,7 @@ pub(crate) enum Target {
     Model,
     /// QEMU's own, under firmware
     Qemu,
-    /// The one of Xen as it comes, in a guest
+    /// That of unmodified Xen, in a guest
     XenStock,
     /// Ours, in a guest of Xen
     Xen,

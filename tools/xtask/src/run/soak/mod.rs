@@ -12,13 +12,13 @@ use steps::Steps;
 
 use crate::run::e2e::{Bench, Chosen};
 
-/// Break things in emulated Xen at length: kills, destruction, hostile peers
+/// Run faults in emulated Xen for a long time: kills, destruction, hostile peers
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Names; all that have a long form if none is given, and dom0less for --stall
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
-    /// No round is begun after so many minutes; there is always one
+    /// Start no round after this many minutes; there is at least one
     #[arg(long, default_value_t = 30, value_name = "N")]
     minutes: u64,
     #[command(flatten)]

@@ -19,8 +19,8 @@ const SCENARIO: &str = "dom0less";
 
 #[derive(clap::Args)]
 pub(super) struct Repeat {
-    /// Run scenarios on new machines again and again, and count the machines
-    /// that stand still
+    /// Run scenarios on new machines again and again, and count the machines that
+    /// hang
     #[arg(long)]
     pub(super) stall: bool,
     /// How often each scenario is run
@@ -43,7 +43,7 @@ pub(super) struct Repeat {
     /// The QEMU
     #[arg(long, value_name = "PROGRAM", requires = "stall")]
     qemu: Option<PathBuf>,
-    /// What QEMU is told of how to emulate, such as tcg,thread=single
+    /// QEMU's accelerator options, such as tcg,thread=single
     #[arg(long, value_name = "OPTIONS", requires = "stall")]
     accel: Option<String>,
 }
