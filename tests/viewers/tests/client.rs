@@ -131,7 +131,7 @@ fn what_cannot_be_attached_is_said_at_once() {
         ("attach 0", "there is no domain \"0\""),
         ("log nobody", "there is no domain"),
         ("break nobody", "there is no domain"),
-        ("break guest/pv0", "is no UART, which alone has a break"),
+        ("break guest/pv0", "is not a UART; only UARTs have breaks"),
     ] {
         let mut client = Program::piped(host.vconsole(words));
         assert!(!client.wait().success(), "{words}");
@@ -180,7 +180,7 @@ fn the_keys_do_what_the_help_says() {
     user.write(b"heard");
     assert_eq!(vuart.receive(5), b"heard");
     user.write(b"\x14x");
-    user.until("[x means nothing here; ? tells what does]");
+    user.until("[x has no function here; ? shows help]");
     user.write(b"last\x1dnot this");
     assert!(client.wait().success());
     assert_eq!(vuart.receive(4), b"last");

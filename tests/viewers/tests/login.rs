@@ -22,7 +22,7 @@ fn a_list_is_shown_and_comes_back_until_its_end() {
     assert_eq!(second.receive(5), b"typed");
     // There is no shell to go back to.
     user.write(b"\x14z");
-    user.until("z means nothing here");
+    user.until("z has no function here");
     user.write(b"\x1d");
     user.until("which one? ");
     user.write(b"!sh\r");
@@ -48,7 +48,7 @@ fn a_client_that_no_shell_has_started_is_not_suspended() {
         let mut session = host.login(&user, line);
         user.until("helps]");
         user.write(b"\x14z");
-        user.until("z means nothing here");
+        user.until("z has no function here");
         user.write(b"typed\x1d");
         assert_eq!(pv.receive(5), b"typed");
         assert!(session.wait().success());
@@ -70,7 +70,7 @@ fn a_client_in_a_pid_namespace_is_a_client() {
     for (line, after_z) in [
         (
             "vconsole attach guest; echo left $?",
-            "z means nothing here",
+            "z has no function here",
         ),
         (job, "suspended"),
     ] {
@@ -142,7 +142,7 @@ fn the_words_of_a_client_name_a_console_and_are_not_run() {
         let output = host.shell(&line).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{line}: {said}");
-        let why = ["only the name of a console", "this leads to the console"];
+        let why = ["is not the name of a console", "only console"];
         assert!(why.iter().any(|why| said.contains(why)), "{line}: {said}");
         assert!(output.stdout.is_empty(), "{line}");
     }

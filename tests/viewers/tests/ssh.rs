@@ -208,7 +208,7 @@ fn a_tenant_reaches_its_consoles_and_nothing_else() {
         if words.first() == Some(&"-s") {
             continue;
         }
-        let why = ["only the name of a console", "this leads to the console"];
+        let why = ["is not the name of a console", "only console"];
         assert!(
             why.iter().any(|why| said.contains(why)),
             "{words:?}: {said}"

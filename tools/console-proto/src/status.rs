@@ -49,7 +49,7 @@ pub struct Row {
     pub doorbells_in: u64,
     /// Notifications sent.
     pub doorbells_out: u64,
-    /// Times the ring's indices made no sense.
+    /// Resyncs of the ring because of invalid indices.
     pub resyncs: u64,
     /// Bytes that the pty did not take.
     pub dropped: u64,
@@ -59,7 +59,7 @@ pub struct Row {
     pub out_waiting: usize,
     /// Bytes in the ring, to the guest.
     pub in_waiting: usize,
-    /// Bytes that a lossy console's guest had no room for.
+    /// Input that a lossy console discarded.
     pub input_lost: u64,
     /// The most bytes a second that go to the guest; 0 if there is no limit.
     pub input_rate: u32,

@@ -37,7 +37,9 @@ Ends it. Terminals in browsers connect again and go on.
 "#;
 
 fn main() -> Result<()> {
-    let folder = std::env::args_os().nth(1).context("which folder?")?;
+    let folder = std::env::args_os()
+        .nth(1)
+        .context("name the folder to write to")?;
     let folder = PathBuf::from(folder);
     fs::create_dir_all(&folder)?;
     let mut command = Options::command();

@@ -70,7 +70,7 @@ impl Daemon {
                     byte => line.push(byte),
                 }
             }
-            Err(io::Error::other("an answer without end"))
+            Err(io::Error::other("the answer is too long"))
         };
         let (line, stream) = within(attach).await?;
         Ok((parse(&line)?, stream))
@@ -113,7 +113,7 @@ fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Trouble> {
     if let Ok(error) = serde_json::from_slice::<Error>(answer) {
         return Err(Trouble::Refused(error));
     }
-    serde_json::from_slice(answer).map_err(|_| strange("the daemon's answer makes no sense"))
+    serde_json::from_slice(answer).map_err(|_| strange("the daemon's answer is invalid"))
 }
 
 fn strange(what: &str) -> Trouble {

@@ -62,7 +62,7 @@ impl Listeners {
                 let acceptor = tls::acceptor(options)?;
                 ensure!(
                     acceptor.is_some() || address.ip().is_loopback(),
-                    "{address} can be reached from elsewhere, which takes --tls-cert and --tls-key"
+                    "{address} can be reached from other hosts, which requires --tls-cert and --tls-key"
                 );
                 let listener = TcpListener::bind(address).await;
                 Some((listener.with_context(|| address.to_string())?, acceptor))
@@ -129,7 +129,7 @@ impl Listeners {
 }
 
 async fn pause(error: &io::Error) {
-    tracing::warn!("a connection cannot be taken: {error}");
+    tracing::warn!("a connection cannot be accepted: {error}");
     sleep(PAUSE).await;
 }
 
@@ -161,7 +161,7 @@ impl Proxy {
             match stream.peer_cred() {
                 Ok(peer) if peer.uid() == self.user => return Ok(stream),
                 Ok(peer) => tracing::warn!("user {} is not the proxy", peer.uid()),
-                Err(error) => tracing::warn!("nobody knows who connected: {error}"),
+                Err(error) => tracing::warn!("the caller cannot be identified: {error}"),
             }
         }
     }

@@ -13,7 +13,9 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 fn main() -> Result<()> {
-    let folder = std::env::args_os().nth(1).context("which folder?")?;
+    let folder = std::env::args_os()
+        .nth(1)
+        .context("name the folder to write to")?;
     let folder = PathBuf::from(folder);
     std::fs::create_dir_all(&folder)?;
     let mut command = options::Options::command().disable_help_subcommand(true);

@@ -22,7 +22,7 @@ pub(crate) fn check(files: &[PathBuf], wanted: Option<&str>) -> anyhow::Result<(
         }
     }
     if wanted.is_some() && !check.found {
-        bail!("no line has that hash: the end of the chain was removed or made anew");
+        bail!("no line has that hash: the end of the chain was removed or rewritten");
     }
     let mut out = std::io::stdout().lock();
     write!(out, "the chain holds: {} lines", check.lines)?;
@@ -43,7 +43,7 @@ pub(crate) fn check(files: &[PathBuf], wanted: Option<&str>) -> anyhow::Result<(
     if check.unfinished {
         writeln!(
             out,
-            "after it: less than a line, as a daemon that was killed leaves it"
+            "after it: a partial line, as a killed daemon leaves it"
         )?;
     }
     Ok(())

@@ -129,7 +129,7 @@ pub(crate) fn for_break(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
     let choice = named(rows, name)?;
     let row = rows.iter().find(|row| Choice::of(row) == choice);
     if row.as_ref().is_none_or(|row| !has_break(&row)) {
-        bail!("{choice} is no UART, which alone has a break");
+        bail!("{choice} is not a UART; only UARTs have breaks");
     }
     Ok(choice)
 }
@@ -358,7 +358,7 @@ mod tests {
         for name in ["web/pv0", "1/pv1", "db", "2/pv0"] {
             let why = short(for_break(&rows, name));
             assert!(
-                why.contains("is no UART, which alone has a break"),
+                why.contains("is not a UART; only UARTs have breaks"),
                 "{name}: {why}"
             );
         }

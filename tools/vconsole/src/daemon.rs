@@ -71,7 +71,8 @@ impl Daemon {
     /// Every console it knows of.
     pub(crate) fn status(&self) -> anyhow::Result<Status> {
         let line = self.status_line()?;
-        let status: Status = serde_json::from_str(&line).context("an answer like no other")?;
+        let status: Status =
+            serde_json::from_str(&line).context("invalid answer from the daemon")?;
         if status.version != VERSION {
             bail!(
                 "the daemon speaks version {}, this program {VERSION}",
@@ -97,7 +98,7 @@ impl Daemon {
         let answer = self.ask(request, LINE_MAX as u64)?;
         match serde_json::from_str(&answer) {
             Ok(error) => Err(Refusal::of(error).into()),
-            Err(_) => serde_json::from_str(&answer).context("an answer like no other"),
+            Err(_) => serde_json::from_str(&answer).context("invalid answer from the daemon"),
         }
     }
 
@@ -116,7 +117,7 @@ impl Daemon {
             }
             line.push(byte[0]);
         }
-        Err(Refusal::Other("an answer without end".to_owned()))
+        Err(Refusal::Other("the answer is too long".to_owned()))
     }
 }
 
@@ -197,5 +198,5 @@ fn parse(line: &[u8]) -> Result<Attached, Refusal> {
         return Err(Refusal::of(error));
     }
     serde_json::from_slice(line)
-        .map_err(|error| Refusal::Other(format!("an answer like no other: {error}")))
+        .map_err(|error| Refusal::Other(format!("invalid answer from the daemon: {error}")))
 }

@@ -53,14 +53,13 @@ impl Words {
     /// those, or not the one that the operator chose.
     fn choose(&self, rows: &[Row]) -> anyhow::Result<Option<Choice>> {
         let named = |name: &str| {
-            choose::named(rows, name).with_context(|| {
-                format!("only the name of a console that you may use means anything, not {name:?}")
-            })
+            choose::named(rows, name)
+                .with_context(|| format!("{name:?} is not the name of a console that you may use"))
         };
         let fixed = self.fixed.as_deref().map(named).transpose()?;
         let asked = self.asked.as_deref().map(named).transpose()?;
         match (&fixed, &asked) {
-            (Some(only), Some(other)) if only != other => bail!("this leads to the {only} alone"),
+            (Some(only), Some(other)) if only != other => bail!("only {only} can be used here"),
             _ => Ok(fixed.or(asked)),
         }
     }
@@ -88,7 +87,7 @@ fn variable(name: &str) -> anyhow::Result<Option<String>> {
     match env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => bail!("{name} is no text"),
+        Err(env::VarError::NotUnicode(_)) => bail!("{name} is not UTF-8"),
     }
 }
 

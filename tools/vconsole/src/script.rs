@@ -84,7 +84,7 @@ pub(crate) fn expect(daemon: &Daemon, console: &str, options: &Expecting) -> any
 
 fn deadline(seconds: u64) -> anyhow::Result<Instant> {
     let deadline = Instant::now().checked_add(Duration::from_secs(seconds));
-    deadline.context("so long nobody waits")
+    deadline.context("the timeout is too long")
 }
 
 /// What a guest said, without escape sequences.

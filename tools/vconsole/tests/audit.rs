@@ -102,6 +102,6 @@ fn what_a_kill_left_is_told_of() {
     let (mut lines, _) = chain(2);
     lines[1].truncate(20);
     let (holds, said) = run(&[file(dir.path(), "cut", &lines)], None);
-    let expected = "after it: less than a line, as a daemon that was killed leaves it\n";
+    let expected = "after it: a partial line, as a killed daemon leaves it\n";
     assert!(holds && said.ends_with(expected), "{said}");
 }

@@ -42,7 +42,9 @@ Where a service manager is told of readiness, and how often of life.
 "#;
 
 fn main() -> Result<()> {
-    let folder = std::env::args_os().nth(1).context("which folder?")?;
+    let folder = std::env::args_os()
+        .nth(1)
+        .context("name the folder to write to")?;
     let folder = PathBuf::from(folder);
     fs::create_dir_all(&folder)?;
     let mut command = Options::command();

@@ -70,7 +70,7 @@ fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     let mut server = Server::new(platform, config)?.with_in_force(in_force.clone());
     match port {
         Some(Ok(port)) => server = server.with_metrics_port(port)?,
-        Some(Err(error)) => tracing::error!("the counters have no port: {error}"),
+        Some(Err(error)) => tracing::error!("the port of the counters cannot be opened: {error}"),
         None => {}
     }
     for key in &unknown {

@@ -122,7 +122,12 @@ impl FromRequestParts<Arc<App>> for Peer {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Response> {
         let peer = parts.extensions.get().cloned();
-        peer.ok_or_else(|| failure(StatusCode::INTERNAL_SERVER_ERROR, "From nowhere."))
+        peer.ok_or_else(|| {
+            failure(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The connection has no address.",
+            )
+        })
     }
 }
 

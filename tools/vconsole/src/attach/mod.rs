@@ -300,7 +300,7 @@ impl<L: Link> Session<L> {
                 }
                 Key::Unknown(byte) => {
                     let key = keys::name(byte);
-                    let what = format!("{key} means nothing here; ? tells what does");
+                    let what = format!("{key} has no function here; ? shows help");
                     self.display.remark(&what);
                 }
             }

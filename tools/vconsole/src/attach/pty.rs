@@ -169,7 +169,7 @@ impl Console<'_> {
             match self.reopen() {
                 Ok(true) => display.remark("back"),
                 Ok(false) => {}
-                Err(error) => display.remark(&format!("not to be had: {error:#}")),
+                Err(error) => display.remark(&format!("cannot be opened: {error:#}")),
             }
         }
         Ok(true)

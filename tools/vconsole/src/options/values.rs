@@ -18,7 +18,7 @@ impl FromStr for Time {
     /// long ago: `90s`, `10m`, `2h`, `7d`.
     fn from_str(text: &str) -> Result<Self, String> {
         Self::parse(text, &Zoned::now()).ok_or_else(|| {
-            format!("{text:?} is no time, such as 2026-11-29T17:03, and not so long ago as 10m is")
+            format!("{text:?} is neither a time, such as 2026-11-29T17:03, nor an age, such as 10m")
         })
     }
 }

@@ -73,7 +73,7 @@ fn bind(path: &Path) -> io::Result<Bound> {
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let directory = rustix::fs::openat2(rustix::fs::CWD, directory, flags, Mode::empty(), resolve)
         .map_err(|errno| match errno {
-            Errno::LOOP => other("a symbolic link is on the way"),
+            Errno::LOOP => other("its path contains a symbolic link"),
             errno => {
                 let error = io::Error::from(errno);
                 io::Error::new(error.kind(), format!("its directory: {error}"))
@@ -112,15 +112,15 @@ fn take_place(directory: &OwnedFd, name: &str) -> io::Result<Lock> {
     if let Some(found) = &found {
         match FileType::from_raw_mode(found.st_mode) {
             FileType::Socket if stat(&lock)?.is_some() => {}
-            FileType::Socket => return Err(other("somebody else's socket is in the way")),
+            FileType::Socket => return Err(other("a socket of another program has this name")),
             FileType::Symlink => return Err(other("it is a symbolic link")),
-            _ => return Err(other("it is in the way and no socket")),
+            _ => return Err(other("a file that is not a socket has this name")),
         }
     }
     let lock = Lock::take(through(directory).join(lock))?;
     if let Some(found) = found {
         if lock.noted()? != note((found.st_dev, found.st_ino)) {
-            return Err(other("somebody else's socket is in the way"));
+            return Err(other("a socket of another program has this name"));
         }
         rustix::fs::unlinkat(directory, name, AtFlags::empty())?;
     }

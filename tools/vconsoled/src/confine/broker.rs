@@ -154,7 +154,7 @@ pub fn serve() -> anyhow::Result<()> {
         }
         let opened = match Request::parse(&message) {
             Some(request) => request.open(),
-            None => Err(io::Error::other("that is not opened for anybody")),
+            None => Err(io::Error::other("no such request")),
         };
         match opened {
             Ok(fd) => send(daemon, b"opened", Some(&fd))?,

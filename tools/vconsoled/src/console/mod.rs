@@ -142,7 +142,7 @@ impl Console {
             checkpoint.ring != self.link.ring_id || self.link.ring.resume_out(checkpoint.out_cons);
         if !ours {
             let (domid, slot) = (self.domid, self.slot);
-            tracing::warn!("domain {domid} {slot}: its ring is not where it was left");
+            tracing::warn!("domain {domid} {slot}: the last position in its ring is not valid");
         }
     }
 
@@ -330,7 +330,7 @@ fn stream(output: &OutputBuffer) -> String {
     let began = began.map_or(0, |began| began.as_nanos());
     let name = format!("{began:x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed));
     if let Err(error) = output.write_record(Record::Stream, name.as_bytes()) {
-        tracing::warn!("viewers will not find their place again: {error}");
+        tracing::warn!("viewers cannot resume: {error}");
     }
     name
 }

@@ -138,7 +138,7 @@ pub(crate) fn text(store: &mut Client, path: &str) -> io::Result<Option<String>>
         Ok(text) if text.len() <= VALUE_MAX * 4 => Ok(Some(text)),
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("{path} holds no short text"),
+            format!("{path} does not hold a short text"),
         )),
     }
 }

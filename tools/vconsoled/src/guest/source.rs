@@ -154,9 +154,14 @@ impl Source {
             Ring::VuartPrivate => {
                 let port = hypervisor
                     .hvm_param(domid, HvmParam::VUART_EVTCHN)
-                    .map_err(|error| about("the hypervisor does not tell its port", &error))?;
+                    .map_err(|error| {
+                        about("its port cannot be read from the hypervisor", &error)
+                    })?;
                 let port = u32::try_from(port).map_err(|_| {
-                    io::Error::new(io::ErrorKind::InvalidData, format!("port {port} cannot be"))
+                    io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        format!("port {port} is invalid"),
+                    )
                 })?;
                 let page = hypervisor
                     .map_resource(domid, Resource::VUART)

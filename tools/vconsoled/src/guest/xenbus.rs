@@ -158,7 +158,7 @@ pub(crate) fn frontend_state(
             .ok()
             .and_then(State::parse)
             .map(Some)
-            .ok_or_else(|| wrong("the guest's state of it makes no sense".to_owned())),
+            .ok_or_else(|| wrong("the guest's state of it is invalid".to_owned())),
     }
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn source(store: &mut Client, domid: DomId, devid: u32) -> io::Result
             .ok()
             .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|text| text.parse().ok())
-            .ok_or_else(|| wrong(format!("the guest's {node} of it is no number")))
+            .ok_or_else(|| wrong(format!("the guest's {node} of it is not a number")))
     };
     let grant = GrantRef(number("ring-ref")?);
     let port = Port(number("port")?);

@@ -16,7 +16,7 @@ pub(crate) fn caller(stream: impl AsFd, way: Way) -> Caller {
             tenant: None,
         },
         Err(error) => {
-            tracing::warn!("nobody knows who connected: {error}");
+            tracing::warn!("the caller cannot be identified: {error}");
             Caller::unknown(way)
         }
     }

@@ -330,7 +330,10 @@ fn directory(parent: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     let dir = rustix::fs::openat(&parent, path, flags, Permissions::empty())?;
     let stat = rustix::fs::fstat(&dir)?;
     if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
-        let what = format!("{} is not ours alone", path.display());
+        let what = format!(
+            "{} is writable by other users or has another owner",
+            path.display()
+        );
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
     }
     Ok(dir)
@@ -351,7 +354,7 @@ fn remove_socket(dir: &OwnedFd, name: &str) -> io::Result<()> {
             Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?)
         }
         Ok(_) => {
-            let what = format!("{name} is in the way and no socket");
+            let what = format!("{name} exists and is not a socket");
             Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
         }
         Err(Errno::NOENT) => Ok(()),

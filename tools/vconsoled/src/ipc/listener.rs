@@ -258,7 +258,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(_) => {
-            let what = "something that is no socket is in the way";
+            let what = "a file that is not a socket has this name";
             Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
         }
         Err(error) => Err(error),

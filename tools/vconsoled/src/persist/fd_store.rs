@@ -83,7 +83,7 @@ impl FdStore {
     /// What the last daemon left with the service manager.
     pub(crate) fn inherited(manager: Manager) -> Self {
         let inherited = xen_io::inherited::take().unwrap_or_else(|error| {
-            tracing::warn!("what the last daemon left cannot be taken up: {error}");
+            tracing::warn!("the last daemon's descriptors cannot be used: {error}");
             Vec::new()
         });
         let mut kept = Self {
@@ -129,7 +129,7 @@ impl FdStore {
         let now = self.size();
         if now.0 + more.0 > FDS_MAX || now.1 + more.1 > NAMES_MAX {
             if !self.full {
-                tracing::warn!("no more than {now:?} descriptors and bytes of names are kept");
+                tracing::warn!("only {now:?} descriptors and bytes of names are stored");
                 self.full = true;
             }
             return false;

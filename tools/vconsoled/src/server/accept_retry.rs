@@ -78,7 +78,7 @@ impl AcceptRetry {
             Err(error) => {
                 self.again = Some(Instant::now() + PAUSE);
                 if !std::mem::replace(&mut self.said, true) {
-                    tracing::warn!("nobody can be let in: {error}; they wait");
+                    tracing::warn!("connections cannot be accepted: {error}; they wait");
                 }
             }
         }

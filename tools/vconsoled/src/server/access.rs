@@ -130,7 +130,7 @@ impl Server {
     /// Goes on by other rules.
     pub(super) fn change_rules(&mut self, found: Found) {
         for missing in &found.missing {
-            tracing::warn!("{missing}; it gives nothing to anybody");
+            tracing::warn!("{missing}; it grants nothing");
         }
         self.access.rules.given = found.rules;
         self.open_sockets();
@@ -220,7 +220,7 @@ impl Server {
     /// Lets go of what was served of a domain that is gone, whose number another
     /// one has.
     fn replace(&mut self, domid: DomId) {
-        tracing::info!("domain {domid} is another one now");
+        tracing::info!("domain {domid} is another domain now");
         // Those who are attached are told that it has gone.
         self.guests.domains.remove(&domid);
         let served = self.served.by_key.keys().chain(self.channels.by_key.keys());

@@ -202,7 +202,7 @@ impl Server {
         });
         let open = open.chain(awaited).collect();
         if let Err(error) = sockets.sweep(&open) {
-            tracing::warn!("sockets of a daemon that is gone stay: {error}");
+            tracing::warn!("sockets of an earlier daemon cannot be removed: {error}");
         }
     }
 
@@ -282,7 +282,9 @@ impl Server {
             .map(|number| fd_store::name(Purpose::Session(mode, number), console.pty().label()))
             .find(|name| !taken.contains(&name.as_str()))?;
         let queue = SendQueue::new(position)
-            .inspect_err(|error| tracing::warn!("a viewer will not outlive us: {error}"))
+            .inspect_err(|error| {
+                tracing::warn!("a viewer's connection will not survive a restart: {error}");
+            })
             .ok()?;
         let fds = [stream.as_fd(), queue.as_fd()];
         self.persist
@@ -323,7 +325,7 @@ impl Server {
                 self.look_for_idle();
             }
             (Ok(()), None) => {}
-            (Err(error), _) => tracing::warn!("a viewer cannot be let in: {error}"),
+            (Err(error), _) => tracing::warn!("a viewer cannot be attached: {error}"),
         }
         token.0
     }

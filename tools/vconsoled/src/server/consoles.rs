@@ -43,7 +43,7 @@ impl Server {
             Err(error) => {
                 // It was bound just now.
                 let _closed = self.xen.events.unbind(port);
-                let what = format!("no pty to be had: {error}");
+                let what = format!("cannot open a pty: {error}");
                 return Err(io::Error::new(error.kind(), what));
             }
         };
@@ -82,7 +82,9 @@ impl Server {
         if let Some(left) = self.persist.fd_store.take(&name).pop() {
             match Pty::resume(left, label) {
                 Ok(pty) => return Ok(pty),
-                Err(error) => tracing::warn!("{name}: not what the last daemon left: {error}"),
+                Err(error) => {
+                    tracing::warn!("{name}: the last daemon's state is not used: {error}");
+                }
             }
             self.persist.fd_store.remove(&name);
         }

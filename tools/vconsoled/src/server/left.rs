@@ -42,7 +42,7 @@ impl Typed {
                 Some(Ok(journal)) if empty.is_none() => empty = Some(journal),
                 found => {
                     if let Some(Err(error)) = found {
-                        tracing::warn!("not what the last daemon left: {error}");
+                        tracing::warn!("the last daemon's state is not used: {error}");
                     }
                     fd_store.remove(name);
                     free.push(name);
@@ -52,7 +52,7 @@ impl Typed {
         let journal = match empty {
             Some(journal) => journal,
             None => new(fd_store, free.first().copied(), &mut left)
-                .inspect_err(|error| tracing::warn!("what is typed may be lost: {error}"))
+                .inspect_err(|error| tracing::warn!("typed input may be lost: {error}"))
                 .ok()?,
         };
         Some(Self {
@@ -72,7 +72,7 @@ impl Typed {
             let stays = match console.take_up_input(left) {
                 Ok(was_its) => !was_its,
                 Err(error) => {
-                    tracing::warn!("what was typed last is lost: {error}");
+                    tracing::warn!("the input typed last is lost: {error}");
                     false
                 }
             };
@@ -98,7 +98,7 @@ fn new(
     left: &mut Vec<(&'static str, InputJournal)>,
 ) -> io::Result<InputJournal> {
     let name = name.unwrap_or_else(|| {
-        tracing::warn!("what was typed at a console that is not served is lost");
+        tracing::warn!("input typed at a console that is no longer served is lost");
         let (name, _) = left.remove(0);
         fd_store.remove(name);
         name

@@ -139,7 +139,9 @@ fn file_paths(
 ) -> impl Iterator<Item = PathBuf> + use<> {
     let (domid, name, dir) = (console.domid, &console.name, config.log.dir.clone());
     if !names::is_plain(name) {
-        tracing::warn!("domain {domid}: the name {name:?} cannot name a log, its number does");
+        tracing::warn!(
+            "domain {domid}: the name {name:?} is not valid for a log, which has its number"
+        );
     }
     let names = names::files(domid, name, &console.slot.log_suffix(), ending);
     let paths = names.map(move |name| dir.join(name));

@@ -122,7 +122,7 @@ impl Server {
             }
         }
         for before in &before {
-            tracing::info!("domain {domid}: {before:?} is called {name:?} now");
+            tracing::info!("domain {domid}: {before:?} is now called {name:?}");
             self.publish_name(before);
         }
         if !before.is_empty() {

@@ -126,14 +126,14 @@ impl Server {
     ) -> Result<(), Error> {
         let key = (console.domid, console.slot);
         if mode == Mode::ReadOnly {
-            let what = "who only watches cannot be the one who types";
+            let what = "a read-only viewer cannot type exclusively";
             return Err(Error::coded(Code::BadRequest, what));
         }
         if how == Exclusive::Force {
             return if self.rights(caller, key).has(Right::Control) {
                 Ok(())
             } else {
-                let what = format!("take the keyboard of {} from others", name_of(key));
+                let what = format!("take over exclusive typing at {}", name_of(key));
                 Err(self.deny_control(&what))
             };
         }

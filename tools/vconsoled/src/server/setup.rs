@@ -49,7 +49,7 @@ impl Server {
         } = platform;
         let found = Found::of(&config.access);
         for missing in &found.missing {
-            tracing::warn!("{missing}; it gives nothing to anybody");
+            tracing::warn!("{missing}; it grants nothing");
         }
         let rules = access::rules(&config, found)?;
         let poll = Poll::new()?;

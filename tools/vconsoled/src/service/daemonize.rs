@@ -75,7 +75,7 @@ impl Detached {
             rustix::stdio::dup2_stderr(&null),
         ] {
             if let Err(error) = redirected {
-                tracing::warn!("the terminal stays open: {error}");
+                tracing::warn!("the terminal cannot be closed: {error}");
             }
         }
     }

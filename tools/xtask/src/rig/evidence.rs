@@ -78,7 +78,7 @@ fn keep(machine: &mut Machine, input: &mut impl Write, log: &Path) -> String {
     let path = log.with_extension("evidence");
     let mut evidence = String::new();
     let mut part = |name: &str, answer: Result<String>| {
-        let answer = answer.unwrap_or_else(|error| format!("not to be had: {error:#}"));
+        let answer = answer.unwrap_or_else(|error| format!("no answer: {error:#}"));
         write!(evidence, "== {name}\n{}\n\n", answer.trim_end()).expect("a String takes any text");
     };
     part("Xen", xen(machine, input));

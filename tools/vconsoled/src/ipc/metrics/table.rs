@@ -36,7 +36,7 @@ pub(super) const METRICS: &[(Metric, &[(&str, Value)])] = &[
         Metric(
             "vconsoled_console_dropped_bytes_total",
             "counter",
-            "Bytes that viewers were too slow for, at the pty and on sockets.",
+            "Bytes lost by slow viewers, at the pty and on sockets.",
         ),
         &[
             ("viewer=\"pty\"", |one| one.dropped),
@@ -63,7 +63,7 @@ pub(super) const METRICS: &[(Metric, &[(&str, Value)])] = &[
         Metric(
             "vconsoled_console_resyncs_total",
             "counter",
-            "Times the ring's indices made no sense.",
+            "Resyncs of the ring because of invalid indices.",
         ),
         &[("", |one| one.resyncs)],
     ),
@@ -71,7 +71,7 @@ pub(super) const METRICS: &[(Metric, &[(&str, Value)])] = &[
         Metric(
             "vconsoled_console_viewers",
             "gauge",
-            "Viewers on sockets, and one more while anybody has the pty open.",
+            "Viewers on sockets, plus one while the pty is open.",
         ),
         &[("", |one| one.viewers as u64)],
     ),
@@ -90,7 +90,7 @@ pub(super) const METRICS: &[(Metric, &[(&str, Value)])] = &[
         Metric(
             "vconsoled_console_input_lost_bytes_total",
             "counter",
-            "Bytes that a lossy console's guest had no room for.",
+            "Input that a lossy console discarded.",
         ),
         &[("", |one| one.input_lost)],
     ),
@@ -98,7 +98,7 @@ pub(super) const METRICS: &[(Metric, &[(&str, Value)])] = &[
         Metric(
             "vconsoled_console_input_rate_bytes_per_second",
             "gauge",
-            "The most that goes to the guest; 0 if there is no limit.",
+            "The input rate in force, in bytes a second; 0 if there is none.",
         ),
         &[("", |one| one.input_rate.into())],
     ),

@@ -76,7 +76,7 @@ pub(crate) fn write(consoles: &[Row], process: &Process) -> String {
     let matches = Metric(
         "vconsoled_console_matches_total",
         "counter",
-        "Lines that a rule found which watches the output.",
+        "Lines of output that a rule found.",
     );
     text.metric(&matches);
     for console in consoles {
@@ -119,7 +119,7 @@ impl Text {
         let confined = Metric(
             "vconsoled_confined",
             "gauge",
-            "What the process gave up: 1 all that was meant, 0.5 a part, 0 nothing.",
+            "Confinement of the process: 1 complete, 0.5 partial, 0 none.",
         );
         if let Some(in_force) = &process.in_force {
             self.metric(&confined);
@@ -140,7 +140,7 @@ impl Text {
         let denied = Metric(
             "vconsoled_denied_total",
             "counter",
-            "Requests, and sessions, of users who may not.",
+            "Denied requests, and sessions ended because rights were lost.",
         );
         self.metric(&denied);
         let Denied {
@@ -163,7 +163,7 @@ impl Text {
         let audit = Metric(
             "vconsoled_audit_lost_total",
             "counter",
-            "Events of who is attached that are missing.",
+            "Audit events that were lost.",
         );
         self.metric(&audit);
         let lost = process.audit_lost;
@@ -173,13 +173,13 @@ impl Text {
         let limited = Metric(
             "vconsoled_audit_limited_total",
             "counter",
-            "Events that are left out because one user made too many.",
+            "Audit events left out because one user caused too many.",
         );
         self.one(&limited, process.audit_limited);
         let lost = Metric(
             "vconsoled_diagnostics_lost_total",
             "counter",
-            "The daemon's own messages that nobody read in time.",
+            "The daemon's own messages that were lost because they were not read.",
         );
         self.one(&lost, diagnostics::lost());
         if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
@@ -188,15 +188,11 @@ impl Text {
             self.one(&metric, open.count().saturating_sub(1));
         }
         if let Some(limit) = rustix::process::getrlimit(Resource::Nofile).current {
-            let metric = Metric("process_max_fds", "gauge", "Most open descriptors.");
+            let metric = Metric("process_max_fds", "gauge", "Limit of open descriptors.");
             self.one(&metric, limit);
         }
         if let Some(bytes) = resident() {
-            let metric = Metric(
-                "process_resident_memory_bytes",
-                "gauge",
-                "Memory that is resident.",
-            );
+            let metric = Metric("process_resident_memory_bytes", "gauge", "Resident memory.");
             self.one(&metric, bytes);
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn send(journal: &Journal, event: &Stamped) -> Done {
             }
             Err(error) => {
                 if !SAID.swap(true, Ordering::Relaxed) {
-                    tracing::warn!("who is attached is not in the journal: {error}");
+                    tracing::warn!("the audit does not reach the journal: {error}");
                 }
                 return Done::Lost;
             }

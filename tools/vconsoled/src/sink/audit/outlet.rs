@@ -153,7 +153,7 @@ impl Outlet {
         let (queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() && !patience.is_zero() {
             let left = queue.waiting.len();
-            tracing::warn!("{left} events of the audit are not written: nothing takes them");
+            tracing::warn!("{left} events of the audit are lost: the daemon ends");
         }
     }
 }

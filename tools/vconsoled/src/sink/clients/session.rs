@@ -363,7 +363,7 @@ impl Session {
     /// There is no memory for what is on its way: better no viewer than one
     /// with a gap.
     fn fail_queue(&mut self, why: &io::Error) {
-        tracing::warn!("a viewer is let go of: {why}");
+        tracing::warn!("a viewer is disconnected: {why}");
         (self.input, self.output) = (Readiness::Closed, Readiness::Closed);
     }
 

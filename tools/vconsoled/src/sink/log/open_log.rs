@@ -367,7 +367,7 @@ impl OpenLog {
 
     pub(super) fn fail(&mut self, error: &io::Error) {
         self.say(&format!(
-            "{error}; output waits, and then is missing from it"
+            "{error}; output waits, and is lost if it waits too long"
         ));
         self.shared.failed.store(true, Ordering::Relaxed);
     }
