@@ -63,8 +63,8 @@ impl Access {
         Self { offset, width }
     }
 
-    /// An access of so many bytes; `None` if the device has none of that width,
-    /// or the offset is beyond its frame.
+    /// An access of `bytes` bytes; `None` if the device has no access of that
+    /// width, or the offset is beyond its frame.
     pub(crate) fn of_bytes(offset: u64, bytes: usize) -> Option<Self> {
         let width = match bytes {
             1 => Width::Byte,

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! The PL011 itself: registers, FIFOs and interrupts, over a line.
 //!
-//! Neither direction is gated by UARTEN, TXE or RXE: firmware and early
-//! consoles use the port without ever writing UARTCR. What follows from other
-//! state, as flags, levels and the two input interrupts, is computed where it is
-//! asked for.
+//! Neither direction is gated by UARTEN, TXE or RXE: firmware and early consoles
+//! use the port without ever writing UARTCR. State that follows from other state,
+//! such as flags, levels and the two input interrupts, is computed when it is read.
 
 use crate::access::Width;
 use crate::backend::{Backend, Sent};
@@ -64,8 +63,8 @@ impl Pl011 {
         self.raw() & self.mask
     }
 
-    /// UARTMIS and the glance, at the end of an entry. A line that is high wants
-    /// the device at every access.
+    /// UARTMIS and the glance, at the end of an entry. While the line is high,
+    /// every access goes to the device.
     #[inline(never)]
     pub(crate) fn rest(&self) -> (Interrupts, Glance) {
         // As in `raw`, without a call: every read comes here.
@@ -82,8 +81,9 @@ impl Pl011 {
         }
     }
 
-    /// What polled registers show until something happens. What waits, is in
-    /// flight or loops back has its looks at UARTFR noted.
+    /// What polled registers show until the next event. While characters wait, are
+    /// in flight or loop back, reads of UARTFR change state, so the glance does not
+    /// answer them.
     #[inline]
     fn glance(&self, raw: Interrupts) -> Glance {
         if !self.transmitter.is_idle() || self.stored.loops_back() {
@@ -124,8 +124,8 @@ impl Pl011 {
         }
     }
 
-    /// Writes the bytes of a register that an access of `width` covers. Whether
-    /// to ring.
+    /// Writes the bytes of a register that an access of `width` covers. Returns
+    /// whether to notify.
     #[inline]
     pub(crate) fn write(
         &mut self,
@@ -155,9 +155,10 @@ impl Pl011 {
         false
     }
 
-    /// A character goes straight to the line: none waits before it, it does not
-    /// come back, and there is room. Whether to ring, or `None` if not so, and
-    /// nothing has happened. Then there is nothing to be seen at a glance.
+    /// Sends a character directly to the line, if none waits before it, it does not
+    /// loop back, and there is room. Returns whether to notify; `None` if one of
+    /// these does not hold, and then nothing has changed. Afterwards the glance is
+    /// empty.
     #[inline]
     pub(crate) fn send(&mut self, byte: u8, line: &mut impl Backend) -> Option<bool> {
         if !self.transmitter.fifo.is_empty() || self.stored.loops_back() {
@@ -310,7 +311,7 @@ impl Pl011 {
         doorbell
     }
 
-    /// Sends what waits, as far as the line takes it.
+    /// Sends waiting characters, as far as the line takes them.
     #[cold]
     #[inline(never)]
     fn drain(&mut self, line: &mut impl Backend) -> bool {
@@ -329,7 +330,7 @@ impl Pl011 {
         doorbell
     }
 
-    /// Fills the receive FIFO with what the line is known to hold.
+    /// Fills the receive FIFO from the line's cached state.
     #[inline]
     fn refill(&mut self, line: &mut impl Backend) -> bool {
         if line.waiting() == 0 {
@@ -355,7 +356,7 @@ impl Pl011 {
         doorbell
     }
 
-    /// What the line holds for the receiver, which loopback keeps from it.
+    /// Bytes that the line holds for the receiver; 0 in loopback.
     pub(crate) fn waiting(&self, line: &impl Backend) -> usize {
         let loops = self.stored.loops_back();
         if loops { 0 } else { line.waiting() }
@@ -372,7 +373,7 @@ impl Pl011 {
         self.transmitter.fifo.len() <= self.stored.tx_trigger()
     }
 
-    /// UARTFR, of what really waits.
+    /// UARTFR from the characters that really wait.
     #[inline]
     fn flags(&self) -> Flags {
         let (tx, rx) = (&self.transmitter.fifo, &self.receiver.fifo);

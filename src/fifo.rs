@@ -7,7 +7,7 @@ use core::fmt;
 /// Entries of a FIFO of an r1p5 PL011; a power of two.
 pub(crate) const DEPTH: usize = 32;
 
-/// A bounded queue. How much of it the guest may see used is FEN's matter.
+/// A bounded queue. FEN limits how much of it the guest sees in use.
 #[derive(Clone, Default)]
 pub(crate) struct Fifo<T> {
     entries: [T; DEPTH],

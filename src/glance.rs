@@ -27,8 +27,9 @@ impl Glance {
     const UNMASKED: u64 = 1 << 49;
     const LOOK: u64 = 1 << 56;
 
-    /// Of registers, and whether the device notes that its status is read (not if
-    /// `shown`) or its mask written as it is (not if `unmasked`).
+    /// From registers, and from whether a read of the status changes the device
+    /// (not if `shown`) and whether a write of the unchanged mask does (not if
+    /// `unmasked`).
     #[inline]
     pub(crate) fn new(
         flags: Flags,
@@ -44,7 +45,7 @@ impl Glance {
         Self(word | u64::from(unmasked) << 49)
     }
 
-    /// The word, for whoever keeps it.
+    /// The word, to store it.
     #[must_use]
     pub const fn bits(self) -> u64 {
         self.0
@@ -57,7 +58,7 @@ impl Glance {
     }
 
     /// The value that an access reads, or 0 for a write that changes nothing.
-    /// `None` if only the device can tell.
+    /// `None` if the device is needed.
     #[inline]
     #[must_use]
     pub fn peek(self, direction: Direction, access: Access, value: u32) -> Option<u32> {
@@ -82,8 +83,8 @@ impl Glance {
         Some(access.width.truncate(value.into()))
     }
 
-    /// A look at UARTFR that finds nothing to read: the value read, and the glance
-    /// with one such look more. `None` for all else.
+    /// A read of UARTFR while there is no input: the value read, and the glance
+    /// with one more such read counted. `None` for other accesses.
     #[inline]
     #[must_use]
     pub fn poll(self, direction: Direction, access: Access) -> Option<(u32, Self)> {
@@ -96,9 +97,9 @@ impl Glance {
         Some((value, Self(self.0.wrapping_add(Self::LOOK))))
     }
 
-    /// Of a glance that [`poll`](Self::poll) gave: the guest has looked 256 times
-    /// in a row for input that is not there, and done nothing else. Its CPU is
-    /// better given away.
+    /// For a glance from [`poll`](Self::poll): the guest has read UARTFR 256 times
+    /// in a row without input, and done nothing else. The caller should block or
+    /// yield its CPU.
     #[must_use]
     pub const fn stalled(self) -> bool {
         self.0 < Self::LOOK

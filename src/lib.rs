@@ -12,9 +12,9 @@
 //! - `receiver`, `transmitter`: the two directions
 //! - [`glance`]: the part of its state that drivers poll, in one word
 //! - [`outcome`]: what a caller has to do next
-//! - [`backend`]: what the line is made of
+//! - [`backend`]: the far side of the line
 //! - `device`: the register file over a line
-//! - [`uart`]: the front door
+//! - [`uart`]: the entry points
 //! - [`ring`]: Xen's console ring as a line
 //! - `snapshot`, a feature: its state as bytes
 //! - `vm_device`, a feature: the crate `vm-device`'s MMIO trait

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! What the caller must do after an entry point returns.
 //!
-//! The device never calls out. It says what changed, and whoever holds the
-//! lock acts: first the interrupt line, then, with the lock dropped, the
-//! doorbell.
+//! The device makes no callbacks. It returns what changed, and the caller acts:
+//! first on the interrupt line, with the lock held, then, with the lock dropped, on
+//! the doorbell.
 
 use crate::glance::Glance;
 use crate::interrupt::Interrupts;
@@ -19,10 +19,9 @@ pub struct Outcome {
     pub pending: Interrupts,
     /// The backend must be notified once the lock is dropped.
     pub doorbell: bool,
-    /// The guest looked at UARTFR for the second time in a row, with nothing to
-    /// read, while characters wait that the backend does not take: it will look
-    /// again until the backend has run. A CPU that both share is better given
-    /// away.
+    /// The guest read UARTFR for the second time in a row, without input, while
+    /// characters wait that the backend does not take: it will read again until the
+    /// backend has run. If both share a CPU, the caller should yield it.
     pub stalled: bool,
     /// What polled registers show until the next entry.
     pub glance: Glance,
@@ -36,8 +35,8 @@ impl Outcome {
     }
 }
 
-/// The level of the interrupt line as a caller has driven it, who wants to hear
-/// of changes alone.
+/// The level of the interrupt line as last driven, for callers that act only on
+/// changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Line(bool);
 

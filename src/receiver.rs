@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The receive side: the FIFO with its error bits, UARTRSR, UARTRXINTR
-//! (TRM 2.8.2), UARTRTINTR (TRM 2.8.4) and what the guest was told of both.
+//! The receive side: the FIFO with its error bits, UARTRSR, UARTRXINTR (TRM 2.8.2),
+//! UARTRTINTR (TRM 2.8.4) and what the guest has seen of both.
 
 use bitflags::bitflags;
 
@@ -61,13 +61,13 @@ pub(crate) struct Receiver {
     pub(crate) status: Errors,
     /// A character was lost, and none was stored since to carry its OE bit.
     pub(crate) lost: bool,
-    /// Of RX and RT, those that the guest was shown since there was news: a
-    /// character came, on the line too, or one was read.
+    /// Of RX and RT, those that the guest has seen since the last change: a
+    /// character arrived, at the device or on the line, or one was read.
     pub(crate) shown: Interrupts,
-    /// Of RX and RT, those that the guest has cleared since there was news or
-    /// UARTIMSC was written.
+    /// Of RX and RT, those that the guest has cleared since the last change or
+    /// write of UARTIMSC.
     pub(crate) cleared: Interrupts,
-    /// Bytes that the line was last known to hold.
+    /// Bytes on the line, as last read.
     pub(crate) waiting: usize,
     /// Characters lost to a full FIFO.
     pub(crate) overruns: u64,
@@ -109,7 +109,8 @@ impl Receiver {
         character.data()
     }
 
-    /// So much waits on the line. More than before are characters that arrive.
+    /// Sets how many bytes wait on the line. If there are more than before,
+    /// characters have arrived.
     #[inline]
     pub(crate) fn set_waiting(&mut self, waiting: usize) {
         if waiting > self.waiting {
@@ -133,9 +134,9 @@ impl Receiver {
     /// While there are characters: UARTRXINTR from the `trigger` level on, and
     /// UARTRTINTR, unless the guest has cleared them.
     ///
-    /// RT knows no time: either nothing more is coming, or the FIFO is full and
-    /// can receive nothing, so that the 32 bit periods of silence are over. It
-    /// is 0 while its mask bit is (TRM 3.3.11, footnote a).
+    /// RT has no timer: either nothing more is coming, or the FIFO is full and can
+    /// receive nothing, so that the 32 bit periods of silence are over. It is 0
+    /// while its mask bit is (TRM 3.3.11, footnote a).
     #[inline]
     pub(crate) fn interrupts(&self, trigger: usize, mask: Interrupts) -> Interrupts {
         let mut raised = mask & Interrupts::RT;
@@ -143,8 +144,8 @@ impl Receiver {
         raised - self.cleared
     }
 
-    /// The guest clears `which`, which are all raised. What it was not shown
-    /// stays, once: an interrupt that was delivered has told it too.
+    /// The guest clears `which`, which are all raised. Interrupts that it has not
+    /// seen stay, once: a delivered interrupt counts as seen too.
     pub(crate) fn clear(&mut self, which: Interrupts, mask: Interrupts) {
         self.cleared |= which & self.shown;
         self.shown |= which & mask;

@@ -10,7 +10,7 @@ use tock_registers::{LocalRegisterCopy, register_bitfields};
 use crate::access::Width;
 use crate::fifo::DEPTH;
 
-/// A register of the frame. Names are ours, aliases the TRM's.
+/// A register of the frame. The aliases are the TRM's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Register {
     /// Data, 0x000 (TRM 3.3.1).
@@ -42,7 +42,7 @@ pub(crate) enum Register {
     Identification(u8),
 }
 
-/// What there is to say of a register that only holds a value.
+/// The properties of a register that only stores a value.
 pub(crate) struct StoredRegister {
     pub(crate) offset: u16,
     /// The bits that exist.
@@ -80,7 +80,7 @@ pub(crate) const STORED: [StoredRegister; 7] = [
 /// 0x011, designer 0x41, revision 3, which tells drivers of a 32-deep FIFO.
 const IDENTIFICATION: [u8; 8] = [0x11, 0x10, 0x34, 0x00, 0x0D, 0xF0, 0x05, 0xB1];
 
-/// Offsets by which drivers' usual accesses are known at once, in every profile.
+/// Offsets of drivers' most frequent accesses, in every profile.
 impl Register {
     pub(crate) const DR: u16 = 0x000;
     pub(crate) const FR: u16 = 0x018;
@@ -110,7 +110,7 @@ impl Register {
     }
 }
 
-/// Which UART the guest is offered.
+/// Which UART the guest gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
     /// The PL011, every register of it.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! The transmit side: what waits for room on the line, and how long characters
-//! take.
+//! The transmit side: characters that wait for room on the line, and those in
+//! flight.
 //!
-//! The line takes a character at once while it has room; only then the FIFO
-//! comes in. But drivers rely on characters taking time: Linux leaves its loop
-//! of looks at UARTFR for interrupts when the FIFO is full, RTEMS clears
-//! UARTTXINTR after it has written and waits for it. So what was written is in
+//! The line takes a character at once while it has room; the FIFO is used only when
+//! it has none. But drivers rely on the time that characters take: Linux leaves its
+//! loop of looks at UARTFR for interrupts when the FIFO is full, RTEMS clears
+//! UARTTXINTR after it has written and waits for it. So written characters are in
 //! flight until time passes, which it does when the guest
 //!
 //! - reads a RIS or MIS that shows TX: the interrupt says that they are gone;
@@ -13,8 +13,8 @@
 //! - looks at UARTFR twice with nothing written in between: the first look
 //!   shows them, the second shows them gone.
 //!
-//! A look that showed them in flight has promised the interrupt: until TX is
-//! unmasked, clearing it does not let that time pass.
+//! After a read that showed them in flight the driver expects the interrupt: until
+//! TX is unmasked, clearing it does not let that time pass.
 
 use crate::fifo::{DEPTH, Fifo};
 

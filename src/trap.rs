@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! From the syndrome of a trapped guest access to what it asks of the device.
+//! Decodes the syndrome of a trapped guest access.
 //!
 //! The syndrome is `ESR_EL2` of a data abort from a lower exception level (Arm
 //! ARM D24.2.40, "ISS encoding for an exception from a Data Abort"). Fetching

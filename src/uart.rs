@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The device on its line: the front door.
+//! The device on its line: the entry points.
 
 use crate::access::Access;
 use crate::backend::Backend;
@@ -9,14 +9,13 @@ use crate::outcome::Outcome;
 use crate::receiver::Character;
 use crate::registers::{Profile, Register};
 
-/// What was counted since the device was made, modulo 2^64. Bytes are the
-/// backend's to count.
+/// Counters since the device was made, modulo 2^64. The backend counts bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
     /// Doorbells asked for.
     pub doorbells: u64,
-    /// Bytes the guest wrote in spite of TXFF, past all storage.
+    /// Bytes the guest wrote in spite of TXFF, with all storage full.
     pub dropped: u64,
     /// Characters that overran the receive FIFO.
     pub overruns: u64,
@@ -56,9 +55,8 @@ impl<B: Backend> Uart<B> {
         self.finish(outcome)
     }
 
-    /// What [`write`](Self::write) does, if it is what drivers write most: a
-    /// character that goes straight to the line. `None` for all else; then
-    /// nothing has happened.
+    /// The most frequent case of [`write`](Self::write): a character that goes
+    /// directly to the line. `None` for all others; then nothing has changed.
     #[inline]
     pub fn send(&mut self, access: Access, value: u32) -> Option<Outcome> {
         if access.offset != Register::DR {
@@ -85,8 +83,8 @@ impl<B: Backend> Uart<B> {
         self.rest(doorbell)
     }
 
-    /// The guest reads `data.len()` bytes at `offset` into the frame, as VMMs have
-    /// it. An access that the device has none of reads as 0.
+    /// The guest reads `data.len()` bytes at `offset` into the frame, in the form
+    /// that VMMs use. An access that the device does not support reads as 0.
     pub fn read_bytes(&mut self, offset: u64, data: &mut [u8]) -> Outcome {
         let outcome = match Access::of_bytes(offset, data.len()) {
             Some(access) => self.read(access),
@@ -98,8 +96,8 @@ impl<B: Backend> Uart<B> {
         outcome
     }
 
-    /// The guest writes `data` at `offset` into the frame, as VMMs have it. An
-    /// access that the device has none of is ignored.
+    /// The guest writes `data` at `offset` into the frame, in the form that VMMs
+    /// use. An access that the device does not support is ignored.
     pub fn write_bytes(&mut self, offset: u64, data: &[u8]) -> Outcome {
         let Some(access) = Access::of_bytes(offset, data.len()) else {
             return self.rest(false);
@@ -140,7 +138,7 @@ impl<B: Backend> Uart<B> {
         &self.backend
     }
 
-    /// The line. What is done to it is noticed at the next
+    /// The line. Changes of it take effect at the next
     /// [`backend_event`](Self::backend_event).
     pub fn backend_mut(&mut self) -> &mut B {
         &mut self.backend

@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::outcome::Outcome;
 use crate::uart::Uart;
 
-/// A [`Uart`] on a bus, and what becomes of its [`Outcome`]s: the trait's methods
+/// A [`Uart`] on a bus, and a handler of its [`Outcome`]s: the trait's methods
 /// return nothing, so they go to `F`.
 #[derive(Debug)]
 pub struct OnBus<B, F> {

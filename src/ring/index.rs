@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! Arithmetic on free-running `u32` indices, of which one always comes from a
-//! side that may lie.
+//! Arithmetic on free-running `u32` indices, one of which always comes from an
+//! untrusted side.
 
-/// Bytes between `cons` and `prod` in a buffer of `size` bytes; `None` when
-/// the two cannot both be honest.
+/// Bytes between `cons` and `prod` in a buffer of `size` bytes; `None` if the two
+/// cannot both be valid.
 #[inline]
 #[must_use]
 pub fn filled(prod: u32, cons: u32, size: usize) -> Option<usize> {

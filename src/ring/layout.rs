@@ -40,7 +40,7 @@ pub const IN_EVENT: usize = 3592;
 /// `in_prod` moves past this index.
 pub const INPUT_EVENT: usize = 3596;
 /// UARTLCR as the guest last wrote it (u32, the guest's side), laid out as for
-/// [`Backend`](crate::Backend::set_line_control); 0 while it is not known.
+/// [`Backend`](crate::Backend::set_line_control); 0 before that.
 pub const LINE_CONTROL: usize = 3600;
 /// Value of [`EVENT_INDEX`] that announces the event index ("VEIX").
 pub const EVENT_INDEX_MAGIC: u32 = 0x5645_4958;

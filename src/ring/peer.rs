@@ -2,13 +2,13 @@
 //! The backend's end of the ring, for every console that has one: the UART's
 //! and the ordinary PV console's, whose far end is a guest.
 //!
-//! # When the far end is told
+//! # When the far end is notified
 //!
-//! A far end that does not know the event index is told of every call that
-//! moved bytes, and once after [`RingPeer::new`]. One that does
-//! ([`RingPeer::enable_event_index`]; our own [`port`](super::port) only) is
-//! told when it may be waiting: of room, when it can have found `out` full; of
-//! input, when it can have found `in` empty or has asked by its
+//! A far end without the event index is notified after every call that moved bytes,
+//! and once after [`RingPeer::new`]. One that supports it
+//! ([`RingPeer::enable_event_index`]; only this crate's [`port`](super::port)) is
+//! notified when it may be waiting: of room, if it can have found `out` full; of
+//! input, if it can have found `in` empty or has set its
 //! [threshold](super::layout::INPUT_EVENT).
 
 use super::index::{advanced, filled, passed, position};
@@ -41,10 +41,10 @@ pub struct RingPeer<M> {
 }
 
 impl<M: RingMemory> RingPeer<M> {
-    /// Attaches to a ring, going on where the last backend stopped, and marks
-    /// it connected. The caller then takes what is in `out` and notifies the
-    /// far end once, whether there was anything or not: the last backend may
-    /// have died between publishing an index and notifying.
+    /// Attaches to a ring, continuing where the last backend stopped, and marks it
+    /// connected. The caller then takes all bytes from `out` and notifies the far
+    /// end once, even if there were none: the last backend may have ended between
+    /// publishing an index and notifying.
     pub fn new(memory: M) -> Self {
         let out_cons = memory.load_u32(OUT_CONS);
         let in_prod = memory.load_u32(IN_PROD);
@@ -82,9 +82,9 @@ impl<M: RingMemory> RingPeer<M> {
         }
     }
 
-    /// Copies bytes from the guest into `buffer`, as many as there are and fit,
-    /// and leaves them in the ring: a backend that dies before
-    /// [`release_out`](Self::release_out) finds them there when it comes back.
+    /// Copies bytes from the guest into `buffer`, as many as there are and fit, and
+    /// leaves them in the ring: if the backend ends before
+    /// [`release_out`](Self::release_out), the next one finds them there.
     pub fn peek_out(&mut self, buffer: &mut [u8]) -> Moved {
         let waiting = self.look_out();
         let bytes = waiting.unwrap_or(0).min(buffer.len());
@@ -98,9 +98,8 @@ impl<M: RingMemory> RingPeer<M> {
         }
     }
 
-    /// Gives away the room of so many bytes, which the last
-    /// [`peek_out`](Self::peek_out) gave. Returns whether the far end must be
-    /// notified.
+    /// Frees the room of `bytes` bytes of the last [`peek_out`](Self::peek_out).
+    /// Returns whether the far end must be notified.
     #[must_use = "the far end may be waiting for a notification"]
     pub fn release_out(&mut self, bytes: usize) -> bool {
         let first = self.out_cons;
@@ -124,16 +123,15 @@ impl<M: RingMemory> RingPeer<M> {
         self.out_cons
     }
 
-    /// That index when so many bytes have been released.
+    /// That index after the release of `bytes` bytes.
     pub fn out_cons_after(&self, bytes: usize) -> u32 {
         advanced(self.out_cons, bytes)
     }
 
-    /// Goes on at `out_cons`, which the last backend had reached by its own
-    /// books but may have died before it told the ring. Returns `false`, and
-    /// changes nothing, when the ring cannot have been there: `out_cons` must
-    /// lie between where the ring stands and what waits in it. The far end
-    /// must be notified, as after [`new`](Self::new).
+    /// Continues at `out_cons`, which the last backend had recorded but possibly
+    /// not published. Returns `false`, and changes nothing, if that index is not
+    /// possible: `out_cons` must lie between where the ring stands and what waits
+    /// in it. The far end must be notified, as after [`new`](Self::new).
     #[must_use = "bytes that were taken before come again if this is refused"]
     pub fn resume_out(&mut self, out_cons: u32) -> bool {
         let ahead = out_cons.wrapping_sub(self.out_cons) as usize;
@@ -176,21 +174,20 @@ impl<M: RingMemory> RingPeer<M> {
         }
     }
 
-    /// Bytes from the guest that wait in the ring; 0 if its indices make no
-    /// sense.
+    /// Bytes from the guest that wait in the ring; 0 if its indices are invalid.
     pub fn out_len(&self) -> usize {
         let prod = self.memory.load_u32(OUT_PROD);
         filled(prod, self.out_cons, OUT_SIZE).unwrap_or(0)
     }
 
-    /// Bytes that [`put_in`](Self::put_in) would take; 0 if the indices make no
-    /// sense.
+    /// Bytes that [`put_in`](Self::put_in) would take; 0 if the indices are
+    /// invalid.
     pub fn in_space(&self) -> usize {
         let cons = self.memory.load_u32(IN_CONS);
         filled(self.in_prod, cons, IN_SIZE).map_or(0, |bytes| IN_SIZE - bytes)
     }
 
-    /// Times the far end's indices made no sense and were resynchronised.
+    /// Resyncs because of invalid indices of the far end.
     pub fn resyncs(&self) -> u64 {
         self.resyncs
     }
@@ -214,8 +211,8 @@ impl<M: RingMemory> RingPeer<M> {
         self.memory.store_u32(EVENT_INDEX, 0);
     }
 
-    /// Asks for a doorbell when `out` holds `bytes` (1 to 2048, clamped).
-    /// Returns whether it holds them already, for which no doorbell need come.
+    /// Asks for a doorbell when `out` holds `bytes` (1 to 2048, clamped). Returns
+    /// whether it holds them already; then no doorbell may come.
     pub fn arm_out(&mut self, bytes: usize) -> bool {
         let bytes = u32::try_from(bytes.clamp(1, OUT_SIZE)).unwrap_or(1);
         // `out_prod` says so when it has moved past this.
@@ -227,7 +224,7 @@ impl<M: RingMemory> RingPeer<M> {
     }
 
     /// Asks for a doorbell when `in` has room for `bytes` (1 to 1024, clamped).
-    /// Returns whether it has already, for which no doorbell need come.
+    /// Returns whether it has that room already; then no doorbell may come.
     pub fn arm_in(&mut self, bytes: usize) -> bool {
         let bytes = bytes.clamp(1, IN_SIZE);
         // `in_cons` gives that room when it has moved past this.
@@ -238,8 +235,8 @@ impl<M: RingMemory> RingPeer<M> {
         self.in_space() >= bytes
     }
 
-    /// Bytes in `out` at a fresh look, with the order that reading them needs.
-    /// `None` if the far end's index made no sense: ours was set to it.
+    /// Bytes in `out`, read anew, with the memory order for reading them. `None` if
+    /// the far end's index was invalid: this end's was set to it.
     fn look_out(&mut self) -> Option<usize> {
         let prod = self.memory.load_u32(OUT_PROD);
         self.memory.barrier();
@@ -252,8 +249,8 @@ impl<M: RingMemory> RingPeer<M> {
         bytes
     }
 
-    /// Room in `in` at a fresh look, with the order that writing to it needs.
-    /// `None` as for [`look_out`](Self::look_out).
+    /// Room in `in`, read anew, with the memory order for writing to it. `None` as
+    /// for [`look_out`](Self::look_out).
     fn look_in(&mut self) -> Option<usize> {
         let cons = self.memory.load_u32(IN_CONS);
         self.memory.barrier();

@@ -6,25 +6,25 @@
 //! (`out_cons`, `in_prod`). While the copies show room, a byte sent touches the
 //! page twice: the byte and `out_prod`.
 //!
-//! # When the backend is told
+//! # When the backend is notified
 //!
-//! - Of output, when `out` goes from empty to non-empty as far as the port
-//!   knows. A backend signals each time it has published `out_cons`, and once
-//!   when it attaches; [`look`](Backend::look) then looks afresh and tells it
+//! - Of output, when `out` goes from empty to non-empty by the port's copies. A
+//!   backend signals each time it has published `out_cons`, and once when it
+//!   attaches; [`look`](Backend::look) then reads the indices again and notifies it
 //!   again if bytes remain. So bytes that the backend did not see are always
-//!   followed by a doorbell, and a backend that never looks again after
+//!   followed by a doorbell, and a backend that does not check again after
 //!   publishing loses none.
 //! - Of room in `in`, when the backend found it full and half of it is free
 //!   again.
 //! - A backend that publishes the [event index](super::layout::EVENT_INDEX) is
-//!   told when an index moves past its threshold, and at no other time.
+//!   notified when an index moves past its threshold, and at no other time.
 //!
-//! # When the backend tells
+//! # When the backend signals
 //!
-//! A backend that publishes the event index signals input when `in` was empty.
-//! The UART may leave bytes there, as it has no place for them, and still want
-//! to know of more: [`look`](Backend::look) then publishes a threshold of this
-//! end, [`INPUT_EVENT`], and a backend signals when `in_prod` moves past it.
+//! A backend that publishes the event index signals input when `in` was empty. The
+//! UART may leave bytes there, if it has no room for them, and still need a signal
+//! for more: [`look`](Backend::look) then publishes a threshold of this end,
+//! [`INPUT_EVENT`], and a backend signals when `in_prod` moves past it.
 
 use super::index::{filled, passed, position};
 use super::layout::{
@@ -34,14 +34,14 @@ use super::layout::{
 use super::memory::RingMemory;
 use crate::backend::{Backend, Sent};
 
-/// What a port has counted since it was made, modulo 2^64.
+/// Counters of a port since it was made, modulo 2^64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Bytes taken from the guest.
     pub bytes_out: u64,
     /// Bytes given to the guest.
     pub bytes_in: u64,
-    /// Times the backend's indices made no sense and were resynchronised.
+    /// Resyncs because of invalid indices of the backend.
     pub resyncs: u64,
 }
 
@@ -58,9 +58,9 @@ pub struct RingPort<M> {
     pub(crate) in_cons_published: u32,
     /// The backend's, as last accepted.
     pub(crate) in_prod: u32,
-    /// The backend found `in` full and was not told of room since.
+    /// The backend found `in` full and was not notified of room since.
     pub(crate) in_blocked: bool,
-    /// The backend announced the event index when last asked.
+    /// The backend had announced the event index when it was last read.
     pub(crate) event_index: bool,
     /// `out_prod` up to which `traffic.bytes_out` has counted.
     pub(crate) out_counted: u32,
@@ -112,7 +112,7 @@ impl<M: RingMemory> RingPort<M> {
         self.traffic.bytes_out.wrapping_add(uncounted.into())
     }
 
-    /// Looks afresh at `out_cons`; whether there is room in `out`.
+    /// Reads `out_cons` again; returns whether there is room in `out`.
     #[cold]
     #[inline(never)]
     fn look_out(&mut self) -> bool {
@@ -132,7 +132,7 @@ impl<M: RingMemory> RingPort<M> {
         true
     }
 
-    /// Looks afresh at `in_prod`.
+    /// Reads `in_prod` again.
     fn look_in(&mut self) {
         self.in_prod = self.memory.load_u32(IN_PROD);
         // The bytes are read after the index that covers them.
@@ -151,9 +151,9 @@ impl<M: RingMemory> RingPort<M> {
         self.event_index
     }
 
-    /// Whether publishing `new` after `old` moved past the threshold at
-    /// `event`; also when the thresholds are gone, as no one says what the
-    /// backend saw last.
+    /// Whether publishing `new` after `old` moved past the threshold at `event`;
+    /// also when the thresholds are gone, because then the backend's last read is
+    /// unknown.
     #[inline]
     fn past_threshold(&mut self, event: usize, old: u32, new: u32) -> bool {
         // The index is published before the threshold is read, as the backend
