@@ -31,8 +31,8 @@ fn place(path: &str) -> (String, String) {
             "tests/viewers/tests/ssh.rs".to_owned(),
             format!("\"{name}\""),
         ),
-        ["viewers", module, name] => (
-            format!("tests/viewers/tests/{module}.rs"),
+        ["viewers", target, name] => (
+            target_file("tests/viewers/tests", target, name),
             format!("fn {name}("),
         ),
         // Not everywhere can it run.
@@ -80,6 +80,21 @@ fn place(path: &str) -> (String, String) {
         ),
         _ => panic!("{path} is in no suite"),
     }
+}
+
+/// The file that a test of a target is in: the target is a file, or a folder of modules.
+fn target_file(tests: &str, target: &str, name: &str) -> String {
+    let file = format!("{tests}/{target}.rs");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Ok(folder) = fs::read_dir(root.join(tests).join(target)) else {
+        return file;
+    };
+    let modules = folder.map(|entry| entry.expect("a file of a test").file_name());
+    let mut files = modules.map(|module| format!("{tests}/{target}/{}", module.display()));
+    let mark = format!("fn {name}(");
+    files
+        .find(|file| text(file).contains(&mark))
+        .unwrap_or(file)
 }
 
 /// The file of a module of one of the tools.

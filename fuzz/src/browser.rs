@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What browsers say to vconsole-web: whatever it is, the daemon gets lines and
-//! frames that say no more than was meant, and pages get no markup.
+//! Any input from browsers to vconsole-web: the daemon gets only the lines and
+//! frames that were intended, and pages get no markup.
 
 use arbitrary::Arbitrary;
 use console_proto::browser::{self, Console, Message};

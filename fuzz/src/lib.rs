@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What the fuzz targets do with their input: each module has a `run` that
-//! takes any bytes and panics when something does not hold. The targets in
-//! `fuzz_targets/` have libFuzzer call them; [`seeds`] is what it starts from.
-//! That of `mmio` is `tests/oracle`.
+//! The fuzz targets: each module has a `run` that takes any bytes and panics when a
+//! property fails. The targets in `fuzz_targets/` have libFuzzer call them;
+//! [`seeds`] is what it starts from. That of `mmio` is `tests/oracle`.
 #![forbid(unsafe_code)]
 
 pub mod browser;

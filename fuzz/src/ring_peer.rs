@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Both ends of the ring while somebody rewrites indices and bytes at any
-//! moment, also in the middle of an entry: each end keeps to its own words, to
-//! the page and to a bounded number of accesses, and both work again once the
+//! Both ends of the ring while another thread of control rewrites indices and bytes
+//! at any moment, also in the middle of an entry: each end keeps to its own words,
+//! to the page and to a bounded number of accesses, and both work again once the
 //! page is left alone.
 
 use std::cell::{Cell, RefCell};

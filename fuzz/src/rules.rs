@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Any text as the daemon's configuration: it is refused, or its rules say what they must,
-//! match as a simple reading of their patterns does, and can be written and read again.
+//! Any text as the daemon's configuration: it is refused, or its rules are
+//! complete, match like a simple implementation of their patterns, and can be
+//! written and read again.
 
 use vconsoled::Config;
 use vconsoled::config::{AccessRule, Domains, Right};

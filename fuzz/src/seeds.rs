@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Inputs to start from, where noise does not get far: each target's by name.
+//! Seeds for targets that random input does not get far with, by the target's name.
 //! They are made here rather than kept as files.
 
 use vpl011::ring::fake::AtomicPage;

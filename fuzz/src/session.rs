@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The daemon, step by step on a fake host, and a guest that means harm: it
-//! writes what it likes to its ring, its registers and its nodes. The daemon
-//! goes on, and another guest is served exactly.
+//! The daemon, step by step on a fake host, and a hostile guest: it writes anything
+//! to its ring, its registers and its nodes. The daemon continues, and another
+//! guest is served exactly.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Any bytes as a snapshot, on any page: refused, or a device that can be worked
-//! with and saves as the same bytes, if they are of the newest version.
+//! Any bytes as a snapshot, on any page: refused, or a device that works and saves
+//! as the same bytes, if they are of the newest version.
 
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;

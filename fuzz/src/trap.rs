@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Any syndrome: decoded as the Arm ARM says (`ESR_EL2`, and the ISS of a data
-//! abort), and any glance answers or does not.
+//! Any syndrome: decoded by the Arm ARM (`ESR_EL2`, and the ISS of a data abort),
+//! and any glance answers or does not.
 
 use std::sync::atomic::AtomicU64;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What the UART's line is made of inside the hypervisor.
+//! The UART's line inside the hypervisor.
 
 use heapless::Deque;
 use vpl011::backend::{Backend, Sent};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The one call out of Rust: a panic, which is a defect, stops the hypervisor.
+//! The only call from Rust into C: a panic, which is a defect, stops the
+//! hypervisor.
 
 use core::panic::PanicInfo;
 

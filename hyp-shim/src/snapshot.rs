@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The functions of `include/vpl011.h` that save and restore a device.
 //!
-//! Only a device on a ring is saved: one on the hypervisor's own console has
-//! no toolstack that could.
+//! Only a device on a ring is saved: a device on the hypervisor's own console has
+//! no toolstack that could save it.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What the device costs a hypervisor: the object as it is linked into Xen,
-//! built and folded as `README.md` says.
+//! The device's size: the object as it is linked into Xen, built and folded as
+//! `README.md` says.
 
 #[path = "support/staticlib.rs"]
 mod staticlib;

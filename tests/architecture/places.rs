@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The places where `unsafe` may stand, and the licence line of every file.
+//! The files that may contain `unsafe`, and the licence line of every file.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What the conformance suite cannot reach: events that bring nothing, room
-//! that nobody announced, characters beside the line, offsets that no
-//! instruction can have, and what is counted.
+//! Cases that the conformance suite cannot run: events without data, room that was
+//! not announced, characters beside the line, offsets that no instruction can have,
+//! and counters.
 
 use vpl011::trap::Width;
 

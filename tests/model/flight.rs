@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! D3: on a wire characters take their time. Here what was written is in flight
-//! until the guest gives it time (`docs/adr/written-characters-are-in-flight.md`).
+//! D3: on a wire characters take their time. Here written characters are in flight
+//! until the guest reads the status again
+//! (`docs/adr/written-characters-are-in-flight.md`).
 
 use crate::bench::{Bench, cr, fr, int, lcr_h, reg};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Who is told of what, and when not.
+//! Which side is notified, when, and when not.
 
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Peers that lie about their indices, on either end: nothing is addressed by
-//! a lie, nothing crashes, spins or stalls for good.
+//! Peers with invalid indices, on either end: they address no memory, and nothing
+//! crashes, loops or stalls for ever.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

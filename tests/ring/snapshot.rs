@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Saved, restored and gone on with: the same as never stopped.
+//! A device that is saved, restored and continued behaves like one that was not.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The two ends on two threads that sleep until they are told: what is never
-//! told hangs the test, which ends it after a while.
+//! The two ends on two threads that sleep until they are notified: a missing
+//! notification hangs the test, which then ends by a timeout.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What Xen, a kernel or a program of ours says on a console when something
-//! went wrong that it survived, or did not.
+//! Error reports of Xen, a kernel or a program of this project on a console.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A console as a person has it: the client in a terminal of its own, what it
-//! showed so far, and waiting for something to be shown.
+//! A console as a user has it: the client in its own terminal, its output so far,
+//! and waiting for output.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

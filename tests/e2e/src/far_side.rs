@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The far side of a serial line that ends in a ring, as the conformance suite
-//! wants it: it takes what it is told to, when it is told to.
+//! needs it: it takes as many bytes as requested, when requested.
 
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::peer::RingPeer;

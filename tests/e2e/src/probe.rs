@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What the agent does inside a Linux guest.
+//! The agent inside a Linux guest.
 
 pub mod loopback;
 pub mod timing;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The conformance suite as an image: a Xen guest, or the firmware of QEMU's
-//! `virt` machine. Whoever started it holds the far end of the serial line.
+//! The conformance suite as an image: a Xen guest, or the firmware of QEMU's `virt`
+//! machine. The program that started it has the far end of the serial line.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What a guest on a published driver does: it writes a text, polled, and then
-//! echoes, by interrupts, what is typed.
+//! A guest with a published driver: it writes a text, polled, and then echoes
+//! input, by interrupts.
 
 use core::fmt::Write;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Bytes out: every byte once and in order, and no order of events in which
-//! the backend sleeps on bytes that nothing will tell it of.
+//! Bytes out: every byte once and in order, and no order of events in which the
+//! backend sleeps although bytes wait and no signal will come.
 #![forbid(unsafe_code)]
 
 use interleavings::{Backend, Barriers, Machine, Old, Ours, Start, check};

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A device and whoever sends to it: all that the property touches of the
-//! crate.
+//! A device and its sender: all that the property uses of the crate.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A PL011 after the TRM and docs/design/requirements.md, as plain as it can be said.
-//! Levels and flags are computed from what the FIFOs hold; what a guest was
-//! told is remembered by when.
+//! A PL011 after the TRM and docs/design/requirements.md, as simple as possible.
+//! Levels and flags are computed from the FIFOs; what a guest has seen is recorded
+//! with its time.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! For tests that sit at a console: a terminal of their own, programs in it or
-//! between pipes, what was shown and how far it was looked at, and waiting.
+//! For tests with consoles: a terminal, programs in it or between pipes, the output
+//! so far and how much of it was checked, and waiting.
 #![forbid(unsafe_code)]
 
 mod program;

@@ -3,12 +3,12 @@
 //! process, QEMU's, Xen's own, and ours in Xen.
 //!
 //! A case is a function over [`Uart`], which reaches the device through a
-//! [`Target`]: its registers, its interrupt line, and the peer at the far end
-//! of its serial line. Each case names what it rests on: a section of the TRM
-//! (Arm DDI 0183G), a driver that relies on it, or a decision of this project
-//! (`Dn`, `Cn` and `Rn` of docs/design/requirements.md). No case waits without bound,
-//! and each one starts from what reset leaves, so that one that fails does not
-//! take others with it.
+//! [`Target`]: its registers, its interrupt line, and the peer at the far end of
+//! its serial line. Each case names its source: a section of the TRM (Arm DDI
+//! 0183G), a driver that relies on it, or a decision of this project (`Dn`, `Cn`
+//! and `Rn` of docs/design/requirements.md). No case waits without bound, and each
+//! one starts from what reset leaves, so that one that fails does not take others
+//! with it.
 //!
 //! [`drivers`] holds what the drivers of real systems do, access by access.
 //! [`family`] has what else a driver may do with input.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What a suite that runs on bare metal says to the program that holds the far
-//! end of the serial line, and what that answers.
+//! Messages of a suite on bare metal to the program at the far end of the serial
+//! line, and the answers.
 //!
 //! Both directions are messages over a stream of bytes: a kind, a length of two
 //! bytes and so many bytes, numbers little endian. The suite asks, one request

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What a PL011 has to be reached by to be tried.
+//! What the suite needs of a PL011.
 
 /// How many bytes an access covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

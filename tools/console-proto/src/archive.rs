@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A compressed log (Zstandard, RFC 8878) begins with a frame that decoders
-//! skip. It tells which file the log was, so that whoever follows that one knows
-//! the two for the same.
+//! A compressed log (Zstandard, RFC 8878) begins with a frame that decoders skip.
+//! It identifies the original file, so that a client that follows the log
+//! recognises it.
 
 /// What the file was when it was compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The file that says who was attached: lines of JSON, each sealed by a SHA-256
-//! over itself up to there, the hash of the line before among it. The daemon
-//! writes it, `vconsole audit` checks it.
+//! The audit file: lines of JSON, each sealed by a SHA-256 over itself up to there,
+//! the hash of the line before among it. The daemon writes it, `vconsole audit`
+//! checks it.
 //!
 //! A line ends with `,"hash":"…"}`; what is hashed is every byte before that. A
 //! daemon that was killed may leave less than a line: the next one ends it and

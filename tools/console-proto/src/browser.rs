@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What browsers say to vconsole-web, taken apart, and what is put into pages for
-//! them. Whatever they say becomes a frame or a part of a line for the daemon, or
-//! is refused.
+//! Parsing of messages from browsers to vconsole-web, and text for pages. Each
+//! message becomes a frame or a part of a line for the daemon, or is refused.
 
 use serde::Deserialize;
 

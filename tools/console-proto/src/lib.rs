@@ -3,9 +3,9 @@
 //! (docs/reference/protocol.md): a line asks, a line of JSON answers, and a connection
 //! that is attached to a console then carries frames.
 //!
-//! [`archive`] and [`audit`] are what the two agree on for files, [`browser`] is what
-//! comes from further away, to vconsole-web. Data and its form on the wire only: no
-//! socket, no file, no policy.
+//! [`archive`] and [`audit`] are formats of files that daemon and client share,
+//! [`browser`] is the protocol between browsers and vconsole-web. Data and its form
+//! on the wire only: no socket, no file, no policy.
 #![forbid(unsafe_code)]
 
 mod answer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Somebody without an account on the host, for whom a service asks: a line
-//! before the request names them.
+//! A tenant: a person without an account on the host, named by a service in a line
+//! before its request.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! The fetcher. Each origin is asked only for what those before it lack: the
-//! store, a folder, the mirror's pool by path, the mirror's
-//! index, and, if told to, a snapshot archive. Whatever an
-//! origin gives is compared with the pin's size and digest.
+//! The fetcher. Each origin is tried only for files that those before it lack: the
+//! store, a folder, the mirror's pool by path, the mirror's index, and, if told to,
+//! a snapshot archive. Whatever an origin gives is compared with the pin's size and
+//! digest.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

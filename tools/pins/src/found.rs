@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What came of looking for a pin, and how a person is told.
+//! The result of fetching a pin, and its message.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Files from Debian's archive, each pinned by size and digest: the lock file,
-//! the store, the one fetcher, and what moves pins. What the files are for, it
-//! does not know.
+//! Files from Debian's archive, each pinned by size and digest: the lock file, the
+//! store, the one fetcher, and what moves pins. It is independent of what the files
+//! are for.
 #![forbid(unsafe_code)]
 
 mod fetch;

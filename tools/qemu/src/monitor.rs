@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! QEMU's monitor: questions to the emulator about its machine.
+//! QEMU's monitor: queries about the emulated machine.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;

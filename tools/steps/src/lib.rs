@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What every command of `xtask` is made of: steps with keys and logs, the
-//! programs that they start, the pinned files that they take, and the lines that
-//! people see. What is built, it does not know.
+//! What every command of `xtask` is made of: steps with keys and logs, the programs
+//! that they start, the pinned files that they take, and the lines that users see.
+//! It is independent of what is built.
 #![forbid(unsafe_code)]
 
 pub mod cargo;

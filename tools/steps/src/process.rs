@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Processes we start, and the promise that none outlives us.
+//! Started processes, and the guarantee that none survives this program.
 //!
 //! Every child is the head of its own process group, so that a terminal's
 //! Ctrl-C reaches only us, and we end the children in order. Orphans of our

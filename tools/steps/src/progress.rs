@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What people see while we work: a spinner on a terminal, plain lines
-//! elsewhere, and one line for each thing that was done.
+//! Progress output: a spinner on a terminal, plain lines elsewhere, and one line
+//! for each thing that was done.
 
 use std::cell::Cell;
 use std::io::IsTerminal;

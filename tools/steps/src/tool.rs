@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Programs of crates.io that checks and pages are made with.
+//! Programs from crates.io that checks and pages use.
 
 use std::path::PathBuf;
 use std::process::Command;

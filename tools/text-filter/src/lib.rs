@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What a guest prints, without the control sequences that a reader must not
-//! be given: one filter for logs, the journal and the client.
+//! Guests' output without control sequences that readers must not get: one filter
+//! for logs, the journal and the client.
 //!
 //! The rules:
 //!

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Which sequences a terminal answers nothing to, so that old output may show
-//! them. What is not known here may be a question and is left out.
+//! Sequences that terminals do not answer, so that old output may contain them.
+//! Unknown sequences may cause an answer and are removed.
 
 use vte::Params;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Files that pages use. Ours are in the program; xterm.js is read from a folder
-//! once, so that the program is built without it.
+//! Files that pages use. This project's are in the program; xterm.js is read from a
+//! folder once, so that the program is built without it.
 
 use std::fs::File;
 use std::io::{self, Read as _};

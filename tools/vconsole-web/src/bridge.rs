@@ -3,8 +3,9 @@
 //! the other.
 //!
 //! Binary messages are output and what is typed. Text messages are JSON: from here
-//! an [`Event`], from the browser what [`browser`](console_proto::browser) takes apart. When the daemon goes, so does the
-//! `WebSocket`; the browser asks again with the position that it got to.
+//! an [`Event`], from the browser what [`browser`](console_proto::browser) takes
+//! apart. When the daemon ends, the `WebSocket` is closed; the browser connects
+//! again with its position.
 
 use std::time::{Duration, Instant};
 

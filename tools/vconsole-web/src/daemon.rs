@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Vconsoled, asked for a tenant: a connection for each request.
+//! Requests to vconsoled for a tenant: a connection for each request.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Who asks. By the connection it is known who may say so: the proxy on its
-//! socket by a header, a client by its certificate, anybody else by the cookie of
-//! a session. A header or a cookie in another place says nothing.
+//! The identity of a request's tenant, by its connection: on the proxy's socket a
+//! header, with a client certificate that certificate, otherwise the cookie of a
+//! session. Headers or cookies on other connections are ignored.
 
 use std::net::IpAddr;
 use std::time::Instant;

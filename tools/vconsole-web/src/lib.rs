@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Consoles in a browser. A service without privileges: it finds out who asks,
-//! and what they may do is decided by vconsoled, which is asked for a tenant in
-//! each request. It keeps no output and no rules.
+//! Consoles in a browser. A service without privileges: it identifies the tenant,
+//! and names it in each request to vconsoled, which decides what the tenant may do.
+//! It keeps no output and no rules.
 #![forbid(unsafe_code)]
 
 mod app;

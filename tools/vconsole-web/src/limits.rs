@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How often somebody may do something: a bucket of tries for each, which fills
-//! up with time.
+//! Rate limits: a token bucket for each user or address.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Connections: how long each may take, and who is at the other end.
+//! Connections: their time limits, and the peer's identity.
 
 use std::fs::Permissions;
 use std::io;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Who has logged in. A session is known by a random number that the browser
-//! keeps in a cookie; here is its hash alone.
+//! Sessions. Each has a random number, which the browser keeps in a cookie; only
+//! its hash is stored here.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The file of tenants: who may log in by which token or certificate. It is read
-//! anew for each that comes, so a line that is taken out counts no more.
+//! again for each login, so a removed line has no effect any more.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole audit`: whether the file that says who was attached is as the daemon
-//! wrote it.
+//! `vconsole audit`: checks that an audit file is unchanged.
 
 use std::fs::File;
 use std::io::{BufReader, Write as _};

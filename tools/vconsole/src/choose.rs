@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which of the daemon's consoles is meant.
+//! Selects one of the daemon's consoles.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What the exit code of `vconsole` says (docs/reference/client.md).
+//! The exit codes of `vconsole` (docs/reference/client.md).
 
 use std::fmt;
 

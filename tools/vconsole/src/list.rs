@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole list`: what the daemon says of its consoles, once or again and
-//! again.
+//! `vconsole list`: the daemon's consoles, once or repeatedly.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole login`: what sshd starts for somebody who may use consoles and do
-//! nothing else, as a forced command or as the login shell `vconsole-login`.
+//! `vconsole login`: started by sshd for users who may use consoles and nothing
+//! else, as a forced command or as the login shell `vconsole-login`.
 //!
 //! No program is started from here. The words that an ssh client sends along name
 //! a console, by `SSH_ORIGINAL_COMMAND` or by `-c`, and mean nothing else.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The client: joins a terminal, or two pipes, to a domain's console. Called
-//! as `xenconsole` it takes that program's command line, which is how `xl
-//! console` runs it, and as `vconsole-login` it is a login shell.
+//! The client: connects a terminal, or two pipes, to a domain's console. Called as
+//! `xenconsole` it accepts that program's command line, which is how `xl console`
+//! runs it, and as `vconsole-login` it is a login shell.
 #![forbid(unsafe_code)]
 
 mod attach;
@@ -163,7 +163,7 @@ fn attach(daemon: &Daemon, console: Option<&str>, viewing: &Viewing) -> anyhow::
     socket::run(daemon.clone(), &choice, viewing)
 }
 
-/// Something that the user is to know, and that is no error.
+/// A remark for the user that is no error.
 fn tell(what: Option<String>) {
     if let Some(what) = what {
         // Standard error may be what has gone.

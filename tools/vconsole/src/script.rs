@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole send` and `vconsole expect`, for scripts: what is typed, and what is
-//! waited for, with an exit code that says what came of it.
+//! `vconsole send` and `vconsole expect`, for scripts: typing and waiting for
+//! output, with an exit code for the result.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole attach --wait`: a guest that is not there yet, or not at the moment.
+//! `vconsole attach --wait`: waits for a guest that does not run yet, or reboots.
 
 use std::io::Write as _;
 use std::thread;

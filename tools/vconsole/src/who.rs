@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole who` and `vconsole message`: operators, and those who are attached.
+//! `vconsole who` and `vconsole message`: attached users, and messages to them.
 
 use std::io::{self, Write as _};
 use std::time::{Duration, SystemTime};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole audit` on chains that are whole, and on what somebody made of them.
+//! `vconsole audit` on valid chains, and on changed ones.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Insertions into somebody's source tree: [`HookSet`] makes them, and
-//! [`export`] writes them as a series of patches.
+//! Insertions into a source tree: [`HookSet`] makes them, and [`export`] writes
+//! them as a series of patches.
 #![forbid(unsafe_code)]
 
 mod hooks;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Memory that a file or device stands behind, for as long as it is wanted.
+//! Memory mapped from a file or device, until it is dropped.
 
 use std::ffi::c_void;
 use std::io;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A file as memory, for one who writes often and little. Others read the file.
+//! A file mapped for frequent small writes. Other readers use the file.
 
 use std::ffi::c_void;
 use std::io;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A mapped page that somebody else writes to as well.
+//! A mapped page that another domain also writes to.
 
 use std::any::Any;
 use std::io;

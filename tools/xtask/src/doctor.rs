@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask doctor`: checks prerequisites, and says how to get what is missing.
+//! `cargo xtask doctor`: checks prerequisites, and prints how to install what is
+//! missing.
 
 use std::fs;
 use std::process::Command;

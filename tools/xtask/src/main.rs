@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask`: the one front door for people.
+//! `cargo xtask`: the commands of this repository.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all that was asked for holds.
+/// Runs the command. Returns whether it succeeded.
 fn run(options: &Options) -> Result<bool> {
     process::end_children_on_signals(boot::restore)?;
     let dirs = Dirs::find()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The command as people meet it when something is wrong: each time a clear
-//! message, nothing half done, no process left.
+//! The command's errors: each time a clear message, no partial change, no process
+//! left.
 
 use std::fs;
 use std::path::Path;

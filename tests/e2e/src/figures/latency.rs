@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How long somebody at the console waits.
+//! The latency of a console.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What Linux needs to move bytes: a program in the guest times itself.
+//! Linux's cost of moving bytes: a program in the guest times itself.
 
 use std::thread;
 use std::time::Duration;

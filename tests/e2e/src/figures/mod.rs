@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Measurements, for `cargo xtask bench`: what things cost in instructions,
-//! with either hypervisor and either console daemon.
+//! Measurements, for `cargo xtask bench`: costs in instructions, with either
+//! hypervisor and either console daemon.
 //!
 //! They run in a machine whose clock counts instructions, one a nanosecond,
 //! so that a figure depends on nothing but the code that ran. Each takes its

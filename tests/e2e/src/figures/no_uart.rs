@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What Xen costs a guest that has no UART: it times itself.
+//! Xen's cost for a guest without a UART, which times itself.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What a bare-metal guest's accesses cost: it times itself.
+//! The cost of a bare-metal guest's accesses, which it times itself.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A break from dom0, as a Linux guest meets it.
+//! A break from dom0 to a Linux guest.
 
 use anyhow::Result;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Configurations that `xl` must refuse in words, with nothing made.
+//! Configurations that `xl` must refuse with a clear error, creating nothing.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Bare-metal guests on PL011 drivers that others publish, unmodified.
+//! Bare-metal guests with published PL011 drivers, unmodified.
 
 use std::time::Duration;
 

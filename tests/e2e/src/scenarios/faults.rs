@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Things that break, or that somebody breaks, and who must not notice.
+//! Faults and attacks, and the guests and programs that they must not affect.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};

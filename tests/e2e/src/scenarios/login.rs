@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A login with a password, typed as a person does.
+//! A login with a typed password.
 
 use anyhow::Result;
 

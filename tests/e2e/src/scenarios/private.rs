@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The private ring and port, as a guest meets them.
+//! The private ring and port, seen from a guest.
 
 use std::collections::BTreeMap;
 

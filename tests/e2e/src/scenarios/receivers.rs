@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Input into drivers that drain and then clear, or have RTIM alone: elsewhere
-//! some of it is stuck until the next key.
+//! Input into drivers that drain and then clear, or have RTIM alone: on other
+//! PL011s some of it is stuck until the next key.
 
 use anyhow::{Context, Result};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The package as an administrator uses it: dpkg installs it, systemd runs it,
-//! restarts it and keeps its descriptors, journald keeps what guests say and
-//! hands it on.
+//! restarts it and keeps its descriptors, journald stores guests' output and
+//! forwards it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

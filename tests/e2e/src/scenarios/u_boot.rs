@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! U-Boot as a guest: a driver that polls, and a person at its prompt.
+//! U-Boot as a guest: a polling driver, and a user at its prompt.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! D1: who the device says it is (TRM 3.3.15 to 3.3.22).
+//! D1: the device's identification (TRM 3.3.15 to 3.3.22).
 
 use crate::registers::{fr, reg};
 use crate::{Uart, Verdict};

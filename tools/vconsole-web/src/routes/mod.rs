@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Requests: who may make them, and what every answer carries.
+//! Requests: who may send them, and the headers of every answer.
 
 mod consoles;
 mod login;

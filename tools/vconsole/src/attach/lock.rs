@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! One client a pty at a time: two readers would each get half. The lock is on
-//! the pty itself, which only those can open who may have the console, and
-//! goes with the descriptor.
+//! One client a pty at a time: two readers would each get half. The lock is on the
+//! pty itself, which only users of the console can open, and ends with the
+//! descriptor.
 
 use std::fs::File;
 use std::io;

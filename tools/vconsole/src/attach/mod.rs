@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Being attached to a console: joins standard input and output to it until the
-//! user leaves, nobody reads the output any more, or the domain ends. Neither
-//! a guest that takes no input nor a reader that takes no output keeps the
-//! program from hearing the user.
+//! Attaching to a console: connects standard input and output to it until the user
+//! leaves, the output is closed, or the domain ends. The program handles keys even
+//! if the guest takes no input or the output is not read.
 
 mod keys;
 mod lock;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A console by its pty, as `xl console` has it: waits until xenstore names
-//! one, and follows it when the daemon is restarted.
+//! A console by its pty, like `xl console`: waits until xenstore names one, and
+//! reopens it when the daemon is restarted.
 
 use std::collections::VecDeque;
 use std::fmt;

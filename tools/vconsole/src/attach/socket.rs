@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A console by the daemon's socket, which lets several users have it at once.
-//! The stream is taken up where it stood when the daemon comes back.
+//! After a restart of the daemon the stream continues at the same byte.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};

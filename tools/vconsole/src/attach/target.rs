@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which console is meant, and where xenstore tells of its pty.
+//! The console to attach to, and the xenstore nodes of its pty.
 
 use std::fmt;
 use std::io;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What a recording holds (asciicast, version 2), as its bytes come.
+//! Parses a recording (asciicast, version 2) piece by piece.
 
 use std::time::Duration;
 

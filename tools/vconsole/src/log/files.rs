@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! A log and the files that it was rotated into: `NAME`, the newest, and
-//! `NAME.1`, `NAME.2` and so on, or compressed `NAME.1.zst`. Numbers may be missing,
-//! names move and files are compressed while they are read, and no time of any
-//! file is believed.
+//! A log and the files that it was rotated into: `NAME`, the newest, and `NAME.1`,
+//! `NAME.2` and so on, or compressed `NAME.1.zst`. Numbers may be missing, names
+//! move and files are compressed while they are read, and times of files are not
+//! used.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};

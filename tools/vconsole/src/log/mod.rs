@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole log`: what a console said, from its log file, across rotation, or
-//! for want of one from the daemon's memory.
+//! `vconsole log`: a console's output from its log file, across rotation, or
+//! without a log from the daemon's history.
 
 mod archive;
 mod cast;

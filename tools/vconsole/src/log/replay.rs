@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole replay`: what a console said, from its recording, as fast as it came.
+//! `vconsole replay`: plays a console's recording at its original speed.
 
 use std::io;
 use std::path::{Path, PathBuf};

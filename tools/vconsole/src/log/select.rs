@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which lines of a log are wanted: of a time, of a boot, those that match.
+//! Selects lines of a log: by time, by boot, by pattern.
 
 use jiff::Timestamp;
 use regex::bytes::Regex;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Keys that mean something to the client.
+//! Keys of the client.
 
 use std::str::FromStr;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What the user sees of a console: the guest's output, filtered if wanted, and
-//! remarks of our own.
+//! The user's view of a console: the guest's output, optionally filtered, and the
+//! client's remarks.
 
 use std::io;
 

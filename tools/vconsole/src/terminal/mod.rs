@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The user's terminal as this program wants it, and as it was, however the
-//! program ends or pauses.
+//! Sets the user's terminal for this program, and restores it however the program
+//! ends or pauses.
 
 pub(crate) mod display;
 pub(crate) mod output;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Standard output and standard error without ever waiting for their readers:
-//! one that has stopped must not keep the program from hearing the user, or a
-//! signal.
+//! Standard output and standard error, without waiting for their readers: keys and
+//! signals are handled even if a reader has stopped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

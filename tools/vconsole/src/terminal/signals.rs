@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Signals as something to wait for: those that end the program, and those of
-//! job control, between which the terminal is as it was.
+//! Signals as events: those that end the program, and those of job control, around
+//! which the terminal is restored.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The numbers of the users and groups that rules name. Names are looked up
-//! when a configuration is read; which groups a caller has is the kernel's to
-//! say, later.
+//! The numbers of the users and groups that rules name. Names are looked up when a
+//! configuration is read; the caller's groups come from the kernel, later.
 
 use std::io;
 

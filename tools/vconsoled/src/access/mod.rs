@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Who may do what with which console. It is decided here and nowhere else, by
-//! [`Rules::rights`], which looks at nothing but what it is given.
+//! Who may do what with which console. All decisions are made here, by
+//! [`Rules::rights`], only from its arguments.
 //!
 //! Rules only give. Root and the daemon's own user have every right. While the
 //! configuration has no rule, so has everybody whom the permissions of the

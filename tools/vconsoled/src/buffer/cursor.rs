@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How far a consumer got.
+//! A consumer's position.
 
 use std::io;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How a buffer begins: in memory, or from what another process left.
+//! Opens a buffer: in memory, or from the file that an earlier process left.
 
 use std::fs::File;
 use std::io;

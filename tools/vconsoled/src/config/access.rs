@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The tables `[[access]]`: who may do what with which consoles. They only
-//! give, so their order means nothing.
+//! The tables `[[access]]`: who may do what with which consoles. They only grant,
+//! so their order does not matter.
 
 use std::fmt;
 

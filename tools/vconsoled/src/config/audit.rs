@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The section `[audit]`: where the record of who was attached is kept.
+//! The section `[audit]`: where the audit is stored.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What the operator decides: plain data, read from a TOML file and the
-//! command line. Every value is checked as it is read, so an error names its
-//! line.
+//! The configuration: plain data, read from a TOML file and the command line. Every
+//! value is checked as it is read, so an error names its line.
 //!
 //! [`Config::default`] is a daemon that touches no file and opens no socket,
 //! for programs that hold one inside; [`Config::installed`] is what an empty

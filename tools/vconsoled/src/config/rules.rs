@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The tables `[[console]]`: what is different for some consoles, and what then
-//! holds for one.
+//! The tables `[[console]]`: settings for some consoles, and the result for one.
 
 use serde::{Deserialize, Serialize};
 

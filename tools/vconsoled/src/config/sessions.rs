@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The section `[sessions]`: what holds for everybody who is attached.
+//! The section `[sessions]`: settings for all attached users.
 
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};

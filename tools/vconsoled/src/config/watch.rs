@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The tables `[[watch]]`: lines of guests' output that are counted and told of.
+//! The tables `[[watch]]`: lines of guests' output that are counted and reported.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The folders that the daemon writes to, made while it may, and given to the
-//! user that it becomes.
+//! The folders that the daemon writes to, created as root, and given to the
+//! daemon's later user.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};

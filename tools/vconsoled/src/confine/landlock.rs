@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which files can be reached (landlock(7)). Descriptors that are open already
-//! stay as they are.
+//! Restricts access to files (landlock(7)). Open descriptors are not affected.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Giving up what is not needed once the devices are open: root, its
+//! Gives up privileges that are not needed once the devices are open: root, its
 //! capabilities, and, as far as the kernel can, files and system calls.
 //!
 //! What needs rights later is opened by the [`broker`].

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Which system calls are answered (seccomp(2)). Those that the kernel knows
-//! and we have no business with fail with EPERM; all others with ENOSYS, so that
-//! a newer C library falls back to what an older kernel has. No program can be
-//! started, no identity taken, no network reached, no code made.
+//! The allowed system calls (seccomp(2)). Other calls of this kernel fail with
+//! EPERM; all others with ENOSYS, so that a newer C library falls back to what an
+//! older kernel has. No program can be started, no identity taken, no network
+//! reached, no code made.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! How much output may wait for the viewers of all consoles together. While it
-//! is less than [`WAITING_MAX`] each console may have a whole buffer of it;
+//! The limit of output that waits for the viewers of all consoles together. While
+//! it is less than [`WAITING_MAX`] each console may have a whole buffer of it;
 //! after that, its equal share.
 
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! One console: a ring on one side, a pty and a log on the other.
 //!
-//! Output goes to the output, from which the log, the pty while somebody has
-//! it open and everybody on a socket pull what they can take; the guest never
-//! waits for a viewer. Input stays in the pty until the ring has room for it, so none is lost.
+//! Output goes to the output buffer, from which the log, the pty while it is open,
+//! and viewers on sockets read at their own pace; the guest never waits for a
+//! viewer. Input stays in the pty until the ring has room for it, so none is lost.
 
 pub(crate) mod allowance;
 mod input;

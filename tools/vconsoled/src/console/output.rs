@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Output of a console: from the ring to the buffer, and from there to the pty
-//! and to clients. What nobody waits for is given up.
+//! Output of a console: from the ring to the buffer, and from there to the pty and
+//! to clients. Output that no viewer waits for is dropped.
 
 use std::io;
 use std::time::{Duration, Instant};

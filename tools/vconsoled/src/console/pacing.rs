@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! A console whose guest fills the ring again and again. While that lasts,
-//! waking for each piece, and handing it to everybody at once, is most of what
-//! the console costs. So it is looked at by the clock instead, and what came
-//! goes on in larger portions. The first pieces after a pause are never held.
+//! A console whose guest fills the ring again and again. While that lasts, most of
+//! the console's cost is waking for each piece and passing it on at once. So its
+//! ring is read by the clock instead, and output is passed on in larger portions.
+//! The first pieces after a pause are never held.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How far the pty got, and what the next daemon is told of that.
+//! The pty's position, and its record for the next daemon.
 
 use std::io;
 

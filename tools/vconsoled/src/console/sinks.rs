@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What takes a console's output on other threads: its log, its recording, lines for the
-//! journal, and rules that watch it.
+//! Consumers of a console's output on other threads: its log, its recording, lines
+//! for the journal, and rules that watch it.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The thread that owns the connection to xenstore. It reports which domains
-//! and consoles there are, and writes what the event loop wants written; the
-//! loop never waits for xenstored. A connection that fails is replaced, and
-//! everything is looked at again.
+//! The thread that owns the connection to xenstore. It reports domains and
+//! consoles, and does the event loop's writes; the loop never waits for xenstored.
+//! A connection that fails is replaced, and everything is looked at again.
 //!
 //! What is asked of it is kept by console, the newest only, so that nothing
 //! grows while xenstored stands still.

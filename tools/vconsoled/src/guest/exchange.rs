@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What the event loop and the thread that follows xenstore tell
-//! each other.
+//! Messages between the event loop and the thread that follows xenstore.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which domains and consoles there are, by what xenstore says; and what is
-//! written there.
+//! Domains and consoles from xenstore, and writes to it.
 //!
 //! The guest can change its half of a secondary console as often as it likes,
 //! so each of those is looked at only so often. An error of a function here is

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which consoles a domain has, by what xenstore says of it.
+//! The consoles of a domain, from xenstore.
 
 pub(crate) mod discovery;
 pub(crate) mod exchange;

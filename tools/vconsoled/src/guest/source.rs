@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Where the ring of a console is, by what xenstore says, and how to connect
-//! to it.
+//! Finds the ring of a console from xenstore, and connects to it.
 
 use std::fmt;
 use std::io;

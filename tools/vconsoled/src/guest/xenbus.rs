@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! What xenstore says of a secondary console, and how the two ends of one come
-//! together: each has a state, which the other watches.
+//! The nodes of a secondary console, and how its two ends connect: each has a
+//! state, which the other watches.
 //!
-//! The toolstack's word stands in the backend's directory. The frontend's
-//! belongs to the guest, so nothing is taken from there but its state, its
-//! grant and its port.
+//! The toolstack writes the backend's directory. The frontend's belongs to the
+//! guest, so only its state, its grant and its port are read from there.
 
 use std::io;
 use std::path::{Path, PathBuf};

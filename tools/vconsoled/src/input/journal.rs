@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What was typed, on its way to a ring, in the kernel's hands: it reaches the
-//! guest once, even if this process is killed at any moment.
+//! Typed bytes on their way to a ring, held by the kernel: they reach the guest
+//! once, even if this process is killed at any moment.
 //!
 //! Typed bytes are moved, not read: `splice(2)` takes them out of a terminal
 //! or a socket and into a pipe at one stroke. From the pipe they are copied

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Who is at the other end of a connection.
+//! The peer of a connection.
 
 use std::os::fd::AsFd;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The control socket: its clients, and what they ask for as far as it came.
+//! The control socket: its clients, and their partly received requests.
 
 use std::io::{self, Read, Write};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A directory of sockets, two a console, that speak plain bytes: for programs
-//! that know nothing of us.
+//! A directory of sockets with plain bytes, two per console, for programs without
+//! support for the protocol.
 //!
 //! ```text
 //! DIR/3/vuart0.sock         reads and types

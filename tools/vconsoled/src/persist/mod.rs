@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What outlives the daemon.
+//! State that survives the daemon.
 
 pub(crate) mod fd_store;
 pub(crate) mod state_dir;

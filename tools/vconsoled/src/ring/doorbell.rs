@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A port that was reported stays masked until it is let ring again. To delay
-//! that is to limit the rate: a guest cannot keep the daemon busy with
-//! notifications that bring nothing.
+//! A port that was reported stays masked until it is unmasked here. To delay that
+//! is to limit the rate: a guest cannot keep the daemon busy with notifications
+//! that bring nothing.
 
 use std::io;
 use std::time::{Duration, Instant};

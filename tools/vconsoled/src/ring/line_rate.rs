@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The rate of the line that a guest set on its UART, from what the hypervisor
-//! tells of its registers (UARTLCR; Arm DDI 0183G 3.3.5 to 3.3.7).
+//! The rate of the line that a guest set on its UART, from the hypervisor's copy of
+//! its registers (UARTLCR; Arm DDI 0183G 3.3.5 to 3.3.7).
 
 use std::num::NonZeroU32;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Work that clients outside can make without end: connecting, and asking. A
-//! turn of the loop does so much of it, and the next one goes on. Connections
-//! that cannot be accepted, for want of a descriptor, are asked for again by
-//! the clock: the kernel tells of them once only.
+//! Limits the work that clients can cause: connections and requests. Each turn of
+//! the loop does a bounded part of it, and the next one continues. Connections that
+//! cannot be accepted because no descriptor is left are tried again by the clock,
+//! because the kernel reports them only once.
 
 use std::collections::BTreeSet;
 use std::io;

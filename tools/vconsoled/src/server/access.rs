@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What callers may do here: every request is decided by
-//! [`Rules::rights`](crate::access::Rules::rights), and so is everybody who is
-//! attached, again, when the rules or a domain's name change.
+//! [`Rules::rights`](crate::access::Rules::rights), and attached users are checked
+//! again when the rules or a domain's name change.
 
 use std::cell::Cell;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Letting viewers in by a console's own sockets.
+//! Accepts viewers on a console's own sockets.
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Letting viewers in by the control socket, who say what they want.
+//! Accepts viewers on the control socket, by their attach request.
 
 use std::io::Write as _;
 

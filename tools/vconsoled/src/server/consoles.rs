@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Connecting to a console's ring, and letting go of it.
+//! Connects to a console's ring, and disconnects from it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

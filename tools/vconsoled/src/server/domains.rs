@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which domains and consoles there are, by what discovery reports.
+//! Acts on domains and consoles that discovery reports.
 
 use std::collections::BTreeSet;
 use std::io;

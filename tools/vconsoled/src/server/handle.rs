@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What other threads ask of a running server.
+//! Requests of other threads to a running server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What the last daemon left, until it has found its console. A console whose
-//! first connection fails is tried again, and gets it then: it is kept until
-//! the console is served or its domain is gone.
+//! State that the last daemon left, until its console is connected. A console whose
+//! first connection fails is tried again, and gets it then: it is kept until the
+//! console is served or its domain is gone.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which console a name means. Domains can be renamed, and several can have one
+//! Finds the console of a name. Domains can be renamed, and several can have one
 //! name: the newest of them is meant, by its number, everywhere.
 
 use std::collections::BTreeSet;

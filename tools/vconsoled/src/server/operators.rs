@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What operators do with each other's sessions: see who is attached, tell them
-//! something, type alone, and send away who has left a terminal behind.
+//! Requests about other users' sessions: list them, send messages, type
+//! exclusively; and the end of idle sessions.
 
 use std::time::{Duration, Instant};
 

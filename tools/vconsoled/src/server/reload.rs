@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Going on by another configuration, without a restart.
+//! Applies a changed configuration, without a restart.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What clients of the control socket ask for.
+//! Requests of clients of the control socket.
 
 use std::io;
 

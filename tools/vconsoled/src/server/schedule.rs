@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! When the loop wakes, and whose service slice comes then.
+//! When the loop wakes, and which consoles get a service slice then.
 
 use std::collections::HashMap;
 use std::io;

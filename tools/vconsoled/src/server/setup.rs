@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What the daemon opens before it serves.
+//! Opens the daemon's files and sockets before it serves.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;

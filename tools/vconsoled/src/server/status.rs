@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What is told of the consoles, on the control socket and in counters.
+//! The consoles' status, for the control socket and the counters.
 
 use std::collections::BTreeMap;
 

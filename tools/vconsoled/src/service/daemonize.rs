@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Going into the background, without fork(2): the program starts itself
-//! again as a foreground daemon in a session of its own, and ends when that
-//! one says that it serves, or with its failure.
+//! Going into the background, without fork(2): the program starts itself again as a
+//! foreground daemon in a session of its own, and ends when that one reports that
+//! it serves, or fails.
 
 use std::env;
 use std::fs::{File, OpenOptions};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A file that one process at a time has, as long as it lives.
+//! A file that one process at a time has locked, until it ends.
 
 use std::fs::{File, OpenOptions};
 use std::io;

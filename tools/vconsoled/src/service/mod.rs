@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The daemon as a service of the host: what its manager is told, where its
-//! messages go, and how it goes into the background.
+//! The daemon as a service of the host: notifications to its manager, its messages,
+//! and starting in the background.
 
 pub mod daemonize;
 pub mod diagnostics;

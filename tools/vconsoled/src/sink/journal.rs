@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Guests' lines in journald, each an entry whose fields say where it comes
-//! from (systemd's "Journal native protocol"). What carries a host's journal
-//! to others carries them too.
+//! Guests' lines in journald, each an entry whose fields say where it comes from
+//! (systemd's "Journal native protocol"). Tools that forward a host's journal
+//! forward them too.
 //!
 //! Of each console only so many lines a second are sent: what is left out is
 //! counted, and an entry says how much. A journal that is full is waited for, but

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The rules that one console's output is looked at by, and how often each of them
-//! found a line that it is for.
+//! The rules for one console's output, and how many lines each of them found.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

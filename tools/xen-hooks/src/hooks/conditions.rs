@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The conditions of C's preprocessor that a place in a file stands under: lines
-//! inserted below one that is not true would be left out, and nobody would know.
+//! inserted below a false condition would be left out of the build unnoticed.
 
 use std::path::Path;
 

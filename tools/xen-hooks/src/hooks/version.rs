@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which set of hooks a tree wants.
+//! The set of hooks for a tree.
 
 use std::fs;
 use std::path::Path;

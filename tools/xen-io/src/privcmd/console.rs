@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What the hypervisor says on its own console (`XEN_SYSCTL_readconsole`).
+//! The hypervisor's messages on its own console (`XEN_SYSCTL_readconsole`).
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Where the instructions of an access go: it is stepped through in the middle
-//! of a bare-metal guest's thousand, and each instruction is put down to what
-//! Xen was doing.
+//! Where the instructions of an access go: it is stepped through in the middle of a
+//! bare-metal guest's thousand, and each instruction is assigned to a part of Xen's
+//! work.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask bench`: what things cost, beside the stock hypervisor and its
-//! console daemon.
+//! `cargo xtask bench`: costs, compared with the stock hypervisor and its console
+//! daemon.
 
 mod backend;
 mod breakdown;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What the device takes of a hypervisor's memory, from its objects.
+//! The device's size in the hypervisor, from its objects.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

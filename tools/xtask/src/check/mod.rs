@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The checks: those of `cargo xtask test`, and those that other people's
-//! tools make, which are too slow for every run or too much to fetch.
+//! The checks: those of `cargo xtask test`, and those by external tools, which are
+//! too slow or too large to fetch for every run.
 
 pub(crate) mod audit;
 mod compiled;

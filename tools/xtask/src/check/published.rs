@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask crate`: what a registry wants of the crate `vpl011`, and that
-//! the oldest compiler it promises to those who embed it does compile it.
+//! `cargo xtask crate`: that a registry accepts the crate `vpl011`, and that its
+//! minimum compiler compiles it.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How many of what ran held.
+//! Totals of what ran.
 
 use std::fmt;
 

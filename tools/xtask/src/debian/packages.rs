@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What we take from Debian, by name: `packages.toml`. Which files these are
-//! is in `pins.lock`.
+//! Packages from Debian, by name: `packages.toml`. Their files are in `pins.lock`.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The picture of the crates, of the device's modules and of the daemon's rooms:
-//! who uses whom, from cargo's metadata and from the sources. Its text, for
+//! The picture of the crates, of the device's modules and of the daemon's folders,
+//! and which uses which, from cargo's metadata and from the sources. Its text, for
 //! Graphviz, is what is compared; how it is drawn differs from version to version.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! The table in README.md that puts this PL011 beside others: how many cases of
-//! the conformance suite each passes, by docs/evidence/conformance.md, and what an access
-//! costs, by docs/evidence/figures.json. The others that no command of this repository
-//! runs have what was seen by hand and what their sources say (README's notes).
+//! The table in README.md that puts this PL011 beside others: how many cases of the
+//! conformance suite each passes, by docs/evidence/conformance.md, and what an
+//! access costs, by docs/evidence/figures.json. For PL011s that no command of this
+//! repository runs, it has results by hand and facts from their sources (README's
+//! notes).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

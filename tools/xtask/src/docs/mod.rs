@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask docs`: what people read. The pages as a book whose links lead
-//! somewhere, what rustdoc makes of the sources, and the parts of the pages that
-//! are made from other files.
+//! `cargo xtask docs`: the pages as a book with checked links, rustdoc, and the
+//! parts of pages that are made from other files.
 
 mod book;
 #[cfg(test)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The tables of docs/evidence/reliability.md, made from what was seen.
+//! The tables of docs/evidence/reliability.md, made from recorded results.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What is booted: dom0's initramfs, and in it the guest's.
+//! Boot images: dom0's initramfs, which contains the guest's.
 
 mod archive;
 mod dom0;

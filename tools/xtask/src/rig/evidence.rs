@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What is asked of a machine that stands still, before it is ended: Xen, by
-//! the keys of its console; QEMU, by its monitor; and the CPUs.
+//! Evidence from a machine that hangs, before it is ended: Xen, by the keys of its
+//! console; QEMU, by its monitor; and the CPUs.
 
 use std::fmt::{self, Write as _};
 use std::fs;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Typing at the machine's console. Xen keeps 128 characters until dom0 or a
-//! guest takes them (`SERIAL_RX_SIZE` in its `drivers/char/console.c`), and those
-//! without a place are lost: nothing tells who types to wait.
+//! Typing at the machine's console. Xen keeps 128 characters until dom0 or a guest
+//! takes them (`SERIAL_RX_SIZE` in its `drivers/char/console.c`), and further ones
+//! are lost: there is no flow control.
 
 use std::io::{self, Write};
 use std::thread;

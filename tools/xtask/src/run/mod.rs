@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What is run in emulated machines, and for people to see.
+//! Commands that run emulated machines and demonstrations.
 
 pub(crate) mod boot;
 pub(crate) mod conformance;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What a command is told of the Xen it is to build: a version, whose source
-//! Debian has, or a tree of the user's.
+//! The Xen to build, from a command's options: a version, whose source Debian has,
+//! or a tree of the user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

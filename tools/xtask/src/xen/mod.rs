@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask xen`: somebody's Xen tree, and ours.
+//! `cargo xtask xen`: the user's Xen tree, and this project's.
 
 mod choice;
 pub(crate) mod fetch;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Looking at one console, and reporting it as it is.
+//! Reads one console's nodes, and reports it.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The counters' socket, and port if there is one: speaks HTTP/1.0 to those who ask
-//! by GET, as `curl --unix-socket` and Prometheus do, and gives the bare text to
-//! those who end their side, or send a line of anything else.
+//! The counters' socket, and port if there is one: answers GET requests by
+//! HTTP/1.0, as `curl --unix-socket` and Prometheus send them, and sends the bare
+//! text to clients that shut down their side or send another line.
 
 mod table;
 mod text;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! One thing that happened, and the forms that it is told in.
+//! One event, and the forms in which it is recorded.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Events as entries of journald, with a field for each thing that one says.
+//! Events as entries of journald, with a field for each property.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

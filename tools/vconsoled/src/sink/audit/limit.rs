@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! How many lines of the audit one user makes: what is more is left out and counted, and
-//! one line tells how much that was, in its place.
+//! Limits the audit lines that one user causes: further lines are left out and
+//! counted, and one line in their place gives the number.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What is on its way to a viewer, in the kernel's hands: bytes that have been
-//! sent are never sent again, even if this process is killed at any moment.
+//! Output on its way to a viewer, held by the kernel: bytes that have been sent are
+//! never sent again, even if this process is killed at any moment.
 //!
 //! The bytes lie in a memory file whose own offset says how far they were
 //! sent. `sendfile(2)` moves it together with the bytes: there is no moment at

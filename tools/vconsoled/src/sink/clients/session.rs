@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! One viewer on a socket: pulls output from the output at its own pace, and
-//! types. It speaks frames, or, on a console's own socket, plain bytes.
+//! One viewer on a socket: reads the output buffer at its own pace, and types. It
+//! uses frames, or, on a console's own socket, plain bytes.
 
 mod input;
 #[cfg(test)]

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Everybody who is attached to one console by a socket, and the listening
-//! endpoints by which others come.
+//! The viewers attached to one console by sockets, and its listening endpoints.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Who is attached to a console, and what the audit is told of it: when it began,
-//! what changed, and when and why it ended.
+//! An attached user, and the audit's events: when the session began, what changed,
+//! and when and why it ended.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What a recording looks like: asciicast, version 2. A file begins with an object that
-//! says when, and each line after it is an event: so many seconds later, what was said
-//! (`o`) or typed (`i`).
+//! The format of a recording: asciicast, version 2. A file begins with an object
+//! with the time, and each line after it is an event: the seconds since then, and
+//! output (`o`) or input (`i`).
 
 use std::io;
 use std::str;

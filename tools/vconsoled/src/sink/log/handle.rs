@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What a console has of its log.
+//! A console's handle of its log.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};

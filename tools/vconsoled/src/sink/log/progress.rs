@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What the next daemon is told of a log: how far it got, and what is being
-//! written just now.
+//! A log's record for the next daemon: its position, and the write in progress.
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 

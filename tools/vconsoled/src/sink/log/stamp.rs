@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What goes before a line: when its first byte came, as ISO 8601 has it, with
+//! The time before a line: when its first byte came, as ISO 8601 has it, with
 //! milliseconds and how far local time was from UTC then; and when an event of a
 //! recording was.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What a console's output looks like in a log: times at the start of lines,
-//! and no escape sequences.
+//! A console's output as a log has it: times at the start of lines, and no escape
+//! sequences.
 
 use memchr::memchr;
 use text_filter::Policy;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Upkeep of the folder of logs: what is too old or too much goes, old files are
-//! compressed, and what a daemon that was killed left half done is cleared away.
+//! Upkeep of the folder of logs: removes old or excess files, compresses rotated
+//! ones, and removes partial files of a killed daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Which ptys were opened. A pty reports that its last viewer left, but not that
 //! the first one came, so the kernel is asked to report opens. It merges equal
-//! reports: they say where to look, and are not counted.
+//! reports: they show which pty to check, and are not counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What became of the cases on the targets, and the table of it.
+//! The results of the cases on the targets, and their table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

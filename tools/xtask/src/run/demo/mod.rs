@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask demo`: everything from nothing to a guest that is spoken to
-//! on both of its consoles, and what that cost.
+//! `cargo xtask demo`: builds everything, and uses a guest on both of its consoles;
+//! then prints the costs.
 
 mod embedded;
 mod show;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! How the demo's outcome looks: both transcripts side by side, the figures,
-//! and every check.
+//! Prints the demo's outcome: both transcripts side by side, the figures, and every
+//! check.
 
 use e2e::report::Outcome;
 use rustix::termios::tcgetwinsize;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask soak --stall`: scenarios on new machines, again and again, and
-//! how many of the machines stood still.
+//! `cargo xtask soak --stall`: scenarios on new machines, again and again, and how
+//! many of the machines hung.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What a viewer types, and what it says of itself in frames.
+//! A viewer's input, and its frames.
 
 use std::io::{self, Read as _};
 use std::time::Instant;
