@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What Xen's debug key `q` shows of a domain's device: whether it waits for
- * the guest, for the backend or for nobody.
+ * Xen's debug key `q` for a domain's device: whether it waits for the guest,
+ * for the backend or for neither.
  */
 #include "glue.h"
 

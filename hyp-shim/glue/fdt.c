@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a guest that Xen starts itself (dom0less) is told of its PL011, so that
- * the full drivers bind to it. The toolstack says the same of the others
- * (hyp-shim/toolstack/libxl_pl011.c).
+ * The nodes of the PL011 in the device tree of a guest that Xen starts itself
+ * (dom0less), so that PL011 drivers bind to it. The toolstack writes the same
+ * nodes for other guests (hyp-shim/toolstack/libxl_pl011.c).
  */
 #include <xen/lib.h>
 #include <xen/libfdt/libfdt.h>

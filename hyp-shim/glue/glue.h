@@ -45,12 +45,12 @@ void vpl011_rx_break(struct domain *d);
 
 /*
  * lifecycle.c: the device of a domain, in three steps, so that the one step
- * that differs between backends - the port - stands between the last that
+ * that differs between backends - the port - is between the last that
  * can be undone and the first that cannot. The domain's lock is held.
  */
 
 /*
- * Makes the device, on @ring or without one, as VPL011_PROFILE_* says, and
+ * Makes the device, on @ring or without one, by VPL011_PROFILE_*, and
  * takes its interrupt.
  */
 int vpl011_create(struct domain *d, void *ring, uint8_t profile);

@@ -109,7 +109,7 @@ void vpl011_publish(struct domain *d)
     write_atomic(&vpl011->size, GUEST_PL011_SIZE);
 }
 
-/* What the guest was told of. */
+/* The device in the guest's device tree. */
 static uint8_t vpl011_profile(const struct domain *d)
 {
     return d->arch.vpl011.full ? VPL011_PROFILE_PL011 : VPL011_PROFILE_SBSA;
@@ -210,7 +210,7 @@ int domain_vpl011_init(struct domain *d, struct vpl011_init_info *info,
     return vpl011_init_any(d, info, !sbsa);
 }
 #else
-/* The toolstack has told the guest of an SBSA UART. */
+/* The toolstack has described an SBSA UART to the guest. */
 int domain_vpl011_init(struct domain *d, struct vpl011_init_info *info)
 {
     return vpl011_init_any(d, info, false);
@@ -243,7 +243,7 @@ void domain_vpl011_deinit(struct domain *d)
     {
         unsigned long flags;
 
-        /* The guest runs no more: nobody is in vpl011_takes_trap(). */
+        /* The guest no longer runs: no vCPU is in vpl011_takes_trap(). */
         vpl011->size = 0;
 
         VPL011_LOCK(d, flags);

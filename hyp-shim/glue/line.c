@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The interrupt line, which is a level, and what the guest's interrupt
- * controller is told of it. All of it happens with the device's lock held.
+ * The interrupt line, which is a level, and its injection into the guest's
+ * interrupt controller. All of it happens with the device's lock held.
  */
 #include "glue.h"
 
@@ -23,9 +23,9 @@ void vpl011_drive_line(struct domain *d, uint32_t pending)
 #else
 
 /*
- * This vGIC knows no levels. It takes an injection as an edge, and asks at the
- * end of the interrupt whether the line is high still. For that the end must
- * not wait for the guest's next trap: it is reported while the line is high.
+ * This vGIC does not support levels. It treats an injection as an edge, and at
+ * the end of the interrupt a hook checks whether the line is still high. That
+ * must not wait for the guest's next trap: the end traps while the line is high.
  */
 void vpl011_report_end(unsigned int i)
 {
@@ -37,10 +37,10 @@ void vpl011_report_end(unsigned int i)
 }
 
 /*
- * The line is low: an interrupt that the guest has not taken is none any more,
- * and the end of one that it has taken is nothing to be told of. That can be
- * done only for what is in a list register of the vCPU that runs; then it is
- * that vCPU's in every respect, and its lock is the right one.
+ * The line is low: an interrupt that the guest has not taken is withdrawn, and
+ * the end of one that it has taken need not trap. That is possible only for an
+ * interrupt in a list register of the running vCPU; it is then entirely that
+ * vCPU's, and its lock is the right one.
  */
 static void vpl011_retract(struct domain *d)
 {

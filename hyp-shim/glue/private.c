@@ -100,7 +100,7 @@ static int vpl011_send_break(struct domain *d, uint64_t breaks)
     return 0;
 }
 
-/* What the toolstack says while it builds the domain, and never again. */
+/* Set by the toolstack while it builds the domain, and never again. */
 static int vpl011_set_up(struct domain *d, uint32_t index, uint64_t value)
 {
     int rc;

@@ -56,27 +56,27 @@ unsigned int vpl011_ring_frames(const struct domain *d, unsigned int id);
 int vpl011_acquire_ring(struct domain *d, unsigned int id, unsigned int frame,
                         unsigned int nr_frames, xen_pfn_t mfn_list[]);
 
-/* Xen's debug key `q`: what there is to be said of the device, if any. */
+/* Xen's debug key `q`: prints the device's state, if there is one. */
 void vpl011_dump(struct domain *d);
 
 /*
- * Makes the device of a guest that Xen starts itself, as the property `vpl011`
- * of @node says: empty, an SBSA UART; "pl011", a PL011. -EINVAL for any other.
+ * Makes the device of a guest that Xen starts itself, by the property `vpl011`
+ * of @node: empty, an SBSA UART; "pl011", a PL011. -EINVAL for any other.
  */
 int vpl011_init_dom0less(struct domain *d, const struct dt_device_node *node);
 
-/* Whether that guest's device is a PL011, and its device tree says so. */
+/* Whether that guest's device, and its device tree's node, is a PL011. */
 #define vpl011_is_full(d) ((d)->arch.vpl011.full)
 
 /*
  * Writes the nodes of a PL011 into that guest's device tree, under the root,
- * with #address-cells and #size-cells of 2. Returns what libfdt says.
+ * with #address-cells and #size-cells of 2. Returns libfdt's result.
  */
 int vpl011_make_nodes(const struct domain *d, void *fdt, uint32_t phandle_gic);
 
 /*
- * For the vGIC that knows edges only, which asks with its own lock held and
- * takes no other: whether @irq is the device's, and whether its line is high.
+ * For the vGIC that supports edges only, which calls it with its own lock held
+ * and takes no other: whether @irq is the device's, and whether its line is high.
  */
 #define vpl011_has_line(d, irq) \
     ((irq) == (d)->arch.vpl011.virq && (d)->arch.vpl011.state)

@@ -29,7 +29,7 @@ static inline void console_put_domain(struct domain *d)
 /* Input of Xen's console goes to every domain with a device. */
 #define vpl011_allow_input(d) ((void)(d))
 
-/* domain_vpl011_init() is told which device. */
+/* domain_vpl011_init() has the device's type as a parameter. */
 #define VPL011_INIT_SAYS_WHICH
 
 #endif /* VPL011_XEN_H */

@@ -26,7 +26,7 @@
 #define UART_CLOCK_HZ       24000000
 #define SPEED               115200
 
-/* The type of `vuart/0` that tells the daemon to look for a private ring. */
+/* The type of `vuart/0` by which the daemon recognises a private ring. */
 #define XS_TYPE_PRIVATE     "pl011"
 
 static bool wanted(const libxl_domain_build_info *info)
@@ -131,7 +131,7 @@ static int set_params(libxl__gc *gc, const struct xc_dom_image *dom)
     xc_evtchn_port_or_error_t port;
     uint64_t unset;
 
-    /* Only a hypervisor that knows the parameter answers. */
+    /* Only a hypervisor with the hooks has the parameter. */
     if (xc_hvm_param_get(CTX->xch, domid, HVM_PARAM_VUART_PFN, &unset)) {
         LOGED(ERROR, domid, "this hypervisor has no vPL011 support for "
               "pl011=y: it refuses HVM_PARAM_VUART_PFN");

@@ -23,8 +23,8 @@ _hidden int libxl__pl011_make_nodes(libxl__gc *gc, void *fdt,
                                     const libxl_domain_build_info *info);
 
 /*
- * Gives the hypervisor ring page and port, which brings the device to life,
- * and tells the console daemon. ERROR_FAIL leaves the domain to be destroyed.
+ * Passes ring page and port to the hypervisor, which creates the device, and
+ * writes the console daemon's nodes. ERROR_FAIL leaves the domain to be destroyed.
  */
 _hidden int libxl__pl011_build(libxl__gc *gc,
                                const libxl_domain_build_info *info,

@@ -2,8 +2,8 @@
 /*
  * Values without quotes in an xl configuration file: `pl011 = y`.
  *
- * The grammar knows strings, numbers and lists. A bare word is taken for the
- * keys named here; for any other key it is the syntax error it always was.
+ * The grammar has strings, numbers and lists. A bare word is accepted for the
+ * keys named here; for any other key it is a syntax error as before.
  */
 
 #include "libxlu_cfg_i.h"
