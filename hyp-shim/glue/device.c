@@ -36,8 +36,8 @@ static always_inline void vpl011_notify(struct domain *d,
 }
 
 /*
- * An access of the guest, which writes @value if it writes; to UARTDR if @data.
- * What the outcome asks for is done when this returns.
+ * An access of the guest, of @value if it is a write; to UARTDR if @data.
+ * The outcome has been acted on when this returns.
  */
 static always_inline struct vpl011_outcome
 vpl011_access_by(struct domain *d, union hsr hsr, paddr_t offset,
@@ -87,7 +87,7 @@ static always_inline void vpl011_sync_lrs(struct vcpu *v)
 
 /*
  * The syndrome numbers the guest's registers as AArch64 does, in AArch32 state
- * too, so that get_user_reg() and set_user_reg() do the same as these two. They
+ * too, so get_user_reg() and set_user_reg() do the same as these two. They
  * also check that @regs belong to the trap, as @regs here do.
  */
 static always_inline register_t vpl011_get_reg(struct cpu_user_regs *regs,
@@ -142,7 +142,8 @@ static noinline bool vpl011_takes_character(struct cpu_user_regs *regs,
 {
     const union hsr hsr = { .bits = regs->hsr };
 
-    (void)vpl011_access_by(d, hsr, 0, vpl011_get_reg(regs, hsr.dabt.reg), true);
+    (void)vpl011_access_by(d, hsr, 0, vpl011_get_reg(regs, hsr.dabt.reg),
+                           true);
     vpl011_end_trap(regs);
 
     return true;

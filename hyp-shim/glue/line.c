@@ -25,7 +25,8 @@ void vpl011_drive_line(struct domain *d, uint32_t pending)
 /*
  * This vGIC does not support levels. It treats an injection as an edge, and at
  * the end of the interrupt a hook checks whether the line is still high. That
- * must not wait for the guest's next trap: the end traps while the line is high.
+ * must not wait for the guest's next trap: the end traps while the line is
+ * high.
  */
 void vpl011_report_end(unsigned int i)
 {

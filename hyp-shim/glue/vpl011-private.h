@@ -76,7 +76,8 @@ int vpl011_make_nodes(const struct domain *d, void *fdt, uint32_t phandle_gic);
 
 /*
  * For the vGIC that supports edges only, which calls it with its own lock held
- * and takes no other: whether @irq is the device's, and whether its line is high.
+ * and takes no other: whether @irq is the device's, and whether its line is
+ * high.
  */
 #define vpl011_has_line(d, irq) \
     ((irq) == (d)->arch.vpl011.virq && (d)->arch.vpl011.state)

@@ -3,9 +3,9 @@
  * Channels that the console daemon serves, without a device model.
  *
  * A daemon that serves channels writes a node to xenstore, once, and the node
- * stays until the host restarts: every part of libxl that reads it, now or when
- * a device is added to the guest later, must get the same answer. Where no such
- * daemon ever ran, channels go to QEMU as before.
+ * stays until the host restarts: every part of libxl that reads it, now or
+ * when a device is added to the guest later, must get the same answer. Where
+ * no such daemon ever ran, channels go to QEMU as before.
  */
 
 #include "libxl_osdeps.h" /* must come before any other headers */

@@ -24,7 +24,8 @@ _hidden int libxl__pl011_make_nodes(libxl__gc *gc, void *fdt,
 
 /*
  * Passes ring page and port to the hypervisor, which creates the device, and
- * writes the console daemon's nodes. ERROR_FAIL leaves the domain to be destroyed.
+ * writes the console daemon's nodes. ERROR_FAIL leaves the domain to be
+ * destroyed.
  */
 _hidden int libxl__pl011_build(libxl__gc *gc,
                                const libxl_domain_build_info *info,
