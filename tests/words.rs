@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Phrases, and what to write in their place.
-const PHRASES: [(&str, &str); 16] = [
+const PHRASES: [(&str, &str); 26] = [
     ("says what it is at", "prints each step"),
     ("what it is at", "what it does"),
     ("everything that must hold", "all tests, all checks"),
@@ -23,6 +23,16 @@ const PHRASES: [(&str, &str); 16] = [
     ("says nothing of this project", "checks the machine"),
     ("for who does not", "for those who do not"),
     ("who cannot tell it", "say who, and what they cannot tell"),
+    ("to be had", "available"),
+    ("whence", "where it comes from"),
+    ("knows nothing of", "does not support"),
+    ("know nothing of", "do not support"),
+    ("means harm", "is hostile"),
+    ("mean harm", "are hostile"),
+    ("makes no sense", "is invalid"),
+    ("make no sense", "are invalid"),
+    ("made no sense", "was invalid"),
+    ("nobody knows", "is unknown"),
 ];
 
 /// A text in small letters on one line, without the marks of comments.

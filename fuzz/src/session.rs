@@ -112,7 +112,7 @@ impl Vuart {
     }
 }
 
-/// The guest that means harm, and who looks at its consoles.
+/// The hostile guest, and the viewers of its consoles.
 struct Hostile {
     machine: Machine,
     /// Of whoever looks.

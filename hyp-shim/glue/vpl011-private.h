@@ -41,7 +41,7 @@ static inline bool vpl011_is_private_param(uint32_t index)
  *          is finished; for a break, it is not
  * -EINVAL: the domain is dying; not a gfn of the domain's own RAM; not an
  *          unbound port of the domain; the port set before the page, or with
- *          no vCPU 0 or no vSPI to be had; not exactly one break
+ *          no vCPU 0 or no free vSPI; not exactly one break
  * -ENODEV: the domain has no vpl011 (break)
  * -EEXIST: set before, or the domain has a vpl011 of another kind
  * -ENOMEM, -ENOSPC: no memory, no room for another MMIO handler

@@ -95,7 +95,7 @@ pub struct vpl011_counters {
     pub bytes_in: u64,
     /// Doorbells asked for.
     pub doorbells: u64,
-    /// Times the backend's indices made no sense and were resynchronised.
+    /// Resyncs because of invalid indices of the backend.
     pub resyncs: u64,
     /// Bytes the guest wrote past all storage.
     pub dropped: u64,

@@ -96,7 +96,7 @@ static void __attribute__((noreturn)) deaf(void)
 /*
  * The cost of an access, in ticks of the virtual counter for all of @count. The
  * line that is printed first ends the characters that the accesses sent. Not
- * inlined, for who wants to find them: `cargo xtask bench breakdown` does.
+ * inlined, so that `cargo xtask bench breakdown` finds them.
  */
 static int64_t __attribute__((noinline)) time_reads(uint64_t address, uint64_t count)
 {

@@ -50,7 +50,7 @@ pub enum Code {
     NoDomain,
     /// The domain has no such console now.
     NoConsole,
-    /// Xenstore does not answer, so that nobody knows yet.
+    /// Xenstore does not answer, so it is not known yet.
     NotKnown,
     /// The caller may not.
     Denied,

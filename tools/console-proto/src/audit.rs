@@ -107,7 +107,7 @@ impl Damage {
     }
 }
 
-/// What the end of a file is like, for who goes on writing it.
+/// The end of a file, for a writer that continues it.
 #[derive(Debug, Default)]
 pub struct End {
     /// The last line that is whole.

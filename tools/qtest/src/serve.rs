@@ -74,7 +74,7 @@ impl Chardev {
             return;
         };
         let mut buffer = [0; 4096];
-        // An error ends it as an end does: there is no more to be had.
+        // An error ends it like an end of file: nothing more will come.
         while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
             self.left_behind.extend(&buffer[..bytes]);
         }

@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(find(Kind::Token, ""), None);
         std::fs::write(file.path(), "").unwrap();
         assert_eq!(find(Kind::Token, &token), None);
-        // A file that makes no sense lets nobody in.
+        // With an invalid file nobody can log in.
         std::fs::write(file.path(), format!("{line}\nnonsense\n")).unwrap();
         assert_eq!(find(Kind::Token, &token), None);
     }

@@ -109,7 +109,7 @@ fn enough(signals: &mut Signals, output: &mut Output, keys: bool) -> anyhow::Res
         output.serve(room).context("standard output")?;
         if !signal.is_empty() {
             // After a pause the screen is to be drawn again.
-            return Ok(signals.heed()?);
+            return Ok(signals.handle()?);
         }
     }
 }

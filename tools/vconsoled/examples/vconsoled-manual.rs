@@ -15,27 +15,27 @@ use vconsoled::options::Options;
 const MORE: &str = r#".SH FILES
 .TP
 \fI/etc/vconsoled.toml\fR
-The configuration. It shows every key with its default. Options go before it.
+The configuration. It shows every key with its default. Options take precedence.
 .TP
 \fI/run/vconsoled/control.sock\fR
-Where \fBvconsole\fR(1) asks.
+The socket of \fBvconsole\fR(1).
 .TP
 \fI/run/vconsoled/metrics.sock\fR
-Counters as Prometheus reads them: \fBcurl \-\-unix\-socket\fR \fIPATH\fR \fBhttp://localhost/metrics\fR.
+Counters in Prometheus' format: \fBcurl \-\-unix\-socket\fR \fIPATH\fR \fBhttp://localhost/metrics\fR.
 .TP
 \fI/run/vconsoled/consoles/\fR
-Two sockets for each console, for programs that know nothing of this one.
+Two sockets for each console, for programs without support for its protocol.
 .SH SIGNALS
 .TP
 .B SIGHUP
-Opens all logs again, after they were moved away.
+Reads the configuration again, and reopens all logs.
 .TP
 .BR SIGTERM ", " SIGINT
-Ends in an orderly way. Guests go on; what they say stays in their rings.
+Ends normally. Guests continue; their output stays in their rings.
 .SH ENVIRONMENT
 .TP
 .BR NOTIFY_SOCKET ", " WATCHDOG_USEC
-Where a service manager is told of readiness, and how often of life.
+The socket of the service manager, and the period of its watchdog.
 .SH SEE ALSO
 .BR vconsole (1),
 .BR xl (1)

@@ -49,7 +49,7 @@ pub(crate) fn no_fast_trap(report: &mut Report) -> Result<()> {
     conformance::ours(report)
 }
 
-/// Our tools and daemon on a hypervisor that knows nothing of them.
+/// Our tools and daemon on a hypervisor without the hooks.
 pub(crate) fn stock_hypervisor(report: &mut Report) -> Result<()> {
     let refused = Config::linux("refused").pl011().xl_create(&[])?;
     report.check("pl011=1 is refused", !refused.success, refused.text.trim());

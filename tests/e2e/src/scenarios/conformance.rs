@@ -89,7 +89,7 @@ fn serve(guest: &Guest, verdicts: &mut Verdicts) -> Result<()> {
             let Some(message) = reader.push(byte) else {
                 continue;
             };
-            let request = message.request().context("the suite makes no sense")?;
+            let request = message.request().context("invalid request of the suite")?;
             if verdicts.take(&request) {
                 return Ok(());
             }

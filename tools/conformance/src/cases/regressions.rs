@@ -244,7 +244,7 @@ fn a_partial_drain_raises_tx(uart: &mut Uart<'_>) -> Verdict {
     uart.line_is(true)
 }
 
-/// A driver that heeds TXFF loses nothing, however long the far side sleeps.
+/// A driver that waits for TXFF to fall loses nothing, however long the far side sleeps.
 fn output_past_a_ring_is_not_dropped(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.block()?;

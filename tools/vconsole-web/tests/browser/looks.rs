@@ -12,7 +12,7 @@ use crate::{ATTACHED, open};
 const PICTURES: &str = "VCONSOLE_WEB_PICTURES";
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
-/// What is there to use and has no name for who cannot see it; a page without a
+/// Controls without a name for users who cannot see them; a page without a
 /// language, a heading or a part that is its own.
 const NAMELESS: &str = "[...document.querySelectorAll('a, button, input:not([type=hidden]), section')]\
     .filter((one) => !one.closest('.terminal') && !one.textContent.trim() && !one.ariaLabel \

@@ -193,7 +193,7 @@ impl<L: Link> Session<L> {
         let mut gone = false;
         loop {
             let ready = self.wait(gone)?;
-            if ready.signal && self.signals.heed()? {
+            if ready.signal && self.signals.handle()? {
                 return Ok(End::Left);
             }
             self.display

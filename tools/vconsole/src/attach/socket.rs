@@ -268,13 +268,13 @@ impl Console<'_> {
         match frames {
             Ok(frames) => frames
                 .into_iter()
-                .for_each(|frame| self.heed(frame, display)),
+                .for_each(|frame| self.handle(frame, display)),
             Err(what) => bail!("the daemon sent {what}"),
         }
         Ok(())
     }
 
-    fn heed(&mut self, frame: Frame, display: &mut Display) {
+    fn handle(&mut self, frame: Frame, display: &mut Display) {
         match frame {
             Frame::Data(bytes) => {
                 display.put(&bytes);
@@ -353,7 +353,7 @@ impl Console<'_> {
                 display.remark("back");
                 let before = self.wanted.resume.replace(place(&attached));
                 if before != self.wanted.resume {
-                    // Its history is another one: nobody knows how many.
+                    // Its history is another one: their number is unknown.
                     display.remark("bytes may be missing here");
                 }
             }

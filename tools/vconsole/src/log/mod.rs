@@ -305,7 +305,7 @@ impl Printer {
         }
         let (signals, output) = (fds[0].revents(), fds[1].revents());
         self.output.serve(output).context("standard output")?;
-        Ok(!signals.is_empty() && self.signals.heed()?)
+        Ok(!signals.is_empty() && self.signals.handle()?)
     }
 }
 

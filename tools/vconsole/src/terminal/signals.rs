@@ -12,13 +12,13 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 use super::{restore, take};
 
-/// Signals that came; readable when there is one to heed.
+/// Signals that came; readable when there is one to handle.
 pub(crate) struct Signals {
     wake: UnixStream,
     stop: Arc<AtomicBool>,
     suspend: Arc<AtomicBool>,
     resume: Arc<AtomicBool>,
-    /// Nobody heeds them any more.
+    /// They are no longer handled.
     released: Arc<AtomicBool>,
 }
 
@@ -58,15 +58,15 @@ impl Signals {
     }
 
     /// Does what the signals ask for; whether it is time to end.
-    pub(crate) fn heed(&mut self) -> io::Result<bool> {
+    pub(crate) fn handle(&mut self) -> io::Result<bool> {
         while matches!(self.wake.read(&mut [0; 64]), Ok(1..)) {}
         if self.suspend.swap(false, Ordering::SeqCst) {
             restore();
             suspend()?;
         }
         while self.resume.swap(false, Ordering::SeqCst) && !self.stop.load(Ordering::SeqCst) {
-            // In the background a terminal is not to be had: that has to wait
-            // until somebody calls for the program once more.
+            // In the background the terminal is not available: wait
+            // until the shell continues the program.
             if !take()? {
                 suspend()?;
             }

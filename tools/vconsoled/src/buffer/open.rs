@@ -27,7 +27,7 @@ impl OutputBuffer {
 
     /// The buffer in the file at `path`, which is made when it is missing,
     /// and begun anew when it is not `owner`'s (at most [`RECORD_MAX`] bytes are
-    /// compared) or makes no sense. Fails when another process has it, or
+    /// compared) or is invalid. Fails when another process has it, or
     /// when it is no regular file.
     pub fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<Self> {
         let file = open(path, true)?;
@@ -50,7 +50,7 @@ impl OutputBuffer {
     }
 
     /// The buffer that a daemon left at `path`, whoever's it was; `None` if
-    /// there is none or it makes no sense.
+    /// there is none or it is invalid.
     #[must_use]
     pub fn adopt(path: &Path) -> Option<Self> {
         let file = open(path, false).ok()?;

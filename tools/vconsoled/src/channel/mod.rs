@@ -166,7 +166,7 @@ impl Channel {
                 out = client.take_output(link);
                 into = client.give_input(link);
             }
-            // Indices that make no sense are set right for nobody as well.
+            // Invalid indices are resynchronised without a client too.
             None => out.notify = link.ring.peek_out(&mut []).notify,
         }
         self.counters.from_guest += out.bytes as u64;

@@ -89,7 +89,7 @@ impl Rights {
 }
 
 impl FromIterator<Right> for Rights {
-    /// What a right makes no sense without comes with it: who types sees the
+    /// A right includes those that it needs: a user who types sees the
     /// echo, and whatever may be used is seen to be there.
     fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
         let with = |right| match right {

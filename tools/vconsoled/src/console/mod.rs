@@ -148,7 +148,7 @@ impl Console {
 
     /// Sets a ring going: tells the far end, which may be waiting.
     pub(crate) fn start(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
-        // A stock hypervisor and a guest know nothing of the event index.
+        // A stock hypervisor and a guest do not support the event index.
         if self.has_event_index() {
             self.link.ring.enable_event_index();
         }

@@ -304,7 +304,7 @@ fn a_rate_follows_the_line_that_the_guest_set() {
         bench.console.set_input_rate(InputRate::Auto, now);
         bench.type_in(700);
         bench.run_slice(now);
-        assert_eq!(bench.take_in(), 700, "{slot}: nobody knows a rate");
+        assert_eq!(bench.take_in(), 700, "{slot}: no rate is known");
         bench.type_in(700);
         // 9600 baud, 8 bits, no parity, one stop bit.
         let line = 0x70 << 22 | 156 << 6 | 16;

@@ -27,7 +27,7 @@ pub(crate) enum Report {
     Device(Key, Domain, Device, Offer),
     /// There is no such console, or somebody else serves it.
     Nothing(Key),
-    /// What is said of a console makes no sense.
+    /// A console's nodes are invalid.
     Failed(Key, String),
     /// Everything asked for before `Discovery::settle` is done.
     Settled,
@@ -57,7 +57,7 @@ pub(crate) enum Offer {
     },
     /// Nothing is to be served, and the backend is to be in that state.
     Rest(State),
-    /// What it says makes no sense.
+    /// Its nodes are invalid.
     Wrong(String),
 }
 

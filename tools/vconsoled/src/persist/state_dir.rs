@@ -102,7 +102,7 @@ impl StateDir {
     }
 
     /// The output that a daemon left in a file, of whichever console; `None` if
-    /// it makes no sense, or is of another boot.
+    /// it is invalid, or is of another boot.
     pub(crate) fn adopt(&self, path: &Path) -> Option<OutputBuffer> {
         let output = OutputBuffer::adopt(path)?;
         let owner = output.record(Record::Owner)?;

@@ -18,7 +18,7 @@ const PERIODS: u32 = CLOCK_HZ / 16 * 64;
 const SLOWEST: NonZeroU32 = NonZeroU32::new(5).unwrap();
 
 impl Link {
-    /// Bytes a second that the guest's line carries; `None` if nobody knows, and
+    /// Bytes a second that the guest's line carries; `None` if it is unknown, and
     /// of a ring that the guest can write to itself.
     pub(crate) fn line_rate(&self) -> Option<NonZeroU32> {
         if self.source.kind() != Kind::VuartPrivate {

@@ -107,7 +107,7 @@ impl Server {
         self.refuse_socket(caller, key, "denied");
     }
 
-    /// The answer to somebody who has not the right `control`.
+    /// The answer to a caller without the right `control`.
     pub(super) fn deny_control(&self, what: &str) -> Error {
         self.access.count(|denied| denied.control += 1);
         Error::coded(Code::Denied, format!("you may not {what}"))

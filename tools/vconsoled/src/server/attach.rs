@@ -24,7 +24,7 @@ struct Place {
     /// Of its first byte.
     position: u64,
     console: (String, String),
-    /// Whence it says to come.
+    /// The origin that it sent.
     origin: Option<String>,
     answer: Vec<u8>,
 }

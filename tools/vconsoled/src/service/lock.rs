@@ -43,7 +43,7 @@ impl Lock {
         }
     }
 
-    /// Leaves a text in it, for who takes it when this process was killed.
+    /// Writes a text to it, for the next holder after this process was killed.
     pub(crate) fn note(&self, text: &str) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.write_all_at(text.as_bytes(), 0)

@@ -263,7 +263,7 @@ fn a_user_who_makes_lines_without_end_has_them_left_out_and_counted() {
         "{text}"
     );
     assert!(text.contains("vconsoled_audit_lost_total{from=\"file\"} 0\n"));
-    // Nobody knows whose a pty is.
+    // A pty's user is unknown.
     let pty = Viewer::open(&host.machine, DomId(1), PV);
     host.until("attached", &[("way", "pty".into())]);
     drop(pty);

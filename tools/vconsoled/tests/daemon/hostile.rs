@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Guests that mean harm, and names that lead elsewhere: what a guest or an
+//! Hostile guests, and names that lead elsewhere: what a guest or an
 //! operator's mistake puts in our way is said once, and nobody else notices.
 
 use std::io::{Read, Write};
@@ -205,7 +205,7 @@ fn a_guest_that_flips_its_state_delays_nobody() {
         usual < Duration::from_millis(50) + 4 * calm,
         "{usual:?} after {count} flips, {calm:?} before"
     );
-    // Whether it was looked at while it made no sense is chance, but for this time.
+    // Whether it was read while it was invalid is chance, except here.
     frontend.write("state", "nonsense").unwrap();
     wait_for("a complaint", || heard.lines("pv1").pop());
     let lines = heard.lines("pv1");

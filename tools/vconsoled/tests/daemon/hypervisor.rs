@@ -84,7 +84,7 @@ fn a_restart_repeats_nothing_and_misses_nothing() {
     wait_for_log(&path, "one\ntwo\n");
     daemon.stop().unwrap();
 
-    // What makes no sense says nothing.
+    // Invalid records are ignored.
     let kept = state.path().join("hypervisor");
     for nonsense in [&[][..], &[0xff; 200], &[0; 8000]] {
         std::fs::write(&kept, nonsense).unwrap();

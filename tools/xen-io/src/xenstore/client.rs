@@ -114,7 +114,7 @@ impl Client {
     }
 
     /// Whether the connection is of no use any more: it was closed, or what
-    /// came made no sense. An answer that is late does not spoil it.
+    /// came was invalid. An answer that is late does not spoil it.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.lost

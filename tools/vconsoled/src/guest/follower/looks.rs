@@ -124,7 +124,7 @@ impl Follower {
     fn text(&mut self, path: &str) -> io::Result<String> {
         match nodes::text(&mut self.store, path) {
             Err(error) if self.is_of_connection(&error) => Err(error),
-            // A name that makes no sense is none.
+            // An invalid name counts as none.
             text => Ok(text.ok().flatten().unwrap_or_default()),
         }
     }

@@ -13,7 +13,7 @@ use crate::sink::audit::{Audit, Event};
 /// Somebody who is attached.
 pub(crate) struct Visitor {
     caller: Caller,
-    /// Whence it says to come.
+    /// The origin that it sent.
     origin: Option<String>,
     /// To what, such as `3/vuart0`, of the domain of which name.
     console: (String, String),
@@ -44,7 +44,7 @@ impl Visitor {
         &self.caller
     }
 
-    /// Whence it says to come.
+    /// The origin that it sent.
     pub(crate) fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
     }

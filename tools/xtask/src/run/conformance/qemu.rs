@@ -53,7 +53,7 @@ pub(super) fn run(image: &Path) -> Result<Results> {
             let Some(message) = reader.push(byte) else {
                 continue;
             };
-            let request = message.request().context("the suite makes no sense")?;
+            let request = message.request().context("invalid request of the suite")?;
             if verdicts.take(&request) {
                 return Ok(verdicts.finish());
             }
