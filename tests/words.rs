@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Phrases, and what to write in their place.
-const PHRASES: [(&str, &str); 26] = [
+const PHRASES: [(&str, &str); 25] = [
     ("says what it is at", "prints each step"),
     ("what it is at", "what it does"),
     ("everything that must hold", "all tests, all checks"),
@@ -24,7 +24,6 @@ const PHRASES: [(&str, &str); 26] = [
     ("for who does not", "for those who do not"),
     ("who cannot tell it", "say who, and what they cannot tell"),
     ("to be had", "available"),
-    ("whence", "where it comes from"),
     ("knows nothing of", "does not support"),
     ("know nothing of", "do not support"),
     ("means harm", "is hostile"),
