@@ -7,6 +7,7 @@ mod screen;
 mod shellinabox;
 mod socat;
 
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A web terminal.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! socat, at a terminal and over TCP.
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
