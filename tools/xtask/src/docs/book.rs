@@ -27,9 +27,12 @@ const SUMMARY_FOLDER: &str = "docs";
 const DECISIONS: &str = "docs/adr/README.md";
 const DECISIONS_FOLDER: &str = "docs/adr/";
 
-/// Pages that are no part of the book: the table of contents, and what another
-/// page is made from.
+/// Files in Markdown that are no pages of the book: the table of contents, and what
+/// another page is made from.
 const NOT_PAGES: [&str; 2] = [SUMMARY, "tools/xtask/src/run/conformance/preface.md"];
+
+/// The folder of forms for issues, which are no pages either.
+const FORMS_FOLDER: &str = ".github/";
 
 /// Builds the book to `target/book/html` and checks its links. Returns the
 /// first page.
@@ -66,7 +69,7 @@ fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
     files::remove(&book)?;
     let source = book.join("src");
     let mut pages = tracked(cx, "*.md")?;
-    pages.retain(|name| !NOT_PAGES.contains(&name.as_str()));
+    pages.retain(|name| is_page(name));
     for name in &pages {
         write(&source.join(name), disclosed(&read(cx.dirs, name)?))?;
     }
@@ -77,10 +80,7 @@ fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
     let summary = from_root(&read(cx.dirs, SUMMARY)?);
     let summary = with_decisions(&summary, &decisions(cx.dirs, &pages)?);
     for page in &pages {
-        ensure!(
-            summary.contains(&format!("]({page})")),
-            "{SUMMARY} does not name {page}"
-        );
+        ensure!(names(&summary, page), "{SUMMARY} does not name {page}");
         ensure!(
             read(cx.dirs, page)?.starts_with("<!-- SPDX-License-Identifier: "),
             "{page} does not begin with its licence"
@@ -91,6 +91,16 @@ fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
         write(&book.join(name), read(cx.dirs, &format!("docs/{name}"))?)?;
     }
     Ok(pages)
+}
+
+/// Whether a file in Markdown is a page of the book.
+fn is_page(name: &str) -> bool {
+    !NOT_PAGES.contains(&name) && !name.starts_with(FORMS_FOLDER)
+}
+
+/// Whether a table of contents has an entry for a page.
+fn names(summary: &str, page: &str) -> bool {
+    summary.contains(&format!("]({page})"))
 }
 
 /// A page as the book has it: cells of tests show how many there are, and the
@@ -204,6 +214,25 @@ mod tests {
     fn what_is_no_page_is_there() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         assert!(NOT_PAGES.iter().all(|name| root.join(name).is_file()));
+    }
+
+    #[test]
+    fn the_contents_name_every_page() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let listed = Command::new("git")
+            .args(["ls-files", "-z", "--", "*.md"])
+            .current_dir(&root)
+            .output()
+            .unwrap();
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        let summary = from_root(&fs::read_to_string(root.join(SUMMARY)).unwrap());
+        let mut pages = 0;
+        for page in listed.split_terminator('\0').filter(|name| is_page(name)) {
+            let decision = page.starts_with(DECISIONS_FOLDER);
+            assert!(decision || names(&summary, page), "no entry of {page}");
+            pages += 1;
+        }
+        assert!(pages > 50, "only {pages} pages");
     }
 
     #[test]
