@@ -40,10 +40,10 @@ const HEADER: &str = "arch/arm/include/asm/vpl011-private.h";
 const DEVIATIONS: [(&str, &str); 19] = [
     (
         "2.7",
-        "not adopted: types of functions have parameters that not all need",
+        "not adopted: function types have parameters that not all functions use",
     ),
     ("5.9", "not adopted: inline functions of a header"),
-    ("8.7", "not adopted: the addon sees the glue alone"),
+    ("8.7", "not adopted: the addon analyses only the glue"),
     ("9.2", "the addon counts `{ }`, which Xen uses"),
     (
         "10.1",
@@ -63,7 +63,7 @@ const DEVIATIONS: [(&str, &str); 19] = [
         "14.4",
         "integers and pointers as conditions, which Xen allows",
     ),
-    ("15.1", "not adopted: one way out, as Xen's style has it"),
+    ("15.1", "not adopted: one exit path, as in Xen's style"),
     ("15.5", "not adopted: an early return"),
     (
         "15.6",
