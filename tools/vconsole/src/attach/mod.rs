@@ -349,7 +349,7 @@ fn is_transient(error: &io::Error) -> bool {
 /// Whether a shell would continue this program if it were suspended. Shells give
 /// each job a process group; xterm, screen and sshd give what they start a session.
 /// Either is 0 where it began outside this program's PID namespace
-/// (pid_namespaces(7)), which rustix's ids cannot be.
+/// (`pid_namespaces(7)`), which rustix's ids cannot be.
 fn is_a_job() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
