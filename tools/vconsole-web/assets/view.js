@@ -7,11 +7,6 @@ const RETRY_FIRST = 250;
 const RETRY_LAST = 5000;
 const TYPED_MAX = 16384;
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const theme = () => dark.matches
-  ? { background: "#161616", foreground: "#e8e8e8", cursor: "#e8e8e8", selectionBackground: "#47617f" }
-  : { background: "#ffffff", foreground: "#1a1a1a", cursor: "#1a1a1a", selectionBackground: "#b3d4fc" };
-
 // A browser does not tell why a WebSocket is refused.
 async function isLoggedOut() {
   const answer = await fetch("/", { redirect: "manual" }).catch(() => null);
@@ -28,14 +23,10 @@ class Pane {
     this.place = null;
     this.replaying = 0;
     this.pause = RETRY_FIRST;
-    this.terminal = new Terminal({
-      convertEol: false, screenReaderMode: true, scrollback: 10000, theme: theme(),
-      linkHandler: { activate() {} }, minimumContrastRatio: 4.5,
-    });
+    this.terminal = newTerminal();
     const search = new SearchAddon.SearchAddon();
     this.terminal.loadAddon(search);
     this.terminal.open(find("terminal"));
-    dark.addEventListener("change", () => { this.terminal.options.theme = theme(); });
     this.terminal.onData((text) => this.type(new TextEncoder().encode(text)));
     this.terminal.onBinary((text) => this.type(Uint8Array.from(text, (c) => c.charCodeAt(0))));
     // Tab is the guest's; this leads out for those who use no mouse.

@@ -15,9 +15,12 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 /// Ours: a name, the type, and what is in it.
-const OWN: [(&str, &str, &str); 3] = [
+const OWN: [(&str, &str, &str); 6] = [
     ("page.css", CSS, include_str!("../assets/page.css")),
+    ("cast.js", JS, include_str!("../assets/cast.js")),
     ("login.js", JS, include_str!("../assets/login.js")),
+    ("replay.js", JS, include_str!("../assets/replay.js")),
+    ("terminal.js", JS, include_str!("../assets/terminal.js")),
     ("view.js", JS, include_str!("../assets/view.js")),
 ];
 

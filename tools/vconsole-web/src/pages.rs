@@ -45,7 +45,8 @@ fn theirs(visitor: &Visitor, title: &str, head: &Html, main: &Html) -> Html {
     };
     let body = html!(
         "<a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
-         <header><nav aria-label=\"Pages\"><a href=\"/\">Consoles</a></nav> \
+         <header><nav aria-label=\"Pages\"><a href=\"/\">Consoles</a> \
+         <a href=\"/replay\">Recordings</a></nav> \
          <span>{}</span>{}</header>\n<main id=\"main\">\n<h1>{}</h1>\n{}</main>\n",
         visitor.tenant.as_ref(),
         logout,
@@ -123,10 +124,7 @@ pub(crate) fn view(visitor: &Visitor, consoles: &[Console], has_terminal: bool) 
     let names: Vec<_> = consoles.iter().map(|one| one.domain.as_str()).collect();
     let title = format!("{} – console", names.join(", "));
     if !has_terminal {
-        let main = html!(
-            "<p role=\"alert\">xterm.js is not installed here, so there are no terminals.</p>\n{}",
-            panes
-        );
+        let main = html!("{}{}", no_terminals(), panes);
         return theirs(visitor, &title, &Html::default(), &main);
     }
     let head = html!(
@@ -134,6 +132,7 @@ pub(crate) fn view(visitor: &Visitor, consoles: &[Console], has_terminal: bool) 
          <meta name=\"form\" content=\"{}\">\n\
          <script defer src=\"/assets/xterm.js\"></script>\n\
          <script defer src=\"/assets/addon-search.js\"></script>\n\
+         <script defer src=\"/assets/terminal.js\"></script>\n\
          <script defer src=\"/assets/view.js\"></script>\n",
         visitor.form_token
     );
@@ -144,6 +143,10 @@ pub(crate) fn view(visitor: &Visitor, consoles: &[Console], has_terminal: bool) 
     );
     let main = html!("<div class=\"panes\">\n{}</div>\n{}", panes, dialog);
     theirs(visitor, &title, &head, &main)
+}
+
+fn no_terminals() -> Html {
+    html!("<p role=\"alert\">xterm.js is not installed here, so there are no terminals.</p>\n")
 }
 
 fn pane(console: &Console) -> Html {
@@ -177,6 +180,37 @@ pub(crate) fn text(visitor: &Visitor, console: &Console, text: &str) -> Html {
         text
     );
     theirs(visitor, &title, &Html::default(), &main)
+}
+
+/// Plays a recording that somebody has as a file.
+pub(crate) fn replay(visitor: &Visitor, has_terminal: bool) -> Html {
+    let title = "Recordings";
+    if !has_terminal {
+        return theirs(visitor, title, &Html::default(), &no_terminals());
+    }
+    let head = html!(
+        "<link rel=\"stylesheet\" href=\"/assets/xterm.css\">\n\
+         <script defer src=\"/assets/xterm.js\"></script>\n\
+         <script defer src=\"/assets/terminal.js\"></script>\n\
+         <script defer src=\"/assets/cast.js\"></script>\n\
+         <script defer src=\"/assets/replay.js\"></script>\n"
+    );
+    let main = html!(
+        "<p>Plays a recording (asciicast, version 2) that you have as a file. It stays in your \
+         browser.</p>\n<section class=\"pane\" aria-label=\"Player\">\n\
+         <noscript><p>The player takes scripts. <code>vconsole replay FILE</code> in a terminal \
+         does not.</p></noscript>\n\
+         <p class=\"choose\" hidden><label>File <input type=\"file\" class=\"file\"></label></p>\n\
+         <div class=\"tools\" hidden><button type=\"button\" class=\"play\">Play</button> \
+         <label>Speed <select class=\"speed\"><option value=\"0.5\">half</option>\
+         <option value=\"1\" selected>as it was</option><option value=\"4\">4 times</option>\
+         <option value=\"16\">16 times</option><option value=\"64\">64 times</option></select></label> \
+         <label><input type=\"checkbox\" class=\"cut\" checked> Cut pauses to 2 seconds</label> \
+         <label>Position <input type=\"range\" class=\"position\" min=\"0\" step=\"any\" value=\"0\">\
+         </label> <span class=\"time\"></span></div>\n\
+         <p class=\"state\" role=\"status\"></p>\n<div class=\"terminal\"></div>\n</section>\n"
+    );
+    theirs(visitor, title, &head, &main)
 }
 
 /// Reads what was said before somebody was attached, as plain text.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Consoles: the list, terminals, their text, breaks.
+//! Consoles: the list, terminals, their text, breaks, recordings.
 
 use std::sync::Arc;
 
@@ -86,6 +86,12 @@ pub(super) async fn text(
         Ok(text) => page(StatusCode::OK, pages::text(&visitor, &console, &text)),
         Err(why) => trouble(&visitor, &why),
     }
+}
+
+/// Plays recordings that the browser has.
+pub(super) async fn replay(State(app): Shared, visitor: Visitor) -> Response {
+    let has_terminal = app.assets.has_terminal();
+    page(StatusCode::OK, pages::replay(&visitor, has_terminal))
 }
 
 fn attach(console: &Console, mode: Mode, resume: Option<Resume>, peer: &Peer) -> Attach {

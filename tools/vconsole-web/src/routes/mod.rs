@@ -36,6 +36,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/", get(consoles::list))
         .route("/view", get(consoles::view))
         .route("/text", get(consoles::text))
+        .route("/replay", get(consoles::replay))
         .route("/ws", get(consoles::terminal))
         .route(
             "/break",
@@ -54,13 +55,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 async fn guard(State(app): Shared, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // xterm.js puts style into the page: elements, and attributes for colours.
-    let styles = if path == "/view" {
-        "'self' 'unsafe-inline'"
-    } else {
-        "'self'"
+    let styles = match path {
+        "/view" | "/replay" => "'self' 'unsafe-inline'",
+        _ => "'self'",
+    };
+    // A recording stays in the browser.
+    let connects = match path {
+        "/replay" => "'none'",
+        _ => "'self'",
     };
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src {styles}; connect-src 'self'; img-src 'self'; \
+        "default-src 'none'; script-src 'self'; style-src {styles}; connect-src {connects}; img-src 'self'; \
          form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     );
     let keeps = if path.starts_with("/assets/") {

@@ -3,7 +3,7 @@
 
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -108,14 +108,31 @@ impl Chromium {
 
     /// Waits until an expression is that.
     pub(crate) fn until(&mut self, expression: &str, expected: &str) {
-        let mut last = String::new();
         let deadline = std::time::Instant::now() + PATIENCE;
-        while last != expected {
+        loop {
+            let last = self.evaluate(expression);
+            if last == expected {
+                return;
+            }
             let now = std::time::Instant::now();
             assert!(now < deadline, "{expression}: {last:?}, not {expected:?}");
             std::thread::sleep(std::time::Duration::from_millis(20));
-            last = self.evaluate(expression);
         }
+    }
+
+    /// Chooses a file by the input of that selector.
+    pub(crate) fn choose(&mut self, selector: &str, path: &Path) {
+        let input = format!("document.querySelector('{selector}')");
+        // The same file again would be no change.
+        self.evaluate(&format!("{input}.value = ''"));
+        let input = json!({ "expression": input });
+        let answer = self.ask("Runtime.evaluate", &input);
+        let input = &answer["result"]["result"]["objectId"];
+        let answer = self.ask(
+            "DOM.setFileInputFiles",
+            &json!({ "files": [path], "objectId": input }),
+        );
+        assert!(answer["error"].is_null(), "{answer}");
     }
 
     /// Presses a key that is no letter, by its name and its number on Windows.

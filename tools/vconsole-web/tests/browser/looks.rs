@@ -4,8 +4,11 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::chromium::Chromium;
 use crate::client::{Web, host};
+use crate::replay::{END, HEADER, POSITION, READY, file, load, open_player};
 use crate::{ATTACHED, open};
 
 /// Where to put pictures of the pages, for docs/use/web.md; nowhere without it.
@@ -14,8 +17,8 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 
 /// Controls without a name for users who cannot see them; a page without a
 /// language, a heading or a part that is its own.
-const NAMELESS: &str = "[...document.querySelectorAll('a, button, input:not([type=hidden]), section')]\
-    .filter((one) => !one.closest('.terminal') && !one.textContent.trim() && !one.ariaLabel \
+const NAMELESS: &str = "[...document.querySelectorAll('a, button, input:not([type=hidden]), select, section')]\
+    .filter((one) => !one.closest('.terminal') && (one.matches('select') || !one.textContent.trim()) && !one.ariaLabel \
     && !(one.labels && one.labels.length)).map((one) => one.outerHTML).join() + \
     ['html[lang=en]', 'h1', 'main'].filter((one) => \
     document.querySelectorAll(one).length !== 1).join()";
@@ -40,10 +43,10 @@ const PALE: &str = "(() => { \
 
 /// What the keyboard must reach, in its order, and which of it has the focus.
 const FOCUS: &str = "(() => { \
-    const all = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), textarea')] \
+    const all = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea')] \
       .filter((one) => one.checkVisibility()); \
     const which = (one) => one.closest('.terminal') ? 'terminal' \
-      : one.ariaLabel || one.textContent.trim() || one.className; \
+      : one.ariaLabel || (one.matches('select') ? '' : one.textContent.trim()) || one.className; \
     return { all: all.map(which).join(), now: which(document.activeElement) }; })()";
 
 /// Tab and F6, by their numbers.
@@ -57,6 +60,7 @@ fn each(web: &Web, page: &mut Chromium, mut look: impl FnMut(&mut Chromium, &str
         "/view?c=vuart0/web-1&c=pv0/web-2",
         "/text?c=vuart0/web-1",
         "/break?c=1/vuart0",
+        "/replay",
         "/nonesuch",
         "/login",
     ] {
@@ -64,6 +68,10 @@ fn each(web: &Web, page: &mut Chromium, mut look: impl FnMut(&mut Chromium, &str
         page.until("document.readyState", "complete");
         if path.starts_with("/view") {
             page.until(ATTACHED, "there");
+        }
+        if path == "/replay" {
+            // With what is hidden until there is something to play.
+            page.evaluate("document.querySelector('.tools').hidden = false");
         }
         look(page, path);
     }
@@ -100,7 +108,7 @@ pub(crate) fn without_a_mouse() {
     let list = reached(&mut page);
     assert_eq!(list, joined(&mut page));
     assert!(
-        list.starts_with("Skip to the content,Consoles,Log out,"),
+        list.starts_with("Skip to the content,Consoles,Recordings,Log out,"),
         "{list}"
     );
     page.open(&format!("{}/view?c=vuart0/web", web.origin()));
@@ -113,6 +121,18 @@ pub(crate) fn without_a_mouse() {
     assert_eq!(vuart.receive(1), b"\t");
     page.press("F6", F6);
     assert_eq!(page.evaluate("document.activeElement.className"), "search");
+    // In the player nothing is typed, and Tab leads on.
+    let recording = "{\"version\": 2}\n[0, \"o\", \"a\"]\n[1, \"o\", \"b\"]\n";
+    open_player(&web, &mut page);
+    load(&mut page, &file(&host, recording));
+    let player = reached(&mut page);
+    assert_eq!(player, joined(&mut page));
+    assert!(
+        player.contains(",file,Play,speed,cut,position,terminal"),
+        "{player}"
+    );
+    page.press("Tab", TAB);
+    assert_ne!(page.evaluate(&format!("{FOCUS}.now")), "terminal");
 }
 
 /// What Linux says when it starts, more or less.
@@ -133,20 +153,35 @@ pub(crate) fn pictures() {
     guests[0].2.send(BOOT);
     guests[1].1.send(TOP);
     let (web, mut page) = open(&host);
-    for (name, path, size) in [
-        ("list", "/", (900, 340)),
-        ("terminals", "/view?c=vuart0/web-1&c=pv0/web-2", (1600, 660)),
+    let boot = String::from_utf8_lossy(BOOT);
+    let lines = boot.split_inclusive('\n').enumerate();
+    let events = lines.map(|(at, line)| format!("{}\n", json!([at, "o", line])));
+    let recording = file(&host, &format!("{HEADER}{}", events.collect::<String>()));
+    // With where the cursors are when all of it is shown.
+    for (name, path, size, cursors) in [
+        ("list", "/", (900, 340), ""),
+        (
+            "terminals",
+            "/view?c=vuart0/web-1&c=pv0/web-2",
+            (1600, 660),
+            "13,7",
+        ),
+        ("recording", "/replay", (900, 800), "13"),
     ] {
         page.size(size.0, size.1);
         for scheme in SCHEMES {
             page.prefer(scheme);
             page.open(&format!("{}{path}", web.origin()));
             page.until("document.readyState", "complete");
-            if name == "terminals" {
-                let shown = "[...document.querySelectorAll('.pane')].map((one) => \
-                    one.pane.terminal.buffer.active.cursorX).join()";
-                page.until(shown, "13,7");
+            if name == "recording" {
+                page.until(READY, "there");
+                load(&mut page, &recording);
+                page.evaluate(&format!("{POSITION}.focus()"));
+                page.press("End", END);
             }
+            let shown = "[...document.querySelectorAll('.pane')].map((one) => \
+                one.pane.terminal.buffer.active.cursorX).join()";
+            page.until(shown, cursors);
             let picture = page.picture();
             assert!(picture.starts_with(b"\x89PNG"), "{name}, {scheme}");
             if let Some(folder) = std::env::var_os(PICTURES) {

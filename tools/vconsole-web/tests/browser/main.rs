@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The page in Chromium, end to end: a tenant logs in, types, sees the echo, and
-//! goes on to the byte when the daemon is back. It takes a Chromium, and
+//! goes on to the byte when the daemon is back; and plays a recording. It takes a Chromium, and
 //! xterm.js as npm installs it: `npm ci` in `target/web-assets`, with the two files of
 //! `npm/`. Where one is missing, it is ignored and says so.
 
@@ -9,6 +9,7 @@ mod chromium;
 #[expect(dead_code, reason = "the other tests use all of it")]
 mod client;
 mod looks;
+mod replay;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +37,22 @@ fn main() -> ExitCode {
         ),
         ("pages_can_be_used_without_a_mouse", looks::without_a_mouse),
         ("pictures_of_the_pages_are_made", looks::pictures),
+        (
+            "a_recording_of_the_daemon_is_played",
+            replay::plays_what_the_daemon_recorded,
+        ),
+        (
+            "a_recording_has_its_times_and_is_wound",
+            replay::has_its_times_and_is_wound,
+        ),
+        (
+            "a_hostile_recording_does_no_harm",
+            replay::a_hostile_one_does_no_harm,
+        ),
+        (
+            "a_broken_recording_is_refused_in_words",
+            replay::a_broken_one_is_refused_in_words,
+        ),
     ];
     let trials = trials.into_iter().map(|(name, test)| {
         let trial = Trial::test(name, move || {

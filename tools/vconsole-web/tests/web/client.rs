@@ -15,6 +15,11 @@ use viewers::{Host, PATIENCE};
 
 /// A host on which alice may use the guest `web`, and bob only watch it.
 pub(crate) fn host() -> Host {
+    host_with(|_| ())
+}
+
+/// The same, and otherwise configured by `change`.
+pub(crate) fn host_with(change: impl FnOnce(&mut Config)) -> Host {
     let us = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
     let rule = |tenant: &str, rights: &str| {
         format!(
@@ -23,7 +28,10 @@ pub(crate) fn host() -> Host {
         )
     };
     let rules = rule("alice", "'log', 'type', 'break'") + &rule("bob", "'watch'");
-    Host::with(|config| config.access = Config::parse(&rules).unwrap().access)
+    Host::with(|config| {
+        config.access = Config::parse(&rules).unwrap().access;
+        change(config);
+    })
 }
 
 /// The service.

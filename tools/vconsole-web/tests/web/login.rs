@@ -111,6 +111,7 @@ fn every_answer_forbids_what_its_page_does_not_need() {
         "/nonesuch",
         "/assets/page.css",
         "/view?c=pv0/web",
+        "/replay",
         "/ws",
     ] {
         let answer = web.get(path, &with);
@@ -121,7 +122,10 @@ fn every_answer_forbids_what_its_page_does_not_need() {
         );
         assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
         let inline = policy.contains("unsafe-inline");
-        assert_eq!(inline, path.starts_with("/view"), "{path}: {policy}");
+        let has_terminals = path.starts_with("/view") || path == "/replay";
+        assert_eq!(inline, has_terminals, "{path}: {policy}");
+        let connects = policy.contains("connect-src 'self';");
+        assert_eq!(connects, path != "/replay", "{path}: {policy}");
         assert_eq!(
             answer.header("x-content-type-options"),
             Some("nosniff"),

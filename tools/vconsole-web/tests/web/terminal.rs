@@ -157,6 +157,7 @@ fn what_a_tenant_may_not_is_said() {
         ("/view?c=pv0", 400),
         ("/view?c=/web", 400),
         ("/view?c=pv0/web&c=vuart0/web", 200),
+        ("/replay", 200),
         ("/text", 400),
         ("/text?c=pv0/a%0Ab", 400),
         ("/assets/../main.rs", 404),
