@@ -20,6 +20,8 @@ use crate::guests::{Seat, byte};
 pub(crate) const TENANTS: [&str; 4] = ["first", "second", "third", "fourth"];
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// More than the service and its sockets hold of what a viewer does not take.
+const OUTRUN: u64 = 2 << 20;
 /// How long the crowd's thread sleeps if nothing comes.
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
@@ -150,6 +152,8 @@ pub(crate) struct Crowd {
     places: Vec<(usize, Arc<AtomicU64>)>,
     begins: u64,
     stop: Arc<AtomicBool>,
+    /// The last viewer looks away.
+    away: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
 }
 
@@ -184,12 +188,19 @@ impl Crowd {
             .sum();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let away = Arc::new(AtomicBool::new(false));
+        let looks_away = Arc::clone(&away);
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 let sockets = viewers.iter().map(|viewer| viewer.socket.get_ref());
                 let mut fds: Vec<_> = sockets
                     .map(|socket| PollFd::new(socket, PollFlags::IN))
                     .collect();
+                if looks_away.load(Ordering::Relaxed)
+                    && let (Some(fd), Some(last)) = (fds.last_mut(), viewers.last())
+                {
+                    *fd = PollFd::new(last.socket.get_ref(), PollFlags::empty());
+                }
                 rustix::event::poll(&mut fds, Some(&LOOK)).expect("poll");
                 let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
                 drop(fds);
@@ -203,8 +214,27 @@ impl Crowd {
             places,
             begins,
             stop,
+            away,
             thread,
         }
+    }
+
+    /// Has the console of the last viewer print while that one looks away, until it has
+    /// missed some.
+    pub(crate) fn outrun(&self, seats: &mut [Seat]) {
+        self.away.store(true, Ordering::Relaxed);
+        let seat = &mut seats[self.places.last().expect("a viewer").0];
+        let end = seat.sent() + OUTRUN;
+        while seat.sent() < end {
+            if seat.send(2048) + seat.look() == 0 {
+                std::thread::yield_now();
+            }
+        }
+        while !seat.has_seen_all() {
+            assert!(seat.await_output(PATIENCE), "a byte is lost");
+            seat.look();
+        }
+        self.away.store(false, Ordering::Relaxed);
     }
 
     /// Waits until everybody has got as far as the guests, and sends them away. The

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use xen_io::fake::Machine;
 
 use crate::guests::{self, Seat, byte};
@@ -23,14 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Measures with so many guests; `full` takes the time for figures that need
 /// some.
 pub(crate) fn run(guests: usize, full: bool) -> Figures {
-    process::raise_file_limit();
-    let dir = tempfile::tempdir().expect("a directory");
-    std::fs::create_dir(dir.path().join("logs")).expect("a directory");
-    let machine = Machine::new();
-    machine
-        .listen(&dir.path().join("host.sock"))
-        .expect("a socket");
-    let mut seats = guests::create(&machine, guests);
+    let (dir, machine, mut seats) = host(guests);
     let (daemon, start) = Daemon::start(dir.path());
     let mut figures = Figures::new();
     figures.insert("guests", guests as f64);
@@ -56,6 +50,19 @@ pub(crate) fn run(guests: usize, full: bool) -> Figures {
     daemon.stop();
     compare_logs(&dir.path().join("logs"), &seats);
     figures
+}
+
+/// A host with so many guests, at `host.sock` in a folder for a daemon and its logs.
+pub(crate) fn host(guests: usize) -> (TempDir, Machine, Vec<Seat>) {
+    process::raise_file_limit();
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(dir.path().join("logs")).expect("a directory");
+    let machine = Machine::new();
+    machine
+        .listen(&dir.path().join("host.sock"))
+        .expect("a socket");
+    let seats = guests::create(&machine, guests);
+    (dir, machine, seats)
 }
 
 /// Has somebody open every pty.
