@@ -56,8 +56,14 @@ struct State {
 
 /// A store that stands still.
 #[must_use]
-#[expect(dead_code, reason = "what is held is not looked at")]
 pub struct Stopped<'a>(MutexGuard<'a, State>);
+
+impl Stopped<'_> {
+    /// Tells those who watch domains of a new one: they ask, and get no answer.
+    pub fn tell_of_domains(&self) {
+        self.0.fire(INTRODUCE, false);
+    }
+}
 
 /// Who asks.
 #[derive(Clone, Copy)]
