@@ -64,7 +64,20 @@ fn configurations() -> Vec<Vec<u8>> {
         format!("[[watch]]\nname='a'\nmatch='(a|b){{3,}}?$'{lines}"),
         "[[watch]]\nname='a'\nmatch='('".to_owned(),
     ];
-    seeds.map(String::into_bytes).to_vec()
+    // What is refused: rules that lack something, and a table too many. The last of the
+    // rules has a right that comes with another.
+    let lacking = [
+        "domains=['*']\nrights=['list']",
+        "tenants=['a']\ndomains=['*']\nrights=['list']",
+        "users=['a']\nrights=['list']",
+        "users=['a']\ndomains=['*']\nconsoles=[]\nrights=['list']",
+        "users=['a']\ndomains=['*']",
+        "users=['a']\ndomains=['*']\nrights=['type']",
+    ];
+    let lacking = lacking.map(|keys| format!("[[access]]\n{keys}\n"));
+    let tables = (0..65).map(|at| format!("[[watch]]\nname='{at}'\nset='oops'\n"));
+    let seeds = seeds.into_iter().chain(lacking).chain([tables.collect()]);
+    seeds.map(String::into_bytes).collect()
 }
 
 /// States that a device can be in, each with the indices of its ring.

@@ -183,5 +183,10 @@ mod tests {
         limits.ended(later, true);
         let later = later + Duration::from_secs(3600);
         assert!(limits.admits(20_000, later) && limits.users.len() == 1);
+        // Of whom lines were left out that no line tells of yet, nobody is forgotten.
+        assert!(!limits.admits(20_000, later));
+        let later = later + Duration::from_secs(2);
+        assert!((0..10_000).any(|uid| !limits.admits(uid, later)));
+        assert_eq!(limits.ended(later, true)[..1], [(20_000, 1)]);
     }
 }
