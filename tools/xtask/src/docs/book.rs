@@ -34,6 +34,9 @@ const NOT_PAGES: [&str; 2] = [SUMMARY, "tools/xtask/src/run/conformance/preface.
 /// The folder of forms for issues, which are no pages either.
 const FORMS_FOLDER: &str = ".github/";
 
+/// Other files that pages link to: pictures, schemas and results.
+const LINKED: [&str; 2] = ["docs/images", "docs/*.json"];
+
 /// Builds the book to `target/book/html` and checks its links. Returns the
 /// first page.
 pub(super) fn build(steps: &Steps) -> Result<PathBuf> {
@@ -73,9 +76,11 @@ fn stage(cx: &Cx) -> Result<BTreeSet<String>> {
     for name in &pages {
         write(&source.join(name), disclosed(&read(cx.dirs, name)?))?;
     }
-    for name in tracked(cx, "docs/images")? {
-        let contents = fs::read(cx.dirs.root.join(&name)).with_context(|| name.clone())?;
-        write(&source.join(&name), contents)?;
+    for pattern in LINKED {
+        for name in tracked(cx, pattern)? {
+            let contents = fs::read(cx.dirs.root.join(&name)).with_context(|| name.clone())?;
+            write(&source.join(&name), contents)?;
+        }
     }
     let summary = from_root(&read(cx.dirs, SUMMARY)?);
     let summary = with_decisions(&summary, &decisions(cx.dirs, &pages)?);
