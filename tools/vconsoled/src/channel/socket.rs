@@ -218,7 +218,7 @@ mod tests {
         let path = dir.join("channel");
         let lock = dir.join("channel.lock");
         std::fs::write(&path, "precious").unwrap();
-        assert!(refusal(&path).contains("no socket"));
+        assert!(refusal(&path).contains("not a socket"));
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
         std::fs::remove_file(&path).unwrap();
 
@@ -229,12 +229,12 @@ mod tests {
         assert!(!path.exists() && !lock.exists());
         // Somebody else's, whether he has left it or not.
         let other = UnixListener::bind(&path).unwrap();
-        assert!(refusal(&path).contains("somebody else's"));
+        assert!(refusal(&path).contains("another program"));
         std::fs::write(&lock, &said).unwrap();
-        assert!(refusal(&path).contains("somebody else's"));
+        assert!(refusal(&path).contains("another program"));
         UnixStream::connect(&path).unwrap();
         drop(other);
-        assert!(refusal(&path).contains("somebody else's"));
+        assert!(refusal(&path).contains("another program"));
         // What a killed daemon leaves, between any two steps.
         std::fs::write(&lock, note(identity_of(&path))).unwrap();
         drop(UnixListener::bind(dir.join(".channel.new")).unwrap());
