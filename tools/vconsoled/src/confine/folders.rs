@@ -3,8 +3,8 @@
 //! daemon's later user.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -120,14 +120,22 @@ fn is_state(name: &[u8]) -> bool {
         || [&b"hypervisor"[..], b"by-name", b".lock"].contains(&name)
 }
 
-/// Whether it was not there.
+/// Whether it was not there. Folders that lead to it are made likewise.
 fn make_one(folder: &Path, mode: u32) -> anyhow::Result<bool> {
     if folder.is_dir() {
         return Ok(false);
     }
-    let mut builder = DirBuilder::new();
-    let created = builder.recursive(true).mode(mode).create(folder);
-    created.with_context(|| format!("making the folder {}", folder.display()))?;
+    let parent = folder.parent();
+    if let Some(parent) = parent.filter(|parent| *parent != Path::new("")) {
+        make_one(parent, mode)?;
+    }
+    let made = || {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(mode).create(folder)?;
+        // The umask of a daemon in the background would let nobody else pass.
+        fs::set_permissions(folder, Permissions::from_mode(mode))
+    };
+    made().with_context(|| format!("making the folder {}", folder.display()))?;
     Ok(true)
 }
 

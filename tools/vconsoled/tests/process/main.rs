@@ -29,6 +29,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
 use libtest_mimic::{Arguments, Trial};
+use rustix::fs::Mode;
 use terminal::is_ready;
 use tracing_subscriber::filter::LevelFilter;
 use vconsoled::{Config, Server};
@@ -150,6 +151,10 @@ fn confinement_tests() -> Vec<Trial> {
         test(
             "a_confined_daemon_serves_and_can_do_nothing_else",
             privileges::a_confined_daemon_serves_and_can_do_nothing_else,
+        ),
+        test(
+            "other_users_may_pass_to_the_sockets_whatever_the_umask",
+            privileges::other_users_may_pass_to_the_sockets_whatever_the_umask,
         ),
         test(
             "a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else",
@@ -372,6 +377,8 @@ fn daemon(config: &str) {
         "" => Config::default(),
         text => Config::parse(text).unwrap(),
     };
+    // As in the background, and as the unit has it.
+    rustix::process::umask(Mode::WGRP | Mode::RWXO);
     let machine = Machine::new();
     let port = config.sockets.metrics_listen;
     let port = port.map(|at| std::net::TcpListener::bind(at).unwrap());

@@ -125,6 +125,24 @@ pub(crate) fn a_confined_daemon_tells_its_counters_at_a_port() {
     daemon.ended();
 }
 
+/// Those who may ask are decided on by rules, or by the sockets' own permissions.
+pub(crate) fn other_users_may_pass_to_the_sockets_whatever_the_umask() {
+    let mut place = place("user = \"\"\nsandbox = true");
+    place.config = place.config.replace("run/", "run/deep/");
+    let mut daemon = Process::start(&place.config, &[]);
+    daemon.ask("in force");
+    for (folder, mode) in [
+        ("run", 0o755),
+        ("run/deep", 0o755),
+        ("run/deep/state", 0o750),
+        ("log", 0o750),
+    ] {
+        let metadata = std::fs::metadata(place.dir.path().join(folder)).unwrap();
+        assert_eq!(metadata.mode() & 0o777, mode, "{folder}");
+    }
+    daemon.ended();
+}
+
 pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {
     let place = place("user = \"\"\nsandbox = true");
     let outside = place.dir.path().join("outside");
