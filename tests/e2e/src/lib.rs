@@ -12,7 +12,8 @@
 //!
 //! Every dom0: `/usr/bin/e2e`, our `xl`, `/guest/Image`,
 //! `/guest/guest.cpio.gz`. The one that systemd runs: `/guest/vconsoled.deb`,
-//! which is not installed, and socat.
+//! which is not installed, and socat. The one for pages in a browser: the plain one,
+//! `/usr/sbin/vconsole-web` and its user.
 //!
 //! The plain one, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
 //! --log=guest` running, `/guest/Image`, `/guest/guest.cpio.gz`,
@@ -36,6 +37,7 @@ mod figures;
 mod guest;
 mod keeper;
 mod monitor;
+mod page;
 mod pattern;
 pub mod probe;
 pub mod report;
@@ -44,6 +46,7 @@ mod scenarios;
 mod shell;
 mod spare;
 pub mod suite;
+mod websocket;
 
 use std::time::Duration;
 
@@ -115,6 +118,9 @@ pub enum Dom0 {
     Plain,
     /// A small Debian that systemd runs and dpkg installs packages in.
     Systemd,
+    /// The plain one with vconsole-web, which takes minutes to build: whole runs
+    /// leave its scenarios out.
+    Web,
 }
 
 /// The hypervisor a scenario is about.
@@ -145,10 +151,16 @@ impl Machine {
     };
 }
 
-/// Every scenario, in the order in which a whole run takes them.
+/// Every scenario, in the order in which a run takes them.
 #[must_use]
 pub fn scenarios() -> &'static [Scenario] {
     scenarios::ALL
+}
+
+/// The scenarios of a whole run. The others are run by name alone.
+pub fn whole_run() -> impl Iterator<Item = &'static Scenario> {
+    let is_part = |scenario: &&Scenario| scenario.needs.dom0 != Dom0::Web;
+    scenarios().iter().filter(is_part)
 }
 
 /// The scenarios that have a long form, for a soak.

@@ -27,6 +27,7 @@ mod trace;
 mod transfer;
 mod u_boot;
 mod upkeep;
+mod web;
 
 use crate::{Dom0, Hypervisor, Machine, Scenario};
 
@@ -55,6 +56,7 @@ pub(crate) const REPLACE_DAEMON: &[&str] = &[
     "input-rate",
     "no-fast-trap",
     "port-again",
+    "web",
 ];
 
 /// Those that make a console complain, and what of.
@@ -71,7 +73,7 @@ pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// In the order in which a whole run takes them.
+/// In the order in which a run takes them.
 pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "demo",
@@ -418,6 +420,16 @@ pub(crate) const ALL: &[Scenario] = &[
         },
         limit: 4 * LIMIT,
         run: systemd::systemd,
+    },
+    Scenario {
+        name: "web",
+        about: "a tenant's page: log in, type, go on over a reboot of the guest and the daemon's kill",
+        needs: Machine {
+            dom0: Dom0::Web,
+            ..Machine::DEFAULT
+        },
+        limit: LIMIT,
+        run: web::web,
     },
     Scenario {
         name: "gicv2",

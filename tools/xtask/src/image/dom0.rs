@@ -208,10 +208,7 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -
         archive.text("/etc/pam.d/other", PAM);
         archive.text("/etc/hosts", HOSTS);
         archive.tree(&package.root)?;
-        let users = fs::read_to_string(package.root.join(SYSUSERS))?;
-        let (users, groups) = users_of(&users);
-        archive.text("/etc/passwd", &users);
-        archive.text("/etc/group", &groups);
+        add_users(&mut archive, &package_users(package)?);
         add_client(&mut archive);
     } else {
         archive.file("/usr/sbin/xenconsoled", &built.tree.join(XENCONSOLED))?;
@@ -271,6 +268,18 @@ fn library_folders(built: &Built, roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
         folders.extend(libraries.map(|dir| root.join(dir)));
     }
     Ok(folders)
+}
+
+/// The file in which the package says which users it needs.
+pub(super) fn package_users(package: &Package) -> Result<String> {
+    Ok(fs::read_to_string(package.root.join(SYSUSERS))?)
+}
+
+/// Adds root, and the users and groups of a file of systemd-sysusers.
+pub(super) fn add_users(archive: &mut Archive, sysusers: &str) {
+    let (users, groups) = users_of(sysusers);
+    archive.text("/etc/passwd", &users);
+    archive.text("/etc/group", &groups);
 }
 
 /// Who shellinabox is when it needs to be nobody in particular.

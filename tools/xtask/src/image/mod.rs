@@ -9,6 +9,7 @@ mod kernel;
 mod libraries;
 mod systemd;
 mod u_boot;
+mod web;
 
 pub(crate) use self::dom0::Dom0;
 pub(crate) use self::firmware::{CONFORMANCE, Firmware, lint as lint_firmware};

@@ -21,7 +21,7 @@ use crate::xen::{self, Built, Choice, Flavour, Version, Which};
 /// Run end-to-end scenarios in emulated Xen
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Names; all if none is given
+    /// Names; if none is given, the scenarios of a whole run
     scenarios: Vec<String>,
     #[command(flatten)]
     xen: Choice,
@@ -34,7 +34,7 @@ impl Options {
     /// Runs them. Whether all passed.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         if self.list {
-            for (name, about) in Chosen::all().list() {
+            for (name, about) in Chosen::known().list() {
                 println!("{name:<18} {about}");
             }
             return Ok(true);
@@ -57,14 +57,22 @@ pub(crate) struct Chosen {
 
 impl Chosen {
     /// Every scenario.
-    pub(crate) fn all() -> Self {
+    fn known() -> Self {
         Self {
             inside: e2e::scenarios().iter().collect(),
             outside: outside::ALL.iter().collect(),
         }
     }
 
-    /// Those that need our usual build of the hypervisor.
+    /// Those of a whole run.
+    fn whole_run() -> Self {
+        Self {
+            inside: e2e::whole_run().collect(),
+            ..Self::known()
+        }
+    }
+
+    /// Those of a whole run that need our usual build of the hypervisor.
     pub(crate) fn usual() -> Self {
         Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours)
     }
@@ -75,18 +83,18 @@ impl Chosen {
     }
 
     fn of_builds(is_wanted: fn(Hypervisor) -> bool) -> Self {
-        let mut chosen = Self::all();
+        let mut chosen = Self::whole_run();
         chosen.inside.retain(|s| is_wanted(s.needs.hypervisor));
         chosen.outside.retain(|s| is_wanted(s.needs.hypervisor));
         chosen
     }
 
-    /// The scenarios of these names; all if there are no names.
+    /// The scenarios of these names; without names, those of a whole run.
     pub(crate) fn named(names: &[String]) -> Result<Self> {
         if names.is_empty() {
-            return Ok(Self::all());
+            return Ok(Self::whole_run());
         }
-        let mut chosen = Self::all();
+        let mut chosen = Self::known();
         let known: Vec<&str> = chosen.list().map(|(name, _)| name).collect();
         if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
             bail!("there is no scenario `{name}`; `cargo xtask e2e --list` shows them");
@@ -211,14 +219,12 @@ impl<'a> Bench<'a> {
             None => self.steps.dirs.log(name),
             Some(number) => self.steps.dirs.log(&format!("{name}-{number}")),
         };
-        let machine = match needs.dom0 {
-            e2e::Dom0::Plain => Machine::start(&spec, &self.dom0, &log)?,
-            e2e::Dom0::Systemd => {
-                let dom0 = Dom0::with_systemd(self.steps, &self.built)?;
-                Machine::start(&spec, &dom0, &log)?
-            }
+        let dom0 = match needs.dom0 {
+            e2e::Dom0::Plain => &self.dom0,
+            e2e::Dom0::Systemd => &Dom0::with_systemd(self.steps, &self.built)?,
+            e2e::Dom0::Web => &self.dom0.with_web(self.steps, &self.built)?,
         };
-        Ok((machine, log))
+        Ok((Machine::start(&spec, dom0, &log)?, log))
     }
 
     /// What is built for a scenario's hypervisor.
@@ -281,6 +287,7 @@ impl<'a> Bench<'a> {
         let system = match needs.dom0 {
             e2e::Dom0::Plain => "",
             e2e::Dom0::Systemd => " systemd",
+            e2e::Dom0::Web => " web",
         };
         let which = self.which(needs.hypervisor);
         let label = which.step(&format!("boot GICv{}{system}", needs.gic));
@@ -303,11 +310,19 @@ mod tests {
         let (usual, other) = (Chosen::usual(), Chosen::other_builds());
         assert!(usual.len() > 0 && other.len() > 0);
         let mut both: Vec<_> = usual.list().chain(other.list()).collect();
-        let all = Chosen::all();
+        let all = Chosen::whole_run();
         let mut all: Vec<_> = all.list().collect();
         both.sort_unstable();
         all.sort_unstable();
         assert_eq!(both, all);
+    }
+
+    #[test]
+    fn what_takes_minutes_to_build_is_run_by_name_alone() {
+        let has = |chosen: &Chosen| chosen.list().any(|(name, _)| name == "web");
+        assert!(!has(&Chosen::usual()) && !has(&Chosen::other_builds()));
+        assert!(!has(&Chosen::named(&[]).unwrap()));
+        assert!(has(&Chosen::named(&["web".to_owned()]).unwrap()));
     }
 
     #[test]
@@ -320,7 +335,7 @@ mod tests {
         let chosen = named(&["dom0less", "gicv2", "demo"]).unwrap();
         assert_eq!(chosen, ["demo", "gicv2", "dom0less"]);
         let all = named(&[]).unwrap();
-        assert_eq!(all.len(), e2e::scenarios().len() + outside::ALL.len());
+        assert_eq!(all.len(), e2e::whole_run().count() + outside::ALL.len());
         let error = named(&["nonesuch"]).unwrap_err().to_string();
         assert!(
             error.contains("nonesuch") && error.contains("--list"),
