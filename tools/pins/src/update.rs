@@ -36,6 +36,8 @@ pub enum Wanted {
     Source(String),
     /// The upstream part of a source package alone.
     Upstream(String),
+    /// What Debian adds to it alone.
+    Packaging(String),
 }
 
 /// What came of a move.
@@ -94,18 +96,25 @@ fn listed(index: &Index, wanted: &Wanted) -> Result<Vec<Listed>> {
         }
         Wanted::Closure(names) => index.packages(&index.closure(names)?),
         Wanted::Followed(name) => index.packages(&[format!("{}:arm64", index.followed(name)?)]),
-        Wanted::Source(name) | Wanted::Upstream(name) => {
+        Wanted::Source(name) | Wanted::Upstream(name) | Wanted::Packaging(name) => {
             let version = index
                 .newest_source(name)?
                 .with_context(|| format!("no source package {name}"))?;
             let mut files = index.source(name, &version)?;
-            if matches!(wanted, Wanted::Upstream(_)) {
-                let upstream = |url: &str| url.contains(".orig.tar.") && !url.contains(".asc");
-                files.retain(|file| upstream(&file.url));
-            }
+            files.retain(|file| takes(wanted, &file.url));
             Ok(files)
         }
     }
+}
+
+/// Whether a set takes a file of a source package, by its address.
+fn takes(wanted: &Wanted, url: &str) -> bool {
+    let part = match wanted {
+        Wanted::Upstream(_) => ".orig.tar.",
+        Wanted::Packaging(_) => ".debian.tar.",
+        _ => return true,
+    };
+    url.contains(part) && !url.ends_with(".asc")
 }
 
 fn pins(fetcher: &Fetcher, index: &Index, listed: &[Listed], set: &Set) -> Result<Vec<Pin>> {
@@ -181,6 +190,26 @@ mod tests {
             sha256: sha256.into(),
             sets: sets.iter().map(|&set| set.to_owned()).collect(),
         }
+    }
+
+    #[test]
+    fn a_part_of_a_source_package_is_known_by_its_address() {
+        let files = [
+            "m/x.dsc",
+            "m/x.orig.tar.xz",
+            "m/x.orig.tar.xz.asc",
+            "m/x.debian.tar.xz",
+        ];
+        let taken = |wanted: fn(String) -> Wanted| -> Vec<&str> {
+            let wanted = wanted("x".into());
+            files
+                .into_iter()
+                .filter(|url| takes(&wanted, url))
+                .collect()
+        };
+        assert_eq!(taken(Wanted::Source), files);
+        assert_eq!(taken(Wanted::Upstream), ["m/x.orig.tar.xz"]);
+        assert_eq!(taken(Wanted::Packaging), ["m/x.debian.tar.xz"]);
     }
 
     #[test]

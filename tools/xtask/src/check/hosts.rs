@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use steps::{Cx, Key, Steps, files, write};
+use steps::{Key, Steps, files};
 
 use crate::debian::host;
 use crate::debian::packages::Packages;
+use crate::debian::system;
 
 /// What is run in each.
 const COMMANDS: [&[&str]; 2] = [&["demo"], &["test", "--quick"]];
@@ -78,7 +79,8 @@ fn run(steps: &Steps, release: &str) -> Result<bool> {
     let root = steps.dirs.target.join("hosts").join(release);
     let key = Key::default().text(INCLUDED);
     steps.run(&format!("system {release}"), key, &[&root], |cx| {
-        make(cx, release, &root)
+        system::make(cx, release, INCLUDED, &root)?;
+        Ok("made".into())
     })?;
     let mut passed = true;
     steps.always(&format!("clone {release}"), |cx| {
@@ -105,28 +107,6 @@ fn run(steps: &Steps, release: &str) -> Result<bool> {
         }
     }
     Ok(passed)
-}
-
-/// Makes a minimal system that reaches the network as this machine does.
-fn make(cx: &Cx, release: &str, root: &Path) -> Result<String> {
-    files::empty(root)?;
-    let mirrors = cx.with_fetcher(|fetcher| pins::mirrors(fetcher.run))?;
-    let mut bootstrap = Command::new("mmdebstrap");
-    bootstrap.args(["--variant=minbase", "--include", INCLUDED, release]);
-    cx.run(bootstrap.arg(root).arg(&mirrors[0]))?;
-    for file in ["etc/resolv.conf", "etc/hosts"] {
-        fs::copy(Path::new("/").join(file), root.join(file))?;
-    }
-    let settings = cx.output(Command::new("apt-config").arg("dump"))?;
-    let is_network = |line: &&str| {
-        ["http", "https", "Check-Date", "Check-Valid-Until"]
-            .iter()
-            .any(|name| line.starts_with(&format!("Acquire::{name}")))
-    };
-    let settings: Vec<&str> = settings.lines().filter(is_network).collect();
-    let file = root.join("etc/apt/apt.conf.d/99host");
-    write(&file, settings.join("\n") + "\n")?;
-    Ok("made".into())
 }
 
 /// A command to which what is to be run is added.

@@ -6,3 +6,4 @@ pub(crate) mod host;
 pub(crate) mod packages;
 pub(crate) mod pins;
 pub(crate) mod programs;
+pub(crate) mod system;

@@ -71,9 +71,12 @@ pub(crate) struct List {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Source {
     pub(crate) name: String,
-    /// The release it is of, if that is not [`Debian::release`]: its upstream
-    /// part alone is taken then.
+    /// The release it is of, if that is not [`Debian::release`]: a part alone is
+    /// taken then.
     pub(crate) release: Option<String>,
+    /// What Debian adds, not the upstream part.
+    #[serde(default)]
+    pub(crate) packaging: bool,
 }
 
 /// The package whose first dependency is the kernel.
@@ -113,7 +116,11 @@ impl Packages {
                 Some(release) => Set {
                     name,
                     release,
-                    wanted: Wanted::Upstream(source.name),
+                    wanted: if source.packaging {
+                        Wanted::Packaging(source.name)
+                    } else {
+                        Wanted::Upstream(source.name)
+                    },
                 },
             });
         }
@@ -144,7 +151,9 @@ mod tests {
             let pins = lock.set(&set.name);
             let wanted = match set.wanted {
                 Wanted::Packages(names, _) | Wanted::Closure(names) => names,
-                Wanted::Source(name) | Wanted::Upstream(name) => vec![name],
+                Wanted::Source(name) | Wanted::Upstream(name) | Wanted::Packaging(name) => {
+                    vec![name]
+                }
                 Wanted::Followed(_) => Vec::new(),
             };
             assert!(!pins.is_empty(), "{}", set.name);
