@@ -114,7 +114,7 @@ fn takes(wanted: &Wanted, url: &str) -> bool {
         Wanted::Packaging(_) => ".debian.tar.",
         _ => return true,
     };
-    url.contains(part) && !url.ends_with(".asc")
+    url.contains(part) && !url.contains(".asc")
 }
 
 fn pins(fetcher: &Fetcher, index: &Index, listed: &[Listed], set: &Set) -> Result<Vec<Pin>> {

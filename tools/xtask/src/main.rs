@@ -103,7 +103,7 @@ fn run(options: &Options) -> Result<bool> {
         Command::Test(options) => options.run(&steps),
         Command::E2e(options) => options.run(&steps),
         Command::Soak(options) => options.run(&steps),
-        Command::Package(package::Options) => package::run(&steps).map(|()| true),
+        Command::Package(options) => options.run(&steps).map(|()| true),
         Command::Programs(programs::Options) => programs::run(&steps).map(|()| true),
         Command::Bench(options) => options.run(&steps),
         Command::Fuzz(options) => options.run(&steps),

@@ -223,11 +223,11 @@ fn by_hand() -> Vec<Vec<String>> {
         .collect()
 }
 
-/// A command's words, without options that only say how; `--interactive` and
-/// `--docs` make it another one.
+/// A command's words, without options that only say how; `--interactive`,
+/// `--docs` and `--stack` make it another one.
 fn up_to_options(words: &[String]) -> Vec<String> {
     let what = |word: &&String| {
-        !word.starts_with('-') || ["--interactive", "--docs"].contains(&word.as_str())
+        !word.starts_with('-') || ["--interactive", "--docs", "--stack"].contains(&word.as_str())
     };
     let words = words.iter().enumerate();
     let words = words.take_while(|(at, word)| *at == 0 || what(word));

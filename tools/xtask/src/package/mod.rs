@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask package`: the Debian packages, of the daemon with its client and of
 //! the pages for browsers. The same sources give the same package, byte by byte;
-//! dom0's image is made from the daemon's for arm64.
+//! dom0's image is made from the daemon's for arm64. With `--stack` Xen's too.
 
 mod check;
 pub(crate) mod programs;
 mod recipe;
 mod rehearsal;
+mod stack;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -27,7 +28,30 @@ use recipe::{Recipe, VCONSOLE_WEB};
 
 /// Make the Debian packages of vconsoled with vconsole, and of vconsole-web
 #[derive(clap::Args)]
-pub(crate) struct Options;
+pub(crate) struct Options {
+    /// Instead, everything for a host of a Debian release (trixie): Xen's packages
+    /// with our device, cross-built for arm64 in a system of that release, and
+    /// vconsoled's, as an apt repository in target/package/stack; needs root
+    #[arg(
+        long,
+        value_name = "RELEASE",
+        num_args = 0..=1,
+        default_missing_value = "trixie",
+        value_parser = stack::release
+    )]
+    stack: Option<&'static stack::Release>,
+}
+
+impl Options {
+    /// Makes what is asked for, looks at it, and says where it is.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
+        let Some(release) = self.stack else {
+            return run(steps);
+        };
+        println!("{}", stack::run(steps, release)?.display());
+        Ok(())
+    }
+}
 
 /// What `cargo xtask package` and the image need to know of a package.
 pub(crate) struct Package {
@@ -42,7 +66,7 @@ pub(crate) struct Package {
 }
 
 /// Makes the packages, looks at them, and says where they are; then their scripts.
-pub(crate) fn run(steps: &Steps) -> Result<()> {
+fn run(steps: &Steps) -> Result<()> {
     for why in [packages(steps, true)?, scripts(steps)?]
         .into_iter()
         .flatten()

@@ -65,7 +65,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
 }
 
 /// Builds the Rust library and links it to one object with folded sections.
-fn object(steps: &Steps) -> Result<PathBuf> {
+pub(crate) fn object(steps: &Steps) -> Result<PathBuf> {
     let shim = steps.dirs.root.join("hyp-shim");
     let library = steps
         .dirs

@@ -19,6 +19,7 @@ use steps::{Steps, files};
 use xen_hooks::HookSet;
 
 pub(crate) use self::choice::Choice;
+pub(crate) use self::hypervisor::object;
 use self::tree::Tree;
 pub(crate) use self::version::{Flavour, Version, Which};
 use crate::debian::host;

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//! The build: what Debian's rules need is installed, and they make the packages.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use steps::{Key, Steps, write};
+
+use super::Release;
+use super::builder::{Builder, SOURCE};
+use super::source::Source;
+use crate::xen::jobs;
+
+/// For arm64, without the tests, which would have to run there.
+const CROSS: [&str; 4] = ["-a", "arm64", "-P", "cross,nocheck"];
+
+/// Builds the source's packages. Returns their files.
+pub(super) fn packages(
+    steps: &Steps,
+    release: &Release,
+    builder: &Builder,
+    source: &Source,
+) -> Result<Vec<PathBuf>> {
+    let key = Key::default().text(&builder.key);
+    let key = key.file(&builder.path(SOURCE).join("debian/control"))?;
+    let marker = builder.path("/build/dependencies");
+    let needs = steps.run(&release.step("build dependencies"), key, &[&marker], |cx| {
+        let mut install = vec!["apt-get", "-q", "build-dep", "-y"];
+        install.push("--no-install-recommends");
+        install.extend(CROSS);
+        install.push(SOURCE);
+        builder.run(cx, "/", &install)?;
+        write(&marker, "installed\n")?;
+        Ok("installed".into())
+    })?;
+    let key = Key::default().text(needs).text(&source.key);
+    let last = format!("/build/xen_{}_arm64.changes", source.version);
+    let last = builder.path(&last);
+    steps.run(&release.step("build"), key, &[&last], |cx| {
+        for file in built(builder)? {
+            fs::remove_file(file)?;
+        }
+        let parallel = jobs().replace("-j", "DEB_BUILD_OPTIONS=nocheck parallel=");
+        let mut build = vec!["env", &parallel, "dpkg-buildpackage", "--no-pre-clean"];
+        build.extend(["-b", "-us", "-uc"]);
+        build.extend(CROSS);
+        builder.run(cx, SOURCE, &build)?;
+        Ok(format!("{} packages", built(builder)?.len()))
+    })?;
+    built(builder)
+}
+
+/// The packages that were built, without those of debug symbols.
+fn built(builder: &Builder) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(builder.path("/build"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".deb") && !name.contains("-dbg") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+//! What a cross build changes in Debian's part of a source package: lines of ours
+//! beside a line that is there once, or in its place.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use steps::write;
+
+/// A change of one file.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// Below the source.
+    file: &'static str,
+    /// A whole line, which the file must have exactly once.
+    anchor: &'static str,
+    put: Put,
+}
+
+#[derive(Debug)]
+enum Put {
+    /// Lines behind the anchor.
+    Behind(&'static str),
+    /// Lines in the anchor's place.
+    Instead(&'static str),
+}
+
+const fn behind(file: &'static str, anchor: &'static str, lines: &'static str) -> Change {
+    let put = Put::Behind(lines);
+    Change { file, anchor, put }
+}
+
+const fn instead(file: &'static str, anchor: &'static str, lines: &'static str) -> Change {
+    let put = Put::Instead(lines);
+    Change { file, anchor, put }
+}
+
+const CONTROL: &str = "debian/control";
+const RULES: &str = "debian/rules";
+
+/// Of Debian 13's Xen 4.20.
+pub(super) const TRIXIE: [Change; 10] = [
+    // The build runs iasl, so it is the building machine's.
+    instead(CONTROL, "   iasl,", "   acpica-tools:native,\n"),
+    // ocaml for arm64 cannot be installed beside that of the building machine, so
+    // oxenstored is not built; the C xenstored is there.
+    instead(CONTROL, "   ocaml,", ""),
+    instead(CONTROL, "   ocaml-findlib,", ""),
+    instead(
+        "debian/xen-utils-V.install.vsn-in",
+        "usr/lib/xen-@version@/ocaml/xsd_glue",
+        "",
+    ),
+    instead(
+        "debian/xen-utils-common.install",
+        "etc/xen/oxenstored.conf",
+        "",
+    ),
+    // Python's extensions are compiled for arm64.
+    behind(
+        RULES,
+        "include /usr/share/dpkg/architecture.mk",
+        "export _PYTHON_SYSCONFIGDATA_NAME := _sysconfigdata__linux_$(DEB_HOST_MULTIARCH)\n\
+         export _PYTHON_HOST_PLATFORM := linux-$(DEB_HOST_GNU_CPU)\n",
+    ),
+    // The prefix of the cross tools, for those that are not named one by one.
+    behind(
+        RULES,
+        "\tCC=$(DEB_HOST_GNU_TYPE)-gcc \\",
+        "\tCROSS_COMPILE=$(DEB_HOST_GNU_TYPE)- \\\n",
+    ),
+    // The shim for x86 is left out: configure looks at the building machine for it.
+    behind(
+        RULES,
+        "\t$(make_args_tools) ./configure \\",
+        "\t\t--build=$(DEB_BUILD_MULTIARCH) \\\n\
+         \t\t--disable-ocamltools \\\n\
+         \t\t--disable-pvshim \\\n",
+    ),
+    // The device: its object, and its option.
+    behind(
+        RULES,
+        "\tcp debian/xen-kconfig xen/.config",
+        "\tcp debian/vpl011/core.o xen/arch/arm/vpl011/core.o_shipped\n",
+    ),
+    behind(
+        "debian/xen-kconfig",
+        "CONFIG_DEBUG=n",
+        "CONFIG_VPL011_RUST=y\n",
+    ),
+];
+
+/// Makes changes in a source.
+pub(super) fn make(changes: &[Change], source: &Path) -> Result<()> {
+    changes.iter().try_for_each(|change| change.make(source))
+}
+
+impl Change {
+    fn make(&self, source: &Path) -> Result<()> {
+        let path = source.join(self.file);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let found = text.lines().filter(|line| *line == self.anchor).count();
+        ensure!(
+            found == 1,
+            "{} has the line {:?} {found} times, not once: adapt \
+             tools/xtask/src/package/stack/changes.rs to the moved pins",
+            self.file,
+            self.anchor
+        );
+        let line = |line| match &self.put {
+            _ if line != self.anchor => format!("{line}\n"),
+            Put::Behind(lines) => format!("{line}\n{lines}"),
+            Put::Instead(lines) => (*lines).to_owned(),
+        };
+        write(&path, text.lines().map(line).collect::<String>())
+    }
+
+    /// What a step's key says of it.
+    pub(super) fn text(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_stand_behind_an_anchor_or_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rules");
+        let changes = [
+            behind("rules", "one", "\tours\n"),
+            instead("rules", "two", ""),
+            instead("rules", "four", "4\nIV\n"),
+        ];
+        write(&file, "one\ntwo\nthree two\nfour\n").unwrap();
+        make(&changes, folder.path()).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(text, "one\n\tours\nthree two\n4\nIV\n");
+
+        for (text, times) in [("two\nfour\n", 0), ("one\none\ntwo\nfour\n", 2)] {
+            write(&file, text).unwrap();
+            let error = make(&changes, folder.path()).unwrap_err().to_string();
+            let said = format!("rules has the line \"one\" {times} times");
+            assert!(error.starts_with(&said), "{error}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn the_device_s_object_and_option_are_put_in() {
+        let put: String = TRIXIE.iter().map(Change::text).collect();
+        for part in [
+            "cp debian/vpl011/core.o xen/arch/arm/vpl011/core.o_shipped",
+            "CONFIG_VPL011_RUST=y",
+        ] {
+            assert!(put.contains(part), "{part}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+//! The source package: upstream's part and Debian's, both pinned, with what a
+//! cross build changes in Debian's, our patches at the end of its series, our
+//! object, and an entry in its changelog.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use steps::{Cx, Steps, files, write};
+
+use super::Release;
+use super::builder::{Builder, SOURCE};
+use super::changes;
+use crate::debian::pins;
+
+/// Where the object is, below the source.
+const OBJECT: &str = "debian/vpl011/core.o";
+
+/// Our patches, below Debian's.
+const PATCHES: &str = "vpl011";
+
+/// A source package, unpacked in the system that builds it.
+pub(super) struct Source {
+    /// The version of its packages.
+    pub(super) version: String,
+    /// The key of the step that made it.
+    pub(super) key: String,
+}
+
+/// Puts it together, with an object for the hypervisor.
+pub(super) fn make(
+    steps: &Steps,
+    release: &Release,
+    builder: &Builder,
+    object: &Path,
+) -> Result<Source> {
+    let [upstream, packaging] = release.parts;
+    let (upstream, packaging) = (steps.pins(upstream)?, steps.pins(packaging)?);
+    ensure!(
+        upstream.version() == packaging.version(),
+        "the sets {:?} of pins.lock are of different versions, {} and {}: move both, \
+         `cargo xtask pins update {}`",
+        release.parts,
+        upstream.version(),
+        packaging.version(),
+        release.parts.join(" ")
+    );
+    let (entry, version) = entry(release.entry, packaging.version())?;
+    let shim = steps.dirs.root.join("hyp-shim");
+    let mut key = pins::key(&upstream).text(pins::key(&packaging).finish());
+    key = key.text(&entry);
+    for change in release.changes {
+        key = key.text(change.text());
+    }
+    for input in files::list(&shim)? {
+        key = key.file(&input)?;
+    }
+    key = key.file(object)?;
+    let made = builder.path(SOURCE).join(OBJECT);
+    let key = steps.run(&release.step("source"), key, &[&made], |cx| {
+        let tree = builder.path(SOURCE);
+        files::empty(&tree)?;
+        for pins in [&upstream, &packaging] {
+            for file in cx.fetch(pins)? {
+                let mut unpack = Command::new("tar");
+                unpack.args(["--extract", "--no-same-owner", "--file"]);
+                unpack.arg(file).arg("--directory").arg(&tree);
+                if std::ptr::eq(pins, &raw const upstream) {
+                    unpack.args(["--strip-components", "1"]);
+                }
+                cx.run(&mut unpack)?;
+            }
+        }
+        changes::make(release.changes, &tree)?;
+        // The series is for the tree with Debian's own patches.
+        builder.run(cx, SOURCE, &["dpkg-source", "--before-build", "."])?;
+        let count = add_series(cx, &shim, &tree)?;
+        fs::create_dir_all(tree.join("debian/vpl011"))?;
+        fs::copy(object, tree.join(OBJECT))?;
+        let log = tree.join("debian/changelog");
+        let text = entry + &fs::read_to_string(&log)?;
+        write(&log, text)?;
+        Ok(format!("{version}, {count} patches of ours"))
+    })?;
+    Ok(Source { version, key })
+}
+
+/// Puts our patches behind Debian's. Returns how many there are.
+fn add_series(cx: &Cx, shim: &Path, tree: &Path) -> Result<usize> {
+    let folder = tree.join("debian/patches");
+    let work = cx.dirs.target.join("tmp/stack-series");
+    let patches = xen_hooks::export(shim, tree, &work, &folder.join(PATCHES))?;
+    let series = folder.join("series");
+    let text = appended(&fs::read_to_string(&series)?, &patches)?;
+    write(&series, text)?;
+    Ok(patches.len())
+}
+
+/// Debian's series with patches of ours behind it.
+fn appended(series: &str, patches: &[PathBuf]) -> Result<String> {
+    let mut text = series.trim_end().to_owned() + "\n";
+    for patch in patches {
+        let name = patch.file_name().and_then(|name| name.to_str());
+        let name = name.context("a patch without a name")?;
+        text.extend([PATCHES, "/", name, "\n"]);
+    }
+    Ok(text)
+}
+
+/// The changelog's entry for our packages of a version of Debian's, and our version.
+fn entry(template: &str, version: &str) -> Result<(String, String)> {
+    let entry = template.replace("@VERSION@", version);
+    let heading = entry
+        .split_once(" (")
+        .and_then(|(_, rest)| rest.split_once(')'));
+    let (ours, _) = heading.context("the entry has no version")?;
+    let ours = ours.to_owned();
+    ensure!(
+        ours.starts_with(&format!("{version}+vpl011.")),
+        "{ours} does not say what it is: {version} with our patches"
+    );
+    Ok((entry + "\n", ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RELEASES;
+    use super::*;
+
+    #[test]
+    fn our_version_is_debian_s_with_a_suffix_and_newer() {
+        for release in RELEASES {
+            let (entry, ours) = entry(release.entry, "4.20.3+127-gc4-0+deb13u1").unwrap();
+            assert_eq!(ours, "4.20.3+127-gc4-0+deb13u1+vpl011.1");
+            let heading = format!("xen ({ours}) {}; urgency=", release.name);
+            assert!(entry.starts_with(&heading), "{entry}");
+            assert!(entry.ends_with("+0000\n\n"), "{entry:?}");
+            let newer = Command::new("dpkg")
+                .args([
+                    "--compare-versions",
+                    &ours,
+                    "gt",
+                    "4.20.3+127-gc4-0+deb13u1",
+                ])
+                .status();
+            assert!(newer.unwrap().success());
+        }
+        let error = entry("xen (1.0) trixie; urgency=low\n", "2.0").unwrap_err();
+        assert!(error.to_string().contains("1.0 does not say"), "{error}");
+    }
+
+    #[test]
+    fn our_patches_come_last_and_in_their_order() {
+        let patches = ["out/0001-a.patch", "out/0002-b.patch"].map(PathBuf::from);
+        assert_eq!(
+            appended("theirs.patch\nmisc/theirs\n\n", &patches).unwrap(),
+            "theirs.patch\nmisc/theirs\nvpl011/0001-a.patch\nvpl011/0002-b.patch\n"
+        );
+    }
+}
