@@ -96,7 +96,7 @@ fn what_is_wrong_with_the_words_is_said() {
     let [pem, key, alice] = ["server.pem", "server.key", "alice.key"]
         .map(|name| certificate(name).display().to_string());
     for (words, what) in [
-        (vec!["--listen", "0.0.0.0:0"], "takes --tls-cert"),
+        (vec!["--listen", "0.0.0.0:0"], "requires --tls-cert"),
         (vec!["--tls-cert", &pem], "--tls-key"),
         (
             vec!["--tls-cert", "/nonesuch", "--tls-key", &key],
