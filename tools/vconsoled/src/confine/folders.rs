@@ -129,13 +129,13 @@ fn make_one(folder: &Path, mode: u32) -> anyhow::Result<bool> {
     if let Some(parent) = parent.filter(|parent| *parent != Path::new("")) {
         make_one(parent, mode)?;
     }
-    let made = || {
+    let create = || {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(mode).create(folder)?;
         // The umask of a daemon in the background would let nobody else pass.
         fs::set_permissions(folder, Permissions::from_mode(mode))
     };
-    made().with_context(|| format!("making the folder {}", folder.display()))?;
+    create().with_context(|| format!("making the folder {}", folder.display()))?;
     Ok(true)
 }
 
