@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use steps::Steps;
 
 use crate::debian::host;
-use crate::image::Dom0;
+use crate::image::{Dom0, Kernels};
 use crate::rig::machine::{Machine, Spec};
 use crate::xen::{self, Flavour};
 use qemu::Debugger;
@@ -174,7 +174,7 @@ impl Breakdown {
         for flavour in [Flavour::Stock, Flavour::Ours] {
             let accesses = ACCESSES.iter().filter(|access| access.flavour == flavour);
             let built = xen::build(steps, flavour)?;
-            let dom0 = Dom0::make(steps, &built)?;
+            let dom0 = Dom0::make(steps, &built, Kernels::default())?;
             let spec = Spec::counted(built.hypervisor, "e2e=registers".into());
             columns.extend(steps.value(&flavour.step("bench breakdown"), |_| {
                 let traces = trace(steps, &spec, &dom0, flavour, accesses.copied().collect())?;

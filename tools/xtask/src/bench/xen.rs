@@ -12,7 +12,7 @@ use steps::{Steps, write};
 use super::figures::{FIGURES, Figure, Found};
 use super::size;
 use crate::debian::host;
-use crate::image::Dom0;
+use crate::image::{Dom0, Kernels};
 use crate::rig::follow::{Task, follow};
 use crate::rig::machine::{Machine, Spec};
 use crate::xen::{self, Flavour};
@@ -71,7 +71,7 @@ impl Xen {
         host::prepare(steps)?;
         let measure = |flavour| -> Result<Found> {
             let built = xen::build(steps, flavour)?;
-            let dom0 = Dom0::make(steps, &built)?;
+            let dom0 = Dom0::make(steps, &built, Kernels::default())?;
             let mut sizes = Found::new();
             size::measure(steps, &built.hypervisor, flavour, &mut sizes)?;
             let spec = Spec::counted(built.hypervisor, task(&names).words());

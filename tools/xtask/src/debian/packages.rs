@@ -26,7 +26,8 @@ pub(crate) struct Packages {
     pub(crate) source: BTreeMap<String, Source>,
     pub(crate) sysroot: List,
     pub(crate) systemd: List,
-    pub(crate) kernel: Kernel,
+    /// Kernels, by version.
+    pub(crate) linux: BTreeMap<String, Kernel>,
 }
 
 /// Whose packages.
@@ -84,6 +85,8 @@ pub(crate) struct Source {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Kernel {
     pub(crate) follow: String,
+    /// The release it is of, if that is not [`Debian::release`].
+    pub(crate) release: Option<String>,
 }
 
 impl Packages {
@@ -100,7 +103,6 @@ impl Packages {
             wanted,
         };
         let mut sets = vec![
-            set("kernel", Wanted::Followed(self.kernel.follow)),
             set("sysroot", Wanted::Closure(self.sysroot.packages)),
             set("systemd", Wanted::Closure(self.systemd.packages)),
             set("dom0", Wanted::Packages(self.dom0.packages, &["arm64"])),
@@ -110,6 +112,14 @@ impl Packages {
             ),
             set("policy", Wanted::Packages(self.policy.packages, &BUILDERS)),
         ];
+        for (version, kernel) in self.linux {
+            let release = kernel.release.as_ref();
+            sets.push(Set {
+                name: format!("linux-{version}"),
+                release: release.unwrap_or(&self.debian.release).clone(),
+                wanted: Wanted::Followed(kernel.follow),
+            });
+        }
         for (name, source) in self.source {
             sets.push(match source.release {
                 None => set(&name, Wanted::Source(source.name)),

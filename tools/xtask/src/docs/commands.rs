@@ -43,7 +43,7 @@ const STAND_FOR: [(&str, &str); 10] = [
     ("NAME", "boot"),
     ("TARGET", "mmio"),
     ("SCENARIO", "destroy"),
-    ("SET", "kernel"),
+    ("SET", "sysroot"),
     ("RELEASE", "trixie"),
 ];
 

@@ -10,7 +10,8 @@ use anyhow::Result;
 use steps::{Cx, Key, Steps};
 
 use super::archive::{self, Archive};
-use super::{Firmware, Kernel, guest, libraries, systemd, u_boot};
+use super::kernel::Linux;
+use super::{Firmware, Kernel, Kernels, guest, libraries, systemd, u_boot};
 use crate::debian::programs as others;
 use crate::package::programs::{self, ARM64};
 use crate::package::{self, Package, VCONSOLED};
@@ -78,17 +79,19 @@ pub(crate) struct Dom0 {
     pub(crate) kernel: PathBuf,
     /// Its initramfs.
     pub(crate) initrd: PathBuf,
-    /// The initramfs of a Linux guest, which is in dom0's too.
+    /// The kernel and the initramfs of a Linux guest, which are in dom0's too.
+    pub(crate) guest_kernel: PathBuf,
     pub(crate) guest: PathBuf,
 }
 
 impl Dom0 {
     /// Makes dom0's initramfs and everything in it, around a toolstack.
-    pub(crate) fn make(steps: &Steps, built: &Built) -> Result<Self> {
+    pub(crate) fn make(steps: &Steps, built: &Built, kernels: Kernels) -> Result<Self> {
         let is_hooked = built.which.flavour.is_hooked();
-        let kernel = Kernel::fetch(steps)?;
+        let kernel = Kernel::fetch(steps, Linux::default())?;
+        let guest_kernel = Kernel::fetch(steps, kernels.guest)?;
         let sysroot = sysroot::make(steps)?;
-        let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
+        let (guest, guest_key) = guest::make(steps, &guest_kernel, &sysroot)?;
         let package = is_hooked
             .then(|| package::make(steps, &VCONSOLED, &ARM64))
             .transpose()?;
@@ -105,20 +108,23 @@ impl Dom0 {
             .dirs
             .target
             .join("machine")
-            .join(file_name(built.which));
+            .join(file_name(built.which, kernels));
         let key = Key::default()
             .text(&built.toolstack)
             .text(programs)
             .text(others)
             .text(archive::TEXT)
             .text(libraries::TEXT)
+            .text(&kernel.key)
             .text(guest_key)
             .text(bare_metal_key)
             .text(u_boot_key)
             .text(&firmware.key)
             .text(INIT);
-        steps.run(&built.which.step("dom0 image"), key, &[&initrd], |cx| {
+        let step = format!("dom0 image{}", kernels.suffix());
+        steps.run(&built.which.step(&step), key, &[&initrd], |cx| {
             let mut archive = compose(cx, &kernel, built, package.as_ref())?;
+            archive.file("/guest/Image", &guest_kernel.image)?;
             archive.file("/guest/guest.cpio.gz", &guest)?;
             for name in guest::BARE_METAL {
                 archive.file(&format!("/guest/{name}"), &bare_metal.join(name))?;
@@ -133,6 +139,7 @@ impl Dom0 {
         Ok(Self {
             kernel: kernel.image,
             initrd,
+            guest_kernel: guest_kernel.image,
             guest,
         })
     }
@@ -141,26 +148,30 @@ impl Dom0 {
 impl Dom0 {
     /// Makes the initramfs of a dom0 that Debian's systemd runs. Our package is
     /// in it, but not installed.
-    pub(crate) fn with_systemd(steps: &Steps, built: &Built) -> Result<Self> {
-        let kernel = Kernel::fetch(steps)?;
+    pub(crate) fn with_systemd(steps: &Steps, built: &Built, kernels: Kernels) -> Result<Self> {
+        let kernel = Kernel::fetch(steps, Linux::default())?;
+        let guest_kernel = Kernel::fetch(steps, kernels.guest)?;
         let sysroot = sysroot::make(steps)?;
-        let (guest, guest_key) = guest::make(steps, &kernel, &sysroot)?;
+        let (guest, guest_key) = guest::make(steps, &guest_kernel, &sysroot)?;
         let package = package::make(steps, &VCONSOLED, &ARM64)?;
         let system = systemd::fetch(steps)?;
-        let initrd = steps
-            .dirs
-            .target
-            .join("machine")
-            .join(format!("{}-systemd.cpio", built.which.tree()));
+        let initrd = steps.dirs.target.join("machine").join(format!(
+            "{}{}-systemd.cpio",
+            built.which.tree(),
+            kernels.suffix()
+        ));
         let key = Key::default()
             .text(&built.toolstack)
             .text(&package.key)
+            .text(&kernel.key)
             .text(guest_key)
             .text(&system.key)
             .text(archive::TEXT)
             .text(libraries::TEXT);
         steps.run(
-            &built.which.step("dom0 image with systemd"),
+            &built
+                .which
+                .step(&format!("dom0 image{} with systemd", kernels.suffix())),
             key,
             &[&initrd],
             |cx| {
@@ -169,6 +180,7 @@ impl Dom0 {
                 add_xen(cx, &mut archive, &kernel, built)?;
                 add_client(&mut archive);
                 archive.file("/guest/vconsoled.deb", &package.file)?;
+                archive.file("/guest/Image", &guest_kernel.image)?;
                 archive.file("/guest/guest.cpio.gz", &guest)?;
                 let roots = [system.root.clone(), cx.dirs.target.join("sysroot")];
                 let folders = [
@@ -183,14 +195,15 @@ impl Dom0 {
         Ok(Self {
             kernel: kernel.image,
             initrd,
+            guest_kernel: guest_kernel.image,
             guest,
         })
     }
 }
 
 /// The image's file; a version's dot begins no extension.
-fn file_name(which: Which) -> String {
-    format!("{}.cpio", which.tree())
+fn file_name(which: Which, kernels: Kernels) -> String {
+    format!("{}{}.cpio", which.tree(), kernels.suffix())
 }
 
 fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -> Result<Archive> {
@@ -247,8 +260,7 @@ fn add_xen(cx: &Cx, archive: &mut Archive, kernel: &Kernel, built: &Built) -> Re
     for client in XENSTORE_CLIENTS {
         archive.link(&format!("/usr/bin/{client}"), "xenstore");
     }
-    archive.file("/usr/bin/e2e", &programs::path(cx.dirs, &ARM64, "e2e"))?;
-    archive.file("/guest/Image", &kernel.image)
+    archive.file("/usr/bin/e2e", &programs::path(cx.dirs, &ARM64, "e2e"))
 }
 
 /// Puts our client where the xl that we built looks for one.
@@ -318,7 +330,11 @@ mod tests {
 
     #[test]
     fn each_flavour_has_an_image_of_its_own() {
-        assert_eq!(file_name(Flavour::Ours.into()), "4.17.cpio");
-        assert_eq!(file_name(Flavour::Stock.into()), "4.17-stock.cpio");
+        let kernels = Kernels::default();
+        assert_eq!(file_name(Flavour::Ours.into(), kernels), "4.17.cpio");
+        assert_eq!(file_name(Flavour::Stock.into(), kernels), "4.17-stock.cpio");
+        let guest = Linux::V6_12;
+        let name = file_name(Flavour::Ours.into(), Kernels { guest });
+        assert_eq!(name, "4.17-guest-6.12.cpio");
     }
 }

@@ -21,14 +21,17 @@ const PASSWD: &str = "root:$6$vpl011$8VpWPXBiRu91d2EY8ynkB563NoRl6Eu7fMk0wFkcfQx
 /// Makes the guest's initramfs. Returns its path and the step's key.
 pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(PathBuf, String)> {
     let agent = programs::build(steps, &ARM64, &["e2e"])?;
-    let path = steps.dirs.target.join("machine/guest.cpio");
+    let suffix = kernel.version.suffix();
+    let path = format!("machine/guest{suffix}.cpio");
+    let path = steps.dirs.target.join(path);
     let key = Key::default()
         .text(&kernel.key)
         .text(sysroot)
         .text(agent)
         .text(INIT)
         .text(archive::TEXT);
-    let key = steps.run("guest image", key, &[&path], |cx| {
+    let step = format!("guest image{suffix}");
+    let key = steps.run(&step, key, &[&path], |cx| {
         let mut archive = Archive::new();
         archive.script("/init", INIT);
         archive.text("/etc/hostname", "guest\n");

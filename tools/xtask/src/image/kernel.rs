@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! Debian's arm64 kernel, unmodified: dom0's and the guest's.
+//! Debian's arm64 kernels, unmodified: dom0's and the guest's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use steps::{Steps, files};
 
 use super::archive::Archive;
@@ -18,8 +19,60 @@ const NEEDED: [&str; 3] = [
     "CONFIG_HVC_XEN",
 ];
 
+/// Unpacks what is used of a package's hundreds of megabytes.
+const UNPACK: &str = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards \
+    './boot/*' '*/drivers/xen/*' '*/drivers/virtio/*' '*/drivers/char/*'";
+
+/// A version of Debian's kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Linux {
+    /// Debian 12's.
+    #[default]
+    #[value(name = "6.1")]
+    V6_1,
+    /// Debian 13's.
+    #[value(name = "6.12")]
+    V6_12,
+}
+
+impl Linux {
+    fn number(self) -> &'static str {
+        match self {
+            Self::V6_1 => "6.1",
+            Self::V6_12 => "6.12",
+        }
+    }
+
+    /// What tells the files and steps of this version from those of the usual one.
+    pub(super) fn suffix(self) -> String {
+        match self {
+            Self::V6_1 => String::new(),
+            Self::V6_12 => format!("-{}", self.number()),
+        }
+    }
+}
+
+/// The kernels of guests.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct Kernels {
+    /// Version of the Linux guests' kernel, which is Debian's
+    #[arg(long = "guest-kernel", value_name = "LINUX", default_value = "6.1")]
+    pub(super) guest: Linux,
+}
+
+impl Kernels {
+    /// What tells images with these from the usual ones.
+    pub(super) fn suffix(self) -> String {
+        match self.guest {
+            Linux::V6_1 => String::new(),
+            Linux::V6_12 => format!("-guest{}", self.guest.suffix()),
+        }
+    }
+}
+
 /// The kernel, unpacked.
 pub(crate) struct Kernel {
+    pub(super) version: Linux,
     /// The image as a boot loader wants it.
     pub(crate) image: PathBuf,
     modules: PathBuf,
@@ -29,37 +82,42 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// Fetches and unpacks it.
-    pub(crate) fn fetch(steps: &Steps) -> Result<Self> {
-        let folder = steps.dirs.target.join("machine/kernel");
+    pub(crate) fn fetch(steps: &Steps, version: Linux) -> Result<Self> {
+        let suffix = version.suffix();
+        let folder = format!("machine/kernel{suffix}");
+        let folder = steps.dirs.target.join(folder);
         let image = folder.join("Image");
-        let pins = steps.pins("kernel")?;
-        let key = steps.run("linux kernel", pins::key(&pins), &[&image], |cx| {
+        let pins = steps.pins(&format!("linux-{}", version.number()))?;
+        let step = format!("linux kernel{suffix}");
+        let key = pins::key(&pins).text(UNPACK);
+        let key = steps.run(&step, key, &[&image], |cx| {
             let deb = &cx.fetch(&pins)?[0];
             let unpacked = folder.join("package");
             files::remove(&folder.join("modules"))?;
             files::empty(&unpacked)?;
-            // Only what is used of its hundreds of megabytes.
             cx.run(
                 Command::new("sh")
-                    .args([
-                        "-ec",
-                        "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards \
-                           './boot/*' '*/drivers/xen/*' '*/virtio_mmio.ko' '*/virtio_console.ko'",
-                        "sh",
-                    ])
+                    .args(["-ec", UNPACK, "sh"])
                     .arg(deb)
                     .arg(&unpacked),
             )?;
             check_options(&unpacked)?;
             fs::copy(only(&unpacked.join("boot"), "vmlinuz-")?, &image)?;
-            fs::rename(
-                only(&unpacked.join("lib/modules"), "")?,
-                folder.join("modules"),
+            // Debian 13 has its files below usr alone.
+            let modules = ["lib/modules", "usr/lib/modules"].map(|path| unpacked.join(path));
+            let modules = modules.iter().find(|path| path.exists());
+            let modules = only(modules.context("no modules")?, "")?;
+            fs::rename(modules, folder.join("modules"))?;
+            cx.run(
+                Command::new("find")
+                    .arg(folder.join("modules"))
+                    .args(["-name", "*.ko.xz", "-exec", "unxz", "{}", "+"]),
             )?;
             fs::remove_dir_all(&unpacked)?;
             Ok(format!("{} {} unpacked", pins.0[0].name, pins.version()))
         })?;
         Ok(Self {
+            version,
             image,
             modules: folder.join("modules"),
             key,

@@ -13,4 +13,4 @@ mod web;
 
 pub(crate) use self::dom0::Dom0;
 pub(crate) use self::firmware::{CONFORMANCE, Firmware, lint as lint_firmware};
-pub(crate) use self::kernel::Kernel;
+pub(crate) use self::kernel::{Kernel, Kernels};

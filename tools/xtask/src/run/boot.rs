@@ -13,7 +13,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use steps::Steps;
 
 use crate::debian::host;
-use crate::image::Dom0;
+use crate::image::{Dom0, Kernels};
 use crate::rig::machine::{Emulator, Machine, Output, Spec};
 use crate::rig::typing::type_in;
 use crate::xen::{self, Choice, Flavour, Which};
@@ -48,7 +48,7 @@ impl Boot {
         host::prepare(steps)?;
         let version = self.xen.version(steps)?;
         let built = xen::build(steps, Which { version, flavour })?;
-        let dom0 = Dom0::make(steps, &built)?;
+        let dom0 = Dom0::make(steps, &built, Kernels::default())?;
         let spec = Spec {
             hypervisor: built.hypervisor,
             emulator: Emulator::default(),

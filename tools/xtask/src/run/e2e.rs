@@ -11,7 +11,7 @@ use e2e::{Hypervisor, Scenario};
 use steps::{Progress, Steps};
 
 use crate::debian::host;
-use crate::image::Dom0;
+use crate::image::{Dom0, Kernels};
 use crate::rig::domu::DomU;
 use crate::rig::follow::{Task, follow, say};
 use crate::rig::machine::{Emulator, Machine, Spec};
@@ -25,6 +25,8 @@ pub(crate) struct Options {
     scenarios: Vec<String>,
     #[command(flatten)]
     xen: Choice,
+    #[command(flatten)]
+    kernels: Kernels,
     /// Show the scenarios and run none
     #[arg(long)]
     list: bool,
@@ -40,7 +42,8 @@ impl Options {
             return Ok(true);
         }
         let chosen = Chosen::named(&self.scenarios)?;
-        let outcomes = Bench::on(steps, self.xen.version(steps)?)?.run(&chosen)?;
+        let outcomes =
+            Bench::with_kernels(steps, self.xen.version(steps)?, self.kernels)?.run(&chosen)?;
         let failed = outcomes.iter().filter(|outcome| !outcome.pass).count();
         println!("{} passed, {failed} failed", outcomes.len() - failed);
         Ok(failed == 0)
@@ -143,6 +146,7 @@ impl From<&'static Scenario> for Chosen {
 #[derive(Clone)]
 pub(crate) struct Bench<'a> {
     steps: &'a Steps,
+    kernels: Kernels,
     dom0: Dom0,
     built: Built,
     /// Whether scenarios run in their long form.
@@ -162,9 +166,15 @@ impl<'a> Bench<'a> {
 
     /// The same with a version of Xen.
     pub(crate) fn on(steps: &'a Steps, version: Version) -> Result<Self> {
+        Self::with_kernels(steps, version, Kernels::default())
+    }
+
+    /// The same with a version of the guests' kernel.
+    fn with_kernels(steps: &'a Steps, version: Version, kernels: Kernels) -> Result<Self> {
         host::prepare(steps)?;
         let flavour = Flavour::Ours;
-        Self::with(steps, xen::build(steps, Which { version, flavour })?)
+        let built = xen::build(steps, Which { version, flavour })?;
+        Self::with(steps, built, kernels)
     }
 
     /// The same with that version's own toolstack, for scenarios on stock Xen.
@@ -174,13 +184,14 @@ impl<'a> Bench<'a> {
         let mut built = xen::build(steps, Which { version, flavour })?;
         // dom0 has our daemon all the same.
         built.which.flavour = Flavour::Ours;
-        Self::with(steps, built)
+        Self::with(steps, built, Kernels::default())
     }
 
-    fn with(steps: &'a Steps, built: Built) -> Result<Self> {
-        let dom0 = Dom0::make(steps, &built)?;
+    fn with(steps: &'a Steps, built: Built, kernels: Kernels) -> Result<Self> {
+        let dom0 = Dom0::make(steps, &built, kernels)?;
         Ok(Self {
             steps,
+            kernels,
             dom0,
             built,
             soak: false,
@@ -221,7 +232,7 @@ impl<'a> Bench<'a> {
         };
         let dom0 = match needs.dom0 {
             e2e::Dom0::Plain => &self.dom0,
-            e2e::Dom0::Systemd => &Dom0::with_systemd(self.steps, &self.built)?,
+            e2e::Dom0::Systemd => &Dom0::with_systemd(self.steps, &self.built, self.kernels)?,
             e2e::Dom0::Web => &self.dom0.with_web(self.steps, &self.built)?,
         };
         Ok((Machine::start(&spec, dom0, &log)?, log))
@@ -250,7 +261,7 @@ impl<'a> Bench<'a> {
             let progress = Progress::start(&format!("e2e {}", scenario.name));
             let log = format!("machine-{}", scenario.name);
             let guest = DomU {
-                kernel: self.dom0.kernel.clone(),
+                kernel: self.dom0.guest_kernel.clone(),
                 initrd: self.dom0.guest.clone(),
                 bootargs: scenario.bootargs.to_owned(),
                 vpl011: scenario.vpl011,
