@@ -3,7 +3,6 @@
 //! too slow or too large to fetch for every run.
 
 pub(crate) mod audit;
-mod compiled;
 pub(crate) mod coverage;
 pub(crate) mod fuzz;
 pub(crate) mod hosts;

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use steps::{Cx, Steps, cargo};
 
-use super::compiled;
 use super::table::{ALL, Check, Lane, What};
 use super::tally::Tally;
 use crate::debian::host;
@@ -55,7 +54,6 @@ impl Options {
         // Some tests use the cross compiler, QEMU and other people's programs.
         host::prepare(steps)?;
         programs::make(steps)?;
-        compiled::bring(steps)?;
         let start = Instant::now();
         let done = run_lanes(steps, &chosen.collect::<Vec<_>>());
         println!();
@@ -70,9 +68,6 @@ impl Options {
         }
         let took = start.elapsed().as_secs_f64();
         println!("{:<58}{took:>8.1} s", "all checks");
-        if !self.quick && total.failed == 0 {
-            compiled::keep(steps)?;
-        }
         for failure in &total.failures {
             println!("failed: {failure}");
         }
