@@ -15,15 +15,15 @@ pub enum Answer {
     Status(Status),
     /// Who is attached.
     Who(Who),
-    /// It is done.
+    /// The request was carried out.
     Done {
-        /// What was asked for.
+        /// The request's name.
         done: &'static str,
-        /// How many viewers it reached, if it was for them.
+        /// How many viewers a message reached.
         #[serde(skip_serializing_if = "Option::is_none")]
         viewers: Option<usize>,
     },
-    /// It cannot be done.
+    /// The request failed.
     Error(Error),
 }
 
@@ -33,7 +33,7 @@ pub struct Error {
     /// The version, in the answer to a request that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
-    /// The reason, for people.
+    /// The reason, in words.
     pub error: String,
     /// The reason, for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
-    /// The request is not one.
+    /// The request is malformed.
     BadRequest,
     /// There is no such domain.
     NoDomain,
@@ -52,13 +52,13 @@ pub enum Code {
     NoConsole,
     /// Xenstore does not answer, so it is not known yet.
     NotKnown,
-    /// The caller may not.
+    /// The caller lacks the right.
     Denied,
-    /// There are as many viewers as there may be.
+    /// The limit of viewers is reached.
     TooMany,
-    /// Somebody else types alone.
+    /// Another viewer types exclusively.
     Busy,
-    /// One of a newer version.
+    /// A code of a newer version.
     #[serde(other)]
     Unknown,
 }
@@ -83,7 +83,7 @@ impl Error {
     }
 }
 
-/// An answer as it is sent, with the end of its line.
+/// An answer as sent, with its newline.
 pub fn line(answer: &impl Serialize) -> Vec<u8> {
     let mut line =
         serde_json::to_vec(answer).unwrap_or_else(|_| br#"{"error":"internal"}"#.to_vec());

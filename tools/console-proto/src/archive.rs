@@ -3,23 +3,23 @@
 //! It identifies the original file, so that a client that follows the log
 //! recognises it.
 
-/// What the file was when it was compressed.
+/// The identity of the original file when it was compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// On which device.
+    /// Its device.
     pub device: u64,
-    /// Which of its files.
+    /// Its inode.
     pub inode: u64,
-    /// How long it was.
+    /// Its size.
     pub size: u64,
-    /// When it was written to last: seconds since 1970, and nanoseconds.
+    /// Its last modification: seconds since 1970, and nanoseconds.
     pub modified: (i64, i64),
 }
 
-/// How long the frame is.
+/// Size of the frame.
 pub const FRAME_SIZE: usize = 8 + PAYLOAD;
 
-/// The first of the numbers of frames to skip (RFC 8878, 3.1.2).
+/// The first magic number of skippable frames (RFC 8878, 3.1.2).
 const SKIPPABLE: u32 = 0x184d_2a50;
 const NAME: [u8; 8] = *b"vconsole";
 const PAYLOAD: usize = NAME.len() + 5 * 8;
@@ -46,7 +46,7 @@ impl Origin {
         frame
     }
 
-    /// From the first bytes of a compressed file, if that is what they are.
+    /// Parses the first bytes of a compressed file.
     #[must_use]
     pub fn from_frame(frame: &[u8; FRAME_SIZE]) -> Option<Self> {
         let word = |at: usize| {

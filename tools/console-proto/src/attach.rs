@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
-//! How a connection is attached to a console.
+//! The request that attaches a connection to a console, and its answer.
 
 use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
 use crate::answer::line;
 
-/// Whether what a viewer types reaches the guest.
+/// Whether a viewer's input reaches the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Mode {
-    /// It does not.
+    /// No.
     #[serde(rename = "ro")]
     ReadOnly,
-    /// It does.
+    /// Yes.
     #[default]
     #[serde(rename = "rw")]
     ReadWrite,
 }
 
-/// Which domain is meant.
+/// The domain of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Domain {
     /// By number.
@@ -34,7 +34,7 @@ pub enum Domain {
 pub struct Resume {
     /// The stream of an earlier connection.
     pub stream: String,
-    /// How far that connection got.
+    /// The position that connection reached.
     pub from: u64,
 }
 
@@ -45,33 +45,33 @@ pub struct Attach {
     /// Which domain.
     #[serde(flatten)]
     pub domain: Domain,
-    /// Which of its consoles.
+    /// The console of that domain.
     pub console: String,
-    /// What the viewer may do.
+    /// The viewer's mode.
     pub mode: Mode,
-    /// How much earlier output to show, in bytes; the daemon's choice without
-    /// it.
+    /// How much earlier output to show, in bytes; without it, the daemon's
+    /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrollback: Option<u64>,
-    /// Where an earlier connection got to.
+    /// The position that an earlier connection reached.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
-    /// Where the user says to come from, such as an address: nothing is decided
-    /// by it.
+    /// The user's origin as the client states it, such as an address. No decision
+    /// depends on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// Nobody else is to type meanwhile.
+    /// Exclusive input: no other viewer may type meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exclusive: Option<Exclusive>,
 }
 
-/// How a viewer comes to be the only one who types.
+/// How a viewer gets exclusive input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exclusive {
-    /// If nobody else is that already.
+    /// If no other viewer has it.
     IfFree,
-    /// In place of whoever is.
+    /// In place of the viewer that has it.
     Force,
 }
 
@@ -82,7 +82,7 @@ struct Line<T> {
     attach: T,
 }
 
-/// A request as it is read: an unknown field is an error.
+/// The fields of a request; an unknown field is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -120,7 +120,7 @@ impl TryFrom<Fields> for Attach {
 }
 
 impl Attach {
-    /// What a line asks for; an error says what is wrong with it.
+    /// Parses a request. The error describes the fault.
     pub fn parse(line: &[u8]) -> Result<Self, String> {
         let line: Line<serde_json::Value> =
             serde_json::from_slice(line).map_err(|error| error.to_string())?;
@@ -130,7 +130,7 @@ impl Attach {
         serde_json::from_value(line.attach).map_err(|error| error.to_string())
     }
 
-    /// The line that asks for it.
+    /// The request's line.
     #[must_use]
     pub fn line(&self) -> Vec<u8> {
         line(&Line {
@@ -147,24 +147,24 @@ pub struct Attached {
     pub version: u32,
     /// The domain.
     pub domid: u16,
-    /// Its name.
+    /// The domain's name.
     pub name: String,
-    /// Which of its consoles.
+    /// The console.
     pub console: String,
     /// The kind of ring.
     pub kind: String,
-    /// What the viewer may do.
+    /// The viewer's mode.
     pub mode: Mode,
-    /// Tells the console's output from that of any other.
+    /// Identifies this console's output.
     pub stream: String,
-    /// Where the first byte to come belongs.
+    /// Position of the first byte to come.
     pub position: u64,
-    /// Where the output ends at this moment.
+    /// Position of the end of the output now.
     pub end: u64,
-    /// Other domains of the name that was asked for; the newest is attached.
+    /// Other domains with the requested name; the newest is attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<u16>,
-    /// What the operator has everybody told.
+    /// The operator's banner for all viewers.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub banner: String,
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! The audit file: lines of JSON, each sealed by a SHA-256 over itself up to there,
-//! the hash of the line before among it. The daemon writes it, `vconsole audit`
-//! checks it.
+//! The audit file: lines of JSON. Each contains the hash of the line before and
+//! is sealed by a SHA-256 over itself up to there. The daemon writes it,
+//! `vconsole audit` checks it.
 //!
-//! A line ends with `,"hash":"…"}`; what is hashed is every byte before that. A
-//! daemon that was killed may leave less than a line: the next one ends it and
-//! writes a line `torn` with the hash of what is not whole.
+//! A line ends with `,"hash":"…"}`; every byte before that is hashed. A daemon
+//! that was killed may leave an incomplete line: the next daemon ends it and
+//! writes a line `torn` with the hash of the incomplete part.
 //!
-//! There is no secret in it: whoever may write to the file can make another chain.
-//! A hash that is kept elsewhere shows that.
+//! No secret is involved: a user with write access to the file can make another
+//! chain. A hash that is kept elsewhere shows that.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, BufRead, Read as _};
@@ -16,7 +16,7 @@ use std::io::{self, BufRead, Read as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// The name of the line that says what is not whole.
+/// The name of the line that reports an incomplete one.
 pub const TORN: &str = "torn";
 
 /// Longest line, in bytes.
@@ -25,7 +25,7 @@ const LINE_MAX: u64 = 16 << 10;
 const SEAL: &str = ",\"hash\":\"";
 const HASH: usize = 64;
 
-/// Where a chain goes on: the number and the hash of its last line.
+/// The end of a chain: the number and the hash of its last line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// The number of the last line, from 1.
@@ -45,8 +45,8 @@ impl Default for Chain {
 }
 
 impl Chain {
-    /// The next line, with its end, and where the chain goes on after it. What it
-    /// says is an object that is not empty.
+    /// The next line, with its newline, and the chain after it. `says` must
+    /// serialise to a non-empty object.
     pub fn seal(&self, says: &impl Serialize) -> serde_json::Result<(String, Self)> {
         let says = serde_json::to_string(says)?;
         let number = self.number + 1;
@@ -63,7 +63,7 @@ impl Chain {
 fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
     let bytes = bytes.as_ref().iter();
     bytes.fold(String::new(), |mut text, byte| {
-        // A String takes everything.
+        // Writing to a String cannot fail.
         let _written = write!(text, "{byte:02x}");
         text
     })
@@ -77,7 +77,7 @@ struct Line {
     hash: String,
     #[serde(default)]
     time: String,
-    /// The hash of what is not whole before it.
+    /// The hash of the incomplete bytes before it.
     torn: Option<String>,
 }
 
@@ -91,13 +91,13 @@ impl Line {
     }
 }
 
-/// Bytes that are no line.
+/// Bytes that are not a valid line.
 #[derive(Clone, Default)]
 struct Damage {
-    /// On which line of the file it begins.
+    /// The number of the first damaged line.
     line: u64,
     hash: Sha256,
-    /// Its last line has an end.
+    /// Its last line ends with a newline.
     ended: bool,
 }
 
@@ -110,20 +110,20 @@ impl Damage {
 /// The end of a file, for a writer that continues it.
 #[derive(Debug, Default)]
 pub struct End {
-    /// The last line that is whole.
+    /// The last valid line.
     pub chain: Option<Chain>,
-    /// The hash of what comes after it, if anything does, its line's end included.
+    /// The hash of invalid bytes after it, with their newline, if there are any.
     pub torn: Option<String>,
-    /// Whether the end of the last line is to be written yet.
+    /// Whether the last line lacks its newline.
     pub ends: bool,
 }
 
-/// Looks how a file ends.
+/// Finds the end of a file's chain.
 pub fn end(file: impl BufRead) -> io::Result<End> {
     let (mut chain, mut damage, mut ends) = (None, None::<Damage>, false);
     pieces(file, |number, piece, line| {
         ends = !piece.ends_with(b"\n");
-        // Of a line only its end may be missing.
+        // A line may lack its newline only.
         let line = line.or_else(|| Line::parse(&[piece, b"\n"].concat()));
         match line {
             Some(Line { number, hash, .. }) => {
@@ -151,7 +151,7 @@ fn add(damage: &mut Option<Damage>, line: u64, piece: &[u8]) {
     damage.ended = piece.ends_with(b"\n");
 }
 
-/// Each line of a file with its number there, and what it is.
+/// Passes each line of a file with its number, and parsed if valid.
 fn pieces(
     mut file: impl BufRead,
     mut take: impl FnMut(u64, &[u8], Option<Line>),
@@ -168,9 +168,9 @@ fn pieces(
 /// Where a chain breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Break {
-    /// A line is not what was sealed.
+    /// A line differs from what was sealed.
     Changed(u64),
-    /// A line does not go on from the one before it in the chain.
+    /// A line does not continue the chain.
     Follows(u64),
 }
 
@@ -187,25 +187,26 @@ impl fmt::Display for Break {
     }
 }
 
-/// What a file was found to be, after others of its chain, the older first.
+/// The result of checking a chain's files, oldest first.
 #[derive(Debug, Default)]
 pub struct Check {
     /// The last line, if there is one.
     pub last: Option<Chain>,
-    /// Lines that are whole.
+    /// Number of valid lines.
     pub lines: u64,
-    /// How often something is not whole, and a line says so.
+    /// Number of incomplete parts that a line reports.
     pub torn: u64,
     /// The times of the first and the last line.
     pub times: Option<(String, String)>,
-    /// The last line is not whole yet.
+    /// The last line is incomplete.
     pub unfinished: bool,
-    /// Whether the hash that was looked for is one of them.
+    /// Whether one of the hashes is the wanted one.
     pub found: bool,
 }
 
 impl Check {
-    /// Goes on with a file; where it breaks. `wanted` is a hash to look for.
+    /// Checks the next file; the inner error is where the chain breaks. `wanted`
+    /// is a hash to look for.
     pub fn file(
         &mut self,
         file: impl BufRead,
@@ -241,7 +242,7 @@ impl Check {
     fn take(&mut self, at: u64, line: &Line) -> Option<Break> {
         let follows = match &self.last {
             Some(last) => (line.number, &line.previous) == (last.number + 1, &last.hash),
-            // What came before may be in a file that is not there any more.
+            // Earlier lines may be in a file that was deleted.
             None => line.number > 1 || line.previous == Chain::default().hash,
         };
         if !follows {

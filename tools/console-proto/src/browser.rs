@@ -10,16 +10,16 @@ use crate::{Mode, Request};
 /// Longest name of a console in a query.
 const CONSOLE_MAX: usize = 256;
 
-/// A message of a terminal.
+/// A message of a browser's terminal.
 #[derive(Clone, Copy, Debug)]
 pub enum Message<'a> {
-    /// What is typed.
+    /// Input.
     Typed(&'a [u8]),
-    /// JSON: what the browser wants.
+    /// JSON: the browser's settings.
     Wish(&'a str),
 }
 
-/// Something that a browser wants.
+/// Settings that a browser asks for.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wish {
@@ -27,7 +27,7 @@ struct Wish {
 }
 
 impl Message<'_> {
-    /// Frames for the daemon. An error says what is wrong with a message.
+    /// Frames for the daemon. The error describes the fault.
     pub fn frames(self) -> Result<Vec<u8>, String> {
         match self {
             Self::Typed([]) => Ok(Vec::new()),
@@ -40,17 +40,17 @@ impl Message<'_> {
     }
 }
 
-/// A console of a domain by its name, as pages have it: `vuart0/guest`.
+/// A console of a domain by name, as pages write it: `vuart0/guest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Console {
-    /// Which of the domain's.
+    /// The console.
     pub console: String,
     /// The domain's name.
     pub domain: String,
 }
 
 impl Console {
-    /// A domain's name may hold a slash itself.
+    /// Parses a console's name. A domain's name may contain a slash.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (console, domain) = text.split_once('/')?;
@@ -70,13 +70,13 @@ impl Console {
     }
 }
 
-/// A request for a break on `DOMID/CONSOLE`, if that can be part of a line.
+/// A request for a break on `DOMID/CONSOLE`, or `None` if it has control characters.
 #[must_use]
 pub fn send_break(console: &str) -> Option<Request<'_>> {
     (!console.contains(char::is_control)).then_some(Request::Break(console))
 }
 
-/// The cookie of that name, in headers that may hold several each.
+/// The cookie of that name. A header may contain several cookies.
 pub fn cookie<'a>(headers: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     let mut pairs = headers.into_iter().flat_map(|header| header.split(';'));
     pairs.find_map(|pair| {
@@ -85,8 +85,8 @@ pub fn cookie<'a>(headers: impl IntoIterator<Item = &'a str>, name: &str) -> Opt
     })
 }
 
-/// Whether a page is ours, by the origin that a browser names with its request: the
-/// one that the operator has named, or else that of the host which is asked.
+/// Whether a page is ours, by its Origin header: it must be the operator's
+/// configured origin, or else that of the requested host.
 #[must_use]
 pub fn is_ours(origin: &str, host: Option<&str>, ours: Option<&str>) -> bool {
     if let Some(ours) = ours {
@@ -96,7 +96,7 @@ pub fn is_ours(origin: &str, host: Option<&str>, ours: Option<&str>) -> bool {
     of.is_some_and(|(scheme, of)| ["http", "https"].contains(&scheme) && Some(of) == host)
 }
 
-/// A text as it stands in a page, whatever it holds.
+/// Escapes any text for a page.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -107,7 +107,7 @@ pub fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // What turns the direction of text around would disguise names.
+            // Characters that reverse the direction of text could disguise names.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
             '\n' | '\t' => out.push(letter),
             _ if letter.is_control() => out.push('\u{fffd}'),
@@ -117,7 +117,7 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// A text as part of a query.
+/// Escapes a text for a query.
 #[must_use]
 pub fn query(text: &str) -> String {
     let part = |byte: u8| {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-//! The frames of an attached connection (docs/reference/protocol.md): a type, a length
-//! as a little-endian u32, and so many bytes.
+//! The frames of an attached connection (docs/reference/protocol.md): a type, a
+//! length as a little-endian u32, and that many bytes.
 
 use crate::attach::Mode;
 
-/// Bytes of the stream, or typed.
+/// Bytes of output, or of input.
 pub const DATA: u8 = 1;
-/// Bytes that the viewer was too slow for: how many, as a u64.
+/// Number of bytes lost because the viewer was too slow, as a u64.
 pub const LOST: u8 = 2;
-/// The console is not served any more: why.
+/// The console is not served any more; the payload is the reason.
 pub const ENDED: u8 = 3;
 /// 0 for read-only, 1 for read-write.
 pub const MODE: u8 = 4;
 
-/// A text for the user, which the guest has no part in.
+/// A text for the user that does not come from the guest.
 pub const NOTICE: u8 = 5;
 
 /// Bytes before the payload.
@@ -21,32 +21,32 @@ pub const HEADER: usize = 5;
 /// Longest payload other than data.
 pub const PAYLOAD_MAX: usize = 256;
 
-/// Something that the daemon says.
+/// A frame from the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// The stream goes on; a frame of data may come in several parts.
+    /// Output; a frame of data may come in several parts.
     Data(Vec<u8>),
-    /// So many bytes are missing here.
+    /// This many bytes are missing here.
     Lost(u64),
     /// The console is not served any more.
     Ended(String),
-    /// What the viewer may do now.
+    /// The viewer's mode now.
     Mode(Mode),
     /// A text for the user.
     Notice(String),
 }
 
-/// Takes frames apart as they arrive.
+/// Decodes frames as they arrive.
 #[derive(Debug, Default)]
 pub struct Decoder {
     bytes: Vec<u8>,
-    /// Of a frame of data, what is still to come.
+    /// Bytes that a frame of data still lacks.
     data: usize,
 }
 
 impl Decoder {
-    /// The frames that these bytes complete. An error is a daemon that speaks
-    /// something else.
+    /// The frames that these bytes complete. An error means that the daemon
+    /// violates the protocol.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Frame>, String> {
         let mut frames = Vec::new();
         while !bytes.is_empty() {
@@ -57,7 +57,7 @@ impl Decoder {
                 bytes = rest;
                 continue;
             }
-            // A header, and with it a short payload.
+            // A header and its short payload.
             let wanted = self.wanted()?;
             let (now, rest) = bytes.split_at((wanted - self.bytes.len()).min(bytes.len()));
             self.bytes.extend_from_slice(now);
@@ -69,7 +69,7 @@ impl Decoder {
         Ok(frames)
     }
 
-    /// How long the frame at hand is, as far as that is known.
+    /// Size of the current frame, or of its header until that is complete.
     fn wanted(&self) -> Result<usize, String> {
         let Some((kind, length)) = self.header() else {
             return Ok(HEADER);
@@ -113,31 +113,31 @@ impl Decoder {
             NOTICE => Ok(Some(Frame::Notice(
                 String::from_utf8_lossy(payload).into_owned(),
             ))),
-            // A newer daemon may say more than we know of.
+            // Frames of a newer daemon are ignored.
             _ => Ok(None),
         }
     }
 }
 
-/// A frame of output, or of what was typed.
+/// A frame of output, or of input.
 #[must_use]
 pub fn data(bytes: &[u8]) -> Vec<u8> {
     encode(DATA, bytes)
 }
 
-/// A frame that tells of so many bytes that are missing.
+/// A frame that reports missing bytes.
 #[must_use]
 pub fn lost(count: u64) -> Vec<u8> {
     encode(LOST, &count.to_le_bytes())
 }
 
-/// A frame that tells why the console is not served any more.
+/// A frame that reports why the console is not served any more.
 #[must_use]
 pub fn ended(why: &str) -> Vec<u8> {
     encode(ENDED, why.as_bytes())
 }
 
-/// A frame with a text for the user, which is cut where it would be too long.
+/// A frame with a text for the user, cut to the longest payload.
 #[must_use]
 pub fn notice(text: &str) -> Vec<u8> {
     let mut ends = (0..=text.len().min(PAYLOAD_MAX)).rev();
@@ -145,7 +145,7 @@ pub fn notice(text: &str) -> Vec<u8> {
     encode(NOTICE, &text.as_bytes()[..end.unwrap_or(0)])
 }
 
-/// A frame that asks for a mode, or tells of the one that was granted.
+/// A frame that requests a mode, or reports the granted one.
 #[must_use]
 pub fn mode(mode: Mode) -> Vec<u8> {
     encode(MODE, &[u8::from(mode == Mode::ReadWrite)])
@@ -160,7 +160,7 @@ fn encode(kind: u8, payload: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The bytes as docs/reference/protocol.md has them.
+    /// The bytes as documented in docs/reference/protocol.md.
     const WIRE: &[u8] = b"\x01\x03\0\0\0abc\x02\x08\0\0\0\x02\x01\0\0\0\0\0\0\
         \x04\x01\0\0\0\x01\x05\x02\0\0\0hi\x09\x02\0\0\0??\x01\0\0\0\0\x03\x06\0\0\0domain";
 
@@ -200,7 +200,7 @@ mod tests {
         assert!(decoder.push(b"\x03\xff\xff\xff\xff").is_err());
         let mut decoder = Decoder::default();
         assert!(decoder.push(b"\x02\x01\0\0\0x").is_err());
-        // Data of any length is passed on as it comes.
+        // Data of any length is passed on as it arrives.
         let mut decoder = Decoder::default();
         assert_eq!(decoder.push(b"\x01\xff\xff\xff\xff"), Ok(vec![]));
         assert_eq!(decoder.push(b"a"), Ok(vec![Frame::Data(b"a".to_vec())]));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The protocol of the control socket, for the daemon and its clients
-//! (docs/reference/protocol.md): a line asks, a line of JSON answers, and a connection
-//! that is attached to a console then carries frames.
+//! (docs/reference/protocol.md): a request is a line, its answer a line of JSON,
+//! and a connection that is attached to a console then carries frames.
 //!
-//! [`archive`] and [`audit`] are formats of files that daemon and client share,
-//! [`browser`] is the protocol between browsers and vconsole-web. Data and its form
-//! on the wire only: no socket, no file, no policy.
+//! [`archive`] and [`audit`] are file formats that daemon and client share;
+//! [`browser`] is the protocol between browsers and vconsole-web. This crate has
+//! data types and their encoding only: no socket, no file, no policy.
 #![forbid(unsafe_code)]
 
 mod answer;

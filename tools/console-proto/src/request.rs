@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Requests that are a line of words. The one that is JSON is
+//! Requests that are a line of words. The request in JSON is
 //! [`Attach`](crate::Attach).
 
 use std::fmt;
@@ -7,20 +7,20 @@ use std::fmt;
 /// Longest request of either kind, in bytes.
 pub const REQUEST_MAX: usize = 1024;
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
-    /// What is served.
+    /// Every served console.
     Status,
     /// A break on the console of that name, `DOMID/CONSOLE`.
     Break(&'a str),
-    /// Who is attached.
+    /// Every attached viewer.
     Who,
-    /// A message to those who are attached: to which consoles, and the text.
+    /// A message to the viewers of some consoles.
     Message(To<'a>, &'a str),
 }
 
-/// Whose viewers a message is for.
+/// The viewers that get a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To<'a> {
     /// Those of every console.
@@ -29,14 +29,14 @@ pub enum To<'a> {
     Some(&'a str),
 }
 
-/// What stands for every console.
+/// The word for every console.
 const ALL: &str = "all";
 
 /// Longest message, in bytes.
 pub const MESSAGE_MAX: usize = 200;
 
 impl<'a> Request<'a> {
-    /// The request that a line makes, which comes without its end.
+    /// Parses a line without its newline.
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         match std::str::from_utf8(line).ok()?.split_once(' ') {
@@ -53,7 +53,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// As a line, without its end.
+/// As a line, without its newline.
 impl fmt::Display for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Every console that the daemon knows of.
+/// Every console that the daemon serves.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Status {
     /// Version of this format.
@@ -15,7 +15,7 @@ pub struct Status {
     pub pid: u32,
     /// Every console, by domain.
     pub consoles: Vec<Row>,
-    /// Why there may be more, if there may.
+    /// Why consoles may be missing, if they may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
 }
@@ -28,7 +28,7 @@ pub struct Row {
     pub domid: u16,
     /// Its name.
     pub name: String,
-    /// Which of its consoles: `pv0`, `vuart0`, or `pv1` and so on.
+    /// The console: `pv0`, `vuart0`, or `pv1` and so on.
     pub console: String,
     /// The kind of ring: `pv`, `vuart`, `vuart-private` or `pv-secondary`; or
     /// `channel`, whose `tty` is its socket.
@@ -39,7 +39,7 @@ pub struct Row {
     pub log: String,
     /// Its recording, if it is recorded.
     pub recording: String,
-    /// How many are on a socket, and one more while anybody has the pty open.
+    /// Number of viewers on sockets, plus one while the pty is open.
     pub viewers: usize,
     /// Bytes taken from the guest.
     pub from_guest: u64,
@@ -53,7 +53,7 @@ pub struct Row {
     pub resyncs: u64,
     /// Bytes that the pty did not take.
     pub dropped: u64,
-    /// Bytes that viewers on sockets were too slow for.
+    /// Bytes lost because viewers on sockets were too slow.
     pub lost: u64,
     /// Bytes in the ring, from the guest.
     pub out_waiting: usize,
@@ -61,30 +61,29 @@ pub struct Row {
     pub in_waiting: usize,
     /// Input that a lossy console discarded.
     pub input_lost: u64,
-    /// The most bytes a second that go to the guest; 0 if there is no limit.
+    /// Limit of input to the guest in bytes per second; 0 without a limit.
     pub input_rate: u32,
     /// Bytes that are missing from the log.
     pub log_lost: u64,
     /// Lines that are missing from the journal.
     pub journal_lost: u64,
-    /// How often each rule that watches its output found a line, by the rules' names.
+    /// Number of matches of each watch rule, by the rules' names.
     pub matches: BTreeMap<String, u64>,
-    /// What the caller may do: `list`, `watch`, `log`, `type`, `break`,
-    /// `control`.
+    /// The caller's rights: `list`, `watch`, `log`, `type`, `break`, `control`.
     pub rights: Vec<String>,
-    /// `connected`, or why not.
+    /// `connected`, or the reason why not.
     pub state: String,
 }
 
 impl Row {
-    /// The domain's name as a terminal may see it, whatever it holds.
+    /// The domain's name without control characters, safe for a terminal.
     #[must_use]
     pub fn plain_name(&self) -> String {
         plain(&self.name)
     }
 }
 
-/// A text as a terminal may see it, whatever it holds.
+/// A text without control characters, safe for a terminal.
 #[must_use]
 pub fn plain(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).collect()

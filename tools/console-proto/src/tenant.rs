@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Longest name, in bytes.
 const NAME_MAX: usize = 128;
-/// What the line begins with.
+/// The prefix of the line.
 const WORD: &[u8] = b"as ";
 
 /// The name of a tenant: text on one line.
@@ -17,7 +17,7 @@ const WORD: &[u8] = b"as ";
 pub struct Tenant(String);
 
 impl Tenant {
-    /// A tenant, if that can be a name.
+    /// A tenant, if the name is valid.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let is_name = !name.is_empty()
@@ -27,20 +27,20 @@ impl Tenant {
         is_name.then(|| Self(name.to_owned()))
     }
 
-    /// Whether a line, which comes without its end, is to name a tenant.
+    /// Whether a line without its newline begins as one that names a tenant.
     #[must_use]
     pub fn is_named_by(line: &[u8]) -> bool {
         line.starts_with(WORD)
     }
 
-    /// The tenant that a line names.
+    /// Parses the line that names a tenant.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         let name = line.strip_prefix(WORD)?;
         Self::new(std::str::from_utf8(name).ok()?)
     }
 
-    /// The line that names them, with its end.
+    /// The line that names the tenant, with its newline.
     #[must_use]
     pub fn line(&self) -> Vec<u8> {
         [WORD, self.0.as_bytes(), b"\n"].concat()

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Everybody who is attached.
+/// Every attached viewer.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Who {
     /// Version of this format.
@@ -12,7 +12,7 @@ pub struct Who {
     pub viewers: Vec<Viewer>,
 }
 
-/// Somebody who is attached to a console.
+/// A viewer of a console.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Viewer {
@@ -20,22 +20,22 @@ pub struct Viewer {
     pub domid: u16,
     /// Its name.
     pub name: String,
-    /// Which of its consoles.
+    /// The console.
     pub console: String,
-    /// Which user; it is not known of whom has the pty open.
+    /// The user; unknown for a pty.
     pub uid: Option<u32>,
-    /// Which process connected.
+    /// The process that connected.
     pub pid: Option<u32>,
-    /// Where the user says to come from, such as an address.
+    /// The user's origin as the client states it, such as an address.
     pub origin: Option<String>,
-    /// By what way: `control`, `socket` (a console's own) or `pty`.
+    /// The way it is attached: `control`, `socket` (the console's own) or `pty`.
     pub way: String,
-    /// Whether what it types reaches the guest.
+    /// Whether its input reaches the guest.
     pub types: bool,
-    /// Whether nobody else's does.
+    /// Whether it types exclusively.
     pub exclusive: bool,
-    /// Since when, in seconds since 1970.
+    /// When it attached, in seconds since 1970.
     pub since: Option<u64>,
-    /// For how many seconds it has typed nothing.
+    /// Seconds since its last input.
     pub idle: Option<u64>,
 }

@@ -1,30 +1,29 @@
 // SPDX-License-Identifier: MIT
-//! Guests' output without control sequences that readers must not get: one filter
-//! for logs, the journal and the client.
+//! Removes unsafe control sequences from guests' output: one filter for logs, the
+//! journal and the client.
 //!
 //! The rules:
 //!
-//! - A sequence that is complete, as ECMA-48 and terminals have it, is left
-//!   out; [`Policy::Replay`] lets through those that a terminal answers
-//!   nothing to.
-//! - A sequence that a line feed, a byte beyond ASCII or [`HELD_MAX`] bytes
-//!   find unfinished was none: what it holds is text and is shown. Nothing is
-//!   hidden for good.
-//! - Output is UTF-8 without control characters but those that the policy
-//!   keeps: the C1 controls are left out too, in eight bits or as UTF-8, and
-//!   U+FFFD stands for what is no UTF-8.
+//! - A sequence that is complete, by ECMA-48 and as terminals parse it, is
+//!   removed; [`Policy::Replay`] passes those that terminals do not answer.
+//! - A sequence is invalid if a line feed, a byte beyond ASCII or [`HELD_MAX`]
+//!   bytes come before its end: its content is shown as text. No text is hidden
+//!   for good.
+//! - Output is UTF-8 without control characters except those that the policy
+//!   keeps: C1 controls are removed too, in eight bits or as UTF-8, and U+FFFD
+//!   replaces invalid UTF-8.
 //!
-//! Bytes that wait for the end of their sequence are [`held`](Filter::held).
-//! They have had no effect, so who goes on from before them with a new filter
-//! gets the same: that is how a log outlives the daemon.
+//! Bytes that wait for the end of their sequence are [`held`](Filter::held). They
+//! have had no effect, so a new filter that starts before them has the same
+//! output: logs continue that way after a restart of the daemon.
 #![forbid(unsafe_code)]
 
 mod replay;
 
 use vte::{Params, Parser, Perform};
 
-/// The most bytes of one sequence. Clipboards and images are longer, titles
-/// and links are not.
+/// Longest sequence in bytes. Clipboards and images are longer, titles and links
+/// are not.
 pub const HELD_MAX: usize = 4096;
 
 const ENQ: u8 = 0x05;
@@ -32,16 +31,15 @@ const CAN: u8 = 0x18;
 const SUB: u8 = 0x1a;
 const ESC: u8 = 0x1b;
 
-/// Whom the output is for.
+/// The reader of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// A file: text, tabs and the ends of lines.
     File,
-    /// A terminal that the guest is not trusted with: bells and backspaces
-    /// too.
+    /// A terminal without trust in the guest: bells and backspaces too.
     Terminal,
-    /// A terminal that is shown old output: all but what it would answer, as
-    /// nobody waits for the answer any more.
+    /// A terminal that shows old output: everything except what it would answer,
+    /// because nothing waits for the answer.
     Replay,
 }
 
@@ -57,16 +55,16 @@ impl Policy {
     }
 }
 
-/// Takes control sequences out of a stream, however it is cut.
+/// Removes control sequences from a stream, which may arrive in any pieces.
 pub struct Filter {
     policy: Policy,
     parser: Parser,
-    /// A sequence or a character that has begun.
+    /// An incomplete sequence or character.
     held: Vec<u8>,
 }
 
 impl Filter {
-    /// At the start of a stream, or between two characters of it.
+    /// A filter at the start of a stream, or between two of its characters.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
         Self {
@@ -76,7 +74,7 @@ impl Filter {
         }
     }
 
-    /// Adds to `out` what may be shown of `bytes`.
+    /// Filters `bytes` into `out`.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let mut rest = bytes;
         loop {
@@ -93,27 +91,27 @@ impl Filter {
         }
     }
 
-    /// How many of the bytes pushed last wait for what follows them.
+    /// How many of the bytes pushed last are held until more arrive.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held.len()
     }
 
-    /// Ends the stream: what was held is shown, or to the terminal that goes
-    /// on with the stream itself given as it is.
+    /// Ends the stream: held bytes are shown. With [`Policy::Replay`] they are
+    /// passed unchanged, because the terminal continues with the stream itself.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if self.policy == Policy::Replay {
             out.append(&mut self.held);
             self.parser = Parser::new();
         } else {
             self.release(out);
-            // A character that was cut off.
+            // Ends an incomplete character.
             self.push_byte(b'\0', out);
         }
     }
 
     fn push_byte(&mut self, byte: u8, out: &mut Vec<u8>) {
-        // An escape that does not end the string it stands in begins a
+        // An escape within a string that does not begin its terminator begins a
         // sequence: the string has no end.
         if self.held.len() > 1 && self.held.last() == Some(&ESC) && byte != b'\\' {
             self.held.pop();
@@ -146,14 +144,16 @@ impl Filter {
         } else {
             self.show(&seen, out);
             self.held.clear();
-            // What it broke off was shown; it begins a character itself.
+            // This byte interrupted a character, which was shown, and begins a
+            // character itself.
             if (0xc2..=0xf4).contains(&byte) {
                 self.held.push(byte);
             }
         }
     }
 
-    /// The byte that says which sequence is held: controls may come before it.
+    /// The byte that determines the kind of the held sequence: controls may come
+    /// before it.
     fn kind(&self) -> Option<u8> {
         let after = self.held.get(1..)?;
         after
@@ -171,13 +171,13 @@ impl Filter {
         if byte == ESC {
             return false;
         }
-        // The parser is silent about the end of a malformed control sequence.
+        // The parser does not report the end of a malformed control sequence.
         let mut letters = self.held.iter().filter(|byte| matches!(byte, 0x40..=0x7e));
         let ended = letters.next() == Some(&b'[') && letters.next().is_some();
         seen.dispatched || ended || matches!(byte, CAN | SUB)
     }
 
-    /// Does with a complete sequence what the policy has.
+    /// Applies the policy to a complete sequence.
     fn complete(&mut self, seen: &Seen, out: &mut Vec<u8>) {
         if self.policy == Policy::Replay {
             let passes = if self.is_string() {
@@ -202,7 +202,7 @@ impl Filter {
         self.held.clear();
     }
 
-    /// Shows a sequence that is none as text.
+    /// Shows an invalid sequence as text.
     fn release(&mut self, out: &mut Vec<u8>) {
         if self.held.first() != Some(&ESC) {
             return;
@@ -213,7 +213,7 @@ impl Filter {
         }
     }
 
-    /// Adds what the parser saw outside of sequences.
+    /// Adds the parser's output outside of sequences.
     fn show(&self, seen: &Seen, out: &mut Vec<u8>) {
         for letter in &seen.letters[..seen.count] {
             if self.policy.keeps(*letter) {
@@ -224,10 +224,10 @@ impl Filter {
     }
 }
 
-/// What the parser made of one byte.
+/// The parser's result for one byte.
 #[derive(Default)]
 struct Seen {
-    /// Characters and controls: two if the byte broke off a character.
+    /// Characters and controls: two if the byte interrupted a character.
     letters: [char; 2],
     count: usize,
     /// A sequence is complete.
@@ -265,8 +265,8 @@ impl Perform for Seen {
     }
 }
 
-/// How many bytes come before the first that is not text in ASCII, a tab or the
-/// end of a line. They are looked at several at once.
+/// Number of bytes before the first that is not printable ASCII, a tab or the end
+/// of a line. Tests several bytes at once.
 fn plain(bytes: &[u8]) -> usize {
     const AT_ONCE: usize = 64;
     let (pieces, _) = bytes.as_chunks::<AT_ONCE>();

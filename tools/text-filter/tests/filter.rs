@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What comes out of the filter, for any input and however it is cut.
+//! The filter's output for any input in any pieces.
 
 use proptest::prelude::*;
 use text_filter::{Filter, HELD_MAX, Policy};
@@ -62,7 +62,7 @@ fn a_sequence_that_has_no_end_is_text() {
     ] {
         assert_eq!(text(Policy::File, raw), expected, "{raw:?}");
     }
-    // The line ends it at once, whatever has begun: nobody waits for more.
+    // The line feed ends it at once, whatever has begun.
     for begun in ["[1;2", "]0;title", "P$q", "X", "^", "_G"] {
         for policy in POLICIES {
             let (mut filter, mut out) = (Filter::new(policy), Vec::new());
@@ -130,7 +130,7 @@ fn replayed_output_asks_nothing_and_looks_the_same() {
     for question in QUESTIONS {
         let raw = format!("a{question}b");
         assert_eq!(text(Policy::Replay, raw.as_bytes()), "ab", "{question:?}");
-        // A control within a sequence takes effect, and is a question too.
+        // A control within a sequence takes effect; it can be a query too.
         let inside = format!("\x1b[1\x05m{question}");
         assert_eq!(
             text(Policy::Replay, inside.as_bytes()),
@@ -149,7 +149,7 @@ fn replayed_output_asks_nothing_and_looks_the_same() {
     }
 }
 
-/// Pieces that meet each other in all ways: text, sequences and their parts.
+/// Pieces in all combinations: text, sequences and their parts.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         "[a-z ]{0,4}".prop_map(String::into_bytes),
@@ -194,7 +194,7 @@ proptest! {
         }
     }
 
-    /// As a daemon does that takes up what another one left.
+    /// As a daemon does after a restart.
     #[test]
     fn another_filter_goes_on_from_before_what_is_held(
         bytes in pieces(),
@@ -220,8 +220,8 @@ proptest! {
         }
     }
 
-    /// Whatever came before: the next line, and without one what follows
-    /// `HELD_MAX` bytes later.
+    /// After any input: the next line, or else what follows `HELD_MAX` bytes
+    /// later.
     #[test]
     fn text_is_not_hidden_for_good(bytes in pieces(), line in "[ -~]{1,40}") {
         for policy in POLICIES {
@@ -246,7 +246,7 @@ proptest! {
         // An end of line, so that the question does not begin in a sequence.
         let shown = text(Policy::Replay, &[&before[..], b"\n", question.as_bytes(), b"\n"].concat());
         prop_assert!(shown.ends_with("\n\n"), "{shown:?}");
-        // Nor does anything else that passed twice through the filter.
+        // The output passes through the filter unchanged.
         prop_assert_eq!(&text(Policy::Replay, shown.as_bytes()), &shown);
     }
 }

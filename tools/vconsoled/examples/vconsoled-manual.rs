@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Writes the daemon's manual page and its shells' completions, by the same
-//! definitions that its command line is read with, to a folder.
+//! Writes the daemon's manual page and its shell completions to a folder, from
+//! the definitions of its command line.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use vconsoled::options::Options;
 
-/// What no option says.
+/// Sections beyond the options.
 const MORE: &str = r#".SH FILES
 .TP
 \fI/etc/vconsoled.toml\fR

@@ -2,7 +2,7 @@
 use super::*;
 use serde_json::json;
 
-/// A chain as the daemon writes it: `left` is there, and it goes on.
+/// Continues the chain of `left` as the daemon does.
 fn go_on(left: &[u8], lines: u32) -> Vec<u8> {
     let end = end(left).unwrap();
     let mut file = left.to_vec();
@@ -41,7 +41,7 @@ fn wherever_a_kill_cuts_it_the_chain_goes_on() {
         let (left, state) = check(&whole[..cut]);
         let between = cut == 0 || ends.contains(&cut);
         assert_eq!((left, state.unfinished), (Ok(()), !between), "{cut}");
-        // The next one is killed while it says so.
+        // The next daemon is killed while it reports that.
         let next = go_on(&whole[..cut], 2);
         let some = usize::from(cut % 97 != 0) * next.len() + cut;
         for again in (some..=next.len()).step_by(7) {
@@ -49,7 +49,7 @@ fn wherever_a_kill_cuts_it_the_chain_goes_on() {
             assert_eq!((held, state.unfinished), (Ok(()), false), "{cut} {again}");
         }
         let (held, state) = check(&next);
-        // Of a line only the end is missing.
+        // A line lacks only its newline.
         let left = ends.iter().filter(|end| **end <= cut + 1).count() as u64;
         let torn = u64::from(!between && !ends.contains(&(cut + 1)));
         assert_eq!((held, state.torn), (Ok(()), torn), "{cut}");
@@ -83,7 +83,7 @@ fn lines_that_are_removed_moved_added_or_made_anew_are_found() {
         let mut removed = lines.clone();
         removed.remove(at);
         let expected = match at {
-            // It may be in a file that is not there any more.
+            // The missing line may be in a file that was deleted.
             0 | 4 => Ok(()),
             _ => Err(Break::Follows(at as u64 + 1)),
         };
@@ -101,7 +101,7 @@ fn lines_that_are_removed_moved_added_or_made_anew_are_found() {
             Err(Break::Follows(at as u64 + 2)),
             "{at}"
         );
-        // Somebody who knows how it is done.
+        // A forger who computes correct hashes.
         let mut anew = lines.clone();
         let before = end(&lines[..at].concat()[..]).unwrap();
         let (line, _) = before
@@ -118,7 +118,7 @@ fn lines_that_are_removed_moved_added_or_made_anew_are_found() {
     }
     let foreign = [whole.as_slice(), b"{\"event\":\"x\"}\n"].concat();
     assert_eq!(check(&foreign).0, Err(Break::Changed(6)));
-    // It goes on after it, and it is told of.
+    // The next daemon continues after it and reports it.
     assert_eq!(check(&go_on(&foreign, 1)).0, Ok(()));
 }
 
@@ -139,7 +139,7 @@ fn a_line_that_says_what_is_not_whole_is_about_those_bytes_alone() {
     assert_eq!(check(file.as_bytes()).0, Err(Break::Follows(2)));
 }
 
-/// What a chain cannot show by itself.
+/// A removed end, which a chain cannot show by itself.
 #[test]
 fn a_hash_that_was_kept_shows_that_the_end_is_another() {
     let whole = go_on(b"", 3);

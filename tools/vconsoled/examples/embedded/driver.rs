@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The guest's drivers, in the small: an interrupt-driven one for the PL011,
-//! written against the TRM as an operating system's is, and one for the PV
-//! console's ring.
+//! The guest's small drivers: an interrupt-driven one for the PL011, written
+//! against the TRM as an operating system's is, and one for the PV console's
+//! ring.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use vpl011::{Outcome, Uart};
 use xen_io::Page;
 use xen_io::fake::{Console, Line};
 
-/// A serial line as a terminal's program sees it.
+/// A serial line as a terminal program uses it.
 pub(crate) trait Serial {
     /// Sends bytes.
     fn send(&mut self, bytes: &[u8]);
-    /// Waits at most `timeout` and gives what has come.
+    /// Waits at most `timeout` and returns the received bytes.
     fn receive(&mut self, timeout: Duration) -> Vec<u8>;
 }
 
-// UARTDR and on (TRM chapter 3).
+// Offsets of registers from UARTDR on (TRM chapter 3).
 const DR: u16 = 0x000;
 const FR: u16 = 0x018;
 const LCR_H: u16 = 0x02c;
@@ -44,11 +44,11 @@ const RX: u32 = 1 << 4;
 const TX: u32 = 1 << 5;
 const RT: u32 = 1 << 6;
 
-/// Looks at MIS in one interrupt before it is called stuck.
+/// Reads of MIS in one interrupt before it counts as stuck.
 const PASSES: usize = 256;
 
-/// A driver of the PL011, and in one with it what Xen does: it sends the
-/// device's doorbells, and on an event tells the device.
+/// A driver of the PL011 that also does Xen's part: it sends the device's
+/// doorbells and passes events to the device.
 pub(crate) struct Pl011Driver {
     uart: Uart<RingPort<Page>>,
     line: Line,
@@ -62,7 +62,7 @@ pub(crate) struct Pl011Driver {
 }
 
 impl Pl011Driver {
-    /// Finds the device and switches it on; counts its interrupts.
+    /// Finds and enables the device; counts its interrupts.
     pub(crate) fn probe(console: Console, interrupts: Arc<AtomicU64>) -> Result<Self> {
         let mut driver = Self {
             uart: Uart::new(RingPort::new(console.page)),
@@ -119,7 +119,7 @@ impl Pl011Driver {
         self.store(IMSC, self.mask);
     }
 
-    /// Takes interrupts for as long as the line is high.
+    /// Handles interrupts while the line is high.
     fn interrupt(&mut self) {
         if self.uart.pending().is_empty() {
             return;

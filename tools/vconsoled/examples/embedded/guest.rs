@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The guest: a shell of two commands on each of its lines.
+//! The guest: a shell with two commands on each of its lines.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,10 +11,10 @@ pub(crate) const ASK_SYSTEM: &str = "uname -a";
 pub(crate) const ASK_INTERRUPTS: &str = "cat /proc/interrupts | grep -i uart";
 pub(crate) const PROMPT: &str = "guest:/# ";
 
-/// Looks at its orders this often.
+/// How often it checks whether the guest is switched off.
 const TICK: Duration = Duration::from_millis(20);
 
-/// What a shell knows of the guest.
+/// The guest's state that a shell uses.
 #[derive(Clone)]
 pub(crate) struct System {
     /// Interrupts that the UART's driver took.

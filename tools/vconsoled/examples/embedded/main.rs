@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! The whole path of a console in one process: the device on its private
-//! ring, the daemon on a Xen host inside the process, a model of a guest with
-//! drivers for both of its consoles, and a user at each. Prints one JSON
-//! object: what was checked and what it cost.
+//! The whole path of a console in one process: the device on its private ring,
+//! the daemon on a Xen host inside the process, a model of a guest with drivers
+//! for both of its consoles, and a user of each. Prints one JSON object: checks
+//! and measurements.
 //!
-//! With the words `serve FOLDER TENANT` it is a host of two guests for others to
-//! try: it serves a control socket in the folder until its standard input ends.
+//! With the arguments `serve FOLDER TENANT` it is a host of two guests to try: it
+//! serves a control socket in the folder until its standard input ends.
 #![forbid(unsafe_code)]
 
 mod driver;
@@ -33,7 +33,7 @@ use driver::{Pl011Driver, PvDriver};
 use guest::{ASK_INTERRUPTS, ASK_SYSTEM, System};
 use user::Terminal;
 
-/// The daemon's longest way to its first console.
+/// Time limit for the daemon to serve its first console.
 const START: Duration = Duration::from_secs(10);
 
 fn main() -> Result<ExitCode> {
@@ -67,7 +67,7 @@ fn main() -> Result<ExitCode> {
     })
 }
 
-/// A daemon that serves.
+/// A running daemon.
 struct Daemon {
     handle: Handle,
     thread: JoinHandle<io::Result<()>>,
@@ -91,7 +91,7 @@ impl Daemon {
         let (tell, ready) = mpsc::channel();
         let thread = thread::spawn(move || {
             server.run(|| {
-                // Nobody waits any more: then nobody need be told.
+                // The receiver may have given up.
                 let _ = tell.send(());
             })
         });
@@ -173,7 +173,7 @@ fn run(check: &mut dyn FnMut(&str, bool, String)) -> Result<Value> {
     Ok(data)
 }
 
-/// What the daemon says that both consoles cost.
+/// The daemon's counters of both consoles.
 fn figures(status: &Status, check: &mut dyn FnMut(&str, bool, String)) -> Result<Value> {
     let mut data = json!({});
     for (name, console) in [("vuart", "vuart0"), ("pv", "pv0")] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A host of two guests, for others to try: each has both consoles and a shell on
-//! each of them. A tenant may use all of it.
+//! A host of two guests to try: each has both consoles and a shell on each. The
+//! tenant has all rights.
 
 use std::fmt::Write as _;
 use std::io::{self, Read as _};
@@ -50,7 +50,7 @@ pub(crate) fn run(folder: &Path, tenant: &str) -> Result<()> {
     daemon.stop()
 }
 
-/// Starts a guest; what its shells run on.
+/// Starts a guest; returns the threads of its shells.
 fn guest(machine: &Machine, name: &str, system: &System) -> Result<[JoinHandle<()>; 2]> {
     let domid = machine.create_domain(name)?;
     let hvc = PvDriver::new(machine.add_pv_console(domid)?);

@@ -19,12 +19,12 @@ const TICK: Duration = Duration::from_millis(2);
 /// An open console.
 pub(crate) struct Terminal {
     pty: File,
-    /// What is shown and was not looked at yet.
+    /// Output that was not examined yet.
     shown: String,
 }
 
 impl Terminal {
-    /// Opens a console (`console` or `vuart/0`) by what xenstore says of it.
+    /// Opens a console (`console` or `vuart/0`) by its `tty` node in xenstore.
     pub(crate) fn open(machine: &Machine, domid: DomId, console: &str) -> Result<Self> {
         let path = format!("/local/domain/{domid}/{console}/tty");
         let mut store = machine.toolstack()?;
@@ -49,8 +49,8 @@ impl Terminal {
         })
     }
 
-    /// Types a command at a prompt. Gives what is shown from that prompt to
-    /// the next.
+    /// Types a command at a prompt. Returns the output from that prompt to the
+    /// next.
     pub(crate) fn command(&mut self, command: &str) -> Result<String> {
         self.prompt()?;
         self.pty.write_all(format!("{command}\r").as_bytes())?;
@@ -59,7 +59,7 @@ impl Terminal {
         Ok(format!("{PROMPT}{}", shown.replace("\r\n", "\n")))
     }
 
-    /// What is shown before the next prompt.
+    /// The output before the next prompt.
     fn prompt(&mut self) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];

@@ -9,17 +9,17 @@ use nix::unistd::{Group, User};
 use super::{Permissions, Rule};
 use crate::config::{AccessRule, Name, SocketMode};
 
-/// What became of the rules of a configuration.
+/// The result of looking up a configuration's rules.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
     pub(crate) rules: Vec<Rule>,
-    /// What is wrong with names, in words.
+    /// Names that were not found, with the reason.
     pub(crate) missing: Vec<String>,
 }
 
 impl Found {
-    /// Looks up every name. One that is not there gives nothing to anybody, and
-    /// ends no service: users come and go.
+    /// Looks up every name. A missing name grants nothing, and is not fatal:
+    /// users come and go.
     pub(crate) fn of(rules: &[AccessRule]) -> Self {
         let mut found = Self::default();
         for (number, rule) in (1..).zip(rules) {
@@ -66,7 +66,7 @@ fn group(name: &str) -> Result<u32, String> {
     Ok(group.gid.as_raw())
 }
 
-/// The permissions of a socket with that mode and group, or the process's own.
+/// The permissions of a socket with that mode and group; by default the process's group.
 pub(crate) fn permissions(mode: SocketMode, group: Option<&str>) -> io::Result<Permissions> {
     let group = match group {
         Some(name) => {

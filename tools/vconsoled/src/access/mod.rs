@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! Who may do what with which console. All decisions are made here, by
-//! [`Rules::rights`], only from its arguments.
+//! Access decisions for consoles. All are made here, by [`Rules::rights`], only
+//! from its arguments.
 //!
-//! Rules only give. Root and the daemon's own user have every right. While the
-//! configuration has no rule, so has everybody whom the permissions of the
-//! sockets let connect. Whoever asks for a tenant, root too, gets for them what
-//! rules give to that tenant by that asker, and nothing of its own.
+//! Rules only grant. Root and the daemon's own user have every right. Without any
+//! rule, so has every user who can connect by the permissions of the sockets. A
+//! caller that asks for a tenant, root too, gets only the rights that rules grant
+//! to that tenant by that caller.
 
 mod lookup;
 #[cfg(test)]
@@ -19,19 +19,19 @@ use crate::config::{Domains, Pattern, Rights};
 
 pub(crate) use lookup::{Found, permissions};
 
-/// Whoever connected, as the kernel tells.
+/// The peer of a connection, as the kernel reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) uid: u32,
-    /// The group and the supplementary ones.
+    /// Its group and supplementary groups.
     pub(crate) groups: Vec<u32>,
     pub(crate) pid: u32,
     pub(crate) way: Way,
-    /// For whom it asks, if not for itself.
+    /// The tenant that it asks for, if any.
     pub(crate) tenant: Option<Tenant>,
 }
 
-/// By which kind of socket somebody came.
+/// The kind of socket that a caller connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// The control socket.
@@ -60,19 +60,19 @@ pub(crate) struct Rule {
     users: Vec<u32>,
     groups: Vec<u32>,
     tenants: Vec<Tenant>,
-    /// Who may ask for them.
+    /// Users who may ask for the tenants.
     by: Vec<u32>,
     domains: Vec<Domains>,
     consoles: Vec<Pattern>,
     rights: Rights,
 }
 
-/// Everything that is decided by.
+/// Everything that decisions depend on.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     /// The daemon's user.
     pub(crate) own: u32,
-    /// What lets connect where there are no rules.
+    /// The permissions of sockets, which decide if there are no rules.
     pub(crate) control: Permissions,
     pub(crate) consoles: Permissions,
     pub(crate) given: Vec<Rule>,
@@ -81,7 +81,7 @@ pub(crate) struct Rules {
 const ROOT: u32 = 0;
 
 impl Caller {
-    /// Somebody of whom the kernel tells nothing.
+    /// A caller without credentials from the kernel.
     pub(crate) fn unknown(way: Way) -> Self {
         Self {
             uid: u32::MAX,
@@ -93,7 +93,7 @@ impl Caller {
     }
 }
 
-/// As messages have it.
+/// The form in messages.
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user {}", self.uid)?;
@@ -105,7 +105,7 @@ impl fmt::Display for Caller {
 }
 
 impl Permissions {
-    /// Whether the kernel lets a user connect who is not the owner.
+    /// Whether the kernel lets a user other than the owner connect.
     fn let_connect(self, caller: &Caller) -> bool {
         let write = if caller.groups.contains(&self.group) {
             0o020
@@ -132,7 +132,7 @@ impl Rule {
 }
 
 impl Rules {
-    /// What a caller may do with a console of a guest.
+    /// A caller's rights on a console of a guest.
     pub(crate) fn rights(&self, caller: &Caller, guest: Guest, console: &str) -> Rights {
         if self.is_master(caller) {
             return Rights::ALL;
@@ -153,7 +153,7 @@ impl Rules {
         fitting.fold(Rights::NONE, |rights, rule| rights.and(rule.rights))
     }
 
-    /// Whether a caller has every right whatever the rules.
+    /// Whether a caller has every right regardless of rules.
     pub(crate) fn is_master(&self, caller: &Caller) -> bool {
         caller.tenant.is_none() && (caller.uid == ROOT || caller.uid == self.own)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Every decision of a small world against a model that knows each answer by
-//! heart: it looks names up in tables, and does no matching.
+//! Every decision of a small world against a model with tables of all answers,
+//! without matching.
 
 use super::*;
 use crate::Config;
@@ -9,7 +9,7 @@ use crate::config::Right;
 const OWN: u32 = 990;
 const SOCKETS: u32 = 50;
 
-/// Users, and the groups that each is in.
+/// Users, and the groups of each.
 const CALLERS: [(u32, &[u32]); 6] = [
     (0, &[0]),
     (OWN, &[OWN]),
@@ -25,7 +25,7 @@ const DB: (&str, &str) = ("db", "aaaaaaaa-0000-4000-8000-000000000003");
 const NAMELESS: (&str, &str) = ("", "");
 const GUESTS: [(&str, &str); 4] = [WEB_1, WEB_2, DB, NAMELESS];
 
-/// Whom a rule names, and which guests those words mean.
+/// Names in rules, and the guests that match them.
 const USERS: [&[u32]; 3] = [&[], &[1000], &[1001, 1000]];
 const GROUPS: [&[u32]; 2] = [&[], &[2000]];
 const DOMAINS: [(&str, &[(&str, &str)]); 4] = [
@@ -37,7 +37,7 @@ const DOMAINS: [(&str, &[(&str, &str)]); 4] = [
 const CONSOLES: [(&str, &[&str]); 2] = [("*", &["pv0", "vuart0", "pv1"]), ("vuart?", &["vuart0"])];
 const SLOTS: [&str; 3] = ["pv0", "vuart0", "pv1"];
 
-/// What a rule gives by its words, and all that this makes of it.
+/// The rights that a rule lists, and all that follow from them.
 const RIGHTS: [(&str, &[Right]); 6] = [
     ("'list'", &[Right::List]),
     ("'watch'", &[Right::List, Right::Watch]),
@@ -81,7 +81,7 @@ impl Model {
         all
     }
 
-    /// The rule as the daemon has it, by way of the configuration.
+    /// The rule as the daemon parses it from a configuration.
     fn rule(&self) -> Rule {
         let quoted = |ids: &[u32]| {
             let words: Vec<String> = ids.iter().map(|id| format!("'{id}'")).collect();
@@ -142,7 +142,7 @@ fn every_decision_of_one_rule_and_of_two_is_the_model_s() {
     let mut decided = 0_u64;
     for (at, first) in models.iter().enumerate() {
         for (also, second) in models.iter().enumerate().skip(at) {
-            // The permissions of sockets say nothing while there are rules.
+            // The permissions of sockets are ignored while there are rules.
             let pair = vec![parsed[at].clone(), parsed[also].clone()];
             let rules = rules(pair, 0o666, 0o666);
             for who in CALLERS {
@@ -181,7 +181,7 @@ fn without_a_rule_the_sockets_permissions_decide() {
         (0o660, true, false),
         (0o606, false, true),
         (0o666, true, true),
-        // To connect takes the right to write.
+        // Connecting requires write permission.
         (0o644, false, false),
     ] {
         for (way, rules) in [
@@ -220,7 +220,7 @@ fn names_that_are_not_there_are_told_and_give_nothing() {
     );
 }
 
-/// Every rule of one tenant by one asker, against every caller with every
+/// Every rule of one tenant by one caller, against every caller with every
 /// tenant.
 #[test]
 fn who_asks_for_a_tenant_gets_what_that_tenant_has_by_it_and_nothing_of_its_own() {
@@ -229,7 +229,7 @@ fn who_asks_for_a_tenant_gets_what_that_tenant_has_by_it_and_nothing_of_its_own(
         name: "web-1",
         uuid: "",
     };
-    // A rule for the askers themselves, which must not count for tenants.
+    // A rule for the callers themselves, which must not count for tenants.
     let own = "[[access]]\nusers = ['1000', '1001']\ndomains = ['*']\nrights = ['control']\n";
     for by in [0, OWN, 1000, 1001] {
         for listed in ["alice", "bob"] {
@@ -265,7 +265,7 @@ fn who_asks_for_a_tenant_gets_what_that_tenant_has_by_it_and_nothing_of_its_own(
             }
         }
     }
-    // Without rules, whoever may connect may do all, but for nobody else.
+    // Without rules, whoever can connect has all rights, but none for a tenant.
     let caller = Caller {
         tenant: tenant("alice"),
         ..caller(CALLERS[0], Way::Control)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-//! Where in a ring the output came from, and where it ends in the buffer.
+//! The position in a ring that output was read up to, and the buffer's end there.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::CAPACITY;
 
-/// Where the last bytes came from.
+/// The ring position after the last bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which ring.
+    /// The ring.
     pub ring: u32,
-    /// The ring's index after them.
+    /// The ring's index.
     pub out_cons: u32,
 }
 
@@ -25,9 +25,9 @@ pub(super) struct Output {
 }
 
 impl Checkpoint {
-    /// Where so many bytes after these come from, if nothing went wrong.
+    /// The checkpoint after this many more bytes of the same ring.
     pub(super) fn after(self, bytes: usize) -> Self {
-        // The index goes round.
+        // The index wraps.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             out_cons: self.out_cons.wrapping_add(bytes),
@@ -37,12 +37,12 @@ impl Checkpoint {
 }
 
 impl Output {
-    /// Takes account of bytes that were added after the record, up to `end`.
+    /// Adds bytes that were appended after the record, up to `end`.
     pub(super) fn go_on_to(&mut self, end: u64) {
         let Some(bytes) = end.checked_sub(self.end) else {
             return;
         };
-        // The index goes round.
+        // The index wraps.
         let [a, b, c, d, ..] = bytes.to_le_bytes();
         self.out_cons = self.out_cons.wrapping_add(u32::from_le_bytes([a, b, c, d]));
         self.start = self.start.max(end.saturating_sub(CAPACITY));

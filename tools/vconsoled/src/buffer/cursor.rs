@@ -5,11 +5,11 @@ use std::io;
 
 use super::OutputBuffer;
 
-/// A consumer's place in a [`OutputBuffer`].
+/// A consumer's position in an [`OutputBuffer`].
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
     position: u64,
-    /// What is left of a note about lost bytes, which goes first.
+    /// The rest of a note about lost bytes, which comes first.
     note: Vec<u8>,
     lost: u64,
 }
@@ -30,26 +30,26 @@ impl Cursor {
         self.position
     }
 
-    /// Whether what comes next is output, rather than a note about lost bytes.
+    /// Whether the next bytes are output, not a note about lost bytes.
     #[must_use]
     pub fn is_in_output(&self) -> bool {
         self.note.is_empty()
     }
 
-    /// Whether the next byte to come is the next one for this consumer.
+    /// Whether this consumer has read everything.
     #[must_use]
     pub fn is_at_end(&self, output: &OutputBuffer) -> bool {
         self.note.is_empty() && self.position == output.end()
     }
 
-    /// Bytes this consumer never saw and never will.
+    /// Bytes that were lost for this consumer.
     #[must_use]
     pub fn lost(&self, output: &OutputBuffer) -> u64 {
         self.lost + output.start().saturating_sub(self.position)
     }
 
-    /// Copies out what comes next, as much as fits, without moving on; 0 when
-    /// there is nothing. Where bytes were lost, a note says so.
+    /// Copies out the next bytes, as many as fit, without advancing; 0 if there
+    /// are none. A note replaces lost bytes.
     pub fn peek(&mut self, output: &OutputBuffer, buffer: &mut [u8]) -> io::Result<usize> {
         if self.note.is_empty() {
             match output.read(self.position, buffer) {
@@ -62,7 +62,7 @@ impl Cursor {
         Ok(length)
     }
 
-    /// Moves past so many of the bytes that [`peek`](Self::peek) gave.
+    /// Advances past bytes that [`peek`](Self::peek) returned.
     pub fn advance(&mut self, length: usize) {
         if self.note.is_empty() {
             self.position += length as u64;
@@ -71,7 +71,7 @@ impl Cursor {
         }
     }
 
-    /// Loses what is before `position`.
+    /// Skips to `position` and counts the gap as lost.
     fn skip(&mut self, position: u64) {
         let gap = position.saturating_sub(self.position);
         self.position += gap;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The file of a buffer: how it is opened, and where in it a position lies.
+//! The file of a buffer: how it is opened, and the offset of a position.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, MemfdFlags, OFlags};
 use super::CAPACITY;
 use super::records::HEADER;
 
-/// Opens a buffer's file, for this process alone.
+/// Opens a buffer's file with an exclusive lock.
 pub(super) fn open(path: &Path, create: bool) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new()
@@ -34,7 +34,7 @@ pub(super) fn memory() -> io::Result<File> {
     Ok(rustix::fs::memfd_create("vconsoled-history", MemfdFlags::CLOEXEC)?.into())
 }
 
-/// Where in the file a position lies, and how far it goes on from there.
+/// The file offset of a position, and the contiguous bytes from there.
 pub(super) fn place(position: u64) -> (u64, u64) {
     let offset = position % CAPACITY;
     (HEADER + offset, CAPACITY - offset)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A buffer's file as memory, while much is added: bytes are copied, and a
-//! word in the file's first page says where they end, another how far the pty
-//! got. All is in the file for the next process when this one is killed.
+//! A mapping of a buffer's file, for high output rates: bytes are copied; one
+//! word in the file's first page holds their end, another the pty's position. All
+//! of it is in the file for the next process if this one is killed.
 
 use std::fs::File;
 use std::io;
@@ -14,11 +14,11 @@ use super::file::{place, to_usize};
 use super::records::HEADER;
 use super::{CAPACITY, PIECE};
 
-/// Where the words are, which lie behind all records.
+/// Offsets of the words, behind all records.
 const REACHED: u64 = HEADER - 8;
 const SHOWN: u64 = HEADER - 16;
 
-/// Most there are at once: each holds all of its file.
+/// Limit of mappings: each holds all of its file.
 const MOST: usize = 32;
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -27,14 +27,14 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub(super) struct MappedBuffer {
     map: Mapping,
-    /// There is room up to this position.
+    /// Memory is populated up to this position.
     reserved: u64,
     _counted: Counted,
 }
 
 impl MappedBuffer {
-    /// Opens one on a file to which bytes are added from `end` on, if there
-    /// are not too many, and if the file is in memory.
+    /// Maps a file to which bytes are appended from `end` on, unless there are
+    /// too many mappings or the file is not in memory.
     pub(super) fn open(file: &File, end: u64) -> io::Result<Self> {
         let counted = Counted::new().ok_or(io::ErrorKind::QuotaExceeded)?;
         let length = HEADER + CAPACITY;
@@ -50,8 +50,8 @@ impl MappedBuffer {
         })
     }
 
-    /// Adds bytes at `position`, and says where they end. If it fails, nothing
-    /// was added.
+    /// Appends bytes at `position`, and publishes their end. On failure nothing
+    /// was appended.
     pub(super) fn append(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
         let end = position + bytes.len() as u64;
         while self.reserved < end {
@@ -67,24 +67,23 @@ impl MappedBuffer {
         Ok(())
     }
 
-    /// Says how far the pty got.
+    /// Publishes the pty's position.
     pub(super) fn show(&mut self, position: u64) {
         self.map.publish(to_usize(SHOWN), position);
     }
 
-    /// Copies out bytes of the buffer that lie at `offset` in its file.
+    /// Copies out bytes at `offset` in the buffer's file.
     pub(super) fn read(&self, offset: u64, bytes: &mut [u8]) {
         self.map.load(to_usize(offset), bytes);
     }
 }
 
-/// Where a mapping's bytes end in a file, if it ever had one. What a record tells
-/// may be newer.
+/// The end of a mapping's bytes in a file, 0 without one. A record may be newer.
 pub(super) fn reached(file: &File) -> u64 {
     word(file, REACHED)
 }
 
-/// How far the pty got by a mapping, likewise.
+/// The pty's position from a mapping, likewise.
 pub(super) fn shown(file: &File) -> u64 {
     word(file, SHOWN)
 }
@@ -95,7 +94,7 @@ fn word(file: &File, offset: u64) -> u64 {
     read.map_or(0, |()| u64::from_ne_bytes(word))
 }
 
-/// One of the mappings there may be.
+/// Counts one mapping.
 #[derive(Debug)]
 struct Counted;
 

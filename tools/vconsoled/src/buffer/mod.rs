@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT
-//! The last of a console's output, addressed by stream position: the number
-//! of bytes since the console began.
+//! The newest output of a console, addressed by stream position: the number of
+//! bytes since the console began.
 //!
-//! One writer appends. Whoever consumes (the pty, the log, viewers of sockets)
-//! has a [`Cursor`] and pulls at its own pace; who falls behind loses bytes of
-//! its own, is told how many, and holds up nobody.
+//! One writer appends. Each consumer (the pty, the log, viewers of sockets) has a
+//! [`Cursor`] and pulls at its own pace; a slow consumer loses only its own
+//! bytes, gets their number, and delays no other.
 //!
-//! The bytes lie in a file rather than in the process's memory: another thread
-//! can read it, what nobody wants is given back to the system page by page,
-//! and in a state directory it outlives a process that is killed.
+//! The bytes are in a file rather than in the process's memory: another thread
+//! can read it, released pages are returned to the system, and in a state
+//! directory it outlives a process that is killed.
 //!
 //! # What a killed process leaves
 //!
-//! The file's first page holds [records](Record), each written whole or not at
-//! all. Bytes are written first; the record that tells of them, with the index of
-//! the ring they came up to, makes them count; the ring lets go of them last.
-//! Whoever comes next finds either no record, and the bytes still in the ring,
-//! or the record, and takes the ring up behind them.
+//! The file's first page holds [records](Record), each written atomically. Bytes
+//! are written first; then the record of their end and of the ring's index makes
+//! them count; then the ring releases them. The next process finds either no
+//! record, and the bytes still in the ring, or the record, and continues the ring
+//! after them.
 //!
-//! Of a console that sends much the file is mapped, and words in the first
-//! page take the place of records (`mapping`).
+//! At high output rates the file is mapped, and words in the first page replace
+//! records (`mapping`).
 
 mod checkpoint;
 mod cursor;
@@ -52,18 +52,18 @@ use mapping::MappedBuffer;
 use records::HEADER;
 use times::Times;
 
-/// Most that is ever kept, for a consumer that is behind, in bytes.
+/// Most bytes kept for a slow consumer.
 pub const CAPACITY: u64 = 1024 * 1024;
-/// Most that is added at once, in bytes.
+/// Most bytes of one append.
 pub const STEP: usize = 4096;
 
-/// Memory is given back in pieces of this size.
+/// Memory is returned in pieces of this size.
 const PIECE: u64 = 16 * 1024;
 
 /// A bounded record of a console's output.
 #[derive(Debug)]
 pub struct OutputBuffer {
-    /// Replaced when it cannot be written to any more.
+    /// Replaced when writing to it fails.
     file: RwLock<File>,
     in_memory: AtomicBool,
     scrollback: u64,
@@ -72,16 +72,16 @@ pub struct OutputBuffer {
     writer: Mutex<Writer>,
 }
 
-/// What the writer alone knows.
+/// The writer's state.
 #[derive(Debug, Default)]
 struct Writer {
     checkpoint: Checkpoint,
-    /// What is before this was given back.
+    /// Everything before this was returned to the system.
     freed: u64,
     mapping: Option<MappedBuffer>,
-    /// When output came, if anybody asks.
+    /// When output came, while a reader needs it.
     times: Option<Times>,
-    /// Who asks, and from where on.
+    /// Those readers, and their positions.
     readers: Vec<(Record, u64)>,
 }
 
@@ -98,35 +98,35 @@ impl OutputBuffer {
         self.end.load(Ordering::Acquire)
     }
 
-    /// Where a consumer starts that wants what is kept for its like.
+    /// Where a new consumer of the kept output starts.
     #[must_use]
     pub fn scrollback(&self) -> u64 {
         self.start().max(self.end().saturating_sub(self.scrollback))
     }
 
-    /// How much is kept for consumers to come, in bytes.
+    /// How much is kept for new consumers, in bytes.
     #[must_use]
     pub fn scrollback_size(&self) -> u64 {
         self.scrollback
     }
 
-    /// Where the last bytes came from.
+    /// The ring position of the last bytes.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         self.writer().checkpoint
     }
 
-    /// Adds bytes at the end, at most a [`STEP`], which come up to `mark`; the
-    /// oldest go as far as they must. One thread does this.
+    /// Appends at most a [`STEP`] of bytes, which end at `checkpoint`; the oldest
+    /// bytes are dropped as needed. Only one thread does this.
     ///
-    /// A file that cannot be written to is given up, with a message: the
-    /// buffer goes on in memory, which can fail as well.
+    /// If the file cannot be written to, it is given up, with a message: the
+    /// buffer continues in memory, which can fail as well.
     pub fn append(&self, bytes: &[u8], checkpoint: Checkpoint) -> io::Result<()> {
         self.append_shown(bytes, checkpoint, None)
     }
 
-    /// The same for bytes of which the pty took some already: with them
-    /// [`Record::Pty`] becomes `shown`, at no further cost.
+    /// The same for bytes that the pty took in part: [`Record::Pty`] becomes
+    /// `shown` in the same write.
     pub fn append_shown(
         &self,
         bytes: &[u8],
@@ -153,7 +153,7 @@ impl OutputBuffer {
     ) -> io::Result<()> {
         let mut writer = self.writer();
         let end = self.end() + bytes.len() as u64;
-        // First of all: a reader that sees a byte written over sees this too.
+        // This comes first: a reader that sees an overwritten byte sees this too.
         self.start
             .fetch_max(end.saturating_sub(CAPACITY), Ordering::AcqRel);
         fence(Ordering::SeqCst);
@@ -161,7 +161,7 @@ impl OutputBuffer {
         if let Some(times) = &mut writer.times {
             times.note(&self.file(), Arrival::now(self.end()), Instant::now());
         }
-        // The word tells no more than where bytes end.
+        // The word holds only the end of the bytes.
         let plain = shown.is_none() && writer.checkpoint.after(bytes.len()) == checkpoint;
         if plain && let Some(mapped) = &mut writer.mapping {
             match mapped.append(self.end(), bytes) {
@@ -191,9 +191,8 @@ impl OutputBuffer {
         Ok(())
     }
 
-    /// Copies out what is kept from `position` on, as much as fits; 0 at the
-    /// end. A position before [`start`](Self::start) is an error of kind
-    /// `NotFound`.
+    /// Copies out bytes from `position` on, as many as fit; 0 at the end. A
+    /// position before [`start`](Self::start) is an error of kind `NotFound`.
     pub fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let waiting = self.end().saturating_sub(position);
         let (offset, room) = place(position);
@@ -201,27 +200,27 @@ impl OutputBuffer {
         let bytes = &mut buffer[..want];
         let writer = self.writer();
         if let Some(mapped) = &writer.mapping {
-            // What was given up has no page, and to read one that is not there
-            // makes it: with no room for it, that is a fault and no error.
+            // Released bytes have no page, and reading a missing page allocates
+            // it: without free memory that is a fault, not an error.
             if position < self.start() {
                 return Err(io::ErrorKind::NotFound.into());
             }
             mapped.read(offset, bytes);
         } else {
-            // Nobody waits for a file that is slow.
+            // The lock is not held while a slow file is read.
             drop(writer);
             self.file().read_exact_at(bytes, offset)?;
         }
         fence(Ordering::SeqCst);
-        // What was written over meanwhile is not what was asked for.
+        // Bytes that were overwritten meanwhile are not those requested.
         if position < self.start() {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(want)
     }
 
-    /// Says that no consumer is before `position`. What is not kept for
-    /// consumers to come either is given up. The writer's thread does this.
+    /// States that no consumer is before `position`. Bytes that are not kept for
+    /// new consumers either are released. Called by the writer's thread.
     pub fn release(&self, position: u64) {
         let floor = position.min(self.end().saturating_sub(self.scrollback));
         let start = self.start.fetch_max(floor, Ordering::AcqRel).max(floor);
@@ -230,7 +229,7 @@ impl OutputBuffer {
         if freed >= to || writer.mapping.is_some() {
             return;
         }
-        // Told before it is done: nobody must take a hole for output.
+        // Recorded before it is done, so that a hole is never taken for output.
         let output = self.output(self.end(), writer.checkpoint);
         if self
             .write_record(Record::Output, output.as_bytes())
@@ -238,42 +237,42 @@ impl OutputBuffer {
         {
             return;
         }
-        // What is more than a lap behind lies where newer bytes are.
+        // Bytes more than a lap behind are overwritten by newer ones.
         let lap = self.end().saturating_sub(CAPACITY);
         let mut from = freed.max(lap.next_multiple_of(PIECE));
         while from < to {
             let (offset, room) = place(from);
             let length = room.min(to - from);
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            // A file system that cannot give it back keeps it.
+            // A file system without support keeps the space.
             let _kept = rustix::fs::fallocate(&*self.file(), flags, offset, length);
             from += length;
         }
         writer.freed = to;
     }
 
-    /// Much is going to be added: makes that cheap, if it can be. What is
-    /// released is kept meanwhile.
+    /// Maps the file, if possible, before much output. Released bytes are kept
+    /// meanwhile.
     pub fn map(&self) {
         let mut writer = self.writer();
         if writer.mapping.is_none() {
-            // Where there can be none, files are written to.
+            // Without a mapping the file is written to.
             writer.mapping = MappedBuffer::open(&self.file(), self.end()).ok();
         }
     }
 
-    /// No more so much is going to be added.
+    /// Unmaps the file after much output.
     pub fn unmap(&self) {
         let mut writer = self.writer();
         if writer.mapping.take().is_some() {
             let output = self.output(self.end(), writer.checkpoint);
-            // For one who does not know of mappings; it can do without.
+            // For a version without mappings; it can do without.
             let _noted = self.write_record(Record::Output, output.as_bytes());
         }
     }
 
-    /// Whether to note when output comes from now on, for that reader. It is then known
-    /// from `from` on, where the reader is.
+    /// Starts or stops noting for that reader when output comes. Times are
+    /// available from `from`, the reader's position, on.
     pub fn set_times(&self, reader: Record, wanted: bool, from: u64) {
         let mut writer = self.writer();
         writer.readers.retain(|(one, _)| *one != reader);
@@ -286,24 +285,24 @@ impl OutputBuffer {
         }
         if wanted {
             let output = self.output(self.end(), writer.checkpoint);
-            // A file that holds anything has this record.
+            // Any file with content has this record.
             let _noted = self.write_record(Record::Output, output.as_bytes());
             let mut times = Times::default();
             times.note(&self.file(), Arrival::now(from), Instant::now());
             writer.times = Some(times);
         } else {
-            // That there are marks tells the next process to make more.
+            // The existence of marks makes the next process continue them.
             let _kept = self.file().set_len(times::MARKS);
             writer.times = None;
         }
     }
 
-    /// A reader will not ask any more, for now: times are noted as before.
+    /// A reader is gone for now: times are noted as before.
     pub fn leave_times(&self, reader: Record) {
         self.writer().readers.retain(|(one, _)| *one != reader);
     }
 
-    /// When the bytes from `from` up to `to` came, if that is known.
+    /// When the bytes from `from` up to `to` came, if known.
     #[must_use]
     pub fn arrivals(&self, from: u64, to: u64) -> Vec<Arrival> {
         let writer = self.writer();
@@ -314,7 +313,7 @@ impl OutputBuffer {
             .unwrap_or_else(|| vec![Arrival::now(from)])
     }
 
-    /// Says that a reader will not ask when anything before `position` came.
+    /// A reader does not need times before `position` any more.
     pub fn forget_times(&self, reader: Record, position: u64) {
         let mut writer = self.writer();
         let writer = &mut *writer;
@@ -329,26 +328,25 @@ impl OutputBuffer {
         }
     }
 
-    /// Writes a record, at most [`RECORD_MAX`] bytes of it, whole or not at all.
+    /// Writes a record atomically, at most [`RECORD_MAX`] bytes of it.
     pub fn write_record(&self, record: Record, text: &[u8]) -> io::Result<()> {
         record.write(&self.file(), &[text])
     }
 
-    /// Says how far the pty got, if that can be done without a record.
+    /// Stores the pty's position in a mapping; false if there is none.
     pub fn show(&self, position: u64) -> bool {
         let mut writer = self.writer();
         let mapped = writer.mapping.as_mut();
         mapped.map(|mapped| mapped.show(position)).is_some()
     }
 
-    /// How far the pty got by what was [said](Self::show). What a record tells
-    /// may be newer.
+    /// The pty's position from [`show`](Self::show). A record may be newer.
     #[must_use]
     pub fn shown(&self) -> u64 {
         mapping::shown(&self.file())
     }
 
-    /// A record, if there is one that is whole.
+    /// A record, if there is a valid one.
     #[must_use]
     pub fn record(&self, record: Record) -> Option<Vec<u8>> {
         record.read(&self.file())
@@ -363,11 +361,11 @@ impl OutputBuffer {
         }
     }
 
-    /// Goes on without the file. What it holds is copied as far as it can be
-    /// read.
+    /// Continues without the file. Its content is copied as far as it is
+    /// readable.
     fn move_to_memory(&self, why: &io::Error) -> io::Result<()> {
         tracing::error!("history kept in memory from here on, and lost with the process: {why}");
-        // A file that is cut short has no pages for it.
+        // Access to the mapping of a truncated file faults.
         self.writer().mapping = None;
         let memory = memory()?;
         let (mut position, end) = (self.start(), self.end());
@@ -386,7 +384,7 @@ impl OutputBuffer {
             memory.write_all_at(&buffer[..length], offset)?;
             position += length as u64;
         }
-        // Nobody must take it up where it stands now.
+        // The next process must not use the file's old content.
         let _left = self.file().set_len(0);
         *self.file.write().unwrap_or_else(PoisonError::into_inner) = memory;
         self.in_memory.store(true, Ordering::Relaxed);

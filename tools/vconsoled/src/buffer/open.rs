@@ -17,18 +17,18 @@ use super::times::{MARKS, Times};
 use super::{CAPACITY, OutputBuffer, PIECE, RECORD_MAX, Record, STEP, Writer};
 
 impl OutputBuffer {
-    /// A buffer that ends with the process, and keeps `scrollback` bytes
-    /// (at most [`CAPACITY`] less one [`STEP`]) for consumers to come.
+    /// A buffer in memory, for this process only. It keeps `scrollback` bytes (at
+    /// most [`CAPACITY`] less one [`STEP`]) for new consumers.
     pub fn in_memory(scrollback: u64) -> io::Result<Self> {
         let output = Self::over(memory()?, scrollback);
         output.in_memory.store(true, Ordering::Relaxed);
         Ok(output)
     }
 
-    /// The buffer in the file at `path`, which is made when it is missing,
-    /// and begun anew when it is not `owner`'s (at most [`RECORD_MAX`] bytes are
-    /// compared) or is invalid. Fails when another process has it, or
-    /// when it is no regular file.
+    /// The buffer in the file at `path`. The file is created if missing, and
+    /// cleared if it is not `owner`'s (at most [`RECORD_MAX`] bytes are compared)
+    /// or is invalid. Fails if another process has it, or if it is not a regular
+    /// file.
     pub fn open(path: &Path, owner: &str, scrollback: u64) -> io::Result<Self> {
         let file = open(path, true)?;
         let length = file.metadata()?.len();
@@ -49,8 +49,8 @@ impl OutputBuffer {
         Ok(output)
     }
 
-    /// The buffer that a daemon left at `path`, whoever's it was; `None` if
-    /// there is none or it is invalid.
+    /// The buffer that a daemon left at `path`, of any owner; `None` if there is
+    /// none or it is invalid.
     #[must_use]
     pub fn adopt(path: &Path) -> Option<Self> {
         let file = open(path, false).ok()?;
@@ -71,13 +71,13 @@ impl OutputBuffer {
         }
     }
 
-    /// Goes on from the records in the file, if they are `owner`'s and can be.
+    /// Restores the state from the file's records, if they are valid and `owner`'s.
     fn take_up(&mut self, owner: &[u8], length: u64) -> bool {
         if self.record(Record::Owner).as_deref() != Some(owner) {
             return false;
         }
         let Some(record) = self.record(Record::Output) else {
-            // Made, and then nothing came.
+            // Created, without output.
             return length < HEADER;
         };
         let Ok(mut output) = Output::read_from_bytes(&record) else {
@@ -88,8 +88,7 @@ impl OutputBuffer {
         if kept.is_none_or(|kept| kept > CAPACITY) || length < HEADER + output.end.min(CAPACITY) {
             return false;
         }
-        // What was being written when the process ended may lie where the
-        // oldest bytes were.
+        // A write that was interrupted may have damaged the oldest bytes.
         let torn = output
             .end
             .saturating_add(STEP as u64)

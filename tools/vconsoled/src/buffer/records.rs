@@ -2,9 +2,9 @@
 //! Small records at the start of a file, for the next process.
 //!
 //! Each is written by one `pwrite` within a page. The kernel copies it into the
-//! page cache without a point at which a signal could end it, so a record is the
-//! old one or the new one, never a mix; a checksum tells it from anything else
-//! that may lie there. Nothing here is meant to survive the host's own end.
+//! page cache without a point at which a signal could interrupt it, so a record
+//! is the old one or the new one, never a mix; a checksum detects anything else.
+//! Records do not survive a crash of the host.
 
 use std::fs::File;
 use std::io;
@@ -12,38 +12,38 @@ use std::os::unix::fs::FileExt;
 
 /// The page of records.
 pub(super) const HEADER: u64 = 4096;
-/// Room for each record and for what checks it.
+/// Room for each record with its checksum and length.
 const RECORD_SIZE: usize = 256;
 const RECORD_HEAD: usize = 8;
-/// Most that are written at once.
+/// Most records in one write.
 const TOGETHER: usize = 2;
 /// Longest record, in bytes.
 pub const RECORD_MAX: usize = RECORD_SIZE - RECORD_HEAD;
 
-/// Which record. The numbers are places in the file.
+/// Kinds of records. The numbers are places in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// Whose console it is.
+    /// The console's owner.
     Owner = 0,
-    /// How far output got.
+    /// End of the output.
     Output = 1,
-    /// How far the pty got.
+    /// The pty's position.
     Pty = 2,
-    /// How far the log got.
+    /// The log's position.
     Log = 3,
-    /// What tells this buffer from any other.
+    /// Identifies this buffer.
     Stream = 4,
-    /// Where the log is.
+    /// Path of the log.
     LogPath = 5,
-    /// Which sockets are for viewers.
+    /// The viewers' sockets.
     Endpoints = 6,
-    /// How far the journal got.
+    /// The journal's position.
     Journal = 7,
-    /// How far rules looked.
+    /// The watch rules' position.
     Watch = 8,
-    /// How far the recording got.
+    /// The recording's position.
     Recording = 9,
-    /// Where the recording is.
+    /// Path of the recording.
     RecordingPath = 10,
 }
 
@@ -52,8 +52,8 @@ impl Record {
         self as u64 * RECORD_SIZE as u64
     }
 
-    /// Writes the record, and those after it for which there is a text, at most
-    /// [`RECORD_MAX`] bytes of each: together whole or not at all.
+    /// Writes the record, and one after it for each further text, at most
+    /// [`RECORD_MAX`] bytes of each, all atomically.
     pub(super) fn write(self, file: &File, texts: &[&[u8]]) -> io::Result<()> {
         let mut bytes = [0; RECORD_SIZE * TOGETHER];
         let mut length = 0;
@@ -69,7 +69,7 @@ impl Record {
         file.write_all_at(&bytes[..length], self.offset())
     }
 
-    /// Reads the record, if there is one that is whole.
+    /// Reads the record, if it is valid.
     pub(super) fn read(self, file: &File) -> Option<Vec<u8>> {
         let mut head = [0; RECORD_HEAD];
         file.read_exact_at(&mut head, self.offset()).ok()?;

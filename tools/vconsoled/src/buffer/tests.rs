@@ -16,7 +16,7 @@ fn append(output: &OutputBuffer, bytes: &[u8]) {
     }
 }
 
-/// Bytes that differ from one position to the next and from lap to lap.
+/// Bytes that differ by position and by lap.
 fn pattern(from: u64, length: usize) -> Vec<u8> {
     (from..)
         .take(length)
@@ -30,7 +30,7 @@ fn take(cursor: &mut Cursor, output: &OutputBuffer) -> Vec<u8> {
     loop {
         match cursor.peek(output, &mut buffer).unwrap() {
             0 => return all,
-            // Less than was offered, as a slow consumer does.
+            // Less than was offered, like a slow consumer.
             length => {
                 let taken = length.div_ceil(2);
                 cursor.advance(taken);
@@ -133,7 +133,7 @@ fn memory_is_given_back() {
     assert_eq!(take(&mut late, &output), pattern(2_999_500, 1000));
 }
 
-/// A reader in another thread never takes a byte for another.
+/// A reader in another thread detects overwritten bytes.
 #[test]
 fn a_reader_that_is_overtaken_notices() {
     let output = output(100);
@@ -189,13 +189,13 @@ fn the_next_process_goes_on_where_the_last_one_was_killed() {
         output.release(output.end() - 100_000);
         let mut behind = Cursor::at(output.end() - 100_000);
         drop(output);
-        // Killed: nothing else was told. What was wanted is there.
+        // Killed: nothing else was recorded. Unread output is still there.
         let output = in_file(&dir, "me");
         assert!(take(&mut behind, &output) == sent[sent.len() - 100_000..]);
     }
 }
 
-/// Where the ring is after so many bytes that all came from it.
+/// The ring position after this many bytes, all from it.
 fn after(bytes: usize) -> Checkpoint {
     Checkpoint {
         ring: 9,
@@ -203,7 +203,7 @@ fn after(bytes: usize) -> Checkpoint {
     }
 }
 
-/// Appends the next bytes, as they come from a ring.
+/// Appends the next bytes as if from a ring.
 fn go_on(output: &OutputBuffer, sent: &mut Vec<u8>, length: usize) {
     let bytes = pattern(sent.len() as u64, length);
     sent.extend(&bytes);
@@ -222,7 +222,7 @@ fn what_is_added_by_a_window_is_read_and_outlives_the_process() {
         let before = sent.len();
         go_on(&output, &mut sent, 100);
         output.map();
-        // Pieces that fit neither pages nor laps, and others in between.
+        // Pieces that fit neither pages nor laps, and other writes in between.
         for step in 0..200 {
             go_on(&output, &mut sent, 2048 - step);
             if step % 50 == 49 {
@@ -239,13 +239,13 @@ fn what_is_added_by_a_window_is_read_and_outlives_the_process() {
             assert!(output.writer().mapping.is_none());
             output.release(output.end());
         }
-        // Killed: no note tells of the rest.
+        // Killed: no record has the rest.
     }
     let output = in_file(&dir, "me");
     assert_eq!(output.checkpoint(), after(sent.len()));
 }
 
-/// A buffer that was noted to be 10 bytes, with 20 more by a mapping.
+/// A buffer with 10 bytes in a record, and 20 more in a mapping.
 fn with_mapping(dir: &tempfile::TempDir) -> (OutputBuffer, Vec<u8>) {
     let output = in_file(dir, "me");
     let mut sent = Vec::new();
@@ -260,7 +260,7 @@ fn bytes_of_a_window_count_when_their_word_says_so() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let (output, mut sent) = with_mapping(&dir);
     drop(output);
-    // As if the process had come to the bytes and no further.
+    // As if the process had written bytes and not their end.
     let file = File::options()
         .write(true)
         .open(dir.path().join("history"))
@@ -269,7 +269,7 @@ fn bytes_of_a_window_count_when_their_word_says_so() {
     let output = in_file(&dir, "me");
     assert_eq!((output.end(), output.checkpoint()), (30, after(30)));
     assert!(take(&mut Cursor::at(0), &output) == sent);
-    // A note that is newer than the word.
+    // A record that is newer than the word.
     go_on(&output, &mut sent, 500);
     drop(output);
     let output = in_file(&dir, "me");
@@ -287,7 +287,7 @@ fn how_far_the_pty_got_is_said_by_a_word_while_there_is_a_window() {
     assert!(output.show(25));
     drop(output);
     assert_eq!(in_file(&dir, "me").shown(), 25);
-    // One that begins anew has shown nothing.
+    // A new buffer has shown nothing.
     assert_eq!(in_file(&dir, "another").shown(), 0);
 }
 
@@ -357,7 +357,7 @@ fn mark(n: u32) -> Checkpoint {
 fn bytes_without_their_note_do_not_count() {
     let dir = tempfile::tempdir().unwrap();
     let output = in_file(&dir, "me");
-    // A whole lap, so that what comes next lies where the oldest bytes are.
+    // More than a lap, so that the next bytes overwrite the oldest.
     let sent = pattern(0, 2 * 1024 * 1024);
     append(&output, &sent);
     let end = output.end();
@@ -432,7 +432,7 @@ fn what_cannot_be_written_goes_on_in_memory() {
     let path = dir.path().join("history");
     let output = in_file(&dir, "me");
     append(&output, b"before ");
-    // From here on the file refuses to be written to.
+    // The file is made read-only.
     let read_only = File::open(&path).unwrap();
     *output.file.write().unwrap() = read_only;
     append(&output, b"after");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! When output came: marks, each of which holds from its place in the output up
-//! to the next one. The newest are in the buffer's file too, behind the bytes, so
-//! that another process knows them.
+//! When output came: marks, each valid from its position in the output up to the
+//! next mark. The newest are in the buffer's file too, behind the bytes, for the
+//! next process.
 //!
-//! There are few while their reader keeps up. The longer it does not, the
-//! farther apart they are: no time is wrong by more than a 32nd of how long
-//! the bytes have waited, nor by less than a millisecond.
+//! There are few while their reader keeps up. The longer the reader is behind,
+//! the coarser the marks: a time is wrong by at most a millisecond, or a 32nd of
+//! the bytes' waiting time if that is more.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -18,26 +18,26 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::CAPACITY;
 use super::records::HEADER;
 
-/// Where marks are in the file.
+/// Offset of the marks in the file.
 pub(super) const MARKS: u64 = HEADER + CAPACITY;
 /// How many there may be.
 const MOST: usize = 2048;
-/// Shortest time between two.
+/// Shortest time between two marks.
 const SPACING: Duration = Duration::from_millis(1);
-/// After so many that are waited with, the time between two doubles.
+/// After this many waiting marks, the time between two doubles.
 const DOUBLED_AFTER: usize = 64;
 
 /// Output from a position on, and when it came: milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// Where in the output.
+    /// Position in the output.
     pub position: u64,
     /// When.
     pub time: i64,
 }
 
 impl Arrival {
-    /// By the clock, as it is set.
+    /// The current time by the system clock.
     #[must_use]
     pub fn now(position: u64) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -49,7 +49,7 @@ impl Arrival {
     }
 }
 
-/// A mark in the file. One that was never written is all zeros.
+/// A mark in the file. An unused one is all zeros.
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 struct Mark {
@@ -58,7 +58,7 @@ struct Mark {
     time: i64,
 }
 
-/// The marks that may still be asked for.
+/// The marks that a reader may still need.
 #[derive(Debug, Default)]
 pub(super) struct Times {
     arrivals: VecDeque<Arrival>,
@@ -69,7 +69,7 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Those in a file whose bytes go up to `end`.
+    /// Reads the marks of a file whose bytes end at `end`.
     pub(super) fn read(file: &File, end: u64) -> io::Result<Self> {
         let mut bytes = vec![0; MOST * size_of::<Mark>()];
         let length = file.read_at(&mut bytes, MARKS)?;
@@ -79,7 +79,7 @@ impl Times {
         let mut found: Vec<(u64, usize, i64)> = (0..)
             .zip(marks)
             .filter_map(|(place, mark)| Some((mark.after.checked_sub(1)?, place, mark.time)))
-            // One behind the end was made for bytes that then did not count.
+            // A mark at or after the end belongs to bytes that did not count.
             .filter(|(position, ..)| *position < end)
             .collect();
         found.sort_unstable();
@@ -93,12 +93,12 @@ impl Times {
         })
     }
 
-    /// Bytes come that begin at `arrival`; makes a mark if it is time for one.
+    /// Notes bytes that begin at `arrival`; makes a mark if enough time has passed.
     pub(super) fn note(&mut self, file: &File, arrival: Arrival, now: Instant) {
         let doubled = self.arrivals.len() / DOUBLED_AFTER;
         let spacing = SPACING * 2_u32.saturating_pow(u32::try_from(doubled).unwrap_or(u32::MAX));
         let early = |last: Instant| now.saturating_duration_since(last) < spacing;
-        // A mark that was made before there were bytes gives way to theirs.
+        // A mark without bytes is replaced.
         let again = self.arrivals.back().map(|last| last.position) == Some(arrival.position);
         if !again && self.last.is_some_and(early) {
             return;
@@ -117,12 +117,12 @@ impl Times {
         };
         let place = MARKS + (self.next * size_of::<Mark>()) as u64;
         self.next = (self.next + 1) % MOST;
-        // Only another process would miss it.
+        // Only the next process would miss it.
         let _written = file.write_all_at(mark.as_bytes(), place);
     }
 
-    /// When the bytes from `from` up to `to` came: the first one holds from
-    /// `from` on. Empty if it is not known.
+    /// When the bytes from `from` up to `to` came; the first entry begins at
+    /// `from`. Empty if unknown.
     pub(super) fn between(&self, from: u64, to: u64) -> Vec<Arrival> {
         let after = self.arrivals.partition_point(|one| one.position <= from);
         let marks = self.arrivals.range(after.saturating_sub(1)..);
@@ -136,7 +136,7 @@ impl Times {
         arrivals
     }
 
-    /// Nobody will ask for what is before `position`.
+    /// Drops times before `position`.
     pub(super) fn forget(&mut self, position: u64) {
         let after = self
             .arrivals
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn the_longer_it_waits_the_less_exact_it_gets_and_no_more_is_kept() {
         let mut stream = Stream::new();
-        // Seven hours of a byte each 10 ms.
+        // Seven hours with a byte every 10 ms.
         for at in 0..2_500_000 {
             stream.byte(at * 10, at.cast_signed() * 10);
         }
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(stream.reread().arrivals, stream.times.arrivals);
     }
 
-    /// The places in the file go round many times.
+    /// The places in the file wrap many times.
     #[test]
     fn another_process_knows_what_is_still_to_be_asked_for() {
         let mut stream = Stream::new();
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!((stream.time(0), stream.time(1)), (1_000, 3_000));
     }
 
-    /// As when a log is opened, and the guest says nothing for an hour.
+    /// As when a log is opened, and the guest writes nothing for an hour.
     #[test]
     fn a_mark_without_bytes_does_not_give_them_its_time() {
         let mut stream = Stream::new();
