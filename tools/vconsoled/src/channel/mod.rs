@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! A channel: a secondary console whose host end is a socket of its own. It
-//! carries a protocol rather than text, so there is one client at a time, no
-//! log and no filter, and nothing is ever dropped: bytes stay in the ring, and
-//! the guest waits, until the client takes them.
+//! carries a protocol rather than text, so there is one client at a time, no log
+//! and no filter, and nothing is dropped: bytes stay in the ring, and the guest
+//! waits, until the client takes them.
 //!
-//! The socket is there as long as the toolstack's description is, whatever the
-//! guest does; the ring comes and goes with the guest's driver.
+//! The socket exists as long as the toolstack's nodes do; the ring comes and goes
+//! with the guest's driver.
 
 mod socket;
 
@@ -25,7 +25,7 @@ use crate::ring::doorbell::Doorbell;
 use crate::ring::{BUDGET, Counters, Link, Next};
 use socket::Socket;
 
-/// A channel that is served.
+/// A served channel.
 pub(crate) struct Channel {
     pub(crate) domid: DomId,
     pub(crate) slot: Slot,
@@ -38,16 +38,16 @@ pub(crate) struct Channel {
     pub(crate) counters: Counters,
 }
 
-/// Whoever is connected.
+/// The connected client.
 struct ChannelClient {
     stream: UnixStream,
-    /// The stream may have input; it may have room for output.
+    /// The stream may have input, or room for output.
     readable: bool,
     writable: bool,
 }
 
 impl Channel {
-    /// Makes the socket at `path`, and has the registry tell of it.
+    /// Creates the socket at `path` and registers it.
     pub(crate) fn open(
         (domid, slot): (DomId, Slot),
         name: String,
@@ -93,7 +93,7 @@ impl Channel {
         self.counters.resyncs + self.link.as_ref().map_or(0, |link| link.ring.resyncs())
     }
 
-    /// Takes up a ring, and tells the far end, which may be waiting.
+    /// Connects a ring, and notifies the far end, which may be waiting.
     pub(crate) fn connect(&mut self, link: Link, events: &mut dyn EventChannels) -> io::Result<()> {
         let port = link.port;
         self.link = Some(link);
@@ -101,7 +101,7 @@ impl Channel {
         events.notify(port)
     }
 
-    /// Lets go of the ring; the client stays, for the guest may come back.
+    /// Disconnects the ring; the client stays, because the guest may come back.
     pub(crate) fn disconnect(&mut self) -> Option<Link> {
         let link = self.link.take()?;
         self.counters.resyncs += link.ring.resyncs();
@@ -109,8 +109,8 @@ impl Channel {
         Some(link)
     }
 
-    /// Takes in the first client that comes, and turns away others while it
-    /// is there, `most` at once; whether more may wait.
+    /// Accepts the first client, and refuses others while it is connected, at
+    /// most `most` at once; returns whether more may wait.
     pub(crate) fn accept(
         &mut self,
         most: &mut usize,
@@ -134,7 +134,7 @@ impl Channel {
         })
     }
 
-    /// The client's stream has become ready.
+    /// Handles readiness of the client's stream.
     pub(crate) fn on_stream(&mut self, readable: bool, writable: bool) {
         if let Some(client) = &mut self.client {
             client.readable |= readable;
@@ -142,13 +142,13 @@ impl Channel {
         }
     }
 
-    /// The port was notified.
+    /// Handles a notification of the port.
     pub(crate) fn on_event(&mut self) {
         self.doorbell.on_event();
         self.counters.doorbells_in += 1;
     }
 
-    /// Moves what there is to move, within bounds.
+    /// Moves available bytes, within a budget.
     pub(crate) fn run_slice(
         &mut self,
         events: &mut dyn EventChannels,
@@ -189,19 +189,19 @@ impl Channel {
     }
 }
 
-/// What a slice did in one direction.
+/// The result of a slice in one direction.
 #[derive(Default)]
 struct Moved {
     bytes: usize,
-    /// The far end must be told.
+    /// The far end must be notified.
     notify: bool,
-    /// There may be more that could be moved at once.
+    /// More bytes may be movable at once.
     more: bool,
 }
 
 impl ChannelClient {
-    /// Whether the far end of the stream is closed altogether. One that has
-    /// only finished sending still receives.
+    /// Whether the peer closed the stream completely. A peer that closed only its
+    /// sending side still receives.
     fn is_gone(&self) -> bool {
         let mut fds = [PollFd::new(&self.stream, PollFlags::OUT)];
         let polled = rustix::event::poll(&mut fds, Some(&Timespec::default()));
@@ -209,8 +209,8 @@ impl ChannelClient {
         polled.is_ok() && fds[0].revents().intersects(closed)
     }
 
-    /// Gives the stream what it takes from the ring. The ring lets go of that
-    /// alone, so nothing is lost however this ends.
+    /// Writes the ring's output to the stream. Only written bytes are released,
+    /// so nothing is lost.
     fn take_output(&mut self, link: &mut Link) -> Moved {
         let mut moved = Moved::default();
         let mut buffer = [0; OUT_SIZE];
@@ -225,7 +225,7 @@ impl ChannelClient {
                     moved.bytes += length;
                     moved.notify |= link.ring.release_out(length);
                 }
-                // An error other than a full stream shows as its end.
+                // After an error other than a full stream, the stream is closed.
                 Err(error) => self.writable = error.kind() == io::ErrorKind::Interrupted,
             }
         }
@@ -233,16 +233,16 @@ impl ChannelClient {
         moved
     }
 
-    /// Gives the ring what the stream has, as far as there is room.
+    /// Copies input from the stream to the ring, as far as there is room.
     fn give_input(&mut self, link: &mut Link) -> Moved {
         let mut moved = Moved::default();
         let mut buffer = [0; IN_SIZE];
         while self.readable && moved.bytes < BUDGET {
-            // Nothing put in is a look at indices that may be nonsense.
+            // An empty put checks for invalid indices.
             moved.notify |= link.ring.put_in(&[]).notify;
             let space = link.ring.in_space();
             if space == 0 {
-                // The guest notifies when it has taken some.
+                // The guest notifies when it has consumed some.
                 return moved;
             }
             match self.stream.read(&mut buffer[..space]) {

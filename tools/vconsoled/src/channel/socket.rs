@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The named socket of a channel: only its owner may connect to it, and no
-//! link is followed on the way to it.
+//! symbolic link in its path is followed.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -13,24 +13,24 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::service::lock::{self, Lock};
 
-/// Clients that may wait to be refused.
+/// Clients that may wait in the backlog.
 const BACKLOG: i32 = 4;
 
-/// A listening socket that goes with its value.
+/// A listening socket whose name is removed on drop.
 pub(crate) struct Socket {
     path: PathBuf,
     listener: mio::net::UnixListener,
-    /// The path in it leads through the directory, which is closed after it.
+    /// Its path uses the descriptor of the directory, so it is dropped before it.
     _lock: Lock,
-    /// The directory it is in, held so that it is the same at the end.
+    /// The socket's directory, kept open so that it cannot be exchanged.
     directory: OwnedFd,
-    /// Device and inode of the name that was made.
+    /// Device and inode of the created socket.
     identity: (u64, u64),
 }
 
 impl Socket {
-    /// Makes the socket. A name that is in the way is taken only if it is the
-    /// socket of a daemon that was killed, by what its lock file says.
+    /// Creates the socket. An existing name is replaced only if it is the socket
+    /// of a killed daemon, by its lock file.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         let about =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
@@ -55,7 +55,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // What somebody put in its place is not ours to remove.
+        // A file that replaced it is not ours to remove.
         if let Ok(name) = file_name(&self.path)
             && identity(&self.directory, name).is_ok_and(|found| found == self.identity)
         {
@@ -83,10 +83,9 @@ fn bind(path: &Path) -> io::Result<Bound> {
 
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    // The name gets the socket's mode: there is no moment at which others may
-    // connect.
+    // The name gets the socket's mode: at no moment may others connect.
     rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-    // A socket has its name only when the lock tells whose it is.
+    // The socket gets its final name only when the lock file identifies it.
     let new = format!(".{name}.new");
     match rustix::fs::unlinkat(&directory, &new, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
@@ -100,7 +99,7 @@ fn bind(path: &Path) -> io::Result<Bound> {
     Ok((directory, identity, UnixListener::from(socket), lock))
 }
 
-/// Has the name to itself, and takes away the socket of a daemon that was killed.
+/// Locks the name, and removes the socket of a killed daemon.
 fn take_place(directory: &OwnedFd, name: &str) -> io::Result<Lock> {
     let stat = |name: &Path| match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => Ok(Some(found)),
@@ -127,12 +126,12 @@ fn take_place(directory: &OwnedFd, name: &str) -> io::Result<Lock> {
     Ok(lock)
 }
 
-/// What a lock file says of its socket.
+/// The content of a socket's lock file.
 fn note((device, inode): (u64, u64)) -> String {
     format!("{device} {inode}\n")
 }
 
-/// An address that leads through the directory we hold, however long its path.
+/// An address through the open directory, which may have any path.
 fn address(directory: &OwnedFd, name: &str) -> io::Result<SocketAddrUnix> {
     SocketAddrUnix::new(through(directory).join(name)).map_err(|_| other("its name is too long"))
 }
@@ -169,7 +168,7 @@ mod tests {
         }
     }
 
-    /// A directory without links on the way to it.
+    /// A directory without symbolic links in its path.
     fn directory() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().canonicalize().unwrap();
@@ -227,7 +226,7 @@ mod tests {
         assert!(refusal(&path).contains("another daemon has it"));
         drop(socket);
         assert!(!path.exists() && !lock.exists());
-        // Somebody else's, whether he has left it or not.
+        // Another program's socket, whether that still listens or not.
         let other = UnixListener::bind(&path).unwrap();
         assert!(refusal(&path).contains("another program"));
         std::fs::write(&lock, &said).unwrap();
@@ -235,7 +234,7 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         drop(other);
         assert!(refusal(&path).contains("another program"));
-        // What a killed daemon leaves, between any two steps.
+        // What a killed daemon leaves between any two steps.
         std::fs::write(&lock, note(identity_of(&path))).unwrap();
         drop(UnixListener::bind(dir.join(".channel.new")).unwrap());
         let socket = Socket::bind(&path).unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The tables `[[access]]`: who may do what with which consoles. They only grant,
-//! so their order does not matter.
+//! The tables `[[access]]`: rights of users on consoles. They only grant, so
+//! their order does not matter.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::Config;
 use super::value::{Name, Pattern, SocketMode};
 
-/// Something that may be done with a console.
+/// A right on a console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Right {
-    /// See that it is there.
+    /// See that it exists.
     List,
-    /// See what it says from now on.
+    /// See its output from now on.
     Watch,
-    /// See what it said before.
+    /// See its earlier output.
     Log,
     /// Type into it.
     Type,
     /// Send it a break.
     Break,
-    /// See what of the host belongs to it: its pty, its log, who is attached.
+    /// See its state on the host: its pty, its log, its viewers.
     Control,
 }
 
@@ -59,38 +59,38 @@ impl fmt::Display for Right {
 pub struct Rights(u8);
 
 impl Rights {
-    /// None.
+    /// No right.
     pub const NONE: Self = Self(0);
     /// Every right.
     pub const ALL: Self = Self((1 << Right::ALL.len()) - 1);
 
-    /// Whether a right is among them.
+    /// Whether the set has a right.
     #[must_use]
     pub fn has(self, right: Right) -> bool {
         self.0 & 1 << right as u8 != 0
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::NONE
     }
 
-    /// With those of another set.
+    /// The union with another set.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Each of them.
+    /// The rights of the set.
     pub fn iter(self) -> impl Iterator<Item = Right> {
         Right::ALL.into_iter().filter(move |right| self.has(*right))
     }
 }
 
 impl FromIterator<Right> for Rights {
-    /// A right includes those that it needs: a user who types sees the
-    /// echo, and whatever may be used is seen to be there.
+    /// A right includes those that it needs: a user who types sees the echo, and
+    /// any right includes listing.
     fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
         let with = |right| match right {
             Right::List => 0,
@@ -121,14 +121,14 @@ impl<'de> Deserialize<'de> for Rights {
 /// Domains, by a pattern for names or by UUID.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Domains {
-    /// Those whose name fits.
+    /// Domains whose name matches.
     Named(Pattern),
-    /// The one that has it, in small letters.
+    /// The domain with this UUID, in small letters.
     Uuid(String),
 }
 
 impl Domains {
-    /// Whether a domain of that name and UUID is meant.
+    /// Whether a domain of that name and UUID matches.
     #[must_use]
     pub fn has(&self, name: &str, uuid: &str) -> bool {
         match self {
@@ -179,23 +179,23 @@ fn is_uuid(text: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(try_from = "Fields", rename_all = "kebab-case")]
 pub struct AccessRule {
-    /// To whom it gives, by name or number.
+    /// Users, by name or number.
     pub users: Vec<Name>,
-    /// To the members of which groups.
+    /// Groups, by name or number.
     pub groups: Vec<Name>,
-    /// To which tenants, who have no account here.
+    /// Tenants, who have no account here.
     pub tenants: Vec<Tenant>,
-    /// The users whose processes may ask for those tenants.
+    /// Users whose processes may ask for those tenants.
     pub by: Vec<Name>,
-    /// Of which domains.
+    /// Domains that the rule is for.
     pub domains: Vec<Domains>,
-    /// Which consoles, such as `vuart0`.
+    /// Consoles that the rule is for, such as `vuart0`.
     pub consoles: Vec<Pattern>,
-    /// What they may do.
+    /// The granted rights.
     pub rights: Rights,
 }
 
-/// A table as it is read. What leaving out a key would widen has no default.
+/// The keys of a table. A key whose absence would widen the rule has no default.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Fields {
@@ -254,7 +254,7 @@ impl TryFrom<Fields> for AccessRule {
     }
 }
 
-/// What tells it from other rules: an error shows the line of the first one only.
+/// Identifies the rule in errors: TOML's error has the line of the first table only.
 impl fmt::Display for AccessRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |names: &[Name]| {
@@ -273,12 +273,13 @@ impl fmt::Display for AccessRule {
     }
 }
 
-/// What everybody may do who is judged by rules.
+/// The mode of sockets when rules decide.
 const EVERYBODY: SocketMode = SocketMode(0o666);
 
 impl Config {
-    /// The permissions of a socket that is configured to have those: while there
-    /// are rules, which decide, one that was for its owner alone is open to all.
+    /// The mode of a socket with that configured mode: while there are rules, a
+    /// socket that was for its owner alone is open to all, because the rules
+    /// decide.
     #[must_use]
     pub fn socket_mode(&self, configured: SocketMode) -> SocketMode {
         if self.access.is_empty() || configured != SocketMode::default() {

@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::value;
 
-/// Where the record of who was attached, and who was refused, is kept.
+/// Where attachments and refusals are recorded.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default = "Audit::installed", rename_all = "kebab-case")]
 pub struct Audit {
     /// In the journal.
     pub journal: bool,
-    /// In a file whose lines are chained by hashes; there is none without it.
+    /// In this file, whose lines are chained by hashes; none without it.
     #[serde(with = "value::optional_path")]
     pub file: Option<PathBuf>,
-    /// So many lines that one user makes in each second, without a limit if 0.
+    /// Lines per second and user; no limit if 0.
     pub rate: u32,
-    /// So many at once after a silence.
+    /// Lines at once after a pause.
     pub burst: u32,
 }
 

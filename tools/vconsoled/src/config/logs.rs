@@ -19,19 +19,19 @@ pub struct Logs {
     /// Where logs are.
     #[serde(deserialize_with = "value::path")]
     pub dir: PathBuf,
-    /// Start each line of a guest's log with the time at which it came.
+    /// Start each line of a guest's log with its time of arrival.
     pub timestamps: bool,
     /// Start each line of the hypervisor's log with the time.
     pub hypervisor_timestamps: bool,
-    /// What becomes of escape sequences.
+    /// How escape sequences are handled.
     pub filter: Filter,
-    /// A log that would grow past this is rotated; 0 lets it grow.
+    /// Size at which a log is rotated; no limit if 0.
     pub size: Size,
-    /// Rotated logs kept of each console, besides the present one.
+    /// Rotated logs kept of each console, besides the current one.
     pub count: u32,
-    /// Files that were not written to for so many days are removed; none if 0.
+    /// Files without writes for this many days are removed; none if 0.
     pub keep_days: u32,
-    /// While all files together are longer, the oldest are removed; none if 0.
+    /// Limit of the size of all files; the oldest are removed beyond it. No limit if 0.
     pub total: Size,
     /// Compress rotated logs (Zstandard).
     pub compress: bool,
@@ -39,11 +39,11 @@ pub struct Logs {
     pub record: bool,
     /// Send guests' lines to journald as well.
     pub journal: bool,
-    /// So many of a console's lines in each second, without a limit if 0.
+    /// Lines per second and console; no limit if 0.
     pub journal_rate: u32,
-    /// So many at once after a silence.
+    /// Lines at once after a pause.
     pub journal_burst: u32,
-    /// Where journald, or a namespace of it, listens.
+    /// The socket of journald, or of a namespace of it.
     #[serde(deserialize_with = "value::path")]
     pub journal_socket: PathBuf,
 }
@@ -71,15 +71,15 @@ impl Default for Logs {
     }
 }
 
-/// What becomes of escape sequences in a log.
+/// How escape sequences in a log are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Filter {
-    /// They are left as they are.
+    /// They are kept.
     None,
     /// Each ESC becomes a dot, as with `--replace-escape`.
     Dot,
-    /// They are left out.
+    /// They are removed.
     #[default]
     Strip,
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! The configuration: plain data, read from a TOML file and the command line. Every
-//! value is checked as it is read, so an error names its line.
+//! The configuration: plain data, read from a TOML file and the command line.
+//! Every value is checked when it is read, so an error has its line.
 //!
-//! [`Config::default`] is a daemon that touches no file and opens no socket,
-//! for programs that hold one inside; [`Config::installed`] is what an empty
-//! file means. `packaging/vconsoled.toml` explains each key to people, and a
-//! test compares it with this.
+//! [`Config::default`] touches no file and opens no socket, for programs that
+//! embed a daemon; [`Config::installed`] is the meaning of an empty file.
+//! `packaging/vconsoled.toml` documents each key, and a test compares it with
+//! this module.
 
 mod access;
 mod audit;
@@ -32,62 +32,62 @@ pub use sessions::{Banner, Sessions};
 pub use value::{InputRate, Name, Pattern, Size, SocketMode};
 pub use watch::{WatchRule, WatchRules};
 
-/// Where the file is when nobody says otherwise.
+/// The default path of the file.
 pub const DEFAULT_FILE: &str = "/etc/vconsoled.toml";
 
-/// All of it.
+/// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default = "Config::installed", rename_all = "kebab-case")]
 pub struct Config {
-    /// What happens to output that nobody takes.
+    /// What happens to unread output.
     pub overflow: Overflow,
-    /// Output of each console kept in memory for those who attach later.
+    /// Output of each console kept in memory for later viewers.
     pub history: History,
     /// How fast input goes to the guest.
     pub input_rate: InputRate,
-    /// Whether what either end does not take in time is discarded.
+    /// Whether bytes that either end does not take in time are discarded.
     pub lossy: bool,
-    /// Where output is kept that a restart must not lose, on a file system as
-    /// short-lived as the domains are; in memory without it.
+    /// Directory for output that must outlive a restart of the daemon, on a file
+    /// system that is cleared at boot; without it, output is in memory.
     #[serde(with = "value::optional_path")]
     pub state_dir: Option<PathBuf>,
     /// Logs.
     pub log: Logs,
     /// Unix sockets.
     pub sockets: Sockets,
-    /// What holds for viewers.
+    /// Settings for viewers.
     pub sessions: Sessions,
-    /// Where it is kept who was attached.
+    /// Where attachments are recorded.
     pub audit: Audit,
-    /// What the daemon may do.
+    /// The daemon's privileges.
     pub process: Process,
-    /// Exceptions for some consoles, the last that matches first.
+    /// Exceptions for some consoles; the last match wins.
     #[serde(rename = "console")]
     pub rules: Vec<Rule>,
-    /// Who else than root may do what.
+    /// Rights of users other than root.
     pub access: Vec<AccessRule>,
-    /// Lines that are told of.
+    /// Lines that are counted and reported.
     pub watch: WatchRules,
     /// The file it was read from.
     #[serde(skip)]
     pub file: Option<PathBuf>,
-    /// What the file says that means nothing.
+    /// Unknown keys of the file.
     #[serde(skip)]
     pub unknown: Vec<String>,
 }
 
-/// What happens to output that nobody takes.
+/// What happens to unread output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overflow {
-    /// The oldest is dropped.
+    /// The oldest output is dropped.
     #[default]
     Discard,
     /// It stays in the ring, and the guest waits.
     Keep,
 }
 
-/// An amount of output, 64 KiB unless told otherwise.
+/// An amount of output, 64 KiB by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct History(pub Size);
@@ -98,31 +98,31 @@ impl Default for History {
     }
 }
 
-/// Where sockets are and who may connect to them.
+/// Paths and permissions of sockets.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default = "Sockets::installed", rename_all = "kebab-case")]
 pub struct Sockets {
-    /// The control socket; there is none without it.
+    /// The control socket; none without it.
     #[serde(with = "value::optional_path")]
     pub control: Option<PathBuf>,
     /// Its permissions.
     pub control_mode: SocketMode,
-    /// The counters' socket; there is none without it.
+    /// The metrics socket; none without it.
     #[serde(with = "value::optional_path")]
     pub metrics: Option<PathBuf>,
     /// Its permissions.
     pub metrics_mode: SocketMode,
-    /// The counters' address and port, for whoever connects; there is none without it.
+    /// Address and port of the metrics, without access control; none without it.
     #[serde(with = "value::optional_address")]
     pub metrics_listen: Option<SocketAddr>,
-    /// Whether that may be one that other hosts reach.
+    /// Whether that address may be reachable from other hosts.
     pub metrics_public: bool,
-    /// The folder with a socket for each console; there are none without it.
+    /// The folder with a socket for each console; none without it.
     #[serde(with = "value::optional_path")]
     pub consoles: Option<PathBuf>,
-    /// The permissions of the sockets in it.
+    /// The permissions of the sockets in that folder.
     pub consoles_mode: SocketMode,
-    /// The group that all sockets belong to; the daemon's own without it.
+    /// The group of all sockets; by default the daemon's own.
     #[serde(with = "value::optional_name")]
     pub group: Option<String>,
 }
@@ -138,17 +138,16 @@ impl Sockets {
     }
 }
 
-/// What the daemon may do once it has opened its devices.
+/// The daemon's privileges once it has opened its devices.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default = "Process::installed", rename_all = "kebab-case")]
 pub struct Process {
-    /// The user it becomes; it stays root without one.
+    /// The user to become; without one it stays root.
     #[serde(with = "value::optional_name")]
     pub user: Option<String>,
-    /// Give up what the kernel can take away: files elsewhere, system calls
-    /// it has no use for.
+    /// Restrict access to files and system calls as far as the kernel can.
     pub sandbox: bool,
-    /// Folders, besides those named elsewhere, in which it may make sockets.
+    /// Further folders in which it may create sockets.
     #[serde(deserialize_with = "value::paths")]
     pub folders: Vec<PathBuf>,
 }
@@ -162,14 +161,14 @@ impl Process {
         }
     }
 
-    /// Whether the process can do less once it serves.
+    /// Whether the process gives up privileges.
     fn gives_up(&self) -> bool {
         self.sandbox || self.user.is_some()
     }
 }
 
 impl Config {
-    /// What an empty file means.
+    /// The meaning of an empty file.
     #[must_use]
     pub fn installed() -> Self {
         Self {
@@ -194,8 +193,8 @@ impl Config {
         })
     }
 
-    /// Understands a file's text. An error shows the line. A key that is not
-    /// known may be a later version's, and ends no service.
+    /// Parses a file's text. An error has its line. An unknown key may belong to
+    /// a later version, and is not fatal.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let mut unknown = Vec::new();
         let file = toml::Deserializer::parse(text)?;
@@ -211,8 +210,8 @@ impl Config {
         Ok(Self { unknown, ..config })
     }
 
-    /// Takes over what a running daemon can change, and returns the sections
-    /// and keys that differ and that it cannot.
+    /// Takes over the settings that a running daemon can change, and returns the
+    /// differing sections and keys that it cannot.
     pub fn change_to(&mut self, new: &Self) -> Vec<&'static str> {
         let old = self.clone();
         *self = Self {
@@ -231,7 +230,8 @@ impl Config {
             },
             ..new.clone()
         };
-        // A process that gave up its rights was given no folder for logs.
+        // A confined process has access to the log folder only if logs were
+        // configured at its start.
         let logs_begin = self.logs() && !old.logs() && old.process.gives_up();
         if logs_begin {
             (self.log.guests, self.log.record) = (false, false);
@@ -257,7 +257,7 @@ impl Config {
         stays.map(|(key, _)| key).collect()
     }
 
-    /// Whether anything is written to the folder for logs.
+    /// Whether anything is written to the log folder.
     #[must_use]
     pub fn logs(&self) -> bool {
         let log = &self.log;

@@ -8,13 +8,13 @@ use super::sessions::Banner;
 use super::value::{InputRate, Pattern, Size};
 use super::{Config, History, Overflow};
 
-/// What is different for some consoles.
+/// Settings that differ for some consoles.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Rule {
-    /// Which domains, by name.
+    /// Domains that the rule is for, by name.
     pub domain: Pattern,
-    /// Which of their consoles, such as `vuart0`.
+    /// Consoles that the rule is for, such as `vuart0`.
     pub console: Pattern,
     /// Whether there is a log.
     pub log: Option<bool>,
@@ -28,7 +28,7 @@ pub struct Rule {
     pub count: Option<u32>,
     /// See [`super::Logs::record`].
     pub record: Option<bool>,
-    /// Whether what is typed is recorded too.
+    /// Whether input is recorded too.
     pub record_input: Option<bool>,
     /// See [`super::Logs::journal`].
     pub journal: Option<bool>,
@@ -51,13 +51,13 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether it is for a console, by its domain's name and its own.
+    /// Whether the rule is for a console, by the names of its domain and its own.
     pub(super) fn fits(&self, domain: &str, console: &str) -> bool {
         self.domain.matches(domain) && self.console.matches(console)
     }
 }
 
-/// What holds for one console.
+/// The settings of one console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 pub struct ConsoleConfig {
@@ -94,7 +94,7 @@ pub struct ConsoleConfig {
 }
 
 impl Config {
-    /// What holds for a console, by its domain's name and its own.
+    /// The settings of a console, by its domain's name and its own.
     #[must_use]
     pub fn console(&self, domain: &str, console: &str) -> ConsoleConfig {
         let logs = &self.log;

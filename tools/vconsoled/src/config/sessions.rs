@@ -6,13 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Config;
 
-/// What holds for viewers.
+/// Settings for viewers.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Sessions {
-    /// Who may type and does not for so many seconds is sent away; nobody if 0.
+    /// Seconds without input after which a viewer that may type is disconnected;
+    /// never if 0.
     pub idle_timeout: u32,
-    /// What everybody is told who is attached by the control socket.
+    /// Text for every viewer on the control socket.
     pub banner: Banner,
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 use super::*;
 
-/// The file that is installed, and the same with every key that it shows
-/// switched on.
+/// The installed file.
 const EXAMPLE: &str = include_str!("../../packaging/vconsoled.toml");
 
-/// Takes the mark from lines that show a key or a table.
+/// Uncomments lines that show a key or a table.
 fn switched_on(text: &str) -> String {
     text.lines()
         .map(|line| match line.strip_prefix('#') {
@@ -31,7 +30,7 @@ fn nothing_said_is_what_is_installed() {
 #[test]
 fn the_example_shows_every_key_with_its_default() {
     let shown = Config::parse(&switched_on(EXAMPLE)).unwrap();
-    // The exceptions are an example; all else is what holds anyway.
+    // The exceptions are an example; all else is the default.
     assert_eq!((shown.rules.len(), shown.access.len()), (1, 1));
     let general = Config {
         rules: Vec::new(),
@@ -69,14 +68,14 @@ fn the_example_shows_every_key_with_its_default() {
     assert_eq!(keys("", &shown.into()), keys("", &all.into()));
 }
 
-/// A rule with every key.
+/// An access rule with every key.
 fn shown_access() -> Vec<AccessRule> {
     let text = "[[access]]\nusers = [\"0\"]\ngroups = [\"0\"]\ntenants = [\"a\"]\nby = [\"0\"]\n\
                 domains = [\"*\"]\nrights = [\"list\"]\n";
     Config::parse(text).unwrap().access
 }
 
-/// Rules that have every key together.
+/// Watch rules that have all keys between them.
 fn shown_watch() -> WatchRules {
     let text = "[[watch]]\nname = \"a\"\nset = \"oops\"\n[[watch]]\nname = \"b\"\nmatch = \"x\"\n";
     Config::parse(text).unwrap().watch
@@ -219,7 +218,7 @@ fn logs_begin_with_a_restart_where_the_process_has_no_rights() {
         assert_eq!(config.change_to(&wanted), ["process"]);
         assert!(config.console("web", "pv0").log);
         let mut config = Config::installed();
-        // It has the folder.
+        // The folder was accessible from the start.
         config.rules.push(Rule {
             log: Some(true),
             ..Rule::default()
@@ -257,7 +256,7 @@ fn the_last_rule_that_matches_counts_key_by_key() {
     assert!(!secret.log && !secret.timestamps);
     assert_eq!(secret.overflow, Overflow::Keep);
     assert!(!secret.lossy);
-    // Which waits for nobody.
+    // A lossy console never waits.
     let lossy = config.console("secret", "vuart0");
     assert_eq!((lossy.lossy, lossy.overflow), (true, Overflow::Discard));
     let rate = InputRate::Bytes(960.try_into().unwrap());
@@ -335,7 +334,7 @@ fn a_rule_of_access_is_read_and_a_bad_one_is_named() {
         assert_ne!(second, good, "{line}");
         let said = error(&format!("{good}{second}"));
         assert!(said.contains(what), "{instead}: {said}");
-        // The second rule is named, or the line in it.
+        // The error names the second rule, or its line.
         let line = said
             .split("line ")
             .nth(1)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Values of the configuration file that are more than a number or a word,
-//! checked as they are read.
+//! Structured values of the configuration file, checked when they are read.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -44,7 +43,7 @@ impl FromStr for Size {
 }
 
 impl Size {
-    /// The same as a length in memory.
+    /// The size as a length in memory.
     #[must_use]
     pub fn bytes(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
@@ -85,16 +84,15 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-/// How fast input goes to a guest: a number of bytes a second, 0 for no limit, or
-/// `auto`.
+/// Limit of the input rate: bytes per second, 0 for no limit, or `auto`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InputRate {
-    /// As fast as the guest takes it.
+    /// No limit.
     #[default]
     Unlimited,
-    /// As the line would carry it that the guest has set.
+    /// The rate of the line as the guest has set it.
     Auto,
-    /// No more than so many bytes a second.
+    /// At most this many bytes per second.
     Bytes(NonZeroU32),
 }
 
@@ -137,11 +135,11 @@ impl<'de> Deserialize<'de> for InputRate {
     }
 }
 
-/// A file's permissions, written in octal between quotes.
+/// A file's permissions, written in octal in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketMode(pub u32);
 
-/// For the owner alone.
+/// Access for the owner alone.
 impl Default for SocketMode {
     fn default() -> Self {
         Self(0o600)
@@ -181,17 +179,17 @@ impl<'de> Deserialize<'de> for SocketMode {
     }
 }
 
-/// A pattern for names: `*` stands for any text, `?` for any one character.
+/// A pattern for names: `*` matches any text, `?` any one character.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern(WildMatch);
 
 impl Pattern {
-    /// The pattern that a text is, unless it is empty.
+    /// The pattern of a text, unless it is empty.
     pub(super) fn new(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self(WildMatch::new(text)))
     }
 
-    /// Whether it fits a name.
+    /// Whether a name matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         self.0.matches(name)
@@ -224,12 +222,12 @@ impl<'de> Deserialize<'de> for Pattern {
     }
 }
 
-/// A path from the root of the file system.
+/// An absolute path.
 pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     checked_path(String::deserialize(deserializer)?)
 }
 
-/// Paths from the root of the file system.
+/// Absolute paths.
 pub(super) fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     texts.into_iter().map(checked_path).collect()
@@ -297,7 +295,7 @@ pub(super) mod optional_address {
     }
 }
 
-/// The name of a user or a group, or its number in digits.
+/// The name or number of a user or group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Name(String);
@@ -338,7 +336,7 @@ fn is_name(text: &str) -> bool {
     text.chars().all(plain) && !text.starts_with('-')
 }
 
-/// The name of a user or a group, or an empty text for none.
+/// The name or number of a user or group, or an empty text for none.
 pub(super) mod optional_name {
     use super::{Deserialize, Deserializer, Error, Serialize, Serializer, Unexpected, is_name};
 

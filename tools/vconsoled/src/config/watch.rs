@@ -12,7 +12,7 @@ use super::value::Pattern;
 
 /// Most tables.
 const WATCH_MAX: usize = 64;
-/// Most memory that an expression may take, in bytes, and most that looking by it may.
+/// Memory limits in bytes: of a compiled expression, and of its DFA cache.
 const COMPILED_MAX: usize = 64 * 1024;
 const CACHE_MAX: usize = 256 * 1024;
 /// Longest name, in bytes.
@@ -44,7 +44,7 @@ impl TryFrom<Vec<WatchRule>> for WatchRules {
 }
 
 impl WatchRules {
-    /// Those for a console, by its domain's name and UUID and its own name.
+    /// The rules for a console, by its domain's name and UUID and its own name.
     #[must_use]
     pub fn of(&self, domain: &str, uuid: &str, console: &str) -> Vec<&WatchRule> {
         let rules = self.0.iter();
@@ -60,13 +60,13 @@ impl WatchRules {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(try_from = "Fields", rename_all = "kebab-case")]
 pub struct WatchRule {
-    /// What counters and the journal call it.
+    /// The rule's name in counters and the journal.
     pub(crate) name: WatchName,
-    /// Of which domains.
+    /// Domains that the rule is for.
     pub(crate) domains: Vec<Domains>,
-    /// Which consoles, such as `vuart0`.
+    /// Consoles that the rule is for, such as `vuart0`.
     pub(crate) consoles: Vec<Pattern>,
-    /// Lines that the operator describes, or else those that [`Set`] does.
+    /// The operator's expression; without it, that of [`Set`].
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     own: Option<Expression>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ pub struct WatchRule {
 }
 
 impl WatchRule {
-    /// What matches the lines that are meant.
+    /// The expression that matches the rule's lines.
     #[must_use]
     pub fn regex(&self) -> Arc<Regex> {
         match (&self.own, self.set) {
@@ -84,7 +84,7 @@ impl WatchRule {
     }
 }
 
-/// A table as it is read.
+/// The keys of a table.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Fields {
@@ -132,7 +132,7 @@ impl TryFrom<Fields> for WatchRule {
     }
 }
 
-/// What a table is called.
+/// The name of a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub(crate) struct WatchName(String);
@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for WatchName {
     }
 }
 
-/// A regular expression of the operator's.
+/// The operator's regular expression.
 #[derive(Clone, Debug)]
 struct Expression(Arc<Regex>);
 
@@ -185,18 +185,18 @@ fn compiled(text: &str) -> Result<Arc<Regex>, regex::Error> {
     builder.build().map(Arc::new)
 }
 
-/// Lines that many operators want to hear of.
+/// Predefined expressions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Set {
-    /// A kernel that ends: Linux, the BSDs.
+    /// A kernel panic: Linux, the BSDs.
     #[default]
     KernelPanic,
-    /// A fault in Linux' kernel that it survived, for now: one line of each.
+    /// A fault that Linux' kernel survived: one line of each.
     Oops,
-    /// Linux ends a process because memory has run out.
+    /// Linux kills a process because it is out of memory.
     OutOfMemory,
-    /// A getty waits for a name.
+    /// A getty's prompt for a name.
     LoginPrompt,
 }
 
@@ -206,7 +206,7 @@ impl Set {
             Self::KernelPanic,
             r"(?:^|[\]>] ?)Kernel panic - not syncing|^panic(?:: |\[)",
         ),
-        // Every one that is counted by the kernel has its number.
+        // The kernel numbers each fault that it counts.
         (
             Self::Oops,
             r"(?:Oops|Internal error|invalid opcode|fault|divide error).*\[#[0-9]+\]",
@@ -301,7 +301,7 @@ mod tests {
         );
     }
 
-    /// Lines as systems print them, and the sets that have each.
+    /// Lines as systems print them, with the set that matches each.
     #[test]
     fn sets_have_the_lines_that_they_are_for_and_each_once() {
         for (line, expected) in [

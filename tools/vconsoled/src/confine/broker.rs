@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! A process beside the daemon that stays root and opens what the daemon may
-//! not. It is this program, started once more before the daemon gives anything
-//! up, and ends with it. It answers a closed list of requests, each of one byte,
-//! that say nothing of where something is: that stands in its environment and
-//! its command line. It has no capability, and next to no system call.
+//! A process beside the daemon that stays root and opens what the daemon may not.
+//! It is this program, started again before the daemon gives up privileges, and
+//! ends with it. It answers a closed list of requests. Each is one byte and
+//! contains no path: paths come from the broker's environment and command line.
+//! It has no capability, and few system calls.
 //!
-//! The event loop never asks it: who asks waits for the answer.
+//! The event loop never asks it, because a request blocks.
 
 use std::env;
 use std::ffi::CStr;
@@ -30,19 +30,19 @@ use xen_io::xenstore::Client;
 
 use super::{landlock, seccomp};
 
-/// How long it may take to answer: it may be waiting for xenstored.
+/// Time limit for an answer: the broker may be waiting for xenstored.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Longest answer: why something could not be opened.
+/// Longest answer, which is an error's text.
 const ANSWER_MAX: usize = 256;
 
-/// What it is called, so that nobody takes it for the daemon.
+/// The thread's name, which distinguishes it from the daemon.
 const NAME: &CStr = c"console-broker";
 
-/// What it says first.
+/// Its first message.
 const READY: &[u8] = b"ready";
 
-/// What can be asked for.
+/// The possible requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Request {
@@ -64,27 +64,27 @@ impl Request {
     }
 }
 
-/// The daemon's end.
+/// The daemon's end of the connection.
 pub struct Broker {
     socket: OwnedFd,
-    /// Ends when the socket is closed.
+    /// It ends when the socket is closed.
     _child: Child,
-    /// It ended before, which was said.
+    /// Its end was reported before.
     missed: AtomicBool,
 }
 
 impl Broker {
-    /// Starts this program with `argument` added, which is to call [`serve`].
+    /// Starts this program with `argument` added, which must make it call [`serve`].
     pub fn start(argument: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.args(env::args_os().skip(1)).arg(argument);
         Self::spawn(command).context("the process that opens what the daemon may not")
     }
 
-    /// Starts a program that is to call [`serve`].
+    /// Starts a program that must call [`serve`].
     pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
-        // What the service manager handed to us is for us alone: this has it
-        // closed in what we start.
+        // Sockets from the service manager are for this process only: this call
+        // makes them close on exec.
         let _none = sd_notify::listen_fds()?;
         let (socket, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
@@ -96,10 +96,10 @@ impl Broker {
         let child = command
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
-            // Whose terminal that is may be let go of.
+            // Its terminal may be detached later.
             .stderr(Stdio::null())
             .spawn()?;
-        // With our copy of the other end open, its end would not show.
+        // An open copy of the other end would hide the broker's exit.
         drop(command);
         match receive(&socket, RecvFlags::empty())?.0.as_slice() {
             READY => Ok(Self {
@@ -122,7 +122,7 @@ impl Broker {
     }
 
     fn ask(&self, request: Request) -> io::Result<OwnedFd> {
-        // An answer that was given up on may have come since.
+        // A late answer to an earlier request may have arrived.
         while receive(&self.socket, RecvFlags::DONTWAIT)
             .is_ok_and(|(text, fd)| !text.is_empty() || fd.is_some())
         {}
@@ -140,7 +140,7 @@ impl Broker {
     }
 }
 
-/// Answers the daemon at the other end of standard input, until that is closed.
+/// Answers the daemon on standard input until that is closed.
 pub fn serve() -> anyhow::Result<()> {
     let daemon = rustix::stdio::stdin();
     if let Err(error) = give_up() {
@@ -165,7 +165,7 @@ pub fn serve() -> anyhow::Result<()> {
 
 fn give_up() -> anyhow::Result<()> {
     rustix::thread::set_name(NAME)?;
-    // The daemon's end is this one's, whoever else is told to end.
+    // It ends with the daemon only, not by these signals.
     let ignored = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&ignored))?;
@@ -202,7 +202,7 @@ fn send(socket: impl AsFd, text: &[u8], fd: Option<&OwnedFd>) -> io::Result<()> 
     Ok(())
 }
 
-/// A message, empty at the end, and a descriptor that came with it.
+/// A message, empty at the end, and the descriptor that came with it.
 fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
     let mut text = [0; ANSWER_MAX];
     loop {

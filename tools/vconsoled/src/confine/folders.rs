@@ -13,7 +13,7 @@ use nix::unistd::{Gid, Uid};
 use crate::config::Config;
 use crate::service::lock;
 
-/// Whether anything is written to the folder for logs.
+/// The log folder, if anything is written to it.
 pub(super) fn logs(config: &Config) -> Option<&Path> {
     config.logs().then_some(config.log.dir.as_path())
 }
@@ -25,7 +25,7 @@ pub(super) fn of_sockets(config: &Config) -> impl Iterator<Item = &Path> {
     paths.into_iter().flatten().filter_map(|path| path.parent())
 }
 
-/// Folders that are the daemon's alone.
+/// Folders for the daemon alone.
 pub(super) fn own(config: &Config) -> impl Iterator<Item = &Path> {
     let folders = [&config.state_dir, &config.sockets.consoles];
     folders
@@ -37,8 +37,8 @@ pub(super) fn own(config: &Config) -> impl Iterator<Item = &Path> {
         .chain(config.audit.dir())
 }
 
-/// The groups by which alone the user can get to the logs: Debian's /var/log/xen is
-/// for root and adm. Root's own is none of them.
+/// The groups that the user needs to reach the logs: Debian's /var/log/xen is for
+/// root and adm. Never root's own group.
 pub(super) fn groups_on_the_way(config: &Config, user: Uid) -> anyhow::Result<Vec<Gid>> {
     let mut groups = BTreeSet::new();
     let Some(logs) = logs(config) else {
@@ -89,38 +89,38 @@ pub(super) fn make(config: &Config, owner: Option<Uid>) -> anyhow::Result<()> {
     if let Some(dir) = config.audit.dir() {
         give_entries(dir, owner, |name| is_audit(config, name))?;
     }
-    // Of a daemon that was killed, and was another user.
+    // Lock files of a killed daemon with another user.
     for lock in locks(config).filter(|lock| lock.exists()) {
         give(&lock, owner)?;
     }
     Ok(())
 }
 
-/// The lock files of sockets that have a path of their own.
+/// The lock files of sockets that have their own paths.
 fn locks(config: &Config) -> impl Iterator<Item = PathBuf> {
     let paths = [&config.sockets.control, &config.sockets.metrics];
     paths.into_iter().flatten().map(|path| lock::beside(path))
 }
 
-/// What xenconsoled and we call logs.
+/// Whether a name is that of a log, of xenconsoled or of this daemon.
 fn is_log(name: &[u8]) -> bool {
     name.starts_with(b"guest-") || name.starts_with(b"hypervisor.log")
 }
 
-/// The file that says who was attached, and those it was rotated into.
+/// Whether a name is that of the audit file or of a rotated one.
 fn is_audit(config: &Config, name: &[u8]) -> bool {
     let file = config.audit.file.as_deref().and_then(Path::file_name);
     file.is_some_and(|file| name.starts_with(file.as_encoded_bytes()))
 }
 
-/// What output buffers and the folders of sockets are called: they begin with a
-/// domain's number.
+/// Whether a name is that of an output buffer or of a socket folder: those begin
+/// with a domid.
 fn is_state(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_digit)
         || [&b"hypervisor"[..], b"by-name", b".lock"].contains(&name)
 }
 
-/// Whether it was not there. Folders that lead to it are made likewise.
+/// Creates a folder and its parents; `false` if it existed.
 fn make_one(folder: &Path, mode: u32) -> anyhow::Result<bool> {
     if folder.is_dir() {
         return Ok(false);
@@ -132,14 +132,14 @@ fn make_one(folder: &Path, mode: u32) -> anyhow::Result<bool> {
     let create = || {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(mode).create(folder)?;
-        // The umask of a daemon in the background would let nobody else pass.
+        // The umask of a background daemon would exclude other users.
         fs::set_permissions(folder, Permissions::from_mode(mode))
     };
     create().with_context(|| format!("making the folder {}", folder.display()))?;
     Ok(true)
 }
 
-/// Whether a folder is there for us alone, and is no /run or /var/log.
+/// Whether a folder contains only the daemon's files, unlike /run or /var/log.
 fn holds_only_ours(folder: &Path, config: &Config) -> anyhow::Result<bool> {
     let sockets = &config.sockets;
     let paths = [
@@ -161,8 +161,8 @@ fn holds_only_ours(folder: &Path, config: &Config) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Gives away what is root's; the group stays, for those who read logs by it.
-/// A link is not followed: what it leads to may have to stay root's.
+/// Changes the owner from root to `owner`; the group stays, for users who read
+/// logs by it. A link is not followed: its target may have to stay root's.
 fn give(path: &Path, owner: Uid) -> anyhow::Result<()> {
     let shown = path.display();
     let metadata = fs::symlink_metadata(path).with_context(|| format!("{shown}"))?;
@@ -173,12 +173,12 @@ fn give(path: &Path, owner: Uid) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives away what xenconsoled wrote, or we did before we had a user.
+/// Changes the owner of files that xenconsoled or the daemon wrote as root.
 fn give_entries(folder: &Path, owner: Uid, ours: impl Fn(&[u8]) -> bool) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        // Another name of a file may lie where it must stay root's.
+        // Another hard link of a file may be where it must stay root's.
         let alone = metadata.is_dir() || metadata.is_file() && metadata.nlink() == 1;
         if alone && ours(entry.file_name().as_encoded_bytes()) {
             give(&entry.path(), owner)?;

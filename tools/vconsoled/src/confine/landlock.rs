@@ -14,11 +14,10 @@ use xen_io::xenstore;
 
 use crate::config::Config;
 
-/// The version whose rights to files are all known here; what newer ones add
-/// is about sockets.
+/// The version with all rights to files; newer ones add rights to sockets.
 const FILES: ABI = ABI::V5;
 
-/// Read: time zones, users, this process's own state.
+/// Readable: time zones, users, this process's own state.
 const READ: [&str; 4] = [
     "/etc",
     "/usr/share/zoneinfo",
@@ -26,10 +25,10 @@ const READ: [&str; 4] = [
     "/proc/sys/kernel/random",
 ];
 
-/// Terminals, and what a daemon's standard streams become.
+/// Terminals, and the device of a daemon's standard streams.
 const DEVICES: [&str; 3] = ["/dev/pts", "/dev/ptmx", "/dev/null"];
 
-/// Sockets that are connected to: xenstored's, and where messages go.
+/// Sockets to connect to: xenstored's, and those for messages.
 const PEERS: [&str; 4] = [
     "/run/xenstored",
     "/var/run/xenstored",
@@ -37,16 +36,16 @@ const PEERS: [&str; 4] = [
     "/run/systemd/journal/dev-log",
 ];
 
-/// What may be done to files, or to sockets.
+/// The confinement of access to files, or to sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Files {
-    /// All that the user may.
+    /// Everything that the user may.
     Open,
-    /// The kernel cannot confine, or not as wanted.
+    /// The kernel does not support it.
     Unconfined,
-    /// As wanted, as far as this older kernel knows.
+    /// As far as this older kernel supports it.
     Partly,
-    /// As wanted.
+    /// Confined completely.
     Confined,
 }
 
@@ -71,7 +70,7 @@ pub(super) fn confine(config: &Config) -> anyhow::Result<Files> {
     let folders: Vec<&Path> = folders::own(config)
         .chain(folders::of_sockets(config))
         .collect();
-    // The configuration is read again, by then another file of that name.
+    // The folder, because the configuration is read again later, by then another file.
     let file = config.file.as_ref().and_then(|file| file.parent());
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(FILES))?
@@ -84,7 +83,7 @@ pub(super) fn confine(config: &Config) -> anyhow::Result<Files> {
     Ok(status.ruleset.into())
 }
 
-/// For the broker: no file but the device that it may open.
+/// For the broker: no file except the xenstore device.
 pub(super) fn confine_broker() -> anyhow::Result<()> {
     let device = make_bitflags!(AccessFs::{ReadFile | WriteFile});
     Ruleset::default()
@@ -95,9 +94,9 @@ pub(super) fn confine_broker() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which sockets can be reached, by datagrams where the filter of system calls
-/// lets nothing connect, and which processes signalled: sockets by path since Linux
-/// 7.1 (version 9), abstract sockets and signals since 6.12 (version 6).
+/// Restricts which sockets can be reached (by datagrams, as the filter of system
+/// calls refuses `connect`) and which processes signalled: sockets by path since
+/// Linux 7.1 (version 9), abstract sockets and signals since 6.12 (version 6).
 pub(super) fn confine_sockets(config: &Config) -> anyhow::Result<Files> {
     let notify = std::env::var_os("NOTIFY_SOCKET").map(PathBuf::from);
     let store = std::env::var_os("XENSTORED_PATH").map(PathBuf::from);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Gives up privileges that are not needed once the devices are open: root, its
-//! capabilities, and, as far as the kernel can, files and system calls.
+//! capabilities, and, as far as the kernel can, access to files and system calls.
 //!
-//! What needs rights later is opened by the [`broker`].
+//! The [`broker`] opens what requires privileges later.
 //!
-//! It must happen before the first thread is started: the kernel confines the
-//! thread that asks and those that it starts.
+//! This must happen before the first thread is started: the kernel confines the
+//! calling thread and those that it starts.
 
 pub mod broker;
 mod folders;
@@ -21,14 +21,14 @@ use crate::config::Config;
 
 pub use self::landlock::Files;
 
-/// What holds from now on.
+/// The confinement in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InForce {
-    /// The user that the process is.
+    /// The user of the process.
     pub uid: u32,
-    /// What it may do to files.
+    /// Access to files.
     pub files: Files,
-    /// To which sockets it may connect.
+    /// Access to sockets.
     pub sockets: Files,
     /// Whether system calls are filtered.
     pub system_calls: bool,
@@ -54,12 +54,12 @@ impl fmt::Display for InForce {
     }
 }
 
-/// Makes the folders that will be written to, and gives up what the
-/// configuration says. Nothing is left half done: an error is the end.
+/// Creates the folders, and gives up privileges by the configuration. An error is
+/// fatal: it may be half done.
 pub fn give_up(config: &Config) -> anyhow::Result<InForce> {
     let user = match config.process.user.as_deref() {
         Some(name) if geteuid().is_root() => Some(find_user(name)?),
-        // Somebody else made us who we are.
+        // Started as another user, or to stay root.
         _ => None,
     };
     folders::make(config, user.as_ref().map(|user| user.uid))?;
@@ -109,7 +109,7 @@ fn find_group(name: &str) -> anyhow::Result<Gid> {
     Ok(group.gid)
 }
 
-/// With root go all capabilities. Besides its own the user has `groups`.
+/// Changes to a user, with `groups` added; all capabilities go with root.
 fn become_user(user: &User, mut groups: Vec<Gid>) -> anyhow::Result<()> {
     groups.push(user.gid);
     setgroups(&groups)?;

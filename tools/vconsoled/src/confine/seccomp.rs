@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The allowed system calls (seccomp(2)). Other calls of this kernel fail with
-//! EPERM; all others with ENOSYS, so that a newer C library falls back to what an
-//! older kernel has. No program can be started, no identity taken, no network
-//! reached, no code made.
+//! EPERM; all others with ENOSYS, so that a newer C library falls back to older
+//! calls. No program can be started, no identity changed, no network reached, no
+//! code mapped.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use seccompiler::{
     SeccompRule,
 };
 
-/// What the daemon, the standard library and the C library under it call, on
-/// every architecture.
+/// Calls of the daemon, the standard library and the C library, on every
+/// architecture.
 const ANSWERED: &[libc::c_long] = &[
     // Descriptors.
     libc::SYS_read,
@@ -123,7 +123,7 @@ const ANSWERED: &[libc::c_long] = &[
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    // Who and when.
+    // Identity and time.
     libc::SYS_getpid,
     libc::SYS_getppid,
     libc::SYS_getuid,
@@ -142,7 +142,7 @@ const ANSWERED: &[libc::c_long] = &[
     libc::SYS_gettimeofday,
 ];
 
-/// Older forms of the same, where there are any.
+/// Older forms of the same calls, where there are any.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[libc::c_long] = &[
     libc::SYS_open,
@@ -169,7 +169,7 @@ const OLDER: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[libc::c_long] = &[];
 
-/// What a program that was taken over would ask for.
+/// Calls that a compromised program would use.
 const REFUSED: &[libc::c_long] = &[
     libc::SYS_execve,
     libc::SYS_execveat,
@@ -193,7 +193,7 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
     libc::SYS_kill,
-    // Whom it connects to it has connected to, or asks the broker.
+    // Its connections are made before; others the broker makes.
     libc::SYS_connect,
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
@@ -213,7 +213,7 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_mknodat,
 ];
 
-/// What the broker calls.
+/// The broker's calls.
 const BROKER: &[libc::c_long] = &[
     libc::SYS_read,
     libc::SYS_write,
@@ -246,13 +246,13 @@ const BROKER: &[libc::c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// Installs the daemon's filters. `false` when the kernel has none.
+/// Installs the daemon's filters. `false` if the kernel does not support them.
 pub(super) fn filter() -> anyhow::Result<bool> {
-    // Of two that refuse a call the later one says how.
+    // If both refuse a call, the errno of the later one is used.
     install([answered(ANSWERED.iter().chain(OLDER))?, refused()?])
 }
 
-/// The same for the broker.
+/// Installs the broker's filters.
 pub(super) fn filter_broker() -> anyhow::Result<bool> {
     let mut rules = refusals()?;
     rules.remove(&libc::SYS_connect);
@@ -292,7 +292,7 @@ fn refusals() -> anyhow::Result<Rules> {
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
     let local = u64::from(libc::AF_UNIX.unsigned_abs());
     for (call, argument, operator, value) in [
-        // No code but what is there.
+        // No new executable memory.
         (libc::SYS_mmap, 2, SeccompCmpOp::MaskedEq(execute), execute),
         (
             libc::SYS_mprotect,
@@ -300,7 +300,7 @@ fn refusals() -> anyhow::Result<Rules> {
             SeccompCmpOp::MaskedEq(execute),
             execute,
         ),
-        // Threads and no processes, in no namespaces of their own.
+        // Threads only: no processes, and no new namespaces.
         (libc::SYS_clone, 0, SeccompCmpOp::MaskedEq(thread), 0),
         (libc::SYS_socket, 0, SeccompCmpOp::Ne, local),
     ] {

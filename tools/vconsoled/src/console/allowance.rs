@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-//! The limit of output that waits for the viewers of all consoles together. While
-//! it is less than [`WAITING_MAX`] each console may have a whole buffer of it;
-//! after that, its equal share.
+//! The limit of output that waits for the viewers of all consoles together. Below
+//! [`WAITING_MAX`] each console may fill its whole buffer; above, its equal
+//! share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What waits is twice this in all, at most, beside what each console keeps for
-/// viewers to come.
+/// Waiting output is at most twice this in all, besides what each console keeps
+/// for later viewers.
 pub(crate) const WAITING_MAX: u64 = 64 << 20;
 
-/// What all consoles have, in bytes, and how many have any.
+/// Waiting bytes of all consoles, and the number of consoles with any.
 #[derive(Clone, Default)]
 pub(crate) struct Allowance(Arc<Totals>);
 
@@ -20,7 +20,7 @@ struct Totals {
     consoles: AtomicU64,
 }
 
-/// What one console has.
+/// The waiting bytes of one console.
 pub(super) struct Waiting {
     allowance: Allowance,
     bytes: u64,
@@ -34,20 +34,20 @@ impl Waiting {
         }
     }
 
-    /// So much waits now.
+    /// Sets the number of waiting bytes.
     pub(super) fn set(&mut self, bytes: u64) {
         let Totals {
             bytes: all,
             consoles,
         } = &*self.allowance.0;
-        // Only the event loop counts.
+        // Only the event loop changes the totals.
         all.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
         let more = u64::from(bytes > 0).wrapping_sub(u64::from(self.bytes > 0));
         consoles.fetch_add(more, Ordering::Relaxed);
         self.bytes = bytes;
     }
 
-    /// How much may wait.
+    /// How many bytes may wait.
     pub(super) fn most(&self) -> u64 {
         let Totals { bytes, consoles } = &*self.allowance.0;
         if bytes.load(Ordering::Relaxed) < WAITING_MAX {

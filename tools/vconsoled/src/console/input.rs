@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! Input of a console: from the pty and from clients, each in turn, to the
-//! ring, as far as it has room, and no faster than the console's rate. Those who
-//! type wait for room, but at a lossy console.
+//! Input of a console: from the pty and from clients, alternately, to the ring,
+//! as far as it has room, and no faster than the console's rate. Input waits for
+//! room, except at a lossy console.
 //!
-//! At a rate, the ring is taken to be no larger than a burst: what a guest that
-//! paused did not take must not come to it all at once.
+//! With a rate, the ring counts as no larger than a burst: after a pause a guest
+//! must not get all waiting input at once.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -20,10 +20,10 @@ use crate::config::InputRate;
 use crate::input::journal::{InputJournal, Recipient};
 use crate::ring::{BUDGET, Next};
 
-/// What looking for input is reckoned to cost, in bytes.
+/// The budget that an attempt to read costs, in bytes.
 const LOOK: usize = 64;
 
-/// Whose input was taken last.
+/// Source of the last input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum InputFrom {
     Pty,
@@ -31,13 +31,13 @@ pub(super) enum InputFrom {
 }
 
 impl Console {
-    /// Has input taken so that it outlives this daemon.
+    /// Uses a journal so that input outlives this daemon.
     pub(crate) fn set_input_journal(&mut self, input_journal: Arc<InputJournal>) {
         self.input_journal = Some(input_journal);
     }
 
-    /// Brings to the ring what the last daemon had taken for it; whether that
-    /// was for this console.
+    /// Puts input that the last daemon had taken into the ring; returns whether
+    /// it was for this console.
     pub(crate) fn take_up_input(&mut self, left: &InputJournal) -> io::Result<bool> {
         let Some(bytes) = left.left_for(self.recipient())? else {
             return Ok(false);
@@ -48,18 +48,18 @@ impl Console {
         Ok(true)
     }
 
-    /// Sets whether input that the guest has no room for is discarded.
+    /// Sets whether input is discarded when the ring is full.
     pub(crate) fn set_lossy(&mut self, lossy: bool) {
         self.lossy = lossy;
     }
 
-    /// Sets how fast input goes to the guest.
+    /// Sets the limit of the input rate.
     pub(crate) fn set_input_rate(&mut self, rate: InputRate, now: Instant) {
         self.input_rate = rate;
         self.pace_input(now);
     }
 
-    /// The most bytes a second that go to the guest now; 0 if there is no limit.
+    /// The input rate in force in bytes per second; 0 without a limit.
     pub(crate) fn input_rate(&self) -> u32 {
         self.rate_in_force().map_or(0, NonZeroU32::get)
     }
@@ -72,7 +72,7 @@ impl Console {
         }
     }
 
-    /// Goes on at the rate that holds now.
+    /// Applies the rate in force now.
     fn pace_input(&mut self, now: Instant) {
         match (self.rate_in_force(), &mut self.input_pacing) {
             (None, pacing) => *pacing = None,
@@ -81,7 +81,7 @@ impl Console {
         }
     }
 
-    /// Whose input is taken now.
+    /// The recipient of input now.
     pub(super) fn recipient(&self) -> Recipient {
         Recipient {
             owner: InputJournal::owner(self.pty.label()),
@@ -90,8 +90,7 @@ impl Console {
         }
     }
 
-    /// Gives input to the ring, and says when there may be more for which there
-    /// is room.
+    /// Moves input to the ring, and returns when to continue if there is room.
     pub(super) fn give_input(
         &mut self,
         events: &mut dyn EventChannels,
@@ -133,7 +132,7 @@ impl Console {
                 }
             }
             let length = self.read_input(&mut buffer[..want])?;
-            // To look in vain is work too.
+            // A read without input costs budget too.
             budget = budget.saturating_sub(length.max(LOOK));
             if length == 0 {
                 continue;
@@ -145,7 +144,7 @@ impl Console {
             if let Some(input_journal) = &self.input_journal {
                 input_journal.done();
             }
-            // Room does not shrink unless the far end cheats on itself.
+            // Room shrinks only if the far end writes invalid indices.
             self.counters.to_guest += put.bytes as u64;
             if let Some(recording) = self.recording.as_ref().filter(|_| self.records_input) {
                 recording.typed(&buffer[..put.bytes]);
@@ -158,7 +157,7 @@ impl Console {
         Ok(Next::Wait)
     }
 
-    /// What the pty or somebody else has typed, each in turn.
+    /// Reads from the pty and the clients alternately.
     fn read_input(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.last_input = match self.last_input {
             InputFrom::ClientSet if self.readable => InputFrom::Pty,
@@ -177,8 +176,8 @@ impl Console {
         Ok(length.unwrap_or(0))
     }
 
-    /// Asks to be told of room for input, and looks again: the far end may
-    /// have made some meanwhile, or its indices may have been nonsense.
+    /// Requests a notification of room for input, and looks again: the far end
+    /// may have made room meanwhile, or its indices may have been invalid.
     fn wait_for_space(&mut self, events: &mut dyn EventChannels) -> io::Result<usize> {
         if self.link.ring.put_in(&[]).notify {
             self.notify(events)?;
@@ -196,7 +195,7 @@ impl Console {
         space.saturating_sub(IN_SIZE - self.ring_size())
     }
 
-    /// How much input may lie in the ring.
+    /// How much input the ring may hold.
     fn ring_size(&self) -> usize {
         let pacing = self.input_pacing.as_ref();
         pacing.map_or(IN_SIZE, InputPacing::burst).min(IN_SIZE)

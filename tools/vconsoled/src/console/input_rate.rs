@@ -1,33 +1,32 @@
 // SPDX-License-Identifier: MIT
-//! How fast input goes to the guest: a line's rate, in bytes a second, by the
-//! daemon's clock.
+//! The input rate of a console: bytes per second by the daemon's clock.
 //!
-//! What the line could have carried is earned as time passes and spent by the
-//! bytes that go. Both are counted in billionths of a byte, so that nothing is
-//! lost in rounding: a rate is exact over any time.
+//! Credit grows with time at the line's rate and is spent by sent bytes. Both are
+//! counted in billionths of a byte without rounding, so a rate is exact over any
+//! time.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 /// One byte.
 const BYTE: u64 = 1_000_000_000;
-/// A wake-up that is late by so much costs no rate. The loop's timer counts in
+/// A wake-up may be this late without loss of rate. The loop's timer counts in
 /// milliseconds and rounds up.
 const TOLERANCE: Duration = Duration::from_millis(4);
 
-/// A console's input at a rate.
+/// The pacing of a console's input.
 #[derive(Debug)]
 pub(super) struct InputPacing {
-    /// Bytes a second.
+    /// Bytes per second.
     rate: NonZeroU32,
-    /// Earned and not spent, in billionths of a byte.
+    /// Credit in billionths of a byte.
     earned: u64,
-    /// Earned up to then.
+    /// Credit is counted up to this time.
     counted: Instant,
 }
 
 impl InputPacing {
-    /// Nothing is earned at first: the last daemon may have spent it.
+    /// Starts without credit: the last daemon may have spent it.
     pub(super) fn new(rate: NonZeroU32, now: Instant) -> Self {
         Self {
             rate,
@@ -36,38 +35,38 @@ impl InputPacing {
         }
     }
 
-    /// Goes on at a rate from now on.
+    /// Changes the rate from now on.
     pub(super) fn set_rate(&mut self, rate: NonZeroU32, now: Instant) {
         self.pass_time(now);
         self.rate = rate;
         self.earned = self.earned.min(self.most());
     }
 
-    /// Bytes that may go now.
+    /// Bytes that may be sent now.
     pub(super) fn allowed(&mut self, now: Instant) -> usize {
         self.pass_time(now);
         bytes(self.earned)
     }
 
-    /// So many went.
+    /// Spends credit for sent bytes.
     pub(super) fn spend(&mut self, bytes: usize) {
         let spent = (bytes as u64).saturating_mul(BYTE);
         self.earned = self.earned.saturating_sub(spent);
     }
 
-    /// When the next may go.
+    /// When the next byte may be sent.
     pub(super) fn next(&self) -> Instant {
         let nanos = BYTE.saturating_sub(self.earned).div_ceil(self.rate());
         self.counted + Duration::from_nanos(nanos)
     }
 
-    /// The most that may go at once: what the line carries in the tolerance, and
-    /// a byte.
+    /// Most bytes at once: what the line carries within the tolerance, and one
+    /// byte.
     pub(super) fn burst(&self) -> usize {
         bytes(self.most())
     }
 
-    /// A clock that stands still or goes back earns nothing twice.
+    /// Adds credit. A clock that stops or goes back earns nothing twice.
     fn pass_time(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.counted).as_nanos();
         let passed = u64::try_from(passed).unwrap_or(u64::MAX);
@@ -81,7 +80,7 @@ impl InputPacing {
         BYTE + nanos * self.rate()
     }
 
-    /// A byte a second is a billionth of a byte a nanosecond.
+    /// One byte per second is a billionth of a byte per nanosecond.
     fn rate(&self) -> u64 {
         self.rate.get().into()
     }
@@ -103,7 +102,7 @@ mod tests {
         Duration::from_nanos(nanos)
     }
 
-    /// Numbers below `below`, the same at each run.
+    /// Random numbers, the same at each run.
     struct Random(u64);
 
     impl Random {
@@ -113,8 +112,7 @@ mod tests {
         }
     }
 
-    /// Bytes that go within so many nanoseconds, if it is looked at every 4 ms at
-    /// least.
+    /// Bytes sent within this many nanoseconds, if polled every 4 ms at least.
     fn carried(pacing: &mut InputPacing, time: u64, random: &mut Random) -> u64 {
         let (begin, mut passed, mut bytes) = (pacing.counted, 0, 0);
         while passed < time {
@@ -147,7 +145,7 @@ mod tests {
             let mut pacing = InputPacing::new(rate(bytes_a_second), begin);
             let burst = pacing.burst() as u64;
             assert!(burst <= 1 + u64::from(bytes_a_second) / 250);
-            // What went by when, from which every stretch is looked at.
+            // Bytes sent by time, to check every interval.
             let mut went = vec![(0_u64, 0_u64)];
             for _ in 0..400 {
                 // Some wake-ups are in time, some late, some much too late.
@@ -155,7 +153,7 @@ mod tests {
                 let (at, all) = *went.last().unwrap();
                 let at = at + random.below(longest);
                 let now = pacing.allowed(begin + nanos(at));
-                // Who has less to say does not take all.
+                // A guest with less output does not spend everything.
                 let now = now.min(usize::try_from(random.below(burst + 1)).unwrap());
                 pacing.spend(now);
                 went.push((at, all + now as u64));

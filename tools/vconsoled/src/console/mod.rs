@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! One console: a ring on one side, a pty and a log on the other.
 //!
-//! Output goes to the output buffer, from which the log, the pty while it is open,
-//! and viewers on sockets read at their own pace; the guest never waits for a
-//! viewer. Input stays in the pty until the ring has room for it, so none is lost.
+//! Output goes to the output buffer, from which the log, the pty while it is
+//! open, and viewers on sockets read at their own pace; the guest never waits for
+//! a viewer. Input stays in the pty until the ring has room for it, so none is
+//! lost.
 
 pub(crate) mod allowance;
 mod input;
@@ -41,10 +42,10 @@ use input_rate::InputPacing;
 use pacing::BurstPolling;
 pub(crate) use sinks::Watching;
 
-/// When to look again whether the log has caught up.
+/// Pause before checking again whether the log has caught up.
 const LOG_PAUSE: Duration = Duration::from_millis(1);
 
-/// A console that is served.
+/// A served console.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "the pty's state, and a key of the file"
@@ -58,30 +59,30 @@ pub(crate) struct Console {
     pty: Pty,
     log: Option<Log>,
     recording: Option<Log>,
-    /// Whether what is typed is in it.
+    /// Whether the recording includes input.
     records_input: bool,
     journal: Option<Log>,
     watch: Option<Watching>,
     overflow: Overflow,
-    /// Output that is kept for viewers who are behind.
+    /// Output kept for slow viewers.
     waiting: Waiting,
     output: Arc<OutputBuffer>,
-    /// Tells this output from any other.
+    /// Identifies this output.
     pub(crate) stream: String,
     pub(crate) clients: ClientSet,
     last_input: InputFrom,
-    /// Whether input that the guest has no room for is discarded.
+    /// Whether input is discarded when the ring is full.
     lossy: bool,
     input_rate: InputRate,
-    /// While that is a number of bytes.
+    /// Set while the rate is a number of bytes.
     input_pacing: Option<InputPacing>,
-    /// By what way input comes that must outlive this daemon.
+    /// Journal for input that must outlive this daemon.
     input_journal: Option<Arc<InputJournal>>,
-    /// When this daemon took it up from another one.
+    /// When this daemon took the console over from another one.
     taken_up: Option<Instant>,
-    /// How far the pty got.
+    /// The pty's position.
     shown: Cursor,
-    /// The pty may have input; it may have room for output.
+    /// The pty may have input, or room for output.
     readable: bool,
     writable: bool,
     asked_for_room: bool,
@@ -134,8 +135,8 @@ impl Console {
         }
     }
 
-    /// Takes up the ring where the last daemon left it by its own books, if the
-    /// last backend was this program.
+    /// Resumes the ring at the last daemon's checkpoint, if the last backend was
+    /// this program.
     pub(crate) fn take_up(&mut self) {
         let checkpoint = self.output.checkpoint();
         let ours =
@@ -146,7 +147,7 @@ impl Console {
         }
     }
 
-    /// Sets a ring going: tells the far end, which may be waiting.
+    /// Starts serving a ring: notifies the far end, which may be waiting.
     pub(crate) fn start(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
         // A stock hypervisor and a guest do not support the event index.
         if self.has_event_index() {
@@ -155,7 +156,7 @@ impl Console {
         self.notify(events)
     }
 
-    /// Goes on with another ring, as after a guest's kexec.
+    /// Continues with another ring, as after a guest's kexec.
     pub(crate) fn relink(&mut self, link: Link) -> Link {
         self.counters.resyncs += self.link.ring.resyncs();
         self.doorbell = Doorbell::default();
@@ -163,7 +164,7 @@ impl Console {
         std::mem::replace(&mut self.link, link)
     }
 
-    /// What it is called, such as `3/vuart0`, and its domain.
+    /// Its name, such as `3/vuart0`, and its domain's.
     pub(crate) fn names(&self) -> (String, String) {
         (name_of((self.domid, self.slot)), self.name.clone())
     }
@@ -188,12 +189,12 @@ impl Console {
         &self.output
     }
 
-    /// Shares with other consoles how much may wait.
+    /// Shares the limit of waiting output with other consoles.
     pub(crate) fn set_allowance(&mut self, allowance: &Allowance) {
         self.waiting = Waiting::new(allowance.clone());
     }
 
-    /// Sets what happens to output that nobody takes.
+    /// Sets what happens to unread output.
     pub(crate) fn set_overflow(&mut self, overflow: Overflow) {
         self.overflow = overflow;
         if overflow == Overflow::Keep {
@@ -201,22 +202,22 @@ impl Console {
         }
     }
 
-    /// Whether anybody has the pty open.
+    /// Whether the pty is open.
     pub(crate) fn is_pty_open(&self) -> bool {
         self.pty.is_open()
     }
 
-    /// Those on sockets, and one more while anybody has the pty open.
+    /// Number of viewers on sockets, plus one while the pty is open.
     pub(crate) fn viewers(&self) -> usize {
         usize::from(self.pty.is_open()) + self.clients.len()
     }
 
-    /// Whether another viewer can be let in, and `spare` others.
+    /// Whether there is room for a viewer and `spare` more.
     pub(crate) fn has_room(&mut self, spare: usize) -> bool {
         self.clients.has_room(spare, &self.output)
     }
 
-    /// Sends a viewer away at once.
+    /// Disconnects a viewer at once.
     pub(crate) fn cut_off(&mut self, session: usize, why: &str) {
         self.clients.cut_off(session, &self.output, why);
     }
@@ -231,19 +232,19 @@ impl Console {
         self.counters.resyncs + self.link.ring.resyncs()
     }
 
-    /// The port was notified.
+    /// Handles a notification of the port.
     pub(crate) fn on_event(&mut self) {
         self.doorbell.on_event();
         self.counters.doorbells_in += 1;
     }
 
-    /// The pty has become ready.
+    /// Handles readiness of the pty.
     pub(crate) fn on_pty(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;
         self.writable |= writable;
     }
 
-    /// Moves what is left, when the console is let go of.
+    /// Moves the rest when the console is closed.
     pub(crate) fn last_slice(&mut self, events: &mut dyn EventChannels) -> io::Result<()> {
         self.end_polling();
         self.run_slice(events, Instant::now()).map(drop)
@@ -254,7 +255,7 @@ impl Console {
         self.output.unmap();
     }
 
-    /// Moves what there is to move, within bounds.
+    /// Moves available bytes, within a budget.
     pub(crate) fn run_slice(
         &mut self,
         events: &mut dyn EventChannels,
@@ -281,12 +282,12 @@ impl Console {
             return Ok(Next::At(now + LOG_PAUSE));
         }
         if !drained {
-            // Kept for a viewer: the pty says when there is room again.
+            // Kept for a viewer: the pty becomes ready when there is room again.
             let waits = self.room() == 0;
             return Ok(if waits && !more { input } else { Next::Again });
         }
-        // What flows is looked at in time, and the guest rings in vain: its
-        // doorbell stays shut, unless there is input that waits for it.
+        // A burst is polled, so the guest's doorbells would be useless: the
+        // doorbell stays masked, unless input waits for it.
         let mut held = None;
         if !self.looks_by_itself() {
             if self.has_event_index() && self.link.ring.arm_out(1) {
@@ -302,7 +303,7 @@ impl Console {
         Ok(next.map_or(Next::Wait, Next::At))
     }
 
-    /// Tells everybody on a socket that it is over, and why.
+    /// Closes all client sessions, with the reason.
     pub(crate) fn close_clients(&mut self, why: &str) {
         self.clients.close(&self.output, why);
         self.clients = ClientSet::default();
@@ -318,8 +319,8 @@ impl Console {
     }
 }
 
-/// A output's name, which no other has had: when it began, in nanoseconds,
-/// and, as clocks may be set, a count.
+/// A unique name of an output: its start in nanoseconds, and a count, because
+/// clocks may be set back.
 fn stream(output: &OutputBuffer) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let noted = output.record(Record::Stream);

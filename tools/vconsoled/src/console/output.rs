@@ -16,10 +16,10 @@ use crate::config::Overflow;
 use crate::ring::BUDGET;
 use crate::sink::pty;
 
-/// How long output is kept for the viewers of the last daemon to come back.
+/// How long output is kept for the last daemon's viewers to reconnect.
 const RETURN: Duration = Duration::from_secs(10);
 impl Console {
-    /// Takes output from the ring; `true` when none was left.
+    /// Takes output from the ring; `true` if none is left.
     pub(super) fn take_output(&mut self, events: &mut dyn EventChannels) -> io::Result<bool> {
         let mut buffer = [0; OUT_SIZE];
         let mut budget = BUDGET;
@@ -35,8 +35,8 @@ impl Console {
             if taken.bytes == 0 {
                 return Ok(true);
             }
-            // Kept before the ring lets go of them: what a crash cuts off is
-            // taken again by the next daemon.
+            // Stored before the ring releases them: after a crash the next daemon
+            // takes the missing bytes again.
             let bytes = &buffer[..taken.bytes];
             let checkpoint = Checkpoint {
                 ring: self.link.ring_id,
@@ -54,27 +54,27 @@ impl Console {
             if self.link.ring.release_out(bytes.len()) {
                 self.notify(events)?;
             }
-            // What came meanwhile is taken with what comes next.
+            // Output that arrived meanwhile is taken with the next piece.
             if self.polling.is_running() && self.has_event_index() {
                 return Ok(true);
             }
         }
     }
 
-    /// Gives output to a pty that has all there was before, and which need not
-    /// wait until it is kept. What is then to be noted.
+    /// Writes output directly to a pty that has received all before it. Returns
+    /// the record to store.
     fn show(&mut self, bytes: &[u8]) -> Option<PtyRecord> {
         let flows = self.polling.is_running();
         if flows || !self.pty.is_open() || !self.writable || !self.shown.is_at_end(&self.output) {
             return None;
         }
-        // Should this fail, so will the next attempt, which knows what to do.
+        // If this fails, the next attempt fails too and handles the error.
         let length = self.pty.write(bytes).ok()??;
         self.shown.advance(length);
         Some(self.pty_record())
     }
 
-    /// Gives viewers what is not held back for now; `true` when one could take
+    /// Passes output to viewers unless it is held back; `true` if one could take
     /// more.
     pub(super) fn pass_on(&mut self, now: Instant) -> io::Result<bool> {
         let watched = self.viewers() > 0;
@@ -82,7 +82,7 @@ impl Console {
             return Ok(false);
         }
         let more = self.flush()?;
-        // A pty that was full takes what it can as soon as it can.
+        // Output for a pty that was full is not held back.
         let shown = !self.pty.is_open() || self.shown.is_at_end(&self.output);
         if shown && !more {
             self.polling.begin_portion(now);
@@ -90,8 +90,8 @@ impl Console {
         Ok(more)
     }
 
-    /// Gives waiting output to viewers, if there are any, and gives up what
-    /// nobody waits for; `true` when a viewer could take more.
+    /// Passes waiting output to viewers, and releases output that none waits for;
+    /// `true` if a viewer could take more.
     fn flush(&mut self) -> io::Result<bool> {
         let shows = self.pty.is_open() && self.writable;
         let more = shows && !self.shown.is_at_end(&self.output) && self.show_waiting()?;
@@ -100,7 +100,7 @@ impl Console {
         Ok(more)
     }
 
-    /// Gives the pty what waits for it; `true` when it could take more.
+    /// Writes waiting output to the pty; `true` if it could take more.
     fn show_waiting(&mut self) -> io::Result<bool> {
         let mut buffer = [0; pty::ROOM];
         let mut budget = BUDGET;
@@ -109,7 +109,8 @@ impl Console {
                 return Ok(true);
             }
             let length = self.shown.peek(&self.output, &mut buffer)?;
-            // Whoever has left since keeps nothing: the next one reads it.
+            // If the pty was closed meanwhile, nothing is written: its next user
+            // reads the output.
             let written = self.pty.write(&buffer[..length]).ok().flatten();
             self.writable = written == Some(length);
             if let Some(written) = written {
@@ -123,7 +124,7 @@ impl Console {
         Ok(false)
     }
 
-    /// Gives up what nobody waits for any more, or has waited for too long.
+    /// Releases output that no consumer waits for, or that waited too long.
     fn release(&mut self) {
         let end = self.output.end();
         let slowest = if self.awaits_return() {
@@ -143,8 +144,8 @@ impl Console {
         self.output.release(floor);
     }
 
-    /// Whether viewers of the last daemon may be on their way back, who knows
-    /// how many and from where on.
+    /// Whether viewers of the last daemon may still reconnect, at unknown
+    /// positions.
     fn awaits_return(&self) -> bool {
         self.taken_up.is_some_and(|at| at.elapsed() < RETURN)
     }
@@ -166,7 +167,7 @@ impl Console {
         let room = match self.overflow {
             Overflow::Discard => return usize::MAX,
             Overflow::Keep => {
-                // The guest goes on with the quickest: the bytes were taken.
+                // The fastest viewer sets the guest's pace: the bytes were taken.
                 let quickest = self.clients.span().map_or(0, |(_, quickest)| quickest);
                 let taken = self.shown.position().max(quickest);
                 (taken + self.capacity()).saturating_sub(self.output.end())
@@ -175,8 +176,7 @@ impl Console {
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// Whether to be told that the pty has room again, if that is not what was
-    /// asked for already.
+    /// Whether to request readiness when the pty has room, if that changed.
     pub(crate) fn asks_for_room(&mut self) -> Option<bool> {
         let asks = self.pty.is_open() && !self.writable && !self.shown.is_at_end(&self.output);
         let before = std::mem::replace(&mut self.asked_for_room, asks);
@@ -187,12 +187,12 @@ impl Console {
         self.shown.lost(&self.output)
     }
 
-    /// Bytes that viewers on sockets were too slow for.
+    /// Bytes lost because viewers on sockets were too slow.
     pub(crate) fn lost(&self) -> u64 {
         self.clients.lost(&self.output)
     }
 
-    /// Whether the console needs no doorbell, because it is looked at in time.
+    /// Whether the console needs no doorbell, because it is polled.
     pub(super) fn looks_by_itself(&self) -> bool {
         let input = self.readable || self.clients.has_input();
         self.polling.is_running() && self.has_event_index() && !input

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! A console whose guest fills the ring again and again. While that lasts, most of
-//! the console's cost is waking for each piece and passing it on at once. So its
-//! ring is read by the clock instead, and output is passed on in larger portions.
-//! The first pieces after a pause are never held.
+//! Polling of a console whose guest fills the ring repeatedly. During such a
+//! burst most of the console's cost is waking up for each piece and passing it on
+//! at once. So its ring is polled by the clock instead, and output is passed on
+//! in larger portions. The first pieces after a pause are never held back.
 
 use std::time::{Duration, Instant};
 
@@ -10,44 +10,43 @@ use vpl011::ring::layout::OUT_SIZE;
 
 use crate::sink::pty;
 
-/// Found at one look, so much is a piece of a flow.
+/// Size of a read that counts as a piece of a burst.
 const MUCH: usize = OUT_SIZE / 4;
-/// So many such pieces in a row are one.
+/// Number of such pieces in a row that make a burst.
 const BEGINNING: u32 = 3;
-/// Between two looks: less than Linux needs to fill a ring with a UART's
-/// characters. A UART that is quicker waits for the next look, and a PV console
-/// rings.
+/// Polling interval: less than Linux needs to fill a ring with a UART's
+/// characters. A faster UART waits for the next poll, and a PV console rings.
 const LOOK: Duration = Duration::from_millis(1);
-/// How long output is held that viewers are to have, and how much of it.
+/// How long output is held back from viewers, and how much.
 const PORTION: Duration = Duration::from_millis(10);
 const PORTION_SIZE: usize = pty::ROOM - OUT_SIZE;
-/// A flow that has ended may only have paused: for so long what was set up for
-/// it is kept, which is the last that it costs. A console that is silent for
-/// longer wakes nobody and holds nothing of the kind.
+/// A burst that ended may only have paused: its mapping is kept for this long,
+/// then dropped. A console that is silent for longer wakes no thread and holds no
+/// mapping.
 const REST: Duration = Duration::from_millis(250);
 
-/// Whether a console's output flows.
+/// Detects bursts of a console's output.
 #[derive(Debug, Default)]
 pub(crate) struct BurstPolling {
     pieces: u32,
     running: Option<Running>,
-    /// When what was set up for the last one is not worth keeping any more.
+    /// When the mapping of the last burst is dropped.
     rest: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Running {
-    /// What came since the last look.
+    /// Bytes since the last poll.
     bytes: usize,
-    /// The next look.
+    /// The next poll.
     look: Instant,
-    /// What is held back, and the end of that.
+    /// Bytes held back, and when that ends.
     held: usize,
     portion: Instant,
 }
 
 impl BurstPolling {
-    /// So much was found in the ring. Whether a flow begins with it.
+    /// Counts bytes found in the ring. Returns whether a burst begins.
     pub(crate) fn found(&mut self, bytes: usize, now: Instant) -> bool {
         let Some(running) = &mut self.running else {
             self.pieces = if bytes >= MUCH { self.pieces + 1 } else { 0 };
@@ -65,7 +64,7 @@ impl BurstPolling {
         };
         running.bytes += bytes;
         running.held += bytes;
-        // Something else may have called for a slice before.
+        // Other events can cause a slice before the next poll.
         if now >= running.look {
             if running.bytes < MUCH {
                 *self = Self::default();
@@ -78,19 +77,18 @@ impl BurstPolling {
         false
     }
 
-    /// Whether it flows now.
+    /// Whether a burst is running.
     pub(crate) fn is_running(&self) -> bool {
         self.running.is_some()
     }
 
-    /// Whether what came is held back for now.
+    /// Whether output is held back for now.
     pub(crate) fn holds(&self, now: Instant) -> bool {
         (self.running.as_ref())
             .is_some_and(|running| now < running.portion && running.held < PORTION_SIZE)
     }
 
-    /// Everybody has been given what came so far: a portion begins with what
-    /// comes next.
+    /// All viewers have the output so far: the next bytes begin a portion.
     pub(crate) fn begin_portion(&mut self, now: Instant) {
         if let Some(running) = &mut self.running {
             running.held = 0;
@@ -98,12 +96,12 @@ impl BurstPolling {
         }
     }
 
-    /// Whether the last flow has been over for long, which is said once.
+    /// Whether the last burst has been over for long; true once.
     pub(crate) fn is_over(&mut self, now: Instant) -> bool {
         self.rest.take_if(|rest| *rest <= now).is_some()
     }
 
-    /// When to look again without being called.
+    /// When to poll again.
     pub(crate) fn next(&self) -> Option<Instant> {
         let look = self.running.as_ref().map(|running| running.look);
         look.or(self.rest)
@@ -114,7 +112,7 @@ impl BurstPolling {
 mod tests {
     use super::*;
 
-    /// A flow that began at some time.
+    /// A burst in progress.
     fn flow() -> (BurstPolling, Instant) {
         let (mut flow, now) = (BurstPolling::default(), Instant::now());
         for piece in 1..=3 {
@@ -147,7 +145,7 @@ mod tests {
             let at = after(now, millis);
             if !flow.holds(at) {
                 given.push(millis);
-                // Who is slow has it only a moment later.
+                // A slow viewer has it only a moment later.
                 if millis != 10 {
                     flow.begin_portion(at);
                 }

@@ -21,7 +21,7 @@ impl Console {
     }
 }
 
-/// What the next daemon is told of the pty.
+/// The pty's record for the next daemon.
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub(super) struct PtyRecord {
@@ -30,13 +30,13 @@ pub(super) struct PtyRecord {
 
 impl PtyRecord {
     fn of(output: &OutputBuffer) -> Option<Self> {
-        // An earlier version's is longer.
+        // An earlier version's record is longer.
         let (noted, _) = Self::read_from_prefix(&output.record(Record::Pty)?).ok()?;
         Some(noted)
     }
 }
 
-/// Where the pty of the last daemon stopped, or everything there is.
+/// The last daemon's position of the pty, or the start of the scrollback.
 pub(super) fn shown(output: &OutputBuffer) -> Cursor {
     let noted = PtyRecord::of(output);
     Cursor::at(noted.map_or(output.scrollback(), |noted| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Consumers of a console's output on other threads: its log, its recording, lines
-//! for the journal, and rules that watch it.
+//! Consumers of a console's output on other threads: its log, its recording, its
+//! journal, and its watch rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::Console;
 use crate::sink::log::Log;
 use crate::sink::watch::Watch;
 
-/// Rules that a console's output is looked at by, and what looks.
+/// The watch rules of a console, and the thread's handle.
 pub(crate) struct Watching {
     pub(crate) watch: Watch,
     pub(crate) log: Log,
@@ -26,22 +26,22 @@ impl Console {
         &mut self.recording
     }
 
-    /// Sets whether what is typed is recorded too.
+    /// Sets whether input is recorded too.
     pub(crate) fn set_records_input(&mut self, records: bool) {
         self.records_input = records;
     }
 
-    /// What sends its lines to the journal, if they go there.
+    /// The sink that sends lines to the journal, if there is one.
     pub(crate) fn journal_mut(&mut self) -> &mut Option<Log> {
         &mut self.journal
     }
 
-    /// What its output is looked at by, if there are such rules.
+    /// Its watch rules, if there are any.
     pub(crate) fn watching_mut(&mut self) -> &mut Option<Watching> {
         &mut self.watch
     }
 
-    /// How often each of those rules found a line.
+    /// Number of matches of each watch rule.
     pub(crate) fn matches(&self) -> BTreeMap<String, u64> {
         let counts = self.watch.iter().flat_map(|one| one.watch.counts());
         counts
@@ -49,7 +49,7 @@ impl Console {
             .collect()
     }
 
-    /// All that takes output on another thread.
+    /// All sinks on other threads.
     pub(super) fn logs(&self) -> impl Iterator<Item = &Log> {
         let watch = self.watch.iter().map(|one| &one.log);
         let files = self.log.iter().chain(&self.recording);
@@ -62,7 +62,7 @@ impl Console {
         self.journal.iter().chain(watch).map(Log::lost).sum()
     }
 
-    /// The log, and all else that looks at the output, when the console is let go of.
+    /// The log, and all other sinks, when the console is closed.
     pub(crate) fn into_logs(self) -> (Option<Log>, impl Iterator<Item = Log>) {
         let watch = self.watch.map(|one| one.log);
         let others = self.recording.into_iter().chain(self.journal);

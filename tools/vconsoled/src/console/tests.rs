@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A console on the fake host, whose slices and clock are the test's.
+//! A console on the fake host; the test controls its slices and clock.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ const IN_PROD: usize = 3076;
 const OUT_PROD: usize = 3084;
 const IN_EVENT: usize = 3592;
 
-/// A console, its guest's end, and somebody who has its pty open.
+/// A console, its guest's end, and a viewer on its pty.
 struct Bench {
     console: Console,
     events: Box<dyn EventChannels>,
@@ -80,10 +80,10 @@ impl Bench {
         self.console.set_input_rate(rate, now);
     }
 
-    /// Somebody types so many characters.
+    /// The viewer types this many characters.
     fn type_in(&mut self, length: usize) {
         self.viewer.write_all(&vec![b'x'; length]).unwrap();
-        // The kernel hands them on in its own time.
+        // The kernel delivers them asynchronously.
         terminal::wait_for("what was typed", || {
             let there = rustix::io::ioctl_fionread(&self.console.pty).unwrap();
             (there == length as u64).then_some(())
@@ -91,13 +91,13 @@ impl Bench {
         self.console.on_pty(true, false);
     }
 
-    /// What the guest finds in its ring.
+    /// Bytes in the guest's input ring.
     fn found(&self) -> u32 {
         let page = &self.guest.page;
         page.load_u32(IN_PROD).wrapping_sub(page.load_u32(IN_CONS))
     }
 
-    /// The guest takes what it finds.
+    /// The guest takes all input.
     fn take_in(&mut self) -> u32 {
         let found = self.found();
         let page = &self.guest.page;
@@ -105,7 +105,7 @@ impl Bench {
         found
     }
 
-    /// The guest fills its ring, which is empty.
+    /// The guest fills its empty output ring.
     fn fill(&mut self) {
         let page = &self.guest.page;
         let prod = page.load_u32(OUT_PROD);
@@ -119,7 +119,7 @@ impl Bench {
         page.store_u32(OUT_PROD, prod.wrapping_add(2048));
     }
 
-    /// Whether the guest is heard when it rings.
+    /// Whether the daemon receives the guest's doorbell.
     fn ring(&mut self) -> bool {
         self.guest.line.notify();
         let mut ports = Vec::new();
@@ -130,7 +130,7 @@ impl Bench {
         !ports.is_empty()
     }
 
-    /// The viewer takes all that the pty took.
+    /// The viewer reads everything that was written to the pty.
     fn look(&mut self) {
         let shown = usize::try_from(self.console.shown.position()).unwrap();
         while self.seen.len() < shown {
@@ -196,11 +196,11 @@ fn a_pty_whose_reader_keeps_up_has_its_share_of_a_turn() {
         let before = bench.console.shown.position();
         bench.console.on_pty(false, true);
         bench.run_slice(now);
-        // Before the ring is looked at, and after.
+        // Before and after reading the ring.
         let shown = bench.console.shown.position() - before;
         assert!(shown <= 2 * 16 * 1024, "{shown} bytes in one turn");
     }
-    // The reader's end is the pty's.
+    // The reader ends when the pty closes.
     drop(bench);
     reader.join().unwrap();
 }
@@ -217,7 +217,7 @@ fn a_uart_whose_output_flows_is_looked_at_and_does_not_ring() {
             bench.run_slice(now);
         }
         assert_eq!(bench.ring(), rings, "{slot}");
-        // The next look finds nothing, and that is the end of it.
+        // The next poll finds nothing, which ends the burst.
         now += Duration::from_millis(1);
         bench.run_slice(now);
         assert!(bench.ring(), "{slot}: it does not flow any more");
@@ -261,7 +261,7 @@ fn a_guest_that_paused_finds_no_more_than_a_burst() {
         let mut now = Instant::now();
         bench.set_input_rate(1000, now);
         bench.type_in(100);
-        // It wakes nobody until the guest takes something.
+        // The console stays idle until the guest takes something.
         while bench.run_slice(now) != Next::Wait {
             now += Duration::from_millis(1);
             assert!(bench.found() <= 5, "{slot}: {} bytes wait", bench.found());

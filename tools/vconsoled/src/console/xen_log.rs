@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The Xen log: the hypervisor's own messages (`--log=hv`), as xenconsoled keeps
-//! it, and without writing them again after a restart: how far they were read is
-//! kept with them, as for a guest's ring.
+//! it, and without duplicates after a restart: the position in them is stored
+//! with them, as for a guest's ring.
 
 use std::io;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use crate::config::Config;
 use crate::persist::state_dir::StateDir;
 use crate::sink::log::{Log, LogOptions, Logs, Rotation, Style};
 
-/// Bytes taken in a slice.
+/// Bytes read in a slice.
 const BUDGET: usize = 16 * 1024;
 
-/// What xenconsoled calls the file.
+/// The file's name in xenconsoled.
 const NAME: &str = "hypervisor.log";
 
-/// The hypervisor's messages on their way to their log.
+/// Copies the hypervisor's messages to their log.
 pub(crate) struct XenLog {
     port: Port,
-    /// The port was notified, or there is more to read than one slice takes.
+    /// The port was notified, or more is left than one slice reads.
     due: bool,
-    /// Where to read on.
+    /// Index of the next byte.
     index: u32,
     output: Arc<OutputBuffer>,
     log: Log,
 }
 
 impl XenLog {
-    /// Opens the log, where the last daemon stopped, and asks to be told of
+    /// Opens the log where the last daemon stopped, and binds the VIRQ for
     /// messages.
     pub(crate) fn open(
         config: &Config,
@@ -54,7 +54,7 @@ impl XenLog {
         })
     }
 
-    /// Goes on by another configuration.
+    /// Applies another configuration.
     pub(crate) fn configure(&self, config: &Config) {
         self.log.configure(options(config));
     }
@@ -64,17 +64,17 @@ impl XenLog {
         self.due
     }
 
-    /// The port that says so.
+    /// The port of the VIRQ.
     pub(crate) fn port(&self) -> Port {
         self.port
     }
 
-    /// A port was notified; it may be this one.
+    /// Handles a notification of any port.
     pub(crate) fn on_event(&mut self, port: Port) {
         self.due |= port == self.port;
     }
 
-    /// Reads what there is, within bounds.
+    /// Reads available messages, within a budget.
     pub(crate) fn run_slice(
         &mut self,
         hypervisor: &dyn Hypervisor,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! The thread that owns the connection to xenstore. It reports domains and
-//! consoles, and does the event loop's writes; the loop never waits for xenstored.
-//! A connection that fails is replaced, and everything is looked at again.
+//! consoles, and does the event loop's writes; the loop never waits for
+//! xenstored. A failed connection is replaced, and everything is read again.
 //!
-//! What is asked of it is kept by console, the newest only, so that nothing
-//! grows while xenstored stands still.
+//! Requests are kept by console, only the newest, so the memory is bounded while
+//! xenstored does not answer.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -21,26 +21,26 @@ use super::follower::Follower;
 use super::nodes::Key;
 use super::xenbus::State;
 
-/// Reports that may wait for the loop; the thread waits then.
+/// Reports that may wait for the loop; then the thread waits.
 const REPORTS_MAX: usize = 256;
 
-/// How long xenstored may take to answer.
+/// Time limit for xenstored's answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long to wait before connecting again: at first, and at most.
+/// Pause before connecting again: at first, and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 
-/// The loop's end.
+/// The loop's end of the channel.
 pub(crate) struct Discovery {
     shared: Arc<Shared>,
     reports: Receiver<Report>,
-    /// Closed when the thread has ended.
+    /// Disconnected when the thread has ended.
     ended: Receiver<()>,
 }
 
 impl Discovery {
-    /// Starts the thread. `wake` is called when there is something to
+    /// Starts the thread. `wake` is called when there is a report to
     /// [`take`](Self::take); `reopen` makes another connection.
     pub(crate) fn start(
         mut store: Client,
@@ -52,7 +52,7 @@ impl Discovery {
         let (reports, received) = mpsc::sync_channel(REPORTS_MAX);
         let (alive, ended) = mpsc::sync_channel(0);
         let link = Link::new(Arc::clone(&shared), reports, wake);
-        // What it complains of goes where the caller's complaints go.
+        // The thread's messages go to the caller's subscriber.
         let messages = tracing::dispatcher::get_default(Clone::clone);
         thread::Builder::new()
             .name("xenstore".into())
@@ -78,22 +78,22 @@ impl Discovery {
         self.reports.try_recv().ok()
     }
 
-    /// Has a console's pty announced.
+    /// Requests that a console's pty is announced.
     pub(crate) fn announce(&self, key: Key, tty: String) {
         self.want(|wanted| wanted.ttys.extend([(key, Some(tty))]));
     }
 
-    /// Takes the name of a console's pty back.
+    /// Requests that the name of a console's pty is removed.
     pub(crate) fn withdraw(&self, key: Key) {
         self.want(|wanted| wanted.ttys.extend([(key, None)]));
     }
 
-    /// Tells a frontend of the backend's state.
+    /// Requests a state of the backend.
     pub(crate) fn set_state(&self, key: Key, state: State) {
         self.want(|wanted| wanted.states.extend([(key, state)]));
     }
 
-    /// Has a console reported again.
+    /// Requests another report of a console.
     pub(crate) fn look(&self, key: Key) {
         self.want(|wanted| wanted.looks.extend([key]));
     }
@@ -103,10 +103,11 @@ impl Discovery {
         self.want(|wanted| wanted.settle = true);
     }
 
-    /// Ends the thread when it has done what was asked, so long later at most.
+    /// Ends the thread when it has carried out all requests, but waits no longer
+    /// than `patience`.
     pub(crate) fn finish(self, patience: Duration) {
         self.want(|wanted| wanted.end = true);
-        // It need not wait for us to take a report.
+        // The thread must not wait for reports to be taken.
         drop(self.reports);
         if self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("xenstore does not answer: ptys stay announced");
@@ -151,7 +152,7 @@ impl Worker {
                 store.set_patience(PATIENCE);
                 self.follower.resume(store)
             });
-            // A user who may not connect again has the old connection.
+            // A user who may not connect again keeps the old connection.
             let connected = connected.or_else(|error| {
                 let went_on = self.follower.go_on();
                 went_on.map_err(|_| error)
@@ -172,7 +173,7 @@ impl Worker {
         false
     }
 
-    /// Waits for the loop, for xenstore if asked, and for a time.
+    /// Waits for the loop, for xenstore if `store`, and until a time.
     fn wait(&self, store: bool, until: Option<Instant>) {
         let timeout = until.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
@@ -182,7 +183,7 @@ impl Worker {
         if store {
             fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
         }
-        // Interrupted is as good as over.
+        // An interruption counts as a wake-up.
         let _woken = rustix::event::poll(&mut fds, timeout.as_ref());
     }
 

@@ -14,64 +14,64 @@ use super::nodes::Key;
 use super::source::Source;
 use super::xenbus::{Device, State};
 
-/// What xenstore says.
+/// A report from xenstore.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// There is a domain.
+    /// A domain exists.
     Came(DomId),
-    /// It is not there any more, nor are its consoles.
+    /// A domain and its consoles are gone.
     Went(DomId),
-    /// A domain's own console, and where its ring is.
+    /// A domain's own console, and its ring.
     Console(Key, Domain, Source),
-    /// A secondary console, and what its frontend offers.
+    /// A secondary console, and its frontend's offer.
     Device(Key, Domain, Device, Offer),
-    /// There is no such console, or somebody else serves it.
+    /// There is no such console, or another backend serves it.
     Nothing(Key),
     /// A console's nodes are invalid.
     Failed(Key, String),
-    /// Everything asked for before `Discovery::settle` is done.
+    /// All requests before `Discovery::settle` are done.
     Settled,
-    /// The connection to xenstore failed: from now until [`Settled`](Self::Settled)
-    /// more may have happened than is known.
+    /// The connection to xenstore failed: until [`Settled`](Self::Settled),
+    /// changes may be missing.
     Lost,
 }
 
-/// A domain, as far as its consoles need it.
+/// The data of a domain that its consoles need.
 #[derive(Debug)]
 pub(crate) struct Domain {
     pub(crate) name: String,
     pub(crate) uuid: String,
-    /// Tells it from another one that had the same number.
+    /// Distinguishes domains that had the same number.
     pub(crate) instance: String,
 }
 
-/// What a frontend wants.
+/// A frontend's offer.
 #[derive(Debug)]
 pub(crate) enum Offer {
-    /// Its ring is to be served; it may be another one with the same numbers.
+    /// Its ring is to be served; it may be another ring with the same numbers.
     Ring {
-        /// Where it is.
+        /// The ring's place.
         source: Source,
-        /// It was offered anew.
+        /// The ring was offered again.
         again: bool,
     },
-    /// Nothing is to be served, and the backend is to be in that state.
+    /// Nothing is to be served, and the backend is to take that state.
     Rest(State),
     /// Its nodes are invalid.
     Wrong(String),
 }
 
-/// What the loop wants of xenstore.
+/// The loop's requests.
 #[derive(Default)]
 pub(super) struct Wanted {
-    /// The ptys to announce, or to withdraw.
+    /// Ptys to announce, or to withdraw.
     pub(super) ttys: BTreeMap<Key, Option<String>>,
-    /// The states of backends.
+    /// States of backends to write.
     pub(super) states: BTreeMap<Key, State>,
-    /// Consoles to look at again.
+    /// Consoles to read again.
     pub(super) looks: BTreeSet<Key>,
     pub(super) settle: bool,
-    /// Nothing more will be wanted.
+    /// The thread is to end.
     pub(super) end: bool,
 }
 
@@ -82,14 +82,14 @@ impl Wanted {
     }
 }
 
-/// What both ends see.
+/// The data that both ends share.
 pub(super) struct Shared {
     wanted: Mutex<Wanted>,
     /// Wakes the thread.
     bell: OwnedFd,
 }
 
-/// The thread's end.
+/// The thread's end of the channel.
 pub(super) struct Link {
     pub(super) shared: Arc<Shared>,
     reports: SyncSender<Report>,
@@ -105,15 +105,15 @@ impl Shared {
         })
     }
 
-    /// Readable when something is wanted.
+    /// Readable when there are requests.
     pub(super) fn bell(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }
 
-    /// Adds to what is wanted.
+    /// Adds a request.
     pub(super) fn want(&self, change: impl FnOnce(&mut Wanted)) {
         change(&mut self.wanted());
-        // A bell that is full has been rung.
+        // A full counter wakes the thread too.
         let _rung = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 
@@ -121,7 +121,7 @@ impl Shared {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is wanted; the end stays wanted.
+    /// Takes all requests; the request to end stays.
     pub(super) fn take(&self) -> Wanted {
         let mut bytes = [0; 8];
         let _quiet = rustix::io::read(&self.bell, &mut bytes);
@@ -155,7 +155,7 @@ impl Link {
     }
 
     pub(super) fn report(&self, report: Report) {
-        // A loop that has ended wants no reports.
+        // A loop that has ended needs no reports.
         if self.reports.send(report).is_ok() {
             (self.wake)();
         }
