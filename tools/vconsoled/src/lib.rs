@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! The console backend in the control domain: serves the rings of every
-//! domain's PV console and UART, each with a pty and a log file of its own.
+//! The console backend in the control domain: serves the rings of every domain's
+//! PV console and UART, each with its own pty and log file.
 //!
-//! One thread runs the [`Server`]: it waits for xenstore, event channels and
-//! ptys at once and gives each console a bounded slice.
-//! [`guest`] says which consoles a domain has and how to reach their rings,
-//! [`console`] moves the bytes of one.
+//! One thread runs the [`Server`]: it waits for xenstore, event channels and ptys
+//! at once and gives each console a bounded slice. [`guest`] finds a domain's
+//! consoles and their rings; [`console`] moves the bytes of one.
 #![forbid(unsafe_code)]
 
 mod access;

@@ -61,9 +61,9 @@ fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
         let broker = Broker::start("--broker")?;
         platform.reopen_store = Box::new(move || broker.open_xenstore());
     }
-    // A confined process opens none.
+    // A confined process cannot open it.
     let port = config.sockets.metrics_listen.map(TcpListener::bind);
-    // No thread may have been started yet.
+    // No thread may run before this.
     let in_force = confine::give_up(&config)?;
     diagnostics.run().context("a thread for messages")?;
     let unknown = config.unknown.clone();
@@ -96,7 +96,7 @@ fn follow_signals(handle: Handle, options: Options) -> anyhow::Result<()> {
             for signal in signals.forever() {
                 match signal {
                     SIGHUP => handle.reload(options.config().map_err(|error| format!("{error:#}"))),
-                    // Too large a file is an error of that write.
+                    // Exceeding the file size limit is an error of that write.
                     SIGXFSZ => {}
                     _ => handle.stop(),
                 }
@@ -105,8 +105,8 @@ fn follow_signals(handle: Handle, options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A console takes up to four descriptors; thousands of domains take what the
-/// system allows.
+/// A console takes up to four descriptors, so thousands of domains need the
+/// highest limit.
 fn raise_file_limit() {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -3,7 +3,7 @@
 
 use xen_io::DomId;
 
-/// Longest name of a domain that names a file, in bytes.
+/// Longest domain name in a file name, in bytes.
 const NAME_MAX: usize = 128;
 
 /// Whether a domain's name can be part of a file's name as it is.
@@ -14,9 +14,9 @@ pub(crate) fn is_plain(name: &str) -> bool {
         && !name.chars().any(|one| one == '/' || one.is_control())
 }
 
-/// Names for a file of a console with that ending, the best one first. Another console
-/// may have a claim to that: two domains may have one name, and the name of one may look like
-/// a console of the other. So the next ones hold the domain's number.
+/// Names for a file of a console with that ending, the best one first. It may be
+/// taken by another console: two domains can have the same name, and one's name
+/// can look like a console of the other. So further names contain the domid.
 pub(crate) fn files(
     domid: DomId,
     name: &str,

@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::config::{self, Config, Filter, History, Overflow, Size};
 
-/// Where xenconsoled's process number is looked for.
+/// The default path of xenconsoled's pid file.
 pub const DEFAULT_PID_FILE: &str = "/run/xen/xenconsoled.pid";
 
 /// Serves the consoles of all domains: PV consoles and emulated UARTs, each
@@ -96,7 +96,7 @@ pub struct Options {
     version: Option<bool>,
 }
 
-/// Whose output.
+/// The source of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Whose {
     /// No output
@@ -128,7 +128,7 @@ enum OverflowData {
 }
 
 impl Options {
-    /// Whether messages report events that are no errors.
+    /// Whether messages report events that are not errors.
     #[must_use]
     pub fn verbose(&self) -> bool {
         self.verbose > 0
@@ -140,13 +140,13 @@ impl Options {
         self.interactive > 0
     }
 
-    /// Where to write the process number, if it was given.
+    /// The path for the process number, if it was given.
     #[must_use]
     pub fn pid_file(&self) -> Option<&Path> {
         self.pid_file.last().map(PathBuf::as_path)
     }
 
-    /// The configuration from file and options.
+    /// The configuration from the file and the options.
     pub fn config(&self) -> anyhow::Result<Config> {
         let default = Path::new(config::DEFAULT_FILE);
         let mut config = match &self.config {
@@ -161,13 +161,13 @@ impl Options {
     /// Applies the command line.
     fn change(&self, config: &mut Config) {
         let log = &mut config.log;
-        // As with xenconsoled, which only ever switches a log on.
+        // As in xenconsoled, which never switches a log off.
         if !self.log.is_empty() {
             log.guests = self.log.iter().any(|whose| whose.guest());
             log.hypervisor = self.log.iter().any(|whose| whose.hypervisor());
         }
         if !self.timestamp.is_empty() {
-            // Here "none" takes back what was said before it.
+            // Here "none" cancels earlier options.
             let said = self.timestamp.rsplit(|whose| *whose == Whose::None).next();
             let said = said.unwrap_or_default();
             log.timestamps = said.iter().any(|whose| whose.guest());
@@ -234,7 +234,7 @@ mod tests {
             "-tguest -okeep -o discard",
             "--timestamp=all --overflow-data=keep --replace-escape --replace-escape",
             "--timestamp=hv --overflow-data=discard",
-            // getopt_long knows an option by its beginning.
+            // Like getopt_long, which accepts unambiguous prefixes.
             "--inter --verb --time=all --over keep --rep --pid /run/x",
         ] {
             let parsed = options(line);

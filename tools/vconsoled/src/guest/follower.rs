@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Domains and consoles from xenstore, and writes to it.
 //!
-//! The guest can change its half of a secondary console as often as it likes,
-//! so each of those is looked at only so often. An error of a function here is
-//! that of the connection; what is wrong with one console is reported.
+//! The guest can change its half of a secondary console at any rate, so each of
+//! those is read at a limited rate. Errors of functions here are errors of the
+//! connection; faults of one console are reported.
 
 mod looks;
 mod writes;
@@ -19,39 +19,38 @@ use super::exchange::{Link, Report, Shared, Wanted};
 use super::nodes::{self, Key, Slot};
 use super::xenbus::{self, State};
 
-/// The tokens of the watches that belong to no console.
+/// The tokens of watches that are for no single console.
 const INTRODUCED: &str = "introduced";
 const RELEASED: &str = "released";
 const BACKENDS: &str = "backends";
 
-/// What is known of xenstore.
+/// The state of xenstore as far as it is followed.
 pub(super) struct Follower {
     store: Client,
     link: Link,
     domains: BTreeSet<DomId>,
     secondary: BTreeMap<Key, Secondary>,
-    /// The names of ptys that we wrote.
+    /// The pty names that were written.
     announced: BTreeMap<Key, String>,
-    /// What could not be written, and when to try again.
+    /// Failed writes, and when to retry them.
     unwritten: Option<(Instant, Wanted)>,
-    /// The loop asks whether everything is done.
+    /// The loop waits for [`Report::Settled`].
     settling: bool,
-    /// Everything known is to be looked at.
+    /// All known consoles are to be read again.
     all_again: bool,
 }
 
 /// A secondary console that the toolstack described.
 struct Secondary {
-    /// When it may be looked at again, and when it must be.
+    /// When it may be read again, and when it must be.
     not_before: Instant,
     again: Option<Instant>,
-    /// The watch on the frontend has fired for the first time, which it does
-    /// when it is set.
+    /// The watch on the frontend has fired once, as it does when it is set.
     watch_set: bool,
-    /// The frontend's state was written since the last look: if it offers a
-    /// ring, that may be another one, even if its numbers are the same.
+    /// The frontend's state was written since the last read: a ring that it
+    /// offers may be another one, even if its numbers are the same.
     written: bool,
-    /// The state that we gave last.
+    /// The state that was written last.
     said: Option<State>,
 }
 
@@ -77,7 +76,7 @@ impl Follower {
         &self.link.shared
     }
 
-    /// Sets the watches that find everything else.
+    /// Sets the watches that find all changes.
     pub(super) fn begin(&mut self) -> io::Result<()> {
         watch(&mut self.store, "@introduceDomain", INTRODUCED)?;
         watch(&mut self.store, "@releaseDomain", RELEASED)?;
@@ -85,17 +84,17 @@ impl Follower {
         xenbus::offer(&mut self.store)
     }
 
-    /// Whether an error is that of the connection, and of no console.
+    /// Whether an error is the connection's, not a console's.
     fn is_of_connection(&self, error: &io::Error) -> bool {
         self.store.is_lost() || error.kind() == io::ErrorKind::TimedOut
     }
 
-    /// Has the loop know that the connection failed.
+    /// Reports that the connection failed.
     pub(super) fn lose(&self) {
         self.link.report(Report::Lost);
     }
 
-    /// Goes on with another connection.
+    /// Continues with another connection.
     pub(super) fn resume(&mut self, store: Client) -> io::Result<()> {
         self.store = store;
         for secondary in self.secondary.values_mut() {
@@ -111,8 +110,8 @@ impl Follower {
         self.restart()
     }
 
-    /// Goes on with the same connection after an answer that was late. What it
-    /// was about is not known, so everything is looked at again.
+    /// Continues with the same connection after a late answer. Its content is
+    /// unknown, so everything is read again.
     pub(super) fn go_on(&mut self) -> io::Result<()> {
         if self.store.is_lost() {
             return Err(io::ErrorKind::NotConnected.into());
@@ -132,15 +131,14 @@ impl Follower {
         Ok(())
     }
 
-    /// When there is something to do even if nothing happens.
+    /// When to continue if no event comes.
     pub(super) fn next(&self) -> Option<Instant> {
         let looks = self.secondary.values().filter_map(|one| one.again);
         let writes = self.unwritten.as_ref().map(|(at, _)| *at);
         looks.chain(writes).min()
     }
 
-    /// Does what xenstore's events and the loop ask for, until there is
-    /// nothing to do.
+    /// Handles xenstore's events and the loop's requests until none is left.
     pub(super) fn follow(&mut self) -> io::Result<()> {
         loop {
             let wanted = self.shared().take();
@@ -161,7 +159,7 @@ impl Follower {
                     continue;
                 }
                 match nodes::parse_key(&event.token) {
-                    // Our own doing.
+                    // Written by this daemon.
                     Some(_) if event.path.ends_with("/tty") => {}
                     Some(key) => {
                         self.frontend_written(key);
@@ -191,8 +189,9 @@ impl Follower {
                     looked = true;
                 }
             }
-            // Otherwise no request was made during which events could queue up,
-            // and a guest must not keep us here by writing all the time.
+            // If requests were made, events may have queued up meanwhile.
+            // Otherwise stop: a guest that writes constantly must not keep this
+            // loop running.
             if !looked {
                 if std::mem::take(&mut self.settling) {
                     self.link.report(Report::Settled);
@@ -202,7 +201,7 @@ impl Follower {
         }
     }
 
-    /// Forgets domains that went.
+    /// Removes domains that are gone.
     fn forget_gone(&mut self) -> io::Result<()> {
         for domid in self.domains.clone() {
             if self.store.is_introduced(domid)? {
@@ -221,7 +220,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Takes up domains that came.
+    /// Adds new domains.
     fn find_new(&mut self) -> io::Result<()> {
         let names = self.store.directory("/local/domain")?.unwrap_or_default();
         for name in names {
@@ -236,8 +235,7 @@ impl Follower {
             if !self.domains.contains(&domid) && self.store.is_introduced(domid)? {
                 self.domains.insert(domid);
                 self.link.report(Report::Came(domid));
-                // A watch fires at once, which is when its consoles are
-                // looked up.
+                // A watch fires at once, which makes the consoles be read.
                 watch_domain(&mut self.store, domid)?;
                 for key in self.secondaries(domid)? {
                     self.look(key)?;
@@ -247,7 +245,7 @@ impl Follower {
         Ok(())
     }
 
-    /// The consoles that a change in the backends' tree is about.
+    /// The consoles that a change below the backends' directory concerns.
     fn backends_changed(&mut self, path: &str) -> io::Result<Vec<Key>> {
         let root = nodes::backends();
         let below = path.strip_prefix(&root).unwrap_or_default();
@@ -271,7 +269,7 @@ impl Follower {
         }
     }
 
-    /// Whether a backend's state is what we made it.
+    /// Whether a backend's state is the one that was written here.
     fn is_own_state(&mut self, domid: DomId, devid: u32) -> io::Result<bool> {
         let known = self.secondary.get(&(domid, Slot::Secondary(devid)));
         let Some(said) = known.and_then(|known| known.said) else {
@@ -331,13 +329,13 @@ fn watch_console(store: &mut Client, (domid, slot): Key) -> io::Result<()> {
 
 fn watch(store: &mut Client, path: &str, token: &str) -> io::Result<()> {
     match store.watch(path, token) {
-        // Set by a request whose answer was late.
+        // A request with a late answer set it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     }
 }
 
 fn secondary(domid: DomId, devid: u32) -> Option<Key> {
-    // Number 0 is the domain's own console, which its own directory describes.
+    // Number 0 is the domain's own console, which has its own directory.
     (devid > 0).then_some((domid, Slot::Secondary(devid)))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Where a console's nodes are in xenstore, and what they hold.
+//! Paths of consoles' nodes in xenstore, and their values.
 
 use std::fmt;
 use std::io;
@@ -8,30 +8,30 @@ use std::str::FromStr;
 use xen_io::DomId;
 use xen_io::xenstore::{Client, domain_path};
 
-/// Longest value of a node that means anything here.
+/// Longest valid value of a node.
 const VALUE_MAX: usize = 64;
 
 /// A console of a domain.
 pub(crate) type Key = (DomId, Slot);
 
-/// The console that `3/vuart0` names.
+/// Parses a console's name, such as `3/vuart0`.
 pub(crate) fn parse_key(name: &str) -> Option<Key> {
     let (domid, slot) = name.split_once('/')?;
     let key: Key = (DomId(domid.parse().ok()?), slot.parse().ok()?);
     (name_of(key) == name).then_some(key)
 }
 
-/// How a console is named so.
+/// The name of a console.
 pub(crate) fn name_of((domid, slot): Key) -> String {
     format!("{domid}/{slot}")
 }
 
-/// Where a domain's name is, which changes when it is renamed.
+/// Path of a domain's name, which changes when it is renamed.
 pub(crate) fn name_path(domid: DomId) -> String {
     format!("{}/name", domain_path(domid))
 }
 
-/// The token of the watch on a domain's name, and the domain that it is of.
+/// The token of the watch on a domain's name, and the domain of such a token.
 pub(crate) fn name_token(domid: DomId) -> String {
     format!("{domid}/name")
 }
@@ -52,7 +52,7 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// The places that every domain has.
+    /// The slots that every domain has.
     pub const FIXED: [Self; 2] = [Self::Pv, Self::Vuart];
 
     /// Its directory in xenstore.
@@ -66,8 +66,8 @@ impl Slot {
         }
     }
 
-    /// Whose changes tell that it must be looked at again. A secondary
-    /// console's directory is the guest's, of which only the state matters.
+    /// The watched path. A secondary console's directory is the guest's, of which
+    /// only the state matters.
     pub(crate) fn watched(self, domid: DomId) -> String {
         match self {
             Self::Pv | Self::Vuart => self.path(domid),
@@ -75,7 +75,7 @@ impl Slot {
         }
     }
 
-    /// What its log's name ends in, before the dot.
+    /// The end of its log's name, before the dot.
     #[must_use]
     pub fn log_suffix(self) -> String {
         match self {
@@ -85,7 +85,7 @@ impl Slot {
     }
 }
 
-/// What people call it.
+/// The form for users.
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -105,7 +105,7 @@ impl FromStr for Slot {
         }
         let devid = name.strip_prefix("pv").and_then(|rest| rest.parse().ok());
         let slot = devid.map(Self::Secondary).ok_or(())?;
-        // One name for each: numbers can be written in many ways.
+        // One name per console: numbers can be written in several ways.
         if slot.to_string() == name {
             Ok(slot)
         } else {
@@ -114,7 +114,7 @@ impl FromStr for Slot {
     }
 }
 
-/// Where each domain's secondary consoles have the backend's directory.
+/// The directory of the backends of all secondary consoles.
 pub(crate) fn backends() -> String {
     format!("{}/backend/console", domain_path(DomId::DOM0))
 }
@@ -124,12 +124,12 @@ pub(crate) fn backend_path(domid: DomId, devid: u32) -> String {
     format!("{}/{domid}/{devid}", backends())
 }
 
-/// Where the frontend's directory is.
+/// The frontend's directory of one console.
 pub(crate) fn frontend_path(domid: DomId, devid: u32) -> String {
     format!("{}/device/console/{devid}", domain_path(domid))
 }
 
-/// A node that holds a short text.
+/// Reads a node that contains a short text.
 pub(crate) fn text(store: &mut Client, path: &str) -> io::Result<Option<String>> {
     let Some(bytes) = store.read(path)? else {
         return Ok(None);
@@ -143,7 +143,7 @@ pub(crate) fn text(store: &mut Client, path: &str) -> io::Result<Option<String>>
     }
 }
 
-/// A node that holds a number; an empty one counts as missing.
+/// Reads a node that contains a number; an empty one counts as missing.
 pub(super) fn number<T: FromStr>(store: &mut Client, path: &str) -> io::Result<Option<T>> {
     let Some(bytes) = store.read(path)? else {
         return Ok(None);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Finds the ring of a console from xenstore, and connects to it.
+//! Finds the ring of a console in xenstore, and connects to it.
 
 use std::fmt;
 use std::io;
@@ -10,9 +10,9 @@ use xen_io::{DomId, EventChannels, Gfn, GrantRef, HvmParam, Hypervisor, Page, Po
 
 use super::nodes::{Slot, number, text};
 
-/// The `type` of a console that is ours to serve.
+/// The `type` of a console that this daemon serves.
 const OURS: &str = "xenconsoled";
-/// The `type` of a UART whose ring is out of the guest's reach.
+/// The `type` of a UART whose ring the guest cannot access.
 const PRIVATE: &str = "pl011";
 
 /// The kind of a console's ring.
@@ -20,11 +20,11 @@ const PRIVATE: &str = "pl011";
 pub enum Kind {
     /// The guest's own PV console.
     Pv,
-    /// A further PV console, or a channel.
+    /// A secondary PV console, or a channel.
     Secondary,
-    /// A UART's ring that the guest can reach as well.
+    /// A UART's ring that the guest can access too.
     Vuart,
-    /// A UART's ring that only the hypervisor and we can reach.
+    /// A UART's ring that only the hypervisor and the backend can access.
     VuartPrivate,
 }
 
@@ -39,10 +39,10 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Where the toolstack put a console's ring.
+/// The place of a console's ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ring {
-    /// Granted as the reserved entry, and at `gfn` for want of that.
+    /// Granted as the reserved entry, or else at `gfn`.
     Pv {
         /// The page.
         gfn: Gfn,
@@ -67,17 +67,17 @@ pub enum Ring {
     VuartPrivate,
 }
 
-/// A console that we are to serve.
+/// A console to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Where its ring is.
+    /// The place of its ring.
     pub ring: Ring,
-    /// How much output the toolstack lets wait for a slow viewer, in bytes.
+    /// Limit of output that waits for a slow viewer, from the toolstack, in bytes.
     pub limit: Option<usize>,
 }
 
 impl Source {
-    /// What kind of ring it has.
+    /// The kind of its ring.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self.ring {
@@ -88,7 +88,7 @@ impl Source {
         }
     }
 
-    /// A number for the place where its ring is, to know it again by.
+    /// Identifies the place of its ring.
     #[must_use]
     pub fn ring_id(&self) -> u32 {
         let place = match self.ring {
@@ -100,8 +100,8 @@ impl Source {
         crc32fast::hash(place.as_bytes())
     }
 
-    /// Looks up a domain's console; `None` when it has none, or one that
-    /// somebody else serves. An error is about this console only.
+    /// Looks up a domain's console; `None` if it has none, or another backend
+    /// serves it. An error concerns this console only.
     pub fn find(store: &mut Client, domid: DomId, slot: Slot) -> io::Result<Option<Self>> {
         let path = slot.path(domid);
         let kind = text(store, &format!("{path}/type"))?;
@@ -113,7 +113,7 @@ impl Source {
                 match (slot, gfn, port) {
                     (Slot::Pv, Some(gfn), Some(port)) => Ring::Pv { gfn, port },
                     (Slot::Vuart, Some(gfn), Some(port)) => Ring::Vuart { gfn, port },
-                    // Not there, or not yet.
+                    // Missing, or not yet written.
                     _ => return Ok(None),
                 }
             }

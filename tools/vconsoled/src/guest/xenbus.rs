@@ -14,17 +14,17 @@ use xen_io::{DomId, GrantRef, Port};
 use super::nodes::{backend_path, frontend_path, text};
 use super::source::{Ring, Source};
 
-/// The `type` of a backend that is ours; without it QEMU serves the console.
+/// The `type` of a backend of this daemon; without it QEMU serves the console.
 const OURS: &str = "xenconsoled";
 
-/// Where libxl looks whether the daemon serves channels.
+/// The node that tells libxl whether the daemon serves channels.
 const OFFER: &str = "/tool/vconsoled/channels";
 
 /// Longest name of a channel.
 const NAME_MAX: usize = 128;
 
 /// Tells libxl that secondary consoles need no QEMU. The node stays when the
-/// daemon ends: the guests that were made by it have none.
+/// daemon ends, because guests created with it have none.
 pub(crate) fn offer(store: &mut Client) -> io::Result<()> {
     store.write(OFFER, "1")
 }
@@ -53,14 +53,14 @@ impl State {
         })
     }
 
-    /// Whether it is what the backend's directory of a console says.
+    /// Whether the backend's directory of a console has this state.
     pub(crate) fn stands(self, store: &mut Client, domid: DomId, devid: u32) -> io::Result<bool> {
         let path = format!("{}/state", backend_path(domid, devid));
         let there = store.read(&path)?;
         Ok(there.is_some_and(|there| there == (self as u32).to_string().as_bytes()))
     }
 
-    /// Tells the frontend of it. A device that has gone stays so.
+    /// Writes the state for the frontend, unless the device is gone.
     pub(crate) fn give(self, store: &mut Client, domid: DomId, devid: u32) -> io::Result<()> {
         let path = format!("{}/state", backend_path(domid, devid));
         let text = (self as u32).to_string();
@@ -71,28 +71,27 @@ impl State {
     }
 }
 
-/// What the host's end of a channel is.
+/// The host's end of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Connection {
-    /// A pty, as an ordinary console has.
+    /// A pty, like an ordinary console's.
     Pty,
     /// A socket at that path.
     Socket(PathBuf),
 }
 
-/// A secondary console as the toolstack described it.
+/// A secondary console as described by the toolstack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Device {
     pub(crate) connection: Connection,
-    /// The channel's name, which is for people and for the guest.
+    /// The channel's name, for users and the guest.
     pub(crate) name: String,
-    /// The toolstack wants it served.
+    /// The toolstack requests service.
     pub(crate) online: bool,
 }
 
 impl Device {
-    /// Looks it up; `None` when there is none, or one that somebody else
-    /// serves.
+    /// Reads it; `None` if there is none, or another backend serves it.
     pub(crate) fn find(store: &mut Client, domid: DomId, devid: u32) -> io::Result<Option<Self>> {
         let path = backend_path(domid, devid);
         let mut node = |name: &str| text(store, &format!("{path}/{name}"));
@@ -100,7 +99,7 @@ impl Device {
             return Ok(None);
         }
         let connection = match node("connection")?.as_deref() {
-            // Consoles that are no channels have none.
+            // Consoles that are not channels have no such node.
             None | Some("pty") => Connection::Pty,
             Some("socket") => {
                 let path = node("path")?.unwrap_or_default();
@@ -122,20 +121,20 @@ impl Device {
     }
 }
 
-/// What to do about a frontend.
+/// How to answer a frontend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// Connect to its ring; then we are connected.
+    /// Connect to its ring; then the state is `Connected`.
     Serve,
-    /// Let go of its ring and be in that state.
+    /// Disconnect from its ring and take that state.
     Rest(State),
 }
 
-/// The answer to a frontend's state; `None` is one that has gone.
+/// The answer to a frontend's state; `None` means it is gone.
 pub(crate) fn reply(frontend: Option<State>, online: bool) -> Reply {
     match frontend {
         _ if !online => Reply::Rest(State::Closed),
-        // It starts, or starts again after it was closed.
+        // It starts, or restarts after it was closed.
         Some(State::Initialising | State::InitWait) => Reply::Rest(State::InitWait),
         Some(State::Initialised | State::Connected) => Reply::Serve,
         Some(State::Closing) => Reply::Rest(State::Closing),
@@ -143,8 +142,8 @@ pub(crate) fn reply(frontend: Option<State>, online: bool) -> Reply {
     }
 }
 
-/// The frontend's state; `None` when it has none. Messages about a frontend
-/// never hold what the guest wrote.
+/// The frontend's state; `None` if it has none. Messages about a frontend never
+/// contain text from the guest.
 pub(crate) fn frontend_state(
     store: &mut Client,
     domid: DomId,
@@ -180,8 +179,8 @@ pub(crate) fn source(store: &mut Client, domid: DomId, devid: u32) -> io::Result
     })
 }
 
-/// Tells of the pty. The node belongs to the control domain and must stay so:
-/// a client opens what it names.
+/// Writes the pty's name. The node must stay the control domain's: clients open
+/// the path in it.
 pub(crate) fn announce(store: &mut Client, domid: DomId, devid: u32, tty: &str) -> io::Result<()> {
     let path = format!("{}/tty", frontend_path(domid, devid));
     let seen_by_guest = Permission {
@@ -192,7 +191,7 @@ pub(crate) fn announce(store: &mut Client, domid: DomId, devid: u32, tty: &str) 
     store.set_permissions(&path, &[Permission::DOM0_ONLY, seen_by_guest])
 }
 
-/// A path for a socket: absolute, and the same whoever reads it.
+/// Checks a socket's path: absolute, and with one meaning for every reader.
 fn checked_path(path: &str) -> io::Result<PathBuf> {
     let plain = path.strip_prefix('/').is_some_and(|rest| {
         rest.split('/').all(|part| !matches!(part, "" | "." | ".."))

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-//! Typed bytes on their way to a ring, held by the kernel: they reach the guest
+//! Input on its way to a ring, held by the kernel: it reaches the guest exactly
 //! once, even if this process is killed at any moment.
 //!
-//! Typed bytes are moved, not read: `splice(2)` takes them out of a terminal
-//! or a socket and into a pipe at one stroke. From the pipe they are copied
-//! (`tee(2)`), put into the ring, and only then taken out. Before all that a
-//! note says whose they are and where the ring's index stands. A process that
-//! finds bytes in the pipe thus knows whether the ring has them: its index,
-//! which one store moves past all of them, is where the note says, or not.
+//! Input is moved, not read: `splice(2)` takes it out of a terminal or a socket
+//! and into a pipe atomically. From the pipe it is copied (`tee(2)`), put into
+//! the ring, and only then removed. Before that a note records the recipient and
+//! the ring's index. If a process finds bytes in the pipe, the index shows
+//! whether the ring has them: one store moves it past all of them, so it equals
+//! the note's, or not.
 //!
-//! One pipe does for all consoles, because it is empty between two slices. One
-//! in which the last process left something waits for the console that it is for,
-//! and another is used.
+//! One pipe serves all consoles, because it is empty between two slices. A pipe
+//! with bytes from the last process waits for their console, and another pipe is
+//! used.
 
 use std::fs::File;
 use std::io;
@@ -25,24 +25,24 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use vpl011::ring::layout::IN_SIZE;
 
-/// Whose input it is, and where the ring stood before it.
+/// The console of an input, and the ring's index before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Recipient {
     /// The console, by [`InputJournal::owner`].
     pub(crate) owner: u32,
-    /// Which of its rings.
+    /// The ring's identity.
     pub(crate) ring: u32,
     /// The ring's index before the input.
     pub(crate) in_prod: u32,
 }
 
-/// The way for what is typed.
+/// The journal.
 pub(crate) struct InputJournal {
-    /// Both ends of it.
+    /// A descriptor for both ends of the pipe.
     pipe: OwnedFd,
     note: File,
-    /// Where bytes are copied to from the pipe, to be looked at.
+    /// A pipe for copies of the bytes.
     copies: (OwnedFd, OwnedFd),
     /// Bytes in the pipe.
     held: AtomicUsize,
@@ -51,7 +51,7 @@ pub(crate) struct InputJournal {
 impl InputJournal {
     pub(crate) fn new() -> io::Result<Self> {
         let (end, _) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // One descriptor that can do both is all the next process needs.
+        // The next process needs only one descriptor, for both ends.
         let path = format!("/proc/self/fd/{}", end.as_raw_fd());
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let pipe = rustix::fs::open(path, flags, Mode::empty())?;
@@ -59,8 +59,8 @@ impl InputJournal {
         Self::over(pipe, note.into())
     }
 
-    /// Goes on with what another process had: the two descriptors of
-    /// [`fds`](Self::fds). Anything else is an error.
+    /// Resumes another process's journal from the two descriptors of
+    /// [`fds`](Self::fds). Other descriptors are an error.
     pub(crate) fn resume(left: Vec<OwnedFd>) -> io::Result<Self> {
         let (mut pipe, mut note) = (None, None);
         for fd in left {
@@ -85,23 +85,23 @@ impl InputJournal {
         })
     }
 
-    /// What the next process needs.
+    /// The descriptors for the next process.
     pub(crate) fn fds(&self) -> [BorrowedFd<'_>; 2] {
         [self.pipe.as_fd(), self.note.as_fd()]
     }
 
-    /// A console's number, by the name of its terminal.
+    /// A console's number, from the name of its terminal.
     pub(crate) fn owner(terminal: &str) -> u32 {
         crc32fast::hash(terminal.as_bytes())
     }
 
-    /// Whether nothing is on its way.
+    /// Whether the pipe is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.held.load(Ordering::Relaxed) == 0
     }
 
-    /// Moves here what somebody typed, and shows it: at most as much as fits
-    /// the buffer, 0 at the end. [`done`](Self::done) must follow when the
+    /// Moves input into the pipe, and copies it to the buffer: at most the
+    /// buffer's size, 0 at the end of file. Call [`done`](Self::done) once the
     /// ring has it.
     pub(crate) fn take(
         &self,
@@ -109,7 +109,7 @@ impl InputJournal {
         from: impl AsFd,
         buffer: &mut [u8],
     ) -> io::Result<usize> {
-        // Left by an error; the ring has it or nobody can have it any more.
+        // Bytes left by an error: the ring has them, or they are lost.
         self.done();
         self.note.write_all_at(recipient.as_bytes(), 0)?;
         let flags = SpliceFlags::NONBLOCK;
@@ -119,7 +119,7 @@ impl InputJournal {
         Ok(length)
     }
 
-    /// The ring has what was taken, or nobody can have it any more.
+    /// Removes the bytes from the pipe: the ring has them, or they are lost.
     pub(crate) fn done(&self) {
         let held = self.held.swap(0, Ordering::Relaxed);
         let mut gone = [0; IN_SIZE];
@@ -128,15 +128,15 @@ impl InputJournal {
             let want = left.min(gone.len());
             match rustix::io::read(&self.pipe, &mut gone[..want]) {
                 Ok(length @ 1..) => left -= length,
-                // It holds no more than was counted.
+                // The pipe holds no more than was counted.
                 _ => return,
             }
         }
     }
 
-    /// What the last process took for a console and may not have brought to
-    /// its ring: for `recipient`, whose index tells. The ring must be given
-    /// it; then [`done`](Self::done). `None` if it is another console's.
+    /// Input that the last process took for `recipient` and may not have put into
+    /// its ring. Put it into the ring; then call [`done`](Self::done). `None` if
+    /// it is another console's.
     pub(crate) fn left_for(&self, recipient: Recipient) -> io::Result<Option<Vec<u8>>> {
         let mut note = [0; size_of::<Recipient>()];
         self.note.read_exact_at(&mut note, 0)?;
@@ -145,7 +145,7 @@ impl InputJournal {
             return Ok(None);
         }
         if noted != recipient {
-            // The ring has it, or is not there any more.
+            // The ring has it, or is gone.
             return Ok(Some(Vec::new()));
         }
         let held = self.held.load(Ordering::Relaxed);
@@ -154,7 +154,7 @@ impl InputJournal {
         Ok(Some(bytes))
     }
 
-    /// Copies what is in the pipe, and leaves it there.
+    /// Copies the pipe's content without removing it.
     fn show(&self, buffer: &mut [u8]) -> io::Result<()> {
         if buffer.is_empty() {
             return Ok(());
@@ -187,7 +187,7 @@ mod tests {
         in_prod: u32::MAX,
     };
 
-    /// What the next process finds.
+    /// The next process's journal.
     fn again(input_journal: &InputJournal) -> InputJournal {
         let fds = input_journal
             .fds()

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: MIT
-//! Typed bytes on their way to a ring.
+//! Input on its way to a ring.
 
 pub(crate) mod journal;

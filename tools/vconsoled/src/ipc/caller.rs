@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use crate::access::{Caller, Way};
 
-/// Asks the kernel. Of whom it tells nothing is nobody.
+/// Gets the peer's credentials from the kernel; without them it is an unknown caller.
 pub(crate) fn caller(stream: impl AsFd, way: Way) -> Caller {
     match xen_io::peer::of(stream) {
         Ok(peer) => Caller {

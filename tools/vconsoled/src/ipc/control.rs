@@ -14,7 +14,7 @@ use crate::ipc::listener::{Client, Clients, Listener};
 /// The control socket's clients.
 pub(crate) type Control = Clients<ControlClient>;
 
-/// A connection, and what it asked for so far.
+/// A connection, and its request so far.
 pub(crate) struct ControlClient {
     caller: Caller,
     stream: UnixStream,
@@ -44,9 +44,9 @@ impl Client for ControlClient {
 }
 
 impl Control {
-    /// Goes on with the client of that token, if there is one. `handle` is
-    /// asked when its request is complete. A client that wants to be attached is handed
-    /// out with its request, to go on under another token.
+    /// Serves the client of that token, if there is one. `handle` is called with
+    /// its complete request. A client that asks to be attached is returned with
+    /// its request; it gets another token.
     pub(crate) fn serve(
         &mut self,
         token: Token,
@@ -61,20 +61,20 @@ impl Control {
     }
 }
 
-/// What is to become of a client.
+/// The state of a client after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// There is more to come, or to send.
+    /// More bytes are to be received or sent.
     More,
-    /// It is over.
+    /// It is finished.
     Over,
-    /// It wants to be attached.
+    /// It asks to be attached.
     Attach,
 }
 
 impl ControlClient {
-    /// Takes the line for the name of whom the next one is for, if it is that. It
-    /// is said once.
+    /// Takes the line as the tenant of the next one, if it is such a line.
+    /// Allowed once.
     fn take_tenant(&mut self) -> bool {
         if !Tenant::is_named_by(&self.request) || self.caller.tenant.is_some() {
             return false;
@@ -93,7 +93,7 @@ impl ControlClient {
             let mut byte = [0];
             match self.stream.read(&mut byte) {
                 Ok(0) => return Step::Over,
-                // One at a time: what follows an attachment's line are frames.
+                // One byte at a time: frames follow an attach request's line.
                 Ok(_) if byte != *b"\n" => self.request.push(byte[0]),
                 Ok(_) if self.request.starts_with(b"{") => return Step::Attach,
                 Ok(_) if self.take_tenant() => {}

@@ -8,8 +8,9 @@
 //! DIR/by-name/guest         -> ../3
 //! ```
 //!
-//! Nobody else may change the directories; who may connect is for the sockets
-//! to say. Every step is taken from an open directory, never through a link.
+//! No other user may change the directories; the sockets' permissions decide who
+//! may connect. All paths are resolved from an open directory, without following
+//! links.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -31,28 +32,28 @@ use crate::ipc::listener::{self, Access};
 use crate::names::is_plain;
 use crate::service::lock::Lock;
 
-/// Everybody may look, as far as the mask of the process lets them.
+/// Readable by all users, as far as the umask permits.
 const DIRECTORY: Permissions = Permissions::from_raw_mode(0o755);
-/// Those to whom rules give something find their sockets, and do not see whose
-/// others there are.
+/// With access rules: users can reach their sockets, but not list those of
+/// others.
 const PASSAGE: Permissions = Permissions::from_raw_mode(0o711);
 const BY_NAME: &str = "by-name";
 const LOCK: &str = ".lock";
-/// A link before it has its name: no domain's name begins with a dot here.
+/// A link before it gets its final name: names that begin with a dot are not used.
 const NEW_NAME: &str = ".new";
 
-/// The directory, ours while this lives.
+/// The directory, locked while this lives.
 pub(crate) struct EndpointDir {
     path: PathBuf,
     dir: Arc<OwnedFd>,
     by_name: OwnedFd,
     lock: Option<Lock>,
-    /// The directories let through who does not own them.
+    /// Whether the directories have the mode `PASSAGE`.
     through: bool,
 }
 
 impl EndpointDir {
-    /// Makes the directory.
+    /// Creates the directory.
     pub(crate) fn open(path: &Path, through: bool) -> io::Result<Self> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
@@ -73,7 +74,7 @@ impl EndpointDir {
         Ok(endpoints)
     }
 
-    /// Lets everybody pass through to sockets of which they know where they are.
+    /// Lets all users pass to sockets whose path they have.
     pub(crate) fn let_through(&mut self) -> io::Result<()> {
         self.through = true;
         rustix::fs::fchmod(&*self.dir, PASSAGE)?;
@@ -106,11 +107,12 @@ impl EndpointDir {
             rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK,
             None,
         )?;
-        // Before it has a name, so that it never has wider permissions; and
-        // once more with it, as the process's mask takes some away.
+        // The mode is set before the socket has a name, so that it never has
+        // wider permissions, and again afterwards, because the umask clears some
+        // bits.
         let bits = Permissions::from_raw_mode(access.mode.0);
         rustix::fs::fchmod(&socket, bits)?;
-        // A short name of the directory, whatever its path and links in it.
+        // A short path of the directory, whatever its real path.
         let address = format!("/proc/self/fd/{}/{file}", dir.as_raw_fd());
         rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new(address)?)?;
         if let Some(name) = access.group {
@@ -133,8 +135,8 @@ impl EndpointDir {
         })
     }
 
-    /// Goes on with the endpoint that another process had: the socket, whose name
-    /// had that inode. `None` if it is not there any more as it should be.
+    /// Resumes another process's endpoint: the socket, and the inode of its name.
+    /// `None` if the name is gone or differs.
     pub(crate) fn resume(
         &self,
         socket: OwnedFd,
@@ -170,8 +172,8 @@ impl EndpointDir {
         })
     }
 
-    /// Has a name lead to a domain's directory, if it can name a file, or to
-    /// none. There is no moment at which it leads nowhere.
+    /// Links a name to a domain's directory, if it is a valid file name, or
+    /// removes the link. The link is replaced atomically.
     pub(crate) fn link(&self, name: &str, domid: Option<DomId>) -> io::Result<()> {
         if !is_plain(name) {
             return Ok(());
@@ -190,13 +192,13 @@ impl EndpointDir {
         Ok(())
     }
 
-    /// Takes away a domain's directory when all endpoints are gone from it.
+    /// Removes a domain's directory when its endpoints are gone.
     pub(crate) fn forget(&self, domid: DomId) {
         let _gone = rustix::fs::unlinkat(&self.dir, domid.to_string(), AtFlags::REMOVEDIR);
     }
 
-    /// Takes away what a daemon that was killed left: sockets that are not
-    /// `open`, by domain and name.
+    /// Removes what a killed daemon left: sockets that are not in `open`, by
+    /// domain and name.
     pub(crate) fn sweep(&self, open: &BTreeSet<(String, String)>) -> io::Result<()> {
         for name in names(&self.by_name)? {
             let target = rustix::fs::readlinkat(&self.by_name, &name, Vec::new());
@@ -217,7 +219,7 @@ impl EndpointDir {
             };
             for name in names(&dir)? {
                 if !open.contains(&(domid.clone(), name.clone())) {
-                    // What is no socket is not ours, and stays.
+                    // Files that are not sockets stay.
                     let _kept = remove_socket(&dir, &name);
                 }
             }
@@ -229,34 +231,34 @@ impl EndpointDir {
 
 impl Drop for EndpointDir {
     fn drop(&mut self) {
-        // Unless something is left in them.
+        // Unless they contain something else.
         let _gone = rustix::fs::unlinkat(&self.dir, BY_NAME, AtFlags::REMOVEDIR);
         drop(self.lock.take());
         let _gone = std::fs::remove_dir(&self.path);
     }
 }
 
-/// A socket that waits for viewers. It is taken away with this.
+/// A listening socket for viewers, removed on drop.
 pub(crate) struct Endpoint {
     listener: UnixListener,
     mode: Mode,
-    /// The folder of all of them, and where in it the socket is: what is
-    /// between is ours alone, and no link.
+    /// The folder of all endpoints, and the socket's path in it, which only the
+    /// daemon can change and which has no link.
     dir: Arc<OwnedFd>,
     path: String,
     inode: u64,
-    /// It is for the next daemon.
+    /// It is left for the next daemon.
     left: bool,
 }
 
 impl Endpoint {
-    /// What the socket's name is, and its inode.
+    /// The socket's name and inode.
     pub(crate) fn name(&self) -> (&str, u64) {
         let name = self.path.rsplit('/').next();
         (name.unwrap_or_default(), self.inode)
     }
 
-    /// Changes who may connect.
+    /// Changes the permissions.
     pub(crate) fn set_mode(&self, mode: SocketMode) -> io::Result<()> {
         let bits = Permissions::from_raw_mode(mode.0);
         Ok(rustix::fs::chmodat(
@@ -271,7 +273,7 @@ impl Endpoint {
         self.mode
     }
 
-    /// Leaves the socket's name where it is: the next daemon will listen.
+    /// Leaves the socket's name for the next daemon.
     pub(crate) fn leave(&mut self) {
         self.left = true;
     }
@@ -280,8 +282,8 @@ impl Endpoint {
         registry.register(&mut self.listener, token, mio::Interest::READABLE)
     }
 
-    /// Adds to `came` those who wait, `most` at once, and what they may do;
-    /// whether more may wait.
+    /// Accepts waiting viewers into `came` with their mode, at most `most`;
+    /// returns whether more may wait.
     pub(crate) fn accept(
         &self,
         most: &mut usize,
@@ -304,7 +306,7 @@ impl Drop for Endpoint {
         if self.left {
             return;
         }
-        // Only our own: somebody else may have put another there.
+        // Only the daemon's own socket: another program may have replaced it.
         let there = rustix::fs::statat(&*self.dir, &self.path, AtFlags::SYMLINK_NOFOLLOW);
         if there.is_ok_and(|there| there.st_ino == self.inode) {
             let _gone = rustix::fs::unlinkat(&*self.dir, &self.path, AtFlags::empty());
@@ -312,7 +314,7 @@ impl Drop for Endpoint {
     }
 }
 
-/// What a console's socket is called.
+/// The name of a console's socket.
 pub(crate) fn file_name(console: &str, mode: Mode) -> String {
     match mode {
         Mode::ReadWrite => format!("{console}.sock"),
@@ -320,7 +322,7 @@ pub(crate) fn file_name(console: &str, mode: Mode) -> String {
     }
 }
 
-/// Makes a directory if it is missing, and opens it: a real one, of ours.
+/// Creates a directory if it is missing, and opens it; it must be the daemon's own.
 fn directory(parent: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     match rustix::fs::mkdirat(&parent, path, DIRECTORY) {
         Ok(()) | Err(Errno::EXIST) => {}
@@ -339,7 +341,7 @@ fn directory(parent: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     Ok(dir)
 }
 
-/// Takes away a link, if it is there.
+/// Removes a link, if it exists.
 fn unlink(dir: &OwnedFd, name: &str) -> io::Result<()> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -347,7 +349,7 @@ fn unlink(dir: &OwnedFd, name: &str) -> io::Result<()> {
     }
 }
 
-/// Takes away a socket; nothing else.
+/// Removes a socket; nothing else.
 fn remove_socket(dir: &OwnedFd, name: &str) -> io::Result<()> {
     match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
@@ -366,7 +368,7 @@ fn names(dir: &OwnedFd) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
-        // Ours are plain.
+        // The daemon's own names are plain.
         if let Ok(name) = entry.file_name().to_str()
             && name != "."
             && name != ".."

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Sockets that are listened to, and the clients that they bring: a unix socket at a
-//! path of its own, with the permissions that the operator wants from the moment it
-//! can be found, which is removed with this; or a port that was opened before.
+//! Listening sockets and their clients: a Unix socket at its own path, which has
+//! the configured permissions from the start and is removed on drop; or a port
+//! that was opened before.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions};
@@ -19,24 +19,24 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::config::SocketMode;
 use crate::service::lock::{self, Lock};
 
-/// Connections that may wait to be accepted.
+/// Connections that may wait in the backlog.
 const BACKLOG: i32 = 64;
 
-/// Who may connect.
+/// Permissions of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access<'a> {
     /// The socket's permissions.
     pub(crate) mode: SocketMode,
-    /// Its group; the process's without it.
+    /// Its group; by default the process's.
     pub(crate) group: Option<&'a str>,
 }
 
-/// Where connections come from.
+/// A source of connections.
 pub(crate) trait Accept {
-    /// What a connection is.
+    /// The type of a connection.
     type Stream: Source;
 
-    /// Takes in the next one.
+    /// Accepts the next one.
     fn take_in(&self) -> io::Result<Self::Stream>;
 }
 
@@ -64,16 +64,16 @@ impl Accept for Listener {
     }
 }
 
-/// A socket that is listened to.
+/// A listening Unix socket.
 pub(crate) struct Listener {
     path: PathBuf,
     socket: UnixListener,
-    /// Dropped last, as the path is ours until then.
+    /// Dropped last: the path is reserved until then.
     _lock: Lock,
 }
 
 impl Listener {
-    /// Listens at `path`, in place of a daemon that is gone.
+    /// Listens at `path`, and replaces the socket of a daemon that is gone.
     fn bind(path: &Path, access: Access) -> io::Result<Self> {
         let named = |error: io::Error| {
             let what = format!("the socket {}: {error}", path.display());
@@ -89,13 +89,13 @@ impl Listener {
                 .mode(0o755)
                 .create(parent)?;
         }
-        // Of several daemons that start at once one gets past here.
+        // Of several daemons that start at once only one continues.
         let lock = Lock::take(lock::beside(path))?;
         remove_stale(path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        // Before it has a name: there is no moment with wider permissions.
+        // The mode is set before it has a name, so it never has wider permissions.
         rustix::fs::fchmod(&socket, Bits::RUSR | Bits::WUSR)?;
         rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
         let listener = Self {
@@ -114,9 +114,8 @@ impl Listener {
     }
 }
 
-/// Takes in those who have connected, `most` at once, which is counted down.
-/// Whether more may wait. An error leaves them where they are, to be asked for
-/// again.
+/// Accepts waiting connections, at most `most`, which is counted down. Returns
+/// whether more may wait. After an error they stay in the backlog for a retry.
 pub(crate) fn accept<L: Accept>(
     listener: &L,
     most: &mut usize,
@@ -145,28 +144,28 @@ fn next<L: Accept>(listener: &L) -> io::Result<Option<L::Stream>> {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Whoever removed it already has done our work.
+        // Another process may have removed it already.
         let _gone = std::fs::remove_file(&self.path);
     }
 }
 
-/// Somebody who connected.
+/// A connected client.
 pub(crate) trait Client {
-    /// Where they come from.
+    /// The source of its connections.
     type Listener: Accept;
 
-    /// Most at once; a further one closes the oldest of the user who has most.
+    /// Most clients at once; a further one closes the oldest of the user with most.
     const MOST: usize;
 
     fn new(stream: <Self::Listener as Accept>::Stream) -> Self;
 
-    /// Which user it is, where there may be several.
+    /// Its user, if there may be several.
     fn user(&self) -> u32 {
         0
     }
 }
 
-/// A socket that is listened to, and the clients that it brought.
+/// A listening socket and its clients.
 pub(crate) struct Clients<C: Client> {
     listener: C::Listener,
     open: BTreeMap<Token, C>,
@@ -186,14 +185,14 @@ impl<C: Client<Listener = Listener>> Clients<C> {
         Ok(Self::at(listener))
     }
 
-    /// Changes who may connect.
+    /// Changes the permissions.
     pub(crate) fn set_mode(&self, mode: SocketMode) -> io::Result<()> {
         std::fs::set_permissions(&self.listener.path, Permissions::from_mode(mode.0))
     }
 }
 
 impl<C: Client> Clients<C> {
-    /// Those of a socket that is listened to.
+    /// The clients of a given listener.
     pub(crate) fn at(listener: C::Listener) -> Self {
         Self {
             listener,
@@ -201,7 +200,7 @@ impl<C: Client> Clients<C> {
         }
     }
 
-    /// Takes in those who have connected, as [`accept`] does.
+    /// Accepts waiting clients, like [`accept`].
     pub(crate) fn accept(
         &mut self,
         most: &mut usize,
@@ -232,13 +231,13 @@ impl<C: Client> Clients<C> {
         self.open.get_mut(&token)
     }
 
-    /// Hands a client out, or closes it.
+    /// Removes and returns a client.
     pub(crate) fn remove(&mut self, token: Token) -> Option<C> {
         self.open.remove(&token)
     }
 }
 
-/// Nobody closes out others by connecting without end.
+/// Closes the oldest client of the user with most, so that a user cannot displace others.
 fn close_one<C: Client>(open: &mut BTreeMap<Token, C>) {
     let mut counts = BTreeMap::<u32, usize>::new();
     for client in open.values() {
@@ -252,7 +251,7 @@ fn close_one<C: Client>(open: &mut BTreeMap<Token, C>) {
     }
 }
 
-/// Removes the socket of a daemon that is gone, as the lock says.
+/// Removes the socket of a daemon that is gone; the lock proves that.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(path),

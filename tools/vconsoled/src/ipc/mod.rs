@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Sockets by which other programs reach the daemon.
+//! Sockets of the daemon for other programs.
 
 pub(crate) mod caller;
 pub(crate) mod control;

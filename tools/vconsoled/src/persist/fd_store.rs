@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! Descriptors that the service manager keeps for the next daemon, by name:
-//! systemd's file descriptor store. Without a service manager nothing is kept.
+//! Descriptors that the service manager stores for the next daemon, by name:
+//! systemd's file descriptor store. Without a service manager nothing is stored.
 //!
-//! The next daemon gets all names in one variable of its environment, and a
-//! program is not started at all with one that is longer than the kernel
-//! takes. So names are short, and their number is bounded.
+//! The next daemon gets all names in one environment variable, and the kernel
+//! does not start a program with a variable that is too long. So names are short,
+//! and their number is bounded.
 
 use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -15,32 +15,30 @@ use xen_io::DomId;
 use crate::guest::nodes::Slot;
 use crate::service::notify::Manager;
 
-/// Most that are left with the service manager: `FileDescriptorStoreMax=` of
-/// the unit.
+/// Most stored descriptors: `FileDescriptorStoreMax=` of the unit.
 pub(crate) const FDS_MAX: usize = 8192;
 
-/// Most bytes of names, each with what separates it from the next: the
-/// kernel's limit for one variable (`MAX_ARG_STRLEN`), less the variable's own
-/// name.
+/// Most bytes of names with their separators: the kernel's limit for one variable
+/// (`MAX_ARG_STRLEN`), less the variable's own name.
 const NAMES_MAX: usize = 128 * 1024 - 64;
 
-/// What a console's descriptor is for.
+/// The purpose of a console's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Its terminal.
     Terminal,
-    /// A socket by which viewers come.
+    /// A listening socket for viewers.
     Endpoint(Mode),
-    /// One of its viewers on such a socket, and what is on its way there.
+    /// A viewer on such a socket, with its send queue.
     Session(Mode, u8),
 }
 
-/// Viewers of a console are told apart by a digit, of which there is one for
-/// each of the most that there can be.
+/// Viewers of a console are numbered by one digit, enough for the most that there
+/// can be.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
-/// What names of a console's descriptors end in. `instance` tells the domain
-/// from another one that had the same number.
+/// The end of the names of a console's descriptors. `instance` distinguishes
+/// domains that had the same number.
 pub(crate) fn console(domid: DomId, slot: Slot, instance: &str) -> String {
     let hash = crc32fast::hash(format!("{slot} {instance}").as_bytes());
     format!("{domid}-{hash:08x}")
@@ -62,25 +60,25 @@ pub(crate) fn name(purpose: Purpose, console: &str) -> String {
     format!("{}-{console}", kind.collect::<String>())
 }
 
-/// The domain of a console's descriptor.
+/// The domain in a descriptor's name.
 fn domid(name: &str) -> Option<DomId> {
     name.split('-').nth(1)?.parse().ok().map(DomId)
 }
 
-/// What the service manager keeps.
+/// The descriptors stored with the service manager.
 #[derive(Default)]
 pub(crate) struct FdStore {
     manager: Manager,
-    /// What the last daemon left and nobody has taken yet.
+    /// Descriptors of the last daemon that were not taken yet.
     left: BTreeMap<String, Vec<OwnedFd>>,
-    /// How many descriptors there are of each name.
+    /// Number of descriptors by name.
     names: BTreeMap<String, usize>,
-    /// It has been said that no more fit.
+    /// The limit was reported.
     full: bool,
 }
 
 impl FdStore {
-    /// What the last daemon left with the service manager.
+    /// The last daemon's descriptors.
     pub(crate) fn inherited(manager: Manager) -> Self {
         let inherited = xen_io::inherited::take().unwrap_or_else(|error| {
             tracing::warn!("the last daemon's descriptors cannot be used: {error}");
@@ -97,30 +95,30 @@ impl FdStore {
         kept
     }
 
-    /// Whether anything outlives this daemon.
+    /// Whether descriptors can be stored.
     pub(crate) fn is_possible(&self) -> bool {
         self.manager.is_there()
     }
 
-    /// Whether the last daemon left anything that is not taken yet.
+    /// Whether descriptors of the last daemon are left.
     pub(crate) fn is_left(&self) -> bool {
         !self.left.is_empty()
     }
 
-    /// The same of a domain's consoles.
+    /// The same for a domain's consoles.
     pub(crate) fn is_left_of(&self, of: DomId) -> bool {
         self.left.keys().any(|name| domid(name) == Some(of))
     }
 
-    /// What the last daemon left under that name. It stays with the service
-    /// manager as well.
+    /// Takes the last daemon's descriptors of that name. They stay with the
+    /// service manager too.
     pub(crate) fn take(&mut self, name: &str) -> Vec<OwnedFd> {
         self.left.remove(name).unwrap_or_default()
     }
 
-    /// Leaves descriptors for the next daemon, together. `false` when nobody
-    /// keeps them. They outlive this daemon once the service manager has the
-    /// message, which may be later.
+    /// Stores descriptors for the next daemon together. `false` if that is not
+    /// possible. They outlive this daemon once the service manager has received
+    /// the message, which may be later.
     pub(crate) fn store(&mut self, name: &str, fds: &[BorrowedFd]) -> bool {
         if !self.is_possible() {
             return false;
@@ -139,15 +137,15 @@ impl FdStore {
         true
     }
 
-    /// The next daemon has no use for what has that name.
+    /// Removes the descriptors of that name from the store.
     pub(crate) fn remove(&mut self, name: &str) {
         if self.names.remove(name).is_some() {
             self.manager.remove(name);
         }
     }
 
-    /// Nor for any that was not taken, but for consoles of domains that are
-    /// `awaited`. Whether there were any.
+    /// Removes all that were not taken, except for consoles of domains that are
+    /// `awaited`. Returns whether there were any.
     pub(crate) fn remove_rest(&mut self, awaited: impl Fn(DomId) -> bool) -> bool {
         let left = std::mem::take(&mut self.left).into_iter();
         let (awaited, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -159,7 +157,7 @@ impl FdStore {
         !gone.is_empty()
     }
 
-    /// Descriptors, and bytes of their names.
+    /// Number of descriptors, and bytes of their names.
     fn size(&self) -> (usize, usize) {
         let sizes = self.names.iter();
         sizes.fold((0, 0), |(fds, bytes), (name, count)| {
@@ -172,8 +170,8 @@ impl FdStore {
 mod tests {
     use super::*;
 
-    /// What an environment variable may hold, its name and the byte at its end
-    /// included: 32 pages of the smallest size.
+    /// Longest environment variable, with its name and terminating byte: 32 pages
+    /// of the smallest size.
     const VARIABLE_MAX: usize = 131_072;
 
     #[test]
@@ -204,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_thousand_guests_fit_and_the_names_never_hinder_a_start() {
-        // Two consoles each, with a terminal and two endpoints; and all viewers.
+        // Two consoles each, with a terminal and two endpoints; and the most viewers.
         let (consoles, viewers) = (1000 * 2 * 3, 1024 * 2);
         let console = console(DomId(4999), Slot::Vuart, "");
         let name = |purpose| name(purpose, &console);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The directory where output buffers outlive the daemon: a file for each console,
-//! named `DOMID-SLOT`, as long as the domain is there.
+//! The directory where output buffers outlive the daemon: a file for each
+//! console, named `DOMID-SLOT`, for the lifetime of the domain.
 
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
@@ -13,24 +13,24 @@ use xen_io::DomId;
 use crate::buffer::{OutputBuffer, Record};
 use crate::guest::nodes::Slot;
 
-/// Version of what is in the files.
+/// Version of the files' format.
 const FORMAT: u32 = 1;
 
-/// What tells this boot of the host from others.
+/// Identifies this boot of the host.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Where output buffers are kept.
+/// The place of output buffers.
 pub(crate) struct StateDir {
-    /// None: in memory.
+    /// `None`: in memory.
     dir: Option<PathBuf>,
-    /// What each file's owner begins with: nothing is believed that is of
-    /// another boot of the host, with other domains of the same numbers.
+    /// Prefix of each file's owner: files of another boot of the host, with other
+    /// domains of the same numbers, are not used.
     boot: String,
 }
 
 impl StateDir {
-    /// Histories in `dir`, which is made if it is missing. Without it, or if
-    /// it cannot be, they end with the daemon.
+    /// State in `dir`, which is created if missing. Without it, or if it cannot
+    /// be used, output ends with the daemon.
     pub(crate) fn new(dir: Option<PathBuf>) -> Self {
         let dir = dir.filter(|dir| {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
@@ -48,9 +48,9 @@ impl StateDir {
         }
     }
 
-    /// The output of a console, which goes on where it ended if the last
-    /// daemon left one. `instance` tells the domain from another one that had
-    /// the same number. `scrollback` is how much is kept for viewers to come.
+    /// The output of a console, which continues that of the last daemon, if there
+    /// is one. `instance` distinguishes domains that had the same number.
+    /// `scrollback` is how much is kept for later viewers.
     pub(crate) fn open(
         &self,
         domid: DomId,
@@ -72,15 +72,15 @@ impl StateDir {
         }
     }
 
-    /// Forgets a console that is gone for good.
+    /// Removes the file of a console that is gone for good.
     pub(crate) fn remove(&self, domid: DomId, slot: Slot) {
         if let Some(path) = self.path(domid, slot) {
-            // One that was never there is gone as well.
+            // It may not exist.
             let _gone = std::fs::remove_file(path);
         }
     }
 
-    /// Files of domains that `lives` does not know.
+    /// Files of domains for which `lives` is false.
     pub(crate) fn orphans(&self, lives: impl Fn(DomId) -> bool) -> Vec<PathBuf> {
         let Some(Ok(entries)) = self.dir.as_ref().map(std::fs::read_dir) else {
             return Vec::new();
@@ -96,13 +96,13 @@ impl StateDir {
             .collect()
     }
 
-    /// Where a console's output is, if it outlives the daemon.
+    /// The file of a console's output, if it outlives the daemon.
     pub(crate) fn path(&self, domid: DomId, slot: Slot) -> Option<PathBuf> {
         Some(self.dir.as_ref()?.join(format!("{domid}-{slot}")))
     }
 
-    /// The output that a daemon left in a file, of whichever console; `None` if
-    /// it is invalid, or is of another boot.
+    /// The output that a daemon left in a file, of any console; `None` if it is
+    /// invalid, or from another boot.
     pub(crate) fn adopt(&self, path: &Path) -> Option<OutputBuffer> {
         let output = OutputBuffer::adopt(path)?;
         let owner = output.record(Record::Owner)?;

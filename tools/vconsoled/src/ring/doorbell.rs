@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! A port that was reported stays masked until it is unmasked here. To delay that
-//! is to limit the rate: a guest cannot keep the daemon busy with notifications
-//! that bring nothing.
+//! A reported port stays masked until it is unmasked here. A delay limits the
+//! rate: a guest cannot keep the daemon busy with useless notifications.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use xen_io::{EventChannels, Port};
 
-/// Notifications in a row that may come with nothing to do, and how long the
-/// port then stays masked.
+/// Limit of useless notifications in a row, and how long the port then stays
+/// masked.
 const EMPTY_EVENTS: u32 = 32;
 const HOLD: Duration = Duration::from_millis(10);
 
@@ -29,12 +28,12 @@ impl Doorbell {
         self.empty_events = self.empty_events.saturating_add(1);
     }
 
-    /// Bytes were moved: the guest means something.
+    /// Bytes were moved, so the notification was useful.
     pub(crate) fn was_useful(&mut self) {
         self.empty_events = 0;
     }
 
-    /// Lets the port ring again, or says when it may.
+    /// Unmasks the port, or returns when it may be unmasked.
     pub(crate) fn open(
         &mut self,
         port: Port,

@@ -10,16 +10,16 @@ use vpl011::ring::memory::RingMemory as _;
 use super::Link;
 use crate::guest::source::Kind;
 
-/// The UART's clock, as the guest's device tree has it.
+/// The UART's clock, as in the guest's device tree.
 const CLOCK_HZ: u32 = 24_000_000;
-/// Divisors count in 64ths, and a bit takes 16 periods of what they leave.
+/// Divisors count in 64ths, and a bit takes 16 periods of the divided clock.
 const PERIODS: u32 = CLOCK_HZ / 16 * 64;
-/// 50 baud. Whatever a page says, input does not stand still.
+/// 50 baud. No value of the page may stop input.
 const SLOWEST: NonZeroU32 = NonZeroU32::new(5).unwrap();
 
 impl Link {
-    /// Bytes a second that the guest's line carries; `None` if it is unknown, and
-    /// of a ring that the guest can write to itself.
+    /// Bytes per second of the guest's line; `None` if it is unknown, or if the
+    /// guest itself can write to the ring's page.
     pub(crate) fn line_rate(&self) -> Option<NonZeroU32> {
         if self.source.kind() != Kind::VuartPrivate {
             return None;
@@ -28,10 +28,10 @@ impl Link {
     }
 }
 
-/// Of UARTLCR: the divisor with its six bits of fraction, and above it `LCR_H`.
+/// Decodes UARTLCR: the divisor with its six bits of fraction, and above it `LCR_H`.
 fn bytes_a_second(lcr: u32) -> Option<NonZeroU32> {
     let (divisor, lcr_h) = (lcr & 0x3F_FFFF, lcr >> 22);
-    // A divisor below 1 is none, and UARTLCR_H has eight bits.
+    // A divisor below 1 is invalid, and UARTLCR_H has eight bits.
     if divisor < 64 || lcr_h > 0xFF {
         return None;
     }
@@ -46,7 +46,7 @@ fn bytes_a_second(lcr: u32) -> Option<NonZeroU32> {
 mod tests {
     use super::*;
 
-    /// What the page holds for these registers.
+    /// The rate for these registers.
     fn rate(lcr_h: u32, ibrd: u32, fbrd: u32) -> Option<u32> {
         bytes_a_second(lcr_h << 22 | ibrd << 6 | fbrd).map(NonZeroU32::get)
     }
@@ -64,7 +64,7 @@ mod tests {
             (0x5E, 156, 16, 872),
             // 5 bits.
             (0x00, 156, 16, 1371),
-            // The quickest there is.
+            // The highest rate.
             (0x60, 1, 0, 150_000),
             (0x00, 1, 0, 214_285),
         ] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The daemon's end of a ring: the connection to it, what was moved, and how
-//! much may be moved in a slice.
+//! The daemon's end of a ring: its connection, its counters, and the budget of a
+//! slice.
 
 pub(crate) mod doorbell;
 mod line_rate;
@@ -12,22 +12,22 @@ use xen_io::{Page, Port};
 
 use crate::guest::source::Source;
 
-/// Bytes a console may move each way in a service slice.
+/// Bytes that a console may move each way in a service slice.
 pub(crate) const BUDGET: usize = 16 * 1024;
 
-/// What a console wants after its slice.
+/// When a console needs its next slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Nothing until something happens.
+    /// At the next event.
     Wait,
-    /// Another slice.
+    /// Immediately.
     Again,
-    /// A slice at that time.
+    /// At that time.
     At(Instant),
 }
 
 impl Next {
-    /// The time, if it is one.
+    /// The time, if there is one.
     pub(crate) fn at(self) -> Option<Instant> {
         match self {
             Self::At(at) => Some(at),
@@ -36,16 +36,16 @@ impl Next {
     }
 }
 
-/// What a console has done so far.
+/// Counters of a console.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) from_guest: u64,
     pub(crate) to_guest: u64,
     pub(crate) doorbells_in: u64,
     pub(crate) doorbells_out: u64,
-    /// Input that a lossy console's guest had no room for.
+    /// Input that a lossy console discarded because the ring was full.
     pub(crate) input_lost: u64,
-    /// Of rings that were replaced.
+    /// Resyncs of rings that were replaced.
     pub(crate) resyncs: u64,
 }
 

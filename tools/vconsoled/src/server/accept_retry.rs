@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Limits the work that clients can cause: connections and requests. Each turn of
-//! the loop does a bounded part of it, and the next one continues. Connections that
-//! cannot be accepted because no descriptor is left are tried again by the clock,
-//! because the kernel reports them only once.
+//! Limits the work that clients can cause: connections and requests. Each
+//! iteration of the loop does a bounded part of it, and the next one continues.
+//! Connections that cannot be accepted because no descriptor is left are retried
+//! by the clock, because the kernel reports them only once.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,27 +13,27 @@ use mio::{Registry, Token};
 use super::{Ipc, Server, take_token};
 use crate::ipc::listener::{Client, Clients};
 
-/// How long connections wait for the next attempt.
+/// Pause before the next attempt to accept.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Connections that are taken in, and requests that are answered, in a turn.
+/// Most accepted connections, and answered requests, per iteration.
 const ACCEPTS_A_TURN: usize = 16;
 const ANSWERS_A_TURN: usize = 4;
 
-/// Where something waits to be done.
+/// A source of pending work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Entrance {
     Control,
     Metrics,
     MetricsPort,
-    /// An endpoint of a console, by their tokens.
+    /// An endpoint of a console: the tokens of both.
     Console(usize, usize),
     Channel(usize),
-    /// Somebody who asks.
+    /// A client with a request.
     Client(Token),
 }
 
-/// What waits outside, and what may be done about it in this turn.
+/// Pending work, and this iteration's budget for it.
 #[derive(Default)]
 pub(super) struct AcceptRetry {
     waiting: BTreeSet<Entrance>,
@@ -45,17 +45,17 @@ pub(super) struct AcceptRetry {
 }
 
 impl AcceptRetry {
-    /// When to ask for them again.
+    /// When to retry.
     pub(super) fn next(&self) -> Option<Instant> {
         self.again
     }
 
-    /// Whether the next turn has something to go on with.
+    /// Whether the next iteration has pending work.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Takes in who waits at a socket that has clients of its own.
+    /// Accepts waiting clients at a socket with its own clients.
     fn accept<C: Client>(
         &mut self,
         entrance: Entrance,
@@ -70,7 +70,8 @@ impl AcceptRetry {
         }
     }
 
-    /// What came of an attempt; said once, until one succeeds for all.
+    /// Handles the result of an attempt; a failure is reported once, until all
+    /// attempts succeed.
     fn handle(&mut self, entrance: Entrance, attempt: io::Result<bool>) {
         match attempt {
             Ok(false) => {}
@@ -86,7 +87,7 @@ impl AcceptRetry {
 }
 
 impl Server {
-    /// Begins a turn with what the last one left.
+    /// Begins an iteration with the last one's pending work.
     pub(super) fn go_on_admitting(&mut self) {
         let retry = &mut self.ipc.accept_retry;
         (retry.accepts, retry.answers) = (ACCEPTS_A_TURN, ANSWERS_A_TURN);
@@ -106,7 +107,7 @@ impl Server {
         }
     }
 
-    /// Somebody who asks has something to say, or takes the answer.
+    /// Serves a client that has sent something, or can receive.
     pub(super) fn serve_client(&mut self, token: Token) {
         let asks_control = self.ipc.control.as_ref().is_some_and(|one| one.has(token));
         let asks_metrics = self.ipc.metrics.as_ref().is_some_and(|one| one.has(token));
@@ -144,7 +145,7 @@ impl Server {
         }
     }
 
-    /// Lets in those at the control socket once their questions can be answered,
+    /// Accepts clients at the control socket once their requests can be answered,
     /// or have waited for long enough.
     pub(super) fn open_control(&mut self, now: Instant) {
         let waits = &mut self.ipc.control_waits;
@@ -154,7 +155,7 @@ impl Server {
         }
     }
 
-    /// Somebody is at the control socket.
+    /// Accepts clients at the control socket.
     pub(super) fn admit_to_control(&mut self) {
         if self.ipc.control_waits.is_some() {
             return;
@@ -168,7 +169,7 @@ impl Server {
         accept_retry.accept(Entrance::Control, control, registry, next);
     }
 
-    /// Somebody is at the counters' socket.
+    /// Accepts clients at the metrics socket.
     pub(super) fn admit_to_metrics(&mut self) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
         let Ipc {
@@ -179,7 +180,7 @@ impl Server {
         accept_retry.accept(Entrance::Metrics, metrics, registry, next);
     }
 
-    /// Somebody is at the counters' port.
+    /// Accepts clients at the metrics port.
     pub(super) fn admit_to_metrics_port(&mut self) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
         let Ipc {
@@ -190,7 +191,7 @@ impl Server {
         accept_retry.accept(Entrance::MetricsPort, metrics_port, registry, next);
     }
 
-    /// Somebody is at an endpoint of a console.
+    /// Accepts viewers at an endpoint of a console.
     pub(super) fn admit_to_console(&mut self, owner: usize, endpoint: usize) {
         let Some(console) = self.served.consoles.get_mut(&owner) else {
             return;
@@ -204,7 +205,7 @@ impl Server {
         }
     }
 
-    /// Somebody is at a channel's socket.
+    /// Accepts a client at a channel's socket.
     pub(super) fn admit_to_channel(&mut self, token: usize) {
         let (registry, next) = (self.poll.registry(), &mut self.next_token);
         let retry = &mut self.ipc.accept_retry;
@@ -214,7 +215,7 @@ impl Server {
         self.schedule.ready.push(token);
     }
 
-    /// Asks at every socket for those who had to wait.
+    /// Retries every listening socket.
     pub(super) fn retry_accept(&mut self, now: Instant) {
         let retry = &mut self.ipc.accept_retry;
         if retry.again.is_none_or(|again| now < again) {

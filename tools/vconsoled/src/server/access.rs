@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What callers may do here: every request is decided by
-//! [`Rules::rights`](crate::access::Rules::rights), and attached users are checked
-//! again when the rules or a domain's name change.
+//! Access decisions of the server: every request is decided by
+//! [`Rules::rights`](crate::access::Rules::rights), and attached users are
+//! checked again when the rules or a domain's name change.
 
 use std::cell::Cell;
 
@@ -16,13 +16,13 @@ use crate::guest::nodes::{Key, name_of};
 use crate::ipc::endpoints::EndpointDir;
 use crate::ipc::metrics::Denied;
 
-/// What decides, and how often the answer was no.
+/// The rules, and the numbers of denied requests.
 pub(super) struct Access {
     pub(super) rules: Rules,
     pub(super) denied: Cell<Denied>,
 }
 
-/// What rules know a domain by.
+/// The properties of a domain that rules use.
 pub(super) struct Identity {
     name: String,
     uuid: String,
@@ -50,7 +50,7 @@ impl Access {
 }
 
 impl Server {
-    /// What a caller may do with a console.
+    /// A caller's rights on a console.
     pub(super) fn rights(&self, caller: &Caller, (domid, slot): Key) -> Rights {
         let known = self.guests.identities.get(&domid);
         let guest = known.map_or(Guest { name: "", uuid: "" }, |known| Guest {
@@ -61,7 +61,7 @@ impl Server {
         rules.rights(caller, guest, &slot.to_string())
     }
 
-    /// Whether a caller may see that a domain is there.
+    /// Whether a caller may see that a domain exists.
     pub(super) fn may_see(&self, caller: &Caller, domid: DomId) -> bool {
         let keys = self.served.by_key.keys();
         let mut keys = keys.filter(|(of, _)| *of == domid);
@@ -69,13 +69,13 @@ impl Server {
             || keys.any(|key| self.rights(caller, *key).has(Right::List))
     }
 
-    /// Whether it is known if that domain is there.
+    /// Whether it is known if that domain exists.
     pub(super) fn is_settled(&self, domid: DomId) -> bool {
         self.guests.known || self.guests.domains.contains(&domid)
     }
 
-    /// The name of a console in a refusal. A caller that may not see the domain gets
-    /// the same whether the console is hidden or not there.
+    /// The name of a console in a refusal. A caller that may not see the domain
+    /// gets the same text whether the console is hidden or does not exist.
     pub(super) fn name_to(&self, caller: &Caller, key: Key) -> String {
         let name = name_of(key);
         if self.may_see(caller, key.0) {
@@ -85,8 +85,7 @@ impl Server {
         }
     }
 
-    /// What a caller gets who wants to be attached, and from where in the
-    /// output.
+    /// How a caller is attached, if it may be.
     pub(super) fn admission(&self, caller: &Caller, key: Key, wanted: Mode) -> Option<Admission> {
         let rights = self.rights(caller, key);
         rights.has(Right::Watch).then(|| Admission {
@@ -95,25 +94,25 @@ impl Server {
         })
     }
 
-    /// The answer to somebody who may not be attached.
+    /// The error for a caller that may not be attached.
     pub(super) fn deny_attach(&self, what: &str) -> Error {
         self.access.count(|denied| denied.attach += 1);
         Error::coded(Code::Denied, format!("you may not watch {what}"))
     }
 
-    /// The same by a console's own socket.
+    /// The same on a console's own socket.
     pub(super) fn deny_socket(&self, caller: &Caller, key: Key) {
         self.access.count(|denied| denied.socket += 1);
         self.refuse_socket(caller, key, "denied");
     }
 
-    /// The answer to a caller without the right `control`.
+    /// The error for a caller without the right `control`.
     pub(super) fn deny_control(&self, what: &str) -> Error {
         self.access.count(|denied| denied.control += 1);
         Error::coded(Code::Denied, format!("you may not {what}"))
     }
 
-    /// Whether a caller may send a break; the error if not.
+    /// Checks whether a caller may send a break.
     pub(super) fn check_break(&self, caller: &Caller, key: Key) -> Result<(), Error> {
         if !self.is_settled(key.0) || self.rights(caller, key).has(Right::Break) {
             return Ok(());
@@ -127,7 +126,7 @@ impl Server {
         })
     }
 
-    /// Goes on by other rules.
+    /// Applies other rules.
     pub(super) fn change_rules(&mut self, found: Found) {
         for missing in &found.missing {
             tracing::warn!("{missing}; it grants nothing");
@@ -140,8 +139,8 @@ impl Server {
         }
     }
 
-    /// Lets everybody find the sockets while rules decide, as far as the
-    /// configured permissions do.
+    /// Opens the sockets to all users while rules decide, as far as the
+    /// configured permissions permit.
     fn open_sockets(&mut self) {
         let sockets = &self.config.sockets;
         let control = self.config.socket_mode(sockets.control_mode);
@@ -161,8 +160,8 @@ impl Server {
         }
     }
 
-    /// Decides again about everybody who is attached to a console: who may not
-    /// watch any more is sent away, who may not type only watches from now on.
+    /// Checks all sessions of a console again: a caller without the right `watch`
+    /// is disconnected, one without `type` becomes read-only.
     fn review(&mut self, token: usize) {
         let Some(console) = self.served.consoles.get(&token) else {
             return;
@@ -189,9 +188,9 @@ impl Server {
         self.schedule.ready.push(token);
     }
 
-    /// Takes over what xenstore says a domain is called. Who is attached by a
-    /// rule for another name does not stay, and nobody goes on from one domain
-    /// to another that has its number.
+    /// Takes over a domain's name from xenstore. A session that depends on a rule
+    /// for another name is closed, and none continues at another domain with the
+    /// same number.
     pub(super) fn follow_identity(&mut self, domid: DomId, domain: &Domain) {
         let (name, uuid) = (domain.name.clone(), domain.uuid.clone());
         let now = Identity { name, uuid };
@@ -217,11 +216,11 @@ impl Server {
         }
     }
 
-    /// Lets go of what was served of a domain that is gone, whose number another
-    /// one has.
+    /// Closes what was served of a domain that is gone and whose number another
+    /// domain has.
     fn replace(&mut self, domid: DomId) {
         tracing::info!("domain {domid} is another domain now");
-        // Those who are attached are told that it has gone.
+        // Sessions get the reason "domain".
         self.guests.domains.remove(&domid);
         let served = self.served.by_key.keys().chain(self.channels.by_key.keys());
         let keys: Vec<Key> = served.filter(|(of, _)| *of == domid).copied().collect();
@@ -233,10 +232,10 @@ impl Server {
     }
 }
 
-/// How somebody is let in.
+/// How a caller is attached.
 pub(super) struct Admission {
     pub(super) mode: Mode,
-    /// Whether it may see what was said before.
+    /// Whether it may see earlier output.
     pub(super) scrollback: bool,
 }
 
@@ -248,7 +247,7 @@ fn allowed(rights: Rights, wanted: Mode) -> Mode {
     }
 }
 
-/// What is decided by when the daemon starts.
+/// The rules at the start of the daemon.
 pub(super) fn rules(config: &Config, found: Found) -> std::io::Result<Rules> {
     let sockets = &config.sockets;
     let permissions = |mode| crate::access::permissions(mode, sockets.group.as_deref());

@@ -26,17 +26,17 @@ use crate::sink::clients::session::{Encoding, Session};
 use crate::sink::clients::set::{Closed, SESSIONS_MAX};
 use crate::sink::clients::visitor::Visitor;
 
-/// Most viewers of all consoles together: the others' descriptors are for the
+/// Most viewers of all consoles together: the other descriptors are for the
 /// consoles themselves.
 const ALL_SESSIONS_MAX: usize = 1024;
-/// How many of a console's places, and of all, are for root and the daemon's user
-/// alone: tenants cannot shut them out.
+/// How many places of a console, and of all, are for root and the daemon's user
+/// only, so that tenants cannot lock them out.
 const SPARE: usize = 8;
 const ALL_SPARE: usize = 128;
 
 impl Server {
-    /// Opens a console's sockets, or goes on with those that the last daemon
-    /// left. It is served without them if need be.
+    /// Opens a console's sockets, or resumes those of the last daemon. On failure
+    /// the console is served without them.
     pub(super) fn open_endpoints(&mut self, token: usize) {
         let (Some(sockets), Some(console)) =
             (&self.ipc.endpoint_dir, self.served.consoles.get_mut(&token))
@@ -81,7 +81,7 @@ impl Server {
                 Err(error) => tracing::warn!("domain {domid} {slot}: no socket: {error}"),
             }
         }
-        // Without it the next daemon makes new ones.
+        // Without the record the next daemon creates new ones.
         let _noted = console
             .output()
             .write_record(Record::Endpoints, inodes.as_bytes());
@@ -90,7 +90,7 @@ impl Server {
         self.resume_sessions(token);
     }
 
-    /// Lets in those whom the last daemon left.
+    /// Resumes the last daemon's sessions.
     fn resume_sessions(&mut self, owner: usize) {
         if !self.persist.fd_store.is_left() {
             return;
@@ -110,7 +110,7 @@ impl Server {
                 }
                 let (end, key) = (console.output().end(), (console.domid, console.slot));
                 let names = console.names();
-                // Else its place is in an output buffer that was lost.
+                // Otherwise its position is in an output buffer that was lost.
                 let left = take_up(left).filter(|(_, queue)| queue.position() <= end);
                 let left = left.and_then(|(stream, queue)| {
                     let caller = caller(&stream, Way::Console);
@@ -138,8 +138,8 @@ impl Server {
         }
     }
 
-    /// Closes a console's sessions and endpoints. What the
-    /// service manager keeps stays with it if this is the daemon's end.
+    /// Closes a console's sessions and endpoints. Stored descriptors stay with
+    /// the service manager if the daemon ends.
     pub(super) fn close_endpoints(&mut self, console: &mut Console) {
         let why = if self.is_stopping() {
             "daemon"
@@ -163,13 +163,13 @@ impl Server {
                 .record(pty_event("detached", console).with("why", why));
         }
         if let Some(sockets) = self.ipc.endpoint_dir.as_ref().filter(|_| !stays) {
-            // First: a name never leads to what is not there.
+            // The name goes first, so that it never links to a missing directory.
             self.publish_name(&console.name);
             sockets.forget(console.domid);
         }
     }
 
-    /// The next daemon has no use for a console's sockets and viewers.
+    /// Removes a console's sockets and viewers from the store.
     fn forget_clients(&mut self, console: &mut Console) {
         let left = console.clients.take_closed();
         let left = left.into_iter().filter_map(|left| left.stored);
@@ -182,7 +182,7 @@ impl Server {
         }
     }
 
-    /// Takes away sockets of consoles that are not there any more.
+    /// Removes sockets of consoles that do not exist any more.
     pub(super) fn sweep_endpoints(&self) {
         let Some(sockets) = &self.ipc.endpoint_dir else {
             return;
@@ -206,7 +206,7 @@ impl Server {
         }
     }
 
-    /// Something happened at one of a console's sockets.
+    /// Handles readiness of one of a console's sockets.
     pub(super) fn on_client(&mut self, owner: usize, event: &Event) {
         let Some(console) = self.served.consoles.get_mut(&owner) else {
             return;
@@ -242,7 +242,7 @@ impl Server {
         } else {
             output.end()
         };
-        // Before a name of theirs is given again.
+        // Closed sessions go first, because their names are reused.
         let left = console.clients.take_closed();
         self.forget_closed(left);
         let visitor = Visitor::new(caller, None, names, &self.audit);
@@ -253,7 +253,7 @@ impl Server {
         });
     }
 
-    /// Forgets viewers who are not there any more.
+    /// Removes the state of closed sessions.
     pub(super) fn forget_closed(&mut self, left: Vec<Closed>) {
         for left in left {
             self.ipc.owners.remove(&left.token);
@@ -263,8 +263,8 @@ impl Server {
         }
     }
 
-    /// Leaves a viewer with the service manager: by what name, and with what
-    /// will be on its way there. `None` when nobody keeps it.
+    /// Stores a viewer with the service manager: returns its name and send queue.
+    /// `None` if it cannot be stored.
     fn store_session(
         &mut self,
         owner: usize,
@@ -293,7 +293,7 @@ impl Server {
             .then_some((name, queue))
     }
 
-    /// Whether a console takes one more viewer, for whom root's places are not.
+    /// Whether a console has room for one more viewer; places for root are reserved.
     pub(super) fn has_room(&mut self, owner: usize, caller: &Caller) -> bool {
         let (spare, all_spare) = if self.access.rules.is_master(caller) {
             (0, 0)
@@ -307,7 +307,7 @@ impl Server {
         console.is_some_and(|console| !full && console.has_room(spare))
     }
 
-    /// Lets a viewer in; its token.
+    /// Attaches a viewer; returns its token.
     pub(super) fn admit(
         &mut self,
         owner: usize,
@@ -331,7 +331,7 @@ impl Server {
     }
 }
 
-/// What the next daemon is told of a console's sockets: the inodes of their
+/// The record of a console's sockets for the next daemon: the inodes of their
 /// names, 0 for none.
 #[derive(Clone, Copy, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
@@ -347,7 +347,7 @@ impl EndpointRecord {
     }
 }
 
-/// A viewer's connection, and what is on its way to it.
+/// A viewer's connection and send queue, from its descriptors.
 fn take_up(left: Vec<OwnedFd>) -> Option<(UnixStream, SendQueue)> {
     let (mut stream, mut queue) = (None, None);
     for fd in left {

@@ -12,26 +12,25 @@ use crate::access::Caller;
 use crate::sink::clients::session::{Encoding, Session};
 use crate::sink::clients::visitor::Visitor;
 
-/// Longest text about where somebody comes from, in characters.
+/// Longest origin, in characters.
 const ORIGIN_MAX: usize = 64;
 
-/// Where and how a viewer is let in.
+/// How and where a viewer is attached.
 struct Place {
     owner: usize,
     mode: Mode,
-    /// Nobody else is to type.
+    /// It types exclusively.
     exclusive: bool,
-    /// Of its first byte.
+    /// Position of its first byte.
     position: u64,
     console: (String, String),
-    /// The origin that it sent.
+    /// The origin from its request.
     origin: Option<String>,
     answer: Vec<u8>,
 }
 
 impl Server {
-    /// Answers a request to be attached; the stream is the viewer's from then
-    /// on.
+    /// Answers an attach request; the stream is the viewer's from then on.
     pub(super) fn attach(&mut self, mut stream: UnixStream, request: &[u8], caller: Caller) {
         let place = match self.prepare(request, &caller) {
             Ok(place) => place,
@@ -69,10 +68,10 @@ impl Server {
         let output = console.output();
         let end = output.end();
         let position = match &wanted.resume {
-            // A place that it names may be one that it never got to.
+            // The position in the request may be one that it never reached.
             _ if !admission.scrollback => end,
-            // It may be ahead of us by what the ring gives us once more after
-            // an end without warning.
+            // It may be ahead of the buffer by a ring's size: after a crash the
+            // ring delivers those bytes again.
             Some(resume)
                 if resume.stream == console.stream && resume.from <= end + OUT_SIZE as u64 =>
             {

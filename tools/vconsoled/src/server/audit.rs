@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Events of the audit that belong to no session: a refusal, and a pty that is opened
-//! or closed, by whom is not known.
+//! Audit events that belong to no session: a refusal, and a pty that an unknown
+//! user opened or closed.
 
 use console_proto::Error;
 
@@ -11,19 +11,19 @@ use crate::guest::nodes::{Key, name_of};
 use crate::sink::audit::Event;
 
 impl Server {
-    /// Somebody did not get what they asked for on the control socket.
+    /// Records a refused request on the control socket.
     pub(super) fn refuse(&self, request: &'static str, why: &Error, caller: &Caller) {
         let event = Event::new("refused").by(caller).with("request", request);
         self.audit.record(event.with("why", why.error.as_str()));
     }
 
-    /// The same by a console's own socket.
+    /// Records a refusal on a console's own socket.
     pub(super) fn refuse_socket(&self, caller: &Caller, key: Key, why: &str) {
         let event = Event::new("refused").with("console", name_of(key));
         self.audit.record(event.by(caller).with("why", why));
     }
 
-    /// A pty may have been opened, or its last viewer may have left.
+    /// Checks whether a pty was opened, or closed by its last user.
     pub(super) fn look_at_pty(&mut self, token: usize) {
         let Some(console) = self.served.consoles.get_mut(&token) else {
             return;
@@ -40,7 +40,7 @@ impl Server {
     }
 }
 
-/// An event of a console's pty. Who has it open is not known.
+/// An event of a console's pty. Its user is not known.
 pub(super) fn pty_event(name: &'static str, console: &Console) -> Event {
     let (console, domain) = console.names();
     let event = Event::new(name).at(&console, &domain);

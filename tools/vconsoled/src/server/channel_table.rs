@@ -12,7 +12,7 @@ use crate::guest::nodes::Key;
 /// Channels.
 #[derive(Default)]
 pub(super) struct Channels {
-    /// Those with a socket, by the token of that.
+    /// Channels by the token of their socket.
     pub(super) open: BTreeMap<usize, Channel>,
     pub(super) by_key: BTreeMap<Key, usize>,
     /// Channels by the token of their client.
@@ -20,14 +20,14 @@ pub(super) struct Channels {
 }
 
 impl Channels {
-    /// The channel that a token is about: its socket's, or its client's.
+    /// The channel of a token: its socket's, or its client's.
     pub(super) fn token(&self, token: usize) -> Option<usize> {
         let channel = self.clients.get(&token).copied().unwrap_or(token);
         self.open.contains_key(&channel).then_some(channel)
     }
 
-    /// Lets in who is at a channel's socket, `most` at once; whether more may
-    /// wait.
+    /// Accepts clients at a channel's socket, at most `most`; returns whether
+    /// more may wait.
     pub(super) fn accept(
         &mut self,
         token: usize,

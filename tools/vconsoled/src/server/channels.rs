@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! Secondary consoles, served as an ordinary console or as a channel, and
-//! their frontends answered.
+//! Serves secondary consoles as ordinary consoles or as channels, and answers
+//! their frontends.
 //!
-//! A guest can make its consoles fail as often as it likes, so each is
-//! complained of only so often.
+//! A guest can make its consoles fail at any rate, so messages about each are
+//! limited.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,11 @@ use crate::guest::source::Source;
 use crate::guest::xenbus::{Connection, Device, State};
 use crate::ring::Link;
 
-/// The least time between two complaints about one.
+/// Shortest time between two messages about one console.
 const QUIET: Duration = Duration::from_secs(60);
 
 impl Server {
-    /// Whether to say what is wrong with a console: if the guest can bring it
-    /// about, not every time.
+    /// Whether to report a fault of a console: limited if the guest can cause it.
     pub(super) fn may_complain(&mut self, key: Key, now: Instant) -> bool {
         if !matches!(key.1, Slot::Secondary(_)) {
             return true;
@@ -37,7 +36,7 @@ impl Server {
         !quiet
     }
 
-    /// Does with a secondary console what its frontend wants, and answers it.
+    /// Serves a secondary console by its frontend's offer, and answers it.
     pub(super) fn serve_device(
         &mut self,
         key: Key,
@@ -61,7 +60,7 @@ impl Server {
         Ok(())
     }
 
-    /// Sees to it that a channel has the socket that is described.
+    /// Makes a channel have the described socket.
     fn open_channel(&mut self, key: Key, name: &str, device: &Device) -> io::Result<()> {
         let open = self.channels.by_key.get(&key).copied();
         let current = open.and_then(|token| self.channels.open.get(&token));
@@ -95,8 +94,8 @@ impl Server {
         Ok(())
     }
 
-    /// Connects to the frontend's ring, unless that is done and the ring was
-    /// not offered again.
+    /// Connects to the frontend's ring, unless it is connected and was not
+    /// offered again.
     fn serve_secondary(
         &mut self,
         key: Key,
@@ -142,7 +141,7 @@ impl Server {
         channel.connect(Link::new(source, ring, port), self.xen.events.as_mut())
     }
 
-    /// Lets go of a console's ring; a channel keeps its client.
+    /// Disconnects from a console's ring; a channel keeps its client.
     pub(super) fn let_go(&mut self, key: Key) {
         if self.served.by_key.contains_key(&key) {
             self.retire(key);
@@ -156,7 +155,7 @@ impl Server {
         let Some(channel) = self.channels.open.get_mut(&token) else {
             return;
         };
-        // What is still in the ring goes to the client, as far as it takes it.
+        // The rest of the ring goes to the client, as far as it takes it.
         let _last = channel.run_slice(self.xen.events.as_mut(), Instant::now());
         if let Some(link) = channel.disconnect() {
             self.served.by_port.remove(&link.port);
@@ -166,7 +165,7 @@ impl Server {
         self.schedule.timers.remove(&token);
     }
 
-    /// A channel failed: its ring is let go of.
+    /// Handles the failure of a channel: its ring is disconnected.
     pub(super) fn lose_channel(&mut self, token: usize, why: &io::Error) {
         let Some(channel) = self.channels.open.get(&token) else {
             return;
@@ -190,7 +189,7 @@ impl Server {
         self.served.by_key.contains_key(&key) || self.channels.by_key.contains_key(&key)
     }
 
-    /// Lets go of every channel, at the end.
+    /// Closes every channel, at the end.
     pub(super) fn close_channels(&mut self) {
         let open: Vec<Key> = self.channels.by_key.keys().copied().collect();
         for key in open {
@@ -198,7 +197,7 @@ impl Server {
         }
     }
 
-    /// A token of the poll that may be a channel's; whether it was.
+    /// Handles an event whose token may be a channel's; returns whether it was.
     pub(super) fn on_channel(&mut self, event: &mio::event::Event) -> bool {
         let Some(token) = self.channels.token(event.token().0) else {
             return false;
@@ -213,8 +212,8 @@ impl Server {
     }
 }
 
-/// Why a channel has no socket, and what to do where only a restart helps: access
-/// to other folders was given up.
+/// The error of a channel without a socket, with advice if only a restart helps:
+/// access to other folders was given up.
 fn refusal(error: io::Error, path: &Path, folders: &[PathBuf]) -> io::Error {
     let is_ours = folders.iter().any(|folder| path.starts_with(folder));
     if error.kind() != io::ErrorKind::PermissionDenied || is_ours {

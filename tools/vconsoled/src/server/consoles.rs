@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Connects to a console's ring, and disconnects from it.
+//! Connects to consoles' rings, and disconnects from them.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -41,7 +41,7 @@ impl Server {
         let pty = match self.open_pty(&label) {
             Ok(pty) => pty,
             Err(error) => {
-                // It was bound just now.
+                // It was bound above.
                 let _closed = self.xen.events.unbind(port);
                 let what = format!("cannot open a pty: {error}");
                 return Err(io::Error::new(error.kind(), what));
@@ -76,7 +76,7 @@ impl Server {
         })
     }
 
-    /// The pty that the last daemon left, or a new one.
+    /// The last daemon's pty, or a new one.
     fn open_pty(&mut self, label: &str) -> io::Result<Pty> {
         let name = fd_store::name(Purpose::Terminal, label);
         if let Some(left) = self.persist.fd_store.take(&name).pop() {
@@ -93,8 +93,8 @@ impl Server {
         Ok(pty)
     }
 
-    /// Sets a console going that is in the books, and tells of its pty last:
-    /// a client that reads the name finds everything in place.
+    /// Starts serving a registered console, and announces its pty last: a client
+    /// that reads the name can use everything.
     pub(super) fn start(&mut self, token: usize) -> io::Result<()> {
         let Some(console) = self.served.consoles.get_mut(&token) else {
             return Ok(());
@@ -126,7 +126,7 @@ impl Server {
         let domid = console.domid;
         tracing::info!("domain {domid} {}: its ring has moved", console.slot);
         self.served.by_port.remove(&console.port());
-        // The far end's port may be the same: ours must be gone before.
+        // The far end's port may be the same, so the local port must be closed first.
         let unbound = self.xen.events.unbind(console.port());
         let linked = unbound.and_then(|()| {
             source.connect(
@@ -148,8 +148,8 @@ impl Server {
         console.start(self.xen.events.as_mut())
     }
 
-    /// Lets go of a console for good: of what would be kept for the next
-    /// daemon too, once the log is complete.
+    /// Closes a console for good, and removes its state for the next daemon once
+    /// the log is complete.
     pub(super) fn retire(&mut self, (domid, slot): Key) {
         let console = self.served.by_key.get(&(domid, slot)).copied();
         let console = console.and_then(|token| self.disconnect(token));
@@ -164,8 +164,8 @@ impl Server {
         }
     }
 
-    /// Lets go of a console: its page above all, which would keep a dead
-    /// domain's memory.
+    /// Closes a console, above all its page, which would keep a dead domain's
+    /// memory.
     pub(super) fn disconnect(&mut self, token: usize) -> Option<Console> {
         let mut console = self.served.consoles.remove(&token)?;
         let (domid, slot) = (console.domid, console.slot);
@@ -173,7 +173,7 @@ impl Server {
             let terminal = fd_store::name(Purpose::Terminal, console.pty().label());
             self.persist.fd_store.remove(&terminal);
         }
-        // What is still in the ring goes to the log, if the ring is there.
+        // The rest of the ring goes to the log, if the ring is accessible.
         let _last = console.last_slice(self.xen.events.as_mut());
         self.close_endpoints(&mut console);
         self.served.by_key.remove(&(domid, slot));

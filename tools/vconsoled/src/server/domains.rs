@@ -13,12 +13,11 @@ use crate::guest::exchange::{Domain, Report};
 use crate::guest::nodes::{Key, Slot};
 use crate::guest::source::Source;
 
-/// How long to wait before connecting again after a failure: at first, and at
-/// most.
+/// Pause before connecting again after a failure: at first, and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
-/// Reports that are handled in one turn of the loop.
+/// Reports handled in one iteration of the loop.
 const REPORTS_A_TURN: usize = 16;
 
 /// A console that could not be connected.
@@ -29,7 +28,7 @@ pub(super) struct Failure {
 }
 
 impl Server {
-    /// Handles some of what discovery reports.
+    /// Handles some of discovery's reports.
     pub(super) fn follow_discovery(&mut self) {
         if !self.guests.reports_wait {
             return;
@@ -63,7 +62,7 @@ impl Server {
                     self.attempted(key, done);
                 }
                 Report::Nothing(key) => self.forget_console(key),
-                // What is served already goes on as it is.
+                // A served console continues unchanged.
                 Report::Failed(key, why) => self.fail(key, why),
                 Report::Settled => (self.guests.settled, self.guests.known) = (true, true),
                 Report::Lost => self.guests.known = false,
@@ -78,7 +77,7 @@ impl Server {
         }
     }
 
-    /// A console is not there any more.
+    /// Handles the end of a console.
     pub(super) fn forget_console(&mut self, key: Key) {
         self.guests.failures.remove(&key);
         self.guests.complained.remove(&key);
@@ -98,19 +97,19 @@ impl Server {
             .collect();
         for slot in Slot::FIXED {
             if !keys.contains(&(domid, slot)) {
-                // What the last daemon left of it.
+                // State that the last daemon left.
                 self.retire((domid, slot));
             }
         }
         for key in keys {
             self.forget_console(key);
         }
-        // Those that could not even be described.
+        // Consoles that were never connected.
         self.guests.failures.retain(|(of, _), _| *of != domid);
         self.guests.complained.retain(|(of, _), _| *of != domid);
     }
 
-    /// Has a domain's own console served by the ring that it has now.
+    /// Serves a domain's own console at its current ring.
     fn serve_console(&mut self, key: Key, domain: &Domain, source: Source) -> io::Result<()> {
         let token = self.served.by_key.get(&key).copied();
         let served = token.and_then(|token| self.served.consoles.get(&token));
@@ -123,7 +122,7 @@ impl Server {
         }
     }
 
-    /// Notes a failure, says so once, and tries again later.
+    /// Records a failure, reports it once, and schedules a retry.
     pub(super) fn fail(&mut self, key: Key, why: String) {
         let (domid, slot) = key;
         let known = self.guests.failures.remove(&key);
@@ -142,11 +141,11 @@ impl Server {
         );
     }
 
-    /// Has consoles that failed looked at again when it is time.
+    /// Requests another read of failed consoles when it is time.
     pub(super) fn retry_failures(&mut self, now: Instant) {
         for (key, failure) in &mut self.guests.failures {
             if failure.again <= now {
-                // The report that comes brings the next attempt.
+                // The next report leads to the next attempt.
                 failure.again = now + RETRY_LAST;
                 self.guests.discovery.look(*key);
             }

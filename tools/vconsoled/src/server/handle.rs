@@ -9,7 +9,7 @@ use mio::Waker;
 use crate::access::Found;
 use crate::config::Config;
 
-/// Tells a running [`Server`](super::Server) what to do, from any thread.
+/// Controls a running [`Server`](super::Server) from any thread.
 #[derive(Clone)]
 pub struct Handle(pub(super) Arc<Requests>);
 
@@ -20,7 +20,7 @@ pub(super) struct Requests {
     reload: Mutex<Option<Reload>>,
 }
 
-/// A new configuration, or why there is none.
+/// A new configuration, or the error.
 pub(super) type Reload = Result<(Config, Found), String>;
 
 impl Requests {
@@ -39,7 +39,7 @@ impl Requests {
 }
 
 impl Handle {
-    /// Ends [`Server::run`](super::Server::run) in an orderly way.
+    /// Makes [`Server::run`](super::Server::run) end in an orderly way.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Release);
         self.wake();
@@ -51,9 +51,9 @@ impl Handle {
         self.wake();
     }
 
-    /// The same, and goes on by another configuration, or says why not.
+    /// Reopens logs, and applies another configuration or reports the error.
     pub fn reload(&self, config: Result<Config, String>) {
-        // Here and not in the loop: files of users may be far away.
+        // Here and not in the loop: a lookup of users may take long.
         let found = config.map(|config| {
             let found = Found::of(&config.access);
             (config, found)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! State that the last daemon left, until its console is connected. A console whose
-//! first connection fails is tried again, and gets it then: it is kept until the
-//! console is served or its domain is gone.
+//! State that the last daemon left, until its console is connected. If the first
+//! connection of a console fails, its state is kept for the next attempts, until
+//! the console is served or its domain is gone.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,19 +15,18 @@ use crate::guest::nodes::Key;
 use crate::input::journal::InputJournal;
 use crate::persist::fd_store::FdStore;
 
-/// The service manager's names for journals of input: one is in use, and in the
-/// others is something for consoles that are not served yet.
+/// The service manager's names for input journals: one is in use; the others have
+/// input for consoles that are not served yet.
 const JOURNALS: [&str; 4] = ["typed", "typed1", "typed2", "typed3"];
 
-/// What was typed and has not reached a ring.
+/// Input that has not reached a ring.
 pub(super) struct Typed {
     journal: Arc<InputJournal>,
     left: Vec<(&'static str, InputJournal)>,
 }
 
 impl Typed {
-    /// Opens a journal, if anybody keeps it, and takes those that the last daemon
-    /// left.
+    /// Opens a journal, if it can be stored, and takes those of the last daemon.
     pub(super) fn open(fd_store: &mut FdStore) -> Option<Self> {
         if !fd_store.is_possible() {
             return None;
@@ -61,12 +60,12 @@ impl Typed {
         })
     }
 
-    /// By what way input comes now.
+    /// The journal in use.
     pub(super) fn journal(&self) -> &Arc<InputJournal> {
         &self.journal
     }
 
-    /// Brings a console what is left for it.
+    /// Gives a console the input that is left for it.
     pub(super) fn take_up(&mut self, fd_store: &mut FdStore, console: &mut Console) {
         self.left.retain(|(name, left)| {
             let stays = match console.take_up_input(left) {
@@ -83,7 +82,7 @@ impl Typed {
         });
     }
 
-    /// Nobody will want what is left.
+    /// Drops all left input.
     fn forget(&mut self, fd_store: &mut FdStore) {
         for (name, _) in self.left.drain(..) {
             fd_store.remove(name);
@@ -91,7 +90,7 @@ impl Typed {
     }
 }
 
-/// A new journal, by that name or in the place of one that is left.
+/// A new journal, under that name or in place of one that is left.
 fn new(
     fd_store: &mut FdStore,
     name: Option<&'static str>,
@@ -109,8 +108,8 @@ fn new(
 }
 
 impl Server {
-    /// Forgets what is left for consoles that are served or will not be; whether
-    /// there were descriptors of such.
+    /// Drops what is left for consoles that are served or never will be; returns
+    /// whether there were descriptors.
     pub(super) fn forget_left(&mut self) -> bool {
         let persist = &self.persist;
         let typed = persist.typed.as_ref();
@@ -127,13 +126,13 @@ impl Server {
             .remove_rest(|domid| awaited.contains(&domid))
     }
 
-    /// Consoles that there are and that could not be connected so far.
+    /// Consoles that exist and could not be connected yet.
     fn awaited(&self) -> impl Iterator<Item = Key> {
         let failed = self.guests.failures.keys().copied();
         failed.filter(|key| !self.is_served(*key))
     }
 
-    /// Those of them whose sockets the service manager keeps.
+    /// Those of them whose sockets the service manager stores.
     pub(super) fn awaited_with_sockets(&self) -> impl Iterator<Item = Key> {
         let fd_store = &self.persist.fd_store;
         self.awaited()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Logs of consoles, and what they send to the journal: as the configuration
-//! says, also while they are served.
+//! Logs of consoles, and their lines for the journal, by the configuration, which
+//! may change while they are served.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -15,12 +15,11 @@ use crate::names;
 use crate::sink::journal::{Lines, Rate};
 use crate::sink::log::{self, Retention, Rotation, Style};
 
-/// Under so many of its names a console's log is found again.
+/// Number of its names under which a console's log is found again.
 const LOG_NAMES: usize = 8;
 
 impl Server {
-    /// Gives a console the log that it is to have, or takes it away; the same for
-    /// the journal.
+    /// Opens or closes a console's logs by the configuration, and its journal.
     pub(super) fn set_logs(&mut self, token: usize) {
         let Some(console) = self.served.consoles.get_mut(&token) else {
             return;
@@ -28,7 +27,8 @@ impl Server {
         let (domid, slot) = (console.domid, console.slot.to_string());
         let config = self.config.console(&console.name, &slot);
         let logs = &self.sinks.logs;
-        // First, as it needs the times of what its log has and has no times for.
+        // First, because it needs the times for output that the log has already
+        // written without them.
         let rotation = log_options(config).rotation;
         console.set_records_input(config.record_input);
         match console.recording_mut().take().filter(|_| config.record) {
@@ -84,7 +84,7 @@ impl Server {
         }
     }
 
-    /// Says how long files of logs are kept, if there are any.
+    /// Sets how long log files are kept, if there are any.
     pub(super) fn set_retention(&self) {
         if self.config.logs() {
             let log = &self.config.log;
@@ -97,7 +97,7 @@ impl Server {
         }
     }
 
-    /// Completes the logs of consoles that went while no daemon was there.
+    /// Completes the logs of consoles that ended while no daemon ran.
     pub(super) fn finish_orphans(&self) {
         let domains = &self.guests.domains;
         let orphans = self
@@ -111,7 +111,7 @@ impl Server {
                 let path = PathBuf::from(OsString::from_vec(path));
                 (path.parent() == Some(&self.config.log.dir)).then_some(path)
             };
-            // What its domain's name was is not known any more.
+            // The name of its domain is not known any more.
             let options = log_options(self.config.console("", ""));
             let logs = &self.sinks.logs;
             if let (Some(output), Some(path)) = (&output, file(Record::RecordingPath)) {
@@ -129,8 +129,8 @@ impl Server {
     }
 }
 
-/// Where a console's log or its recording may go, the best place first: where the last
-/// daemon had it, or where people look for it.
+/// Paths for a console's log or recording, the best one first: the last daemon's,
+/// then the usual ones.
 fn file_paths(
     config: &Config,
     console: &Console,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! The event loop: waits for everything at once and gives each console its
-//! slice. `domains` follows xenstore, `consoles` connects what it names, `names`
-//! says which one is meant, `left` keeps for it what the last daemon left,
-//! `status` tells of it, `requests` does what clients
-//! ask for if they may, as `access` says, `admission` and
-//! `attach` let viewers in, and `operators` is what those do with each other.
+//! The event loop: waits for all events at once and gives each console its slice.
+//! `domains` acts on xenstore's changes, `consoles` connects consoles, `names`
+//! finds them by name, `left` keeps the last daemon's state for them, `status`
+//! reports them, `requests` handles clients' requests with the rights of
+//! `access`, `admission` and `attach` accept viewers, and `operators` is for
+//! requests about other viewers.
 
 mod accept_retry;
 mod access;
@@ -71,21 +71,21 @@ const CONTROL: Token = Token(3);
 const PTY_STATES: Token = Token(4);
 const METRICS: Token = Token(5);
 const METRICS_PORT: Token = Token(6);
-/// The first token that is given out.
+/// The first free token.
 const FIRST_FREE: usize = 16;
 
-/// How long an orderly end waits for the disk. What is not in the logs by then
-/// is left to the next daemon.
+/// How long an orderly end waits for the disk. Output that is not in the logs by
+/// then is left to the next daemon.
 const LOGS_PATIENCE: Duration = Duration::from_secs(3);
-/// How long it waits for the audit's file, and each time for the journal.
+/// How long it waits for the audit's file, and for each write to the journal.
 const AUDIT_PATIENCE: Duration = Duration::from_secs(1);
-/// How long it waits for xenstored to forget the ptys, and for the service
-/// manager to take what it is to keep.
+/// How long it waits for xenstored to remove the ptys, and for the service
+/// manager to take the stored descriptors.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
 const MANAGER_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a question waits for discovery's first look: less than clients
-/// wait for the answer.
+/// How long a request waits for discovery's first reports: less than clients wait
+/// for the answer.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// The answer while domains are not known.
 const NOT_KNOWN: &str = "not known yet: xenstore does not answer";
@@ -109,36 +109,36 @@ pub struct Server {
     poll: Poll,
     next_token: usize,
     requests: Arc<Requests>,
-    /// All consoles that were there at the start are served.
+    /// All consoles that existed at the start are served.
     begun: bool,
-    /// What is let go of now is for the next daemon.
+    /// The daemon ends: what is closed now is for the next daemon.
     ending: bool,
 }
 
-/// The ways to Xen.
+/// The connections to Xen.
 struct Xen {
     hypervisor: Box<dyn Hypervisor>,
     events: Box<dyn EventChannels>,
 }
 
-/// What xenstore says of guests.
+/// The state of guests from xenstore.
 struct Guests {
     discovery: Discovery,
-    /// Not all of its reports were taken.
+    /// Some of its reports were not taken yet.
     reports_wait: bool,
-    /// What was asked of it is done.
+    /// Its requests were carried out.
     settled: bool,
-    /// It looked at everything, and the connection holds: there are no other
+    /// It has read everything, and the connection is intact: there are no other
     /// domains.
     known: bool,
     domains: BTreeSet<DomId>,
     identities: BTreeMap<DomId, Identity>,
     failures: BTreeMap<Key, Failure>,
-    /// When a secondary console was last complained of.
+    /// When a fault of a secondary console was last reported.
     complained: BTreeMap<Key, Instant>,
 }
 
-/// Consoles that are served, by token; ports of channels too.
+/// Served consoles by token, and ports, also of channels.
 #[derive(Default)]
 struct Served {
     consoles: BTreeMap<usize, Console>,
@@ -146,10 +146,10 @@ struct Served {
     by_port: HashMap<Port, usize>,
 }
 
-/// What all consoles' output goes through.
+/// The sinks of all consoles' output.
 struct Sinks {
     logs: Logs,
-    /// What rules look at output by: it holds up no log.
+    /// The thread of watch rules: it does not delay logs.
     watch: Logs,
     journal: Arc<Journal>,
     pty_states: Option<OpenStates>,
@@ -157,7 +157,7 @@ struct Sinks {
     allowance: Allowance,
 }
 
-/// The sockets by which others come.
+/// The sockets for other programs.
 struct Ipc {
     control: Option<Control>,
     metrics: Option<Metrics>,
@@ -165,16 +165,16 @@ struct Ipc {
     process: metrics::Process,
     endpoint_dir: Option<EndpointDir>,
     accept_retry: AcceptRetry,
-    /// Until when who comes by the control socket waits for discovery's first
-    /// look.
+    /// Until when clients of the control socket wait for discovery's first
+    /// reports.
     control_waits: Option<Instant>,
-    /// The console that a viewer's socket, or a listening one, belongs to.
+    /// The console of a viewer's socket, or of a listening one.
     owners: HashMap<usize, usize>,
-    /// When somebody may have typed nothing for too long.
+    /// When to check for idle sessions.
     idle_check: Option<Instant>,
 }
 
-/// What outlives the daemon.
+/// State that outlives the daemon.
 struct Persist {
     state_dir: StateDir,
     fd_store: FdStore,
@@ -182,14 +182,14 @@ struct Persist {
 }
 
 impl Server {
-    /// A way to reach the server while it runs.
+    /// A handle that controls the running server.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.requests))
     }
 
-    /// Serves until told to stop, or until the event channels are lost. `ready` is
-    /// called when every console there is has been connected.
+    /// Serves until it is stopped, or until the event channels are lost. `ready`
+    /// is called when every existing console has been connected.
     pub fn run(mut self, ready: impl FnOnce()) -> io::Result<()> {
         let result = self.serve(ready);
         self.end();
@@ -209,12 +209,12 @@ impl Server {
         Ok(())
     }
 
-    /// Connects every console there is. With [`step`](Self::step) and
-    /// [`end`](Self::end), what [`run`](Self::run) does, for a program with a
-    /// loop of its own.
+    /// Connects every existing console. Together with [`step`](Self::step) and
+    /// [`end`](Self::end) this does what [`run`](Self::run) does, for a program
+    /// with its own loop.
     pub fn begin(&mut self) -> io::Result<()> {
         let mut happened = Events::with_capacity(256);
-        // Everything is found and connected; then, everything is announced.
+        // First all consoles are found and connected; then they are announced.
         for _ in 0..2 {
             self.guests.settled = false;
             self.guests.discovery.settle();
@@ -232,12 +232,12 @@ impl Server {
         Ok(())
     }
 
-    /// Waits at most `patience` for something to do, and does it.
+    /// Waits at most `patience` for events, and handles them.
     pub fn step(&mut self, patience: Duration) -> io::Result<()> {
         self.iterate(&mut Events::with_capacity(64), Some(patience))
     }
 
-    /// Lets go of every console.
+    /// Closes every console.
     pub fn end(mut self) {
         self.ending = true;
         let served: Vec<usize> = self.served.consoles.keys().copied().collect();
@@ -278,7 +278,7 @@ impl Server {
         Ok(())
     }
 
-    /// Every console that there is was looked at.
+    /// Handles the end of the first discovery.
     fn serve_all(&mut self) {
         self.schedule.ready.extend(self.served.consoles.keys());
         self.begun = true;
@@ -305,7 +305,7 @@ impl Server {
                 } else if let Some(owner) = self.ipc.owners.get(&token.0) {
                     self.on_client(*owner, event);
                 } else if self.on_channel(event) {
-                    // Its slice comes.
+                    // Its slice follows.
                 } else {
                     self.serve_client(token);
                 }
@@ -317,7 +317,7 @@ impl Server {
     fn on_ports(&mut self, ports: &mut Vec<Port>) -> io::Result<()> {
         ports.clear();
         if let Err(error) = self.xen.events.pending(ports) {
-            // The kernel lost count of who was notified: it may be anyone.
+            // The kernel lost notifications: any port may have been notified.
             if error.kind() != io::ErrorKind::FileTooLarge {
                 return Err(error);
             }
@@ -326,7 +326,7 @@ impl Server {
             ports.extend(self.xen_log.as_ref().map(XenLog::port));
         }
         for port in ports {
-            // A port that was closed may still be listed.
+            // A closed port may still be listed.
             let Some(token) = self.served.by_port.get(port) else {
                 if let Some(xen_log) = &mut self.xen_log {
                     xen_log.on_event(*port);
@@ -360,7 +360,7 @@ impl Server {
         self.requests.stop.load(Ordering::Acquire)
     }
 
-    /// Gives the Xen log a slice, if there may be some.
+    /// Runs a slice of the Xen log if it is due.
     fn xen_log_slice(&mut self) {
         let Some(xen_log) = self.xen_log.as_mut().filter(|one| one.is_due()) else {
             return;

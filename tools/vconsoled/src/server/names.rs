@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Finds the console of a name. Domains can be renamed, and several can have one
-//! name: the newest of them is meant, by its number, everywhere.
+//! Finds consoles by name. Domains can be renamed, and several can have the same
+//! name: everywhere it means the newest, the one with the highest number.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,9 @@ use crate::console::Console;
 use crate::guest::nodes::Key;
 
 impl Server {
-    /// The console that a request to be attached means, other domains of the name
-    /// that it gave, and how the caller is let in. Names of domains that a caller
-    /// may not see mean nothing to it.
+    /// The console of an attach request, other domains with the requested name,
+    /// and how the caller is attached. Domains that the caller may not see are
+    /// skipped.
     pub(super) fn find_console(
         &self,
         wanted: &Attach,
@@ -47,8 +47,8 @@ impl Server {
         })?;
         let key = (domid, slot);
         let admission = self.admission(caller, key, wanted.mode);
-        // Before what is wrong with a console, and that there is none, which is not
-        // for everybody to know.
+        // Checked before faults of the console and its absence, which not every
+        // caller may see.
         let deny = || self.deny_attach(&self.name_to(caller, key));
         if admission.is_none() && self.is_settled(domid) {
             return Err(deny());
@@ -58,7 +58,7 @@ impl Server {
         Ok((token, others, admission))
     }
 
-    /// A console that is served, and its token; or why there is none.
+    /// A served console with its token, or the error.
     pub(super) fn console(&self, key: Key) -> Result<(usize, &Console), Error> {
         let (domid, slot) = key;
         let token = self.served.by_key.get(&key);
@@ -87,7 +87,7 @@ impl Server {
         })
     }
 
-    /// That something is not there, if that is known.
+    /// The error for something that does not exist, if that is known.
     fn missing(&self, code: Code, what: &str) -> Error {
         if self.guests.known {
             Error::coded(code, what)
@@ -103,8 +103,8 @@ impl Server {
         named.map(|console| console.domid).collect()
     }
 
-    /// Has a domain's consoles known by the name that it has now. Their logs
-    /// keep the name they were opened by until the consoles are connected anew.
+    /// Updates the name of a domain's consoles. Their logs keep their names until
+    /// the consoles are connected again.
     pub(super) fn follow_name(&mut self, domid: DomId, name: &str) {
         let channels = self.channels.open.values_mut();
         for channel in channels.filter(|channel| channel.domid == domid) {
@@ -130,8 +130,8 @@ impl Server {
         }
     }
 
-    /// Lets the sockets of the domain that a name means be found by it. Not
-    /// before all of the name are known.
+    /// Links a name to the sockets of the domain that it means, once all domains
+    /// of that name are known.
     pub(super) fn publish_name(&self, name: &str) {
         let Some(sockets) = self.ipc.endpoint_dir.as_ref().filter(|_| self.begun) else {
             return;

@@ -16,7 +16,7 @@ use crate::sink::audit::Event;
 use crate::sink::clients::session::{IDLE, Session};
 
 impl Server {
-    /// Who is attached to consoles that the caller controls.
+    /// The viewers of consoles that the caller controls.
     pub(super) fn who(&self, caller: &Caller) -> Result<Who, Error> {
         let tokens = self.controlled(caller, |_| true);
         if tokens.is_empty() && !self.served.consoles.is_empty() {
@@ -47,7 +47,7 @@ impl Server {
         })
     }
 
-    /// Tells those who are attached something.
+    /// Sends a message to viewers.
     pub(super) fn message(&mut self, to: To, text: &str, caller: &Caller) -> Result<Answer, Error> {
         let text = console_proto::plain(text);
         let text = text.trim();
@@ -95,7 +95,7 @@ impl Server {
         let is_served = || self.served.by_key.keys().any(|key| meant(*key));
         match to {
             To::All if tokens.is_empty() && is_served() => Err(self.deny_control("send messages")),
-            // That there is none is not for everybody to know.
+            // Not every caller may see that there is no such console.
             To::Some(_) if tokens.is_empty() && !self.access.rules.is_master(caller) => {
                 Err(self.deny_control("send messages there"))
             }
@@ -107,7 +107,7 @@ impl Server {
         }
     }
 
-    /// The consoles that a caller controls, of those that are meant.
+    /// The matching consoles that a caller controls.
     fn controlled(&self, caller: &Caller, meant: impl Fn(Key) -> bool) -> Vec<usize> {
         let served = self.served.by_key.iter();
         let served = served.filter(|(key, _)| meant(**key));
@@ -115,8 +115,7 @@ impl Server {
         theirs.map(|(_, token)| *token).collect()
     }
 
-    /// Whether somebody who is let in with that mode may type alone; the error if
-    /// not.
+    /// Checks whether a caller with that mode may type exclusively.
     pub(super) fn check_exclusive(
         &self,
         console: &Console,
@@ -146,7 +145,7 @@ impl Server {
         }
     }
 
-    /// Has a viewer type alone.
+    /// Makes a viewer type exclusively.
     pub(super) fn hold(&mut self, owner: usize, session: usize) {
         let Some(console) = self.served.consoles.get_mut(&owner) else {
             return;
@@ -163,8 +162,8 @@ impl Server {
         }
     }
 
-    /// Sends away who may type and has not for as long as is configured; looks
-    /// again when the next one may be due.
+    /// Disconnects viewers that may type and did not within the configured time;
+    /// schedules the next check.
     pub(super) fn close_idle(&mut self, now: Instant) {
         if self.ipc.idle_check.is_none_or(|at| now < at) {
             return;
@@ -193,20 +192,20 @@ impl Server {
         self.forget_closed(left);
     }
 
-    /// Has idle sessions looked for, now that somebody came or a limit changed.
+    /// Schedules a check for idle sessions now, for a new viewer or a changed limit.
     pub(super) fn look_for_idle(&mut self) {
         self.ipc.idle_check = Some(Instant::now());
     }
 }
 
-/// For how long somebody may type nothing, if there is a limit.
+/// The limit of idle time, if there is one.
 fn idle_limit(config: &crate::Config, console: &Console) -> Option<Duration> {
     let config = config.console(&console.name, &console.slot.to_string());
     let seconds = config.idle_timeout;
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
-/// What others are told of who somebody is.
+/// The name of a caller in notices to others.
 fn name(caller: &Caller) -> String {
     match caller.uid {
         0 => "root".to_owned(),

@@ -9,15 +9,15 @@ use crate::config::History;
 use crate::console::Console;
 
 impl Server {
-    /// Opens all logs again.
+    /// Reopens all logs.
     pub(super) fn reopen_logs(&self) {
         self.manager.reloading();
         self.sinks.logs.reopen();
         self.manager.ready();
     }
 
-    /// Takes over what can change while the daemon runs. A configuration that
-    /// cannot be used changes nothing.
+    /// Applies the settings that can change at run time. An unusable
+    /// configuration changes nothing.
     pub(super) fn reload(&mut self, config: Reload) {
         match config {
             Ok((config, found)) => {

@@ -38,7 +38,7 @@ impl Server {
         let key = parse_key(name).ok_or_else(|| {
             Error::new(format!("{name:?} is no console; they are named 3/vuart0"))
         })?;
-        // First: what is wrong with a console is not for everybody to know.
+        // First: not every caller may see faults of a console.
         self.check_break(caller, key)?;
         let (_, console) = self.console(key).map_err(|why| Error::new(why.error))?;
         match console.source().kind() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! When the loop wakes, and which consoles get a service slice then.
+//! When the loop wakes up, and which consoles then get a service slice.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,12 +14,12 @@ use crate::console::Console;
 use crate::console::xen_log::XenLog;
 use crate::ring::Next;
 
-/// Who is to have a slice, and when.
+/// Pending service slices.
 #[derive(Default)]
 pub(super) struct Schedule {
-    /// Consoles and channels that are to have a slice, some of them twice.
+    /// Consoles and channels that need a slice; may have duplicates.
     pub(super) ready: Vec<usize>,
-    /// Those that have theirs, kept for its memory.
+    /// Those of this iteration; kept to reuse its memory.
     running: Vec<usize>,
     pub(super) timers: HashMap<usize, Instant>,
 }
@@ -67,7 +67,7 @@ impl Server {
         self.retry_failures(now);
     }
 
-    /// Gives every console that is ready one slice.
+    /// Runs one slice of every ready console.
     pub(super) fn run_slices(&mut self) {
         let mut running = std::mem::take(&mut self.schedule.running);
         running.append(&mut self.schedule.ready);
@@ -103,8 +103,8 @@ impl Server {
     }
 }
 
-/// Has the poll tell of room in a console's pty while there is output waiting
-/// for it, and only then: a viewer who keeps up makes room with each read.
+/// Polls for room in a console's pty only while output waits for it: a fast
+/// viewer makes room with each read.
 fn watch_for_room(registry: &Registry, token: usize, console: &mut Console) -> io::Result<()> {
     let interest = match console.asks_for_room() {
         Some(true) => Interest::READABLE | Interest::WRITABLE,

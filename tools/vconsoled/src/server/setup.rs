@@ -39,7 +39,7 @@ use crate::sink::log::Logs;
 use crate::sink::pty::open_state::OpenStates;
 
 impl Server {
-    /// Prepares to serve; nothing is touched yet but the control socket.
+    /// Prepares to serve; only the sockets are opened.
     pub fn new(platform: Platform, config: Config) -> io::Result<Self> {
         let Platform {
             hypervisor,
@@ -56,7 +56,7 @@ impl Server {
         let registry = poll.registry();
         let requests = Arc::new(Requests::new(Waker::new(registry, HANDLE)?));
         let (control, metrics) = listen(&config, registry)?;
-        // Only after the control socket: there is no other daemon.
+        // After the control socket, which proves that no other daemon runs.
         let endpoint_dir = match &config.sockets.consoles {
             Some(path) => Some(EndpointDir::open(path, !config.access.is_empty()).map_err(
                 |error| {
@@ -66,7 +66,7 @@ impl Server {
             )?),
             None => None,
         };
-        // Without it output goes to the pty whether anybody has it open or not.
+        // Without it output is written to the pty whether it is open or not.
         let pty_states = OpenStates::new()
             .inspect_err(|error| tracing::warn!("ptys cannot be watched: {error}"))
             .ok();
@@ -144,15 +144,15 @@ impl Server {
         Ok(server)
     }
 
-    /// What the process gave up, to be told with the counters.
+    /// The confinement of the process, for the metrics.
     #[must_use]
     pub fn with_in_force(mut self, in_force: InForce) -> Self {
         self.ipc.process.in_force = Some(in_force);
         self
     }
 
-    /// Has the counters told to whoever connects to a port, which was opened while that
-    /// was allowed.
+    /// Serves the metrics at a port without access control; it was opened before
+    /// the confinement.
     pub fn with_metrics_port(mut self, port: std::net::TcpListener) -> io::Result<Self> {
         port.set_nonblocking(true)?;
         let mut port = TcpListener::from_std(port);
@@ -162,8 +162,8 @@ impl Server {
         Ok(self)
     }
 
-    /// How long who comes by the control socket waits at most for the first look
-    /// at the domains, two seconds unless told otherwise.
+    /// Sets how long clients of the control socket wait for discovery's first
+    /// reports; two seconds by default.
     #[must_use]
     pub fn with_first_look(mut self, patience: Duration) -> Self {
         self.ipc.control_waits = Some(Instant::now() + patience);
@@ -180,14 +180,14 @@ fn start_audit(config: &Config, journal: &Arc<Journal>) -> io::Result<Audit> {
     Ok(audit)
 }
 
-/// The control socket and the counters', if they are wanted.
+/// The control socket and the metrics socket, if configured.
 fn listen(config: &Config, registry: &Registry) -> io::Result<(Option<Control>, Option<Metrics>)> {
     let sockets = &config.sockets;
     let access = |mode| listener::Access {
         mode,
         group: sockets.group.as_deref(),
     };
-    // Who does not get the control socket has no other for a moment either.
+    // The control socket comes first: if it is taken, no other socket is opened.
     let control = sockets.control.as_deref().map(|path| {
         Control::listen(
             path,

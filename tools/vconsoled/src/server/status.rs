@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The consoles' status, for the control socket and the counters.
+//! The consoles' status, for the control socket and the metrics.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl Server {
         crate::ipc::metrics::write(&self.status(None).consoles, &process)
     }
 
-    /// Every console that a caller may see, or all of them.
+    /// Every console that the caller may see, or all of them.
     pub(super) fn status(&self, caller: Option<&Caller>) -> Status {
         let rights = |key: Key| caller.map_or(Rights::ALL, |caller| self.rights(caller, key));
         let seen = |key: Key, row: Row| {
@@ -118,8 +118,8 @@ impl Server {
     }
 }
 
-/// A row as somebody with those rights sees it: what belongs to the host is for
-/// who controls the console.
+/// A row for a caller with those rights: host data is for callers that control
+/// the console.
 fn for_rights(row: Row, rights: Rights) -> Row {
     let row = if rights.has(Right::Control) {
         row

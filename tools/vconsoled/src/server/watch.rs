@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which rules watch a console's output.
+//! Applies watch rules to consoles.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::sink::journal::{Lines, Rate};
 use crate::sink::watch::Watch;
 
 impl Server {
-    /// Has a console's output looked at by the rules that are for it, and by nothing
-    /// if there are none.
+    /// Sets the watch rules of a console's output, or removes them if none
+    /// matches.
     pub(super) fn set_watch(&mut self, token: usize) {
         let Some(console) = self.served.consoles.get_mut(&token) else {
             return;

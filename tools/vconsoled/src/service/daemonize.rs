@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Going into the background, without fork(2): the program starts itself again as a
-//! foreground daemon in a session of its own, and ends when that one reports that
-//! it serves, or fails.
+//! Starts the daemon in the background, without fork(2): the program starts
+//! itself again as a foreground daemon in its own session, and ends when that one
+//! serves or fails.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::lock::lock;
 
-/// Tells the second process that it is one.
+/// Marks the second process.
 const DETACHED: &str = "VCONSOLED_DETACHED";
 const READY: u8 = b'R';
 
@@ -36,11 +36,11 @@ pub fn spawn() -> anyhow::Result<()> {
     if answered && word[0] == READY {
         return Ok(());
     }
-    // It has said on standard error why.
+    // Its error is on standard error.
     bail!("the daemon ended: {}", child.wait()?)
 }
 
-/// The process in the background, until it serves.
+/// The background process, until it serves.
 pub struct Detached {
     /// A pipe to the starter.
     starter: io::Stdout,
@@ -60,9 +60,9 @@ pub fn begin() -> anyhow::Result<Option<Detached>> {
 }
 
 impl Detached {
-    /// Lets the starter go, and the terminal.
+    /// Releases the starter and the terminal.
     pub fn ready(mut self) {
-        // A starter that is gone does not matter any more.
+        // The starter may be gone.
         let _told = self
             .starter
             .write_all(&[READY])
@@ -81,15 +81,15 @@ impl Detached {
     }
 }
 
-/// A file with the process number, locked while the process lives and removed
-/// when it ends in an orderly way.
+/// A file with the process number, locked while the process runs and removed at
+/// an orderly end.
 pub struct PidFile {
     path: PathBuf,
     locked: File,
 }
 
 impl PidFile {
-    /// Writes it; an error names who holds it.
+    /// Writes it; an error names its holder.
     pub fn write(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         if let Some(parent) = path.parent() {
@@ -119,7 +119,7 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         if std::fs::remove_file(&self.path).is_err() {
-            // In a folder of root's, who we are no longer.
+            // The folder is root's, and this process is not root any more.
             let _emptied = self.locked.set_len(0);
         }
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! The daemon's own messages: on standard error, or, once it has let go of its
-//! terminal, to the system log. Where standard error leads to the journal each
-//! line begins with its severity (sd-daemon(3)).
+//! The daemon's own messages: on standard error, or, once it is detached from its
+//! terminal, to the system log. If standard error is connected to the journal
+//! each line begins with its severity (sd-daemon(3)).
 //!
-//! Whoever reads them may stop reading, so they go through a bounded queue to a
-//! thread that does nothing else. What does not fit is lost and counted.
+//! The reader may stall, so messages go through a bounded queue to a thread of
+//! their own. Messages that do not fit are lost and counted.
 
 use std::env;
 use std::io::{self, Write};
@@ -24,23 +24,23 @@ const SYSTEM_LOG: &str = "/dev/log";
 /// Facility "daemon", severity "notice" (RFC 3164).
 const PRIORITY: &str = "<29>vconsoled: ";
 
-/// Messages that may wait, and the longest one in bytes.
+/// Most queued messages, and the longest one in bytes.
 const WAITING_MAX: usize = 512;
 const MESSAGE_MAX: usize = 4096;
 
-/// How long an end waits for the last messages to be written.
+/// How long the end waits for the last messages.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 static LOST: AtomicU64 = AtomicU64::new(0);
 static SENT: AtomicU64 = AtomicU64::new(0);
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// Messages that were lost because nobody read them.
+/// Messages lost because they were not read.
 pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
 
-/// Where messages go. Until [`run`](Self::run) they wait.
+/// The sink of messages. Until [`run`](Self::run) they are queued.
 pub struct Diagnostics {
     sink: Sink,
     waiting: Option<Receiver<Vec<u8>>>,
@@ -89,7 +89,7 @@ pub fn start(verbose: bool, detached: bool) -> Diagnostics {
 }
 
 impl Diagnostics {
-    /// Has messages written from now on, by a thread.
+    /// Starts the thread that writes messages.
     pub fn run(&mut self) -> io::Result<()> {
         let Some(waiting) = self.waiting.take() else {
             return Ok(());
@@ -117,7 +117,7 @@ impl Diagnostics {
 
 impl Drop for Diagnostics {
     fn drop(&mut self) {
-        // There is no thread yet: the process ends before it served.
+        // The thread was not started: the process ends before it served.
         for message in self.waiting.iter().flat_map(Receiver::try_iter) {
             self.sink.write(&message);
             WRITTEN.fetch_add(1, Ordering::Release);
@@ -132,7 +132,7 @@ impl Drop for Diagnostics {
 }
 
 impl Sink {
-    /// A reader that is gone does not matter: consoles do.
+    /// Errors are ignored: consoles are more important.
     fn write(self, message: &[u8]) {
         match self {
             Self::StandardError => drop(io::stderr().write_all(message)),
@@ -145,7 +145,7 @@ impl Sink {
     }
 }
 
-/// Begins each line with its severity.
+/// Prefixes each line with its severity.
 struct WithSeverity<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for WithSeverity<F>

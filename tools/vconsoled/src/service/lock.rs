@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A file that one process at a time has locked, until it ends.
+//! A file that one process at a time holds locked until it ends.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,14 +16,14 @@ use rustix::io::Errno;
 /// Longest note, in bytes.
 const NOTE_MAX: usize = 64;
 
-/// A lock file, removed with this.
+/// A lock file, removed on drop.
 pub(crate) struct Lock {
     path: PathBuf,
     file: File,
 }
 
 impl Lock {
-    /// Makes and locks the file; an error names who has it.
+    /// Creates and locks the file; an error names its holder.
     pub(crate) fn take(path: PathBuf) -> io::Result<Self> {
         loop {
             let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -43,13 +43,13 @@ impl Lock {
         }
     }
 
-    /// Writes a text to it, for the next holder after this process was killed.
+    /// Writes a text to it, for the next holder if this process is killed.
     pub(crate) fn note(&self, text: &str) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.write_all_at(text.as_bytes(), 0)
     }
 
-    /// What its last owner left, if that was killed.
+    /// The text of its last owner, if that was killed.
     pub(crate) fn noted(&self) -> io::Result<String> {
         let mut text = [0; NOTE_MAX];
         let length = self.file.read_at(&mut text, 0)?;
@@ -79,15 +79,15 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Locks a file for this process; an error names who has it.
+/// Locks a file for this process; an error names its holder.
 pub(crate) fn lock(file: &impl AsFd) -> io::Result<()> {
-    // Of this one the kernel tells at once whose it is; the other keeps out this
-    // process as well.
+    // The kernel reports the holder of this lock; the other lock excludes this
+    // process too.
     while let Err(error) = fcntl(file, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))) {
         if !matches!(error, Refusal::EAGAIN | Refusal::EACCES) {
             return Err(error.into());
         }
-        // Else it has just been let go.
+        // Otherwise it was just released.
         if let Some(pid) = owner(file)? {
             return Err(taken(&format!("process {pid}")));
         }
@@ -103,7 +103,7 @@ fn taken(who: &str) -> io::Error {
     io::Error::new(io::ErrorKind::AddrInUse, what)
 }
 
-/// The other process that has a file.
+/// The other process that holds a file.
 fn owner(file: &impl AsFd) -> io::Result<Option<i32>> {
     let mut found = whole(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_GETLK(&mut found))?;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! Notification of the service manager (`sd_notify(3)`): that consoles are
+//! Notifications for the service manager (`sd_notify(3)`): that consoles are
 //! served, that the daemon reloads or ends, that the event loop runs, and which
-//! descriptors to keep. Without a service manager nothing is sent.
+//! descriptors to store. Without a service manager nothing is sent.
 //!
-//! Nothing here waits. A message that the manager has no room for is queued,
-//! with duplicates of its descriptors, and tried again by the clock.
+//! Nothing here blocks. A message that the manager has no room for is queued,
+//! with duplicates of its descriptors, and retried by the clock.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -20,35 +20,35 @@ use rustix::net::{
 };
 use sd_notify::NotifyState;
 
-/// How long a message that was not taken waits for the next attempt.
+/// Pause before retrying a message.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Most descriptors of one message.
 const FDS_MAX: usize = 4;
 
-/// The way to the service manager.
+/// The connection to the service manager.
 #[derive(Clone, Default)]
 pub(crate) struct Manager(Option<Arc<Mutex<Queue>>>);
 
 struct Queue {
     socket: OwnedFd,
     address: SocketAddrUnix,
-    /// In order; the first one was tried and not taken.
+    /// In order; the first one failed before.
     waiting: VecDeque<Message>,
     again: Option<Instant>,
     failed: bool,
 }
 
-/// A message that waits.
+/// A queued message.
 struct Message {
-    /// What a later message can replace or take back.
+    /// The key by which a later message can replace or cancel it.
     about: String,
     text: String,
     fds: Vec<OwnedFd>,
 }
 
 impl Manager {
-    /// The one that the environment names, if it names one.
+    /// The manager named by the environment, if any.
     pub(crate) fn of_environment() -> Self {
         let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
             return Self::default();
@@ -62,29 +62,29 @@ impl Manager {
         }
     }
 
-    /// Whether there is one.
+    /// Whether there is a manager.
     pub(crate) fn is_there(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Consoles are served, again or for the first time.
+    /// Reports that consoles are served, again or for the first time.
     pub(crate) fn ready(&self) {
         self.tell("READY", "READY=1\n".to_owned(), &[]);
     }
 
-    /// Consoles are served, but not all as before.
+    /// Reports that the daemon reloads.
     pub(crate) fn reloading(&self) {
         let now = NotifyState::monotonic_usec_now().map(|now| format!("{now}\n"));
         let text = format!("RELOADING=1\n{}", now.unwrap_or_default());
         self.tell("RELOADING", text, &[]);
     }
 
-    /// Consoles are let go of.
+    /// Reports that the daemon ends.
     pub(crate) fn stopping(&self) {
         self.tell("STOPPING", "STOPPING=1\n".to_owned(), &[]);
     }
 
-    /// The event loop runs. Only the latest sign of life means anything, so it
+    /// Reports that the event loop runs. Only the latest of these counts, so it
     /// is never queued.
     fn beat(&self) {
         if let Some(mut queue) = self.queue() {
@@ -95,19 +95,19 @@ impl Manager {
         }
     }
 
-    /// Leaves descriptors with the manager under one name.
+    /// Stores descriptors with the manager under one name.
     pub(crate) fn store(&self, name: &str, fds: &[BorrowedFd]) {
-        // A terminal that nobody has open looks like one that hung up.
+        // A terminal that is not open looks like one that hung up.
         let text = format!("FDSTORE=1\nFDNAME={name}\nFDPOLL=0\n");
         self.tell(name, text, fds);
     }
 
-    /// Has the manager close what it keeps under that name.
+    /// Removes the descriptors of that name from the manager.
     pub(crate) fn remove(&self, name: &str) {
         let Some(mut queue) = self.queue() else {
             return;
         };
-        // What was not sent yet is taken back.
+        // Cancels messages that were not sent yet.
         queue
             .waiting
             .retain(|message| message.about != name || message.fds.is_empty());
@@ -116,7 +116,7 @@ impl Manager {
         self.tell(name, text, &[]);
     }
 
-    /// Tries again what was not taken.
+    /// Retries queued messages.
     pub(crate) fn on_time(&self, now: Instant) {
         if let Some(mut queue) = self.queue()
             && queue.again.is_some_and(|again| again <= now)
@@ -125,12 +125,12 @@ impl Manager {
         }
     }
 
-    /// When to try again.
+    /// When to retry.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.queue().and_then(|queue| queue.again)
     }
 
-    /// Waits until everything is sent, so long at most.
+    /// Waits until everything is sent, at most for `patience`.
     pub(crate) fn finish(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         while let Some(mut queue) = self.queue() {
@@ -186,7 +186,7 @@ impl Queue {
             fds.iter().map(BorrowedFd::try_clone_to_owned).collect();
         let about = about.to_owned();
         if fds.as_ref().is_ok_and(Vec::is_empty) {
-            // One of a kind is enough, the newest: the queue is bounded.
+            // Only the newest of a kind is kept: the queue is bounded.
             self.waiting
                 .retain(|one| one.about != about || !one.fds.is_empty());
         }
@@ -211,8 +211,8 @@ impl Queue {
         self.again = None;
     }
 
-    /// Sends a message, unless the manager has no room for it now. One that it
-    /// refuses for another reason is complained of and forgotten.
+    /// Sends a message, unless the manager has no room for it now. After another
+    /// error the message is reported and dropped.
     fn send(&mut self, text: &str, fds: &[BorrowedFd]) -> bool {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -231,7 +231,7 @@ impl Queue {
             match sent {
                 Ok(_) => self.failed = false,
                 Err(Errno::INTR) => continue,
-                // Full, or, with many descriptors, not counted yet.
+                // Full, or too many descriptors are in flight.
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS) => return false,
                 Err(errno) => {
                     if !std::mem::replace(&mut self.failed, true) {
@@ -244,29 +244,29 @@ impl Queue {
     }
 }
 
-/// The event loop's sign of life, once it is [begun](Self::begin).
+/// The event loop's watchdog, once [begun](Self::begin).
 pub(crate) struct Watchdog {
-    /// How often the manager wants to hear of the loop.
+    /// The interval between notifications.
     every: Option<Duration>,
     next: Option<Instant>,
 }
 
 impl Watchdog {
-    /// By what the environment says.
+    /// Configured by the environment.
     pub(crate) fn new() -> Self {
         Self {
-            // Late is as bad as never: two more chances in each period.
+            // Three notifications per period, so that one may be late.
             every: sd_notify::watchdog_enabled().map(|period| period / 3),
             next: None,
         }
     }
 
-    /// Consoles are served: from now on the manager wants to hear of it.
+    /// Consoles are served: notifications start now.
     pub(crate) fn begin(&mut self) {
         self.next = self.every.map(|_| Instant::now());
     }
 
-    /// The loop has come round.
+    /// Notifies the manager if it is time; called in each iteration of the loop.
     pub(crate) fn tick(&mut self, manager: &Manager, now: Instant) {
         if let Some(every) = self.every
             && self.next.is_some_and(|next| now >= next)
@@ -276,7 +276,7 @@ impl Watchdog {
         }
     }
 
-    /// When the loop must come round again at the latest.
+    /// When the loop must iterate again at the latest.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.next
     }

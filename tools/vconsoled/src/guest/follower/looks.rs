@@ -13,11 +13,11 @@ use crate::guest::nodes::{self, Key, Slot};
 use crate::guest::source::Source;
 use crate::guest::xenbus::{self, Device, Reply, State};
 
-/// The least time between two looks at a secondary console.
+/// Shortest time between two reads of a secondary console.
 const PACE: Duration = Duration::from_millis(20);
 
 impl Follower {
-    /// The watch on a frontend has fired.
+    /// Handles the watch on a frontend.
     pub(super) fn frontend_written(&mut self, key: Key) {
         if let Some(known) = self.secondary.get_mut(&key) {
             known.written |= known.watch_set;
@@ -25,7 +25,7 @@ impl Follower {
         }
     }
 
-    /// Whether the console may be looked at now; if not, it will be later.
+    /// Whether the console may be read now; if not, it is scheduled.
     pub(super) fn is_due(&mut self, key: Key, now: Instant) -> bool {
         let Some(known) = self.secondary.get_mut(&key) else {
             return true;
@@ -39,7 +39,7 @@ impl Follower {
         true
     }
 
-    /// Reports a console as it is.
+    /// Reads and reports a console.
     pub(super) fn look(&mut self, key: Key) -> io::Result<()> {
         let found = match key.1 {
             Slot::Secondary(devid) => self.find_secondary(key, devid),
@@ -108,7 +108,7 @@ impl Follower {
 
     fn domain(&mut self, domid: DomId) -> io::Result<Domain> {
         let vm = self.text(&format!("{}/vm", domain_path(domid)))?;
-        // A configuration can give each domain that it makes the same UUID.
+        // A domain's configuration can fix its UUID for all its instances.
         let started = match vm.as_str() {
             "" => String::new(),
             vm => self.text(&format!("{vm}/start_time"))?,

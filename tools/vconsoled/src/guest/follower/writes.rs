@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What is written to xenstore: ptys' names and backends' states.
+//! Writes to xenstore: ptys' names and backends' states.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::guest::exchange::Wanted;
 use crate::guest::nodes::{Key, Slot};
 use crate::guest::xenbus::{self, State};
 
-/// How long to wait before writing again what could not be written.
+/// Pause before retrying a failed write.
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Follower {
-    /// Writes what the loop wants, and what is still to be written; whether
-    /// that was anything.
+    /// Writes what the loop requests, and what is due for a retry; returns
+    /// whether there was anything.
     pub(super) fn write(&mut self, mut wanted: Wanted) -> io::Result<bool> {
         let now = Instant::now();
         if let Some((_, older)) = self.unwritten.take_if(|(again, _)| *again <= now) {
@@ -53,7 +53,7 @@ impl Follower {
         Ok(something)
     }
 
-    /// A write failed: that of one console, or the connection with all.
+    /// Handles a failed write: of one console, or of the connection and so of all.
     fn not_written(
         &mut self,
         (domid, slot): Key,
@@ -71,7 +71,7 @@ impl Follower {
         Err(io::Error::new(error.kind(), error.to_string()))
     }
 
-    /// Leaves for later what is not wanted otherwise by then.
+    /// Schedules writes for later, unless newer ones replace them.
     pub(super) fn postpone(&mut self, wanted: Wanted, until: Instant) {
         let (at, waiting) = self.unwritten.get_or_insert((until, Wanted::default()));
         *at = until.min(*at);
@@ -88,9 +88,9 @@ impl Follower {
         let Some(tty) = tty else {
             return self.withdraw(key, &node);
         };
-        // A write would bring back the directory of a domain that has gone. Of
-        // a directory of the guest's own nothing is read: by writing there the
-        // guest could make the transaction fail.
+        // A write would recreate the directory of a domain that has gone. Nothing
+        // in the guest's own directory is read: the guest could write there and
+        // so make the transaction fail.
         let guard = match slot {
             Slot::Pv | Slot::Vuart => path,
             Slot::Secondary(_) => domain_path(domid),
@@ -117,10 +117,10 @@ impl Follower {
             return Ok(());
         };
         self.store.transaction(|store| {
-            // Only our own name: somebody else may serve it by now.
+            // Only this daemon's name: another backend may serve it now.
             if store.read(node)?.is_some_and(|tty| tty == ours.as_bytes()) {
-                // A node that is removed from the guest's own directory is
-                // one that the guest can make.
+                // If a node in the guest's own directory is removed, the guest
+                // can create it.
                 match slot {
                     Slot::Secondary(devid) => xenbus::announce(store, domid, devid, "")?,
                     Slot::Pv | Slot::Vuart => store.remove(node)?,

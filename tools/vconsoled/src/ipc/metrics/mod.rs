@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The counters' socket, and port if there is one: answers GET requests by
+//! The metrics socket, and port if there is one: answers GET requests by
 //! HTTP/1.0, as `curl --unix-socket` and Prometheus send them, and sends the bare
 //! text to clients that shut down their side or send another line.
 
@@ -15,24 +15,24 @@ use crate::ipc::listener::{Client, Clients, Listener};
 
 pub(crate) use text::{Denied, Process, write};
 
-/// Longest request, in bytes; what is longer is no question.
+/// Longest request, in bytes; longer ones are refused.
 const REQUEST_MAX: usize = 8192;
 
-/// What Prometheus calls the format.
+/// The content type of Prometheus' format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The counters' socket's clients.
+/// The metrics socket's clients.
 pub(crate) type Metrics = Clients<MetricsClient<UnixStream>>;
 
-/// Those of the port.
+/// The metrics port's clients.
 pub(crate) type TcpMetrics = Clients<MetricsClient<TcpStream>>;
 
 impl<S: Read + Write> Clients<MetricsClient<S>>
 where
     MetricsClient<S>: Client,
 {
-    /// Goes on with the client of that token, if there is one. `text` is asked
-    /// for when it is wanted.
+    /// Serves the client of that token, if there is one. `text` is called if it
+    /// is needed.
     pub(crate) fn serve(&mut self, token: Token, text: impl FnOnce() -> String) {
         if let Some(client) = self.get_mut(token)
             && !client.advance(text)
@@ -42,27 +42,27 @@ where
     }
 }
 
-/// A connection, what it asked for so far, and the answer.
+/// A connection, its request so far, and the answer.
 pub(crate) struct MetricsClient<S> {
     stream: S,
     request: Vec<u8>,
     answer: Option<Answer>,
 }
 
-/// What is being sent, and from where.
+/// An answer, and how much of it was sent.
 struct Answer {
     bytes: Vec<u8>,
     sent: usize,
 }
 
-/// What a request so far asks for.
+/// The kind of a request so far.
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
-    /// It is not complete.
+    /// It is incomplete.
     More,
-    /// The text.
+    /// The bare text.
     Bare,
-    /// The text, or why not, with a header of that status.
+    /// The text, or an error, with a header of that status.
     Http(&'static str),
 }
 
@@ -80,7 +80,7 @@ impl Client for MetricsClient<UnixStream> {
 impl Client for MetricsClient<TcpStream> {
     type Listener = TcpListener;
 
-    // Anybody can be one of them.
+    // Any user can connect.
     const MOST: usize = 8;
 
     fn new(stream: TcpStream) -> Self {
@@ -97,7 +97,7 @@ impl<S: Read + Write> MetricsClient<S> {
         }
     }
 
-    /// Reads, answers, writes; `false` when it is over.
+    /// Reads, answers, writes; `false` when finished.
     fn advance(&mut self, text: impl FnOnce() -> String) -> bool {
         if self.answer.is_none() {
             let Ok(ended) = self.read() else {
@@ -120,7 +120,7 @@ impl<S: Read + Write> MetricsClient<S> {
         });
     }
 
-    /// Reads what there is. Whether that was all there will be.
+    /// Reads available bytes. Returns whether the client shut down its side.
     fn read(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 1024];
         while self.request.len() < REQUEST_MAX {
@@ -160,8 +160,8 @@ fn wanted(request: &[u8], ended: bool) -> Wanted {
     if !version.is_some_and(|version| version.starts_with("HTTP/")) {
         return Wanted::Bare;
     }
-    // The rest of the header says nothing that matters here, but must have
-    // been read: a peer may take a reset for a failure.
+    // The other headers are ignored, but must be read: a peer may treat a reset
+    // as a failure.
     let complete = [&b"\r\n\r\n"[..], b"\n\n"]
         .iter()
         .any(|blank| request.windows(blank.len()).any(|part| part == *blank));

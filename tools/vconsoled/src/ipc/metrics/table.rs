@@ -3,12 +3,12 @@
 
 use console_proto::Row;
 
-/// A metric: its name, its kind and what it means.
+/// A metric: its name, its type and its help text.
 pub(super) struct Metric<'a>(pub(super) &'a str, pub(super) &'a str, pub(super) &'a str);
 
 pub(super) type Value = fn(&Row) -> u64;
 
-/// Of each connected console: a further label, and the value.
+/// The metrics of each connected console: a further label, and the value.
 pub(super) const METRICS: &[(Metric, &[(&str, Value)])] = &[
     (
         Metric(

@@ -10,35 +10,35 @@ use super::table::{METRICS, Metric};
 use crate::confine::{Files, InForce};
 use crate::service::diagnostics;
 
-/// What is told of the process.
+/// Metrics of the process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Process {
-    /// What it gave up, if anything.
+    /// Its confinement, if any.
     pub(crate) in_force: Option<InForce>,
-    /// What callers may not do.
+    /// Denied requests.
     pub(crate) denied: Denied,
-    /// What is missing from the audit: in the journal, in the file.
+    /// Events lost from the audit: in the journal, in the file.
     pub(crate) audit_lost: (u64, u64),
-    /// What is left out of it because a user made too many lines.
+    /// Events left out because a user caused too many.
     pub(crate) audit_limited: u64,
 }
 
-/// How often the answer was no.
+/// Numbers of denied requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Denied {
-    /// To somebody who wanted to be attached, on the control socket.
+    /// Attach requests on the control socket.
     pub(crate) attach: u64,
-    /// The same on a console's own socket.
+    /// Connections to consoles' own sockets.
     pub(crate) socket: u64,
-    /// To somebody who wanted to send a break.
+    /// Breaks.
     pub(crate) send_break: u64,
-    /// To somebody who wanted what only who controls a console may.
+    /// Requests that need the right `control`.
     pub(crate) control: u64,
-    /// To somebody who was attached, when rules or names changed.
+    /// Sessions closed when rules or names changed.
     pub(crate) session: u64,
 }
 
-/// A label's value, which may hold anything.
+/// A label's value with any text.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {
@@ -184,7 +184,7 @@ impl Text {
         self.one(&lost, diagnostics::lost());
         if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
             let metric = Metric("process_open_fds", "gauge", "Open descriptors.");
-            // The one that reads the folder is among them.
+            // The descriptor that reads the folder is among them.
             self.one(&metric, open.count().saturating_sub(1));
         }
         if let Some(limit) = rustix::process::getrlimit(Resource::Nofile).current {

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::access::{Caller, Way};
 
-/// Longest text that somebody else chose, in characters.
+/// Longest text from outside, in characters.
 const TEXT_MAX: usize = 256;
 
-/// Something that happened.
+/// An event of the audit.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(super) name: &'static str,
@@ -28,7 +28,7 @@ impl Event {
         }
     }
 
-    /// It says that too.
+    /// Adds a field.
     pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
         let value = match value.into() {
             Value::String(text) if text.len() > TEXT_MAX => {
@@ -40,7 +40,7 @@ impl Event {
         self
     }
 
-    /// The same if it is known.
+    /// Adds a field if its value is known.
     pub(crate) fn maybe(self, key: &'static str, value: Option<impl Into<Value>>) -> Self {
         match value {
             Some(value) => self.with(key, value),
@@ -48,7 +48,7 @@ impl Event {
         }
     }
 
-    /// Whose doing it was.
+    /// Adds the caller.
     pub(crate) fn by(self, caller: &Caller) -> Self {
         let tenant = caller.tenant.as_ref().map(ToString::to_string);
         self.maybe("uid", (caller.uid != u32::MAX).then_some(caller.uid))
@@ -63,20 +63,20 @@ impl Event {
             )
     }
 
-    /// The number of the user whose doing it was, if that is known.
+    /// The caller's user, if known.
     pub(super) fn uid(&self) -> Option<u32> {
         let mut fields = self.fields.iter();
         let (_, uid) = fields.find(|(key, _)| *key == "uid")?;
         u32::try_from(uid.as_u64()?).ok()
     }
 
-    /// At which console, such as `3/vuart0`, of the domain of which name.
+    /// Adds the console, such as `3/vuart0`, and its domain's name.
     pub(crate) fn at(self, console: &str, domain: &str) -> Self {
         self.with("console", console).with("domain", domain)
     }
 }
 
-/// As messages have it: on one line, whatever a text holds.
+/// The form in messages: on one line, for any text.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;
@@ -88,7 +88,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// An event and when it was.
+/// An event with its time.
 #[derive(Debug)]
 pub(super) struct Stamped {
     pub(super) time: Timestamp,
@@ -102,7 +102,7 @@ impl Stamped {
     }
 }
 
-/// As an object of JSON.
+/// The JSON form.
 impl Serialize for Stamped {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The file, whose lines are a chain ([`console_proto::audit`]). It goes on where the
-//! last daemon ended, in another file if that was moved away, and after an end in
-//! the middle of a line.
+//! The audit file, whose lines are a chain ([`console_proto::audit`]). It
+//! continues where the last daemon ended, in a new file if the old one was moved,
+//! and also after an incomplete line.
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -17,9 +17,9 @@ use crate::sink::log::file::LogFile;
 pub(super) struct AuditFile {
     path: PathBuf,
     file: Option<LogFile>,
-    /// Where it goes on, once that is known.
+    /// The end of the chain, once it is known.
     chain: Option<Chain>,
-    /// It was said that it cannot be written.
+    /// The failure was reported.
     failed: bool,
 }
 
@@ -33,7 +33,7 @@ impl AuditFile {
         }
     }
 
-    /// Writes an event, or says once why not.
+    /// Writes an event, or reports the error once.
     pub(super) fn write(&mut self, event: &Stamped) -> Done {
         let written = self.try_write(event);
         let failed = std::mem::replace(&mut self.failed, written.is_err());
@@ -61,7 +61,7 @@ impl AuditFile {
         if written.is_ok() {
             *chain = next;
         } else if file.look().is_err() || file.extent() != before {
-            // Part of it is there, and what comes next is to say so.
+            // A part was written; the next line must report that.
             self.file = None;
         }
         written
@@ -71,7 +71,7 @@ impl AuditFile {
         let mut file = LogFile::open(&self.path)?;
         let End { chain, torn, ends } = end(BufReader::new(File::open(&self.path)?))?;
         let chain = match (&self.chain, chain) {
-            // Whatever is there now.
+            // This takes precedence over the file's content.
             (Some(own), _) => own.clone(),
             (None, Some(left)) => left,
             (None, None) => self.rotated()?,
@@ -91,7 +91,7 @@ impl AuditFile {
         Ok(())
     }
 
-    /// Where the file that was moved away by rotation left off.
+    /// The end of the chain in the file moved by rotation.
     fn rotated(&self) -> io::Result<Chain> {
         let mut path = self.path.clone().into_os_string();
         path.push(".1");

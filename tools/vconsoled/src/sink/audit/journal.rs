@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Events as entries of journald, with a field for each property.
+//! Events as journald entries, with a field for each property.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,12 @@ use super::event::Stamped;
 use super::outlet::Done;
 use crate::sink::journal::{Journal, field};
 
-/// How long a journal may be full before an event is lost, and how often it is
-/// tried meanwhile.
+/// How long the journal may be full before an event is lost, and the interval
+/// between attempts.
 const PATIENCE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(5);
 
-/// It was said that events do not arrive.
+/// The loss of events was reported.
 static SAID: AtomicBool = AtomicBool::new(false);
 
 /// Sends an event.
@@ -51,7 +51,7 @@ fn entry(event: &Stamped) -> Vec<u8> {
     add("VCONSOLED_EVENT", event.event.name);
     for (key, value) in &event.event.fields {
         let name = match *key {
-            // As guests' lines have them.
+            // The same names as for guests' lines.
             "console" => "CONSOLE".to_owned(),
             "domain" => "DOMAIN".to_owned(),
             key => format!("VCONSOLED_{}", key.to_uppercase()),

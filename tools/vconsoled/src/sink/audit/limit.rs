@@ -5,40 +5,40 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Users that are told apart; more of them are one.
+/// Users counted separately; further ones share one limit.
 const USERS_MAX: usize = 1024;
 const OTHERS: u32 = u32::MAX;
-/// How long lines are left out, at least, before one says how many.
+/// How long lines are left out, at least, before one reports their number.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// What each user may make.
+/// The limits of all users.
 #[derive(Default)]
 pub(super) struct Limits {
-    /// So many lines a second, without a limit if 0, and so many at once.
+    /// Lines per second, without a limit if 0, and lines at once.
     rate: u32,
     burst: u32,
     users: BTreeMap<u32, User>,
-    /// Lines that were left out, of all users.
+    /// Lines left out, of all users.
     pub(super) left_out: u64,
 }
 
-/// What a user has made.
+/// The state of one user.
 struct User {
-    /// When as many lines would have been made at the rate.
+    /// When the lines so far would all have been made at the rate.
     earned: Instant,
-    /// How many were left out, of which no line tells yet, and since when.
+    /// Lines left out since the last report, and since when.
     left_out: u64,
     since: Instant,
 }
 
 impl User {
-    /// When the next line may be made.
+    /// When the next line is allowed.
     fn next(&self, each: Duration, burst: u32) -> Instant {
         let ahead = each * (burst.max(1) - 1);
         self.earned.checked_sub(ahead).unwrap_or(self.earned)
     }
 
-    /// When a line may tell of what was left out.
+    /// When left-out lines may be reported.
     fn due(&self, each: Duration, burst: u32) -> Instant {
         self.next(each, burst).max(self.since + PERIOD)
     }
@@ -58,11 +58,11 @@ impl Limits {
         each.unwrap_or_default()
     }
 
-    /// Whether a line of that user's is made now.
+    /// Whether a line of that user is allowed now.
     pub(super) fn admits(&mut self, uid: u32, now: Instant) -> bool {
         let (each, burst) = (self.each(), self.burst);
         if !self.users.contains_key(&uid) && self.users.len() >= USERS_MAX {
-            // Nothing holds for those who have made nothing for long.
+            // Users without recent lines have no state.
             let holds = |user: &User| user.left_out > 0 || user.earned > now;
             self.users.retain(|_, user| holds(user));
         }
@@ -73,7 +73,7 @@ impl Limits {
             left_out: 0,
             since: now,
         });
-        // In its place: nothing comes before the line that tells of what was left out.
+        // In order: no line comes before the report of left-out ones.
         if user.left_out == 0 && user.next(each, burst) <= now {
             user.make(each, now);
             return true;
@@ -86,8 +86,8 @@ impl Limits {
         false
     }
 
-    /// Users of whom lines were left out, and how many, if that may be told now or `all`
-    /// is to be.
+    /// Users with left-out lines and their number, if the report is due or `all`
+    /// is set.
     pub(super) fn ended(&mut self, now: Instant, all: bool) -> Vec<(u32, u64)> {
         let (each, burst) = (self.each(), self.burst);
         let mut ended = Vec::new();
@@ -100,7 +100,7 @@ impl Limits {
         ended
     }
 
-    /// When there will be something to tell.
+    /// When the next report is due.
     pub(super) fn next(&self) -> Option<Instant> {
         let (each, burst) = (self.each(), self.burst);
         let users = self.users.values().filter(|user| user.left_out > 0);
@@ -130,11 +130,11 @@ mod tests {
         assert_eq!(made(&mut limits, 2, 3, now), 3, "another user's");
         assert_eq!(limits.next(), Some(at(1000)));
         assert_eq!(limits.ended(at(999), false), []);
-        // Nothing is made between what was left out and the line that tells of it.
+        // No line comes between left-out ones and their report.
         assert!(!limits.admits(1, at(999)));
         assert_eq!(limits.ended(at(1000), false), [(1, 96)]);
         assert_eq!(limits.next(), None);
-        // That was a line too.
+        // The report counts as a line.
         assert_eq!(made(&mut limits, 1, 100, at(1000)), 4);
         assert_eq!(limits.ended(at(1001), true), [(1, 96)]);
         assert_eq!(limits.left_out, 192);
@@ -178,12 +178,12 @@ mod tests {
         let mut limits = limits(1, 1);
         assert!((0..10_000).filter(|uid| limits.admits(*uid, now)).count() <= USERS_MAX + 1);
         assert!(limits.users.len() <= USERS_MAX + 1);
-        // Later all of them may again.
+        // Later all of them are allowed again.
         let later = now + Duration::from_secs(3600);
         limits.ended(later, true);
         let later = later + Duration::from_secs(3600);
         assert!(limits.admits(20_000, later) && limits.users.len() == 1);
-        // Of whom lines were left out that no line tells of yet, nobody is forgotten.
+        // A user with unreported lines is not dropped.
         assert!(!limits.admits(20_000, later));
         let later = later + Duration::from_secs(2);
         assert!((0..10_000).any(|uid| !limits.admits(uid, later)));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! Who was attached to which console, from when to when and why no longer, who was
-//! refused, and who sent breaks and messages: to the journal and to a file, as the
-//! configuration says, and with `-v` to the daemon's messages. What was typed is
-//! not in it. One user makes so many lines and no more ([`limit`]).
+//! The audit: who attached to which console, when, and why the session ended;
+//! refusals, breaks and messages. It goes to the journal and to a file, by the
+//! configuration, and with `-v` to the daemon's messages. Input is not recorded.
+//! The number of events per user is limited ([`limit`]).
 //!
-//! A thread for each of the two takes events from a bounded queue, so a disk that
-//! stands still costs no guest anything. What does not fit is counted, and an event
-//! `lost` in its place says how much.
+//! A thread for each of the two takes events from a bounded queue, so a stalled
+//! disk does not delay guests. Events that do not fit are counted, and an event
+//! `lost` in their place has the number.
 
 mod event;
 mod file;
@@ -28,11 +28,11 @@ use file::AuditFile;
 use limit::Limits;
 use outlet::Outlet;
 
-/// Where events go.
+/// The outlets of events.
 #[derive(Default)]
 pub(crate) struct Audit {
     journal: Option<Outlet>,
-    /// Whether they go there now.
+    /// Whether the journal is enabled.
     to_journal: AtomicBool,
     file: Option<Outlet>,
     limits: Mutex<Limits>,
@@ -54,12 +54,12 @@ impl Audit {
         })
     }
 
-    /// Has events go to the journal from now on, or not.
+    /// Enables or disables the journal.
     pub(crate) fn set_journal(&self, on: bool) {
         self.to_journal.store(on, Ordering::Relaxed);
     }
 
-    /// Has each user make so many lines a second, all of them if 0, and so many at once.
+    /// Sets the limit of lines per second and user, none if 0, and of lines at once.
     pub(crate) fn set_limit(&self, rate: u32, burst: u32) {
         self.limits().set(rate, burst);
     }
@@ -68,7 +68,7 @@ impl Audit {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something happened.
+    /// Records an event.
     pub(crate) fn record(&self, event: Event) {
         tracing::info!("{event}");
         if let Some(uid) = event.uid() {
@@ -81,23 +81,23 @@ impl Audit {
         self.write(event);
     }
 
-    /// The daemon ends.
+    /// Records the daemon's end.
     pub(crate) fn record_end(&self) {
         self.tell_limited(Instant::now(), true);
         self.record(Event::new("stopped"));
     }
 
-    /// Tells of lines that were left out, if it is time.
+    /// Reports left-out lines, if it is time.
     pub(crate) fn on_time(&self, now: Instant) {
         self.tell_limited(now, false);
     }
 
-    /// When it will be.
+    /// When that is next due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.limits().next()
     }
 
-    /// Lines that were left out because a user made too many.
+    /// Lines left out because a user caused too many.
     pub(crate) fn limited(&self) -> u64 {
         self.limits().left_out
     }
@@ -118,13 +118,13 @@ impl Audit {
         }
     }
 
-    /// Events that are missing: from the journal, and from the file.
+    /// Lost events: of the journal, and of the file.
     pub(crate) fn lost(&self) -> (u64, u64) {
         let lost = |outlet: &Option<Outlet>| outlet.as_ref().map_or(0, Outlet::lost);
         (lost(&self.journal), lost(&self.file))
     }
 
-    /// Waits, at most so long for each, until everything is written that can be.
+    /// Waits until everything possible is written, at most `patience` for each outlet.
     pub(crate) fn finish(&self, patience: Duration) {
         for outlet in self.journal.iter().chain(&self.file) {
             outlet.finish(patience);
@@ -133,7 +133,7 @@ impl Audit {
 }
 
 impl Drop for Audit {
-    /// The threads end.
+    /// Ends the threads.
     fn drop(&mut self) {
         self.finish(Duration::ZERO);
     }

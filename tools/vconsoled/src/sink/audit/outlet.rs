@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A queue of events that is bounded, and the thread that empties it.
+//! A bounded queue of events, and the thread that writes them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,22 +9,22 @@ use std::time::Duration;
 
 use super::event::{Event, Stamped};
 
-/// Events that may wait.
+/// Most queued events.
 pub(super) const WAITING_MAX: usize = 1024;
-/// How long after a failure it is tried again.
+/// Pause before a retry after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What became of an event.
+/// The result of writing an event.
 pub(super) enum Done {
-    /// It is there.
+    /// It was written.
     Written,
-    /// It will not be.
+    /// It is lost.
     Lost,
-    /// It is to be tried again.
+    /// It must be retried.
     Again,
 }
 
-/// The way to a thread.
+/// The queue to a thread.
 pub(super) struct Outlet(Arc<Shared>);
 
 #[derive(Default)]
@@ -36,7 +36,7 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
-    /// All that was lost.
+    /// Total number of lost events.
     lost: u64,
     ending: bool,
     ended: bool,
@@ -44,7 +44,7 @@ struct Queue {
 
 enum Waiting {
     Event(Arc<Stamped>),
-    /// So many, which there was no room for.
+    /// This many events, for which there was no room.
     Lost(u64),
 }
 
@@ -63,7 +63,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next one; `None` when there will be no more.
+    /// Waits for the next one; `None` at the end.
     fn next(&self) -> Option<Waiting> {
         let mut queue = self.queue();
         loop {
@@ -78,7 +78,7 @@ impl Shared {
         }
     }
 
-    /// Waits before another attempt; whether there is to be one.
+    /// Waits before a retry; returns whether to retry.
     fn pause(&self) -> bool {
         let going = |queue: &mut Queue| !queue.ending;
         let waited = self.changed.wait_timeout_while(self.queue(), PAUSE, going);
@@ -113,7 +113,7 @@ impl Shared {
 }
 
 impl Outlet {
-    /// Starts a thread of that name, which has `write` write each event.
+    /// Starts a thread of that name, which calls `write` for each event.
     pub(super) fn start(
         name: &str,
         write: impl FnMut(&Stamped) -> Done + Send + 'static,
@@ -137,13 +137,13 @@ impl Outlet {
         self.0.changed.notify_all();
     }
 
-    /// Events that are missing.
+    /// Number of lost events.
     pub(super) fn lost(&self) -> u64 {
         self.0.queue().lost
     }
 
-    /// Ends the thread once everything is written that can be, and waits for that at
-    /// most so long.
+    /// Ends the thread once everything possible is written; waits for that at
+    /// most `patience`.
     pub(super) fn finish(&self, patience: Duration) {
         let mut queue = self.0.queue();
         queue.ending = true;
@@ -170,14 +170,14 @@ mod tests {
         Arc::new(Stamped::now(Event::new("x").with("number", number)))
     }
 
-    /// Every event is written, in order, or an event in its place counts it.
+    /// Every event is written, in order, or counted by an event in its place.
     #[test]
     fn what_has_no_room_while_nothing_is_taken_is_counted_in_its_place() {
         let (tell, told) = mpsc::channel();
         let (go, gone) = mpsc::channel();
         let outlet = Outlet::start("audit", move |event: &Stamped| {
             tell.send(event.event.clone()).unwrap();
-            // The disk stands still until it is told otherwise.
+            // Blocks like a stalled disk until the test continues it.
             gone.recv().map_or(Done::Lost, |()| Done::Written)
         });
         let outlet = outlet.unwrap();
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(outlet.lost(), 10);
         go.send(()).unwrap();
         assert_eq!(take(), "x number=1");
-        // What was lost and is not told of yet takes a place itself.
+        // An unreported loss takes a place itself.
         for number in [2000, 2001] {
             outlet.add(event(number));
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Clients that a console has on sockets.
+//! Clients on a console's sockets.
 
 pub(crate) mod send_queue;
 pub(crate) mod session;

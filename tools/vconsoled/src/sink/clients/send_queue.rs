@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
-//! Output on its way to a viewer, held by the kernel: bytes that have been sent are
-//! never sent again, even if this process is killed at any moment.
+//! Output on its way to a viewer, held by the kernel: sent bytes are never sent
+//! again, even if this process is killed at any moment.
 //!
-//! The bytes lie in a memory file whose own offset says how far they were
-//! sent. `sendfile(2)` moves it together with the bytes: there is no moment at
-//! which a signal could come between the two. The file's length says how far
-//! it is filled. Who holds the file, as a service manager does, holds all
-//! there is to know of the viewer.
+//! The bytes are in a memory file; the file's own offset is the sent position.
+//! `sendfile(2)` advances it together with the bytes: no signal can come between
+//! the two. The file's length is the filled position. So a holder of the file,
+//! such as a service manager, has the viewer's complete state.
 //!
-//! The file only grows; what was sent is given back to the system a page at a
-//! time. Nothing in it is ever written over, for the kernel sends the pages
-//! themselves, which the viewer may not have read yet.
+//! The file only grows; sent pages are returned to the system. Nothing in it is
+//! ever overwritten, because the kernel sends the pages themselves, which the
+//! viewer may not have read yet.
 
 use std::fs::File;
 use std::io;
@@ -20,11 +19,11 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Memory is given back in pieces of this size, a multiple of any page. The
-/// first holds the note.
+/// Memory is returned in pieces of this size, a multiple of any page size. The
+/// first piece holds the record.
 const PIECE: u64 = 64 * 1024;
 
-/// A place in the file, and which byte of the stream belongs there.
+/// An offset in the file, and its position in the stream.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 struct Anchor {
@@ -32,9 +31,9 @@ struct Anchor {
     position: u64,
 }
 
-/// Where in the stream the file's end is: counted from `after` once the file
-/// reaches that, and `before` until then. Between the two stands what is told
-/// of bytes that were lost.
+/// The stream position of the file's end: counted from `after` once the file
+/// reaches that, and `before` until then. Between the two is the note about lost
+/// bytes.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 struct Place {
@@ -42,18 +41,18 @@ struct Place {
     after: Anchor,
 }
 
-/// Bytes on their way.
+/// The queue.
 pub(crate) struct SendQueue {
     file: File,
     sent: u64,
     end: u64,
-    /// What is before this was given back.
+    /// Everything before this was returned to the system.
     freed: u64,
     place: Place,
 }
 
 impl SendQueue {
-    /// An empty one, whose first byte will be the stream's at `position`.
+    /// An empty queue whose first byte has that stream position.
     pub(crate) fn new(position: u64) -> io::Result<Self> {
         let file: File = rustix::fs::memfd_create("vconsoled-viewer", MemfdFlags::CLOEXEC)?.into();
         let first = Anchor {
@@ -76,7 +75,7 @@ impl SendQueue {
         })
     }
 
-    /// Goes on with one that another process had. Anything else is an error.
+    /// Resumes another process's queue. Other files are an error.
     pub(crate) fn resume(file: OwnedFd) -> io::Result<Self> {
         let file = File::from(file);
         let mut place = [0; size_of::<Place>()];
@@ -84,7 +83,7 @@ impl SendQueue {
         let place = Place::read_from_bytes(&place).map_err(|_| io::ErrorKind::InvalidData)?;
         let mut end = file.metadata()?.len();
         if end < place.after.offset {
-            // What was being told of lost bytes is told anew.
+            // An incomplete note about lost bytes is written again.
             end = place.before.offset;
             file.set_len(end)?;
         }
@@ -120,7 +119,7 @@ impl SendQueue {
         Ok(())
     }
 
-    /// Adds a note in place of so many bytes of the stream.
+    /// Adds a note in place of `gap` bytes of the stream.
     pub(crate) fn lose(&mut self, gap: u64, note: &[u8]) -> io::Result<()> {
         let position = self.position();
         self.place = Place {
@@ -137,7 +136,7 @@ impl SendQueue {
         self.add(note)
     }
 
-    /// Sends what the socket takes; returns how much that was.
+    /// Sends as much as the socket takes; returns the number of bytes.
     pub(crate) fn send(&mut self, to: impl AsFd) -> io::Result<usize> {
         let want = usize::try_from(self.end - self.sent).unwrap_or(usize::MAX);
         let length = rustix::fs::sendfile(to, &self.file, None, want)?;
@@ -145,7 +144,7 @@ impl SendQueue {
         let to = self.sent / PIECE * PIECE;
         if to > self.freed {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            // What cannot be given back is kept.
+            // A file system without support keeps the space.
             let _kept = rustix::fs::fallocate(&self.file, flags, self.freed, to - self.freed);
             self.freed = to;
         }
@@ -171,7 +170,7 @@ mod tests {
         bytes
     }
 
-    /// What the next process finds.
+    /// The next process's queue.
     fn again(queue: &SendQueue) -> SendQueue {
         SendQueue::resume(queue.file.try_clone().unwrap().into()).unwrap()
     }
@@ -213,7 +212,7 @@ mod tests {
     fn a_process_that_ends_while_it_tells_of_a_loss_has_told_nothing() {
         let mut queue = SendQueue::new(10).unwrap();
         queue.lose(70, b"[70 bytes]").unwrap();
-        // As if it had come to the note in the first page, or a bit further.
+        // As if it was killed after the record in the first page, or within the note.
         for written in [0, 3] {
             queue.file.set_len(PIECE + written).unwrap();
             let next = again(&queue);

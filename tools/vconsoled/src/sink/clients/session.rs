@@ -19,19 +19,19 @@ use crate::buffer::OutputBuffer;
 use crate::sink::clients::send_queue::SendQueue;
 use crate::sink::clients::visitor::Visitor;
 
-/// Output that is on its way to one viewer, at most, in bytes. The kernel
-/// holds some more; everything else stays in the output.
+/// Most output queued for one viewer, in bytes. The kernel holds some more; the
+/// rest stays in the output buffer.
 const CHUNK: usize = OUT_SIZE;
 
-/// Texts that may wait for a viewer.
+/// Most notices queued for a viewer.
 const NOTICES_MAX: usize = 4;
-/// Why somebody is sent away who typed nothing for too long.
+/// The reason for closing an idle session.
 pub(crate) const IDLE: &str = "idle";
 
-/// How a viewer speaks.
+/// The encoding of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// Bytes as they are, and notes among them.
+    /// Plain bytes, with notes among them.
     Plain,
     /// Frames.
     Framed,
@@ -40,11 +40,11 @@ pub(crate) enum Encoding {
 /// One direction of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Readiness {
-    /// Worth a try.
+    /// Ready to try.
     Ready,
-    /// Not before an event says so.
+    /// Waits for an event.
     Waiting,
-    /// Not ever.
+    /// Closed for good.
     Closed,
 }
 
@@ -61,41 +61,41 @@ pub(crate) struct Session {
     stream: UnixStream,
     visitor: Visitor,
     encoding: Encoding,
-    /// What it may have, and what it has now.
+    /// The allowed mode, and the requested one.
     allowed: Mode,
     mode: Mode,
-    /// Somebody else types alone.
+    /// Another viewer types exclusively.
     silenced: bool,
-    /// When it typed last, or came.
+    /// Time of its last input, or of its start.
     active: Instant,
-    /// What it is to be told apart from the stream.
+    /// Queued notices.
     notices: VecDeque<String>,
-    /// It is to be told of its mode; of the last one, if there were several.
+    /// A frame with the latest mode is due.
     mode_changed: bool,
-    /// Of the next byte to send.
+    /// Position of the next byte to send.
     position: u64,
     lost: u64,
-    /// On its way, of which so many are gone.
+    /// Bytes being sent, and how many were sent.
     sending: Vec<u8>,
     sent: usize,
-    /// What the service manager keeps of it, if it does: its name, and what is
-    /// on its way instead.
+    /// If it is stored with the service manager: its name, and the queue that
+    /// replaces `sending`.
     stored: Option<(String, SendQueue)>,
-    /// A frame's header, and a short payload, as far as it came.
+    /// A frame's header with a short payload, as far as received.
     received: Vec<u8>,
-    /// Of a frame of data, or of one that means nothing, what is to come.
+    /// Bytes still to come, of a data frame, or of an unknown one.
     data: usize,
     skip: usize,
-    /// What it types, and what it is shown.
+    /// Both directions of the socket.
     input: Readiness,
     output: Readiness,
-    /// The far end has closed both ways; what it typed may still be here.
+    /// The far end has closed both ways; its input may still be unread.
     hung_up: bool,
 }
 
 impl Session {
-    /// A viewer whose next byte is at `position`, and that is told `greeting`
-    /// first.
+    /// A session whose next byte is at `position`, and which starts with
+    /// `greeting`.
     pub(crate) fn new(
         stream: UnixStream,
         visitor: Visitor,
@@ -129,7 +129,7 @@ impl Session {
         }
     }
 
-    /// A viewer of plain bytes whom the service manager keeps by that name.
+    /// A session with plain bytes that is stored under that name.
     pub(crate) fn stored(
         stream: UnixStream,
         visitor: Visitor,
@@ -148,7 +148,7 @@ impl Session {
         &self.visitor
     }
 
-    /// Takes away what it may do beyond watching.
+    /// Makes it read-only.
     pub(crate) fn take_keyboard(&mut self) {
         let before = self.types();
         self.allowed = Mode::ReadOnly;
@@ -158,26 +158,26 @@ impl Session {
         self.tell_mode(before, "denied");
     }
 
-    /// Says that its mode is another one now, if it is.
+    /// Records a change of its mode.
     fn tell_mode(&self, before: bool, why: &'static str) {
         if self.types() != before {
             self.visitor.tell_mode(self.types(), why);
         }
     }
 
-    /// Has nothing that it types heard, or all again that it may type.
+    /// Ignores its input from now on, or accepts it again if it may type.
     pub(crate) fn silence(&mut self, silenced: bool) {
         let before = self.types();
         self.silenced = silenced;
         if self.types() != before {
             self.mode_changed = self.encoding == Encoding::Framed;
-            // Who could not type was not idle.
+            // A viewer that could not type was not idle.
             self.active = Instant::now();
         }
         self.tell_mode(before, if silenced { "exclusive" } else { "released" });
     }
 
-    /// What it may do at this moment.
+    /// The mode in force.
     fn effective_mode(&self) -> Mode {
         if self.silenced {
             Mode::ReadOnly
@@ -186,17 +186,17 @@ impl Session {
         }
     }
 
-    /// Whether what it types reaches the guest.
+    /// Whether its input reaches the guest.
     pub(crate) fn types(&self) -> bool {
         self.effective_mode() == Mode::ReadWrite
     }
 
-    /// For how long it has typed nothing.
+    /// Time since its last input.
     pub(crate) fn idle(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.active)
     }
 
-    /// Has it told something; `false` if too much waits to be told already.
+    /// Queues a notice; `false` if too many are queued.
     pub(crate) fn notify(&mut self, text: &str) -> bool {
         let has_room = self.notices.len() < NOTICES_MAX && self.output != Readiness::Closed;
         if has_room {
@@ -205,17 +205,17 @@ impl Session {
         has_room
     }
 
-    /// By what name the service manager keeps it.
+    /// Its name with the service manager.
     pub(crate) fn stored_name(&self) -> Option<&str> {
         self.stored.as_ref().map(|(name, _)| name.as_str())
     }
 
-    /// Position of the next byte, for one who still takes them.
+    /// Position of the next byte, unless the output is closed.
     pub(crate) fn position(&self) -> Option<u64> {
         (self.output != Readiness::Closed).then_some(self.position)
     }
 
-    /// Bytes it never saw and never will.
+    /// Bytes it has lost.
     pub(crate) fn lost(&self, output: &OutputBuffer) -> u64 {
         let gap = match self.output {
             Readiness::Closed => 0,
@@ -229,35 +229,35 @@ impl Session {
         self.hung_up
     }
 
-    /// Whether nothing more can come of it.
+    /// Whether both directions are closed.
     pub(crate) fn is_over(&self) -> bool {
         self.input == Readiness::Closed && self.output == Readiness::Closed
     }
 
-    /// Whether it may have typed something for the guest.
+    /// Whether it may have input for the guest.
     pub(crate) fn has_input(&self) -> bool {
         self.input == Readiness::Ready && self.allowed == Mode::ReadWrite
     }
 
-    /// Whether it could take more output now.
+    /// Whether output can be sent now.
     fn wants(&self, output: &OutputBuffer) -> bool {
         let told = self.mode_changed || !self.notices.is_empty();
         let waiting = self.is_sending() || told || self.position < output.end();
         self.output == Readiness::Ready && waiting
     }
 
-    /// Whether it has something to do that needs no other event.
+    /// Whether it can continue without another event.
     pub(crate) fn is_busy(&self, output: &OutputBuffer) -> bool {
         let drains = self.allowed == Mode::ReadOnly && self.input == Readiness::Ready;
         self.wants(output) || drains
     }
 
-    /// Its socket has become ready.
+    /// Handles readiness of its socket.
     pub(crate) fn on_ready(&mut self, event: &mio::event::Event) {
         self.input
             .wake(event.is_readable() || event.is_read_closed());
         self.output.wake(event.is_writable());
-        // Of a Unix socket: the far end has closed, not just its one half.
+        // For a Unix socket: the far end has closed completely, not only one half.
         if event.is_write_closed() || event.is_error() {
             self.hung_up = true;
             self.output = Readiness::Closed;
@@ -271,7 +271,7 @@ impl Session {
         self.sent < self.sending.len() || queue.is_some_and(|queue| !queue.is_empty())
     }
 
-    /// Sends what it takes, `budget` bytes at most.
+    /// Sends what the socket takes, at most `budget` bytes.
     pub(crate) fn feed(&mut self, output: &OutputBuffer, mut budget: usize) -> io::Result<()> {
         while budget > 0 && self.wants(output) {
             if !self.is_sending() && !self.fill(output)? {
@@ -288,14 +288,14 @@ impl Session {
                 Err(_) => self.output = Readiness::Closed,
             }
             if !self.is_sending() {
-                // An idle viewer holds no memory.
+                // An idle session holds no memory.
                 (self.sending, self.sent) = (Vec::new(), 0);
             }
         }
         Ok(())
     }
 
-    /// Sends some of what is on its way.
+    /// Sends some of the queued bytes.
     fn send(&mut self) -> io::Result<usize> {
         if let Some((_, queue)) = &mut self.stored {
             return queue.send(&self.stream);
@@ -305,8 +305,8 @@ impl Session {
         Ok(length)
     }
 
-    /// Takes up the next bytes of the output, or a note about those that are
-    /// not in it any more; `false` when there are none.
+    /// Queues the next bytes of the output, or a note about lost ones; `false` if
+    /// there are none.
     fn fill(&mut self, output: &OutputBuffer) -> io::Result<bool> {
         self.sent = 0;
         if std::mem::take(&mut self.mode_changed) {
@@ -345,8 +345,8 @@ impl Session {
         Ok(self.is_sending())
     }
 
-    /// Takes up what stands in place of so many bytes of the stream: for one who
-    /// speaks frames, that frame.
+    /// Queues what replaces `gap` bytes of the stream: a frame, or a note in
+    /// plain bytes.
     fn fill_note(&mut self, gap: u64, note: &str, framed: Vec<u8>) {
         let note = format!("\r\n[{note}]\r\n").into_bytes();
         match (&mut self.stored, self.encoding) {
@@ -360,21 +360,20 @@ impl Session {
         }
     }
 
-    /// There is no memory for what is on its way: better no viewer than one
-    /// with a gap.
+    /// Closes the session if its queue cannot grow: a gap would be worse.
     fn fail_queue(&mut self, why: &io::Error) {
         tracing::warn!("a viewer is disconnected: {why}");
         (self.input, self.output) = (Readiness::Closed, Readiness::Closed);
     }
 
-    /// Says, as far as it takes it now, why there will be no more.
+    /// Closes the session after sending what the socket takes now, with the reason.
     pub(crate) fn close(mut self, output: &OutputBuffer, why: &str) {
-        // Whoever is slow has been told nothing he could have read.
+        // A slow viewer gets no reason: it could not read it.
         let _rest = self.feed(output, usize::MAX);
         self.cut_off(why);
     }
 
-    /// The same without what it has not been sent yet.
+    /// Closes the session without the unsent output.
     pub(crate) fn cut_off(mut self, why: &str) {
         self.visitor.tell_end(why);
         let last_words = match self.encoding {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The viewers attached to one console by sockets, and its listening endpoints.
+//! The sessions of one console, and its listening endpoints.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,25 +17,25 @@ use crate::sink::clients::session::Session;
 /// Most viewers of a console.
 pub(crate) const SESSIONS_MAX: usize = 32;
 
-/// A viewer who is not there any more.
+/// A closed session.
 pub(crate) struct Closed {
     pub(crate) token: usize,
-    /// By what name the service manager keeps it.
+    /// Its name with the service manager.
     pub(crate) stored: Option<String>,
 }
 
-/// The viewers of one console, by token.
+/// The sessions of one console, by token.
 #[derive(Default)]
 pub(crate) struct ClientSet {
     endpoints: BTreeMap<usize, Endpoint>,
     sessions: BTreeMap<usize, Session>,
-    /// Whose input was taken last.
+    /// The session whose input was taken last.
     last: usize,
-    /// Bytes that those who left were too slow for.
+    /// Bytes lost by closed sessions.
     lost: u64,
-    /// Those who left since somebody asked.
+    /// Sessions closed since the last call of `take_closed`.
     closed: Vec<Closed>,
-    /// Who types alone, if somebody does.
+    /// The session that types exclusively, if any.
     holder: Option<usize>,
 }
 
@@ -45,7 +45,7 @@ impl ClientSet {
         self.endpoints.insert(token, endpoint);
     }
 
-    /// The tokens of everything there is.
+    /// The tokens of all endpoints and sessions.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = usize> {
         self.endpoints.keys().chain(self.sessions.keys()).copied()
     }
@@ -55,8 +55,8 @@ impl ClientSet {
         self.endpoints.keys().copied()
     }
 
-    /// Adds to `came` those who wait at an endpoint, `most` at once, and what
-    /// they may do; whether more may wait.
+    /// Accepts viewers at an endpoint into `came` with their mode, at most
+    /// `most`; returns whether more may wait.
     pub(crate) fn accept(
         &self,
         token: usize,
@@ -69,8 +69,8 @@ impl ClientSet {
         }
     }
 
-    /// Whether there is room for one more and `spare` others; makes some if one
-    /// who has hung up is only here for what he typed.
+    /// Whether there is room for one more session and `spare` others; removes one
+    /// that has hung up if needed.
     pub(crate) fn has_room(&mut self, spare: usize, output: &OutputBuffer) -> bool {
         let most = SESSIONS_MAX - spare;
         if self.sessions.len() >= most {
@@ -87,7 +87,7 @@ impl ClientSet {
         self.sessions.insert(token, viewer);
     }
 
-    /// Who types alone, if somebody does.
+    /// The session that types exclusively, if any.
     pub(crate) fn holder(&self) -> Option<&Session> {
         self.sessions.get(&self.holder?)
     }
@@ -96,7 +96,7 @@ impl ClientSet {
         self.holder == Some(token)
     }
 
-    /// Has a viewer type alone, of which the others are told by `notice`.
+    /// Makes a session type exclusively; the others get `notice`.
     pub(crate) fn hold(&mut self, token: usize, notice: &str) {
         self.holder = Some(token);
         for (other, session) in &mut self.sessions {
@@ -108,7 +108,7 @@ impl ClientSet {
         }
     }
 
-    /// Everybody may type again who could.
+    /// Ends exclusive input: all sessions may type again as before.
     fn release(&mut self) {
         self.holder = None;
         for session in self.sessions.values_mut() {
@@ -116,13 +116,13 @@ impl ClientSet {
         }
     }
 
-    /// Tells everybody something; how many take it.
+    /// Queues a notice for all sessions; returns how many take it.
     pub(crate) fn notify(&mut self, text: &str) -> usize {
         let sessions = self.sessions.values_mut();
         sessions.map(|one| usize::from(one.notify(text))).sum()
     }
 
-    /// Everybody who is attached, by token.
+    /// All sessions, by token.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = (usize, &Session)> {
         self.sessions
             .iter()
@@ -134,25 +134,25 @@ impl ClientSet {
         present.count()
     }
 
-    /// Bytes that viewers were too slow for.
+    /// Bytes that viewers lost because they were too slow.
     pub(crate) fn lost(&self, output: &OutputBuffer) -> u64 {
         let present = self.sessions.values().map(|one| one.lost(output));
         self.lost + present.sum::<u64>()
     }
 
-    /// Positions of the slowest and the quickest who take output.
+    /// Positions of the slowest and the fastest session that takes output.
     pub(crate) fn span(&self) -> Option<(u64, u64)> {
         let positions = || self.sessions.values().filter_map(Session::position);
         Some((positions().min()?, positions().max()?))
     }
 
-    /// Who is attached, by token.
+    /// The callers of all sessions, by token.
     pub(crate) fn callers(&self) -> impl Iterator<Item = (usize, &Caller)> {
         let sessions = self.sessions.iter();
         sessions.map(|(token, session)| (*token, session.visitor().caller()))
     }
 
-    /// Has a viewer only watch from now on.
+    /// Makes a session read-only.
     pub(crate) fn take_keyboard(&mut self, token: usize) {
         if let Some(session) = self.sessions.get_mut(&token) {
             session.take_keyboard();
@@ -162,15 +162,15 @@ impl ClientSet {
         }
     }
 
-    /// A viewer's socket has become ready.
+    /// Handles readiness of a session's socket.
     pub(crate) fn on_ready(&mut self, token: usize, event: &mio::event::Event) {
         if let Some(viewer) = self.sessions.get_mut(&token) {
             viewer.on_ready(event);
         }
     }
 
-    /// Sends each what it takes, so many bytes at most; `true` when somebody
-    /// could take more.
+    /// Sends output to each session, at most `budget` bytes; `true` if one could
+    /// take more.
     pub(crate) fn feed(&mut self, output: &OutputBuffer, budget: usize) -> io::Result<bool> {
         let mut more = false;
         for viewer in self.sessions.values_mut() {
@@ -183,17 +183,17 @@ impl ClientSet {
         for token in over.map(|(token, _)| *token).collect::<Vec<_>>() {
             self.forget(token, output);
         }
-        // Then the others are to be told that they may type again.
+        // The other sessions must then be notified that they may type again.
         Ok(more || held && self.holder.is_none())
     }
 
-    /// Whether somebody may have typed something.
+    /// Whether a session may have input.
     pub(crate) fn has_input(&self) -> bool {
         self.sessions.values().any(Session::has_input)
     }
 
-    /// What somebody typed, each in turn, which may be nothing for the guest;
-    /// `None` when nobody did.
+    /// Reads input of the next session in turn, possibly none for the guest;
+    /// `None` if no session has any.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -215,39 +215,38 @@ impl ClientSet {
         self.endpoints.values()
     }
 
-    /// By what names the service manager keeps viewers.
+    /// The names of stored sessions.
     pub(crate) fn stored_names(&self) -> impl Iterator<Item = &str> {
         self.sessions.values().filter_map(Session::stored_name)
     }
 
-    /// Leaves the endpoints where they are, for the next daemon to open.
+    /// Leaves the endpoints for the next daemon.
     pub(crate) fn leave_endpoints(&mut self) {
         for endpoint in self.endpoints.values_mut() {
             endpoint.leave();
         }
     }
 
-    /// Closes all sessions; of those who are stored for the next daemon
-    /// without their noticing.
+    /// Closes all sessions; stored ones stay connected for the next daemon.
     pub(crate) fn close(&mut self, output: &OutputBuffer, why: &str) {
         for (_, viewer) in std::mem::take(&mut self.sessions) {
             viewer.close(output, why);
         }
     }
 
-    /// Those who left since the last call.
+    /// Sessions closed since the last call.
     pub(crate) fn take_closed(&mut self) -> Vec<Closed> {
         std::mem::take(&mut self.closed)
     }
 
-    /// Sends a viewer away without another byte of output.
+    /// Closes a session without further output.
     pub(crate) fn cut_off(&mut self, token: usize, output: &OutputBuffer, why: &str) {
         if let Some(viewer) = self.remove(token, output) {
             viewer.cut_off(why);
         }
     }
 
-    /// Forgets a viewer who has left.
+    /// Removes a session whose viewer has left.
     fn forget(&mut self, token: usize, output: &OutputBuffer) {
         if let Some(viewer) = self.remove(token, output) {
             viewer.visitor().tell_end("left");

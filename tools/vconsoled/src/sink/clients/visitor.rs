@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! An attached user, and the audit's events: when the session began, what changed,
-//! and when and why it ended.
+//! An attached user, and the audit events of its session: its start, its changes,
+//! and its end with the reason.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -10,12 +10,12 @@ use console_proto::Mode;
 use crate::access::Caller;
 use crate::sink::audit::{Audit, Event};
 
-/// Somebody who is attached.
+/// An attached user.
 pub(crate) struct Visitor {
     caller: Caller,
-    /// The origin that it sent.
+    /// The origin from its request.
     origin: Option<String>,
-    /// To what, such as `3/vuart0`, of the domain of which name.
+    /// The console, such as `3/vuart0`, and its domain's name.
     console: (String, String),
     since: Instant,
     began: SystemTime,
@@ -23,7 +23,7 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
-    /// Somebody who is attached from now on.
+    /// A user that attaches now.
     pub(crate) fn new(
         caller: Caller,
         origin: Option<String>,
@@ -44,12 +44,12 @@ impl Visitor {
         &self.caller
     }
 
-    /// The origin that it sent.
+    /// The origin from its request.
     pub(crate) fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
     }
 
-    /// Since when, in seconds since 1970.
+    /// When it attached, in seconds since 1970.
     pub(crate) fn since(&self) -> u64 {
         let since = self.began.duration_since(SystemTime::UNIX_EPOCH);
         since.map_or(0, |since| since.as_secs())
@@ -60,20 +60,20 @@ impl Visitor {
         Event::new(name).at(console, domain).by(&self.caller)
     }
 
-    /// Says that it began.
+    /// Records its start.
     pub(crate) fn tell_begin(&self, mode: Mode) {
         let types = mode == Mode::ReadWrite;
         let event = self.event("attached").maybe("origin", self.origin());
         self.audit.record(event.with("types", types));
     }
 
-    /// Says that it types from now on, or watches, and why.
+    /// Records whether it types from now on, and why.
     pub(crate) fn tell_mode(&self, types: bool, why: &'static str) {
         let event = self.event("mode").with("types", types);
         self.audit.record(event.with("why", why));
     }
 
-    /// Says that it ended.
+    /// Records its end.
     pub(crate) fn tell_end(&self, why: &str) {
         let event = self.event("detached");
         let event = event.with("seconds", self.since.elapsed().as_secs());

@@ -11,9 +11,8 @@ use super::{CHUNK, Encoding, Readiness, Session};
 use crate::input::journal::{InputJournal, Recipient};
 
 impl Session {
-    /// Takes what it typed for the guest, which may be nothing yet; `None`
-    /// when there is no more now. By way of the input journal, if there is one and the
-    /// viewer is stored.
+    /// Reads input for the guest, possibly none yet; `None` if there is no more
+    /// now. Uses the input journal, if there is one and the session is stored.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -31,8 +30,8 @@ impl Session {
         Some(typed)
     }
 
-    /// Takes and forgets what somebody types who may only read: how the far
-    /// end's close is noticed. The rest waits for the next slice.
+    /// Discards the input of a read-only viewer, to detect that the far end
+    /// closes. The rest waits for the next slice.
     pub(crate) fn drain(&mut self) {
         let mut nothing = [0; CHUNK];
         if self.allowed == Mode::ReadOnly && self.input == Readiness::Ready {
@@ -40,7 +39,7 @@ impl Session {
         }
     }
 
-    /// One step through frames: bytes of a frame of data, or 0.
+    /// One step of decoding: bytes of a data frame, or 0.
     fn read_frames(&mut self, buffer: &mut [u8]) -> Option<usize> {
         if self.data > 0 {
             let want = buffer.len().min(self.data);
@@ -64,7 +63,7 @@ impl Session {
         Some(0)
     }
 
-    /// How long the header at hand is, with the mode that may follow it.
+    /// Size of the current header, with the mode that may follow it.
     fn wanted(&self) -> usize {
         match *self.received {
             [frame::MODE, 1, 0, 0, 0, ..] => HEADER + 1,
@@ -98,7 +97,7 @@ impl Session {
         self.received = Vec::new();
     }
 
-    /// Reads from its socket; `None` when there is nothing now, or ever.
+    /// Reads from its socket; `None` if there is nothing now, or ever.
     fn receive(
         &mut self,
         buffer: &mut [u8],

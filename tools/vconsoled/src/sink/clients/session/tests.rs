@@ -18,7 +18,7 @@ fn session() -> (Session, std::os::unix::net::UnixStream) {
     (session, far)
 }
 
-/// How much of what the far end sends is for the guest.
+/// How much of the far end's input is for the guest.
 fn typed(session: &mut Session) -> usize {
     session.input = Readiness::Ready;
     let read = || session.read(&mut [0; 16], None);
