@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The limit on open files is the process's, so these tests have one to
-//! themselves, and take turns.
+//! The limit of open files is per process, so these tests have a process of their
+//! own, and run one after another.
 #![forbid(unsafe_code)]
 
 #[expect(dead_code, reason = "most of it is for other tests")]
@@ -26,8 +26,7 @@ use xen_io::fake::Machine;
 
 use support::*;
 
-/// Every descriptor there is, and each that somebody else gives back, until it is
-/// dropped.
+/// Takes every free descriptor, and each that is released, until it is dropped.
 struct All {
     over: Arc<AtomicBool>,
     taker: Option<JoinHandle<Vec<File>>>,
@@ -64,7 +63,7 @@ impl Drop for All {
     }
 }
 
-/// Has this process to itself, with a limit that is soon reached.
+/// Waits for the other tests, and sets a low limit.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +73,7 @@ fn alone() -> MutexGuard<'static, ()> {
     turn
 }
 
-/// A client who has a socket already, and nobody to connect it to.
+/// A client with an unconnected socket.
 fn unconnected() -> UnixStream {
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None);
     let stream = UnixStream::from(socket.unwrap());
@@ -116,7 +115,7 @@ fn without_descriptors_viewers_and_logs_go_on_and_newcomers_wait() {
     let mut asking = unconnected();
     let mut counting = unconnected();
     let full = All::take();
-    // The logs are to be opened again, and cannot be.
+    // The logs must be reopened, which fails.
     daemon.handle.reopen_logs();
     connect(&late, &plain);
     connect(&asking, &run.join("control.sock"));
@@ -137,7 +136,7 @@ fn without_descriptors_viewers_and_logs_go_on_and_newcomers_wait() {
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].contains("open files"), "{lines:#?}");
 
-    // Nobody need come twice.
+    // Waiting clients are served without reconnecting.
     drop(full);
     let mut seen = [0; 16];
     late.read_exact(&mut seen).unwrap();
@@ -169,8 +168,8 @@ fn without_descriptors_what_is_served_goes_on_and_the_rest_waits() {
     let mut store = machine.toolstack().unwrap();
     let full = All::take();
     machine.introduce(late);
-    // It is tried again and again, and each reason is said once: what is given
-    // back by one attempt is taken, so that the next can fail for another.
+    // It is retried, and each reason is reported once: descriptors released by
+    // one attempt are taken, so the next can fail for another reason.
     wait_for("a line about it", || {
         (!heard.lines(&format!("domain {late} pv0")).is_empty()).then_some(())
     });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What dpkg runs when the package comes and goes, with Debian's own dpkg-divert
-//! on a folder of its own and with stubs for the programs that start and stop
-//! services. The package in a whole Debian is the scenario `systemd`.
+//! The package's maintainer scripts, with Debian's own dpkg-divert on a temporary
+//! folder and with stubs for the programs that start and stop services. The
+//! scenario `systemd` tests the package in a complete Debian.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -11,7 +11,7 @@ use std::process::Command;
 
 use vconsoled::Config;
 
-/// Programs that only tell that they were called.
+/// Programs that only record their calls.
 const STUBS: [&str; 8] = [
     "deb-systemd-helper",
     "deb-systemd-invoke",
@@ -26,7 +26,7 @@ const CHECK: &str = "vconsoled --check-config";
 const STOP: &str = "start-stop-daemon --stop";
 const OURS: &str = "vconsoled.service";
 
-/// A host, as far as the scripts see it.
+/// The parts of a host that the scripts use.
 struct Host(tempfile::TempDir);
 
 impl Host {
@@ -58,7 +58,7 @@ impl Host {
         fs::set_permissions(self.at(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs one of the package's scripts, and returns what it called.
+    /// Runs one of the package's scripts, and returns its calls.
     fn run(&self, script: &str, arguments: &[&str]) -> Vec<String> {
         let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
         let mut text = fs::read_to_string(packaging.join(script)).unwrap();
@@ -90,7 +90,7 @@ impl Host {
     }
 }
 
-/// That those calls were made, in that order, and each once.
+/// Asserts that those calls were made once each, in that order.
 fn in_order(calls: &[String], expected: &[&str]) {
     let places: Vec<Vec<usize>> = expected
         .iter()
@@ -104,8 +104,8 @@ fn in_order(calls: &[String], expected: &[&str]) {
     assert!(once && places.is_sorted(), "{expected:?} in {calls:#?}");
 }
 
-/// A ring has one backend at a time: the one stops before the other starts, by
-/// programs that are in place by then.
+/// A ring has one backend at a time: one stops before the other starts, with
+/// programs that are installed by then.
 #[test]
 fn the_stock_daemon_and_ours_are_never_there_at_once() {
     for systemd in [true, false] {
@@ -141,10 +141,12 @@ fn an_upgrade_stops_nothing_and_restarts_ours_once() {
             "invoke-rc.d xen restart".to_owned()
         };
         in_order(&calls, &[CHECK, "xen-programs divert", &restart]);
-        // Without systemd ours has the name by which the other would be stopped.
+        // Without systemd the service has the name under which the stock one
+        // would be stopped.
         let stops = calls.iter().any(|call| call.starts_with(STOP));
         assert_eq!(stops, systemd, "{calls:#?}");
-        // A version of Xen came: its programs are diverted, nobody is restarted.
+        // A version of Xen was installed: its programs are diverted, nothing is
+        // restarted.
         let calls = host.run("debian/postinst", &["triggered", "/usr/lib/xen-4.20/bin"]);
         assert_eq!(calls, ["xen-programs divert"]);
     }
@@ -177,13 +179,13 @@ fn every_version_of_xen_has_ours_until_they_are_taken_back() {
     };
     install("4.17");
     install("4.20");
-    // Once more: an upgrade of ours.
+    // Again, for an upgrade.
     for _ in 0..2 {
         host.run("xen-programs", &["divert"]);
         assert!(is_ours("4.17") && is_ours("4.20"));
         assert_eq!(list(), 4);
     }
-    // One version is removed: dpkg takes its files, by the names they have now.
+    // One version is removed: dpkg removes its files under their diverted names.
     for name in programs {
         fs::remove_file(at("4.17", &format!("{name}.stock"))).unwrap();
     }
@@ -198,7 +200,7 @@ fn every_version_of_xen_has_ours_until_they_are_taken_back() {
     assert_eq!(list(), 0);
 }
 
-/// Logs and sockets may be anywhere but where the system's own files are.
+/// Logs and sockets may be anywhere except in the system's own folders.
 #[test]
 fn the_unit_leaves_every_folder_of_the_configuration_writable() {
     let unit = include_str!("../packaging/vconsoled.service");

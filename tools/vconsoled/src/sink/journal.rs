@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! Guests' lines in journald, each an entry whose fields say where it comes from
-//! (systemd's "Journal native protocol"). Tools that forward a host's journal
-//! forward them too.
+//! Guests' lines in journald, each an entry with fields for its origin (systemd's
+//! "Journal native protocol"). Tools that forward a host's journal forward them
+//! too.
 //!
-//! Of each console only so many lines a second are sent: what is left out is
-//! counted, and an entry says how much. A journal that is full is waited for, but
-//! not for long.
+//! The lines per second of each console are limited: further lines are counted,
+//! and an entry reports the number. If the journal is full, lines wait for a
+//! short time.
 //!
-//! Where a console's output is [watched](super::watch), the lines that rules find are
-//! sent the same way, once more and with the rules' names.
+//! If a console's output is [watched](super::watch), matching lines are sent once
+//! more, with the rules' names.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,32 +24,32 @@ use super::watch::{Found, Watch};
 
 /// Longest line; a longer one becomes several entries.
 const LINE_MAX: usize = 4096;
-/// How long a journal may be full before lines are left out, and how often it is
-/// tried meanwhile.
+/// How long the journal may be full before lines are left out, and the interval
+/// between attempts.
 const PATIENCE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(5);
-/// How long after lines were left out an entry says so.
+/// How long after lines were left out an entry reports that.
 const REPORT: Duration = Duration::from_secs(1);
 
-/// How many lines are sent.
+/// The limit of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// In each second; no limit if 0.
+    /// Lines per second; no limit if 0.
     pub(crate) lines: u32,
-    /// At once, after a silence.
+    /// Lines at once after a pause.
     pub(crate) burst: u32,
 }
 
-/// The way to journald.
+/// The connection to journald.
 pub(crate) struct Journal {
     socket: UnixDatagram,
     path: PathBuf,
-    /// Entries do not arrive, which was said.
+    /// The failure was reported.
     failed: AtomicBool,
 }
 
 impl Journal {
-    /// By the socket at `path`, which need not be there yet.
+    /// Uses the socket at `path`, which may not exist yet.
     pub(crate) fn at(path: &Path) -> io::Result<Arc<Self>> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
@@ -69,7 +69,7 @@ impl Journal {
         }
     }
 
-    /// Says once that entries do not arrive.
+    /// Reports once that entries do not arrive.
     fn fail(&self, error: &io::Error) {
         if !self.failed.swap(true, Ordering::Relaxed) {
             let path = self.path.display();
@@ -78,54 +78,54 @@ impl Journal {
     }
 }
 
-/// What became of what waits to be sent.
+/// The result of sending.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// There is nothing more to send now.
+    /// Nothing more to send now.
     All,
-    /// So much was sent as was asked for.
+    /// As many entries as requested were sent.
     Some,
-    /// The journal is full: to be tried again then.
+    /// The journal is full: retry at that time.
     Full(Instant),
 }
 
-/// One console's lines on their way there.
+/// One console's lines for the journal.
 pub(crate) struct Lines {
     filter: Filter,
-    /// The fields that every entry has, and the value of one more.
+    /// The fields of every entry, and the value of one more.
     fields: Vec<u8>,
     domain: String,
-    /// The line that has no end yet.
+    /// The incomplete line.
     line: String,
-    /// The rules that lines are sent by, if not all are.
+    /// The rules that select lines; without them all lines are sent.
     watch: Option<Arc<Watch>>,
-    /// Those that have found the line that has no end yet.
+    /// The rules that matched the incomplete line.
     found: Found,
     /// Lines to send.
     ready: VecDeque<Line>,
     rate: Rate,
-    /// When as many lines as were sent would have been, at the rate.
+    /// When the lines so far would all have been sent at the rate.
     earned: Option<Instant>,
     full_since: Option<Instant>,
     lost: u64,
-    /// Of these, how many no entry tells of yet, and since when.
+    /// Lost lines that no entry has reported yet, and since when.
     untold: u64,
     since: Option<Instant>,
 }
 
-/// A line to send, and the rules that found it.
+/// A line to send, and the rules that matched it.
 struct Line {
     text: String,
     found: Option<(Arc<Watch>, Found)>,
 }
 
 impl Lines {
-    /// Of a console, by its domain and its own name.
+    /// All lines of a console, by its domain and its own name.
     pub(crate) fn new(domid: u16, domain: &str, console: &str, rate: Rate) -> Self {
         Self::named(["6", "vconsoled-guest"], domid, domain, console, rate)
     }
 
-    /// Those of them that rules find.
+    /// The lines of a console that match rules.
     pub(crate) fn watched(
         watch: Watch,
         domid: u16,
@@ -153,7 +153,7 @@ impl Lines {
         field(&mut fields, "CONSOLE", console.as_bytes());
         Self {
             domain: domain.to_owned(),
-            // Always: anything else is a binary field, which is not shown.
+            // Always: otherwise the field is binary, which journalctl does not show.
             filter: Filter::new(Policy::File),
             fields,
             line: String::new(),
@@ -169,46 +169,46 @@ impl Lines {
         }
     }
 
-    /// Goes on at another rate.
+    /// Changes the rate.
     pub(crate) fn limit(&mut self, rate: Rate) {
         self.rate = rate;
     }
 
-    /// Goes on for a domain that has another name.
+    /// Changes the domain's name.
     pub(crate) fn rename(&mut self, domain: &str) {
         domain.clone_into(&mut self.domain);
     }
 
-    /// Goes on by other rules.
+    /// Changes the rules.
     pub(crate) fn watch(&mut self, watch: Watch) {
         (self.watch, self.found) = (Some(Arc::new(watch)), 0);
     }
 
-    /// Whether rules decide which lines are sent.
+    /// Whether rules select the lines.
     pub(crate) fn is_watched(&self) -> bool {
         self.watch.is_some()
     }
 
-    /// Lines that did not arrive.
+    /// Lines that were lost.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Takes output. A carriage return ends a line too. Returns whether a line was
-    /// cut because it is too long.
+    /// Adds output. A carriage return ends a line too. Returns whether a line was
+    /// split because it is too long.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> bool {
         let mut text = Vec::with_capacity(bytes.len());
         self.filter.push(bytes, &mut text);
         self.add(&String::from_utf8_lossy(&text))
     }
 
-    /// There is no more output: what there is of a line is one.
+    /// Ends the output: an incomplete line is complete.
     pub(crate) fn finish(&mut self) {
         let mut text = Vec::new();
         self.filter.finish(&mut text);
         self.add(&String::from_utf8_lossy(&text));
         self.end_line();
-        // To be told now.
+        // The report is due now.
         self.since = None;
     }
 
@@ -248,7 +248,7 @@ impl Lines {
         self.found = 0;
     }
 
-    /// Looks by rules at what there is of a line. Whether any found it.
+    /// Matches the incomplete line against the rules; returns whether any rule matched.
     pub(crate) fn look(&mut self) -> bool {
         let watch = self.watch.as_ref().filter(|_| !self.line.is_empty());
         let found = watch.map_or(0, |watch| watch.look(&self.line, self.found));
@@ -262,7 +262,7 @@ impl Lines {
         found != 0
     }
 
-    /// Sends lines that are complete, at most so many.
+    /// Sends complete lines, at most `most`.
     pub(crate) fn send(&mut self, journal: &Journal, most: usize, now: Instant) -> Sent {
         for _ in 0..most {
             let report = self.since.is_none_or(|since| since + REPORT <= now);
@@ -311,7 +311,7 @@ impl Lines {
         Sent::Some
     }
 
-    /// When to say what was left out, if anything was.
+    /// When to report left-out lines, if there are any.
     pub(crate) fn report(&self) -> Option<Instant> {
         let since = self.since.filter(|_| self.untold > 0);
         since.map(|since| since + REPORT)
@@ -323,7 +323,7 @@ impl Lines {
         self.miss(now);
     }
 
-    /// Counts a line that is missing.
+    /// Counts a lost line.
     pub(crate) fn miss(&mut self, now: Instant) {
         self.lost += 1;
         self.untold += 1;
@@ -347,15 +347,15 @@ impl Lines {
         self.earned = Some(earned + each.unwrap_or_default());
     }
 
-    /// Whether to wait for a journal that is full.
+    /// Whether to wait for a full journal.
     fn waits(&mut self, now: Instant) -> bool {
         let since = *self.full_since.get_or_insert(now);
         now.saturating_duration_since(since) < PATIENCE
     }
 }
 
-/// Adds a field in the form that any bytes can have: its name, the length of
-/// its value, its value.
+/// Adds a field in the form for arbitrary bytes: its name, the length of its
+/// value, its value.
 pub(super) fn field(entry: &mut Vec<u8>, name: &str, value: &[u8]) {
     entry.extend_from_slice(name.as_bytes());
     entry.push(b'\n');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Where output goes: a pty, clients on sockets, a log, journald; and rules that watch it.
+//! Sinks of output: a pty, clients on sockets, a log, journald; and watch rules.
 
 pub(crate) mod audit;
 pub(crate) mod clients;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The rules for one console's output, and how many lines each of them found.
+//! The watch rules for one console's output, and their match counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,14 +8,14 @@ use regex::bytes::Regex;
 
 use crate::config::WatchRule;
 
-/// Rules by their place among those of the console, a bit each.
+/// A set of rules: one bit for each of the console's rules.
 pub(crate) type Found = u64;
 
 /// The rules of a console.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch(Vec<Watched>);
 
-/// One of them. The expression has one cache, whatever the number of consoles.
+/// One rule. The expression has one cache, regardless of the number of consoles.
 #[derive(Clone, Debug)]
 struct Watched {
     name: String,
@@ -24,7 +24,7 @@ struct Watched {
 }
 
 impl Watch {
-    /// Those rules. Those of `before` that have the same names go on counting.
+    /// The given rules. Rules with the same names as in `before` keep their counts.
     pub(crate) fn new(rules: &[&WatchRule], before: &Self) -> Self {
         let watched = |rule: &&WatchRule| {
             let name = rule.name.as_ref().to_owned();
@@ -42,7 +42,7 @@ impl Watch {
         self.0.is_empty()
     }
 
-    /// How often each rule found a line.
+    /// Number of matches of each rule.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
         let load = |one: &AtomicU64| one.load(Ordering::Relaxed);
         self.0
@@ -50,8 +50,8 @@ impl Watch {
             .map(move |one| (one.name.as_str(), load(&one.count)))
     }
 
-    /// Looks at a line of which `known` were found before. What else is found in it
-    /// is counted.
+    /// Matches a line against the rules that are not in `known`, and counts the
+    /// matches.
     pub(crate) fn look(&self, line: &str, known: Found) -> Found {
         let rules = self.0.iter().enumerate();
         let bit = |at: usize| 1 << at;
@@ -63,7 +63,7 @@ impl Watch {
         })
     }
 
-    /// The names of rules that were found.
+    /// The names of the rules in a set.
     pub(crate) fn names(&self, found: Found) -> impl Iterator<Item = &str> {
         let rules = self.0.iter().enumerate();
         let found = rules.filter(move |(at, _)| found & 1 << at != 0);

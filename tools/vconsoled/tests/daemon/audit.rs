@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Who was attached, in the audit's file and in the journal: every way to begin and
-//! to end, and a chain of lines that shows what was done to it.
+//! Attachments in the audit's file and in the journal: every start and end of a
+//! session, and a chain of lines that shows changes.
 
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::support::*;
 
 const PV0: &str = r#""domid":1,"console":"pv0""#;
 
-/// A host whose daemon has been started some times.
+/// A host on which daemons are started.
 struct Host {
     dir: tempfile::TempDir,
     machine: Machine,
@@ -62,7 +62,7 @@ impl Host {
         lines(&self.file())
     }
 
-    /// Waits for an event that has these values, and gives it.
+    /// Waits for an event with these values, and returns it.
     fn until(&self, event: &str, values: &[(&str, Value)]) -> Value {
         wait_for(&format!("{event} {values:?}"), || {
             let lines = self.lines().into_iter();
@@ -89,8 +89,8 @@ fn check(path: &Path) -> Check {
     check
 }
 
-/// Each way in, with each way out that there is for it. Who is denied is one of the
-/// tests with users (`process/access`).
+/// Each kind of session with each of its possible ends. Refusals are tested with
+/// several users (`process/access`).
 #[test]
 fn every_way_to_begin_and_to_end_is_in_it() {
     type End = fn(&Host, &Daemon);
@@ -145,7 +145,7 @@ fn every_way_to_begin_and_to_end_is_in_it() {
         if why == "left" {
             drop((framed, watching, plain, read_only, pty));
         }
-        // An idle limit is for those who type on sockets.
+        // The idle limit applies to sessions on sockets that may type.
         let expected = if why == "idle" { 2 } else { 5 };
         let ended = wait_for(why, || {
             let lines = host.lines().into_iter();
@@ -154,7 +154,7 @@ fn every_way_to_begin_and_to_end_is_in_it() {
         });
         assert_eq!(ended.len(), expected, "{why}");
         for line in ended {
-            // The console may be seen to go before its domain.
+            // The console may be reported gone before its domain.
             let told = line["why"].as_str().unwrap();
             assert!(
                 told == why || why == "domain" && told == "console",
@@ -228,8 +228,8 @@ fn modes_refusals_breaks_and_messages_are_in_it() {
     assert!(!text.contains("password"), "what was typed is not in it");
 }
 
-/// One user attaches and leaves without end: lines are left out, each is counted in one
-/// that is part of the chain, and others' are not touched.
+/// One user attaches and leaves repeatedly: lines are left out, each is counted
+/// in a line of the chain, and other users' lines are complete.
 #[test]
 fn a_user_who_makes_lines_without_end_has_them_left_out_and_counted() {
     const ROUNDS: u64 = 200;
@@ -267,7 +267,7 @@ fn a_user_who_makes_lines_without_end_has_them_left_out_and_counted() {
     let pty = Viewer::open(&host.machine, DomId(1), PV);
     host.until("attached", &[("way", "pty".into())]);
     drop(pty);
-    // What is left out when the daemon ends is counted before its last line.
+    // Left-out lines are reported before the last line of the daemon.
     let many: Vec<_> = (0..30).map(|_| host.attach("")).collect();
     daemon.stop().unwrap();
     drop(many);
@@ -277,7 +277,7 @@ fn a_user_who_makes_lines_without_end_has_them_left_out_and_counted() {
     assert_eq!((text.torn, text.unfinished), (0, false));
 }
 
-/// The file is moved away, at any time; a daemon is restarted; both files are one
+/// The file is moved at any time; a daemon is restarted; both files are one
 /// chain.
 #[test]
 fn the_chain_goes_on_over_restarts_and_rotation() {
@@ -359,7 +359,7 @@ fn entries_in_the_journal_have_fields_and_what_is_lost_is_counted() {
     let why = ("VCONSOLED_WHY".to_owned(), "left".to_owned());
     assert!(hear().contains(&why));
     assert!(metrics().contains(&lost(1)));
-    // It is switched off, and the file that a reload names needs a restart.
+    // It is switched off; the file that a reload configures needs a restart.
     let mut config = host.config.clone();
     config.audit.journal = false;
     daemon.handle.reload(Ok(config));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Secondary consoles and channels: a socket or a pty for each, served without
-//! a device model, whatever the guest's driver does.
+//! Secondary consoles and channels: a socket or a pty for each, served without a
+//! device model, for any behaviour of the guest's driver.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -50,7 +50,7 @@ impl Channelled {
         }
     }
 
-    /// The guest's driver starts.
+    /// Starts the guest's driver.
     fn start(&mut self) -> PvDriver {
         let driver = PvDriver(self.frontend.connect().unwrap());
         self.awaits(CONNECTED);
@@ -96,7 +96,7 @@ fn read(stream: &mut UnixStream, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Whether the far end closes the stream without a word.
+/// Whether the far end closes the stream without sending anything.
 fn is_refused(mut stream: UnixStream) -> bool {
     match stream.read(&mut [0; 16]) {
         Ok(length) => length == 0,
@@ -155,7 +155,7 @@ fn one_client_at_a_time() {
     for _ in 0..3 {
         assert!(is_refused(guest.client()));
     }
-    // One that only says it has nothing more to send goes on listening.
+    // A client that shuts down only its sending side still receives.
     first.shutdown(std::net::Shutdown::Write).unwrap();
     driver.send(b"two");
     assert_eq!(read(&mut first, 3), b"two");
@@ -175,7 +175,7 @@ fn output_waits_for_a_client_and_none_is_dropped() {
     let mut driver = guest.start();
     let sent = noise(1 << 20);
     driver.send(&sent[..2048]);
-    // Nobody is there: the ring keeps it.
+    // Without a client the ring keeps it.
     driver.0.line.notify();
     until_looked_at(&machine);
     assert_eq!(
@@ -189,7 +189,7 @@ fn output_waits_for_a_client_and_none_is_dropped() {
         driver.send(&rest);
         driver
     });
-    // A client that is slow, or has gone and come back, loses nothing either.
+    // A slow client, or one that reconnects, loses nothing either.
     let mut got = Vec::new();
     while got.len() < 300_000 {
         got.extend(read(&mut client, 10_000));
@@ -235,7 +235,7 @@ fn a_driver_may_go_and_come_back_to_the_same_client() {
         assert_eq!(read(&mut client, 10), [b'a' + round; 10]);
         client.write_all(&[round; 5]).unwrap();
         assert_eq!(driver.receive(5), [round; 5]);
-        // As a kernel does that is about to start another.
+        // Like a kernel that is about to start another.
         for (state, answer) in [
             (CLOSING, CLOSING),
             (CLOSED, CLOSED),
@@ -264,7 +264,7 @@ fn a_driver_that_resumes_is_followed_even_under_the_same_numbers() {
     guest.frontend.write("state", CONNECTED).unwrap();
     client.write_all(b"and in").unwrap();
     assert_eq!(new.receive(6), b"and in");
-    // Other numbers are followed as well.
+    // A change of the numbers is followed too.
     let mut third = guest.start();
     third.send(b"third");
     assert_eq!(read(&mut client, 5), b"third");
@@ -280,7 +280,7 @@ fn another_daemon_goes_on_where_the_last_one_stopped() {
     driver.send(b"first");
     assert_eq!(read(&mut client, 5), b"first");
     daemon.stop().unwrap();
-    // The guest was not told to stop.
+    // The guest was not asked to stop.
     guest.awaits(CONNECTED);
     driver.send(b"meanwhile");
 
@@ -340,8 +340,8 @@ fn a_second_console_has_a_pty_and_a_log() {
     assert_eq!(log, b"shown");
 }
 
-/// A client opens what `tty` names, so the node must stay out of the guest's
-/// hands: it is emptied rather than removed.
+/// A client opens the path in `tty`, so the guest must not be able to write the
+/// node: it is emptied rather than removed.
 #[test]
 fn a_guest_cannot_say_which_terminal_a_client_opens() {
     let machine = Machine::new();
@@ -361,7 +361,7 @@ fn a_guest_cannot_say_which_terminal_a_client_opens() {
     for _ in 0..2 {
         let _driver = frontend.connect().unwrap();
         wait_for("a tty", || tty(&machine, domid, SECOND));
-        // Else it may still say that the last driver has closed.
+        // Otherwise it may still have the state of the last driver.
         awaits(&mut frontend, CONNECTED);
         assert_eq!(store.permissions(&path).unwrap(), dom0s);
         assert!(frontend.write("tty", "/dev/sda").is_err());
@@ -408,7 +408,7 @@ fn a_console_that_the_toolstack_takes_offline_is_let_go() {
     guest.awaits(CLOSED);
     assert!(!driver.0.line.is_connected());
     assert_eq!(machine.mapped_pages(guest.domid), 0);
-    // One that writes node by node may be slower than the daemon.
+    // A toolstack that writes node by node may be slower than the daemon.
     store.write(&format!("{backend}/state"), CLOSING).unwrap();
     guest.awaits(CLOSED);
     store.remove(&backend).unwrap();
@@ -443,8 +443,8 @@ fn many_channels_of_many_guests() {
     daemon.stop().unwrap();
 }
 
-/// By this libxl knows that it need not start a QEMU for a channel; guests
-/// that were made so outlive the daemon, and so does the node.
+/// With this node libxl starts no QEMU for a channel; guests that were created so
+/// outlive the daemon, and so does the node.
 #[test]
 fn the_toolstack_is_told_that_no_device_model_is_needed() {
     let machine = Machine::new();

@@ -95,7 +95,7 @@ fn a_break_reaches_the_uart_it_is_meant_for() {
         assert!(answer.contains(words), "{request}: {answer}");
     }
     assert_eq!(breaks(), [0, 0, 0]);
-    // Dead, which its nodes do not tell yet.
+    // A dead domain whose nodes still exist.
     machine.kill(second);
     let answer = ask(&socket, &format!("break {second}/vuart0"));
     assert!(answer.starts_with("{\"error\":\""), "{answer}");
@@ -176,7 +176,7 @@ fn a_service_asks_for_a_tenant_and_gets_what_is_the_tenant_s() {
         ("as alice\nbreak 1/vuart0", "you may send no break"),
         ("as Bob B.\nbreak 1/vuart0", "you may send no break"),
         ("as Bob B.\nbreak 2/vuart0", r#"{"done":"break"}"#),
-        // A name comes once, and is a name.
+        // A tenant's name is given once, and must be valid.
         ("as alice\nas Bob B.", "unknown request"),
         ("as ", "unknown request"),
         ("as \u{7}", "unknown request"),

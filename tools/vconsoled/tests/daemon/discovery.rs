@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A connection to xenstore that fails, and questions before it was looked at.
+//! A failing connection to xenstore, and requests before the first reports.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::Shutdown;
@@ -15,7 +15,7 @@ use xen_io::DomId;
 use xen_io::fake::Machine;
 use xen_io::xenstore::Client;
 
-/// A guest that came before goes, and one that comes is served.
+/// An earlier guest is removed, and a new one is served.
 fn is_followed(machine: &Machine, before: DomId) {
     machine.destroy(before).unwrap();
     wait_for("the page of the one that went", || {
@@ -56,7 +56,7 @@ fn an_answer_that_is_late_costs_nothing_even_if_there_is_no_other_connection() {
     let heard = Heard::default();
     let _daemon = Daemon::start_on(platform, Config::default(), &heard);
     let (second, ..) = guest(&machine, "second");
-    // It gives up after ten seconds, on what it asks just then.
+    // The current request times out after ten seconds.
     let stopped = machine.store().stop();
     stopped.tell_of_domains();
     wait_for("the complaint", || heard.lines("connecting again").pop());
@@ -69,13 +69,13 @@ fn an_answer_that_is_late_costs_nothing_even_if_there_is_no_other_connection() {
     is_followed(&machine, second);
 }
 
-/// How long the first question waits while xenstored stands still: longer than a
+/// How long the first request waits while xenstored is stopped: longer than a
 /// busy machine takes to answer the others.
 const FIRST_LOOK: Duration = Duration::from_secs(6);
 
 const ATTACH: &str = r#"{"version":1,"attach":{"domid":1,"console":"pv0"}}"#;
 
-/// Asks, and returns the stream on which the answer will come.
+/// Sends a request, and returns the stream for the answer.
 fn question(socket: &Path, request: &str) -> UnixStream {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.write_all(format!("{request}\n").as_bytes()).unwrap();
@@ -83,7 +83,7 @@ fn question(socket: &Path, request: &str) -> UnixStream {
     stream
 }
 
-/// The line that answers.
+/// Reads the line of the answer.
 fn answer(stream: &UnixStream) -> String {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).unwrap();
@@ -122,7 +122,7 @@ fn while_xenstore_is_silent_nobody_is_told_that_there_is_no_such_domain() {
     let stopped = machine.store().stop();
     let heard = Heard::default();
     let (daemon, _) = Daemon::begin_patient(platform, config, &heard, FIRST_LOOK);
-    // The first waits for xenstore, for so long; the next is not made to.
+    // The first request waits for xenstore up to the limit; the next ones do not.
     for (request, waits) in [(ATTACH, true), ("break 1/vuart0", false), ("status", false)] {
         let began = Instant::now();
         let answer = answer(&question(&socket, request));
@@ -172,7 +172,7 @@ fn what_came_while_xenstore_was_lost_is_not_known_rather_than_not_there() {
     wait_for("the doubt", || {
         unknown().contains("not-known").then_some(())
     });
-    // What is known is served as before.
+    // Known domains are served as before.
     assert!(answer(&question(&socket, ATTACH)).contains(r#""name":"guest""#));
     tell.send(()).unwrap();
     wait_for("the other one", || {

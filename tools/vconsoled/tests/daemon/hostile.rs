@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Hostile guests, and names that lead elsewhere: what a guest or an
-//! operator's mistake puts in our way is said once, and nobody else notices.
+//! Hostile guests, and paths with links: each fault is reported once, and other
+//! guests are not affected.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
@@ -19,7 +19,7 @@ const IN_CONS: usize = 3072;
 const OUT_CONS: usize = 3080;
 const OUT_PROD: usize = 3084;
 
-/// What a node may hold that it should not.
+/// Invalid values of a node.
 fn garbage() -> Vec<Vec<u8>> {
     let mut values: Vec<Vec<u8>> = [
         "",
@@ -51,10 +51,10 @@ fn garbage() -> Vec<Vec<u8>> {
     values
 }
 
-/// How long to wait for what may come only after another try.
+/// How long to wait for what may come only after a retry.
 const AWHILE: Duration = Duration::from_millis(100);
 
-/// A guest that must not notice anything.
+/// A guest that must not be affected.
 struct Bystander {
     pv: PvDriver,
     viewer: Viewer,
@@ -67,7 +67,7 @@ impl Bystander {
         Self { pv, viewer }
     }
 
-    /// How long a byte takes from the guest to the viewer.
+    /// Time of a byte from the guest to the viewer.
     fn ping(&mut self) -> Duration {
         let start = Instant::now();
         self.pv.send(b"!");
@@ -76,7 +76,7 @@ impl Bystander {
     }
 }
 
-/// A second console with that description, in a guest of its own.
+/// A secondary console with those backend nodes, in a guest of its own.
 fn rogue(machine: &Machine, backend: &[(&str, &str)]) -> (DomId, Frontend) {
     let domid = machine.create_domain("rogue").unwrap();
     let frontend = machine.add_frontend(domid, 1, backend).unwrap();
@@ -100,9 +100,9 @@ fn whatever_a_guest_writes_is_refused_in_one_line() {
         wait_for("its console", || is_connected(&mut frontend).then_some(()));
         frontend.write("state", "6").unwrap();
         wait_for("its end", || (!kept.line.is_connected()).then_some(()));
-        // The daemon looks once in a while, at whatever is there then. One of
-        // these is a number: what it complained of first would be a grant or
-        // port that does not exist, which the next test is about.
+        // The daemon reads at intervals the value at that time. One of these
+        // values is a number: the first fault would then be a missing grant or
+        // port, which the next test covers.
         let values = garbage().into_iter();
         for value in values.filter(|value| value != b"4294967295") {
             frontend.write(node, &value).unwrap();
@@ -115,7 +115,7 @@ fn whatever_a_guest_writes_is_refused_in_one_line() {
         wait_for("a line about it", || {
             (!heard.lines(&format!("domain {domid} pv1")).is_empty()).then_some(())
         });
-        // Else the daemon may connect halfway through, and again at the end of it.
+        // Otherwise the daemon may connect halfway through, and again at the end.
         frontend.write("state", "6").unwrap();
         until_looked_at(&machine);
         let mut driver = PvDriver(frontend.connect().unwrap());
@@ -166,8 +166,7 @@ fn grants_and_ports_that_do_not_exist_are_refused_in_one_line() {
     wait_for("its console", || is_connected(&mut frontend).then_some(()));
 }
 
-/// The guest changes its state as fast as it can: that is looked at only so
-/// often.
+/// The guest changes its state as fast as it can: reads of it are limited.
 #[test]
 fn a_guest_that_flips_its_state_delays_nobody() {
     let machine = Machine::new();
@@ -200,7 +199,7 @@ fn a_guest_that_flips_its_state_delays_nobody() {
     }
     let (count, mut frontend) = flips.join().unwrap();
     let usual = usual(delays);
-    // What a machine that is busy with other things needs is in both.
+    // The load of a busy machine affects both measurements.
     assert!(
         usual < Duration::from_millis(50) + 4 * calm,
         "{usual:?} after {count} flips, {calm:?} before"
@@ -287,8 +286,8 @@ fn a_link_in_place_of_a_socket_is_refused_in_one_line_until_it_is_gone() {
     let backend = [("connection", "socket"), ("path", path.to_str().unwrap())];
     let (_, mut frontend) = rogue(&machine, &backend);
     let mut driver = PvDriver(frontend.connect().unwrap());
-    // Long enough for it to be tried again; on a busy machine it may not be, and then
-    // less is asserted.
+    // Long enough for a retry; on a busy machine there may be none, and then less
+    // is asserted.
     std::thread::sleep(Duration::from_millis(400));
     bystander.ping();
     assert!(!target.exists() && !driver.0.line.is_connected());
@@ -330,8 +329,8 @@ fn two_channels_do_not_share_a_socket() {
     assert_eq!(&bytes, b"mine");
 }
 
-/// Every node that the toolstack writes, each with everything that it should
-/// not hold: nothing ends, and what is right again is served again.
+/// Every node of the toolstack, each with every invalid value: nothing ends, and
+/// after a correction the console is served again.
 #[test]
 fn garbage_in_any_node_of_the_toolstack_harms_nobody() {
     let machine = Machine::new();
@@ -384,8 +383,8 @@ fn garbage_in_any_node_of_the_toolstack_harms_nobody() {
     pv.send(b"pv again");
     assert_eq!(Viewer::open(&machine, domid, PV).read(8), b"pv again");
     wait_for("its vuart", || vuart.0.line.is_connected().then_some(()));
-    // The last look at it may still be to come, and the one before may have been at a
-    // channel that is none: what is sent until then goes to a pty, and the socket
+    // The last read of the node may still be pending, and the one before may have
+    // found no channel: what is sent until then goes to a pty, and the socket
     // closes.
     let mut said = [0];
     wait_for("the channel", || {
@@ -401,7 +400,7 @@ fn garbage_in_any_node_of_the_toolstack_harms_nobody() {
     daemon.stop().unwrap();
 }
 
-/// With and without somebody at the socket.
+/// With and without a client on the socket.
 #[test]
 fn a_channel_with_wild_indices_is_set_right_and_counted() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Input that comes no faster than its console's rate. The clock is the
-//! daemon's own here, so what is asserted is that nothing came too early; how
-//! exact a rate is, `console/input_rate.rs` asserts.
+//! Input at no more than its console's rate. The daemon's clock is real here, so
+//! the tests assert only that nothing came too early; the exact rate is tested in
+//! `console/input_rate.rs`.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use vconsoled::Config;
 use vconsoled::config::{InputRate, Rule, Sockets};
 use xen_io::fake::Machine;
 
-/// Bytes a second.
+/// Bytes per second.
 const RATE: u32 = 2000;
-/// What may come at once at that rate.
+/// Most bytes at once at that rate.
 const BURST: u32 = 9;
 
 fn rate() -> InputRate {
     InputRate::Bytes(RATE.try_into().unwrap())
 }
 
-/// The least that so many bytes take.
+/// The shortest time for this many bytes.
 fn time(bytes: u32) -> Duration {
     Duration::from_secs(1) * (bytes - BURST) / RATE
 }
@@ -87,7 +87,7 @@ fn other_consoles_and_output_do_not_wait_for_a_rate() {
     let _daemon = Daemon::start(&machine, config);
     let mut limited = Viewer::open(&machine, domid, VUART);
     let mut other = Viewer::open(&machine, domid, PV);
-    // Longer than the test waits.
+    // It takes longer than the test waits.
     limited.write(&[b'x'; 1000]);
     let typed = noise(3000);
     other.write(&typed);
@@ -113,7 +113,7 @@ fn a_rate_follows_a_reload() {
     assert!(pv.receive(1000) == typed);
     let took = begin.elapsed();
     assert!(took >= time(1000), "1000 bytes in {took:?}");
-    // What waits at one rate goes on at the next.
+    // Waiting input continues at a new rate.
     config.input_rate = InputRate::Bytes(1.try_into().unwrap());
     config.rules.clear();
     daemon.handle.reload(Ok(config.clone()));
@@ -144,7 +144,7 @@ fn a_uart_has_the_rate_that_its_guest_set() {
     viewer.write(&typed);
     assert!(uart.receive(1000) == typed);
     let took = begin.elapsed();
-    // 1920 bytes a second, and 8 at once.
+    // 1920 bytes per second, and 8 at once.
     let least = Duration::from_secs(1) * (1000 - 8) / 1920;
     assert!(took >= least, "1000 bytes in {took:?}");
     // A PV console has no line to set.
@@ -164,7 +164,7 @@ fn the_status_tells_the_rate_in_force() {
         ..general.clone()
     };
     let daemon = Daemon::start(&machine, config);
-    // A guest that is on its way out may be there as well.
+    // A guest that is being destroyed may still be listed.
     let rates = || {
         let consoles = status(&control).consoles.into_iter();
         let ours = consoles.filter(|one| one.domid == domid.0);

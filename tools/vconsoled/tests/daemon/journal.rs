@@ -50,7 +50,7 @@ fn lines_reach_the_journal_by_rule_and_across_a_restart() {
     );
 }
 
-/// Every line is sent or counted, and entries say how many were not.
+/// Every line is sent or counted, and entries report the number left out.
 #[test]
 fn a_guest_that_prints_too_much_has_lines_left_out_which_are_counted() {
     const LINES: u64 = 20_000;
@@ -81,7 +81,7 @@ fn a_guest_that_prints_too_much_has_lines_left_out_which_are_counted() {
     assert_eq!(row.unwrap().journal_lost, left_out);
 }
 
-/// A line that a restart cuts in two is one entry, and none is sent twice.
+/// A line split by a restart is one entry, and no line is sent twice.
 #[test]
 fn a_line_that_a_restart_cuts_is_one_entry() {
     let dir = tempfile::tempdir().unwrap();
@@ -114,7 +114,7 @@ fn a_line_that_a_restart_cuts_is_one_entry() {
     daemon.stop().unwrap();
 }
 
-/// Reads until every line was sent or counted as left out: how many of each.
+/// Reads until every line was sent or counted as left out; returns both numbers.
 pub(crate) fn counting(journald: UnixDatagram, lines: u64) -> JoinHandle<(u64, u64)> {
     std::thread::spawn(move || {
         let (mut sent, mut left_out) = (0, 0);

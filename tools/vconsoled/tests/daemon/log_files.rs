@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Whose a log file is, and what daemons that follow each other leave in it:
-//! every line once, also those that somebody else wrote.
+//! Owners of log files, and their content after several daemons: every line once,
+//! also those of other programs.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -38,8 +38,8 @@ fn consoles_whose_logs_would_have_one_name_have_a_file_each_over_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let machine = Machine::new();
-    // A name that looks like another's console, one name twice, and one that
-    // looks like a number where another's cannot be used.
+    // A name that looks like another guest's console, a duplicate name, and one
+    // that looks like the fallback name of a guest with an invalid name.
     let names = ["web", "web-vuart0", "web", "a/b", "dom4", "web-vuart0.dom3"];
     let mut guests: Vec<_> = names.iter().map(|name| guest(&machine, name)).collect();
     for round in 0..4 {
@@ -71,7 +71,7 @@ fn a_guest_that_rebooted_while_there_was_no_daemon_loses_no_line() {
     let mut expected = String::new();
     for boot in 0..4 {
         let (domid, mut pv, _uart) = guest(&machine, "guest");
-        // It speaks before the daemon comes, and then goes when none is there.
+        // It writes before a daemon runs, and ends while none does.
         let early = lines(&format!("boot {boot} early"), 0, 25);
         pv.send(early.as_bytes());
         let daemon = Daemon::start(&machine, config.clone());
@@ -79,7 +79,7 @@ fn a_guest_that_rebooted_while_there_was_no_daemon_loses_no_line() {
         pv.send(served.as_bytes());
         daemon.stop().unwrap();
         machine.destroy(domid).unwrap();
-        // A boot that another backend logged in the same place.
+        // A boot that another backend logged to the same file.
         let elsewhere = lines(&format!("boot {boot} elsewhere"), 0, 25);
         let mut log = OpenOptions::new().append(true).open(&path).unwrap();
         log.write_all(elsewhere.as_bytes()).unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What becomes of old logs: compressed, and removed when they are too old or
-//! too much; and nobody else's files.
+//! Upkeep of old logs: compressed, and removed when they are too old or too much;
+//! other files stay.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -23,7 +23,7 @@ fn config(dir: &Path) -> Config {
     }
 }
 
-/// The names of what is in a folder.
+/// The names of a folder's entries.
 fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
     let mut names: Vec<String> = entries
@@ -113,13 +113,13 @@ fn what_is_too_old_or_too_much_goes_and_what_is_not_ours_stays() {
     wait_for("the old ones to go", || {
         (names(dir.path()) == expected(&late)).then_some(())
     });
-    // By a reload: the open one has 1000 bytes, and so have those of `late`.
+    // By a reload: the open log has 1000 bytes, and so have the files of `late`.
     config.log.total = Size(3500);
     daemon.handle.reload(Ok(config.clone()));
     wait_for("the oldest to go", || {
         (names(dir.path()) == expected(&late[..2])).then_some(())
     });
-    // A rotation makes more go, and the last file of a guest that has gone last.
+    // After a rotation more are removed; the last file of a closed guest goes last.
     pv.send(lines(0, 110).as_bytes());
     wait_for("the oldest to go", || {
         (names(dir.path()) == expected(&late[..1])).then_some(())

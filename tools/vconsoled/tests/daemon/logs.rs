@@ -84,7 +84,7 @@ fn a_log_that_cannot_be_opened_costs_only_the_log() {
     assert!(!target.exists(), "the link was not followed");
 }
 
-/// What a log holds when the daemon has nothing more to write.
+/// The content of a log when the daemon has nothing more to write.
 #[test]
 fn a_log_that_can_be_written_at_last_is_complete_when_the_daemon_ends() {
     let dir = tempfile::tempdir().unwrap();
@@ -162,8 +162,8 @@ fn a_log_that_is_full_begins_a_new_file_at_the_end_of_a_line() {
     for (at, (name, content)) in files.into_iter().enumerate() {
         let lines = content.strip_suffix(b"\r\n");
         let lines = lines.unwrap_or_else(|| panic!("{name} ends within a line"));
-        // What would not fit begins a new file, but for the rest of a line; and
-        // three quarters of one are written at once at most.
+        // A line that would not fit begins a new file, except for the rest of a
+        // line; and one write is at most three quarters of a file.
         let last = lines.iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
         assert!(last <= 10_000, "{name}: {last} before its last line");
         assert!(
@@ -223,7 +223,7 @@ fn lines_start_with_the_time_across_a_restart() {
         },
         ..Config::default()
     };
-    // The restart comes within a line, and within a sequence.
+    // The restart is within a line, and within a sequence.
     for part in [&b"one\nt\x1b[3"[..], b"1mwo\nthree"] {
         let daemon = Daemon::start(&machine, config.clone());
         pv.send(part);
@@ -241,7 +241,7 @@ fn lines_start_with_the_time_across_a_restart() {
     assert_eq!(said, ["Logfile Opened", "one", "two", "three"]);
 }
 
-/// Two guests that print at the same time, and two consoles of each.
+/// Two guests that write at the same time, and two consoles of each.
 #[test]
 fn each_console_is_stamped_and_filtered_as_its_rule_says() {
     let dir = tempfile::tempdir().unwrap();

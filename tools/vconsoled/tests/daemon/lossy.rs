@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Consoles at which nobody who types is held up.
+//! Lossy consoles, at which writers of input never wait.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use vconsoled::Config;
 use vconsoled::config::Sockets;
 use xen_io::fake::Machine;
 
-/// More than all buffers between who types and the guest hold.
+/// More than all buffers between a writer of input and the guest.
 const MUCH: usize = 4 << 20;
-/// What a ring holds of it.
+/// Size of an input ring.
 const RING: usize = 1024;
 
 fn sockets(dir: &TempDir) -> (Sockets, PathBuf, PathBuf) {
@@ -37,7 +37,7 @@ fn lossy(sockets: Sockets) -> Config {
     }
 }
 
-/// Waits until so many bytes are counted, and gives those that were lost.
+/// Waits until all bytes are counted, and returns the number of lost ones.
 fn lost(control: &Path, bytes: usize) -> u64 {
     wait_for("all to be counted", || {
         let status = status(control);

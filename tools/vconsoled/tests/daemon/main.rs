@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The daemon on the fake host, from the guest's end of the ring to the
-//! viewer's of the pty.
+//! The daemon on the fake host, from the guest's end of the ring to the viewer's
+//! end of the pty.
 
 mod audit;
 mod channels;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The counters' socket.
+//! The metrics socket.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -75,7 +75,7 @@ fn the_socket_withstands_its_clients() {
     let _idle: Vec<_> = (0..40)
         .map(|_| UnixStream::connect(&path).unwrap())
         .collect();
-    // Asks again and again, and never reads.
+    // Clients that send requests and never read.
     let _deaf: Vec<_> = (0..40)
         .map(|_| {
             let mut socket = UnixStream::connect(&path).unwrap();
@@ -142,7 +142,7 @@ fn a_port_tells_the_same_and_withstands_its_clients() {
     assert!(full().starts_with("HTTP/1.0 200 OK\r\n"));
     assert!(ask(&path, b"\n").contains(line), "the socket does too");
     assert!(get(b"POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.0 405 "));
-    // Half a request, and nothing more; and whole ones whose answers nobody reads.
+    // Partial requests, and complete ones whose answers are not read.
     let _half: Vec<_> = (0..100)
         .map(|_| {
             let mut socket = connect();
@@ -175,7 +175,7 @@ fn a_port_tells_the_same_and_withstands_its_clients() {
 const RULES: &str = include_str!("../../packaging/monitoring/vconsoled.rules.yml");
 const DASHBOARD: &str = include_str!("../../packaging/monitoring/vconsoled.dashboard.json");
 
-/// The names in a text that are of counters.
+/// The names of metrics in a text.
 fn names(text: &str) -> std::collections::BTreeSet<&str> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let words = text.split(|letter: char| !is_part(letter));
@@ -194,7 +194,7 @@ fn alerts_and_dashboard_name_counters_that_there_are() {
     let _daemon = Daemon::start(&machine, config);
     let text = ask(&path, b"\n");
     let mut there = names(&text);
-    // Of a daemon that gave something up, as an installed one does.
+    // Only a confined daemon has it, such as an installed one.
     there.insert("vconsoled_confined");
     let expressions = RULES
         .lines()
@@ -223,7 +223,7 @@ fn alerts_and_dashboard_name_counters_that_there_are() {
     }
 }
 
-/// By Prometheus' own tool, where it is installed.
+/// With Prometheus' own tool, if it is installed.
 #[test]
 #[ignore = "promtool is not part of what the checks install"]
 fn promtool_takes_the_alerts() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What consoles are called: domains that are renamed, that reboot, that have
-//! one name, and requests that name what they cannot mean.
+//! Names of consoles: domains that are renamed, that reboot, that share a name,
+//! and requests with invalid names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixDatagram;
@@ -19,12 +19,12 @@ use xen_io::xenstore::domain_path;
 const CONNECTED: &str = "4";
 const CLOSED: &str = "6";
 
-/// Runs of the family, and steps of each.
+/// Number of random runs, and steps of each.
 const RUNS: u64 = 8;
 const STEPS: usize = 30;
 
-/// Two that can name a file, one that looks like a number, one that cannot name
-/// a file, and none.
+/// Two valid file names, one that looks like a number, one that is not a valid
+/// file name, and an empty one.
 const NAMES: [&str; 5] = ["a", "b", "1", "a/b", ""];
 
 fn config(dir: &Path) -> Config {
@@ -43,7 +43,7 @@ fn rename(machine: &Machine, domid: DomId, name: &str) {
     machine.toolstack().unwrap().write(&path, name).unwrap();
 }
 
-/// A driver of a secondary console that starts, and is answered.
+/// Starts a driver of a secondary console, and waits for the answer.
 fn start(frontend: &mut Frontend) -> PvDriver {
     let driver = PvDriver(frontend.connect().unwrap());
     wait_for("the backend", || {
@@ -53,8 +53,8 @@ fn start(frontend: &mut Frontend) -> PvDriver {
     driver
 }
 
-/// What somebody sees who asks by names: where each leads in the folder of
-/// sockets, whom an attached viewer gets and which others it is told of, and the
+/// What names mean to a client: the target of each link in the folder of sockets,
+/// the domain of an attached viewer with the other domains in its answer, and the
 /// names of all consoles.
 #[derive(Debug, Default, PartialEq)]
 struct View {
@@ -63,7 +63,7 @@ struct View {
     rows: BTreeMap<(u16, String), String>,
 }
 
-/// A domain as the model has it, and what keeps it going.
+/// A domain of the model, and its running parts.
 struct Guest {
     name: String,
     consoles: BTreeSet<&'static str>,
@@ -122,7 +122,7 @@ impl World {
         self.guests.remove(&domid);
     }
 
-    /// Something that a toolstack, a guest or the service manager does.
+    /// A random step of a toolstack, a guest or the service manager.
     fn step(&mut self) -> String {
         let name = NAMES[self.number(NAMES.len())];
         let known: Vec<u16> = self.guests.keys().copied().collect();
@@ -145,7 +145,7 @@ impl World {
                 self.destroy(domid);
                 format!("destroy {domid}")
             }
-            // The new one may come before the old one has gone.
+            // The new domain may come before the old one has gone.
             5 => {
                 let name = self.guests[&domid].name.clone();
                 let first = self.number(2) == 0;
@@ -172,7 +172,7 @@ impl World {
                 self.daemon = Some(Daemon::start(&self.machine, config(self.dir.path())));
                 "restart".to_owned()
             }
-            // What the guest itself can do.
+            // Steps of the guest itself.
             _ => {
                 let guest = self.guests.get_mut(&domid).unwrap();
                 if guest.second.take().is_some() {
@@ -364,8 +364,7 @@ fn log(dir: &tempfile::TempDir, name: &str) -> String {
     dir.path().join(name).display().to_string()
 }
 
-/// Every kind of console that a request can name, and every request that names
-/// one.
+/// Every kind of console, and every kind of request that names one.
 #[test]
 fn a_request_does_what_its_console_can_or_says_why_not() {
     let dir = tempfile::tempdir().unwrap();
@@ -390,7 +389,7 @@ fn a_request_does_what_its_console_can_or_says_why_not() {
     let breaks = || [first, stock, broken].map(|domid| machine.take_breaks(domid));
     let no_break = "is a PV console, which has no break";
     let channel = "1/pv2 is a channel, at /";
-    // The console, what a break does, and what comes of being attached.
+    // The console, the result of a break, and the result of attaching.
     for (console, broke, attached) in [
         ("1/vuart0", Ok([1, 0, 0]), ""),
         ("2/vuart0", Ok([0, 1, 0]), ""),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Operators: who is attached, messages, typing alone, idle terminals, the banner.
+//! Requests of operators: list of viewers, messages, exclusive input, idle
+//! terminals, the banner.
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use xen_io::fake::Machine;
 use crate::peer::{Attached, Frame, connect, read, request};
 use crate::support::*;
 
-/// A daemon with a guest, its sockets, and the folder of the consoles' own.
+/// A daemon with a guest, its sockets, and the folder of the consoles' own sockets.
 struct Host {
     _dir: tempfile::TempDir,
     machine: Machine,
@@ -140,7 +141,7 @@ fn a_message_is_shown_to_viewers_and_never_to_the_guest() {
             assert_eq!(other.frame(), Frame::Notice(text.into()), "{to}");
         }
     }
-    // The next thing that anybody sees, and the guest, is what was typed.
+    // The next bytes for the viewers and the guest are what was typed.
     framed.type_in(b"typed");
     assert_eq!(host.pv.receive(5), b"typed");
     host.pv.send(b"said");
@@ -162,7 +163,7 @@ fn messages_that_nobody_reads_are_bounded_and_counted() {
     let host = Host::new("");
     let mut viewer = host.attach("");
     host.until_viewers(1);
-    // It reads nothing, and its socket is full: what waits is bounded.
+    // It reads nothing, and its socket is full: the queue is bounded.
     let text = "x".repeat(200);
     let refused = (0..100_000).find(|_| host.ask(&format!("message 1 {text}"))["viewers"] == 0);
     let sent = refused.expect("the answer says that it was not shown");
@@ -189,7 +190,7 @@ fn one_types_alone_until_it_leaves_or_somebody_takes_over() {
     assert_eq!(first.frame(), Frame::Notice(told.into()));
     let note = format!("\r\n[{told}]\r\n");
     assert_eq!(read(&mut plain, note.len()), note.as_bytes());
-    // Whatever others do is in vain, and who comes later watches.
+    // Input of others is ignored, and new viewers are read-only.
     let mut late = host.attach("");
     assert_eq!(late.answer["mode"], "ro");
     assert_eq!(late.frame(), Frame::Mode(0));
@@ -199,7 +200,7 @@ fn one_types_alone_until_it_leaves_or_somebody_takes_over() {
         viewer.type_in(b"in vain");
     }
     std::io::Write::write_all(&mut plain, b"in vain").unwrap();
-    // Each of them is asked in turn, so this comes after.
+    // Sessions are read in turn, so this comes last.
     alone.type_in(b"heard");
     assert_eq!(host.pv.receive(5), b"heard");
     let answer = host.refused(r#","exclusive":"if-free""#);
@@ -223,7 +224,7 @@ fn one_types_alone_until_it_leaves_or_somebody_takes_over() {
     assert_eq!(host.pv.receive(5), b"taken");
     assert_eq!(exclusive(&host), 1);
     drop(forced);
-    // Everybody who could type can again.
+    // All previous typers may type again.
     for viewer in [&mut first, &mut alone, &mut late] {
         assert_eq!(viewer.frame(), Frame::Mode(1));
     }
@@ -246,12 +247,12 @@ fn who_may_type_and_does_not_is_sent_away_with_a_reason() {
     let mut said = String::new();
     std::io::Read::read_to_string(&mut plain, &mut said).unwrap();
     assert_eq!(said, "\r\n[nothing was typed for too long]\r\n");
-    // Those whom no limit holds for are still there.
+    // Viewers without a limit are still attached.
     host.pv.send(b"still");
     assert_eq!(watches.read(5), b"still");
     host.ask("message 1/vuart0 x");
     assert_eq!(other.frame(), Frame::Notice("message from root: x".into()));
-    // A limit that a reload brings holds for those who are there.
+    // A limit from a reload applies to attached viewers.
     let mut config = host.config.clone();
     config.sessions.idle_timeout = 1;
     host.daemon.handle.reload(Ok(config));

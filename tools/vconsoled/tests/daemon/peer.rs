@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Viewers on sockets: attached ones, who speak frames, and plain ones.
+//! Viewers on sockets: attached ones, which use frames, and plain ones.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ const ENDED: u8 = 3;
 const MODE: u8 = 4;
 const NOTICE: u8 = 5;
 
-/// What came in a frame.
+/// A decoded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     Data(Vec<u8>),
@@ -26,15 +26,15 @@ pub(crate) enum Frame {
     Notice(String),
 }
 
-/// A viewer that was let in.
+/// An attached viewer.
 pub(crate) struct Attached {
     pub(crate) stream: UnixStream,
     pub(crate) answer: Value,
-    /// What came in a frame beyond what was asked for.
+    /// Bytes received beyond those requested.
     ahead: Vec<u8>,
 }
 
-/// Connects, with patience enough for a busy machine.
+/// Connects, with timeouts long enough for a busy machine.
 pub(crate) fn connect(socket: &Path) -> UnixStream {
     let stream =
         UnixStream::connect(socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
@@ -43,7 +43,7 @@ pub(crate) fn connect(socket: &Path) -> UnixStream {
     stream
 }
 
-/// One line, and not a byte more.
+/// Reads exactly one line.
 pub(crate) fn line(stream: &mut UnixStream) -> String {
     let mut line = Vec::new();
     let mut byte = [0];
@@ -54,7 +54,7 @@ pub(crate) fn line(stream: &mut UnixStream) -> String {
     String::from_utf8(line).unwrap()
 }
 
-/// Asks with the members of `attach`, and gives the answer.
+/// Sends an attach request with these members, and returns the answer.
 pub(crate) fn request(socket: &Path, members: &str) -> (UnixStream, Value) {
     let mut stream = connect(socket);
     let request = format!("{{\"version\":1,\"attach\":{{{members}}}}}\n");
@@ -64,14 +64,14 @@ pub(crate) fn request(socket: &Path, members: &str) -> (UnixStream, Value) {
 }
 
 impl Attached {
-    /// Attaches, and must be let in.
+    /// Attaches, and panics on an error.
     pub(crate) fn new(socket: &Path, members: &str) -> Self {
         let (stream, answer) = request(socket, members);
         assert!(answer["error"].is_null(), "{answer}");
         Self::of(stream, answer)
     }
 
-    /// One whose answer has come.
+    /// A viewer with the answer already received.
     pub(crate) fn of(stream: UnixStream, answer: Value) -> Self {
         Self {
             stream,
@@ -100,7 +100,7 @@ impl Attached {
         }
     }
 
-    /// Exactly so many bytes of the stream, none of them lost.
+    /// Exactly this many bytes of output, with none lost.
     pub(crate) fn read(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
@@ -113,8 +113,8 @@ impl Attached {
         bytes
     }
 
-    /// So many bytes of the stream, none of them lost; the rest is kept for
-    /// the next call.
+    /// This many bytes of output, with none lost; the rest is kept for the next
+    /// call.
     pub(crate) fn read_some(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.ahead);
         while bytes.len() < length {
@@ -142,15 +142,15 @@ impl Attached {
     }
 }
 
-/// Exactly so many bytes.
+/// Exactly this many bytes.
 pub(crate) fn read(stream: &mut UnixStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).unwrap();
     bytes
 }
 
-/// Whether nothing comes for a while. What a busy machine brings later than that, the
-/// next read of the test gets.
+/// Whether nothing comes for a while. Bytes that come later on a busy machine
+/// remain for the next read.
 pub(crate) fn is_silent(stream: &mut UnixStream) -> bool {
     stream
         .set_read_timeout(Some(Duration::from_millis(100)))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Who has a pty open: whatever order viewers come and go in, output reaches one
-//! of them while there is any, and is kept while there is none.
+//! Open state of ptys: in any order of opens and closes, output reaches a viewer
+//! while there is one, and is kept while there is none.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn is_open(control: &Path) -> bool {
     pv.expect("a row").viewers > 0
 }
 
-/// Reads a piece, from whichever viewer the pty gives each part of it to.
+/// Reads a piece, of which the pty gives each part to any of the viewers.
 fn read(viewers: &mut [Viewer], piece: &[u8]) {
     let mut seen = Vec::new();
     wait_for("a piece", || {
@@ -36,8 +36,8 @@ fn output_reaches_whoever_has_the_pty_open_in_any_order_of_coming_and_going() {
     let (config, control) = with_control(&dir);
     let _daemon = Daemon::start(&machine, config);
     let mut viewers: Vec<Viewer> = Vec::new();
-    // Each byte is a burst: so many come, and so many of all go, with nothing
-    // between that the daemon could tell them apart by.
+    // Each byte is a burst: some viewers open it, and some of all close it,
+    // without a pause between that the daemon could detect.
     for (round, byte) in noise(300).into_iter().enumerate() {
         let (come, go) = (usize::from(byte & 3), usize::from(byte >> 2 & 3));
         if byte & 16 == 0 {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Recordings: all that a console said, and what was typed where that is wanted, with
-//! times.
+//! Recordings: all output of a console, and its input if configured, with times.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -24,7 +23,7 @@ fn config(dir: &tempfile::TempDir) -> (Config, PathBuf) {
     (config, control)
 }
 
-/// The recording that a console has, as the daemon says.
+/// The path of a console's recording, from its status.
 fn recording(control: &Path, domid: DomId, console: &str) -> String {
     let consoles = status(control).consoles;
     let mut rows = consoles.iter();
@@ -36,7 +35,7 @@ fn recording(control: &Path, domid: DomId, console: &str) -> String {
 fn what_is_said_is_recorded_with_its_times_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let (mut config, control) = config(&dir);
-    // One with no times of its own, on the same output.
+    // A log without times on the same output.
     config.log.guests = true;
     let machine = Machine::new();
     let (domid, mut pv, _uart) = guest(&machine, "web");
@@ -48,7 +47,7 @@ fn what_is_said_is_recorded_with_its_times_over_a_restart() {
         path.display().to_string()
     );
     let text = "gr\u{fc}\u{df}e \x1b[1m\"\\\r\n";
-    // A character comes in two pieces, and the second after a restart.
+    // A character comes in two pieces, the second after a restart.
     let (first, rest) = text.as_bytes().split_at(3);
     pv.send(first);
     wait_for("the first event", || {
@@ -148,7 +147,7 @@ fn a_recording_is_rotated_and_each_of_its_files_is_one() {
             path.display()
         );
     }
-    // Somebody empties it, and puts something of their own in its place.
+    // The file is emptied, and then replaced by another.
     std::fs::write(&path, "").unwrap();
     pv.send(b"emptied");
     wait_for("a new beginning", || {
@@ -193,7 +192,7 @@ fn a_reload_begins_and_ends_recordings_of_consoles_that_are_served() {
             rows.all(|row| row.out_waiting == 0).then_some(())
         });
     }
-    // It goes on where it stopped, with what is remembered.
+    // It continues where it stopped, with the output in the buffer.
     wait_for("all of it", || {
         (said(&path) == "one\ntwo\nthree\n").then_some(())
     });
@@ -205,13 +204,13 @@ fn header(path: &Path) -> Value {
     serde_json::from_str(text.lines().next().unwrap()).unwrap()
 }
 
-/// What was said by a file's events.
+/// The output in a file's events.
 fn said(path: &Path) -> String {
     let events = events(path).into_iter().filter(|(_, kind, _)| kind == "o");
     events.map(|(_, _, text)| text).collect()
 }
 
-/// The events of a file, as far as it is written.
+/// The events of a file, as far as written.
 fn events(path: &Path) -> Vec<(f64, String, String)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines = text

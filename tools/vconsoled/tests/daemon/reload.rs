@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Another configuration for a daemon that serves.
+//! Another configuration for a running daemon.
 
 use crate::support::*;
 use vconsoled::Config;
@@ -45,13 +45,13 @@ fn a_reload_changes_what_it_can_and_a_bad_one_nothing() {
     wait_for("the new guest's log", || {
         (std::fs::read(&log).ok()? == b"two\n").then_some(())
     });
-    // The guest that was there before notices nothing.
+    // The earlier guest is not affected.
     pv.send(b"three");
     assert_eq!(viewer.read(5), b"three");
     daemon.stop().unwrap();
 }
 
-/// Its rights were given to it for the folder that it was started with, if any.
+/// The daemon was given access only to the folder that was configured at its start.
 #[test]
 fn another_folder_for_logs_waits_for_a_restart() {
     let dir = tempfile::tempdir().unwrap();
@@ -82,7 +82,7 @@ fn another_folder_for_logs_waits_for_a_restart() {
     assert_eq!(logged(&folders[0], "guest-guest.log"), b"said");
     assert_eq!(logged(&folders[0], "guest-later.log"), b"too");
     assert!(folders[1].read_dir().unwrap().next().is_none());
-    // With the restart the folder is the other one.
+    // After a restart the new folder is used.
     let daemon = Daemon::start(&machine, changed);
     pv.send(b" more");
     daemon.stop().unwrap();
@@ -151,7 +151,7 @@ fn logs_and_the_journal_follow_a_reload_while_consoles_are_served() {
     config.log.guests = true;
     config.log.filter = vconsoled::config::Filter::None;
     reload(&config);
-    // What is kept for viewers is logged too.
+    // Output kept for viewers is logged too.
     say("\x1b[0mone\n", "before\n\x1b[0mone\n");
     config.log.filter = vconsoled::config::Filter::Strip;
     reload(&config);
@@ -175,7 +175,7 @@ fn logs_and_the_journal_follow_a_reload_while_consoles_are_served() {
     config.log.guests = true;
     config.log.size = vconsoled::config::Size(0);
     reload(&config);
-    // A log that is switched on again goes on where it stopped.
+    // A log that is switched on again continues where it stopped.
     say("five\n", "four\nto the journal\nfive\n");
     journald.set_nonblocking(true).unwrap();
     assert!(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What the daemon answers in JSON against the schemas that are published for it
-//! (docs/reference/*.schema.json). The checker knows the words that those use, and
-//! fails on any other.
+//! The daemon's JSON answers against their published schemas
+//! (docs/reference/*.schema.json). The checker supports the keywords of those,
+//! and fails on others.
 
 use serde_json::Value;
 use xen_io::DomId;
@@ -13,8 +13,8 @@ use crate::support::*;
 const STATUS: &str = include_str!("../../../../docs/reference/status.schema.json");
 const WHO: &str = include_str!("../../../../docs/reference/who.schema.json");
 
-/// What is wrong with a value by a schema. A property that the schema does not have
-/// is wrong too: this is the daemon of the same version.
+/// The faults of a value by a schema. A property that is not in the schema is a
+/// fault too: this is the daemon of the same version.
 fn check(value: &Value, schema: &Value, at: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut fail = |what: String| wrong.push(format!("{at}: {what}"));
@@ -108,7 +108,7 @@ fn answers_are_as_the_schemas_say() {
             (answer[list].as_array().unwrap().len() == count).then_some(answer)
         });
         assert_eq!(check(&answer, &schema, request), Vec::<String>::new());
-        // What is said of each is asked of each.
+        // Each property must be required and have a type.
         for name in answer[list][0].as_object().unwrap().keys() {
             let mut other = answer.clone();
             let row = other[list][0].as_object_mut().unwrap();

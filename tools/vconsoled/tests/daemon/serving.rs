@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Bytes, names and restarts: the daemon on the fake host when all is well.
+//! Bytes, names and restarts: the daemon on the fake host without faults.
 
 use crate::support::*;
 use terminal::noise;
@@ -148,7 +148,7 @@ fn a_new_daemon_goes_on_where_the_old_one_stopped() {
     pv.send(b"eins ");
     daemon.stop().unwrap();
 
-    // Nobody is there: the ring keeps it.
+    // Without a daemon the ring keeps it.
     uart.send(b"two ");
     pv.send(b"zwei ");
 
@@ -161,7 +161,7 @@ fn a_new_daemon_goes_on_where_the_old_one_stopped() {
     assert_eq!(other.read(9), b"zwei drei");
     viewer.write(b"typed");
     assert_eq!(uart.receive(5), b"typed");
-    // A log follows its console by some milliseconds.
+    // The log is written some milliseconds after the output.
     for (name, text) in [
         ("guest-guest-vuart0.log", "one two three"),
         ("guest-guest.log", "eins zwei drei"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What one daemon leaves for the next, and what may be wrong with it.
+//! State that one daemon leaves for the next, and its possible faults.
 
 use crate::peer::Attached;
 use crate::support::*;
@@ -89,13 +89,13 @@ fn what_another_backend_did_meanwhile_is_left_as_it_is() {
     assert_eq!(std::fs::read(&path).unwrap(), b"ours theirs ours again");
 }
 
-/// What tells this boot of the host from others.
+/// The identity of this boot.
 fn boot() -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     boot.trim().to_owned()
 }
 
-/// What makes a domain another one, although its number is the same.
+/// What distinguishes a domain from another one with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     Nothing,

@@ -62,17 +62,17 @@ impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Heard {
     }
 }
 
-/// How long the time before a line of a log is.
+/// Length of the time before a line of a log.
 pub(crate) const STAMP: usize = "[2026-11-29T17:03:05.123+01:00] ".len();
 
-/// The time that a line of a log starts with.
+/// The time at the start of a log's line.
 pub(crate) fn time(line: &str) -> Option<SystemTime> {
     let (time, _) = line.strip_prefix('[')?.split_once("] ")?;
     let time: jiff::Timestamp = time.parse().ok()?;
     Some(time.into())
 }
 
-/// All of a log, the oldest first, in whichever form its old files are.
+/// The content of all files of a log, oldest first, compressed or not.
 pub(crate) fn logged(dir: &Path, log: &str) -> Vec<u8> {
     let files = old_files(dir, log).into_iter().map(|(_, path)| path);
     files
@@ -81,8 +81,8 @@ pub(crate) fn logged(dir: &Path, log: &str) -> Vec<u8> {
         .collect()
 }
 
-/// The old files of a log by their numbers, the oldest first. Of one that a kill
-/// left in two forms, one is told of.
+/// The old files of a log by number, oldest first. A number with two forms, left
+/// by a kill, is listed once.
 pub(crate) fn old_files(dir: &Path, log: &str) -> Vec<(u32, PathBuf)> {
     let mut old = BTreeMap::new();
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -99,9 +99,9 @@ pub(crate) fn old_files(dir: &Path, log: &str) -> Vec<(u32, PathBuf)> {
     old.into_iter().rev().collect()
 }
 
-/// What a file of a log holds.
+/// The content of a log file.
 pub(crate) fn content(path: &Path) -> Vec<u8> {
-    // Moved on by now: there will be another look.
+    // It may have been renamed: the caller will read again.
     let bytes = std::fs::read(path).unwrap_or_default();
     if is_compressed(path) {
         unpack(&bytes)
@@ -138,19 +138,19 @@ impl Daemon {
         Self::start_heard(machine, config, &Heard::default())
     }
 
-    /// Starts one whose messages are heard.
+    /// Starts a daemon and collects its messages.
     pub(crate) fn start_heard(machine: &Machine, config: Config, heard: &Heard) -> Self {
         Self::start_on(machine.platform().unwrap(), config, heard)
     }
 
-    /// Starts one on that platform.
+    /// Starts a daemon on that platform.
     pub(crate) fn start_on(platform: Platform, config: Config, heard: &Heard) -> Self {
         let (daemon, ready) = Self::begin_on(platform, config, heard);
         ready.recv_timeout(PATIENCE).expect("the daemon serves");
         daemon
     }
 
-    /// The same, without waiting until it serves; it then says so.
+    /// The same without waiting; the receiver reports that it serves.
     pub(crate) fn begin_on(
         platform: Platform,
         config: Config,
@@ -159,7 +159,7 @@ impl Daemon {
         Self::begin_told(platform, config, heard, LevelFilter::WARN)
     }
 
-    /// The same with messages of that level too.
+    /// The same with messages of that level.
     pub(crate) fn begin_told(
         platform: Platform,
         config: Config,
@@ -169,8 +169,8 @@ impl Daemon {
         Self::begin_made(heard, level, || Server::new(platform, config).unwrap())
     }
 
-    /// The same; who comes before the first look at the domains waits so long for
-    /// it.
+    /// The same; clients before discovery's first reports wait up to this time
+    /// for them.
     pub(crate) fn begin_patient(
         platform: Platform,
         config: Config,
@@ -198,7 +198,7 @@ impl Daemon {
         let handle = server.handle();
         let (tell, ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            // Not everybody waits for it.
+            // The receiver may be gone.
             let serve = || server.run(|| tell.send(()).unwrap_or_default());
             tracing::dispatcher::with_default(&messages, serve)
         });
@@ -234,7 +234,7 @@ pub(crate) fn tty_path(domid: DomId, console: &str) -> String {
 pub(crate) const PV: &str = "console";
 pub(crate) const VUART: &str = "vuart/0";
 
-/// The pty that xenstore tells of, if it does.
+/// The pty's name in xenstore, if there is one.
 pub(crate) fn tty(machine: &Machine, domid: DomId, console: &str) -> Option<String> {
     let name = machine
         .toolstack()
@@ -249,7 +249,7 @@ pub(crate) fn status(socket: &Path) -> Status {
     serde_json::from_str(&ask(socket, "status")).unwrap()
 }
 
-/// Connects; neither that nor a read waits longer than anything may take.
+/// Connects with a timeout for connecting and reading.
 pub(crate) fn connect_to(socket: &Path) -> std::io::Result<UnixStream> {
     let stream = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
     set_socket_timeout(&stream, Timeout::Send, Some(PATIENCE))?;
@@ -268,7 +268,7 @@ pub(crate) fn ask(socket: &Path, request: &str) -> String {
     answer
 }
 
-/// Somebody who has a pty open.
+/// A viewer that has a pty open.
 pub(crate) struct Viewer(File);
 
 impl Viewer {
@@ -283,7 +283,7 @@ impl Viewer {
         Self(file.unwrap_or_else(|error| panic!("{name}: {error}")))
     }
 
-    /// Has the terminal echo, as a terminal does unless told otherwise.
+    /// Enables echo, which is a terminal's default.
     pub(crate) fn echo(&self) {
         let mut termios = rustix::termios::tcgetattr(&self.0).unwrap();
         termios.local_modes |= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON;
@@ -295,7 +295,7 @@ impl Viewer {
         rustix::event::poll(&mut [PollFd::new(&self.0, flags)], Some(&timeout)).unwrap() > 0
     }
 
-    /// What comes within `timeout`, at most.
+    /// Output that comes within `timeout`.
     pub(crate) fn some(&mut self, timeout: Duration) -> Vec<u8> {
         if !self.ready(PollFlags::IN, timeout) {
             return Vec::new();
@@ -306,7 +306,7 @@ impl Viewer {
         buffer
     }
 
-    /// Exactly so many bytes.
+    /// Exactly this many bytes.
     pub(crate) fn read(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
@@ -332,7 +332,7 @@ impl Viewer {
     }
 }
 
-/// A guest's program on a serial line.
+/// A program in the guest on a serial line.
 pub(crate) trait Serial {
     fn send(&mut self, bytes: &[u8]);
     fn receive(&mut self, length: usize) -> Vec<u8>;
@@ -344,10 +344,10 @@ const FR_BUSY: u32 = 1 << 3;
 const FR_RXFE: u32 = 1 << 4;
 const FR_TXFF: u32 = 1 << 5;
 
-/// A polling driver of the PL011 on a private ring, and the Xen below it.
+/// A polling driver of the PL011 on a private ring, and Xen's part.
 pub(crate) struct UartDriver(Arc<Trapped>);
 
-/// The device, as Xen keeps it.
+/// The device, as in Xen.
 struct Trapped {
     uart: Mutex<Uart<RingPort<Page>>>,
     line: Line,
@@ -363,7 +363,7 @@ impl UartDriver {
             handled: Condvar::new(),
         });
         let xen = Arc::downgrade(&trapped);
-        // Whatever the guest is at, Xen handles events when they come.
+        // Xen handles events at any time, independently of the guest.
         std::thread::spawn(move || {
             while let Some(trapped) = xen.upgrade() {
                 trapped.handle_event();
@@ -408,14 +408,14 @@ impl Trapped {
         outcome.value
     }
 
-    /// Handles the next event, if there is one soon.
+    /// Handles the next event, if one comes soon.
     fn handle_event(&self) {
         if self.line.wait(Duration::from_millis(50)) {
             let outcome = self.uart.lock().unwrap().backend_event();
             self.done(outcome);
             self.handled.notify_all();
         } else {
-            // That of a domain that is gone does not wait.
+            // For a domain that is gone, `wait` returns at once.
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -427,7 +427,7 @@ impl Serial for UartDriver {
             self.until_clear(FR_TXFF);
             self.store(DR, (*byte).into());
         }
-        // What queued in the device leaves on events.
+        // Bytes queued in the device are sent on events.
         self.until_clear(FR_BUSY);
     }
 
@@ -446,7 +446,7 @@ const IN_PROD: usize = 3076;
 const OUT_CONS: usize = 3080;
 const OUT_PROD: usize = 3084;
 
-/// A PV console's driver: the ring by hand, a notification for every batch.
+/// A PV console's driver: direct access to the ring, a notification for every batch.
 pub(crate) struct PvDriver(pub(crate) Console);
 
 impl PvDriver {
@@ -509,7 +509,7 @@ impl Serial for PvDriver {
     }
 }
 
-/// A domain with a PV console and a private vuart, made known.
+/// An introduced domain with a PV console and a private vuart.
 pub(crate) fn guest(machine: &Machine, name: &str) -> (DomId, PvDriver, UartDriver) {
     let domid = machine.create_domain(name).unwrap();
     let pv = PvDriver(machine.add_pv_console(domid).unwrap());
@@ -518,15 +518,15 @@ pub(crate) fn guest(machine: &Machine, name: &str) -> (DomId, PvDriver, UartDriv
     (domid, pv, uart)
 }
 
-/// Waits until the daemon has looked at everything that was written to xenstore
-/// so far: it hears of changes in their order, and of this one last.
+/// Waits until the daemon has handled everything written to xenstore so far: it
+/// gets changes in order, and this one last.
 pub(crate) fn until_looked_at(machine: &Machine) {
     let (domid, _pv, _uart) = guest(machine, "announced-last");
     wait_for("a tty", || tty(machine, domid, VUART));
     machine.destroy(domid).unwrap();
 }
 
-/// A configuration with a control socket, and where that is.
+/// A configuration with a control socket, and its path.
 pub(crate) fn with_control(dir: &tempfile::TempDir) -> (Config, PathBuf) {
     let socket = dir.path().join("run/control.sock");
     (
@@ -538,7 +538,7 @@ pub(crate) fn with_control(dir: &tempfile::TempDir) -> (Config, PathBuf) {
     )
 }
 
-/// A control socket and no other.
+/// Only a control socket.
 pub(crate) fn control_at(socket: &Path) -> Sockets {
     Sockets {
         control: Some(socket.to_owned()),
@@ -546,7 +546,7 @@ pub(crate) fn control_at(socket: &Path) -> Sockets {
     }
 }
 
-/// Logs of the guests' consoles in a folder, with every byte as it came.
+/// Logs of the guests' consoles in a folder, with every byte unchanged.
 pub(crate) fn logs_in(dir: &Path) -> Logs {
     Logs {
         guests: true,

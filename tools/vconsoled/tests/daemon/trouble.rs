@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What guests, toolstacks and other daemons do wrong.
+//! Faults of guests, toolstacks and other daemons.
 
 use std::time::Duration;
 
@@ -119,7 +119,8 @@ fn garbage_in_xenstore_is_nothing_to_serve_until_it_is_right() {
     }
     store.write(&path("port"), [0xff, 0xfe]).unwrap();
     store.write(&path("ring-ref"), "one").unwrap();
-    // Who reads one node before and the other after both are written has both right.
+    // A reader that reads one node before both writes and the other after them
+    // gets two valid values.
     until_looked_at(&machine);
     store.write(&path("port"), &port).unwrap();
     until_looked_at(&machine);
@@ -182,7 +183,7 @@ fn a_ring_that_moves_is_followed_by_the_same_pty() {
     wait_for("the new port", || new.0.line.is_connected().then_some(()));
     new.send(b"moved");
     assert_eq!(viewer.read(5), b"moved");
-    // The toolstack wrote an empty name; viewers hold on to the old one.
+    // The toolstack wrote an empty name; viewers keep the old pty open.
     assert!(std::fs::metadata(before).is_ok());
 }
 
@@ -193,7 +194,7 @@ fn a_domain_leaves_nothing_behind_however_it_goes() {
     for (at, destroy) in [true, false, true, false].into_iter().enumerate() {
         let (domid, mut pv, mut uart) = guest(&machine, "guest");
         if at >= 2 {
-            // Let it be served first; otherwise it goes while it comes.
+            // It must be served first; otherwise it goes while it comes.
             wait_for("a tty", || tty(&machine, domid, VUART));
             pv.send(b"x");
             uart.send(b"y");

@@ -111,7 +111,7 @@ fn everybody_who_may_types() {
     assert_eq!(pv.receive(8), b"attached");
     plain.write_all(b"plain").unwrap();
     assert_eq!(pv.receive(5), b"plain");
-    // Two pastes at once, both of them whole.
+    // Two pastes at once, both complete.
     attached.type_in(&vec![b'a'; 30_000]);
     plain.write_all(&vec![b'p'; 30_000]).unwrap();
     let mut typed = pv.receive(60_000);
@@ -128,10 +128,10 @@ fn who_may_only_read_types_in_vain() {
     let mut attached = Attached::new(&sockets.control(), &with(r#""mode":"ro""#));
     assert_eq!(attached.answer["mode"], "ro");
     let mut plain = connect(&sockets.plain("1/pv0.ro.sock"));
-    // More than every buffer on the way holds: it is taken, and forgotten.
+    // More than all buffers on the way: it is read and discarded.
     attached.type_in(&vec![b'x'; 1_000_000]);
     plain.write_all(&vec![b'y'; 1_000_000]).unwrap();
-    // It cannot have more than it was given.
+    // It cannot get more than the allowed mode.
     attached.set_mode(1);
     assert_eq!(attached.frame(), Frame::Mode(0));
     attached.type_in(b"z");
@@ -157,9 +157,9 @@ fn a_viewer_gives_up_typing_and_takes_it_up_again() {
     viewer.set_mode(1);
     viewer.type_in(b"three");
     assert_eq!(pv.receive(8), b"onethree");
-    // It is told at least of the last.
+    // At least the last mode is reported.
     while viewer.frame() != Frame::Mode(1) {}
-    // Who asks again and again, and never listens, takes up no memory.
+    // Repeated mode requests of a viewer that does not read take no memory.
     for _ in 0..200_000 {
         viewer.set_mode(0);
     }
@@ -180,7 +180,7 @@ fn a_slow_viewer_loses_its_own_bytes_alone_and_is_told() {
     let mut quick = connect(&sockets.plain("1/pv0.sock"));
     sockets.until_viewers(3);
     let sent = noise(4_000_000);
-    // The guest is through although two of the three take nothing.
+    // The guest finishes although two of the three read nothing.
     std::thread::scope(|scope| {
         scope.spawn(|| assert!(read(&mut quick, sent.len()) == sent));
         pv.send(&sent);
@@ -240,7 +240,7 @@ fn where_output_is_kept_the_guest_waits_for_the_quickest_viewer() {
     let sent = noise(3_000_000);
     let to_send = sent.clone();
     let guest = std::thread::spawn(move || uart.send(&to_send));
-    // More than everything on the way holds.
+    // More than all buffers on the way.
     assert!(viewer.read_some(1000) == sent[..1000]);
     wait_for("a full ring", || {
         let status = status(&sockets.control());
@@ -302,17 +302,17 @@ fn a_viewer_goes_on_where_its_last_connection_got_to() {
     };
     let mut second = again(4);
     assert_eq!((second.position(), second.read(6)), (4, b"456789".to_vec()));
-    // Ahead, by what a killed daemon had not told the ring: it waits.
+    // Ahead by bytes that a killed daemon had not released: it waits.
     let mut ahead = again(12);
     assert_eq!(ahead.position(), 12);
     pv.send(b"abcdef");
     assert_eq!(ahead.read(4), b"cdef");
-    // Too far ahead to be true, or of another stream: from the history.
+    // Too far ahead to be valid, or another stream: from the scrollback.
     assert_eq!(again(1_000_000).position(), 0);
     let other = Attached::new(&sockets.control(), &with(r#""stream":"other","from":3"#));
     assert_eq!(other.position(), 0);
     assert_eq!(other.answer["stream"], stream.as_str());
-    // What is not kept any more is lost, and told.
+    // Bytes that are not kept any more are reported as lost.
     pv.send(&noise(2_000_000));
     wait_for("all of it taken", || {
         (sockets.pv0().from_guest == 2_000_016).then_some(())
@@ -399,7 +399,7 @@ fn the_number_of_viewers_is_bounded() {
     let mut told = String::new();
     plain.read_to_string(&mut told).unwrap();
     assert_eq!(told, "[too many viewers]\r\n");
-    // The other console's are its own.
+    // Other consoles have their own limit.
     Attached::new(&sockets.control(), r#""domid":1,"console":"vuart0""#);
     drop(viewers.pop());
     sockets.until_viewers(31);
@@ -421,7 +421,7 @@ fn what_was_typed_arrives_although_its_viewer_has_gone() {
     // More than the ring holds, so it has to wait for the guest.
     sockets.until_viewers(0);
     assert!(pv.receive(3000) == typed);
-    // A hundred such, whose words nobody reads, keep nobody out.
+    // A hundred of those, whose input is not read, keep no viewer out.
     for _ in 0..100 {
         connect(&sockets.plain("1/pv0.sock"))
             .write_all(&typed)
@@ -488,7 +488,7 @@ fn hostile_viewers_do_no_harm() {
     let _daemon = Daemon::start(&machine, sockets.config());
     let control = sockets.control();
     let mut good = Attached::new(&control, PV0);
-    // Who asks for nothing, for half of something, for too much.
+    // Clients with empty, partial, oversized and invalid requests.
     let mut held: Vec<UnixStream> = Vec::new();
     for bytes in [
         &b""[..],
@@ -501,8 +501,8 @@ fn hostile_viewers_do_no_harm() {
         let _cut_off = stream.write_all(bytes);
         held.push(stream);
     }
-    // Who speaks nonsense once let in: unknown types, half headers, lengths
-    // that never end, a mode that is none.
+    // Clients that send invalid frames: unknown types, partial headers, endless
+    // lengths, an invalid mode.
     for bytes in [
         &b"\xff\xff\xff\xff\xff garbage"[..],
         b"\x01\x00",
@@ -515,7 +515,7 @@ fn hostile_viewers_do_no_harm() {
         viewer.stream.write_all(bytes).unwrap();
         held.push(viewer.stream);
     }
-    // Who never reads.
+    // A client that never reads.
     held.push(Attached::new(&control, PV0).stream);
     let sent = noise(1_000_000);
     std::thread::scope(|scope| {
@@ -535,7 +535,7 @@ fn sockets_are_for_root_and_nothing_else_is_touched() {
     let machine = Machine::new();
     let (_, mut pv, _) = guest(&machine, "guest");
     let (_, _, _) = guest(&machine, "../../escape");
-    // What a killed daemon left, what somebody put in the way, and a link.
+    // What a killed daemon left, a file in the way, and a link.
     let precious = sockets.dir.path().join("precious");
     std::fs::write(&precious, "precious").unwrap();
     private_dir(&sockets.plain("1"));
@@ -568,7 +568,7 @@ fn sockets_are_for_root_and_nothing_else_is_touched() {
     );
     let names = std::fs::read_dir(sockets.plain("by-name")).unwrap();
     assert_eq!(names.count(), 1, "only a plain name is one");
-    // One that was replaced is not ours to remove.
+    // A replaced socket is not removed.
     std::fs::remove_file(sockets.plain("1/pv0.sock")).unwrap();
     std::fs::write(sockets.plain("1/pv0.sock"), "another").unwrap();
     daemon.stop().unwrap();
@@ -578,7 +578,7 @@ fn sockets_are_for_root_and_nothing_else_is_touched() {
     );
     assert_eq!(std::fs::read(&precious).unwrap(), b"precious");
 
-    // A directory that others can write to will not do.
+    // A directory that others can write to is refused.
     let shared = sockets.dir.path().join("shared");
     std::fs::create_dir(&shared).unwrap();
     std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -596,7 +596,7 @@ fn sockets_have_the_permissions_and_the_group_that_are_configured() {
     use nix::unistd::{Gid, Group, geteuid};
     use std::os::unix::fs::MetadataExt;
     use vconsoled::config::SocketMode;
-    // Root can give them to any group, others to their own.
+    // Root can set any group, others their own.
     let group = if geteuid().is_root() {
         Group::from_name("nogroup")
     } else {
@@ -617,7 +617,7 @@ fn sockets_have_the_permissions_and_the_group_that_are_configured() {
         (sockets.plain("1/pv0.ro.sock"), 0o660),
         (sockets.plain("1/vuart0.sock"), 0o660),
     ] {
-        // Nobody can connect before it is as it should be.
+        // The socket cannot be connected to before its permissions are right.
         wait_for("the socket", || UnixStream::connect(&path).ok());
         let metadata = std::fs::metadata(&path).unwrap();
         let seen = (metadata.mode() & 0o7777, metadata.gid());

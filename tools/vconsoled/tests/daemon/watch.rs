@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Rules that watch what guests say: lines that they find are counted and told to the
-//! journal, once each.
+//! Watch rules: matching lines of guests are counted and sent to the journal,
+//! once each.
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
@@ -19,7 +19,7 @@ const RULES: &str = "[[watch]]\nname = \"panic\"\nset = \"kernel-panic\"\ndomain
                      [[watch]]\nname = \"test\"\nmatch = '(?i)TEST$'\ndomains = [\"web*\"]\n\
                      consoles = [\"pv0\"]\n";
 
-/// A place for a daemon and its journal.
+/// A folder for a daemon, and its journal.
 struct Place {
     dir: tempfile::TempDir,
     journald: UnixDatagram,
@@ -45,7 +45,7 @@ impl Place {
         }
     }
 
-    /// The next entry's fields, of which each may be there several times.
+    /// The next entry's fields; each may occur several times.
     fn next(&self) -> BTreeMap<String, Vec<String>> {
         let mut buffer = [0; 8192];
         let length = self.journald.recv(&mut buffer).expect("an entry");
@@ -63,7 +63,7 @@ impl Place {
         fields
     }
 
-    /// The rules and the line that the next entry tells of.
+    /// The rules and the line of the next entry.
     fn told(&self) -> (String, String) {
         let entry = self.next();
         (
@@ -81,7 +81,7 @@ fn rules_of(text: &str) -> vconsoled::config::WatchRules {
     Config::parse(text).unwrap().watch
 }
 
-/// How often each rule found a line of a console.
+/// Number of matches of each rule at a console.
 fn matches(control: &Path, domid: DomId, console: &str) -> String {
     let consoles = status(control).consoles;
     let row = consoles
@@ -120,7 +120,7 @@ fn lines_that_rules_find_are_counted_and_told_of() {
     }
     uart.send(PANIC);
     assert_eq!(place.next()["VCONSOLED_WATCH"], ["panic"]);
-    // It has no end.
+    // The last line is incomplete.
     uart.send(b"nothing\nweb-1 login: ");
     assert_eq!(
         place.told(),
@@ -133,7 +133,7 @@ fn lines_that_rules_find_are_counted_and_told_of() {
     let line = "vconsoled_console_matches_total\
                 {domid=\"1\",domain=\"web-1\",console=\"vuart0\",rule=\"prompt\"} 1\n";
     assert!(text.contains(line), "{text}");
-    // What somebody types after a prompt is no other one.
+    // Input after a prompt is not another match.
     uart.send(b"root\nweb-1 login: ");
     assert_eq!(place.told().0, "prompt");
     assert_eq!(place.matches(web, "vuart0"), "panic=1 prompt=2");
@@ -218,7 +218,7 @@ fn a_reload_and_a_new_name_bring_other_rules() {
     daemon.stop().unwrap();
 }
 
-/// The journal has some of a flood, the counters all of it.
+/// The journal gets a part of a flood; the counters count all of it.
 #[test]
 fn a_flood_of_lines_is_counted_and_told_of_in_part() {
     const LINES: u64 = 20_000;

@@ -24,7 +24,7 @@ impl Journald {
         }
     }
 
-    /// What sends all of a text now.
+    /// Sends all of a text now.
     fn send(&self, lines: &mut Lines, text: &[u8]) {
         lines.take(text);
         assert_eq!(
@@ -118,14 +118,14 @@ fn names_and_lines_cannot_forge_fields() {
     assert_eq!(journald.messages(), ["DOMAIN=dom0\u{fffd}"]);
 }
 
-/// journalctl shows no other message as text.
+/// journalctl shows only printable messages as text.
 #[test]
 fn every_message_is_printable_text() {
     let journald = Journald::new();
     let mut lines = lines("web");
     journald.send(&mut lines, "10%\r20%\r\n".as_bytes());
     assert_eq!(journald.messages(), ["10%", "20%"]);
-    // However the cut falls within a character.
+    // For any cut within a character.
     for before in 0..4 {
         let line = format!("{}{}", "x".repeat(before), "\u{1f427}".repeat(LINE_MAX / 2));
         for part in line.as_bytes().chunks(1000) {
@@ -194,7 +194,7 @@ fn only_so_many_lines_are_sent_and_what_is_left_out_is_said() {
     });
     let now = Instant::now();
     let mut said = Vec::new();
-    // A line each 10 ms for ten seconds, ten times the rate.
+    // A line every 10 ms for ten seconds, ten times the rate.
     for at in 0..1000 {
         lines.take(format!("{at}\n").as_bytes());
         lines.send(
@@ -220,7 +220,7 @@ fn only_so_many_lines_are_sent_and_what_is_left_out_is_said() {
     assert!((9..=11).contains(&notes.len()), "{notes:?}");
     assert_eq!(notes.iter().sum::<u64>() + sent as u64, 1000);
     assert_eq!(lines.lost() + sent as u64, 1000);
-    // After a silence as many as at first.
+    // After a pause as many as at first.
     for _ in 0..9 {
         lines.take(b"again\n");
     }

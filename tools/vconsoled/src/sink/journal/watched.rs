@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Lines that rules find, against a model that has all of the text at once.
+//! Lines that match rules, against a model with the whole text at once.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ fn watch() -> Watch {
     Watch::new(&config.watch.of("web", "", "pv0"), &Watch::default())
 }
 
-/// What the filter leaves of bytes, and of an end in the middle of a sequence if that
-/// is all there is.
+/// The filter's output for some bytes, with a final incomplete sequence if `all`
+/// is set.
 fn filtered(bytes: &[u8], all: bool) -> String {
     let (mut filter, mut text) = (Filter::new(Policy::File), Vec::new());
     filter.push(bytes, &mut text);
@@ -37,7 +37,7 @@ fn filtered(bytes: &[u8], all: bool) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// The lines of a text, cut where they are too long; the last has no end.
+/// The lines of a text, split where they are too long; the last is incomplete.
 fn lines(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for letter in text.chars() {
@@ -53,8 +53,8 @@ fn lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// How many lines each rule finds: a line counts if all of it is found, or what there
-/// was of it at one of those places.
+/// Number of lines that match each rule: a line counts if it matches completely,
+/// or if its part before one of the pauses matched.
 fn model(bytes: &[u8], rests: &[usize]) -> Vec<u64> {
     let rules = RULES.map(|rule| {
         let mut builder = regex::bytes::RegexBuilder::new(rule);
@@ -104,8 +104,8 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// However output is cut into pieces, and wherever it pauses, each rule finds the
-    /// lines that the model says.
+    /// Each rule matches the model's lines for any pieces and pauses of the
+    /// output.
     #[test]
     fn rules_find_the_same_lines_however_output_is_cut(
         pieces in prop::collection::vec((piece(), any::<bool>()), 0..40),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The format of a recording: asciicast, version 2. A file begins with an object
-//! with the time, and each line after it is an event: the seconds since then, and
-//! output (`o`) or input (`i`).
+//! that contains the start time, and each further line is an event: the seconds
+//! since then, and output (`o`) or input (`i`).
 
 use std::io;
 use std::str;
@@ -13,25 +13,25 @@ use super::stamp::{self, Stamps};
 use super::text::pieces;
 use crate::buffer::Arrival;
 
-/// A terminal's size, which a console does not know.
+/// A terminal's size, which is unknown for a console.
 const COLUMNS: u32 = 80;
 const ROWS: u32 = 24;
 /// Longest title, in characters.
 const TITLE_MAX: usize = 256;
-/// Longest first line that may be of ours, in bytes.
+/// Longest header of this daemon, in bytes.
 const HEADER_MAX: usize = 4096;
 /// Longest character, in bytes.
 const CHARACTER_MAX: usize = 4;
 
-/// A recording: what it is of, and of its file, when that begins, in milliseconds since
-/// 1970, and how long its first line is.
+/// A recording: its title, the start of its file in milliseconds since 1970, and
+/// the length of the file's header.
 pub(super) struct Cast {
     title: String,
     pub(super) base: i64,
     head: u64,
 }
 
-/// What is read of a file's first line.
+/// The fields of a header that are read.
 #[derive(Deserialize)]
 struct Header {
     version: u32,
@@ -47,8 +47,8 @@ impl Cast {
         }
     }
 
-    /// Begins a file that holds nothing, or finds out when that began which it holds.
-    /// `false` if it is none of ours.
+    /// Begins an empty file, or reads the start of an existing one. `false` if it
+    /// is not a recording.
     pub(super) fn begin(&mut self, file: &mut LogFile) -> io::Result<bool> {
         if file.extent().size > 0 {
             let head = file.head(HEADER_MAX)?;
@@ -71,12 +71,12 @@ impl Cast {
         Ok(true)
     }
 
-    /// Whether a file holds any event.
+    /// Whether a file has any event.
     pub(super) fn holds(&self, file: &LogFile) -> bool {
         file.extent().size > self.head
     }
 
-    /// An event of something that was typed.
+    /// An input event.
     pub(super) fn typed(&self, arrival: Arrival, bytes: &[u8]) -> String {
         event(&stamp::after(arrival, self.base), "i", bytes)
     }
@@ -87,8 +87,8 @@ fn event(time: &str, kind: &str, bytes: &[u8]) -> String {
     format!("[{time}, \"{kind}\", {text}]\n")
 }
 
-/// Adds events of output to `text`, and tells how many bytes are in them: the rest is a
-/// character whose end is still to come, unless this is `all` there will be.
+/// Adds events of output to `text`, and returns the number of bytes in them: the
+/// rest is an incomplete character, unless this is `all`.
 pub(super) fn render(stamps: &Stamps, bytes: &[u8], all: bool, text: &mut Vec<u8>) -> usize {
     let (mut waiting, mut last) = (Vec::new(), "");
     for (stamp, piece) in pieces(stamps, bytes) {
@@ -107,7 +107,7 @@ pub(super) fn render(stamps: &Stamps, bytes: &[u8], all: bool, text: &mut Vec<u8
     bytes.len() - waiting.len()
 }
 
-/// How many bytes there are before a character that has begun and not ended.
+/// Number of bytes before an incomplete character.
 fn whole(bytes: &[u8]) -> usize {
     let begun = |length: &usize| {
         let end = &bytes[bytes.len() - length..];
@@ -153,7 +153,7 @@ mod tests {
     }
 
     proptest! {
-        /// However output is cut, the events hold the same text in the end.
+        /// For any pieces of output, the events have the same text.
         #[test]
         fn nothing_is_lost_and_nothing_cut_in_two(
             pieces in prop::collection::vec(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! An old log on its way into a compressed one (Zstandard), a piece at a time,
-//! because logs are written meanwhile. The old one is removed when the other is
-//! complete and on the disk, so that a kill at any moment costs nothing.
+//! Compresses an old log (Zstandard) in small steps, because logs are written
+//! meanwhile. The old file is removed when the compressed one is complete and on
+//! the disk, so nothing is lost if the daemon is killed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -15,10 +15,10 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use super::names;
 use super::retention::{self, Entry};
 
-/// How much is compressed at once; each is a frame of its own.
+/// Bytes compressed at once; each piece is a frame of its own.
 const PIECE: usize = 64 * 1024;
 
-/// A file that is being compressed.
+/// A compression in progress.
 pub(super) struct Compression {
     log: PathBuf,
     source: File,
@@ -29,7 +29,7 @@ pub(super) struct Compression {
 }
 
 impl Compression {
-    /// Begins with the old file at `path`, of that log.
+    /// Begins with the old file at `path` of that log.
     pub(super) fn begin(log: &Path, path: &Path) -> io::Result<Self> {
         let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
         let source = OpenOptions::new()
@@ -56,7 +56,7 @@ impl Compression {
         Ok(this)
     }
 
-    /// Goes on with it; `true` when it is done.
+    /// Compresses the next piece; `true` when done.
     pub(super) fn step(&mut self) -> io::Result<bool> {
         let length = self.source.read_at(&mut self.buffer, self.done)?;
         if length == 0 {
@@ -68,7 +68,7 @@ impl Compression {
         Ok(false)
     }
 
-    /// Puts the compressed one in the old one's place, wherever that is now.
+    /// Replaces the old file, under its current name, by the compressed one.
     fn finish(&self) -> io::Result<()> {
         if origin(&self.source)? != self.origin {
             return Err(io::Error::other("it was written to meanwhile"));
@@ -87,8 +87,8 @@ impl Compression {
         std::fs::remove_file(names::old(&self.log, number))
     }
 
-    /// Which of the old files it is now: it moves on with the others, and is
-    /// removed when there are too many.
+    /// The file's current number: rotation increases it, and removes the last
+    /// one.
     fn number(&self) -> io::Result<Option<u32>> {
         let dir = self.log.parent().unwrap_or(Path::new("."));
         let is_it = |entry: &Entry| {
@@ -100,7 +100,7 @@ impl Compression {
         Ok(entries.iter().find(|entry| is_it(entry)).map(Entry::number))
     }
 
-    /// The log that the file is of.
+    /// The log of the file.
     pub(super) fn log(&self) -> &Path {
         &self.log
     }
@@ -108,13 +108,13 @@ impl Compression {
 
 impl Drop for Compression {
     fn drop(&mut self) {
-        // One that was completed has another name.
+        // A completed file has another name.
         let _gone = std::fs::remove_file(names::part(&self.log));
     }
 }
 
-/// Whether a file is the compressed form of another: the daemon was killed
-/// before it removed that one.
+/// Whether a file is the compressed form of another, which a killed daemon did
+/// not remove.
 pub(super) fn is_same(compressed: &Path, old: &Path) -> bool {
     let mut frame = [0; FRAME_SIZE];
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! One console's way to the journal: the lines of its output buffer, all of them or
-//! those that rules find, and a record that tells the next daemon which of them were
-//! sent.
+//! Sends one console's lines to the journal, all of them or those that match
+//! rules, and records for the next daemon which of them were sent.
 
 use std::io;
 use std::sync::Arc;
@@ -14,14 +13,15 @@ use crate::buffer::{Cursor, OutputBuffer, Record};
 use crate::sink::journal::{Journal, Lines, Rate, Sent};
 use crate::sink::watch::Watch;
 
-/// How much output is taken at once, and how many lines are sent.
+/// Bytes of output per step, and most lines sent.
 const PIECE: usize = 4096;
 const SENT: usize = 256;
-/// After so long a silence rules look at a line that has no end, such as a prompt.
+/// After a pause of this length rules are applied to an incomplete line, such as
+/// a prompt.
 const REST: Duration = Duration::from_millis(200);
 
-/// Where the lines of an output buffer go on: where that record says, or with what
-/// comes from now on.
+/// Where the lines of an output buffer continue: at the recorded position, or at
+/// the end.
 pub(super) fn noted_position(output: &OutputBuffer, record: Record) -> u64 {
     let noted = output.record(record);
     let noted = noted.and_then(|noted| noted.try_into().ok());
@@ -30,15 +30,15 @@ pub(super) fn noted_position(output: &OutputBuffer, record: Record) -> u64 {
     })
 }
 
-/// Lines that are sent.
+/// The feed of one console.
 pub(super) struct JournalFeed {
     shared: Arc<Shared>,
     journal: Arc<Journal>,
     lines: Lines,
     cursor: Cursor,
-    /// When what rules have not looked at yet came.
+    /// When the output came that was not matched yet.
     came: Option<Instant>,
-    /// Where the line begins that has no end yet, and what the record says.
+    /// Start of the incomplete line, and the recorded position.
     unfinished: u64,
     record: Record,
     noted: u64,
@@ -68,22 +68,22 @@ impl JournalFeed {
         }
     }
 
-    /// Goes on at another rate.
+    /// Changes the rate.
     pub(super) fn limit(&mut self, rate: Rate) {
         self.lines.limit(rate);
     }
 
-    /// Goes on by other rules.
+    /// Changes the rules.
     pub(super) fn watch(&mut self, watch: Watch) {
         self.lines.watch(watch);
     }
 
-    /// Goes on for a domain that has another name.
+    /// Changes the domain's name.
     pub(super) fn rename(&mut self, domain: &str) {
         self.lines.rename(domain);
     }
 
-    /// Sends some of what there is.
+    /// Sends some lines.
     pub(super) fn step(&mut self, buffers: &mut Buffers, now: Instant) -> io::Result<Step> {
         let Some(output) = self.shared.output().clone() else {
             return Ok(Step::Nothing);
@@ -93,7 +93,7 @@ impl JournalFeed {
             return Ok(step);
         }
         if self.cursor.position() == output.end() {
-            // What comes from here on is told of again.
+            // Output after this is signalled again.
             self.shared.pending.swap(false, Ordering::AcqRel);
         }
         let raw = &mut buffers.raw[..PIECE];
@@ -117,7 +117,7 @@ impl JournalFeed {
         if look.is_some_and(|at| at <= now) {
             self.came = None;
             if self.lines.look() {
-                // Another daemon does not find it again.
+                // The next daemon must not match it again.
                 self.unfinished = self.cursor.position();
             }
             return Ok(Step::Partly);
@@ -126,7 +126,7 @@ impl JournalFeed {
         Ok(next.map_or(Step::Nothing, Step::Again))
     }
 
-    /// Sends lines; when all are sent, says how far that is.
+    /// Sends lines; when all are sent, records the position.
     fn send(&mut self, output: &OutputBuffer, now: Instant) -> Option<Step> {
         let sent = self.lines.send(&self.journal, SENT, now);
         self.shared.lost.store(self.lines.lost(), Ordering::Relaxed);
@@ -155,13 +155,13 @@ impl JournalFeed {
         }
     }
 
-    /// Tells the next daemon where to go on.
+    /// Records the position for the next daemon.
     fn note(&mut self, output: &OutputBuffer) {
         let position = self.cursor.position();
         self.shared.position.store(position, Ordering::Release);
         if self.noted != self.unfinished {
             self.noted = self.unfinished;
-            // Without it some lines are sent again, or none that wait now.
+            // Without it some lines are sent again, or waiting ones are not.
             let _noted = output.write_record(self.record, &self.noted.to_le_bytes());
         }
     }
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
     use crate::buffer::CAPACITY;
 
-    /// A journal that takes nothing for long costs lines, which are counted.
+    /// Lines lost to a journal that accepts nothing for long are counted.
     #[test]
     fn output_that_was_overwritten_before_it_was_sent_is_counted() {
         let dir = tempfile::tempdir().unwrap();

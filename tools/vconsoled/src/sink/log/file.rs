@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The file of a log: opened without following links, rotated by size, and
-//! completed where the last daemon was interrupted. What somebody else wrote to
-//! it stays.
+//! completed after an interrupted write. What other programs wrote to it stays.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -13,7 +12,7 @@ use rustix::fs::OFlags;
 use super::Rotation;
 use super::names::{self, compressed};
 
-/// Which file, and how long it is.
+/// Identity and size of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::sink) struct Extent {
     pub(super) device: u64,
@@ -21,18 +20,18 @@ pub(in crate::sink) struct Extent {
     pub(super) size: u64,
 }
 
-/// An open log file. What it holds up to its size is complete.
+/// An open log file. Its content up to the size is complete.
 pub(in crate::sink) struct LogFile {
     path: PathBuf,
     file: File,
     extent: Extent,
-    /// It is due for rotation from this size on.
+    /// Size from which it is due for rotation.
     full_at: u64,
 }
 
 impl LogFile {
-    /// Opens, or makes, the file at `path`. Only a regular file will do: a
-    /// link, a pipe or a device put there by somebody else is refused.
+    /// Opens or creates the file at `path`. Only a regular file is accepted: a
+    /// link, a pipe or a device is refused.
     pub(in crate::sink) fn open(path: &Path) -> io::Result<Self> {
         let file = options().append(true).create(true).mode(0o640).open(path)?;
         must_be_regular(&file)?;
@@ -48,7 +47,7 @@ impl LogFile {
         })
     }
 
-    /// Looks how long the file is now: others may write to it too, or empty it.
+    /// Updates the size: other programs may write to the file, or truncate it.
     pub(in crate::sink) fn look(&mut self) -> io::Result<()> {
         self.extent = Extent::of(&self.file)?;
         Ok(())
@@ -58,7 +57,7 @@ impl LogFile {
         self.extent
     }
 
-    /// What the file of this name begins with, at most so many bytes.
+    /// The first bytes of the file with this name, at most `most`.
     pub(super) fn head(&self, most: usize) -> io::Result<Vec<u8>> {
         let file = options().read(true).open(&self.path)?;
         must_be_regular(&file)?;
@@ -68,13 +67,13 @@ impl LogFile {
         Ok(head)
     }
 
-    /// Whether its name still leads to it: it may have been moved or removed.
+    /// Whether its name still refers to it: it may have been moved or removed.
     pub(in crate::sink) fn is_in_place(&self) -> bool {
         let there = std::fs::symlink_metadata(&self.path);
         there.is_ok_and(|there| Extent::from(there).is_same_file(self.extent))
     }
 
-    /// Adds all of `bytes` or, if nobody else writes meanwhile, nothing.
+    /// Appends all of `bytes` or, unless another program writes meanwhile, nothing.
     pub(in crate::sink) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut left = bytes;
         while !left.is_empty() {
@@ -90,7 +89,7 @@ impl LogFile {
         self.look()
     }
 
-    /// Cuts off the last bytes that were added, unless others came after them.
+    /// Removes the bytes appended last, unless others follow them.
     fn take_back(&self, length: usize) -> io::Result<()> {
         if Extent::of(&self.file)?.size == self.extent.size + length as u64 {
             self.file.set_len(self.extent.size)?;
@@ -98,14 +97,14 @@ impl LogFile {
         Ok(())
     }
 
-    /// Whether so many bytes more would be too much.
+    /// Whether `more` bytes would exceed the size.
     pub(super) fn is_full(&self, rotation: Rotation, more: usize) -> bool {
         let size = self.extent.size;
         rotation.size > 0 && size > 0 && size >= self.full_at && size + more as u64 > rotation.size
     }
 
-    /// Moves the file aside as `.1`, that as `.2` and so on, and begins
-    /// another. On failure the file goes on and is due again later.
+    /// Renames the file to `.1`, that to `.2` and so on, and begins another. On
+    /// failure the file is continued and is due again later.
     pub(super) fn rotate(&mut self, rotation: Rotation) -> io::Result<()> {
         let rotated = self.try_rotate(rotation.count);
         if rotated.is_err() {
@@ -119,8 +118,8 @@ impl LogFile {
         if count == 0 {
             std::fs::remove_file(&path)?;
         }
-        // Up to the first gap: a rotation that was cut short left one, and
-        // goes on where it ended.
+        // Up to the first gap, which an interrupted rotation left: this continues
+        // it.
         let gap = (1..=count).find(|n| !forms(&path, *n).iter().any(|form| form.exists()));
         if gap.is_none() && count > 0 {
             for oldest in forms(&path, count) {
@@ -160,9 +159,9 @@ impl Extent {
     }
 }
 
-/// Completes `bytes`, which a daemon was about to add when the file was as long
-/// as `before` says. The file may have been moved aside as `.1` since. `false`,
-/// and nothing is done, if anything else follows there.
+/// Completes `bytes`, whose write a daemon had begun when the file had the extent
+/// `before`. The file may have been renamed to `.1` since. `false`, without any
+/// change, if other content follows there.
 pub(super) fn complete(path: &Path, before: Extent, bytes: &[u8]) -> io::Result<bool> {
     for path in [path, &names::old(path, 1)] {
         let opened = options().read(true).append(true).open(path);
@@ -189,7 +188,7 @@ pub(super) fn complete(path: &Path, before: Extent, bytes: &[u8]) -> io::Result<
     Ok(false)
 }
 
-/// Follows no link. Non-blocking, so that a pipe cannot hold us up before it is
+/// Follows no link. Non-blocking, so that a pipe cannot block before it is
 /// refused.
 fn options() -> OpenOptions {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -206,12 +205,12 @@ fn must_be_regular(file: &File) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
-/// An old file under its two names, of which it has one.
+/// The two possible names of an old file.
 fn forms(path: &Path, number: u32) -> [PathBuf; 2] {
     [names::old(path, number), compressed(path, number)]
 }
 
-/// Nothing to do for a file that is not there.
+/// Ignores that a file does not exist.
 pub(super) fn found(done: io::Result<()>) -> io::Result<()> {
     done.or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => Ok(()),
@@ -277,7 +276,7 @@ mod tests {
     fn a_rotation_that_was_cut_short_loses_nothing() {
         let (_dir, path) = dir();
         std::fs::write(&path, "now").unwrap();
-        // `.1` was moved on already, and then the daemon was killed.
+        // `.1` was renamed, and then the daemon was killed.
         std::fs::write(names::old(&path, 2), "older").unwrap();
         let mut log = LogFile::open(&path).unwrap();
         log.rotate(TWO).unwrap();
@@ -322,8 +321,8 @@ mod tests {
         assert_eq!(read(&path), "1234567812345678");
     }
 
-    /// Whatever part of it was written, and whatever others added before or
-    /// after, every byte of everybody is there once.
+    /// For any written part, and any lines of others before or after it, every
+    /// byte of all writers is there once.
     #[test]
     fn what_was_interrupted_is_completed_and_what_others_wrote_stays() {
         let (_dir, path) = dir();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A console's handle of its log.
+//! A console's handle for its log.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -13,47 +13,47 @@ use crate::buffer::{Arrival, CAPACITY};
 use crate::sink::journal::Rate;
 use crate::sink::watch::Watch;
 
-/// Pieces that were typed and wait for a blocked disk, at most, of each recording.
+/// Most pieces of input per recording that wait for a blocked disk.
 const TYPED_MAX: usize = 256;
 
-/// A log that is written. When it is dropped the writer completes it.
+/// A log that is written. On drop the writer completes it.
 pub struct Log {
     pub(super) shared: Arc<Shared>,
     pub(super) writer: WriterHandle,
-    /// To remove when it is complete.
+    /// The state file to remove when the log is complete.
     pub(super) state: Option<PathBuf>,
-    /// Its console has gone for good.
+    /// Its console is gone for good.
     pub(super) gone: bool,
-    /// How many writes were done when we last looked, and when that was news.
+    /// The number of writes seen last, and when it changed.
     pub(super) seen: Cell<(u64, Instant)>,
-    /// Its file is its console's alone.
+    /// The log's path is reserved for its console.
     pub(super) owns: bool,
 }
 
 impl Log {
-    /// Goes on in another way.
+    /// Changes the options.
     pub fn configure(&self, options: LogOptions) {
         self.writer
             .send(Command::Configure(self.shared.id, options));
     }
 
-    /// The same for lines that go to the journal.
+    /// Changes the rate of lines for the journal.
     pub(crate) fn limit(&self, rate: Rate) {
         self.writer.send(Command::Limit(self.shared.id, rate));
     }
 
-    /// The same for the rules that find them.
+    /// Changes the rules that select them.
     pub(crate) fn watch(&self, watch: Watch) {
         self.writer.send(Command::Watch(self.shared.id, watch));
     }
 
-    /// The domain whose lines go to the journal has another name.
+    /// Changes the domain's name in them.
     pub(crate) fn rename(&self, domain: &str) {
         let command = Command::Rename(self.shared.id, domain.to_owned());
         self.writer.send(command);
     }
 
-    /// Says that there is more in the output, which goes up to `end`.
+    /// Signals more output, up to `end`.
     pub fn more(&self, end: u64) {
         let shared = &self.shared;
         let behind = || end.saturating_sub(self.position()) >= self.allowance() / 4;
@@ -64,7 +64,7 @@ impl Log {
         }
     }
 
-    /// Adds to a recording what was typed just now. What there is no room for is left out.
+    /// Adds input to a recording; drops it if there is no room.
     pub(crate) fn typed(&self, bytes: &[u8]) {
         let mut typed = self.shared.typed();
         if typed.len() < TYPED_MAX {
@@ -74,24 +74,24 @@ impl Log {
         }
     }
 
-    /// How far the log got in the output.
+    /// The log's position in the output.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.shared.position.load(Ordering::Acquire)
     }
 
-    /// How much of the output, in bytes, may wait for the log. It is less
-    /// when there are many logs, so that a blocked disk costs no more than
-    /// [`WAITING_MAX`] beyond what is kept for viewers.
+    /// How much output may wait for the log, in bytes. It is less with many logs,
+    /// so that a blocked disk costs no more than [`WAITING_MAX`] beyond what is
+    /// kept for viewers.
     #[must_use]
     pub fn allowance(&self) -> u64 {
         let logs = self.writer.counts.open.load(Ordering::Relaxed).max(1);
         (WAITING_MAX / logs as u64).min(CAPACITY)
     }
 
-    /// Whether the log is about to lose bytes of an output buffer that goes up to
-    /// `end`, although the disk answers: the guest may then wait for it. A
-    /// disk that has not answered for [`GRACE`] is waited for no longer.
+    /// Whether the log is about to lose output before `end` although the disk
+    /// responds: the guest may then wait for it. After [`GRACE`] without a
+    /// response it does not wait any longer.
     #[must_use]
     pub fn is_behind(&self, end: u64, now: Instant) -> bool {
         let behind = end.saturating_sub(self.position());
@@ -107,19 +107,19 @@ impl Log {
         now.saturating_duration_since(since) < GRACE
     }
 
-    /// Bytes that are missing from the log, or lines that are from the journal.
+    /// Bytes lost from the log, or lines from the journal.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
 
-    /// Whether it cannot be written at present.
+    /// Whether writing fails at present.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.shared.failed.load(Ordering::Relaxed)
@@ -142,7 +142,7 @@ impl Drop for Log {
         }
         let command = Command::Close(self.shared.id, self.state.take(), self.gone);
         self.writer.send(command);
-        // Whose it is next waits until this one is complete.
+        // The next owner of the file waits until this log is complete.
         if self.owns {
             self.writer.taken().remove(&self.shared.path);
         }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 //! Logs of consoles. One thread writes all of them, and sends lines to the
-//! journal, because a disk can block and a guest must not: each log pulls from its
-//! console's [`OutputBuffer`] what it has not written yet, and loses bytes only
-//! when the disk is away for longer than the output lasts. A disk that is merely slower than a guest slows that
-//! guest down.
+//! journal, because a disk can block and a guest must not: each log pulls
+//! unwritten output from its console's [`OutputBuffer`], and loses bytes only if
+//! the disk blocks for longer than the buffer lasts. A disk that is only slower
+//! than a guest slows that guest down.
 //!
-//! A log that was just written is left alone for a moment, unless much comes in
-//! that time: one write of many lines costs little more than that of one.
+//! After a write a log pauses for a moment, unless much output comes: one write
+//! of many lines costs little more than that of one line.
 //!
-//! Before each write a record in the output says what is about to be written
-//! where, after it how far the log got. So the next daemon knows which bytes of a
-//! file a killed one wrote, completes them, and goes on there: every byte is in
-//! the log once, and nobody else's is touched. After an orderly end nothing is
-//! about to be written.
+//! Before each write a record in the output describes it, and after it has the
+//! log's position. So the next daemon can identify the bytes that a killed daemon
+//! wrote, complete them, and continue there: every byte is in the log once, and
+//! other programs' bytes are not changed. After an orderly end no write is
+//! pending.
 //!
-//! A file has one console at a time.
+//! A file belongs to one console at a time.
 
 mod cast;
 mod compress;
@@ -54,71 +54,69 @@ use feed::JournalFeed;
 use open_log::OpenLog;
 use writer::{Command, Task, Writer};
 
-/// Most logs of consoles that have gone which may wait for a blocked disk.
+/// Most logs of closed consoles that may wait for a blocked disk.
 const CLOSING_MAX: usize = 64;
-/// How long the disk may take for one write before guests go on without it.
+/// How long one write may take before guests continue without it.
 pub const GRACE: Duration = Duration::from_millis(100);
 /// Most output that waits for a blocked disk, in bytes, all logs together.
 pub const WAITING_MAX: u64 = 64 * 1024 * 1024;
 
-/// How a log is written.
+/// The form of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Start each line with the time at which its first byte came.
     pub timestamps: bool,
-    /// What becomes of escape sequences.
+    /// How escape sequences are handled.
     pub filter: Filter,
 }
 
-/// When a log begins a new file.
+/// When a log is rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// Before it grows beyond so many bytes, at the end of a line if there is
-    /// one; never if 0.
+    /// Limit of a file's size, at the end of a line if possible; none if 0.
     pub size: u64,
-    /// How many old files are kept, as `.1`, the newest, and so on.
+    /// Number of old files kept, as `.1`, the newest, and so on.
     pub count: u32,
 }
 
-/// The thread that writes logs, and the way to it.
+/// The thread that writes logs.
 pub struct Logs {
     writer: WriterHandle,
     last_id: AtomicU64,
 }
 
-/// The way to the thread.
+/// The channel to the thread.
 #[derive(Clone)]
 struct WriterHandle {
     commands: Sender<Command>,
     counts: Arc<Counts>,
-    /// Files that consoles have.
+    /// Files that belong to consoles.
     taken: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 #[derive(Default)]
 struct Counts {
     open: AtomicUsize,
-    /// Of those open, how many belong to consoles that have gone.
+    /// How many of the open logs belong to closed consoles.
     closing: AtomicUsize,
-    /// Writes that were done, of all logs together.
+    /// Completed writes of all logs.
     writes: AtomicU64,
 }
 
-/// What a log and its writer know of each other.
+/// Data shared by a log's handle and its writer.
 struct Shared {
     id: u64,
     path: PathBuf,
-    /// None: given up.
+    /// `None`: given up.
     output: Mutex<Option<Arc<OutputBuffer>>>,
-    /// The writer was told that there is more, and looks by itself until there
-    /// is not.
+    /// More output was signalled, and the writer has not read all of it yet.
     pending: AtomicBool,
-    /// It was told not to leave the log alone for so long.
+    /// The writer must shorten its pause.
     urgent: AtomicBool,
     position: AtomicU64,
     lost: AtomicU64,
     failed: AtomicBool,
-    /// What was typed and is not in the recording yet.
+    /// Input that is not in the recording yet.
     typed: Mutex<Vec<(Arrival, Vec<u8>)>>,
 }
 
@@ -132,17 +130,17 @@ impl Shared {
     }
 }
 
-/// How one log is written.
+/// Options of one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogOptions {
-    /// What its lines look like.
+    /// The form of its lines.
     pub style: Style,
-    /// When it begins a new file.
+    /// When it is rotated.
     pub rotation: Rotation,
 }
 
 impl LogOptions {
-    /// A recording needs times, and has every byte.
+    /// A recording needs times, and contains every byte.
     pub(crate) fn of_recording(rotation: Rotation) -> Self {
         let style = Style {
             timestamps: true,
@@ -153,7 +151,7 @@ impl LogOptions {
 }
 
 impl Logs {
-    /// Starts the thread, by that name.
+    /// Starts the thread under that name.
     pub fn start(name: &str) -> io::Result<Self> {
         let (commands, messages) = mpsc::channel();
         let counts = Arc::new(Counts::default());
@@ -171,9 +169,9 @@ impl Logs {
         })
     }
 
-    /// Writes the log of a console to the first of `paths` that no other console
-    /// has, from where the last daemon stopped if its record in the output says.
-    /// `None` if others have all of them.
+    /// Writes the log of a console to the first of `paths` that belongs to no
+    /// other console, from the last daemon's recorded position if there is one.
+    /// `None` if all belong to others.
     #[must_use]
     pub fn open(
         &self,
@@ -187,16 +185,16 @@ impl Logs {
         Some(log)
     }
 
-    /// Writes the log of a console that has gone to `path`, whoever has it now.
+    /// Writes the log of a closed console to `path`, whichever console owns that now.
     #[must_use]
     pub fn adopt(&self, path: PathBuf, options: LogOptions, output: Arc<OutputBuffer>) -> Log {
-        // For a daemon that comes when the console has gone.
+        // For a daemon that starts after the console has gone.
         let _noted = output.write_record(Record::LogPath, path.as_os_str().as_bytes());
         self.begin_log(path, options, output, Record::Log, None)
     }
 
-    /// Records a console to the first of `paths` that no other console has, as
-    /// [`open`](Self::open) does; by that title.
+    /// Records a console to the first of `paths` that belongs to no other
+    /// console, like [`open`](Self::open), with that title.
     #[must_use]
     pub fn record(
         &self,
@@ -211,7 +209,7 @@ impl Logs {
         Some(log)
     }
 
-    /// Records a console that has gone to `path`, whoever has it now.
+    /// Records a closed console to `path`, whichever console owns that now.
     #[must_use]
     pub fn adopt_recording(
         &self,
@@ -241,8 +239,8 @@ impl Logs {
         })
     }
 
-    /// Sends lines of a console to the journal, from where the last daemon stopped if
-    /// that record in the output says, or from now on.
+    /// Sends lines of a console to the journal, from the last daemon's recorded
+    /// position if there is one, or else from now on.
     pub(crate) fn feed(
         &self,
         journal: Arc<Journal>,
@@ -287,23 +285,24 @@ impl Logs {
         }
     }
 
-    /// Says how long files of logs are kept.
+    /// Sets how long log files are kept.
     pub fn retain(&self, retention: Retention) {
         self.writer.send(Command::Retain(retention));
     }
 
-    /// The logs of consoles that went before are known: others may go on with
-    /// their files once these are complete. Until then no file is opened.
+    /// All logs of consoles that ended before are open: other consoles may
+    /// continue their files once these are complete. Before this call no file is
+    /// opened.
     pub fn begin(&self) {
         self.writer.send(Command::Begin);
     }
 
-    /// Opens all files again, after they were moved away.
+    /// Reopens all files after they were moved.
     pub fn reopen(&self) {
         self.writer.send(Command::Reopen);
     }
 
-    /// Waits, at most so long, until everything is written that can be.
+    /// Waits until everything possible is written, at most for `patience`.
     pub fn finish(&self, patience: Duration) {
         let (tell, done) = mpsc::channel();
         self.writer.send(Command::Finish(tell));
@@ -314,7 +313,7 @@ impl Logs {
 }
 
 impl WriterHandle {
-    /// The first that no other console has.
+    /// The first path that belongs to no other console.
     fn take(&self, paths: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
         let mut taken = self.taken();
         paths.into_iter().find(|path| taken.insert(path.clone()))
@@ -325,7 +324,7 @@ impl WriterHandle {
     }
 
     fn send(&self, command: Command) {
-        // The thread ends with the last sender.
+        // The thread ends after all senders.
         let _sent = self.commands.send(command);
     }
 }

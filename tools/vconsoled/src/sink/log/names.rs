@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
-//! Names of the files of a log, or a recording: `LOG` itself; `LOG.1`, the newest of the old
-//! ones, `LOG.2` and so on, or compressed `LOG.1.zst`; `LOG.zst.part`, one that
-//! is being compressed. No other file is ever moved or removed.
+//! Names of the files of a log or a recording: `LOG` itself; the old files
+//! `LOG.1`, the newest, `LOG.2` and so on, or compressed `LOG.1.zst`; and
+//! `LOG.zst.part` while one is being compressed. Other files are never renamed or
+//! removed.
 
 use std::path::{Path, PathBuf};
 
-/// What a log's file is.
+/// The kind of a log's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// The one that is written.
+    /// The current file.
     Present,
-    /// An old one.
+    /// An old file.
     Old { number: u32, compressed: bool },
-    /// Not complete.
+    /// An incomplete compressed file.
     Part,
 }
 
@@ -34,7 +35,7 @@ fn with(log: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Of which log a file is by its name, and what, if it is one that we make.
+/// The log and the kind of a file, if the name is one of those above.
 pub(super) fn parse(name: &str) -> Option<(&str, Form)> {
     let is_log = |log: &str| {
         let of_guest = log.strip_prefix("guest-");
@@ -79,7 +80,7 @@ mod tests {
                 "guest-web.log.zst.part",
                 Some(("guest-web.log", Form::Part)),
             ),
-            // A guest that is called `web.log.1`.
+            // A guest with the name `web.log.1`.
             (
                 "guest-web.log.1.log",
                 Some(("guest-web.log.1.log", Form::Present)),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! One log, or a recording: what comes next in its output buffer goes to its file, and
-//! a record tells the next daemon how far that got, and what is about to be written.
+//! One log or recording: writes the output buffer's next bytes to its file, and
+//! records for the next daemon its position, and the write in progress.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ use super::text::Text;
 use super::{Counts, LogOptions, Rotation, Shared};
 use crate::buffer::{Arrival, Cursor, OutputBuffer, Record};
 
-/// How long after one message about a log there is no other.
+/// Shortest time between two messages about a log.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Where the log of an output buffer goes on: where its note says, or with all there
-/// is.
+/// Where the log of an output buffer continues: at the recorded position, or at
+/// the buffer's start.
 pub(super) fn noted_position(output: &OutputBuffer, record: Record) -> u64 {
     Progress::of(output, record).map_or(output.start(), |noted| noted.position().min(output.end()))
 }
@@ -30,24 +30,24 @@ pub(super) fn noted_position(output: &OutputBuffer, record: Record) -> u64 {
 pub(super) struct OpenLog {
     shared: Arc<Shared>,
     options: LogOptions,
-    /// It is a recording.
+    /// Set for a recording.
     cast: Option<Cast>,
     file: Option<LogFile>,
-    /// The file is to be opened again.
+    /// The file must be reopened.
     pub(super) reopen: bool,
     text: Text,
     cursor: Cursor,
-    /// So many bytes at that position wait for what follows them: a sequence
-    /// or a character that has begun.
+    /// Position and number of bytes that wait for more: an incomplete sequence or
+    /// character.
     held: Option<(u64, usize)>,
-    /// What went wrong last.
+    /// The last error.
     trouble: Option<String>,
-    /// When that was last said.
+    /// When it was reported.
     said: Option<Instant>,
     pub(super) closing: Closing,
-    /// To remove when the log is complete.
+    /// The state file to remove when the log is complete.
     pub(super) state: Option<PathBuf>,
-    /// A file has become an old one.
+    /// A file was rotated.
     pub(super) rotated: bool,
 }
 
@@ -71,7 +71,7 @@ impl OpenLog {
         }
     }
 
-    /// Goes on in another way.
+    /// Changes the options.
     pub(super) fn configure(&mut self, options: LogOptions) {
         self.options = options;
         if let Some(output) = &*self.shared.output() {
@@ -80,7 +80,7 @@ impl OpenLog {
         }
     }
 
-    /// Which record of the output tells of it.
+    /// The record of the log's progress.
     fn record(&self) -> Record {
         match self.cast {
             Some(_) => Record::Recording,
@@ -88,17 +88,17 @@ impl OpenLog {
         }
     }
 
-    /// How many old files there may be.
+    /// Number of old files to keep.
     pub(super) fn count(&self) -> u32 {
         self.options.rotation.count
     }
 
-    /// Whether what it wrote last may have to be completed.
+    /// Whether its last write may have to be completed.
     pub(super) fn is_incomplete(&self) -> bool {
         self.is_new() && !self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// Writes some of what there is. On failure nothing was written.
+    /// Writes some output. On failure nothing was written.
     pub(super) fn step(&mut self, counts: &Counts, buffers: &mut Buffers) -> io::Result<Step> {
         let Some(output) = self.shared.output().clone() else {
             return Ok(Step::Nothing);
@@ -110,8 +110,7 @@ impl OpenLog {
         };
         self.shared.urgent.store(false, Ordering::Relaxed);
         if self.seen() == output.end() {
-            // What is told of from here on is told of again; what came before
-            // may not have been.
+            // Output after this is signalled again; earlier output may not be.
             self.shared.pending.swap(false, Ordering::AcqRel);
         }
         let typed = self.write_typed(&output, &mut file);
@@ -136,7 +135,7 @@ impl OpenLog {
         if length == 0 || same && length < most && !last {
             return Ok(Step::Nothing);
         }
-        // What does not fit is no sequence.
+        // A sequence that does not fit is shown as text.
         let all = last || same;
         let mut raw = &raw[..length];
         file.look()?;
@@ -159,7 +158,7 @@ impl OpenLog {
         if holds && file.is_full(rotation, bytes.len()) {
             let line_end = raw.iter().position(|byte| *byte == b'\n');
             match line_end.filter(|_| !self.text.at_line_start()) {
-                // First the line comes to its end.
+                // The line is completed first.
                 Some(end) if end + 1 < raw.len() => {
                     raw = &raw[..=end];
                     (text, done) = self.render(&stamps, raw, all, bytes);
@@ -167,7 +166,7 @@ impl OpenLog {
                 _ => {
                     self.rotate(output, file, rotation);
                     if self.cast.is_some() {
-                        // Its times count from another beginning.
+                        // The recording's times count from the new file's start.
                         self.begin(file)?;
                         let stamps = self.stamps(output, position, length);
                         (text, done) = self.render(&stamps, raw, all, bytes);
@@ -194,8 +193,8 @@ impl OpenLog {
         Ok(if all { Step::Wrote } else { Step::Partly })
     }
 
-    /// Adds to a recording what was typed. What cannot be written now is given up: it
-    /// may be a password, and is not kept for long.
+    /// Adds input to a recording. Input that cannot be written now is dropped: it
+    /// may be a password, and must not be kept for long.
     fn write_typed(&mut self, output: &OutputBuffer, file: &mut LogFile) -> io::Result<()> {
         let typed: Vec<(Arrival, Vec<u8>)> = self.shared.typed().drain(..).collect();
         if self.cast.is_none() || typed.is_empty() {
@@ -215,19 +214,18 @@ impl OpenLog {
         Ok(())
     }
 
-    /// How much output is written at once: one file is not to hold much more than it
-    /// should.
+    /// Most output of one write: a file must not exceed its size by much.
     fn most_at_once(&self) -> usize {
         let size = match (self.options.rotation.size, &self.cast) {
             (0, _) => u64::MAX,
             (size, None) => size - size / 4,
-            // A character may become an escape of six.
+            // A character may become an escape of six bytes.
             (size, Some(_)) => size / 8,
         };
         usize::try_from(size).unwrap_or(usize::MAX).max(1)
     }
 
-    /// How far the log has looked at the output.
+    /// The end of the output that was read.
     fn seen(&self) -> u64 {
         let position = self.cursor.position();
         match self.held {
@@ -236,7 +234,7 @@ impl OpenLog {
         }
     }
 
-    /// What goes before lines that begin in these bytes.
+    /// The time stamps for lines that begin in these bytes.
     fn stamps(&self, output: &OutputBuffer, position: u64, length: usize) -> Stamps {
         if let Some(cast) = &self.cast {
             stamp::seconds(output, position, length, cast.base)
@@ -247,8 +245,8 @@ impl OpenLog {
         }
     }
 
-    /// What `raw` looks like in the log, how far the text then is, and how many
-    /// bytes are done with: the rest waits for what follows unless it is `all`.
+    /// Renders `raw`: returns the text's new state, and the number of finished
+    /// bytes. The rest waits for more, unless it is `all`.
     fn render(&self, stamps: &Stamps, raw: &[u8], all: bool, bytes: &mut Vec<u8>) -> (Text, usize) {
         bytes.clear();
         let mut text = self.text;
@@ -273,7 +271,7 @@ impl OpenLog {
         }
         let mut file = LogFile::open(path)?;
         let is_known = noted.is_some_and(|noted| noted.extent().is_same_file(file.extent()));
-        // A recording's file tells when it begins.
+        // A recording's start is read from its file.
         if !is_known || self.cast.is_some() {
             self.begin(&mut file)?;
         }
@@ -282,8 +280,7 @@ impl OpenLog {
         Ok(file)
     }
 
-    /// Opens the file of that name, and goes on with the one that was moved
-    /// away if there can be none.
+    /// Opens the file of that name; on failure continues the one that was moved.
     fn open_again(&mut self, output: &OutputBuffer, old: LogFile) -> LogFile {
         self.reopen = false;
         let opened = LogFile::open(&self.shared.path).and_then(|mut file| {
@@ -300,12 +297,12 @@ impl OpenLog {
         file
     }
 
-    /// Starts a file that was not written to by us before.
+    /// Begins a file that this daemon has not written to.
     fn begin(&mut self, file: &mut LogFile) -> io::Result<()> {
         self.text = Text::default();
         if let Some(cast) = &mut self.cast {
             if !cast.begin(file)? {
-                // What others wrote stays, and is none of it.
+                // A file of other content is rotated.
                 file.rotate(self.options.rotation)?;
                 cast.begin(file)?;
             }
@@ -320,7 +317,7 @@ impl OpenLog {
 
     fn rotate(&mut self, output: &OutputBuffer, file: &mut LogFile, rotation: Rotation) {
         match file.rotate(rotation) {
-            // Before anything is written to it.
+            // Recorded before anything is written to the new file.
             Ok(()) => {
                 self.note(output, file);
                 self.rotated = true;
@@ -329,7 +326,7 @@ impl OpenLog {
         }
     }
 
-    /// Tells the next daemon how far the log got.
+    /// Records the log's position for the next daemon.
     fn note(&self, output: &OutputBuffer, file: &LogFile) {
         self.progress(file).write(output, self.record());
         let position = self.cursor.position();
@@ -349,12 +346,12 @@ impl OpenLog {
         self.file.is_none()
     }
 
-    /// Whether its console has gone.
+    /// Whether its console is closed.
     pub(super) fn is_closing(&self) -> bool {
         self.closing != Closing::No
     }
 
-    /// It is let go of.
+    /// Releases the output's times when the log is closed.
     pub(super) fn leave(&self) {
         if let Some(output) = &*self.shared.output() {
             output.leave_times(self.record());
@@ -372,7 +369,7 @@ impl OpenLog {
         self.shared.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Says what is wrong, once.
+    /// Reports an error once.
     fn say(&mut self, trouble: &str) {
         let known = self.trouble.as_deref() == Some(trouble);
         let lately = self.said.is_some_and(|said| said.elapsed() < QUIET);

@@ -23,17 +23,17 @@ pub(super) struct Progress {
     /// How the bytes being written are rendered.
     filter: u8,
     timestamps: u8,
-    /// So many bytes of output are being written; 0: none.
+    /// Number of output bytes being written; 0: none.
     pending: u32,
-    /// Whether nothing followed them.
+    /// Whether they are the end of the output.
     all: u8,
     unused: [u8; 7],
-    /// When the file of a recording begins.
+    /// Start of a recording's file.
     base: i64,
 }
 
 impl Progress {
-    /// The log is at `position` in the output, and its file is whole.
+    /// The log is at `position` in the output, and its file is complete.
     pub(super) fn at(position: u64, extent: Extent, text: Text) -> Self {
         Self {
             position,
@@ -45,7 +45,8 @@ impl Progress {
         }
     }
 
-    /// So many bytes are about to be written, which are all or not, in this way.
+    /// A write of this many bytes begins, which are the end of the output or not,
+    /// in this style.
     pub(super) fn writing(self, (length, all): (usize, bool), style: Style) -> Self {
         Self {
             filter: style.filter as u8,
@@ -56,21 +57,21 @@ impl Progress {
         }
     }
 
-    /// The same of a recording whose file begins then.
+    /// The same for a recording, with its file's start.
     pub(super) fn since(self, base: i64) -> Self {
         Self { base, ..self }
     }
 
     pub(super) fn of(output: &OutputBuffer, record: Record) -> Option<Self> {
         let mut noted = output.record(record)?;
-        // An earlier version's is shorter, and tells of nothing being written.
+        // An earlier version's record is shorter, and has no pending write.
         noted.resize(size_of::<Self>(), 0);
         Self::read_from_bytes(&noted).ok()
     }
 
     pub(super) fn write(&self, output: &OutputBuffer, record: Record) {
-        // An output that cannot be written to is about to move to memory,
-        // which no next daemon sees.
+        // An output that cannot be written to moves to memory, which the next
+        // daemon does not see.
         let _noted = output.write_record(record, self.as_bytes());
     }
 
@@ -90,8 +91,7 @@ impl Progress {
         }
     }
 
-    /// What was being written, from `output`, which may have lost it, and how far
-    /// the text is after it.
+    /// The write in progress, rendered from `output`, which may have lost it.
     pub(super) fn pending(&self, output: &OutputBuffer, record: Record) -> Option<Pending> {
         let mut raw = vec![0; usize::try_from(self.pending).ok()?];
         let filters = [Filter::None, Filter::Dot, Filter::Strip];
@@ -119,10 +119,10 @@ impl Progress {
     }
 }
 
-/// What was being written.
+/// A write in progress.
 pub(super) struct Pending {
     pub(super) bytes: Vec<u8>,
-    /// How far the text is after it, and the output.
+    /// The text's state after it, and its end in the output.
     pub(super) text: Text,
     pub(super) end: u64,
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How long files of logs are kept, and which of them go.
+//! How long log files are kept, and which are removed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,21 +12,21 @@ use super::names::{self, Form};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What becomes of the files in the folder of logs.
+/// Rules for the files in the log folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// The folder.
     pub dir: PathBuf,
-    /// Files that were not written to for so many days are removed; never if 0.
+    /// Files without writes for this many days are removed; none if 0.
     pub days: u32,
-    /// While all files together are longer, the oldest are removed; never if 0.
+    /// Limit of the size of all files; the oldest are removed beyond it. No limit if 0.
     pub total: u64,
     /// Old files are compressed.
     pub compress: bool,
 }
 
 impl Retention {
-    /// Whether there is anything to do for files that are only there.
+    /// Whether existing files need any work.
     pub(super) fn is_needed(&self) -> bool {
         self.days > 0 || self.total > 0 || self.compress
     }
@@ -36,7 +36,7 @@ impl Retention {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) path: PathBuf,
-    /// The log that it is of.
+    /// Its log.
     pub(super) log: PathBuf,
     pub(super) form: Form,
     pub(super) size: u64,
@@ -52,7 +52,7 @@ impl Entry {
     }
 }
 
-/// Every file of a log in a folder that is this user's own.
+/// Every log file in a folder that belongs to this user.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
     let user = rustix::process::geteuid().as_raw();
     let mut entries = Vec::new();
@@ -62,7 +62,7 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
         let Some((log, form)) = name.to_str().and_then(names::parse) else {
             continue;
         };
-        // What is gone by now needs nothing.
+        // A file that was removed meanwhile is skipped.
         let Ok(metadata) = entry.metadata() else {
             continue;
         };
@@ -79,8 +79,8 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Those that are to go. `open` are the logs that consoles have, with how many
-/// old files each keeps: the files that are being written stay.
+/// The files to remove. `open` are the logs of served consoles with the number of
+/// old files that each keeps: current files stay.
 pub(super) fn too_many<'a>(
     entries: &'a [Entry],
     open: &BTreeMap<PathBuf, u32>,
@@ -110,9 +110,9 @@ pub(super) fn too_many<'a>(
     go.into_iter().map(|at| &entries[at]).collect()
 }
 
-/// Files that may go and when each was written to: the old ones, and then those
-/// that nobody writes any more. Of one log's files none counts as older than one
-/// before it, whatever the clock was set to.
+/// Files that may be removed with their times: first the old ones, then current
+/// files of closed consoles. Of one log's files none counts as older than one
+/// with a higher number, even if the clock was set back.
 fn oldest_first(entries: &[Entry], open: &BTreeMap<PathBuf, u32>) -> Vec<(usize, SystemTime)> {
     let may_go = |entry: &Entry| match entry.form {
         Form::Old { .. } => true,
@@ -152,8 +152,8 @@ mod tests {
         }
     }
 
-    /// Which of some files go, of the logs of a guest `open` that keeps three
-    /// old ones and of one that has gone.
+    /// Which files are removed, of the logs of a served guest `open` that keeps
+    /// three old ones and of a closed one.
     fn go(days: u32, total: u64) -> Vec<String> {
         let entries = [
             entry("guest-open.log", 10, 10),

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: MIT
-//! The time before a line: when its first byte came, as ISO 8601 has it, with
-//! milliseconds and how far local time was from UTC then; and when an event of a
-//! recording was.
+//! The time before a line: its first byte's arrival in ISO 8601, with
+//! milliseconds and local time's offset from UTC; and the time of a recording's
+//! event.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::buffer::{Arrival, OutputBuffer};
 
-/// What goes before lines, by where in some bytes it begins to hold. Without
-/// any, nothing does.
+/// Texts for the starts of lines, each valid from an index in some bytes. Empty
+/// for none.
 pub(super) type Stamps = Vec<(usize, String)>;
 
-/// For lines that begin in so many bytes of an output from `position` on.
+/// Stamps for `length` bytes of an output from `position` on.
 pub(super) fn stamps(output: &OutputBuffer, position: u64, length: usize) -> Stamps {
     written_by(output, position, length, stamp)
 }
 
-/// For events of a recording whose file begins at `base`.
+/// Times of a recording's events, from its file's start `base`.
 pub(super) fn seconds(output: &OutputBuffer, position: u64, length: usize, base: i64) -> Stamps {
     written_by(output, position, length, |one| after(one, base))
 }
 
-/// How long after `base` something came.
+/// Seconds between `base` and an arrival.
 pub(super) fn after(arrival: Arrival, base: i64) -> String {
     let after = arrival.time.saturating_sub(base).max(0);
     format!("{}.{:03}", after / 1000, after % 1000)
@@ -42,7 +42,7 @@ fn written_by(
         .collect()
 }
 
-/// For a line of our own.
+/// Stamps for the daemon's own lines.
 pub(super) fn now() -> Stamps {
     vec![(0, stamp(Arrival::now(0)))]
 }

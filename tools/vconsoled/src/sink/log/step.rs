@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: MIT
-//! A slice of the thread that writes, and what became of it.
+//! A slice of the writer thread, and its result.
 
 use std::time::Instant;
 
-/// What is read from an output buffer, and what that looks like in a log.
+/// Buffers for output, and for its rendered form.
 pub(super) struct Buffers {
     pub(super) raw: Vec<u8>,
     pub(super) text: Vec<u8>,
 }
 
-/// What became of a log's slice.
+/// The result of a log's slice.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// There was nothing to write; of more it is told.
+    /// There was nothing to write; more output is signalled.
     Nothing,
-    /// All there was is written; nobody tells of more.
+    /// Everything is written; more output is not signalled.
     Wrote,
     /// There may be more.
     Partly,
-    /// Nothing can be done before that.
+    /// Blocked until that time.
     Later(Instant),
-    /// There is nothing to do before that, unless it is told of more.
+    /// Nothing to do until that time, or until more output is signalled.
     Again(Instant),
 }
 
-/// Whether a log is completed, and then let go of.
+/// Whether a log is completed and closed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// It goes on.
+    /// It stays open.
     No,
-    /// Another daemon goes on with it.
+    /// Another daemon continues it.
     ForNow,
-    /// Its console has gone: what is held is all there will be.
+    /// Its console is gone: no output follows.
     ForGood,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A console's output as a log has it: times at the start of lines, and no escape
-//! sequences.
+//! Renders a console's output for a log: times at the start of lines, and no
+//! escape sequences.
 
 use memchr::memchr;
 use text_filter::Policy;
@@ -10,7 +10,7 @@ use crate::config::Filter;
 
 const ESC: u8 = 0x1b;
 
-/// How far the text got: what the next byte means depends on it.
+/// The state of the text, which determines how the next byte is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Text {
     line_start: bool,
@@ -23,12 +23,12 @@ impl Default for Text {
 }
 
 impl Text {
-    /// For a note.
+    /// For a record.
     pub(super) fn to_bytes(self) -> [u8; 2] {
         [self.line_start.into(), 0]
     }
 
-    /// From a note.
+    /// From a record.
     pub(super) fn from_bytes([line_start, _]: [u8; 2]) -> Self {
         Self {
             line_start: line_start != 0,
@@ -40,9 +40,8 @@ impl Text {
         self.line_start
     }
 
-    /// Adds `bytes` to `text`, and tells how many of them are done with: the
-    /// rest is a sequence or a character whose end is still to come, unless
-    /// this is `all` there will be.
+    /// Renders `bytes` into `text`, and returns how many are finished: the rest
+    /// is an incomplete sequence or character, unless this is `all`.
     pub(super) fn render(
         &mut self,
         filter: Filter,
@@ -86,12 +85,12 @@ impl Text {
         bytes.len()
     }
 
-    /// The last bytes that were added are these.
+    /// Updates the state by the bytes added last.
     fn end_with(&mut self, shown: &[u8]) {
         self.line_start = shown.last().map_or(self.line_start, |byte| *byte == b'\n');
     }
 
-    /// Adds bytes that are shown.
+    /// Adds rendered bytes.
     fn add(&mut self, stamp: Option<&str>, shown: &[u8], text: &mut Vec<u8>) {
         let Some(stamp) = stamp else {
             text.extend_from_slice(shown);
@@ -101,7 +100,7 @@ impl Text {
         let mut rest = shown;
         while !rest.is_empty() {
             if self.line_start {
-                // A carriage return right after the line feed says nothing.
+                // A carriage return right after the line feed is skipped.
                 let said = rest.iter().position(|byte| *byte != b'\r');
                 rest = &rest[said.unwrap_or(rest.len())..];
                 if rest.is_empty() {
@@ -118,7 +117,7 @@ impl Text {
     }
 }
 
-/// Bytes by what goes before lines that begin among them.
+/// The bytes, split by the stamps that apply to them.
 pub(super) fn pieces<'a>(
     stamps: &'a Stamps,
     bytes: &'a [u8],
@@ -142,7 +141,7 @@ fn dot(byte: u8) -> u8 {
 mod tests {
     use super::*;
 
-    /// Cut anywhere, the same comes out, also when another daemon goes on.
+    /// Any cut has the same result, also with another daemon.
     fn rendered(filter: Filter, stamps: &Stamps, bytes: &[u8]) -> String {
         let mut whole = Vec::new();
         Text::default().render(filter, stamps, bytes, true, &mut whole);
@@ -158,7 +157,7 @@ mod tests {
         String::from_utf8(whole).unwrap()
     }
 
-    /// The same for bytes of which so many are gone.
+    /// The stamps after `done` bytes.
     fn from(stamps: &Stamps, done: usize) -> Stamps {
         let gone = stamps.partition_point(|(at, _)| *at <= done).max(1) - 1;
         let rest = stamps.iter().skip(gone);
@@ -194,7 +193,7 @@ mod tests {
         assert_eq!(rendered(Filter::Dot), "a\r\n.[1mb\0");
     }
 
-    /// Where a line ends a file may be rotated.
+    /// A file may be rotated at the end of a line.
     #[test]
     fn the_end_of_a_line_is_seen_without_times() {
         for filter in [Filter::None, Filter::Dot, Filter::Strip] {
@@ -233,7 +232,7 @@ mod tests {
                 rendered(&[(0, "[t] ")]),
                 "[t] one\n[t] two\r\n[t] three\n[t] \n[t] four"
             );
-            // From within a line, from its start, and from its second byte on.
+            // Within a line, at its start, and at its second byte.
             assert_eq!(
                 rendered(&[(0, "[a] "), (1, "[b] "), (14, "[c] "), (24, "[d] ")]),
                 "[a] one\n[b] two\r\n[b] three\n[d] \n[d] four".replace(

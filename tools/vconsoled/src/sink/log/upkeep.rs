@@ -10,18 +10,18 @@ use super::compress::{self, Compression};
 use super::names::{self, Form};
 use super::retention::{self, Entry, Retention};
 
-/// How often the folder is looked at, at most, and at least.
+/// Shortest and longest interval between checks of the folder.
 const SOON: Duration = Duration::from_millis(250);
 const LATE: Duration = Duration::from_secs(3600);
-/// How long to wait for logs whose files are not complete yet.
+/// Pause while some logs' files are incomplete.
 const COMPLETION: Duration = Duration::from_millis(50);
 
-/// What the writer knows of logs.
+/// The writer's logs.
 #[derive(Default)]
 pub(super) struct Open {
-    /// Those that consoles have, and how many old files each keeps.
+    /// Logs of consoles, and the number of old files that each keeps.
     pub(super) kept: BTreeMap<PathBuf, u32>,
-    /// Of those, the ones whose files may have to be completed first.
+    /// Those whose files may have to be completed first.
     pub(super) incomplete: BTreeSet<PathBuf>,
 }
 
@@ -31,13 +31,13 @@ pub(super) struct Upkeep {
     looked: Option<Instant>,
     due: Option<Instant>,
     compression: Option<Compression>,
-    /// Logs of which a file could not be compressed: tried again when another
-    /// one is rotated.
+    /// Logs with a file that could not be compressed: retried after the next
+    /// rotation.
     failed: BTreeSet<PathBuf>,
 }
 
 impl Upkeep {
-    /// Goes on by other rules, at once.
+    /// Applies other rules at once.
     pub(super) fn set(&mut self, retention: Retention) {
         self.retention = retention;
         self.compression = None;
@@ -45,7 +45,7 @@ impl Upkeep {
         self.due = Some(Instant::now());
     }
 
-    /// A file has become an old one.
+    /// Handles a rotation.
     pub(super) fn rotated(&mut self, now: Instant) {
         if self.retention.is_needed() {
             self.failed.clear();
@@ -57,7 +57,7 @@ impl Upkeep {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
-    /// When there is something to do.
+    /// When to continue.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         if self.compression.is_some() {
             return Some(now);
@@ -65,12 +65,12 @@ impl Upkeep {
         self.due
     }
 
-    /// Whether the folder is to be looked at.
+    /// Whether the folder is due for a check.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.compression.is_none() && self.due.is_some_and(|due| due <= now)
     }
 
-    /// Compresses a piece, if there is one to do.
+    /// Compresses a piece, if a compression is in progress.
     pub(super) fn step(&mut self, now: Instant) {
         let Some(compression) = &mut self.compression else {
             return;
@@ -87,7 +87,7 @@ impl Upkeep {
         self.be_due(now);
     }
 
-    /// Looks at the folder.
+    /// Checks the folder.
     pub(super) fn look(&mut self, open: &Open, now: Instant) {
         self.looked = Some(now);
         self.due = self.retention.is_needed().then(|| now + LATE);
@@ -144,7 +144,7 @@ impl Upkeep {
     }
 }
 
-/// Half of a file, or one whose compressed form is there already.
+/// An incomplete file, or one whose compressed form is complete.
 fn is_left_over(entry: &Entry) -> bool {
     match entry.form {
         Form::Part => true,

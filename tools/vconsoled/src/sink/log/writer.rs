@@ -17,45 +17,44 @@ use super::{Counts, LogOptions};
 use crate::sink::journal::Rate;
 use crate::sink::watch::Watch;
 
-/// How much output is written at once.
+/// Most output of one write.
 const BATCH: usize = 64 * 1024;
-/// How long a log is left alone that was just written, so that the next write
-/// is worth its while.
+/// Pause after a write, so that the next one is larger.
 const REST: Duration = Duration::from_millis(50);
-/// How long to leave a log alone that could not be written.
+/// Pause after a failed write.
 const PAUSE: Duration = Duration::from_millis(500);
-/// What the thread is told.
+/// A command to the thread.
 pub(super) enum Command {
-    /// There is another log, or another console's lines.
+    /// Adds a log, or another console's lines.
     Open(u64, Task),
-    /// A log goes on in another way.
+    /// Changes a log's options.
     Configure(u64, LogOptions),
-    /// A console's lines go on at another rate.
+    /// Changes the rate of a console's lines.
     Limit(u64, Rate),
-    /// They are found by other rules.
+    /// Changes the rules that select them.
     Watch(u64, Watch),
-    /// They are of a domain that has another name now.
+    /// Changes the domain's name in them.
     Rename(u64, String),
-    /// So long files are kept.
+    /// Sets how long files are kept.
     Retain(Retention),
     /// Files may be opened.
     Begin,
-    /// There is more for a log, which is to be written now.
+    /// A log has more output, to be written now.
     More(u64),
-    /// Files were moved away.
+    /// Files were moved.
     Reopen,
-    /// A log is completed, and then let go of. The state of a console that has
-    /// gone for good is removed; the flag says that it has.
+    /// Completes and closes a log. The flag says that its console is gone for
+    /// good; then the state file is removed.
     Close(u64, Option<PathBuf>, bool),
-    /// Tell when everything is written that can be.
+    /// Reply when everything possible is written.
     Finish(Sender<()>),
 }
 
-/// What becomes of a console's output.
+/// The destination of a console's output.
 pub(super) enum Task {
-    /// It goes to a file.
+    /// A file.
     Log(Box<OpenLog>),
-    /// Its lines go to the journal.
+    /// The journal.
     Journal(Box<JournalFeed>),
 }
 
@@ -87,24 +86,24 @@ pub(super) struct Writer {
     commands: Receiver<Command>,
     counts: Arc<Counts>,
     tasks: BTreeMap<u64, Task>,
-    /// Those that may have something to write.
+    /// Tasks that may have something to write.
     ready: BTreeSet<u64>,
-    /// The one that had the last slice.
+    /// The task of the last slice.
     last: u64,
-    /// Those that are left alone, and when to try again.
+    /// Blocked tasks, and when to retry.
     later: BTreeMap<u64, Instant>,
-    /// When there will be something to do for some.
+    /// When some tasks must continue.
     timers: BTreeMap<u64, Instant>,
-    /// Logs that were just written, and when to look at all of them again.
+    /// Logs that were just written, and when to check all of them again.
     resting: BTreeSet<u64>,
-    /// Logs whose file belongs to one that is not complete yet.
+    /// Logs whose file belongs to another log that is incomplete.
     behind: BTreeSet<u64>,
     /// Files may be opened.
     begun: bool,
     rested: Option<Instant>,
     buffers: Buffers,
     upkeep: Upkeep,
-    /// Those to tell when nothing is ready.
+    /// Senders to notify when nothing is ready.
     waiting: Vec<Sender<()>>,
 }
 
@@ -131,7 +130,7 @@ impl Writer {
         }
     }
 
-    /// Writes until nobody can tell of more.
+    /// Runs until all senders are gone and everything is written.
     pub(super) fn run(mut self) {
         loop {
             match self.next_command() {
@@ -140,7 +139,7 @@ impl Writer {
                 Err(_) => {}
             }
             self.wake(Instant::now());
-            // The next one after the last, round and round.
+            // Round robin.
             let next = self.ready.range(self.last + 1..).next();
             if let Some(id) = next.or(self.ready.first()).copied() {
                 self.ready.remove(&id);
@@ -150,14 +149,14 @@ impl Writer {
             self.keep_up(Instant::now());
             if self.ready.is_empty() {
                 for waiting in self.waiting.drain(..) {
-                    // Who does not wait any more does not mind.
+                    // The receiver may have given up.
                     let _told = waiting.send(());
                 }
             }
         }
     }
 
-    /// What is told next, unless something is to be done before.
+    /// The next command, or a timeout if other work is due first.
     fn next_command(&self) -> Result<Command, RecvTimeoutError> {
         if !self.ready.is_empty() {
             return self.commands.recv_timeout(Duration::ZERO);
@@ -232,21 +231,21 @@ impl Writer {
             Command::Finish(tell) => {
                 self.waiting.push(tell);
                 self.end_rest();
-                // What could not be written a moment ago may be now.
+                // A write that failed a moment ago may succeed now.
                 self.ready
                     .extend(std::mem::take(&mut self.later).into_keys());
             }
         }
     }
 
-    /// Gives a log a slice, unless it is left alone for now.
+    /// Makes a task ready, unless it is blocked.
     fn make_ready(&mut self, id: u64) {
         if !self.later.contains_key(&id) {
             self.ready.insert(id);
         }
     }
 
-    /// Turns to logs that were left alone for long enough.
+    /// Makes tasks ready whose time has come.
     fn wake(&mut self, now: Instant) {
         if self.rested.is_some_and(|at| at <= now) {
             self.end_rest();
@@ -266,8 +265,8 @@ impl Writer {
         self.ready.append(&mut self.resting);
     }
 
-    /// Whether the log's file may not be opened yet, or belongs to a console that
-    /// has gone and is not complete.
+    /// Whether the log's file may not be opened yet, or belongs to a closed
+    /// console's log that is incomplete.
     fn is_behind(&self, id: u64) -> bool {
         let log = self.tasks.get(&id).and_then(Task::log);
         log.filter(|log| log.is_new()).is_some_and(|log| {
@@ -315,7 +314,7 @@ impl Writer {
             }
             Ok(Step::Nothing) if !goes_on => {
                 if let Some(state) = task.log_mut().and_then(|log| log.state.take()) {
-                    // One that was never there is gone as well.
+                    // It may not exist.
                     let _gone = std::fs::remove_file(state);
                 }
                 if let Some(Task::Log(log)) = self.tasks.remove(&id) {
@@ -332,7 +331,7 @@ impl Writer {
         }
     }
 
-    /// Looks after files that nobody writes any more.
+    /// Maintains files that are not written any more.
     fn keep_up(&mut self, now: Instant) {
         if self.begun && self.upkeep.is_due(now) {
             let logs = self.tasks.values().filter_map(Task::log);

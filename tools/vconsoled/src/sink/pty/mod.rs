@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The terminal that viewers open. The daemon keeps no end of it but its own, so
-//! that the kernel reports a hangup exactly while no viewer has it open.
+//! The terminal that viewers open. The daemon keeps only the master, so the
+//! kernel reports a hangup exactly while no viewer has the terminal open.
 
 pub(crate) mod open_state;
 
@@ -21,16 +21,16 @@ pub(crate) const ROOM: usize = 8 * 1024;
 /// A raw, non-blocking pseudo-terminal.
 pub(crate) struct Pty {
     master: OwnedFd,
-    /// Whether anybody had it open when it was last looked at.
+    /// Whether it was open at the last check.
     open: bool,
-    /// Whether the kernel reports that it is opened.
+    /// Whether the kernel reports when it is opened.
     watched: bool,
     name: String,
     label: String,
 }
 
 impl Pty {
-    /// A new one. `label` is how the service manager knows the console.
+    /// Opens a new pty. `label` is the console's name in the fd store.
     pub(crate) fn open(label: &str) -> io::Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = rustix::pty::openpt(flags)?;
@@ -39,8 +39,7 @@ impl Pty {
         Self::around(master, label)
     }
 
-    /// Goes on with the master that another process had. Anything else is an
-    /// error.
+    /// Resumes another process's master. Other descriptors are an error.
     pub(crate) fn resume(master: OwnedFd, label: &str) -> io::Result<Self> {
         Self::around(master, label)
     }
@@ -49,8 +48,8 @@ impl Pty {
         let open_flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let name = rustix::pty::ptsname(&master, Vec::new())?;
-        // A master that was opened by way of mounts that are gone, as a service
-        // manager makes them for each daemon, does not find its other end.
+        // If the master was opened in a mount namespace that is gone, such as one
+        // that a service manager makes per daemon, the peer ioctl fails.
         let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)
             .or_else(|_| rustix::fs::open(&name, open_flags, Mode::empty()))?;
         let mut termios = rustix::termios::tcgetattr(&slave)?;
@@ -78,18 +77,18 @@ impl Pty {
         &self.name
     }
 
-    /// Whether any viewer has it open.
+    /// Whether a viewer had it open at the last check.
     pub(crate) fn is_open(&self) -> bool {
         self.open
     }
 
-    /// It may have been opened, or its last viewer may have left.
+    /// Checks whether it is open.
     pub(crate) fn look(&mut self) {
-        // Better to write for nobody than to keep from somebody.
+        // On doubt it counts as open: writing in vain is better than withholding output.
         self.open = !self.watched || !self.is_hung_up().unwrap_or(false);
     }
 
-    /// Nothing reports that it is opened: it counts as open.
+    /// Opens are not reported: it always counts as open.
     pub(crate) fn assume_open(&mut self) {
         self.watched = false;
         self.look();
@@ -101,8 +100,8 @@ impl Pty {
         Ok(fds[0].revents().contains(PollFlags::HUP))
     }
 
-    /// Takes what viewers typed, by way of the input journal if there is one; `None`
-    /// when there is nothing.
+    /// Reads input, through the input journal if there is one; `None` if there is
+    /// none.
     pub(crate) fn read(
         &self,
         buffer: &mut [u8],
@@ -114,14 +113,13 @@ impl Pty {
         })
     }
 
-    /// Gives bytes to viewers; `None` when there is no room.
+    /// Writes output; `None` if there is no room.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
         self.end_echo()?;
         would_block(rustix::io::write(&self.master, bytes).map_err(io::Error::from))
     }
 
-    /// Whoever opens it may have it echo: what the guest sends would come back to
-    /// it as input.
+    /// A viewer may enable echo: then output would come back as input.
     fn end_echo(&self) -> io::Result<()> {
         let echo = LocalModes::ECHO | LocalModes::ECHONL;
         let mut termios = rustix::termios::tcgetattr(&self.master)?;
@@ -145,7 +143,7 @@ fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
         Ok(length) => Ok(Some(length)),
         Err(error) => match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
-            // Nobody has it open, and all that was typed before was taken.
+            // It is not open, and all earlier input was read.
             _ if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(None),
             _ => Err(error),
         },

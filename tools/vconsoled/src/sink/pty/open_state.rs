@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Which ptys were opened. A pty reports that its last viewer left, but not that
-//! the first one came, so the kernel is asked to report opens. It merges equal
-//! reports: they show which pty to check, and are not counted.
+//! Detects which ptys were opened. A pty reports that its last viewer left, but
+//! not that the first one came, so the kernel is asked to report opens. It merges
+//! equal reports: they show which pty to check, and are not counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -39,7 +39,7 @@ impl OpenStates {
     /// Stops watching.
     pub(crate) fn unwatch(&mut self, watch: &Watch) {
         self.watched.remove(&watch.0);
-        // The kernel drops a watch with its pty; either way it is gone.
+        // The kernel removes a watch with its pty; either way it is gone.
         let _gone = inotify::remove_watch(&self.inotify, watch.0);
     }
 
