@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Tells the images' linker where `image.lds` is.
+//! Passes the path of `image.lds` to the images' linker.
 
 fn main() {
     println!("cargo::rerun-if-changed=image.lds");

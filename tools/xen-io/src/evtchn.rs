@@ -16,7 +16,7 @@ use crate::types::{DomId, Port, Virq};
 
 const DEVICE: &str = "/dev/xen/evtchn";
 
-/// Ports taken in one read.
+/// Most ports in one read.
 const BATCH: usize = 64;
 
 #[repr(C)]
@@ -133,14 +133,14 @@ impl EventChannels for Evtchn {
                 Ok(length) => {
                     let (words, _) = bytes[..length].as_chunks::<4>();
                     ports.extend(words.iter().map(|word| Port(u32::from_ne_bytes(*word))));
-                    // A short read is no end: the kernel wakes nobody for a
-                    // port that it adds while we read.
+                    // After a short read there may be more: the kernel does not
+                    // wake a reader for a port that it adds during a read.
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // More ports fired than the kernel has room to list. It
-                // starts the list anew on request, and the ports that were
-                // lost stay masked: the caller must look at all of its own.
+                // More ports fired than the kernel can list. It resets the list
+                // on request, and the lost ports stay masked: the caller must
+                // check all of its own.
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::FBIG) => {
                     self.call(Reset)?;
                     return Err(error);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn ports_are_read_until_there_are_none() {
-        // A datagram a read, as when the kernel adds a port during one.
+        // One datagram per read, as when the kernel adds a port during one.
         let (kernel, device) = UnixDatagram::pair().unwrap();
         device.set_nonblocking(true).unwrap();
         let mut events = Evtchn(OwnedFd::from(device).into());

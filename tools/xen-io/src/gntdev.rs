@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `/dev/xen/gntdev`: pages that another domain grants.
+//! `/dev/xen/gntdev`: pages granted by another domain.
 
 use std::fs::File;
 use std::io;
@@ -47,7 +47,7 @@ unsafe impl Request for UnmapGrant {
 /// An open gntdev device.
 pub struct Gntdev(Arc<File>);
 
-/// A grant the kernel holds ready to be mapped.
+/// A grant that the kernel has prepared for mapping.
 struct Grant {
     device: Arc<File>,
     index: u64,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Descriptors that a service manager hands to the program when it starts it:
-//! those that an earlier run left with it (systemd's file descriptor store,
-//! `sd_listen_fds_with_names(3)`). It is here because taking them is unsafe.
+//! Descriptors that a service manager passes to the program at its start, stored
+//! by an earlier run (systemd's file descriptor store,
+//! `sd_listen_fds_with_names(3)`). This is here because taking them is unsafe.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Takes them, with their names. There are none when the environment speaks of
-/// another process, and the second time.
+/// Takes them with their names. There are none if the environment is for another
+/// process, or if they were taken before.
 pub fn take() -> io::Result<Vec<(String, OwnedFd)>> {
     if TAKEN.swap(true, Ordering::AcqRel) {
         return Ok(Vec::new());

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! What a console backend needs from a Xen host. [`host`](crate::host) is the
-//! real one, [`fake`](crate::fake) another one inside the process.
+//! The interfaces that a console backend needs from a Xen host.
+//! [`host`](crate::host) is the real one, [`fake`](crate::fake) one inside the
+//! process.
 //!
-//! Xenstore is not here: both hosts speak its wire protocol, so there is one
-//! [`Client`] for both.
+//! Xenstore is not here: both hosts use its wire protocol, so one [`Client`]
+//! serves both.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -22,11 +23,11 @@ pub trait Hypervisor: Send {
     /// Writes a parameter of a domain.
     fn set_hvm_param(&self, domid: DomId, param: HvmParam, value: u64) -> io::Result<()>;
 
-    /// Sends one break to the domain's vuart. It arrives at once: ahead of
-    /// what still waits in the ring.
+    /// Sends one break to the domain's vuart. It arrives at once, before bytes
+    /// that wait in the ring.
     ///
-    /// ENODEV if the domain has no vuart, EPERM if it never ran yet, EINVAL
-    /// from a hypervisor that knows no breaks.
+    /// ENODEV if the domain has no vuart, EPERM if it never ran yet, EINVAL from
+    /// a hypervisor without support for breaks.
     fn send_break(&self, domid: DomId) -> io::Result<()> {
         self.set_hvm_param(domid, HvmParam::VUART_BREAK, 1)
     }
@@ -40,27 +41,26 @@ pub trait Hypervisor: Send {
     /// Maps a page of the domain by its address.
     fn map_gfn(&self, domid: DomId, gfn: Gfn) -> io::Result<Page>;
 
-    /// Reads what the hypervisor has said on its own console from `index` on,
-    /// or from the oldest that is left of it; returns how many bytes came.
-    /// `index` goes on to where they end. It starts at 0 when the host does,
-    /// and wraps.
+    /// Reads the hypervisor's messages from `index` on, or from the oldest that
+    /// is left; returns the number of bytes. `index` advances to their end. It
+    /// starts at 0 when the host does, and wraps.
     fn read_console(&self, index: &mut u32, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
 /// Event channels of this domain, all behind one file descriptor.
 ///
-/// The descriptor is readable when [`pending`](Self::pending) has something to
-/// give. A port that was reported stays masked until [`unmask`](Self::unmask).
-/// Dropping the value closes every port.
+/// The descriptor is readable when [`pending`](Self::pending) has ports. A
+/// reported port stays masked until [`unmask`](Self::unmask). Dropping the value
+/// closes every port.
 pub trait EventChannels: AsFd + Send {
-    /// Connects a new local port to an unbound port of another domain. The
-    /// local port starts pending, so nothing that happened before is missed.
+    /// Connects a new local port to an unbound port of another domain. The local
+    /// port starts pending, so no earlier event is missed.
     fn bind_interdomain(&mut self, domid: DomId, remote: Port) -> io::Result<Port>;
 
-    /// Makes a local port that another domain may connect to.
+    /// Creates a local port that another domain may connect to.
     fn bind_unbound(&mut self, domid: DomId) -> io::Result<Port>;
 
-    /// Makes a local port that an interrupt of Xen's notifies.
+    /// Creates a local port for an interrupt of Xen.
     fn bind_virq(&mut self, virq: Virq) -> io::Result<Port>;
 
     /// Closes a local port.
@@ -84,6 +84,6 @@ pub struct Platform {
     pub events: Box<dyn EventChannels>,
     /// A connection to xenstore.
     pub store: Client,
-    /// Another one, when that is lost.
+    /// Opens another connection when that is lost.
     pub reopen_store: Box<dyn FnMut() -> io::Result<Client> + Send>,
 }

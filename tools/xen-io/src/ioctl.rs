@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! An ioctl whose argument is a pointer to a structure and whose answer is
-//! the non-negative number returned: the form of all of Xen's.
+//! An ioctl whose argument is a pointer to a structure and whose result is the
+//! non-negative return value: the form of all of Xen's.
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -14,7 +14,7 @@ use rustix::ioctl::{self, Direction, Ioctl, IoctlOutput, Opcode};
 /// # Safety
 ///
 /// `OPCODE` must be an ioctl that takes a pointer to a structure laid out as
-/// `Self`, and that writes to nothing else but what addresses held in it name.
+/// `Self`, and that writes only to it and to addresses in it.
 pub(crate) unsafe trait Request {
     /// The request's number.
     const OPCODE: Opcode;
@@ -49,12 +49,11 @@ unsafe impl<R: Request> Ioctl for Call<'_, R> {
     }
 }
 
-/// Performs the ioctl and gives the number it returned.
+/// Performs the ioctl and returns its result.
 ///
 /// # Safety
 ///
-/// Every address held in `request` must be valid for what the kernel does
-/// with it.
+/// Every address in `request` must be valid for the kernel's use of it.
 pub(crate) unsafe fn call<R: Request>(fd: BorrowedFd<'_>, request: &mut R) -> io::Result<c_int> {
     let returned = rustix::io::retry_on_intr(|| {
         // SAFETY: `Request` vouches for the opcode and the layout, the caller

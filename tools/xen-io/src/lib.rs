@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! Xen's interfaces to a privileged user program: hypercalls, mappings of
-//! other domains' pages, event channels and xenstore, with a whole Xen host
-//! inside the process ([`fake`]) behind the same front.
+//! Xen's interfaces for a privileged user program: hypercalls, mappings of other
+//! domains' pages, event channels and xenstore, and a whole Xen host inside the
+//! process ([`fake`]) with the same interface.
 //!
 //! Written from Xen's public headers (`xen/include/public`) and the kernel's
 //! `include/uapi/xen`. Nothing depends on the version of the domctl interface:
-//! whether a domain lives is asked of xenstore. Only the hypervisor's own
-//! messages are read by a sysctl, whose version is found by trying.
+//! xenstore reports whether a domain exists. Only the hypervisor's own messages
+//! are read by a sysctl, whose version is found by trying.
 //!
 //! This crate holds the only unsafe code of the host side.
 

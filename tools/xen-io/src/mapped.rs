@@ -8,8 +8,8 @@ use std::ptr::NonNull;
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-/// A range of this process's addresses, shared with whoever else maps what is
-/// behind it; unmapped when dropped. How it is reached is its owner's to say.
+/// A range of this process's addresses, shared with other mappings of the same
+/// file; unmapped when dropped. Its owner defines how it is accessed.
 #[derive(Debug)]
 pub(crate) struct Mapped {
     pub(crate) base: NonNull<u8>,

@@ -11,18 +11,17 @@ use rustix::mm::Advice;
 
 use crate::mapped::Mapped;
 
-/// What `fstatfs` calls a file system that is memory (Linux, `magic.h`).
+/// The `f_type` of a file system in memory (Linux, `magic.h`).
 const TMPFS_MAGIC: FsWord = 0x0102_1994;
 
-/// The beginning of a file, unmapped when dropped. Bytes are copied to it and
-/// from it, and no reference into it is ever made.
+/// The beginning of a file, unmapped when dropped. Bytes are copied to and from
+/// it, and no reference into it is ever made.
 #[derive(Debug)]
 pub struct Mapping(Mapped);
 
 impl Mapping {
-    /// Maps the first `length` bytes of a file, which has them and keeps them.
-    /// Only a file in memory will do: another one's disk may fail, and that
-    /// would end the process.
+    /// Maps the first `length` bytes of a file, which must not shrink. Only a
+    /// file in memory is accepted: an I/O error of a disk would end the process.
     pub fn of(file: impl AsFd, length: usize) -> io::Result<Self> {
         if fstatfs(&file)?.f_type != TMPFS_MAGIC {
             return Err(io::ErrorKind::Unsupported.into());
@@ -30,12 +29,12 @@ impl Mapping {
         Ok(Self(Mapped::shared(file, 0, length)?))
     }
 
-    /// Has the pages from `offset` on made, so that to write there cannot fail.
-    /// `offset` is that of a page.
+    /// Allocates the pages from `offset` on, so that writing there cannot fail.
+    /// `offset` must be that of a page.
     ///
     /// # Panics
     ///
-    /// As the others, if the range is not in the mapping.
+    /// Like the others, if the range is not in the mapping.
     pub fn populate(&mut self, offset: usize, length: usize) -> io::Result<()> {
         let at = self.at::<u8>(offset, length).cast::<c_void>();
         // SAFETY: `at` keeps the range within the mapping; this advice changes
@@ -44,11 +43,11 @@ impl Mapping {
         Ok(())
     }
 
-    /// Writes bytes where there are pages.
+    /// Writes bytes to populated pages.
     ///
     /// # Panics
     ///
-    /// If that is not in the mapping.
+    /// If the range is not in the mapping.
     pub fn store(&mut self, offset: usize, bytes: &[u8]) {
         let at = self.at(offset, bytes.len());
         // SAFETY: `at` keeps the range within the mapping, which is writable
@@ -57,11 +56,11 @@ impl Mapping {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
     }
 
-    /// Copies out what is in the file, where there are pages.
+    /// Copies out bytes from populated pages.
     ///
     /// # Panics
     ///
-    /// If that is not in the mapping.
+    /// If the range is not in the mapping.
     pub fn load(&self, offset: usize, bytes: &mut [u8]) {
         let at = self.at::<u8>(offset, bytes.len());
         // SAFETY: `at` keeps the range within the mapping, to which this process
@@ -70,12 +69,11 @@ impl Mapping {
         unsafe { std::ptr::copy_nonoverlapping(at, bytes.as_mut_ptr(), bytes.len()) };
     }
 
-    /// Writes a word at a multiple of 8, at once and after all that was written
-    /// before.
+    /// Writes a word at a multiple of 8 atomically, after all earlier writes.
     ///
     /// # Panics
     ///
-    /// If that is not in the mapping.
+    /// If the word is not in the mapping.
     pub fn publish(&mut self, offset: usize, word: u64) {
         let at = self.at(offset, size_of::<u64>());
         // SAFETY: `at` gives an aligned address in the mapping, which lives as
@@ -83,7 +81,7 @@ impl Mapping {
         unsafe { AtomicU64::from_ptr(at) }.store(word, Ordering::Release);
     }
 
-    /// Where so many bytes are.
+    /// The address of a range.
     fn at<T>(&self, offset: usize, length: usize) -> *mut T {
         let aligned = offset.is_multiple_of(align_of::<T>());
         let fits = offset

@@ -10,13 +10,13 @@ use vpl011::ring::memory::RingMemory;
 
 use crate::mapped::Mapped;
 
-/// Xen's page size, whatever the kernel's is.
+/// Xen's page size, which may differ from the kernel's.
 pub const XEN_PAGE_SIZE: usize = 4096;
 
-/// What bytes are copied by, in bytes.
+/// Size of a word for copying, in bytes.
 const WORD: usize = size_of::<u64>();
 
-/// Words that are read in one go.
+/// Number of words read per iteration.
 const AT_ONCE: usize = 8;
 
 #[inline]
@@ -31,11 +31,11 @@ fn to_word(offset: usize) -> usize {
 
 /// A page shared with another domain, unmapped when dropped.
 ///
-/// The page is reached by single atomic loads and stores alone; no reference
-/// into it is ever made.
+/// The page is accessed only by single atomic loads and stores, through
+/// references to atomics.
 pub struct Page {
     mapped: Mapped,
-    /// What keeps the page alive beyond the mapping; dropped after it.
+    /// Keeps the page alive beyond the mapping; dropped after it.
     _backing: Box<dyn Any + Send + Sync>,
 }
 
@@ -46,7 +46,7 @@ impl Page {
         offset: u64,
         backing: impl Any + Send + Sync,
     ) -> io::Result<Self> {
-        // A kernel with larger pages maps a whole one of its own.
+        // A kernel with larger pages maps one of its own.
         let length = XEN_PAGE_SIZE.max(rustix::param::page_size());
         Ok(Self {
             mapped: Mapped::shared(fd, offset, length)?,
@@ -54,12 +54,12 @@ impl Page {
         })
     }
 
-    /// Where the kernel put it.
+    /// The address of the mapping.
     pub(crate) fn address(&self) -> u64 {
         self.mapped.base.as_ptr().addr() as u64
     }
 
-    /// The page as words, all of them.
+    /// All words of the page.
     fn words(&self) -> &[AtomicU64; XEN_PAGE_SIZE / WORD] {
         // SAFETY: the mapping starts at a page's boundary, is at least
         // XEN_PAGE_SIZE long and lives as long as `self`, and nothing in this
@@ -116,7 +116,7 @@ impl RingMemory for Page {
             *byte = self.load_u8(at);
         }
         let words = &self.words()[first / WORD..end / WORD];
-        // Several at once leave less to count.
+        // Several per iteration reduce the loop's overhead.
         let (many, few) = words.as_chunks::<AT_ONCE>();
         let (to_many, to_few) = middle.as_chunks_mut::<AT_ONCE>();
         for (words, bytes) in many.iter().zip(to_many) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The process at the other end of a unix socket, as it was when it connected
-//! (`SO_PEERCRED` and `SO_PEERGROUPS`, unix(7)). The kernel answers without a look
-//! at any file of users. It is here because asking is unsafe.
+//! The process at the other end of a Unix socket, as it was when it connected
+//! (`SO_PEERCRED` and `SO_PEERGROUPS`, unix(7)). The kernel answers without
+//! reading any user database. This is here because the call is unsafe.
 
 use std::ffi::c_int;
 use std::io;
@@ -12,13 +12,13 @@ use zerocopy::IntoBytes as _;
 /// `include/uapi/asm-generic/socket.h`.
 const SO_PEERGROUPS: c_int = 59;
 
-/// How many groups are asked for at first; the kernel says when there are more.
+/// Room for groups in the first attempt; the kernel reports if there are more.
 const FEW: usize = 32;
 
-/// Whoever connected.
+/// The peer of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The process; 0 if it is of a namespace that is not seen from here.
+    /// The process; 0 if it is in a PID namespace that is not visible from here.
     pub pid: u32,
     /// Its user.
     pub uid: u32,
@@ -28,7 +28,7 @@ pub struct Peer {
     pub groups: Vec<u32>,
 }
 
-/// Whoever connected to this end, or listened at the other.
+/// The process that connected to this end, or that listened at the other.
 pub fn of(socket: impl AsFd) -> io::Result<Peer> {
     let socket = socket.as_fd();
     // struct ucred.
@@ -59,11 +59,11 @@ fn groups(socket: BorrowedFd) -> io::Result<Vec<u32>> {
     }
 }
 
-/// What became of a question.
+/// The result of a query.
 enum Answer {
-    /// So many bytes were written.
+    /// This many bytes were written.
     Read(usize),
-    /// There are so many, which is more than there is room for.
+    /// This many bytes are needed, more than there is room for.
     Needs(usize),
 }
 
@@ -108,7 +108,7 @@ mod tests {
                 .collect::<Vec<u32>>()
         };
         assert_eq!(peer.pid, std::process::id());
-        // Of the real, the effective, the saved and the file system's.
+        // The second of real, effective, saved and file system uid.
         assert_eq!(peer.uid, numbers("Uid:")[1]);
         assert_eq!(peer.gid, numbers("Gid:")[1]);
         assert_eq!(peer.groups, numbers("Groups:"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The numbers that name things in Xen, each a type of its own so that a port
-//! cannot be passed where a domain is meant.
+//! Numbers that identify objects in Xen, each with its own type, so that a port
+//! cannot be passed for a domain.
 
 use std::fmt;
 
@@ -47,12 +47,12 @@ impl GrantRef {
     pub const CONSOLE: Self = Self(0);
 }
 
-/// An interrupt that Xen raises itself, not a device (Xen `VIRQ_*`).
+/// An interrupt that Xen itself raises, not a device (Xen `VIRQ_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Virq(pub u32);
 
 impl Virq {
-    /// The hypervisor has said something on its console (Xen `VIRQ_CON_RING`).
+    /// The hypervisor has new messages on its console (Xen `VIRQ_CON_RING`).
     pub const CON_RING: Self = Self(8);
 }
 
@@ -65,26 +65,26 @@ impl HvmParam {
     pub const CONSOLE_PFN: Self = Self(17);
     /// The domain's port of the PV console.
     pub const CONSOLE_EVTCHN: Self = Self(18);
-    /// The gfn that the private vuart ring was made from. The page has left
-    /// the guest's address space: map [`Resource::VUART`] instead.
+    /// The gfn that the private vuart ring was made from. The page is not in the
+    /// guest's address space any more: map [`Resource::VUART`] instead.
     pub const VUART_PFN: Self = Self(39);
     /// The port of the private vuart ring, held by the hypervisor.
     pub const VUART_EVTCHN: Self = Self(40);
-    /// Set to 1, one break on the vuart's line towards the guest, whatever
-    /// kind of ring it has. Reads as 0.
+    /// Writing 1 sends one break on the vuart's line to the guest, with any kind
+    /// of ring. Reads as 0.
     pub const VUART_BREAK: Self = Self(41);
 }
 
-/// One frame of a domain's memory that is named by its purpose rather than by
-/// an address (`XENMEM_acquire_resource`).
+/// One frame of a domain's memory, identified by its purpose rather than by an
+/// address (`XENMEM_acquire_resource`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
-    /// What it is. The hypervisor's field is 16 bits wide, and the kernel's,
-    /// which is wider, is cut down to it without a word.
+    /// The type. The hypervisor's field has 16 bits; the kernel's is wider and is
+    /// truncated silently.
     pub kind: u16,
-    /// Which one of that kind.
+    /// The instance of that type.
     pub id: u32,
-    /// Which frame of it.
+    /// The frame of the instance.
     pub frame: u32,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The fake host behaves as a real one does where a backend depends on it.
+//! The fake host behaves like a real one where a backend depends on it.
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -304,8 +304,8 @@ fn a_transaction_is_all_or_nothing() {
     }
 }
 
-/// As with the real one, or a guest that writes all the time could keep
-/// everybody from their transactions.
+/// As in the real one; otherwise a guest that writes constantly could make all
+/// transactions fail.
 #[test]
 fn a_transaction_fails_only_when_what_it_saw_has_changed() {
     let store = Store::default();
@@ -362,7 +362,7 @@ fn a_guest_sees_what_it_is_allowed_to() {
     assert_eq!(dom0.permissions("/local/domain/1/data/x").unwrap(), own);
 }
 
-/// A peer that sends whatever the test says, after it got a request.
+/// A peer that answers each request with the test's bytes.
 fn client_of(answer: impl Fn([u32; 4]) -> Vec<u8> + Send + 'static) -> Client {
     let (ours, theirs) = UnixStream::pair().unwrap();
     std::thread::spawn(move || {
@@ -466,7 +466,7 @@ fn what_the_hypervisor_says_is_told_and_read_once() {
     assert!(other.events.bind_virq(Virq::CON_RING).is_ok());
 }
 
-/// What [`Machine::platform`] gives, over a socket.
+/// The interfaces of [`Machine::platform`], over a socket.
 #[test]
 fn another_process_reaches_the_same_host() {
     let dir = tempfile::tempdir().unwrap();
@@ -516,7 +516,7 @@ fn another_process_reaches_the_same_host() {
     platform.events.notify(port).unwrap();
     assert!(pv.line.wait(Duration::from_secs(10)));
 
-    // The program ends without a word.
+    // The program ends without notice.
     drop((platform, page));
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while pv.line.is_connected() || machine.mapped_pages(domid) > 0 {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Users other than root, and what rules let them do. Only root can connect as
-//! somebody else, and a thread of it is enough: the kernel keeps identities by
-//! thread.
+//! Users other than root, and their rights by rules. Only root can connect as
+//! another user, and a thread is enough: the kernel keeps identities by thread.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -26,7 +25,7 @@ use crate::support::{
     Daemon, Heard, PATIENCE, PvDriver, Serial as _, UartDriver, guest, until_looked_at, wait_for,
 };
 
-/// Somebody, and the groups that they are in beside their own.
+/// A user, and its groups besides its own.
 #[derive(Clone, Copy)]
 struct User(u32, &'static [u32]);
 
@@ -35,7 +34,7 @@ const BOB: User = User(1001, &[2000]);
 const CAROL: User = User(1002, &[]);
 
 impl User {
-    /// Does something as them.
+    /// Runs `work` as this user.
     fn act<T: Send>(self, work: impl FnOnce() -> T + Send) -> T {
         let act = || {
             let groups: Vec<Gid> = self.1.iter().map(|group| Gid::from_raw(*group)).collect();
@@ -67,7 +66,7 @@ impl User {
         serde_json::from_str(&line(&mut stream)).unwrap()
     }
 
-    /// Which consoles they see.
+    /// The consoles that this user sees.
     fn sees(self, socket: &Path) -> BTreeSet<String> {
         let status = self.ask(socket, "status");
         let rows = status["consoles"].as_array().unwrap().iter();
@@ -88,7 +87,7 @@ impl User {
         }
     }
 
-    /// What a console's own socket says until it ends.
+    /// The output of a console's own socket until it closes.
     fn refusal(self, socket: &Path) -> String {
         let mut said = String::new();
         self.connect(socket).read_to_string(&mut said).unwrap();
@@ -105,7 +104,7 @@ struct Host {
     dir: tempfile::TempDir,
     machine: Machine,
     daemon: Daemon,
-    /// What it tells.
+    /// The daemon's messages.
     heard: Heard,
 }
 
@@ -144,7 +143,7 @@ impl Host {
         self.daemon
             .handle
             .reload(Ok(config(self.dir.path(), rules)));
-        // What discovery reports comes before, in the same turn or an earlier one.
+        // The reload is applied no later than the reports of discovery.
         until_looked_at(&self.machine);
     }
 
@@ -159,7 +158,7 @@ impl Host {
         until_looked_at(&self.machine);
     }
 
-    /// How often the answer was no.
+    /// Number of denied requests of a kind.
     fn denied(&self, request: &str) -> u64 {
         let mut stream = UnixStream::connect(self.at("metrics.sock")).unwrap();
         stream.write_all(b"\n").unwrap();
@@ -189,7 +188,7 @@ fn config(dir: &Path, rules: &str) -> Config {
     }
 }
 
-/// Alice may watch web's consoles, the group 2000 may do more with its PV one.
+/// Alice may watch web's consoles; the group 2000 has more rights on its PV console.
 const WEB: &str = "[[access]]\nusers = ['1000']\ndomains = ['web']\nrights = ['watch']\n\
     [[access]]\ngroups = ['2000']\ndomains = ['web']\nconsoles = ['pv*']\n\
     rights = ['type', 'log', 'break']\n\
@@ -200,7 +199,7 @@ fn code(answer: &Value) -> &str {
     answer["code"].as_str().unwrap_or_default()
 }
 
-/// How a session ends, and what it is told before that.
+/// Reads a session to its end: the frames before it, and the reason.
 fn ended(session: &mut Attached) -> (Vec<Frame>, String) {
     let mut before = Vec::new();
     loop {
@@ -228,7 +227,7 @@ pub(crate) fn each_gets_what_the_rules_give_and_no_more() {
     assert_eq!(row["rights"], serde_json::json!(["list", "watch"]));
     assert_eq!((&row["tty"], &row["log"]), (&"".into(), &"".into()));
 
-    // Who watches sees what comes, and nothing that was, whatever it claims.
+    // The right `watch` covers only new output, whatever the request contains.
     let stream = root.answer["stream"].as_str().unwrap().to_owned();
     for more in [
         String::new(),
@@ -241,12 +240,12 @@ pub(crate) fn each_gets_what_the_rules_give_and_no_more() {
         assert_eq!(alice.position(), end, "{more}");
         pv.send(b"now");
         assert_eq!(alice.read(3), b"now", "{more}");
-        // To ask for more changes nothing.
+        // A mode request changes nothing.
         alice.set_mode(1);
         assert_eq!(alice.frame(), Frame::Mode(0), "{more}");
         alice.type_in(b"in vain");
     }
-    // Who may type does, and sees what was.
+    // The rights `type` and `log` permit input and earlier output.
     let mut bob = BOB.attach(&control, &of("web")).unwrap();
     assert_eq!(bob.answer["mode"], "rw");
     assert_eq!(bob.read(6 + 9), b"beforenownownow");
@@ -293,7 +292,7 @@ pub(crate) fn a_console_s_own_sockets_ask_the_same_rules() {
     bob.read_exact(&mut said).unwrap();
     assert_eq!(&said, b"before");
     let mut alice = ALICE.connect(&pv0);
-    // Its bytes are first in the queue of what is typed, if they are heard.
+    // Its bytes come first in the input, if they are accepted.
     alice.write_all(b"in vain").unwrap();
     wait_for("both", || {
         let status = ALICE.ask(&host.control(), "status");
@@ -315,7 +314,7 @@ pub(crate) fn a_console_s_own_sockets_ask_the_same_rules() {
         assert_eq!(said, "[you may not watch this console]\r\n", "{socket}");
     }
     assert_eq!(host.denied("socket"), 4);
-    // Whose guests there are is not to be seen.
+    // Users cannot list other users' guests.
     for folder in ["consoles", "consoles/by-name", "consoles/1"] {
         let folder = host.at(folder);
         let seen = ALICE.act(|| std::fs::read_dir(&folder).map(drop));
@@ -338,7 +337,7 @@ pub(crate) fn a_renamed_domain_takes_nobody_along() {
     assert_eq!(bob.read(&mut [0]).unwrap(), 0);
     assert_eq!(host.denied("session"), 2);
     assert_eq!(ALICE.sees(&host.control()), BTreeSet::new());
-    // Another one has the name now, and rights go with that.
+    // Another domain has the name now, and the rights apply to it.
     let (_, mut new, _new_uart) = host.guest("web");
     let mut alice = ALICE.attach(&host.control(), &of("web")).unwrap();
     new.send(b"mine");
@@ -352,8 +351,8 @@ pub(crate) fn nobody_goes_on_from_a_domain_to_another_of_its_number() {
     let host = Host::new(rules);
     let (web, mut pv, _uart) = host.guest("web");
     let mut alice = ALICE.attach(&host.control(), &of("web")).unwrap();
-    // All that the daemon sees of it is another UUID, as after a pause of
-    // xenstore: the rings have the same numbers.
+    // The daemon sees only another UUID, as after a pause of xenstore: the rings
+    // have the same numbers.
     host.write(web, "vm", "/vm/bbbbbbbb-0000-4000-8000-000000000001");
     host.rename(web, "web");
     pv.send(b"another's");
@@ -376,7 +375,7 @@ pub(crate) fn after_a_reboot_rights_are_decided_anew() {
     let mut alice = ALICE.attach(&host.control(), &of("web")).unwrap();
     assert_eq!(alice.answer["mode"], "rw");
     host.machine.destroy(web).unwrap();
-    // Its nodes go first.
+    // Its nodes are removed first.
     let (_, why) = ended(&mut alice);
     assert!(["console", "domain"].contains(&why.as_str()), "{why}");
     let (_again, ..) = host.guest("web");
@@ -402,7 +401,7 @@ pub(crate) fn a_reload_sends_away_who_may_not_watch_and_silences_who_may_not_typ
     root.read(5);
     root.type_in(b"root");
     assert_eq!(pv.receive(4), b"root");
-    // Without rules nobody but root is let in, and who was is not any more.
+    // Without rules only root can connect, and other users' sessions end.
     host.reload("");
     assert_eq!(ended(&mut bob), (Vec::new(), "denied".to_owned()));
     for socket in ["control.sock", "consoles/by-name/web/pv0.sock"] {
@@ -415,7 +414,7 @@ pub(crate) fn a_reload_sends_away_who_may_not_watch_and_silences_who_may_not_typ
     }
     root.type_in(b"root");
     assert_eq!(pv.receive(4), b"root");
-    // And with the first rule they are, at once.
+    // With the first rule they can connect at once.
     host.reload(WEB);
     BOB.attach(&control, &of("web")).unwrap();
     BOB.connect(&host.at("consoles/by-name/web/pv0.sock"));
@@ -484,7 +483,7 @@ pub(crate) fn who_is_attached_is_told_from_beginning_to_end() {
         let more = more.iter().map(|part| (*part).to_owned());
         who(uid).into_iter().chain(more).collect::<Vec<_>>()
     };
-    // Whatever somebody says of himself, it makes no other line.
+    // Text from a user cannot forge a line.
     let origin = r#","origin":"192.0.2.1 50000\nforged uid=0 ""#;
     let alice = ALICE
         .attach(&host.control(), &(of("web") + origin))
@@ -528,7 +527,7 @@ pub(crate) fn no_user_closes_out_another() {
     let answer = line(&mut root);
     assert!(answer.contains("\"web\""), "{answer}");
     drop(crowd);
-    // Of the places that a console has, some are left.
+    // Some places of a console are reserved.
     let mut crowd = Vec::new();
     let refusal = loop {
         match ALICE.attach(&control, &of("web")) {
@@ -544,7 +543,7 @@ pub(crate) fn no_user_closes_out_another() {
         .collect();
 }
 
-/// What may not be seen looks as if it were not there, whatever is asked.
+/// A domain that a user may not see looks like a missing one, for any request.
 pub(crate) fn nobody_learns_which_domains_there_are() {
     let host = Host::new(
         "[[access]]\nusers = ['1000']\ndomains = ['web']\n\
@@ -577,7 +576,7 @@ pub(crate) fn nobody_learns_which_domains_there_are() {
         answer["error"].as_str().unwrap().replace(name, "N")
     });
     assert_eq!(names[0], names[1]);
-    // Who may do all is told the truth.
+    // Root gets the true reason.
     let root = User(0, &[]).ask(&control, &format!("message {gone} x"));
     assert_eq!(code(&root), "no-console");
 }
@@ -604,7 +603,7 @@ pub(crate) fn operators_are_who_has_the_right_control() {
         "denied"
     );
     assert_eq!(host.denied("control"), 5);
-    // Whoever is asked for, nobody learns of what is not theirs.
+    // A user sees only viewers of its own consoles, for any request.
     let who = BOB.ask(&control, "who");
     let names: Vec<_> = who["viewers"].as_array().unwrap().iter().collect();
     assert_eq!(names.len(), 1, "{who}");
@@ -629,12 +628,12 @@ pub(crate) fn operators_are_who_has_the_right_control() {
         Frame::Notice("user 1001 types alone now".into())
     );
     alice.type_in(b"in vain");
-    // The answer shows that it was read, and what came before it.
+    // The answer shows that the daemon has read it and the input before it.
     alice.set_mode(1);
     assert_eq!(alice.frame(), Frame::Mode(0));
     bob.type_in(b"heard");
     assert_eq!(pv.receive(5), b"heard");
-    // Who may not type any more has nothing to hold.
+    // A user that may not type any more loses exclusive input.
     host.reload(
         "[[access]]\nusers = ['1000', '1001']\ndomains = ['*']\nrights = ['watch']\n\
          [[access]]\nusers = ['1000']\ndomains = ['*']\nrights = ['type']\n",

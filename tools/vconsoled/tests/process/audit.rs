@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The audit's file, when the daemon is killed, when the disk stands still, and when
-//! the daemon may do next to nothing.
+//! The audit's file when the daemon is killed, when the disk stalls, and when the
+//! daemon is confined.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::tracer::Tracer;
 
 const PV0: &str = r#""domid":1,"console":"pv0""#;
 
-/// More than wait for a disk.
+/// More sessions than the queue holds.
 const MANY: u64 = 700;
 
 fn host() -> (Host, PathBuf) {
@@ -33,7 +33,7 @@ fn host() -> (Host, PathBuf) {
     (host, file)
 }
 
-/// Lines that are whole and, of these, objects.
+/// Complete lines that are valid JSON.
 fn lines(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let whole = text.split_inclusive('\n').filter(|one| one.ends_with('\n'));
@@ -103,7 +103,7 @@ pub(crate) fn what_the_audit_loses_while_its_disk_stands_still_is_counted_in_it(
         pv.send(b"said");
         assert_eq!(viewer.read(4), b"said", "{round}");
     }
-    // 1024 wait, and one may be with the thread already.
+    // 1024 are queued, and the thread may have one more.
     wait_for("nearly all of them to have left", || {
         (lost() >= 2 * MANY - 1025).then_some(())
     });
@@ -130,7 +130,7 @@ pub(crate) fn a_confined_daemon_of_another_user_writes_the_audit() {
     let file = dir.join("audit.log");
     let key = format!("[audit]\nfile = \"{}\"", file.display());
     let config = place.config.replace("[audit]", &key);
-    // Root's, of a daemon that was root.
+    // Root's, from a daemon that ran as root.
     std::fs::create_dir(&dir).unwrap();
     std::fs::write(&file, "").unwrap();
     for _ in 0..2 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The process that opens for the daemon what the daemon may not.
+//! The broker process, which opens for the daemon what the daemon may not.
 
 use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
@@ -22,13 +22,13 @@ use xen_io::xenstore::Client;
 use crate::restart::{Host, Running};
 use crate::support::{PV, Serial as _, Viewer, guest, status, wait_for};
 
-/// Says that this process is a broker.
+/// Makes this process a broker.
 pub(crate) const ROLE: &str = "VCONSOLED_TEST_BROKER";
-/// Says that a daemon on a host is to give up what its configuration says.
+/// Makes a daemon on a host give up privileges by its configuration.
 pub(crate) const CONFINED: &str = "VCONSOLED_TEST_CONFINED";
 
-/// In the daemon's process: its connection to xenstored is a real one, which the
-/// broker replaces.
+/// In the daemon's process: connects to xenstored directly; the broker
+/// reconnects.
 pub(crate) fn confine(platform: &mut Platform, config: &Config) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(ROLE, "1");
@@ -38,10 +38,10 @@ pub(crate) fn confine(platform: &mut Platform, config: &Config) {
     vconsoled::confine::give_up(config).unwrap();
 }
 
-/// Who connected to xenstored: the process, its user, and its end.
+/// A connection to xenstored: the process, its user, and its end.
 type Connection = (i32, u32, UnixStream);
 
-/// A xenstored that only root reaches, and whose connections can be cut.
+/// A xenstored for root only, whose connections can be cut.
 struct Xenstored(Arc<Mutex<Vec<Connection>>>);
 
 impl Xenstored {
@@ -91,20 +91,20 @@ fn pass_on((mut from, mut to): (UnixStream, UnixStream)) {
     let _ended = to.shutdown(Shutdown::Both);
 }
 
-/// What `/proc` says of a process.
+/// A field of `/proc/PID/status`.
 fn said_of(pid: i32, what: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(what));
     line.unwrap().trim_start_matches(':').trim().to_owned()
 }
 
-/// Whether a process has ended, though nobody may have waited for it yet.
+/// Whether a process has ended, even as a zombie.
 fn has_ended(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
 }
 
-/// Where a process's descriptors lead.
+/// The targets of a process's descriptors.
 fn links(process: &str) -> Vec<String> {
     let fds = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
     fds.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())
@@ -112,7 +112,7 @@ fn links(process: &str) -> Vec<String> {
         .collect()
 }
 
-/// A host whose daemon is confined, and has the broker.
+/// A host with a confined daemon and a broker.
 fn confined() -> (Host, Xenstored) {
     let mut host = Host::new("");
     std::fs::set_permissions(host.dir.path(), Permissions::from_mode(0o711)).unwrap();
@@ -147,7 +147,7 @@ pub(crate) fn a_daemon_that_is_no_longer_root_connects_to_xenstored_again() {
             (xenstored.peers().len() > round).then_some(())
         });
     }
-    // Who came while it was lost, and who comes later.
+    // A domain that was destroyed while it was lost, and a later one.
     host.machine.destroy(domid).unwrap();
     let (domid, mut pv, _uart) = guest(&host.machine, "later");
     let mut viewer = Viewer::open(&host.machine, domid, PV);
@@ -164,7 +164,7 @@ pub(crate) fn a_daemon_that_is_no_longer_root_connects_to_xenstored_again() {
         peers[1..].iter().all(|peer| *peer == (broker, 0)),
         "{peers:?}"
     );
-    // It is root, and has nothing of root's but who it is.
+    // It has root's uid, but no privilege of root.
     for (what, expected) in [
         ("Name", "console-broker"),
         ("NoNewPrivs", "1"),
@@ -174,17 +174,17 @@ pub(crate) fn a_daemon_that_is_no_longer_root_connects_to_xenstored_again() {
     ] {
         assert_eq!(said_of(broker, what), expected, "{what}");
     }
-    // Its socket, and what whoever started this test left open.
+    // Its socket, and descriptors that this test inherited.
     let mut fds = links(&broker.to_string());
     fds.retain(|link| !links("self").contains(link));
     assert!(fds.len() == 1 && fds[0].starts_with("socket:"), "{fds:?}");
-    // A daemon that is killed has it end.
+    // The broker ends when the daemon is killed.
     daemon.kill();
     wait_for("its end", || has_ended(broker).then_some(()));
 }
 
-/// It may stand still: whoever is served goes on, and the next connection comes
-/// when it does.
+/// The broker may stall: served consoles continue, and the next connection is
+/// made when it continues.
 pub(crate) fn nobody_waits_for_the_broker() {
     let (host, xenstored) = confined();
     let (domid, mut pv, _uart) = guest(&host.machine, "guest");
@@ -202,7 +202,7 @@ pub(crate) fn nobody_waits_for_the_broker() {
     let mut slowest = || {
         let mut took = Duration::ZERO;
         let began = Instant::now();
-        // Long enough for the loss to be noticed.
+        // Long enough for the loss to be detected.
         while began.elapsed() < Duration::from_secs(1) {
             let asked = Instant::now();
             pv.send(b"?");
@@ -218,7 +218,7 @@ pub(crate) fn nobody_waits_for_the_broker() {
     xenstored.cut();
     let stopped = slowest();
     println!("the slowest answer: {stopped:?}, before {calm:?}");
-    // Who waits for it waits for ten.
+    // A daemon that waited for the broker would wait ten seconds.
     assert!(stopped < Duration::from_secs(4), "{stopped:?}");
     assert!(status(&control).incomplete.is_some(), "it stands still");
     kill(broker, Signal::SIGCONT).unwrap();
@@ -229,7 +229,7 @@ pub(crate) fn nobody_waits_for_the_broker() {
     let mut viewer = Viewer::open(&host.machine, domid, PV);
     pv.send(b"said");
     assert_eq!(viewer.read(4), b"said");
-    // Nor for one that has ended: the rest goes on without it.
+    // The same for a broker that has ended: the daemon continues without it.
     kill(broker, Signal::SIGKILL).unwrap();
     xenstored.cut();
     assert!(slowest() < Duration::from_secs(4));

@@ -8,13 +8,13 @@ use crate::restart::{Host, pattern, same};
 use crate::sockets::waiting;
 use crate::support::{PV, Viewer, guest, wait_for};
 
-/// Bytes a second: a daemon takes a while to start, and little may go meanwhile.
+/// Bytes per second: few bytes may be sent while a daemon starts.
 const RATE: u32 = 200;
-/// What a daemon may give at once, and bring that the last one had read.
+/// Bytes of the daemon's burst, and of input that the last daemon had read.
 const BURST: u128 = 2;
 
 const KILLS: usize = 12;
-/// Bytes that come between two kills, at least.
+/// Fewest bytes between two kills.
 const STEP: usize = 40;
 
 pub(crate) fn a_rate_holds_and_loses_nothing_over_kills() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Times, rotation and compression of logs, when the disk stands still and when
-//! the daemon is killed.
+//! Times, rotation and compression of logs, when the disk stalls and when the
+//! daemon is killed.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -13,10 +13,10 @@ use crate::tracer::Tracer;
 
 const LOG: &str = "guest-guest.log";
 
-/// The unit of a time in the log.
+/// The resolution of times in the log.
 const UNIT: Duration = Duration::from_millis(1);
 
-/// The lines of a log that are the guest's, with their times.
+/// The guest's lines in a log, with their times.
 fn lines(text: &[u8]) -> Vec<(SystemTime, String)> {
     let text = str::from_utf8(text).unwrap();
     let lines = text.lines().map(|line| {
@@ -26,8 +26,8 @@ fn lines(text: &[u8]) -> Vec<(SystemTime, String)> {
     lines.filter(|(_, line)| line != "Logfile Opened").collect()
 }
 
-/// The disk stands still while the guest speaks, and the daemon is killed with
-/// nothing written.
+/// The disk stalls while the guest writes, and the daemon is killed with nothing
+/// written.
 pub(crate) fn a_line_has_the_time_at_which_it_came_whenever_it_is_written() {
     let host = Host::new("timestamps = true");
     let dir = host.dir.path().join("log");
@@ -48,7 +48,7 @@ pub(crate) fn a_line_has_the_time_at_which_it_came_whenever_it_is_written() {
             });
             let taken = SystemTime::now();
             sent.push((before, taken));
-            // What is written from here on is written at another time.
+            // Bytes after this are written at another time.
             wait_for("the clock", || {
                 (SystemTime::now() > taken + 10 * UNIT).then_some(())
             });
@@ -75,8 +75,8 @@ pub(crate) fn a_line_has_the_time_at_which_it_came_whenever_it_is_written() {
     }
 }
 
-/// A daemon is killed at each system call of the thread that writes logs, while
-/// it writes, rotates, compresses and removes.
+/// A daemon is killed at each system call of the thread that writes logs, during
+/// writes, rotation, compression and removal.
 pub(crate) fn a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind() {
     let host = Host::new("timestamps = true\nsize = 3000\ncount = 1000\ncompress = true");
     let dir = host.dir.path().join("log");
@@ -87,7 +87,7 @@ pub(crate) fn a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_no
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with(LOG)).collect()
     };
-    // All of it is there, and all of the old ones are compressed.
+    // All lines are logged, and all old files are compressed.
     let complete = |sent: usize, taken: &[u8]| {
         let plain = names().iter().filter(|name| !is_compressed(name)).count();
         let all = [taken, &logged(&dir, LOG)].concat();
@@ -97,7 +97,7 @@ pub(crate) fn a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_no
     for kill_at in 1.. {
         let daemon = host.start(|_| ());
         wait_for("what the last one left", || {
-            // The ring lets go of it last.
+            // The ring releases the bytes last.
             (sent == 0 || complete(sent, &taken) && pv.index(3080) == pv.index(3084)).then_some(())
         });
         let mut tracer = Tracer::hold(&daemon.0, "logs");
@@ -121,7 +121,7 @@ pub(crate) fn a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_no
         if stops < kill_at {
             break;
         }
-        // A look at many files has many calls.
+        // Listing many files takes many system calls.
         for (number, path) in old_files(&dir, LOG) {
             if number > 3 {
                 taken.extend(content(&path));
@@ -147,8 +147,8 @@ pub(crate) fn a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_no
 
 const CAST: &str = "guest-guest.cast";
 
-/// What the events of a recording say, each file of which begins with its header; as far
-/// as it is written.
+/// The text of a recording's events, as far as written; each file begins with its
+/// header.
 fn recorded(dir: &Path) -> Vec<u8> {
     let files = old_files(dir, CAST).into_iter().map(|(_, path)| path);
     let mut text = String::new();
@@ -170,8 +170,8 @@ fn recorded(dir: &Path) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// A daemon is killed at each system call of the thread that writes, while a console is
-/// recorded and logged, and both are rotated.
+/// A daemon is killed at each system call of the writing thread, while a console
+/// is recorded and logged, and both files are rotated.
 pub(crate) fn a_kill_at_every_system_call_of_a_recording_loses_nothing_and_repeats_nothing() {
     let host = Host::new("record = true\nsize = 1500\ncount = 10000");
     let dir = host.dir.path().join("log");
@@ -186,7 +186,7 @@ pub(crate) fn a_kill_at_every_system_call_of_a_recording_loses_nothing_and_repea
             (recorded(&dir) == sent && logged(&dir, LOG) == sent && taken).then_some(())
         });
         let mut tracer = Tracer::hold(&daemon.0, "logs");
-        // Characters of two bytes, of which a piece may hold one.
+        // Characters of two bytes, which a piece may split.
         let text = format!("line {kill_at} gr\u{fc}\u{df}e\n").repeat(12);
         sent.extend_from_slice(text.as_bytes());
         pv.send(text.as_bytes());

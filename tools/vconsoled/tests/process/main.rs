@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The daemon as a process: what its environment says to it and what it may do
-//! are the process's, and no test can change its own. So each test starts this
-//! program once more, as a daemon on the fake host.
+//! The daemon as a process: its environment and privileges are those of a
+//! process, and a test cannot change its own. So each test starts this program
+//! again, as a daemon on the fake host.
 
 mod access;
 mod audit;
@@ -37,7 +37,7 @@ use xen_io::fake::Machine;
 
 use support::{Daemon, Heard, PATIENCE, wait_for};
 
-/// Says that this process is a daemon, and with which configuration.
+/// Makes this process a daemon with this configuration.
 const ROLE: &str = "VCONSOLED_TEST_CONFIG";
 
 fn main() -> ExitCode {
@@ -73,7 +73,7 @@ fn test(name: &'static str, run: fn()) -> Trial {
     })
 }
 
-/// Only root can become somebody else.
+/// Only root can change its user.
 fn as_root(name: &'static str, run: fn()) -> Trial {
     let is_root = nix::unistd::geteuid().is_root();
     test(name, run)
@@ -371,13 +371,13 @@ fn access_tests() -> Vec<Trial> {
     ]
 }
 
-/// Serves, and does what each line of its input asks, until that ends.
+/// Serves, and executes each line of standard input until its end.
 fn daemon(config: &str) {
     let config = match config {
         "" => Config::default(),
         text => Config::parse(text).unwrap(),
     };
-    // As in the background, and as the unit has it.
+    // The umask of a background daemon and of the unit.
     rustix::process::umask(Mode::WGRP | Mode::RWXO);
     let machine = Machine::new();
     let port = config.sockets.metrics_listen;
@@ -445,19 +445,19 @@ impl Process {
         line.trim_end().to_owned()
     }
 
-    /// Tells it to end.
+    /// Requests its end.
     fn end(&mut self) {
         self.requests = None;
     }
 
-    /// Waits until it has ended, and says whether it ended well.
+    /// Waits for its end; returns whether it succeeded.
     fn wait(mut self) -> bool {
         self.requests = None;
         let ended = wait_for("the daemon's end", || self.child.try_wait().unwrap());
         ended.success()
     }
 
-    /// Waits until it has ended well.
+    /// Waits for its successful end.
     fn ended(self) {
         assert!(self.wait());
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A service manager that keeps descriptors for a daemon, as systemd does, and
-//! hands them to the next one.
+//! A service manager that stores a daemon's descriptors, like systemd, and passes
+//! them to the next daemon.
 
 use std::collections::BTreeMap;
 use std::io::IoSliceMut;
@@ -15,7 +15,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use rustix::fs::FileType;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
-/// Where a program finds what it inherits.
+/// The first inherited descriptor.
 const FIRST_FD: i32 = 3;
 
 type Kept = Arc<Mutex<BTreeMap<String, Vec<OwnedFd>>>>;
@@ -37,15 +37,14 @@ impl Manager {
         Self { socket, kept }
     }
 
-    /// The names of what it keeps of consoles, whose names are longer than
-    /// the daemon's own.
+    /// The names of stored descriptors of consoles, which contain a hyphen.
     pub(crate) fn kept(&self) -> Vec<String> {
         let kept = self.kept.lock().unwrap();
         let names = kept.keys().filter(|name| name.contains('-'));
         names.cloned().collect()
     }
 
-    /// How many bytes are in the pipes of what was typed.
+    /// Number of bytes in the pipes of input journals.
     pub(crate) fn typed(&self) -> u64 {
         let kept = self.kept.lock().unwrap();
         let typed = kept.iter().filter(|(name, _)| name.starts_with("typed"));
@@ -58,7 +57,7 @@ impl Manager {
             .sum()
     }
 
-    /// Makes a command one that this manager starts.
+    /// Prepares a command as started by this manager.
     pub(crate) fn prepare(&self, command: &mut Command) {
         let kept = self.kept.lock().unwrap();
         let all = kept
@@ -72,7 +71,7 @@ impl Manager {
                 parent_fd: fd.try_clone().unwrap(),
                 child_fd,
             });
-        // Only the program itself can say which process it is.
+        // Only the process itself can set its own pid.
         let mut started = Command::new("/bin/sh");
         started
             .args(["-c", "LISTEN_PID=$$ exec \"$0\""])
@@ -93,7 +92,7 @@ impl Manager {
     }
 }
 
-/// Takes one message to heart.
+/// Handles one message.
 fn hear(inbox: &UnixDatagram, kept: &Kept) {
     let mut bytes = [0; 1024];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];

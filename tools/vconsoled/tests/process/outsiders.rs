@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Nobody outside can make the daemon wait. Each program that it deals with is
-//! stopped in turn, at the start, in the middle of what it is asked, and for
-//! good: a guest that is served is answered as fast as before, memory stays
-//! bounded, and everything goes on when the outsider does.
+//! No other program can make the daemon wait. Each program that it communicates
+//! with is stopped in turn, at the start, during requests, and for good: the
+//! served guest is answered as fast as before, memory stays bounded, and
+//! everything continues when the program does.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -20,15 +20,15 @@ use crate::restart::{Host, Running, pattern};
 use crate::support::{PATIENCE, PV, PvDriver, Serial, Viewer, connect_to, guest, status, wait_for};
 use crate::tracer::Tracer;
 
-/// The longest that half of the answers may take on a machine that does nothing
-/// else. On a busy one, what the same takes with nobody stopped is added.
+/// Limit of the median answer time on an idle machine. On a busy one, a multiple
+/// of the time without a stopped program is added.
 const ANSWER_MAX: Duration = Duration::from_millis(100);
-/// The longest that any may take: a busy machine can stop a process for a
-/// second, and who waits for somebody outside waits for ten.
+/// Limit of any answer time: a busy machine can delay a process for a second; a
+/// daemon that waits for another program waits for ten.
 const WORST_MAX: Duration = Duration::from_secs(5);
-/// Answers that are timed.
+/// Number of timed answers.
 const ANSWERS: usize = 20;
-/// The most that the daemon may grow by.
+/// Limit of the daemon's memory growth.
 const GROWTH_MAX: u64 = 24 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ fn round(outsider: Outsider, when: When) {
     assert!(grown < GROWTH_MAX, "{grown} bytes more");
     if when == When::ForEver {
         let ends = Instant::now();
-        // A process whose threads are traced cannot end.
+        // A process with traced threads cannot end.
         let stopped = Some(stopped).filter(|_| outsider != Outsider::Disk);
         world.daemon.stop();
         let took = ends.elapsed();
@@ -127,16 +127,16 @@ fn round(outsider: Outsider, when: When) {
     world.daemon.stop();
 }
 
-/// Guests that flood.
+/// Number of flooding guests.
 const FLOODS: usize = 8;
 
-/// Eight guests print single letters as fast as they can, and all of it goes to
-/// the journal.
+/// Eight guests write short lines as fast as they can, all of which go to the
+/// journal.
 pub(crate) fn nobody_waits_for_guests_that_flood_the_journal() {
     flood("");
 }
 
-/// The same, and as many rules as there may be look at every line; one finds it.
+/// The same with the maximal number of watch rules; one of them matches.
 pub(crate) fn nobody_waits_for_rules_that_watch_guests_that_flood() {
     let rules = (0..63).map(|number| {
         format!("[[watch]]\nname = \"{number}\"\nmatch = '(?:x|xx|y){{1,30}}(?:z|{number})$'\n")
@@ -173,8 +173,8 @@ fn flood(rules: &str) {
     let slow = world.answer();
     let ran = world.loop_time().saturating_sub(ran) / u32::try_from(ANSWERS).unwrap();
     println!("half and all answers within {slow:?}, before {calm:?}; {ran:?} of the loop for each");
-    // What the loop does meanwhile depends on nobody else; when it has a processor,
-    // on whatever else the machine does.
+    // The loop's processor time is independent of the machine's load; the answer
+    // time is not.
     assert!(ran < ANSWER_MAX, "{ran:?}");
     assert!(slow.1 < WORST_MAX + 4 * calm.1, "{slow:?}");
     let grown = world.resident().saturating_sub(before);
@@ -191,17 +191,17 @@ fn flood(rules: &str) {
     world.daemon.stop();
 }
 
-/// A host with a daemon and everybody else.
+/// A host with a daemon and all other programs.
 struct World {
     host: Arc<Host>,
     daemon: Running,
-    /// The guest whose answers are timed, who asks it, and who has its pty open.
-    /// The kernel carries a pty's bytes by a worker that waits for a processor
-    /// like everybody else; a socket's, it does not.
+    /// The guest whose answers are timed, its client, and its viewer on the pty.
+    /// The kernel moves a pty's bytes in a worker that needs a processor; a
+    /// socket's bytes it moves directly.
     pv: PvDriver,
     asker: UnixStream,
     viewer: Viewer,
-    /// A guest that prints much.
+    /// A guest with much output.
     noisy: PvDriver,
     noisy_id: DomId,
     manager: Reader,
@@ -252,7 +252,7 @@ impl World {
             })
         };
         if held.is_some() {
-            // Without xenstored there is nothing to serve, but somebody is in.
+            // Without xenstored nothing is served, but clients are accepted.
             wait_for("the control socket", || connect_to(&host.control()).ok());
             assert!(status(&host.control()).consoles.is_empty());
         }
@@ -274,8 +274,7 @@ impl World {
         }
     }
 
-    /// How long half of some answers took that the guest was asked for and gave,
-    /// and how long the longest.
+    /// Median and longest time of some answers of the guest.
     fn answer(&mut self) -> (Duration, Duration) {
         let mut took: Vec<Duration> = (0..ANSWERS)
             .map(|_| {
@@ -295,16 +294,16 @@ impl World {
         (took[ANSWERS / 2], took[ANSWERS - 1])
     }
 
-    /// Gives the daemon a reason to turn to everybody outside.
+    /// Makes the daemon use every other program.
     fn knock(&mut self) {
         for _ in 0..40 {
-            // The service manager is to keep them.
+            // The service manager stores them.
             let _come_and_gone = connect_to(&self.socket("pv0.ro.sock")).unwrap();
         }
         self.noisy.send(&pattern(0, 200_000));
     }
 
-    /// The same, until it has turned to them.
+    /// The same, until the daemon has done so.
     fn provoke(&mut self) {
         self.knock();
         status(&self.host.control());
@@ -321,14 +320,14 @@ impl World {
         pages * 4096
     }
 
-    /// How long the event loop has run.
+    /// Processor time of the event loop.
     fn loop_time(&self) -> Duration {
         let id = self.daemon.0.id();
         let text = std::fs::read_to_string(format!("/proc/{id}/task/{id}/schedstat")).unwrap();
         Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
     }
 
-    /// Everything that an outsider is needed for comes about.
+    /// Everything that needs another program happens.
     fn goes_on(&mut self) {
         let (domid, mut later, _uart) = guest(&self.host.machine, "later");
         let mut viewer = Viewer::open(&self.host.machine, domid, PV);
@@ -363,12 +362,12 @@ fn socket(host: &Host, domid: DomId, name: &str) -> PathBuf {
     dir.join(domid.to_string()).join(name)
 }
 
-/// An outsider that does nothing until this is dropped.
+/// A program that is stopped until this is dropped.
 enum Stopped<'a> {
     Reader(Reader),
     Store(#[expect(dead_code, reason = "held")] xen_io::fake::Stopped<'a>),
     Thread(#[expect(dead_code, reason = "held")] Tracer),
-    /// Somebody who does not read.
+    /// Clients that do not read.
     Silent(#[expect(dead_code, reason = "held")] Vec<OwnedFd>),
 }
 
@@ -383,7 +382,7 @@ impl<'a> Stopped<'a> {
             Outsider::Journald => reader(&world.journald),
             Outsider::StandardError => reader(&world.messages),
             Outsider::Xenstored => {
-                // It stands still just when it is asked about a domain.
+                // It stops just when it is asked about a domain.
                 let domid = host.machine.create_domain("asked").unwrap();
                 host.machine.introduce(domid);
                 Self::Store(host.machine.store().stop())
@@ -407,7 +406,7 @@ impl<'a> Stopped<'a> {
                 Self::Silent((0..8).map(ask).collect())
             }
             Outsider::Toolstack => {
-                // It began to make a guest.
+                // It began to create a guest.
                 let domid = host.machine.create_domain("half").unwrap();
                 let mut store = host.machine.toolstack().unwrap();
                 let path = format!("/local/domain/{domid}/console");
@@ -428,7 +427,7 @@ impl Drop for Stopped<'_> {
     }
 }
 
-/// Somebody who reads and forgets, unless he is stopped.
+/// A reader that discards what it reads, unless it is stopped.
 #[derive(Clone)]
 struct Reader {
     stopped: Arc<AtomicBool>,
@@ -466,7 +465,7 @@ impl Reader {
         self.stopped.store(stopped, Ordering::Release);
     }
 
-    /// How often there was something.
+    /// Number of successful reads.
     fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }

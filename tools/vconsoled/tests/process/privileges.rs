@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What a daemon can do once it has given up what it does not need.
+//! A confined daemon's abilities.
 
 use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
@@ -16,11 +16,11 @@ use xen_io::fake::Machine;
 use crate::Process;
 use crate::support::{PATIENCE, PV, PvDriver, Serial as _, Viewer, guest, status, wait_for};
 
-/// Debian's user without rights.
+/// Debian's unprivileged user.
 const NOBODY: u32 = 65534;
 
-/// In the daemon's process: a guest that came after everything was given up
-/// says something and is answered.
+/// In the daemon's process: a guest that comes after the confinement writes, and
+/// gets an answer.
 pub(crate) fn talk(machine: &Machine) -> String {
     let (domid, mut pv, _uart) = guest(machine, "late");
     pv.send(b"said\n");
@@ -31,8 +31,7 @@ pub(crate) fn talk(machine: &Machine) -> String {
     format!("{}{}", said.escape_ascii(), answered.escape_ascii())
 }
 
-/// In the daemon's process: a guest that is to have a channel at `path` says
-/// something, and stays.
+/// In the daemon's process: a guest with a channel at `path` writes, and stays.
 pub(crate) fn channel(machine: &Machine, path: &str) -> String {
     let domid = machine.create_domain("channel").unwrap();
     let backend = [("connection", "socket"), ("path", path)];
@@ -44,7 +43,7 @@ pub(crate) fn channel(machine: &Machine, path: &str) -> String {
     domid.to_string()
 }
 
-/// In the daemon's process: tries what it has no business with.
+/// In the daemon's process: tries a forbidden action.
 pub(crate) fn attempt(what: &str) -> String {
     let result = match what {
         "run" => Command::new("/bin/true").status().map(drop),
@@ -92,7 +91,7 @@ pub(crate) struct Place {
     pub(crate) config: String,
 }
 
-/// Folders that a daemon of any user can get at, and a configuration.
+/// Folders that a daemon of any user can access, and a configuration.
 pub(crate) fn place(process: &str) -> Place {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
@@ -109,7 +108,7 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// The port is opened before the daemon may open none.
+/// The port is opened before the confinement.
 pub(crate) fn a_confined_daemon_tells_its_counters_at_a_port() {
     let place = place("user = \"\"\nsandbox = true");
     let key = "[sockets]\nmetrics-listen = \"127.0.0.1:0\"";
@@ -125,7 +124,7 @@ pub(crate) fn a_confined_daemon_tells_its_counters_at_a_port() {
     daemon.ended();
 }
 
-/// Those who may ask are decided on by rules, or by the sockets' own permissions.
+/// Rules, or the sockets' own permissions, decide who may connect.
 pub(crate) fn other_users_may_pass_to_the_sockets_whatever_the_umask() {
     let mut place = place("user = \"\"\nsandbox = true");
     place.config = place.config.replace("run/", "run/deep/");
@@ -155,14 +154,14 @@ pub(crate) fn a_confined_daemon_serves_and_can_do_nothing_else() {
     assert_eq!(daemon.ask("network"), "PermissionDenied");
     assert_eq!(daemon.ask("root"), "PermissionDenied");
     let log = place.dir.path().join("log/guest-late.log");
-    // The log's thread writes when it has a processor.
+    // The log is written asynchronously.
     wait_for("the log", || {
         (std::fs::read(&log).ok()? == b"said\n").then_some(())
     });
     std::fs::rename(&log, log.with_extension("old")).unwrap();
     daemon.tell("reopen");
     assert_eq!(daemon.ask("guest"), "said\\nok");
-    // Not every kernel can confine files; the daemon says whether this one.
+    // Some kernels cannot confine files; the daemon reports whether this one can.
     let confined = !in_force.contains("no landlock");
     let (read, write) = (
         daemon.ask(&format!("read {}", outside.display())),
@@ -201,7 +200,7 @@ pub(crate) fn a_confined_daemon_makes_channels_below_its_folders_and_nowhere_els
     }
     let elsewhere = ["other/agent.sock", "agent.sock"].map(at);
     let elsewhere = elsewhere.map(|path| (offer(&path), path));
-    // A user who may write there is kept out by landlock alone.
+    // A user with write access there is excluded by landlock only.
     let refused = is_root() || !daemon.ask("in force").contains("no landlock");
     for (domid, path) in elsewhere.iter().filter(|_| refused) {
         let state = wait_for("the refusal", || {
@@ -219,8 +218,8 @@ pub(crate) fn a_confined_daemon_makes_channels_below_its_folders_and_nowhere_els
     daemon.ended();
 }
 
-/// Debian 13's `/var/log/xen` is root's and of group adm, and others may not pass.
-/// The daemon has that group then, and no other's; never root's.
+/// Debian 13's `/var/log/xen` is root's with group adm, and closed to others. The
+/// daemon then has that group, and no other; never root's.
 pub(crate) fn a_group_that_leads_to_the_logs_is_kept_and_roots_never() {
     const ADM: u32 = 4;
     for (group, mode, kept) in [
@@ -284,7 +283,7 @@ pub(crate) fn a_confined_daemon_compresses_and_removes_old_logs() {
     daemon.ended();
 }
 
-/// What the kernel says, not what the daemon believes.
+/// Checks the kernel's answers, not the daemon's report.
 pub(crate) fn a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket() {
     let place = place("user = \"\"\nsandbox = true");
     let outside = place.dir.path().join("outside.sock");
@@ -307,8 +306,8 @@ pub(crate) fn a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_so
     ] {
         assert_eq!(daemon.ask(&request), "PermissionDenied", "{request}");
     }
-    // Datagrams go to the journal and the service manager. Since when kernels
-    // can tell sockets apart: Linux 6.12, and 7.1 by path.
+    // Datagrams go to the journal and the service manager. Kernels can restrict
+    // sockets since Linux 6.12, and by path since 7.1.
     let kernel = kernel();
     let refused = |since| {
         if kernel >= since {
@@ -364,8 +363,8 @@ pub(crate) fn a_daemon_of_another_user_has_no_way_back() {
     assert!(!at("run/control.sock").exists());
 }
 
-/// Where logs are is the operator's to say, who may have moved the folder to
-/// another disk; what is in it is not.
+/// The operator may have replaced the log folder by a link to another disk; links
+/// in it are not followed.
 pub(crate) fn a_log_folder_that_is_a_link_is_followed_and_a_log_is_not() {
     let user = if is_root() { "nobody" } else { "" };
     let place = place(&format!("user = \"{user}\"\nsandbox = true"));
@@ -394,7 +393,7 @@ pub(crate) fn folders_of_others_stay_theirs() {
         let config = vconsoled::Config::parse(&place.config).unwrap();
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("somebody-elses"), "").unwrap();
-        // What cannot be done without the folder is the other tests' matter.
+        // Other tests cover what fails without the folder.
         let _ended_well = Process::start(&place.config, &[]).wait();
         assert_eq!(std::fs::metadata(&folder).unwrap().uid(), 0, "{name}");
         let control = config.sockets.control.unwrap();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Who has a pty open while one daemon ends and another begins.
+//! A pty's open state while one daemon ends and another begins.
 
 use std::time::Duration;
 
@@ -21,8 +21,7 @@ impl Bench {
         self.host.start(|command| self.manager.prepare(command))
     }
 
-    /// Output reaches one of those who have the pty open; with nobody there it
-    /// is kept for the next.
+    /// Output reaches a viewer of the pty; without one it is kept for the next.
     fn check(&mut self, viewers: &mut Vec<Viewer>, what: &str) {
         let control = self.host.control();
         let open = !viewers.is_empty();
@@ -45,12 +44,12 @@ impl Bench {
             (seen.len() >= piece.len()).then_some(())
         });
         assert_eq!(seen, piece, "{what}");
-        // The slice that wrote it is over, with its record for the next daemon.
+        // The slice that wrote it is finished, with its record for the next daemon.
         let _slice_over = status(&control);
     }
 }
 
-/// Over every number of viewers that were there before, left meanwhile, came
+/// For each number of viewers that were there before, left meanwhile, came
 /// meanwhile and left afterwards.
 pub(crate) fn who_came_or_left_while_there_was_no_daemon_is_known() {
     let host = Host::new("");

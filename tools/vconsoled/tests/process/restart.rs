@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A daemon that is killed, at any moment, and what the next one makes of it:
-//! every byte is in the log once, and in a viewer's stream.
+//! A daemon that is killed at any moment, and its successor: every byte is once
+//! in the log, and once in a viewer's stream.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -26,13 +26,13 @@ use crate::manager::Manager;
 use crate::support::{PATIENCE, PV, Serial, VUART, Viewer, guest, tty, wait_for};
 use crate::tracer::Tracer;
 
-/// Says that the fake host is in another process, and at which socket.
+/// The socket of the fake host in another process.
 pub(crate) const HOST: &str = "VCONSOLED_TEST_HOST";
 
-/// Serves that host until standard input ends, and says when it does.
+/// Serves that host until standard input ends, and reports when it serves.
 pub(crate) fn serve(host: &str, config: &str) {
     let mut diagnostics = diagnostics::start(true, false);
-    // As in the daemon itself: too large a file is an error of that write.
+    // As in the daemon itself: exceeding the file size limit is an error of that write.
     let ignored = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, ignored).unwrap();
     let mut platform = Platform::connect_fake(Path::new(host)).unwrap();
@@ -40,7 +40,7 @@ pub(crate) fn serve(host: &str, config: &str) {
     if std::env::var_os(broker::CONFINED).is_some() {
         broker::confine(&mut platform, &config);
     }
-    // No thread may be there before.
+    // No thread may run before this.
     diagnostics.run().unwrap();
     let server = Server::new(platform, config).unwrap();
     let handle = server.handle();
@@ -59,9 +59,9 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// `log` are keys of the section of that name.
+    /// `log` has keys of the section of that name.
     pub(crate) fn new(log: &str) -> Self {
-        // In memory, as the daemon's own folder is: only there files are mapped.
+        // In memory, like the daemon's own folder: only such files are mapped.
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         std::fs::create_dir(dir.path().join("log")).unwrap();
         let machine = Machine::new();
@@ -110,8 +110,8 @@ impl Host {
         self.dir.path().join("log").join(name)
     }
 
-    /// The files of a log, the oldest first. One may be missing where a
-    /// rotation was cut short.
+    /// The files of a log, oldest first. One may be missing after an interrupted
+    /// rotation.
     fn files(&self, name: &str) -> Vec<PathBuf> {
         let mut old: Vec<(u32, PathBuf)> = std::fs::read_dir(self.dir.path().join("log"))
             .unwrap()
@@ -126,7 +126,7 @@ impl Host {
         old.chain([self.log(name)]).collect()
     }
 
-    /// All that was ever logged.
+    /// Everything that was logged.
     pub(crate) fn logged(&self, name: &str) -> Vec<u8> {
         let files = self.files(name).into_iter();
         files
@@ -134,8 +134,7 @@ impl Host {
             .collect()
     }
 
-    /// Takes away old files of a log, but for the last two, while no daemon is
-    /// there.
+    /// Removes old files of a log except for the last two, while no daemon runs.
     fn take_old(&self, name: &str, into: &mut Vec<u8>) {
         let mut files = self.files(name);
         files.truncate(files.len().saturating_sub(2));
@@ -146,17 +145,17 @@ impl Host {
     }
 }
 
-/// A daemon that serves.
+/// A running daemon.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
-    /// An end without any warning.
+    /// Kills it.
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
-    /// An orderly end.
+    /// Ends it in an orderly way.
     pub(crate) fn stop(mut self) {
         drop(self.0.stdin.take());
         let ended = wait_for("the daemon's end", || self.0.try_wait().unwrap());
@@ -172,7 +171,7 @@ impl Drop for Running {
     }
 }
 
-/// What is at a position of a stream.
+/// The bytes at a position of a stream.
 pub(crate) fn pattern(from: usize, length: usize) -> Vec<u8> {
     (from as u64..)
         .take(length)
@@ -183,7 +182,7 @@ pub(crate) fn pattern(from: usize, length: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Says where two streams part, rather than show them.
+/// Reports the position of the first difference, without the streams.
 pub(crate) fn same(what: &str, stream: &[u8], length: usize) {
     let expected = pattern(0, length);
     let wrong = stream.iter().zip(&expected).position(|(a, b)| a != b);
@@ -191,7 +190,7 @@ pub(crate) fn same(what: &str, stream: &[u8], length: usize) {
     assert_eq!(stream.len(), length, "{what}");
 }
 
-/// A guest that sends as much as it is allowed to.
+/// A guest that sends as much as allowed.
 pub(crate) struct Sender {
     allowed: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
@@ -210,7 +209,7 @@ impl Sender {
                     std::thread::sleep(Duration::from_millis(1));
                     continue;
                 }
-                // No two alike, and none that fits the ring.
+                // Different lengths, and none that fits the ring.
                 let length = 500 + sent % 2999;
                 serial.send(&pattern(sent, length));
                 sent += length;
@@ -234,15 +233,14 @@ impl Sender {
     }
 }
 
-/// Follows a console on a socket, from daemon to daemon, until it has so many
-/// bytes.
+/// Follows a console on a socket across daemons, until it has `total` bytes.
 fn follow(control: &Path, total: &AtomicUsize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut stream = String::new();
     let deadline = Instant::now() + 10 * PATIENCE;
     while bytes.len() < total.load(Ordering::Acquire) {
         assert!(Instant::now() < deadline, "{} bytes came", bytes.len());
-        // Ended by the daemon's end: to be tried again.
+        // The daemon ended: retry.
         let _ended = follow_one(control, total, &mut stream, &mut bytes);
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -272,7 +270,7 @@ fn follow_one(
     }
     let answer: Value = serde_json::from_slice(&line)?;
     let Some(position) = answer["position"].as_u64() else {
-        // The console is not there yet.
+        // The console does not exist yet.
         return Ok(());
     };
     let name = answer["stream"].as_str().unwrap();
@@ -313,7 +311,7 @@ pub(crate) fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
         wait_for("the guest to be heard", || {
             (page.load_u32(3080) != before).then_some(())
         });
-        // Somewhere in what follows.
+        // At some moment after this.
         std::thread::sleep(Duration::from_micros(round * 7919 % 4000));
         daemon.kill();
         wait_for("Xen to notice", || {
@@ -335,7 +333,7 @@ pub(crate) fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
 }
 
 pub(crate) fn a_kill_at_every_system_call_loses_nothing_and_repeats_nothing() {
-    // Small enough that there is a rotation each time.
+    // Small enough for a rotation each time.
     let host = Host::new("size = 1200\ncount = 1000");
     let (domid, mut pv, uart) = guest(&host.machine, "guest");
     drop(uart);
@@ -345,7 +343,7 @@ pub(crate) fn a_kill_at_every_system_call_loses_nothing_and_repeats_nothing() {
         wait_for("what the last one left", || {
             let logged = taken.len() + host.logged("guest-guest.log").len();
             assert!(logged <= sent, "{logged} bytes in the log of {sent}");
-            // The ring lets go of them last.
+            // The ring releases the bytes last.
             (logged == sent && pv.index(3080) == pv.index(3084)).then_some(())
         });
         let mut tracer = Tracer::seize(&daemon.0);
@@ -378,7 +376,7 @@ pub(crate) fn a_disk_that_does_not_answer_delays_no_guest() {
     wait_for("the log", || {
         (std::fs::read(&log).ok()? == b"before\n").then_some(())
     });
-    // To the rest of the daemon it is all the same why the thread stands.
+    // For the rest of the daemon the reason of the stall does not matter.
     let tracer = Tracer::hold(&daemon.0, "logs");
     let flood = pattern(0, 3_000_000);
     pv.send(&flood);
@@ -434,7 +432,7 @@ pub(crate) fn a_full_disk_costs_what_does_not_fit_and_no_more() {
         command.stderr(std::fs::File::create(&errors).unwrap());
     });
     let limit = |bytes| limit_files(&daemon, bytes);
-    // The history is smaller.
+    // The buffer is smaller.
     limit(Some(2_000_000));
     let sent = pattern(0, 2_500_000);
     for chunk in sent.chunks(100_000) {
@@ -455,7 +453,7 @@ pub(crate) fn a_full_disk_costs_what_does_not_fit_and_no_more() {
     assert_eq!(said.count(), 1, "{errors}");
 }
 
-/// A file may not grow beyond this: to a program it is as if the disk was full.
+/// Limits the size of files: for a program this is like a full disk.
 fn limit_files(daemon: &Running, bytes: Option<u64>) {
     let pid = rustix::process::Pid::from_child(&daemon.0);
     let limit = rustix::process::Rlimit {
@@ -465,8 +463,8 @@ fn limit_files(daemon: &Running, bytes: Option<u64>) {
     rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).unwrap();
 }
 
-/// More comes than is kept for a log that is behind. No guest waits, and the log
-/// says to the byte how much is missing.
+/// More output comes than is kept for a log that is behind. No guest waits, and
+/// the log has the exact number of missing bytes.
 pub(crate) fn a_disk_that_stays_full_costs_what_the_log_says() {
     let host = Host::new("size = 0");
     let (_, mut pv, _uart) = guest(&host.machine, "guest");
@@ -480,7 +478,7 @@ pub(crate) fn a_disk_that_stays_full_costs_what_the_log_says() {
     limit_files(&daemon, None);
     let end = &sent[sent.len() - 1000..];
     wait_for("the rest", || {
-        // A log that failed is tried again when there is something to write.
+        // A failed log is retried when there is something to write.
         pv.send(b".");
         let seen = std::fs::read(&log).ok()?;
         seen.trim_ascii_end()
@@ -492,7 +490,7 @@ pub(crate) fn a_disk_that_stays_full_costs_what_the_log_says() {
     });
     daemon.stop();
     let log = std::fs::read(&log).unwrap();
-    // What is lost while a note of it waits for the disk has a note of its own.
+    // Bytes lost while a note waits for the disk have their own note.
     let (mut at, mut position, mut lost) = (0, 0, 0);
     loop {
         let run = in_common(&log[at..], &sent[position..]);
@@ -501,7 +499,7 @@ pub(crate) fn a_disk_that_stays_full_costs_what_the_log_says() {
         if position == sent.len() {
             break;
         }
-        // What was lost may begin as the note does.
+        // Lost bytes may begin like the note.
         let common = (0..3).find(|common| log[at - common..].starts_with(b"\r\n["));
         at -= common.unwrap_or(0);
         position -= common.unwrap_or(0);
@@ -519,13 +517,13 @@ pub(crate) fn a_disk_that_stays_full_costs_what_the_log_says() {
     assert!(lost > 1_000_000, "{lost}");
 }
 
-/// How many bytes two streams have in common.
+/// Length of the common prefix of two streams.
 fn in_common(one: &[u8], other: &[u8]) -> usize {
     one.iter().zip(other).take_while(|(a, b)| a == b).count()
 }
 
-/// How far back a stream went, each time that it did; it must come to the end
-/// of what is expected.
+/// The lengths of all repeated pieces of a stream; it must reach the end of what
+/// is expected.
 fn steps_back(stream: &[u8], expected: &[u8]) -> Vec<usize> {
     let (mut at, mut position, mut steps) = (0, 0, Vec::new());
     loop {
@@ -583,7 +581,7 @@ pub(crate) fn a_terminal_loses_nothing_and_sees_a_piece_twice_at_most() {
         wait_for("the terminal to show something", || {
             (count.load(Ordering::Acquire) > before + 4096).then_some(())
         });
-        // Somewhere in what follows.
+        // At some moment after this.
         std::thread::sleep(Duration::from_micros(round * 7919 % 5000));
         daemon.kill();
         wait_for("Xen to notice", || {
@@ -594,7 +592,7 @@ pub(crate) fn a_terminal_loses_nothing_and_sees_a_piece_twice_at_most() {
     let sent = uart.finish();
     total.store(sent, Ordering::Release);
     let steps = steps_back(&reader.join().unwrap(), &pattern(0, sent));
-    // What an empty pty takes at once, by each daemon but the last.
+    // What an empty pty takes at once, by each daemon except the last.
     assert!(steps.iter().all(|back| *back <= 8192), "{steps:?}");
     assert!(steps.len() as u64 <= ROUNDS, "{steps:?}");
     last.stop();
@@ -618,7 +616,7 @@ pub(crate) fn a_terminal_survives_with_those_who_have_it_open() {
             (manager.kept().len() == 6).then_some(())
         });
         names.push((tty, manager.kept()));
-        // However it ends; meanwhile both ends go on.
+        // In either case both ends continue meanwhile.
         if round % 2 == 0 {
             daemon.kill();
         } else {
@@ -640,7 +638,7 @@ pub(crate) fn a_terminal_survives_with_those_who_have_it_open() {
     names.dedup();
     assert_eq!(names.len(), 1, "{names:?}");
 
-    // Nobody has it open any more: what comes is kept for the next.
+    // It is not open any more: output is kept for the next viewer.
     drop(viewer);
     let daemon = host.start(|command| manager.prepare(command));
     let sent = pattern(0, 60_000);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A console whose first connection fails when the daemon starts: what the last
-//! daemon left for it is kept until it can be connected, or its domain is gone.
+//! A console whose first connection fails when the daemon starts: the last
+//! daemon's state for it is kept until it can be connected, or its domain is
+//! gone.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -14,7 +15,7 @@ use crate::support::{PV, PvDriver, Serial, UartDriver, VUART, Viewer};
 use crate::support::{guest, status, tty, wait_for};
 use crate::tracer::Tracer;
 
-/// A guest, and what of its consoles is kept: of each, its pty and two sockets.
+/// A guest with stored descriptors of its consoles: for each, its pty and two sockets.
 struct Bench {
     host: Host,
     manager: Manager,
@@ -43,7 +44,7 @@ impl Bench {
         self.host.start(|command| self.manager.prepare(command))
     }
 
-    /// Somebody else has the port of the guest's PV console, until this is dropped.
+    /// Binds the port of the guest's PV console, until this is dropped.
     fn hold(&self) -> Platform {
         let mut other = self.host.machine.platform().unwrap();
         let port = self.pv.0.line.port();
@@ -94,7 +95,7 @@ pub(crate) fn a_pty_is_kept_until_its_console_is_served() {
     bench.kept(KEPT);
     for in_order in [false, true] {
         bench.end(daemon, in_order);
-        // Two that fail, one after the other.
+        // Two failures in a row.
         let (failed, held) = bench.start_held();
         drop(held);
         bench.end(failed, in_order);
@@ -120,7 +121,7 @@ pub(crate) fn sockets_and_viewers_are_kept_until_their_console_is_served() {
     for in_order in [false, true] {
         bench.end(daemon, in_order);
         let (next, held) = bench.start_held();
-        // Who comes meanwhile waits as well.
+        // A new client waits too.
         let mut comes = connect(&bench.host, "pv0.ro.sock");
         stays.write_all(b"typed").unwrap();
         drop(held);
@@ -137,7 +138,8 @@ pub(crate) fn sockets_and_viewers_are_kept_until_their_console_is_served() {
     daemon.stop();
 }
 
-/// Whether what comes ends so at some time; scrollback may be before it.
+/// Whether the output ends with these bytes at some time; scrollback may come
+/// before them.
 fn read_to(stream: &mut UnixStream, end: &[u8]) -> bool {
     let mut bytes = Vec::new();
     while !bytes.ends_with(end) {
@@ -159,7 +161,7 @@ pub(crate) fn what_was_typed_is_kept_and_nobody_else_waits() {
     let mut typing = Some(daemon);
     for kill_at in 1.. {
         let daemon = typing.take().unwrap_or_else(|| bench.start());
-        // What the last one had not taken yet.
+        // Input that the last daemon had not taken yet.
         wait_for("what was typed", || {
             let left = bench
                 .pv
@@ -176,7 +178,7 @@ pub(crate) fn what_was_typed_is_kept_and_nobody_else_waits() {
         wait_for("Xen to notice", || {
             (bench.host.machine.mapped_pages(bench.domid) == 0).then_some(())
         });
-        // It was taken from the pty, and the ring does not have it.
+        // The pty does not have it any more, and the ring does not have it yet.
         if bench.manager.typed() == 5 && bench.pv.index(IN_PROD) == before {
             break;
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What a service manager is told.
+//! Notifications for a service manager.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ impl Manager {
         Self(socket)
     }
 
-    /// What it hears that is about nothing to keep.
+    /// The next message that is not about stored descriptors.
     fn hear(&self) -> String {
         let mut buffer = [0; 256];
         loop {
@@ -36,7 +36,7 @@ impl Manager {
         }
     }
 
-    /// What it hears that is no beat.
+    /// The next message that is not a watchdog notification.
     fn hear_news(&self) -> String {
         loop {
             let said = self.hear();
@@ -68,7 +68,7 @@ pub(crate) fn an_idle_loop_beats_and_one_that_has_ended_does_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let manager = Manager::new(&path);
-    // Before the first beat, however long this thread then waits for a processor.
+    // Before the first notification, in case this thread is delayed.
     let started = Instant::now();
     let mut child = start(&path, &[("WATCHDOG_USEC", &PERIOD.to_string())]);
     assert_eq!(manager.hear(), "READY=1\n");

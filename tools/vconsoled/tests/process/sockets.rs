@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Programs that have a console's own socket open, which say nothing of where
-//! they stopped: the service manager keeps their connections, and no end of a
-//! daemon shows in what they see and type.
+//! Programs on a console's own socket, which do not send their position: the
+//! service manager stores their connections, and the end of a daemon does not
+//! affect their input and output.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -20,9 +20,9 @@ use crate::tracer::Tracer;
 pub(crate) const IN_CONS: usize = 3072;
 pub(crate) const IN_PROD: usize = 3076;
 
-/// Bytes that each types at a time.
+/// Bytes of input at a time.
 const TYPED: usize = 20;
-/// Guests of which nobody types at any.
+/// Number of guests without input.
 const OTHERS: usize = 12;
 
 fn socket(host: &Host, name: &str) -> PathBuf {
@@ -52,7 +52,7 @@ fn assert_silent(stream: &mut UnixStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
 }
 
-/// Ends it in order or without warning.
+/// Ends it in an orderly way, or kills it.
 pub(crate) fn end(host: &Host, domid: DomId, daemon: Running, in_order: bool) {
     if in_order {
         daemon.stop();
@@ -95,7 +95,7 @@ pub(crate) fn a_plain_reader_notices_no_end_and_gets_every_byte_once() {
     for round in 0..60_u64 {
         pv.allow(40_000);
         allowed += 40_000;
-        // So near that it loses nothing.
+        // So close behind that it loses nothing.
         wait_for("the reader", || {
             (seen.load(Ordering::Acquire) + 100_000 > allowed).then_some(())
         });
@@ -186,12 +186,12 @@ pub(crate) fn a_slow_reader_is_told_once_what_it_lost_across_ends() {
 pub(crate) fn what_is_typed_arrives_once_wherever_the_daemon_is_killed() {
     let host = Host::new("");
     let manager = Manager::new(host.dir.path().join("notify"));
-    // Found before it, in more than one turn of the loop: what the last daemon
-    // left in the pipe is not theirs.
+    // Discovered before it, over several iterations of the loop: the last
+    // daemon's input in the pipe is not for them.
     let others = [(); OTHERS].map(|()| guest(&host.machine, "other"));
     let (domid, mut pv, uart) = guest(&host.machine, "guest");
     drop(uart);
-    // Two who type, told apart by what they type.
+    // Two sources, distinguished by their bytes.
     let of = |who: u8, at: usize| who | u8::try_from(at % 101).unwrap();
     let text = |who: u8, from: usize| -> Vec<u8> {
         let bytes = from..from + TYPED;
@@ -247,7 +247,7 @@ pub(crate) fn what_is_typed_arrives_once_wherever_the_daemon_is_killed() {
     assert_silent(&mut stream);
 }
 
-/// What waits for the guest.
+/// The guest's waiting input.
 pub(crate) fn waiting(pv: &mut PvDriver) -> Vec<u8> {
     let length = pv.index(IN_PROD).wrapping_sub(pv.index(IN_CONS));
     pv.receive(length as usize)
@@ -275,7 +275,7 @@ pub(crate) fn what_is_kept_goes_with_its_viewer_and_its_domain() {
     kept(11);
     let ended = daemon.0.id();
     end(&host, domid, daemon, false);
-    // One who left meanwhile.
+    // A viewer that left meanwhile.
     viewers.pop();
     let daemon = host.start(|command| manager.prepare(command));
     assert_ne!(daemon.0.id(), ended);

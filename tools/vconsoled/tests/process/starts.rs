@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Several daemons that are started at once.
+//! Several daemons started at once.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -9,14 +9,14 @@ use console_proto::Status;
 use crate::ROLE;
 use crate::support::{ask, connect_to, wait_for};
 
-/// Daemons of a round, and rounds.
+/// Daemons of a round, and number of rounds.
 const DAEMONS: usize = 4;
 const ROUNDS: usize = 10;
 
 fn start(config: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .env(ROLE, config)
-        // A panic's would take longer than everything else.
+        // A backtrace would take longer than everything else.
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -25,7 +25,7 @@ fn start(config: &str) -> Child {
         .unwrap()
 }
 
-/// One serves, and the others say who that is: after an orderly end and after a
+/// One serves, and the others report its pid: after an orderly end, and after a
 /// kill, which leaves the socket.
 pub(crate) fn of_several_that_start_at_once_one_serves() {
     let dir = tempfile::tempdir().unwrap();
@@ -68,7 +68,7 @@ pub(crate) fn of_several_that_start_at_once_one_serves() {
                 assert!(!status.success());
             }
             if sockets == "control" {
-                // It listens a moment after the lock is its own.
+                // It listens a moment after it has the lock.
                 wait_for("it to listen", || connect_to(&socket).ok());
                 let status: Status = serde_json::from_str(&ask(&socket, "status")).unwrap();
                 assert_eq!(status.pid, pid, "round {round}");
@@ -77,7 +77,7 @@ pub(crate) fn of_several_that_start_at_once_one_serves() {
                 winner.kill().unwrap();
                 winner.wait().unwrap();
             } else {
-                // It ends in order, once it serves: its input is looked at then.
+                // It ends in an orderly way once it serves, when it reads its input.
                 drop(winner.stdin.take());
                 let mut said = String::new();
                 let stdout = BufReader::new(winner.stdout.take().unwrap()).read_line(&mut said);

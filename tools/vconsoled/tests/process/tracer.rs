@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A daemon under trace (ptrace(2)): stopped at each system call, so that it
-//! can be killed there.
+//! A traced daemon (ptrace(2)): stopped at each system call, so that it can be
+//! killed there.
 
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -13,11 +13,10 @@ use nix::unistd::Pid;
 use crate::restart::Running;
 use crate::support::{PATIENCE, wait_for};
 
-/// How long a daemon that waits for something makes no system call when it has
-/// nothing to do.
+/// Time without a system call after which a waiting daemon counts as idle.
 const REST: Duration = Duration::from_millis(100);
 
-/// Some or all threads of a process that this thread traces.
+/// Some or all threads of a process, traced by this thread.
 pub(crate) struct Tracer {
     group: Pid,
     threads: Vec<Pid>,
@@ -29,8 +28,8 @@ impl Tracer {
         Self::stop(child, |_| true)
     }
 
-    /// Stops the threads of that name until this is dropped. A thread has its name
-    /// when it has had a processor.
+    /// Stops the threads with that name until this is dropped. A thread gets its
+    /// name when it first runs.
     pub(crate) fn hold(child: &Child, name: &str) -> Self {
         wait_for(&format!("a thread called {name}"), || {
             let named = threads(child).any(|(_, one)| one == name);
@@ -62,9 +61,9 @@ impl Tracer {
         tracer
     }
 
-    /// Lets the process run until it has been stopped so many times, at the
-    /// beginning or the end of a system call, or until it rests when `done`;
-    /// returns how many times it was.
+    /// Runs the process until it was stopped `stops` times, at the beginning or
+    /// the end of a system call, or until it is idle and `done`; returns the
+    /// number of stops.
     pub(crate) fn run(&mut self, stops: usize, done: impl Fn() -> bool) -> usize {
         let deadline = Instant::now() + PATIENCE;
         for thread in &self.threads {
@@ -87,8 +86,8 @@ impl Tracer {
         seen
     }
 
-    /// Lets the process run until it is `done`, each system call taking so
-    /// much longer.
+    /// Runs the process until it is `done`, with each system call delayed by
+    /// `pause`.
     pub(crate) fn slow_down(&mut self, pause: Duration, done: impl Fn() -> bool) {
         for thread in &self.threads {
             ptrace::syscall(*thread, None).unwrap();
@@ -101,10 +100,10 @@ impl Tracer {
         }
     }
 
-    /// Kills the process where it stands.
+    /// Kills the process at its current stop.
     pub(crate) fn kill(self, mut daemon: Running) {
         daemon.0.kill().unwrap();
-        // A traced thread is not gone before its tracer has seen that.
+        // A traced thread is not gone before its tracer has waited for it.
         for thread in &self.threads {
             while *thread != self.leader()
                 && !matches!(
@@ -116,12 +115,12 @@ impl Tracer {
         daemon.0.wait().unwrap();
     }
 
-    /// Whether each thread waits for something other than a processor, and for no
+    /// Whether each thread is blocked, but not runnable and not stopped by the
     /// tracer.
     fn waits(&self) -> bool {
         self.threads.iter().all(|thread| {
             let stat = std::fs::read_to_string(format!("/proc/{thread}/stat")).unwrap();
-            // The state is behind the name, which may hold anything.
+            // The state follows the name, which may contain anything.
             let (_, state) = stat.rsplit_once(") ").unwrap();
             state.starts_with('S')
         })
@@ -131,7 +130,7 @@ impl Tracer {
         Pid::from_raw(-self.group.as_raw())
     }
 
-    /// What stops next, within so much time.
+    /// The next stop within this time.
     fn wait(&self, patience: Duration) -> Option<WaitStatus> {
         let deadline = Instant::now() + patience;
         loop {
@@ -166,7 +165,7 @@ impl Drop for Tracer {
             if ptrace::detach(*thread, None).is_ok() || ptrace::interrupt(*thread).is_err() {
                 continue;
             }
-            // It was running, and cannot be let go of before it stands.
+            // It was running, and must stop before it can be detached.
             let _stopped = waitpid(*thread, Some(WaitPidFlag::__WALL));
             let _gone = ptrace::detach(*thread, None);
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Guests with two consoles each, and somebody at every pty.
+//! Guests with two consoles each, and a viewer at every pty.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -23,7 +23,7 @@ pub(crate) struct Seat {
     pub(crate) log: String,
     console: Console,
     viewer: Option<File>,
-    /// Tells its bytes from any other's.
+    /// Distinguishes its bytes from other consoles'.
     seed: u64,
     sent: u64,
     seen: u64,
@@ -57,7 +57,7 @@ fn path(domid: DomId, node: &str) -> String {
     format!("/local/domain/{domid}/{node}/tty")
 }
 
-/// The byte at that place of a stream: text, so that nothing changes it.
+/// The byte at that position of a stream: text, which is never altered.
 pub(crate) fn byte(seed: u64, at: u64) -> u8 {
     let mixed = (seed << 32 ^ at).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     b' ' + (mixed >> 56) as u8 % 95
@@ -108,7 +108,7 @@ impl Seat {
         count.into()
     }
 
-    /// Waits until the daemon has taken all that was put into the ring.
+    /// Waits until the daemon has taken everything from the ring.
     pub(crate) fn await_taken(&self, limit: Duration) -> bool {
         let (page, until) = (&self.console.page, Instant::now() + limit);
         while page.load_u32(OUT_CONS) != page.load_u32(OUT_PROD) {
@@ -120,7 +120,7 @@ impl Seat {
         true
     }
 
-    /// Looks at what has come; every byte must be the next one.
+    /// Reads available output; every byte must be the next one.
     pub(crate) fn look(&mut self) -> u64 {
         let Some(viewer) = &mut self.viewer else {
             return 0;
@@ -142,7 +142,7 @@ impl Seat {
         self.seen - before
     }
 
-    /// Waits until something has come.
+    /// Waits for output.
     pub(crate) fn await_output(&self, limit: Duration) -> bool {
         let viewer = self.viewer.as_ref().expect("a viewer");
         let limit = Timespec::try_from(limit).expect("a short time");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Many guests at one daemon, which is a process of its own on the fake host:
-//! that no byte is lost or changes its place, and what it costs. As a test it
-//! is small and looks at what must hold everywhere; `cargo xtask bench backend`
-//! runs it in full and prints every figure.
+//! Many guests at one daemon, which is a process of its own on the fake host: no
+//! byte is lost or misplaced, and the cost is measured. As a test it is small and
+//! checks what must hold everywhere; `cargo xtask bench backend` runs it in full
+//! and prints all figures.
 #![forbid(unsafe_code)]
 
 mod guests;
@@ -15,7 +15,7 @@ use libtest_mimic::{Arguments, Trial};
 
 /// Makes this process the daemon, on the host at that socket.
 const DAEMON: &str = "VCONSOLED_SCALE_DAEMON";
-/// Measures with so many guests, and prints figures as JSON.
+/// Measures with this many guests, and prints figures as JSON.
 const GUESTS: &str = "VCONSOLED_SCALE_GUESTS";
 
 fn main() -> ExitCode {
@@ -38,16 +38,16 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
-/// What holds on any machine, however busy.
+/// Limits that hold on any machine, however busy.
 fn small() {
     let figures = measure::run(200, false);
-    // Where a byte is missing or misplaced, the run has ended already.
+    // A missing or misplaced byte has ended the run already.
     let consoles = figures["consoles"];
     assert!(figures["rss_mib"] <= 24.0, "{figures:#?}");
     assert!(
         figures["open_files"] <= process::FILES_A_CONSOLE * consoles + process::FILES,
         "{figures:#?}"
     );
-    // Something else may wake it now and then; nothing may for each console.
+    // Other events may wake it now and then, but not per console.
     assert!(figures["idle_wakeups_a_second"] < 5.0, "{figures:#?}");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What is done to the daemon, and what it then costs.
+//! The load on the daemon, and its cost.
 #![expect(clippy::cast_precision_loss, reason = "no count here is beyond 2^52")]
 
 use std::collections::BTreeMap;
@@ -16,13 +16,12 @@ use crate::process::{self, Daemon};
 /// Figures by name; the name ends in the unit.
 pub(crate) type Figures = BTreeMap<&'static str, f64>;
 
-/// Bytes that each console prints while all do.
+/// Bytes of output per console while all write.
 const EACH: u64 = 24 * 1024;
-/// Longest wait for anything.
+/// Longest wait.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Measures with so many guests; `full` takes the time for figures that need
-/// some.
+/// Measures with this many guests; `full` includes figures that take longer.
 pub(crate) fn run(guests: usize, full: bool) -> Figures {
     let (dir, machine, mut seats) = host(guests);
     let (daemon, start) = Daemon::start(dir.path());
@@ -52,7 +51,7 @@ pub(crate) fn run(guests: usize, full: bool) -> Figures {
     figures
 }
 
-/// A host with so many guests, at `host.sock` in a folder for a daemon and its logs.
+/// A host with this many guests, at `host.sock` in a folder for a daemon and its logs.
 pub(crate) fn host(guests: usize) -> (TempDir, Machine, Vec<Seat>) {
     process::raise_file_limit();
     let dir = tempfile::tempdir().expect("a directory");
@@ -65,7 +64,7 @@ pub(crate) fn host(guests: usize) -> (TempDir, Machine, Vec<Seat>) {
     (dir, machine, seats)
 }
 
-/// Has somebody open every pty.
+/// Opens every pty.
 pub(crate) fn sit_down(machine: &Machine, seats: &mut [Seat]) {
     let mut store = machine.toolstack().expect("xenstore");
     for seat in seats {
@@ -74,7 +73,7 @@ pub(crate) fn sit_down(machine: &Machine, seats: &mut [Seat]) {
     }
 }
 
-/// All consoles print at once, and somebody reads each.
+/// All consoles write at once, and all are read.
 fn everyone_talks(daemon: &Daemon, seats: &mut [Seat], figures: &mut Figures) {
     let (started, time) = (Instant::now(), daemon.time());
     let mut total = 0;
@@ -115,14 +114,14 @@ fn latency(seats: &mut [Seat], rounds: usize, figures: &mut Figures) {
     figures.insert("wake_p99_us", p99);
 }
 
-/// The median, the 99th of a hundred and the worst, in microseconds.
+/// The median, the 99th percentile and the maximum, in microseconds.
 fn spread(mut times: Vec<Duration>) -> [f64; 3] {
     times.sort();
     [times.len() / 2, times.len() * 99 / 100, times.len() - 1]
         .map(|at| times[at].as_secs_f64() * 1e6)
 }
 
-/// How long a byte takes; `then` is done as soon as it is in the ring.
+/// Time of one byte; `then` is called as soon as it is in the ring.
 fn ping(seat: &mut Seat, then: impl FnOnce(&Seat)) -> Duration {
     let started = Instant::now();
     seat.send(1);
@@ -133,22 +132,21 @@ fn ping(seat: &mut Seat, then: impl FnOnce(&Seat)) -> Duration {
     started.elapsed()
 }
 
-/// What bytes of calm consoles waited for while one floods.
+/// Delays of bytes of calm consoles while one floods.
 pub(crate) struct Beside {
-    /// In time: the median, the 99th of a hundred and the worst, in microseconds.
+    /// Time: the median, the 99th percentile and the maximum, in microseconds.
     pub(crate) times: [f64; 3],
-    /// In work of the daemon's event loop, the same.
+    /// Processor time of the daemon's event loop, the same figures.
     pub(crate) work: [f64; 3],
-    /// In bytes of the flood: the 99th of a hundred and the worst.
+    /// Bytes of the flood: the 99th percentile and the maximum.
     pub(crate) bytes: [f64; 2],
 }
 
-/// The first guest prints as fast as it can on both of its consoles. What a
-/// byte of another waits for is told in time, which on a busy machine is other
-/// processes' and the kernel's as well, in bytes of the first guest that come
-/// to its viewers meanwhile, and in processor time of the daemon's event loop
-/// until the byte is written to its pty, less what this thread waited for a
-/// processor before it could see that.
+/// The first guest writes as fast as it can on both consoles. The delay of
+/// another console's byte is measured in time, which on a busy machine includes
+/// other processes and the kernel; in bytes of the first guest that its viewers
+/// receive meanwhile; and in processor time of the daemon's event loop until the
+/// byte is written to its pty, less the time this thread waited for a processor.
 pub(crate) fn one_floods(daemon: &Daemon, seats: &mut [Seat], seconds: u64) -> Beside {
     let (noisy, calm) = seats.split_at_mut(2);
     let stop = &AtomicBool::new(false);
@@ -205,9 +203,9 @@ pub(crate) fn one_floods(daemon: &Daemon, seats: &mut [Seat], seconds: u64) -> B
     })
 }
 
-/// Nothing happens.
+/// Measures without load.
 fn idle(daemon: &Daemon, seconds: u64, figures: &mut Figures) {
-    // What was going on comes to its end first.
+    // Earlier work finishes first.
     std::thread::sleep(Duration::from_secs(1));
     let (time, wakeups) = (daemon.time(), daemon.wakeups());
     std::thread::sleep(Duration::from_secs(seconds));
@@ -216,11 +214,11 @@ fn idle(daemon: &Daemon, seconds: u64, figures: &mut Figures) {
     figures.insert("idle_wakeups_a_second", (daemon.wakeups() - wakeups) / span);
 }
 
-/// Each log must hold the whole stream, and nothing else.
+/// Each log must contain the whole stream, and nothing else.
 fn compare_logs(logs: &Path, seats: &[Seat]) {
     for seat in seats {
         let log = std::fs::read(logs.join(&seat.log)).expect("a log");
-        // A guest that floods outgrows its log, which is then rotated.
+        // The log of a flooding guest exceeds its size and is rotated.
         if seat.sent() > 1 << 20 {
             continue;
         }

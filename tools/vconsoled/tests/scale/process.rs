@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The daemon's process, and what the system says of it.
+//! The daemon's process, and its figures from the system.
 
 use std::fs;
 use std::path::Path;
@@ -13,17 +13,17 @@ use xen_io::Platform;
 
 use crate::DAEMON;
 
-/// Descriptors of a console: its pty's two ends, its history, its log and its
-/// two sockets.
+/// Descriptors of a console: its pty's two ends, its output buffer, its log and
+/// its two sockets.
 pub(crate) const FILES_A_CONSOLE: f64 = 6.0;
 /// Descriptors of the daemon itself.
 pub(crate) const FILES: f64 = 64.0;
 
-/// Clock ticks a second (`USER_HZ`, the same on every Linux of today).
+/// Clock ticks per second (`USER_HZ`, 100 on every current Linux).
 const TICKS: f64 = 100.0;
 
-/// Serves the host at `DIR/host.sock`, with all that a console can have and what
-/// `change` makes of it.
+/// Serves the host at `DIR/host.sock`, with all features of a console and the
+/// changes of `change`.
 pub(crate) fn serve(dir: &Path, change: impl FnOnce(&mut Config)) {
     raise_file_limit();
     let platform = Platform::connect_fake(&dir.join("host.sock")).expect("the host");
@@ -40,7 +40,7 @@ pub(crate) fn serve(dir: &Path, change: impl FnOnce(&mut Config)) {
     change(&mut config);
     let server = Server::new(platform, config).expect("a server");
     let handle = server.handle();
-    // The input's end is the daemon's.
+    // The daemon ends with its input.
     std::thread::spawn(move || {
         let _end = std::io::stdin().lines().next();
         handle.stop();
@@ -55,11 +55,11 @@ pub(crate) fn raise_file_limit() {
     setrlimit(Resource::Nofile, limit).expect("a limit within what is allowed");
 }
 
-/// The running daemon; it ends with its value.
+/// The running daemon; it ends when this is dropped.
 pub(crate) struct Daemon(Child);
 
 impl Daemon {
-    /// Starts one, and says how long it took to serve every console.
+    /// Starts a daemon, and returns how long it took to serve every console.
     pub(crate) fn start(dir: &Path) -> (Self, Duration) {
         let started = Instant::now();
         let child = Command::new(std::env::current_exe().expect("this program"))
@@ -85,7 +85,7 @@ impl Daemon {
         self.status("VmRSS:") / 1024.0
     }
 
-    /// The most it ever was.
+    /// Peak of that, in MiB.
     pub(crate) fn peak(&self) -> f64 {
         self.status("VmHWM:") / 1024.0
     }
@@ -109,13 +109,13 @@ impl Daemon {
         ticks / TICKS
     }
 
-    /// That of its event loop alone, which is its first thread.
+    /// Processor time of its event loop, which is its first thread.
     pub(crate) fn loops(&self) -> Duration {
         let path = self.path(&format!("task/{}/schedstat", self.0.id()));
         scheduled(path.as_ref(), 0)
     }
 
-    /// How often one of its threads was woken.
+    /// Number of wake-ups of its threads.
     pub(crate) fn wakeups(&self) -> f64 {
         let threads = fs::read_dir(self.path("task")).expect("its threads");
         threads
@@ -126,7 +126,7 @@ impl Daemon {
             .sum()
     }
 
-    /// Ends it in order.
+    /// Ends it in an orderly way.
     pub(crate) fn stop(mut self) {
         drop(self.0.stdin.take());
         let ended = self.0.wait().expect("a child");
@@ -144,19 +144,18 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It has ended already, or this run has failed.
+        // It has ended already, unless this run has failed.
         let _gone = self.0.kill();
         let _gone = self.0.wait();
     }
 }
 
-/// How long this thread could have run and had no processor.
+/// How long this thread waited for a processor.
 pub(crate) fn waited() -> Duration {
     scheduled("/proc/thread-self/schedstat".as_ref(), 1)
 }
 
-/// A time that the scheduler tells of a thread: how long it ran, how long it
-/// waited to.
+/// A time of a thread from the scheduler: 0 running, 1 waiting to run.
 fn scheduled(path: &Path, field: usize) -> Duration {
     let stat = fs::read_to_string(path).expect("its state");
     let time = stat

@@ -15,7 +15,7 @@ const SIZE: usize = 0x1000;
 #[unsafe(no_mangle)]
 static bare_metal_aborted: AtomicU32 = AtomicU32::new(0);
 
-/// An access met a data abort.
+/// An access caused a data abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abort;
 
@@ -30,18 +30,18 @@ impl Frame {
     ///
     /// # Safety
     ///
-    /// `base` is the address of a page of a device, whose registers touch no
-    /// memory of this image's, and nothing else accesses it.
+    /// `base` is the address of a page of a device whose registers do not access
+    /// this image's memory, and nothing else accesses it.
     pub(crate) unsafe fn at(base: usize) -> Option<Self> {
         let base = NonNull::new(base as *mut u8)?;
         Some(Self { base })
     }
 
-    /// The device for a driver that has its own idea of the registers.
+    /// The device as registers of type `T`.
     ///
     /// # Panics
     ///
-    /// When `T` is larger than the frame, or wants another alignment.
+    /// If `T` is larger than the frame, or needs another alignment.
     #[must_use]
     pub fn into_registers<T>(self) -> UniqueMmioPointer<'static, T> {
         let registers = self.base.cast::<T>();
@@ -51,7 +51,7 @@ impl Frame {
         unsafe { UniqueMmioPointer::new(registers) }
     }
 
-    /// The device's address, for a driver that makes its own pointer of it.
+    /// The device's address, for a driver that makes its own pointer from it.
     #[must_use]
     pub fn into_address(self) -> *mut u8 {
         self.base.as_ptr()
@@ -61,7 +61,7 @@ impl Frame {
     ///
     /// # Panics
     ///
-    /// When the access is not aligned or not within the frame.
+    /// If the access is not aligned or not within the frame.
     pub fn read(&mut self, offset: u16, width: Width) -> Result<u32, Abort> {
         let address = self.address(offset, bytes(width));
         let value: u32;
@@ -130,14 +130,14 @@ impl Frame {
     }
 }
 
-/// How many bytes an access covers.
+/// Size of an access in bytes.
 fn bytes(width: Width) -> u16 {
     1 << width as u16
 }
 
-/// Whether the access before this was skipped.
+/// Whether the last access was skipped.
 fn finished() -> Result<(), Abort> {
-    // No read-modify-write: with the MMU off there are no exclusives.
+    // No read-modify-write: with the MMU off there are no exclusive accesses.
     if bare_metal_aborted.load(Ordering::Relaxed) == 0 {
         return Ok(());
     }

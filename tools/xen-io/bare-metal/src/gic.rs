@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! One shared interrupt of a `GICv3` (Arm IHI 0069), taken when it is asked for.
+//! One shared interrupt of a `GICv3` (Arm IHI 0069), taken on request.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -8,8 +8,8 @@ use vpl011::trap::Width;
 
 use crate::frame::Frame;
 
-// Offsets in the distributor; the last five hold one bit, byte or double word
-// for each interrupt.
+// Offsets in the distributor; the last four have one bit, byte or bit pair for
+// each interrupt.
 const GICD_CTLR: u16 = 0x0000;
 const GICD_IGROUPR: u16 = 0x0080;
 const GICD_ISENABLER: u16 = 0x0100;
@@ -19,21 +19,20 @@ const GICD_ICFGR: u16 = 0x0C00;
 /// `GICD_CTLR`: affinity routing, and interrupts of group 1.
 const ARE_AND_GROUP_1: u32 = 1 << 4 | 1 << 1;
 
-/// INTIDs from here on are no interrupts.
+/// INTIDs from here on are not interrupts.
 const SPECIAL: u32 = 1020;
 
-/// The INTID that `Interrupt` waits for.
+/// The INTID of `Interrupt`.
 static WANTED: AtomicU32 = AtomicU32::new(SPECIAL);
-/// The INTID that was taken and not ended; no interrupt's if there is none.
+/// The INTID that was acknowledged and not ended; `SPECIAL` if there is none.
 static ACTIVE: AtomicU32 = AtomicU32::new(SPECIAL);
 
-/// A shared interrupt that is delivered only while it is looked for.
+/// A shared interrupt that is delivered only on request.
 #[derive(Debug)]
 pub struct Interrupt(());
 
 impl Interrupt {
-    /// Enables the level-sensitive interrupt `intid`, of those that the
-    /// distributor in `gicd` has.
+    /// Enables the level-sensitive interrupt `intid` in the distributor `gicd`.
     pub(crate) fn enable(mut gicd: Frame, intid: u16) -> Option<Self> {
         if !(32..1020).contains(&intid) {
             return None;
@@ -72,8 +71,7 @@ impl Interrupt {
         Some(Self(()))
     }
 
-    /// Ends the interrupt that was taken last, sleeps until it is pending again
-    /// and takes it.
+    /// Ends the last interrupt, sleeps until it is pending again, and takes it.
     pub fn wait(&mut self) {
         self.end();
         while !self.take() {
@@ -84,7 +82,7 @@ impl Interrupt {
         }
     }
 
-    /// Lets the interrupt in if it is pending; whether it came. It does not
+    /// Takes the interrupt if it is pending; returns whether it was. It does not
     /// come again before its [`end`](Self::end).
     pub fn take(&mut self) -> bool {
         // SAFETY: the vector saves every register and masks interrupts again;
@@ -103,7 +101,7 @@ impl Interrupt {
         ACTIVE.load(Ordering::Relaxed) == WANTED.load(Ordering::Relaxed)
     }
 
-    /// Ends the interrupt that was taken, if one was.
+    /// Ends the acknowledged interrupt, if there is one.
     pub fn end(&mut self) {
         let intid = ACTIVE.load(Ordering::Relaxed);
         if intid < SPECIAL {
@@ -116,7 +114,7 @@ impl Interrupt {
     }
 }
 
-/// The vector in start.S calls this, with interrupts masked.
+/// Called by the vector in start.S, with interrupts masked.
 #[unsafe(no_mangle)]
 extern "C" fn bare_metal_interrupt() {
     let intid: u64;
@@ -124,7 +122,7 @@ extern "C" fn bare_metal_interrupt() {
     unsafe {
         asm!("mrs {0}, S3_0_C12_C12_0", "dsb sy", out(reg) intid, options(nostack));
     }
-    // One that went before it was acknowledged is none.
+    // A spurious INTID means that it was withdrawn before it was acknowledged.
     if let Ok(intid) = u32::try_from(intid)
         && intid < SPECIAL
     {

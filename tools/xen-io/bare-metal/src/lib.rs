@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! What an image at EL1 stands on: entry and exceptions, single accesses to a
-//! device that may abort, one interrupt, and a stream of bytes to whoever
-//! started the image. The device tree says whether that is Xen, where the
-//! stream is the PV console, or QEMU, where it is semihosting.
+//! Runtime of an image at EL1: entry and exceptions, single accesses to a device
+//! that may abort, one interrupt, and a byte stream to the program that started
+//! the image. The device tree shows whether that is Xen, where the stream is the
+//! PV console, or QEMU, where it is semihosting.
 //!
-//! All unsafe code of bare-metal images is here. They run with the MMU off and
-//! on one CPU: every access to memory is a single one to what it names.
+//! All unsafe code of bare-metal images is here. They run with the MMU off and on
+//! one CPU.
 #![no_std]
 
 #[cfg(target_os = "none")]
@@ -31,7 +31,7 @@ pub use self::{
 #[cfg(target_os = "none")]
 pub use vpl011::trap::Width;
 
-/// Makes a function `fn(Machine)` what the image runs.
+/// Makes a function `fn(Machine)` the image's main function.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {

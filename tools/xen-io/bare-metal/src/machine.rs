@@ -11,18 +11,18 @@ use crate::{semihosting, xen};
 /// INTID of the first shared interrupt.
 const SPI: u16 = 32;
 
-/// What the image has to work with.
+/// The devices of the image.
 #[derive(Debug)]
 pub struct Machine {
     /// The PL011.
     pub uart: Frame,
     /// Its interrupt.
     pub interrupt: Interrupt,
-    /// The way to whoever started the image.
+    /// The stream to the program that started the image.
     pub stream: Stream,
 }
 
-/// Bytes to and from whoever started the image.
+/// Bytes to and from the program that started the image.
 #[derive(Debug)]
 pub struct Stream(Kind);
 
@@ -33,7 +33,7 @@ enum Kind {
 }
 
 impl Machine {
-    /// Reads the device tree at an address that the boot loader gave.
+    /// Reads the device tree at the address from the boot loader.
     pub(crate) fn described_at(device_tree: usize) -> Option<Self> {
         // SAFETY: at entry x0 is the address of a flattened device tree (Linux
         // arm64 boot protocol), which nothing writes to.
@@ -58,7 +58,7 @@ impl Machine {
     }
 }
 
-/// Where the first range of a device's registers begins.
+/// Start of a device's first register range.
 fn address(node: FdtNode<'_, '_>) -> Option<usize> {
     Some(node.reg()?.next()?.starting_address.addr())
 }
@@ -74,7 +74,7 @@ fn cells(node: FdtNode<'_, '_>, name: &str) -> Option<[u32; 3]> {
 }
 
 impl Stream {
-    /// Sends bytes, however long that takes.
+    /// Sends bytes; blocks until all are sent.
     pub fn put(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             Kind::Semihosting => bytes.iter().for_each(|&byte| semihosting::put(byte)),

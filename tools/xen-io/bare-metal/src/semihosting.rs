@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The console of semihosting, as QEMU gives it a character device of its own.
+//! The semihosting console, for which QEMU has a character device.
 
 use core::arch::asm;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! From the first instruction to the image's own `main`, and the end.
+//! The way from the first instruction to the image's own `main`, and power-off.
 
 use core::arch::global_asm;
 use core::panic::PanicInfo;
@@ -17,7 +17,7 @@ pub fn off() -> ! {
     bare_metal_off()
 }
 
-/// Runs `main` on the machine that the boot loader described; called once, by
+/// Runs `main` on the machine of the boot loader's device tree; called once, by
 /// [`entry!`](crate::entry).
 pub fn run(device_tree: usize, main: fn(Machine)) {
     if let Some(machine) = Machine::described_at(device_tree) {
@@ -25,7 +25,7 @@ pub fn run(device_tree: usize, main: fn(Machine)) {
     }
 }
 
-/// Whoever started the image sees it go off before it said that it is done.
+/// A panic powers off before the image reports that it is done.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     off()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Xen's PV console, from inside a guest. Structures and numbers are those of
-//! Xen's public headers.
+//! Xen's PV console from inside a guest. Structures and numbers are from Xen's
+//! public headers.
 
 use core::arch::asm;
 use core::ptr::NonNull;
@@ -31,7 +31,7 @@ struct HvmParam {
     value: u64,
 }
 
-/// Asks Xen with the address of an argument, which both sides see in memory.
+/// A hypercall with the address of an argument, which both sides access in memory.
 fn hypercall<T>(number: u64, command: u64, argument: &mut T) -> i64 {
     let argument = core::ptr::from_mut(argument);
     let result;
@@ -52,8 +52,8 @@ fn hypercall<T>(number: u64, command: u64, argument: &mut T) -> i64 {
     result
 }
 
-/// Writes back and drops what any cache has of some bytes: with the MMU off
-/// this side reads and writes memory, and the other side its cache.
+/// Cleans and invalidates cache lines: with the MMU off this side accesses
+/// memory, and the other side its cache.
 fn clean(at: *const u8, bytes: usize) {
     let first = at.addr() & !15;
     for line in (first..at.addr() + bytes).step_by(16) {
@@ -139,7 +139,7 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Asks Xen where it is.
+    /// Gets its page and port from Xen.
     pub(crate) fn open() -> Option<Self> {
         let page = usize::try_from(own_param(CONSOLE_PFN)?).ok()? * PAGE_SIZE;
         Some(Self {
@@ -148,9 +148,9 @@ impl Console {
         })
     }
 
-    /// Sends bytes and notifies the backend once, unless it has to make room.
-    /// The ring's own advice is for an end that also takes the backend's
-    /// events, which this one never does.
+    /// Sends bytes and notifies the backend once, unless the ring is full. The
+    /// ring's own doorbell advice is for an end that handles the backend's
+    /// events, which this one does not.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             while self.ring.try_send(byte) == Sent::Full {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Event channels of the fake host: pairs of ports, one end in a domain and
-//! one, when it is connected, with a program in the control domain.
+//! Event channels of the fake host: pairs of ports, one end in a domain and the
+//! other, once connected, in a program of the control domain.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,7 +26,7 @@ pub(super) struct Switch {
 struct State {
     channels: BTreeMap<(DomId, Port), Channel>,
     programs: BTreeMap<u64, Program>,
-    /// Who is notified by Xen's own interrupts.
+    /// The programs and ports that Xen's own interrupts notify.
     virqs: BTreeMap<Virq, (u64, Port)>,
     last_port: u32,
     last_program: u64,
@@ -35,13 +35,13 @@ struct State {
 /// One event channel, named by its end in the domain.
 #[derive(Default)]
 struct Channel {
-    /// The other end: which program, and its port.
+    /// The other end: the program and its port.
     peer: Option<(u64, Port)>,
     /// Notifications that the domain has not taken yet.
     pending: bool,
-    /// Notifications that reached the domain, ever.
+    /// Total number of notifications that reached the domain.
     received: u64,
-    /// Notifications that the domain sent to a connected peer, ever.
+    /// Total number of notifications that the domain sent to a connected peer.
     sent: u64,
 }
 
@@ -59,7 +59,7 @@ struct Local {
 }
 
 impl Program {
-    /// Reports a port, unless it is masked: then it is remembered.
+    /// Reports a port, or remembers it while it is masked.
     fn fire(&mut self, port: Port) {
         let Some(local) = self.ports.get_mut(&port) else {
             return;
@@ -71,7 +71,7 @@ impl Program {
         local.masked = true;
         local.pending = false;
         self.fired.push(port);
-        // The counter cannot overflow before someone reads it.
+        // The counter cannot overflow before it is read.
         let _written = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 }
@@ -81,7 +81,7 @@ impl Switch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an unbound port in a domain.
+    /// Creates an unbound port in a domain.
     pub(super) fn allocate(&self, domid: DomId) -> Port {
         let mut state = self.state();
         state.last_port += 1;
@@ -90,7 +90,7 @@ impl Switch {
         port
     }
 
-    /// Raises an interrupt of Xen's.
+    /// Raises an interrupt of Xen.
     pub(super) fn raise(&self, virq: Virq) {
         let mut state = self.state();
         if let Some((program, port)) = state.virqs.get(&virq).copied()
@@ -181,7 +181,7 @@ impl Line {
             .map_or(0, |channel| channel.received)
     }
 
-    /// Whether someone is connected.
+    /// Whether a peer is connected.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.switch
@@ -270,8 +270,8 @@ impl EventChannels for Events {
         state.last_port += 1;
         let local = Port(state.last_port);
         let program = state.programs.get_mut(&self.program).ok_or(Errno::BADF)?;
-        // No domain of this host connects to a port of the control domain, so
-        // the remote end stays one that does not exist.
+        // No domain of this host connects to a port of the control domain, so the
+        // remote end never exists.
         let end = Local {
             remote: (domid, Port(0)),
             masked: false,

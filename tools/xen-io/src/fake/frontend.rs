@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Secondary consoles of the fake host: the nodes that a toolstack writes for
-//! one, and the guest's driver, which owns its own half of them.
+//! Secondary consoles of the fake host: a toolstack's nodes, and the guest's
+//! driver, which owns the frontend's half of them.
 
 use std::io;
 
@@ -14,7 +14,7 @@ const INITIALISED: &str = "3";
 /// The first grant that no toolstack reserves.
 const FIRST_GRANT: u32 = 8;
 
-/// A secondary console, seen by the guest that it belongs to.
+/// A secondary console in its guest's view.
 pub struct Frontend {
     machine: Machine,
     domid: DomId,
@@ -24,9 +24,8 @@ pub struct Frontend {
 }
 
 impl Machine {
-    /// Gives the domain a secondary console, number `devid`, served without a
-    /// device model. `backend` holds what the toolstack tells the backend:
-    /// `name`, `connection`, `path`.
+    /// Adds a secondary console, number `devid`, without a device model.
+    /// `backend` has further nodes for the backend: `name`, `connection`, `path`.
     pub fn add_frontend(
         &self,
         domid: DomId,
@@ -103,7 +102,7 @@ impl Frontend {
         format!("{backend}/backend/console/{}/{}", self.domid, self.devid)
     }
 
-    /// Shares a ring, as a driver that starts or comes back: a page granted, a
+    /// Shares a ring, like a driver that starts or restarts: a granted page, a
     /// port, and state Initialised.
     pub fn connect(&mut self) -> io::Result<Console> {
         let frame = Frame::new()?;
@@ -117,8 +116,8 @@ impl Frontend {
         self.machine.console(self.domid, port, &frame)
     }
 
-    /// Shares another ring under the numbers of the last one, as a driver
-    /// that resumes may.
+    /// Shares another ring under the numbers of the last one, as a resuming
+    /// driver may.
     pub fn resume(&mut self, old: &Console) -> io::Result<Console> {
         let frame = Frame::new()?;
         self.machine.grant(self.domid, self.grant(), &frame)?;
@@ -130,14 +129,13 @@ impl Frontend {
         GrantRef(FIRST_GRANT + self.devid * 64 + self.grants % 64)
     }
 
-    /// Writes a node of its own, as the guest.
+    /// Writes a node of its own as the guest.
     pub fn write(&mut self, node: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
         let path = format!("{}/{node}", self.path());
         self.store.write(&path, value)
     }
 
-    /// Removes a node of its own, or with an empty name everything, as the
-    /// guest.
+    /// Removes a node of its own as the guest, or with an empty name all of them.
     pub fn remove(&mut self, node: &str) -> io::Result<()> {
         let path = format!("{}/{node}", self.path());
         self.store.remove(path.trim_end_matches('/'))

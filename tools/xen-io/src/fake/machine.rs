@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Domains of the fake host, and what a toolstack does to them.
+//! Domains of the fake host, and a toolstack's operations on them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,7 +34,7 @@ struct Shared {
     last_domid: Mutex<u16>,
     switch: Arc<Switch>,
     store: Store,
-    /// All that the hypervisor has said; the real one forgets the oldest.
+    /// All messages of the hypervisor; the real one drops the oldest.
     said: Mutex<Vec<u8>>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Domain {
     grants: BTreeMap<GrantRef, Arc<Frame>>,
     gfns: BTreeMap<Gfn, Arc<Frame>>,
     resources: BTreeMap<Resource, Arc<Frame>>,
-    /// Breaks that its vuart, if it has one, has not taken yet.
+    /// Breaks that its vuart, if there is one, has not taken yet.
     breaks: Option<u64>,
     dying: bool,
 }
@@ -62,8 +62,8 @@ impl Domain {
         self.gfns.get(&gfn)
     }
 
-    /// Mappings of its pages by the control domain. A PV console's page can
-    /// be had both by grant and by address.
+    /// Mappings of its pages by the control domain. A PV console's page has both
+    /// a grant and an address.
     fn mapped(&self) -> usize {
         let granted = self.grants.values();
         let addressed = self.gfns.values().filter(|frame| {
@@ -82,7 +82,7 @@ impl Domain {
 /// A page of a domain.
 pub(super) struct Frame {
     memory: OwnedFd,
-    /// Mappings by the control domain, which keep a dead domain's memory.
+    /// Mappings by the control domain, which keep a dead domain's memory allocated.
     foreign_maps: AtomicUsize,
 }
 
@@ -96,14 +96,14 @@ impl Frame {
         }))
     }
 
-    /// The page as the domain itself or its hypervisor sees it.
+    /// Maps the page for the domain itself or the hypervisor.
     fn own(self: &Arc<Self>) -> io::Result<Page> {
         Page::map(self.memory.as_fd(), 0, Arc::clone(self))
     }
 }
 
-/// The domain's ends of a console: the guest's of a PV console, the
-/// hypervisor's of a vuart.
+/// The other ends of a console: the guest's of a PV console, the hypervisor's of
+/// a vuart.
 pub struct Console {
     /// The ring.
     pub page: Page,
@@ -111,7 +111,7 @@ pub struct Console {
     pub line: Line,
 }
 
-/// A page as the control domain sees it.
+/// A mapping of a page by the control domain.
 pub(super) struct ForeignMap(Arc<Frame>);
 
 impl ForeignMap {
@@ -149,7 +149,7 @@ impl Machine {
         }))
     }
 
-    /// What a program in the control domain gets.
+    /// The interfaces for a program in the control domain.
     pub fn platform(&self) -> io::Result<Platform> {
         let store = self.0.store.clone();
         Ok(Platform {
@@ -181,13 +181,13 @@ impl Machine {
         &self.0.store
     }
 
-    /// The hypervisor says something on its own console.
+    /// Adds a message of the hypervisor.
     pub fn say(&self, bytes: &[u8]) {
         self.said().extend_from_slice(bytes);
         self.0.switch.raise(Virq::CON_RING);
     }
 
-    /// Makes a domain that nobody has been told of yet.
+    /// Creates a domain that is not introduced yet.
     pub fn create_domain(&self, name: &str) -> io::Result<DomId> {
         let domid = {
             let mut last = self
@@ -213,7 +213,7 @@ impl Machine {
         Ok(domid)
     }
 
-    /// Gives the domain a PV console.
+    /// Adds a PV console to the domain.
     pub fn add_pv_console(&self, domid: DomId) -> io::Result<Console> {
         let (frame, port) = (Frame::new()?, self.0.switch.allocate(domid));
         self.with(domid, |domain| {
@@ -235,7 +235,7 @@ impl Machine {
         self.console(domid, port, &frame)
     }
 
-    /// Gives the domain a vuart whose ring the backend maps by its address.
+    /// Adds a vuart whose ring the backend maps by its address.
     pub fn add_stock_vuart(&self, domid: DomId) -> io::Result<Console> {
         let (frame, port) = (Frame::new()?, self.0.switch.allocate(domid));
         self.with(domid, |domain| {
@@ -255,7 +255,7 @@ impl Machine {
         self.console(domid, port, &frame)
     }
 
-    /// Gives the domain a vuart whose ring is out of the guest's reach.
+    /// Adds a vuart whose ring the guest cannot access.
     pub fn add_private_vuart(&self, domid: DomId) -> io::Result<Console> {
         let (frame, port) = (Frame::new()?, self.0.switch.allocate(domid));
         self.with(domid, |domain| {
@@ -272,12 +272,12 @@ impl Machine {
         self.console(domid, port, &frame)
     }
 
-    /// Tells the control domain of the domain.
+    /// Introduces the domain to xenstored.
     pub fn introduce(&self, domid: DomId) {
         self.0.store.introduce(domid);
     }
 
-    /// Destroys the domain the way a toolstack does: its nodes go first.
+    /// Destroys the domain like a toolstack: its nodes are removed first.
     pub fn destroy(&self, domid: DomId) -> io::Result<()> {
         let mut store = self.toolstack()?;
         let backends = format!("{}/backend", domain_path(DomId::DOM0));
@@ -287,7 +287,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The hypervisor ends the domain by itself: its nodes stay.
+    /// Ends the domain like the hypervisor: its nodes stay.
     pub fn kill(&self, domid: DomId) {
         if let Some(domain) = self.domains().get_mut(&domid) {
             domain.dying = true;
@@ -296,7 +296,7 @@ impl Machine {
         self.0.store.release(domid);
     }
 
-    /// Takes the breaks that were sent to the domain's vuart: their number.
+    /// Takes the breaks sent to the domain's vuart, and returns their number.
     #[must_use]
     pub fn take_breaks(&self, domid: DomId) -> u64 {
         let mut domains = self.domains();
@@ -314,7 +314,7 @@ impl Machine {
             .is_some_and(|domain| domain.dying && domain.mapped() > 0)
     }
 
-    /// How many of the domain's pages the control domain has mapped.
+    /// Number of the domain's pages that the control domain has mapped.
     #[must_use]
     pub fn mapped_pages(&self, domid: DomId) -> usize {
         self.domains().get(&domid).map_or(0, Domain::mapped)

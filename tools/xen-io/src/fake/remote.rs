@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! The fake host for programs in other processes, which can then be killed
-//! like any other while their domains live on.
+//! The fake host for programs in other processes, which can be killed while their
+//! domains stay.
 //!
-//! A program connects to a unix socket and asks, one request at a time; pages,
-//! the events' descriptor and a connection to xenstore come as descriptors.
-//! What it holds is let go of when its connection ends.
+//! A program connects to a Unix socket and sends one request at a time; pages,
+//! the events' descriptor and a connection to xenstore are passed as descriptors.
+//! Its resources are released when its connection ends.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -29,9 +29,9 @@ use crate::page::Page;
 use crate::types::{DomId, Gfn, GrantRef, HvmParam, Port, Resource, Virq};
 use crate::xenstore::Client;
 
-/// Most bytes that come with an answer.
+/// Most bytes in an answer.
 const DATA_MAX: usize = 1 << 16;
-/// Most descriptors that come with one.
+/// Most descriptors with an answer.
 const FDS_MAX: usize = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,13 +85,13 @@ struct Request {
 #[derive(Clone, Copy, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 struct Header {
-    /// 0, or what went wrong.
+    /// 0, or the error.
     errno: u64,
     value: u64,
     length: u64,
 }
 
-/// An answer that is not an error.
+/// A successful answer.
 #[derive(Default)]
 struct Answer {
     value: u64,
@@ -119,7 +119,7 @@ impl Machine {
             .spawn(move || {
                 for stream in listener.incoming().flatten() {
                     let machine = machine.clone();
-                    // A program that cannot be served sees it end.
+                    // If a program cannot be served, its connection closes.
                     let _served = thread::Builder::new()
                         .name("fake-xen-program".into())
                         .spawn(move || Program::serve(machine, stream));
@@ -274,7 +274,7 @@ impl Platform {
             hypervisor: Box::new(host.clone()),
             events: Box::new(Channels { host, wake }),
             store: Client::from_stream(UnixStream::from(store))?,
-            // The host gives a program one connection.
+            // A program gets only one connection.
             reopen_store: Box::new(|| Err(io::ErrorKind::ConnectionRefused.into())),
         })
     }
@@ -331,7 +331,7 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // A host that is gone has forgotten it.
+        // A host that is gone needs no unmapping.
         let _forgotten = self.host.call(Call::Unmap, 0, [self.map, 0, 0]);
     }
 }
@@ -434,7 +434,7 @@ fn narrow<T: TryFrom<u64>>(word: u64) -> io::Result<T> {
     T::try_from(word).map_err(|_| Errno::INVAL.into())
 }
 
-/// Sends bytes, few enough to go at once, with descriptors.
+/// Sends bytes, few enough for one message, with descriptors.
 fn send(stream: &UnixStream, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
     let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
@@ -450,7 +450,7 @@ fn send(stream: &UnixStream, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
     Ok(())
 }
 
-/// Receives that many bytes and what descriptors come with them.
+/// Receives that many bytes and the descriptors with them.
 fn receive(stream: &UnixStream, bytes: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

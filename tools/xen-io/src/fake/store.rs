@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! An in-memory xenstored: nodes with permissions, watches and transactions,
-//! served over sockets with one reader and one writer thread a connection.
+//! served over sockets with one reader and one writer thread per connection.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,8 +21,8 @@ use crate::xenstore::{Client, domain_path};
 const INTRODUCE: &str = "@introduceDomain";
 const RELEASE: &str = "@releaseDomain";
 
-/// Bytes of stack of a thread. There are two for each connection, and the
-/// address sanitizer clears its notes of each.
+/// Stack size of a thread in bytes. There are two threads per connection, and the
+/// address sanitizer clears its shadow memory of each stack.
 const STACK: usize = 256 << 10;
 
 /// A xenstored. Clones are the same one.
@@ -33,7 +33,8 @@ struct Watch {
     connection: u64,
     path: String,
     token: String,
-    /// The path was relative to the domain's own; events are as well.
+    /// Length of the domain's own path if the watched path was relative; events
+    /// are then relative too.
     prefix: usize,
 }
 
@@ -54,18 +55,19 @@ struct State {
     introduced: Vec<DomId>,
 }
 
-/// A store that stands still.
+/// A stopped store.
 #[must_use]
 pub struct Stopped<'a>(MutexGuard<'a, State>);
 
 impl Stopped<'_> {
-    /// Tells those who watch domains of a new one: they ask, and get no answer.
+    /// Fires the watches for new domains: clients then send requests, which are
+    /// not answered.
     pub fn tell_of_domains(&self) {
         self.0.fire(INTRODUCE, false);
     }
 }
 
-/// Who asks.
+/// The client of a request.
 #[derive(Clone, Copy)]
 struct Caller {
     connection: u64,
@@ -75,20 +77,19 @@ struct Caller {
 type Answer = Result<Vec<u8>, Errno>;
 
 impl Store {
-    /// A client that `domid` would have.
+    /// A client as `domid`.
     pub fn client(&self, domid: DomId) -> io::Result<Client> {
         Client::from_stream(self.connect(domid)?)
     }
 
-    /// The connection of a client that `domid` would have, for whoever speaks
-    /// the protocol by itself.
+    /// A connection as `domid`, for a caller with its own client code.
     pub fn connect(&self, domid: DomId) -> io::Result<UnixStream> {
         let (ours, theirs) = UnixStream::pair()?;
         self.serve(ours, domid)?;
         Ok(theirs)
     }
 
-    /// Serves everyone who connects to `socket` as the control domain.
+    /// Serves every client of `socket` as the control domain.
     pub fn listen(&self, socket: &Path) -> io::Result<()> {
         let listener = UnixListener::bind(socket)?;
         let store = self.clone();
@@ -96,28 +97,28 @@ impl Store {
             .name("fake-xenstored".into())
             .spawn(move || {
                 for stream in listener.incoming().flatten() {
-                    // A client that cannot be served sees its connection close.
+                    // If a client cannot be served, its connection closes.
                     let _refused = store.serve(stream, DomId::DOM0);
                 }
             })?;
         Ok(())
     }
 
-    /// Makes the domain known, as the toolstack does.
+    /// Introduces the domain, like the toolstack.
     pub fn introduce(&self, domid: DomId) {
         let mut state = self.state();
         state.introduced.push(domid);
         state.fire(INTRODUCE, false);
     }
 
-    /// Forgets the domain, as xenstored does when it starts to die.
+    /// Releases the domain, like xenstored when it starts to die.
     pub fn release(&self, domid: DomId) {
         let mut state = self.state();
         state.introduced.retain(|known| *known != domid);
         state.fire(RELEASE, false);
     }
 
-    /// Stops it: nobody is answered while the result lives.
+    /// Stops it: no request is answered while the result lives.
     pub fn stop(&self) -> Stopped<'_> {
         Stopped(self.state())
     }
@@ -151,7 +152,7 @@ impl Store {
                     connection: store.state().add(outbox),
                     domid,
                 };
-                // However the connection ends, what belongs to it goes.
+                // When a connection ends, its watches and transactions are removed.
                 let _end = store.converse(stream, caller);
                 store.state().forget(caller.connection);
             })?;
@@ -209,8 +210,7 @@ impl State {
             ..request.clone()
         };
         self.send(caller.connection, message);
-        // Xenstored acknowledges a watch before it fires it for the first
-        // time.
+        // Xenstored acknowledges a watch before it fires first.
         if request.kind == kind::WATCH && kind == kind::WATCH {
             self.fire_last_watch();
         }
@@ -218,7 +218,7 @@ impl State {
 
     fn send(&self, connection: u64, message: Message) {
         if let Some(outbox) = self.connections.get(&connection) {
-            // A receiver that is gone is about to be forgotten.
+            // A receiver that is gone will be removed.
             let _gone = outbox.send(message);
         }
     }
@@ -365,8 +365,8 @@ impl State {
         Ok(b"OK\0".to_vec())
     }
 
-    /// Sends events to those who watch `path` or what is above it, and, for
-    /// what was removed, what was below it.
+    /// Fires the watches at `path` or above it, and after a removal those below
+    /// it.
     fn fire(&self, path: &str, removed: bool) {
         let below = format!("{path}/");
         for watch in &self.watches {
@@ -402,7 +402,7 @@ impl State {
     }
 }
 
-/// The absolute path meant, and how much of it was implied.
+/// The absolute path of a request, and the length of an implied prefix.
 fn absolute(caller: Caller, path: &[u8], special: bool) -> Result<(String, usize), Errno> {
     let path = wire::text(path).map_err(|_| Errno::INVAL)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-/_@".contains(&byte);
@@ -429,7 +429,7 @@ fn absolute(caller: Caller, path: &[u8], special: bool) -> Result<(String, usize
     Ok((format!("{prefix}{path}"), prefix.len()))
 }
 
-/// A piece of a long list of children: as many whole names as fit.
+/// A part of a long list of children: as many complete names as fit.
 fn part(list: &[u8], offset: usize, generation: u64) -> Answer {
     let rest = list.get(offset..).ok_or(Errno::INVAL)?;
     let mut payload = format!("{generation}\0").into_bytes();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The nodes of the fake xenstored, and transactions on them. As with the real
-//! one, a transaction fails when somebody else changed a node that it read or
-//! wrote, and a node changes with its list of children as well.
+//! The nodes of the fake xenstored, and transactions on them. As in the real one,
+//! a transaction fails if another client changed a node that it read or wrote,
+//! and a node changes with its list of children too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(super) struct Node {
     pub(super) value: Vec<u8>,
     pub(super) permissions: Vec<Permission>,
     children: BTreeSet<String>,
-    /// When it last changed.
+    /// Generation of its last change.
     generation: u64,
 }
 
@@ -26,17 +26,17 @@ pub(super) struct Tree {
     generation: u64,
 }
 
-/// Changes that nobody else sees yet.
+/// Changes of an open transaction.
 #[derive(Default)]
 pub(super) struct Pending {
-    /// Nodes as they will be; `None` is one that goes.
+    /// Changed nodes; `None` for removed ones.
     nodes: BTreeMap<String, Option<Arc<Node>>>,
-    /// What was looked at, and when it had last changed; `None` is a node that
-    /// was not there.
+    /// Nodes that were read, with their generation then; `None` for missing
+    /// nodes.
     seen: BTreeMap<String, Option<u64>>,
 }
 
-/// The nodes as a request sees them, within a transaction or outside of one.
+/// The nodes for a request, within a transaction or outside.
 pub(super) struct View<'a> {
     tree: &'a mut Tree,
     pending: Option<&'a mut Pending>,
@@ -65,7 +65,7 @@ impl Tree {
         }
     }
 
-    /// Counts changes.
+    /// The number of changes.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
@@ -74,8 +74,8 @@ impl Tree {
         self.nodes.contains_key(path)
     }
 
-    /// Makes a transaction's changes everyone's, unless somebody else came in
-    /// between.
+    /// Applies a transaction's changes, unless another client changed the same
+    /// nodes.
     pub(super) fn commit(&mut self, pending: Pending) -> Result<(), Errno> {
         let same = |(path, seen): (&String, &Option<u64>)| {
             self.nodes.get(path).map(|node| node.generation) == *seen
@@ -114,7 +114,7 @@ impl View<'_> {
         })
     }
 
-    /// Changes a node that the domain may write to.
+    /// Changes a node if the domain may write to it.
     pub(super) fn change(
         &mut self,
         domid: DomId,
@@ -127,8 +127,8 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Makes a node and its parents. A new one has its parent's permissions,
-    /// but belongs to the domain that made it.
+    /// Creates a node and its parents. A new node has its parent's permissions,
+    /// but the creating domain as owner.
     pub(super) fn create(&mut self, domid: DomId, path: &str) -> Result<(), Errno> {
         if self.get(path).is_some() {
             return Ok(());
@@ -165,7 +165,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Names of the nodes right below one, each with its NUL.
+    /// Names of a node's children, each with its NUL.
     pub(super) fn children(&mut self, domid: DomId, path: &str) -> Result<Vec<u8>, Errno> {
         let node = self.readable(domid, path)?;
         let names = node.children.iter();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Structures that cross to the kernel (`/dev/xen/privcmd`) and to the
-//! hypervisor (its public headers), as laid out on a 64-bit Arm. Padding is
-//! spelt out, so that no byte of them is ever undefined.
+//! Structures for the kernel (`/dev/xen/privcmd`) and the hypervisor (its public
+//! headers), as laid out on a 64-bit Arm. Padding is explicit, so no byte of them
+//! is undefined.
 
 use rustix::ioctl::Opcode;
 use zerocopy::{FromBytes, Immutable, IntoBytes};

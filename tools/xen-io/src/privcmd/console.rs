@@ -12,16 +12,16 @@ use crate::page::XEN_PAGE_SIZE;
 
 const READ_CONSOLE: u32 = 1;
 
-/// Versions of the interface in which this command looks as it does here: of
-/// Xen 4.14 and later. Xen answers EACCES to one that is not its own.
+/// Versions of the interface in which this command has the layout used here:
+/// those of Xen 4.14 and later. Xen answers EACCES to any version except its own.
 const VERSIONS: std::ops::RangeInclusive<u32> = 0x13..=0x18;
 
-/// The version that Xen last took; 4.17's to begin with.
+/// The version that Xen accepted last; initially 4.17's.
 static VERSION: AtomicU32 = AtomicU32::new(0x15);
 
 impl Privcmd {
-    /// Reads what the hypervisor has said from `index` on, or from the oldest
-    /// that is left; `index` goes on to where it ends.
+    /// Reads the hypervisor's messages from `index` on, or from the oldest that
+    /// is left; `index` advances to their end.
     pub fn read_console(&self, index: &mut u32, buffer: &mut [u8]) -> io::Result<usize> {
         let known = VERSION.load(Ordering::Relaxed);
         let others = VERSIONS.filter(|version| *version != known);

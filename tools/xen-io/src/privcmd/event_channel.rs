@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Event-channel hypercalls behind the kernel's back, for tools that make
-//! ports for another domain or try what Xen refuses. A daemon uses
+//! Event-channel hypercalls that bypass the kernel, for tools that create ports
+//! for another domain or test what Xen refuses. A daemon uses
 //! [`Evtchn`](crate::evtchn::Evtchn).
 
 use std::io;
@@ -24,7 +24,7 @@ pub enum PortState {
     Unbound(DomId),
     /// Connected to a port of another domain.
     Interdomain(DomId, Port),
-    /// Something local: a physical or virtual interrupt, or an IPI.
+    /// A local source: a physical or virtual interrupt, or an IPI.
     Other(u32),
 }
 
@@ -38,7 +38,7 @@ pub struct PortStatus {
 }
 
 impl Privcmd {
-    /// Makes a port in `domid` that `remote` may connect to.
+    /// Creates a port in `domid` that `remote` may connect to.
     pub fn evtchn_alloc_unbound(&self, domid: DomId, remote: DomId) -> io::Result<Port> {
         let mut op = abi::EvtchnAllocUnbound {
             dom: domid.0,
@@ -50,7 +50,7 @@ impl Privcmd {
     }
 
     /// Connects a new port of this domain to an unbound one of `remote`,
-    /// without the kernel learning of it.
+    /// bypassing the kernel.
     pub fn evtchn_bind_interdomain(&self, remote: DomId, port: Port) -> io::Result<Port> {
         let mut op = abi::EvtchnBindInterdomain {
             remote_dom: remote.0,
@@ -76,7 +76,7 @@ impl Privcmd {
         self.event_channel_op(RESET, &mut abi::EvtchnReset { dom: domid.0 })
     }
 
-    /// Looks at a port of a domain.
+    /// Reads the state of a domain's port.
     pub fn evtchn_status(&self, domid: DomId, port: Port) -> io::Result<PortStatus> {
         let mut op = abi::EvtchnStatusOp {
             dom: domid.0,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Mappings of other domains' pages.
 //!
-//! Each attempt has a mapping of its own, which a failure drops: Linux up to
-//! 6.1 stops with a BUG when a second resource is mapped into the same area,
-//! even if the first attempt failed.
+//! Each attempt has its own mapping, which is dropped on failure: Linux up to 6.1
+//! stops with a BUG when a second resource is mapped into the same area, even if
+//! the first attempt failed.
 
 use std::io;
 use std::os::fd::AsFd;

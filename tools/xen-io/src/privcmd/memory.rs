@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Changes to a domain's memory map, one frame at a time, for tools that
-//! build a domain by hand or try what Xen refuses.
+//! Changes to a domain's memory map, one frame at a time, for tools that build a
+//! domain by hand or test what Xen refuses.
 
 use std::io;
 
@@ -14,18 +14,18 @@ const POPULATE_PHYSMAP: u64 = 6;
 const REMOVE_FROM_PHYSMAP: u64 = 15;
 
 impl Privcmd {
-    /// Gives the frame at `gfn` back to Xen. `false` when Xen did not take
-    /// it, as when nothing is there.
+    /// Returns the frame at `gfn` to Xen. `false` if Xen did not take it, for
+    /// example because there is none.
     pub fn decrease_reservation(&self, domid: DomId, gfn: Gfn) -> io::Result<bool> {
         self.reservation(DECREASE_RESERVATION, domid, gfn)
     }
 
-    /// Puts a fresh frame at `gfn`. `false` when Xen had none to give.
+    /// Allocates a frame at `gfn`. `false` if Xen had none.
     pub fn populate_physmap(&self, domid: DomId, gfn: Gfn) -> io::Result<bool> {
         self.reservation(POPULATE_PHYSMAP, domid, gfn)
     }
 
-    /// Takes the frame at `gfn` out of the domain's address space.
+    /// Removes the frame at `gfn` from the domain's address space.
     pub fn remove_from_physmap(&self, domid: DomId, gfn: Gfn) -> io::Result<()> {
         let mut op = abi::RemoveFromPhysmap {
             domid: domid.0,

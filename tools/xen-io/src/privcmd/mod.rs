@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! `/dev/xen/privcmd`: hypercalls and mappings of other domains' memory.
 //!
-//! The methods are safe in Rust's sense: no call through them writes to
-//! memory that Rust manages. What a privileged domain does to *other* memory
-//! with them, say by giving away a frame of its own kernel, is as with any
-//! device that reaches physical memory the caller's affair.
+//! The methods are safe in Rust's sense: no call through them writes to memory
+//! that Rust manages. A privileged domain can damage *other* memory with them,
+//! for example by giving away a frame of its own kernel; as with any device that
+//! accesses physical memory, that is the caller's responsibility.
 
 mod abi;
 mod console;
@@ -32,7 +32,7 @@ use abi::hypercall;
 const DEVICE: &str = "/dev/xen/privcmd";
 const HYPERCALL_MEMORY: &str = "/dev/xen/hypercall";
 
-/// Where lists go in the bounce page; the argument itself is at its start.
+/// Offset of lists in the bounce page; the argument itself is at its start.
 const LIST: usize = 512;
 
 const HVMOP_SET_PARAM: u64 = 0;
@@ -41,12 +41,12 @@ const HVMOP_GET_PARAM: u64 = 1;
 /// An open privcmd device.
 pub struct Privcmd {
     device: File,
-    /// Memory the hypervisor may read and write while a hypercall runs:
-    /// unlike the heap, the kernel keeps it resident and does not move it.
+    /// Memory that the hypervisor may access during a hypercall: unlike the heap,
+    /// it stays resident and is not moved by the kernel.
     bounce: Mutex<Page>,
 }
 
-/// Opens a device of Xen's, saying which when that fails.
+/// Opens a device of Xen; an error has its path.
 pub(crate) fn open_device(path: &str, flags: OFlags) -> io::Result<File> {
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
     OpenOptions::new()
@@ -58,7 +58,7 @@ pub(crate) fn open_device(path: &str, flags: OFlags) -> io::Result<File> {
 }
 
 impl Privcmd {
-    /// Opens the device. It needs Linux 4.18 or later, and root.
+    /// Opens the device. Requires Linux 4.18 or later, and root.
     pub fn open() -> io::Result<Self> {
         let device = open_device(DEVICE, OFlags::empty())?;
         let memory = open_device(HYPERCALL_MEMORY, OFlags::empty())?;
@@ -93,13 +93,13 @@ impl Privcmd {
     }
 
     fn bounce(&self) -> MutexGuard<'_, Page> {
-        // Every hypercall writes its argument afresh: nothing in the page
-        // outlives a panic.
+        // Every hypercall rewrites its argument: nothing in the page outlives a
+        // panic.
         self.bounce.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `op(command, &argument)`, the form of most hypercalls. `argument`
-    /// holds the answer afterwards. It must hold no address.
+    /// `op(command, &argument)`, the form of most hypercalls. `argument` has the
+    /// result afterwards. It must contain no address.
     fn command<T>(&self, op: u64, command: u64, argument: &mut T) -> io::Result<i32>
     where
         T: IntoBytes + FromBytes + Immutable,
@@ -107,8 +107,8 @@ impl Privcmd {
         self.command_in(&self.bounce(), op, command, argument)
     }
 
-    /// The same in a bounce page whose lists the caller has already filled;
-    /// the addresses `argument` holds must be within that page.
+    /// The same with a bounce page whose lists the caller has filled; the
+    /// addresses in `argument` must be within that page.
     fn command_in<T>(
         &self,
         bounce: &Page,
@@ -123,7 +123,7 @@ impl Privcmd {
     }
 
     /// A hypercall whose first arguments are `words`, one of them the bounce
-    /// page's address, where `argument` goes and the answer comes.
+    /// page's address, where `argument` and the result are.
     fn hypercall<T>(
         &self,
         bounce: &Page,

@@ -19,25 +19,25 @@ use crate::types::DomId;
 
 /// Sockets of xenstored, the usual one first.
 const SOCKETS: [&str; 2] = ["/run/xenstored/socket", "/var/run/xenstored/socket"];
-/// The kernel's way to a xenstored in another domain.
+/// The kernel's device for a xenstored in another domain.
 pub const DEVICE: &str = "/dev/xen/xenbus";
 
-/// How long an answer may take unless [`Client::set_patience`] says otherwise.
+/// Time limit for an answer, unless [`Client::set_patience`] changes it.
 /// Xenstored answers at once unless it is gone.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often a transaction is tried again when another one came in between.
+/// How often a transaction is retried after a conflict.
 const ATTEMPTS: usize = 64;
 
-/// How many events may wait. A watcher who leaves that many lying is lost.
+/// Most queued events. With more unread events the connection is lost.
 const EVENTS_MAX: usize = 1 << 16;
 
 /// A connection to xenstore.
 ///
 /// The descriptor is non-blocking and readable when a watch has fired. Events
 /// that arrive while a request waits for its answer are queued, so call
-/// [`next_event`](Self::next_event) until it gives nothing before waiting for
-/// the descriptor.
+/// [`next_event`](Self::next_event) until it returns none before waiting for the
+/// descriptor.
 pub struct Client {
     file: File,
     inbox: Vec<u8>,
@@ -56,13 +56,13 @@ impl AsFd for Client {
 }
 
 impl Client {
-    /// Connects to the xenstore of this host: the socket that
-    /// `XENSTORED_PATH` names, else the usual ones, else the kernel's device.
+    /// Connects to this host's xenstore: the socket named by `XENSTORED_PATH`,
+    /// else the usual ones, else the kernel's device.
     pub fn open() -> io::Result<Self> {
         Self::from_fd(Self::open_fd()?)
     }
 
-    /// The same, for another process to speak by.
+    /// The same, as a descriptor for another process.
     pub fn open_fd() -> io::Result<OwnedFd> {
         if let Some(path) = std::env::var_os("XENSTORED_PATH") {
             return Ok(UnixStream::connect(path)?.into());
@@ -80,7 +80,7 @@ impl Client {
         })
     }
 
-    /// Speaks by a connection that another process opened.
+    /// Uses a connection that another process opened.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok(Self::new(fd.into()))
@@ -91,7 +91,7 @@ impl Client {
         Self::from_stream(UnixStream::connect(socket)?)
     }
 
-    /// Speaks to the xenstored at the other end of `stream`.
+    /// Uses a connected stream.
     pub fn from_stream(stream: UnixStream) -> io::Result<Self> {
         Self::from_fd(stream.into())
     }
@@ -108,39 +108,39 @@ impl Client {
         }
     }
 
-    /// Sets how long an answer may take.
+    /// Sets the time limit for answers.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
-    /// Whether the connection is of no use any more: it was closed, or what
-    /// came was invalid. An answer that is late does not spoil it.
+    /// Whether the connection is unusable: it was closed, or received invalid
+    /// data. A late answer does not make it unusable.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.lost
     }
 
-    /// Reads a node; `None` when there is none.
+    /// Reads a node; `None` if there is none.
     pub fn read(&mut self, path: &str) -> io::Result<Option<Vec<u8>>> {
         optional(self.on_path(kind::READ, path, &[]))
     }
 
-    /// Writes a node, and makes it and its parents when they are missing.
+    /// Writes a node; creates it and its parents if missing.
     pub fn write(&mut self, path: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
         self.on_path(kind::WRITE, path, value.as_ref()).map(drop)
     }
 
-    /// Makes an empty node if it is missing.
+    /// Creates an empty node if it is missing.
     pub fn mkdir(&mut self, path: &str) -> io::Result<()> {
         self.on_path(kind::MKDIR, path, &[]).map(drop)
     }
 
-    /// Removes a node and what is below it; no error when there is none.
+    /// Removes a node and its descendants; no error if there is none.
     pub fn remove(&mut self, path: &str) -> io::Result<()> {
         optional(self.on_path(kind::RM, path, &[])).map(drop)
     }
 
-    /// Names of the nodes below one; `None` when there is no such node.
+    /// Names of a node's children; `None` if there is no such node.
     pub fn directory(&mut self, path: &str) -> io::Result<Option<Vec<String>>> {
         match self.on_path(kind::DIRECTORY, path, &[]) {
             // The list does not fit in one message.
@@ -169,19 +169,19 @@ impl Client {
         .map(drop)
     }
 
-    /// Asks for an event, marked with `token`, now and whenever something at
-    /// `path` or below it changes.
+    /// Requests an event with `token` now, and whenever a node at `path` or below
+    /// it changes.
     pub fn watch(&mut self, path: &str, token: &str) -> io::Result<()> {
         self.outside_transaction(kind::WATCH, &watch_payload(path, token)?)
     }
 
-    /// Takes a watch back. Events that were already sent may still come.
+    /// Removes a watch. Events that were already sent may still come.
     pub fn unwatch(&mut self, path: &str, token: &str) -> io::Result<()> {
         self.outside_transaction(kind::UNWATCH, &watch_payload(path, token)?)
     }
 
-    /// Whether xenstored knows the domain, which it does from the moment the
-    /// toolstack introduces it until it starts to die.
+    /// Whether the domain is introduced: from its introduction by the toolstack
+    /// until it starts to die.
     pub fn is_introduced(&mut self, domid: DomId) -> io::Result<bool> {
         let payload = self.request(
             kind::IS_DOMAIN_INTRODUCED,
@@ -191,9 +191,9 @@ impl Client {
         Ok(payload.first() == Some(&b'T'))
     }
 
-    /// Runs `body` so that its requests take effect all together or, when it
-    /// gives an error, not at all. It runs again when another client came in
-    /// between.
+    /// Runs `body` so that its requests take effect all together or, if it
+    /// returns an error, not at all. It runs again after a conflict with another
+    /// client.
     pub fn transaction<T>(
         &mut self,
         mut body: impl FnMut(&mut Self) -> io::Result<T>,
@@ -219,8 +219,8 @@ impl Client {
         Err(Errno::AGAIN.into())
     }
 
-    /// Whether something has come that the descriptor does not tell of any
-    /// more, as a request may have read it on the way to its answer.
+    /// Whether something was received for which the descriptor is not readable
+    /// any more, because a request read it before its answer.
     #[must_use]
     pub fn has_read_ahead(&self) -> bool {
         !self.events.is_empty() || !self.inbox.is_empty()
@@ -235,7 +235,7 @@ impl Client {
 
     fn take_event(&mut self) -> io::Result<Option<WatchEvent>> {
         loop {
-            // An answer here is one that came after its request gave up.
+            // An answer here arrived after its request's time limit.
             while self.take_message()?.is_some() {}
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
@@ -256,7 +256,7 @@ impl Client {
             let end = part.iter().position(|byte| *byte == 0);
             let (now, names) = part.split_at(end.ok_or(wire::invalid("an endless number"))? + 1);
             if now != generation {
-                // The first part, or the list changed: from the start.
+                // The first part, or the list changed: start again.
                 let restart = !list.is_empty();
                 generation = now.to_vec();
                 list.clear();
@@ -264,7 +264,7 @@ impl Client {
                     continue;
                 }
             }
-            // The last part ends in an empty name.
+            // The last part ends with an empty name.
             match names.strip_suffix(b"\0") {
                 Some(names) if names.is_empty() || names.ends_with(b"\0") => {
                     list.extend_from_slice(names);
@@ -311,7 +311,7 @@ impl Client {
     fn exchange(&mut self, bytes: &[u8], request: u32) -> io::Result<Message> {
         let deadline = Instant::now() + self.patience;
         let sent = self.send(bytes, deadline);
-        // Half a request may be there.
+        // A part of a request may have been sent.
         self.lost |= sent.is_err();
         sent?;
         loop {
@@ -351,7 +351,7 @@ impl Client {
         Ok(())
     }
 
-    /// Takes in some of what has arrived; `false` when there was nothing.
+    /// Receives some bytes; `false` if there were none.
     fn receive(&mut self) -> io::Result<bool> {
         let mut bytes = [0; wire::HEADER + wire::PAYLOAD_MAX];
         loop {
@@ -368,7 +368,7 @@ impl Client {
         }
     }
 
-    /// The next answer that has arrived whole; events on the way are queued.
+    /// The next complete answer; events before it are queued.
     fn take_message(&mut self) -> io::Result<Option<Message>> {
         while let Some(message) = Message::decode(&mut self.inbox)? {
             if message.kind != kind::WATCH_EVENT {
@@ -397,7 +397,7 @@ impl Client {
     }
 }
 
-/// A path as it starts a payload. It comes from this program or from names
+/// A path at the start of a payload. It comes from this program, or from names
 /// that a guest may have chosen.
 fn path_payload(path: &str) -> io::Result<Vec<u8>> {
     if path.is_empty() || path.len() > wire::PATH_MAX || path.contains('\0') {

@@ -15,13 +15,13 @@ use crate::types::DomId;
 /// A change under a watched path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchEvent {
-    /// What changed, as xenstored spells it.
+    /// The changed path, as xenstored writes it.
     pub path: String,
-    /// The token that the watch was set with.
+    /// The token of the watch.
     pub token: String,
 }
 
-/// What a domain may do with a node.
+/// A domain's access to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Nothing.
@@ -34,32 +34,31 @@ pub enum Access {
     Both,
 }
 
-/// One entry of a node's permissions. The first entry of a list names the
-/// owner, whose own access is always full, and the access of everyone not
-/// listed.
+/// One entry of a node's permissions. The first entry of a list names the owner,
+/// who always has full access, and the access of all domains that are not listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
-    /// Whom it is about.
+    /// The domain.
     pub domid: DomId,
-    /// What they may do.
+    /// Its access.
     pub access: Access,
 }
 
 impl Permission {
-    /// The permissions of a node that only the control domain may touch.
+    /// The permissions of a node that only the control domain may access.
     pub const DOM0_ONLY: Self = Self {
         domid: DomId::DOM0,
         access: Access::None,
     };
 }
 
-/// Where a domain's own nodes are.
+/// Path of a domain's own nodes.
 #[must_use]
 pub fn domain_path(domid: DomId) -> String {
     format!("/local/domain/{domid}")
 }
 
-/// Whether an error says that the node does not exist.
+/// Whether an error means that the node does not exist.
 #[must_use]
 pub fn is_missing(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::NOENT)

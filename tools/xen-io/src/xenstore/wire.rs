@@ -46,7 +46,7 @@ pub(crate) struct Header {
     pub(crate) length: u32,
 }
 
-/// A whole message.
+/// A complete message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) kind: u32,
@@ -56,7 +56,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The message as it goes out.
+    /// Encodes the message.
     pub(crate) fn encode(&self) -> io::Result<Vec<u8>> {
         if self.payload.len() > PAYLOAD_MAX {
             return Err(Errno::TOOBIG.into());
@@ -73,9 +73,8 @@ impl Message {
         Ok(bytes)
     }
 
-    /// Takes the first message out of what came in, if it is there whole.
-    /// A length beyond the protocol's limit is an error: nothing after it can
-    /// be made sense of.
+    /// Takes the first message from received bytes, if it is complete. A length
+    /// beyond the protocol's limit is an error: nothing after it can be decoded.
     pub(crate) fn decode(bytes: &mut Vec<u8>) -> io::Result<Option<Self>> {
         let Ok((header, rest)) = Header::read_from_prefix(bytes) else {
             return Ok(None);
@@ -110,8 +109,7 @@ impl Message {
     }
 }
 
-/// The NUL-terminated strings of a payload; a last one that is not terminated
-/// counts as well.
+/// The NUL-terminated strings of a payload; a last one without NUL counts too.
 pub(crate) fn strings(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     payload
         .split_inclusive(|byte| *byte == 0)
@@ -123,12 +121,12 @@ pub(crate) fn text(bytes: &[u8]) -> io::Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| invalid("a string that is not text"))
 }
 
-/// Something that the protocol does not allow.
+/// The error for a violation of the protocol.
 pub(crate) fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("xenstore sent {what}"))
 }
 
-/// Errors by the names that go over the wire.
+/// Errors by their names on the wire.
 const ERRORS: [(&str, Errno); 16] = [
     ("EINVAL", Errno::INVAL),
     ("EACCES", Errno::ACCESS),
@@ -148,7 +146,7 @@ const ERRORS: [(&str, Errno); 16] = [
     ("EPERM", Errno::PERM),
 ];
 
-/// The error that a payload of type `ERROR` names.
+/// The error for a payload of type `ERROR`.
 pub(crate) fn error_from_name(payload: &[u8]) -> io::Error {
     let name = strings(payload).next().unwrap_or_default();
     ERRORS
@@ -157,7 +155,7 @@ pub(crate) fn error_from_name(payload: &[u8]) -> io::Error {
         .map_or_else(|| invalid("an unknown error"), |(_, errno)| (*errno).into())
 }
 
-/// The name under which an error goes over the wire.
+/// The name of an error on the wire.
 pub(crate) fn error_name(errno: Errno) -> &'static str {
     ERRORS
         .iter()
@@ -165,7 +163,7 @@ pub(crate) fn error_name(errno: Errno) -> &'static str {
         .map_or("EIO", |(name, _)| name)
 }
 
-/// Permissions as they go over the wire: a letter and a domain each.
+/// Encodes permissions: a letter and a domain each.
 pub(crate) fn encode_permissions(permissions: &[Permission]) -> Vec<u8> {
     let mut payload = Vec::new();
     for Permission { domid, access } in permissions {
