@@ -13,7 +13,7 @@ use crate::who::Who;
 pub enum Answer {
     /// What is served.
     Status(Status),
-    /// Who is attached.
+    /// Every attached viewer.
     Who(Who),
     /// The request was carried out.
     Done {

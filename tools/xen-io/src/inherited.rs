@@ -18,9 +18,9 @@ pub fn take() -> io::Result<Vec<(String, OwnedFd)>> {
     let inherited = sd_notify::listen_fds_with_names()?;
     Ok(inherited
         .map(|(fd, name)| {
-            // SAFETY: LISTEN_PID names this process, so whoever started it
-            // opened this descriptor for it before its first instruction; it
-            // was found open just now, and TAKEN makes us its only owner.
+            // SAFETY: LISTEN_PID names this process, so the service manager
+            // opened this descriptor for it before its first instruction; it was
+            // found open just now, and TAKEN makes this its only owner.
             let fd = unsafe { OwnedFd::from_raw_fd(fd) };
             (name, fd)
         })

@@ -14,7 +14,7 @@ use rustix::ioctl::{self, Direction, Ioctl, IoctlOutput, Opcode};
 /// # Safety
 ///
 /// `OPCODE` must be an ioctl that takes a pointer to a structure laid out as
-/// `Self`, and that writes only to it and to addresses in it.
+/// `Self`, and that writes only to it and to memory that addresses in it name.
 pub(crate) unsafe trait Request {
     /// The request's number.
     const OPCODE: Opcode;

@@ -20,8 +20,9 @@ const TMPFS_MAGIC: FsWord = 0x0102_1994;
 pub struct Mapping(Mapped);
 
 impl Mapping {
-    /// Maps the first `length` bytes of a file, which must not shrink. Only a
-    /// file in memory is accepted: an I/O error of a disk would end the process.
+    /// Maps the first `length` bytes of a file, which must be that long and must
+    /// not shrink. Only a file in memory is accepted: an I/O error of a disk
+    /// would end the process.
     pub fn of(file: impl AsFd, length: usize) -> io::Result<Self> {
         if fstatfs(&file)?.f_type != TMPFS_MAGIC {
             return Err(io::ErrorKind::Unsupported.into());

@@ -4,7 +4,7 @@
 //! Each is written by one `pwrite` within a page. The kernel copies it into the
 //! page cache without a point at which a signal could interrupt it, so a record
 //! is the old one or the new one, never a mix; a checksum detects anything else.
-//! Records do not survive a crash of the host.
+//! Records need not survive a crash of the host.
 
 use std::fs::File;
 use std::io;

@@ -54,8 +54,8 @@ impl fmt::Display for InForce {
     }
 }
 
-/// Creates the folders, and gives up privileges by the configuration. An error is
-/// fatal: it may be half done.
+/// Creates the folders, and gives up privileges by the configuration. After an
+/// error the process must end: it may be half confined.
 pub fn give_up(config: &Config) -> anyhow::Result<InForce> {
     let user = match config.process.user.as_deref() {
         Some(name) if geteuid().is_root() => Some(find_user(name)?),

@@ -39,7 +39,7 @@ use crate::sink::log::Logs;
 use crate::sink::pty::open_state::OpenStates;
 
 impl Server {
-    /// Prepares to serve; only the sockets are opened.
+    /// Prepares to serve; no console is connected yet.
     pub fn new(platform: Platform, config: Config) -> io::Result<Self> {
         let Platform {
             hypervisor,

@@ -143,7 +143,8 @@ impl Host {
         self.daemon
             .handle
             .reload(Ok(config(self.dir.path(), rules)));
-        // The reload is applied no later than the reports of discovery.
+        // The reload is applied in the iteration that handles discovery's next
+        // reports, or before.
         until_looked_at(&self.machine);
     }
 

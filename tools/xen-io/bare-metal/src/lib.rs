@@ -5,7 +5,7 @@
 //! PV console, or QEMU, where it is semihosting.
 //!
 //! All unsafe code of bare-metal images is here. They run with the MMU off and on
-//! one CPU.
+//! one CPU: every access to memory is performed as a single one.
 #![no_std]
 
 #[cfg(target_os = "none")]

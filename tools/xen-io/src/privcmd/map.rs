@@ -27,8 +27,8 @@ impl Privcmd {
             num: 1,
             addr: page.address(),
         };
-        // SAFETY: `addr` is a mapping of this very device, one page long, and
-        // nobody has a pointer into it yet.
+        // SAFETY: `addr` is a mapping of this very device, one page long, and no
+        // pointer into it exists yet.
         unsafe { ioctl::call(self.device.as_fd(), &mut request)? };
         Ok(page)
     }
@@ -45,9 +45,9 @@ impl Privcmd {
             arr: ptr::from_ref(&gfn.0).addr() as u64,
             err: ptr::from_mut(&mut error).expose_provenance() as u64,
         };
-        // SAFETY: `addr` is a mapping of this very device, one page long, and
-        // nobody has a pointer into it yet; `arr` and `err` name one element
-        // each, and both outlive the call.
+        // SAFETY: `addr` is a mapping of this very device, one page long, and no
+        // pointer into it exists yet; `arr` and `err` name one element each, and
+        // both outlive the call.
         unsafe { ioctl::call(self.device.as_fd(), &mut request)? };
         // The kernel writes `error` by its address, which the compiler does
         // not see.

@@ -35,7 +35,8 @@ pub enum Access {
 }
 
 /// One entry of a node's permissions. The first entry of a list names the owner,
-/// who always has full access, and the access of all domains that are not listed.
+/// which always has full access, and the access of all domains that are not
+/// listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
     /// The domain.

@@ -143,7 +143,7 @@ impl Session {
         session
     }
 
-    /// Who it is.
+    /// The attached user.
     pub(crate) fn visitor(&self) -> &Visitor {
         &self.visitor
     }

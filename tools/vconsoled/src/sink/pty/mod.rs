@@ -84,7 +84,8 @@ impl Pty {
 
     /// Checks whether it is open.
     pub(crate) fn look(&mut self) {
-        // On doubt it counts as open: writing in vain is better than withholding output.
+        // If that is unknown it counts as open: a write in vain is better than
+        // withheld output.
         self.open = !self.watched || !self.is_hung_up().unwrap_or(false);
     }
 
