@@ -36,7 +36,7 @@ const ESC: u8 = 0x1b;
 pub enum Policy {
     /// A file: text, tabs and the ends of lines.
     File,
-    /// A terminal without trust in the guest: bells and backspaces too.
+    /// A terminal that shows untrusted output: bells and backspaces too.
     Terminal,
     /// A terminal that shows old output: everything except what it would answer,
     /// because nothing waits for the answer.

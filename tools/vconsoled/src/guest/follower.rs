@@ -235,7 +235,7 @@ impl Follower {
             if !self.domains.contains(&domid) && self.store.is_introduced(domid)? {
                 self.domains.insert(domid);
                 self.link.report(Report::Came(domid));
-                // A watch fires at once, which makes the consoles be read.
+                // A watch fires at once, which causes its consoles to be read.
                 watch_domain(&mut self.store, domid)?;
                 for key in self.secondaries(domid)? {
                     self.look(key)?;
