@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Writes the manual page and the shells' completions, by the same definitions
-//! that the command line is read with, to a folder.
+//! Writes the manual page and the shell completions to a folder, from the
+//! definitions that parse the command line.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use vconsole_web::Options;
 
-/// What no option says.
+/// Sections of the page that are not from the options.
 const MORE: &str = r#".SH FILES
 .TP
 \fI/etc/default/vconsole-web\fR

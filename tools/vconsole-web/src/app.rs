@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What all requests share.
+//! State shared by all requests.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::sessions::Sessions;
 use crate::tenants::{Tenants, hex};
 
-/// Logins that failed, by address, and requests, by tenant.
+/// Rate limits: failed logins by address, and requests by tenant.
 const LOGINS: (u32, Duration) = (5, Duration::from_secs(12));
 const REQUESTS: (u32, Duration) = (100, Duration::from_millis(50));
 
@@ -27,12 +27,12 @@ pub(crate) struct App {
     pub(crate) sessions: Sessions,
     pub(crate) logins: Buckets<IpAddr>,
     pub(crate) requests: Buckets<Tenant>,
-    /// The header in which the proxy names the tenant.
+    /// The proxy's header with the tenant's name.
     pub(crate) header: HeaderName,
     pub(crate) origin: Option<String>,
-    /// How long a terminal lasts that is open without a session.
+    /// How long a terminal lasts that was opened without a session.
     pub(crate) life: Duration,
-    /// For what forms carry to show that they are ours.
+    /// Signs the tokens in forms.
     forms: hmac::Key,
 }
 
@@ -54,7 +54,7 @@ impl App {
         })
     }
 
-    /// What a form carries that is for whoever showed who they are by that.
+    /// A form's token for the visitor with that proof of identity.
     pub(crate) fn form_token(&self, proof: &str) -> String {
         hex(hmac::sign(&self.forms, proof.as_bytes()).as_ref())
     }

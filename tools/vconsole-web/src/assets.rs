@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Files that pages use. This project's are in the program; xterm.js is read from a
-//! folder once, so that the program is built without it.
+//! Files that pages use. This project's files are compiled in; xterm.js is read
+//! once from a folder, so that the build does not require it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -14,7 +14,7 @@ const FILE_MAX: u64 = 4 << 20;
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// Ours: a name, the type, and what is in it.
+/// This project's files: name, type and content.
 const OWN: [(&str, &str, &str); 6] = [
     ("page.css", CSS, include_str!("../assets/page.css")),
     ("cast.js", JS, include_str!("../assets/cast.js")),
@@ -24,8 +24,7 @@ const OWN: [(&str, &str, &str); 6] = [
     ("view.js", JS, include_str!("../assets/view.js")),
 ];
 
-/// Those of xterm.js without which there is no terminal: a name, the type, and
-/// where npm puts it.
+/// The files of xterm.js that terminals require: name, type, and npm's path.
 const XTERM: [(&str, &str, &str); 3] = [
     ("xterm.css", CSS, "@xterm/xterm/css/xterm.css"),
     ("xterm.js", JS, "@xterm/xterm/lib/xterm.js"),
@@ -59,7 +58,7 @@ impl Assets {
         Self { xterm }
     }
 
-    /// Whether there are terminals.
+    /// Whether terminals are available.
     pub(crate) fn has_terminal(&self) -> bool {
         !self.xterm.is_empty()
     }

@@ -2,10 +2,10 @@
 //! A terminal in a browser: a `WebSocket` on one side, an attached connection on
 //! the other.
 //!
-//! Binary messages are output and what is typed. Text messages are JSON: from here
-//! an [`Event`], from the browser what [`browser`](console_proto::browser) takes
-//! apart. When the daemon ends, the `WebSocket` is closed; the browser connects
-//! again with its position.
+//! Binary messages are output and input. Text messages are JSON: from here an
+//! [`Event`], from the browser what [`browser`](console_proto::browser) parses.
+//! When the daemon ends, the `WebSocket` is closed; the browser reconnects with its
+//! position.
 
 use std::time::{Duration, Instant};
 
@@ -24,27 +24,27 @@ use crate::sessions::Ended;
 
 /// Longest message of a browser.
 pub(crate) const MESSAGE_MAX: usize = 64 << 10;
-/// How long a browser may take for a message.
+/// The timeout for a message to a browser.
 const SLOW: Duration = Duration::from_secs(30);
-/// How often it is asked for a sign, and how long it may give none.
+/// The interval of pings, and how long a browser may stay silent.
 const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(60);
-/// What is read from the daemon at once.
+/// How much is read from the daemon at once.
 const CHUNK: usize = 16 << 10;
 
-/// Something that is told to the browser.
+/// An event for the browser.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event<'a> {
-    /// The console is there; output follows.
+    /// The console is attached; output follows.
     Attached(&'a Attached),
-    /// So many bytes are missing here.
+    /// This many bytes are missing here.
     Lost { bytes: u64 },
-    /// Whether what is typed reaches the guest from now on.
+    /// Whether input reaches the guest from now on.
     Mode { mode: Mode },
-    /// What an operator or the daemon tells who is attached; no control characters.
+    /// A message of an operator or the daemon, without control characters.
     Notice { text: &'a str },
-    /// It is over, and whether to ask again.
+    /// The terminal has ended, and whether to reconnect.
     Over { why: String, again: bool },
 }
 
@@ -54,11 +54,11 @@ pub(crate) struct Term {
     pub(crate) ended: Option<Ended>,
 }
 
-/// Why a terminal is over.
+/// Why a terminal has ended.
 enum End {
-    /// The browser has left, or is too slow, or sent nonsense.
+    /// The browser has left, is too slow, or sent invalid data.
     Left,
-    /// The browser is told.
+    /// The browser gets the reason.
     Over { why: String, again: bool },
 }
 
@@ -71,13 +71,13 @@ impl End {
     }
 }
 
-/// Tells the browser why there is no console.
+/// Sends the browser the reason why there is no console.
 pub(crate) async fn refuse(mut browser: WebSocket, trouble: &Trouble) {
     let (why, again) = (trouble.to_string(), trouble.may_pass());
     finish(&mut browser, End::Over { why, again }).await;
 }
 
-/// Joins both until one of them ends.
+/// Connects both until one of them ends.
 pub(crate) async fn join(
     mut browser: WebSocket,
     attached: &Attached,
@@ -96,8 +96,8 @@ async fn finish(browser: &mut WebSocket, end: End) {
         let _gone = tell(browser, &Event::Over { why, again }).await;
     }
     let _gone = timeout(SLOW, browser.send(Message::Close(None))).await;
-    // Closing a socket with something unread resets it, and a browser may lose what
-    // it was told last; so this waits for the browser's own close (RFC 6455, 7.1.1).
+    // Closing a socket with unread data resets it, and the browser may lose the
+    // last message; so this waits for the browser's own close (RFC 6455, 7.1.1).
     let closed = async { while let Some(Ok(_)) = browser.recv().await {} };
     let _gone = timeout(SLOW, closed).await;
 }
@@ -106,7 +106,7 @@ async fn run(browser: &mut WebSocket, console: UnixStream, mut term: Term) -> Re
     let (mut output, mut input) = console.into_split();
     let mut decoder = Decoder::default();
     let mut chunk = vec![0; CHUNK];
-    // What the daemon has not taken yet: nothing more is read meanwhile.
+    // Input that the daemon has not taken yet; meanwhile nothing more is read.
     let mut typed = Vec::new();
     let mut heard = Instant::now();
     let mut ping = interval(PING);
@@ -131,7 +131,7 @@ async fn run(browser: &mut WebSocket, console: UnixStream, mut term: Term) -> Re
                     typed.drain(..length);
                     heard = Instant::now();
                 }
-                // What it said before it went is still to be read.
+                // What the daemon sent before it ended is still to be read.
                 Ok(_) | Err(_) => typed.clear(),
             },
             _ = ping.tick() => {
@@ -153,7 +153,7 @@ async fn ended(session: &mut Option<Ended>) {
     }
 }
 
-/// Frames for the daemon, of what a browser sent.
+/// Frames for the daemon, from a browser's message.
 fn wanted(message: Option<&Result<Message, axum::Error>>) -> Result<Vec<u8>, End> {
     let frames = match message {
         Some(Ok(Message::Binary(typed))) => Said::Typed(typed).frames(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Requests to vconsoled for a tenant: a connection for each request.
+//! Requests to vconsoled for a tenant, each on a connection of its own.
 
 use std::fmt;
 use std::io;
@@ -12,9 +12,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-/// How long the daemon may take.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Longest answer to `status`, and to anything else.
+/// Longest answer to `status`, and to other requests.
 const STATUS_MAX: u64 = 4 << 20;
 const LINE_MAX: usize = 4096;
 
@@ -24,12 +24,12 @@ pub(crate) struct Daemon {
     control: PathBuf,
 }
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// Nobody answers: to be asked again.
+    /// The daemon does not answer: a retry may help.
     Gone(io::Error),
-    /// The daemon says no.
+    /// The daemon refused the request.
     Refused(Error),
 }
 
@@ -48,7 +48,7 @@ impl Daemon {
         }
     }
 
-    /// Has something done.
+    /// Sends a request that has no result.
     pub(crate) async fn order(&self, tenant: &Tenant, request: Request<'_>) -> Result<(), Trouble> {
         let _done: serde_json::Value = self.ask(tenant, request).await?;
         Ok(())
@@ -62,7 +62,7 @@ impl Daemon {
     ) -> Result<(Attached, UnixStream), Trouble> {
         let attach = async {
             let mut stream = self.connect(tenant, &wanted.line()).await?;
-            // Byte by byte: what follows the line is the stream's.
+            // Byte by byte: the stream's frames follow the line.
             let mut line = Vec::new();
             while line.len() < LINE_MAX {
                 match stream.read_u8().await? {

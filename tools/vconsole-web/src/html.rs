@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Markup. Whatever is put into a page is escaped, unless it is markup already.
+//! HTML. Every value in a page is escaped, unless it is markup.
 
 use console_proto::browser::escape;
 
@@ -7,7 +7,7 @@ use console_proto::browser::escape;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Html(pub(crate) String);
 
-/// Something that can be put into a page.
+/// A value that a page can contain.
 pub(crate) trait Markup {
     fn markup(&self) -> String;
 }
@@ -47,7 +47,7 @@ pub(crate) fn number(number: impl Into<u64>) -> Html {
     Html(number.into().to_string())
 }
 
-/// Markup from a literal with `{}` for what is put in.
+/// Markup from a literal with `{}` for each value.
 macro_rules! html {
     ($template:literal $(, $part:expr)* $(,)?) => {
         $crate::html::Html(format!($template $(, $crate::html::Markup::markup(&$part))*))

@@ -14,20 +14,20 @@ use ring::digest::{SHA256, digest};
 use crate::app::App;
 use crate::sessions::Ended;
 
-/// The name of the cookie.
+/// The cookie's name.
 pub(crate) const SESSION: &str = "vconsole";
 
-/// How somebody is connected.
+/// A request's connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Peer {
-    /// By the proxy, whose user the kernel told.
+    /// By the proxy, identified by its socket's peer credentials.
     Proxy,
     /// By TLS or on loopback.
     Direct {
         address: IpAddr,
-        /// It is encrypted.
+        /// The connection is encrypted.
         secure: bool,
-        /// Whom its certificate shows it to be.
+        /// The tenant of the client's certificate.
         certified: Option<Tenant>,
     },
 }
@@ -39,20 +39,20 @@ impl Peer {
     }
 }
 
-/// Somebody who is known.
+/// A request's identified tenant.
 pub(crate) struct Visitor {
     pub(crate) tenant: Tenant,
-    /// What a form of theirs carries.
+    /// The token of the visitor's forms.
     pub(crate) form_token: String,
-    /// The secret of their session, if they have one.
+    /// The secret of the session, if there is one.
     pub(crate) session: Option<String>,
-    /// When what they open ends in any case.
+    /// When everything that the visitor opens ends at the latest.
     pub(crate) until: Instant,
     pub(crate) ended: Option<Ended>,
 }
 
 impl Visitor {
-    /// Whoever makes a request with those headers, if that is known.
+    /// The visitor of a request with those headers, if identified.
     pub(crate) fn of(app: &App, peer: &Peer, headers: &HeaderMap) -> Option<Self> {
         let named = match peer {
             Peer::Proxy => Some(from_header(app, headers)?),
@@ -78,15 +78,15 @@ impl Visitor {
         })
     }
 
-    /// Whether a form is one that was given to them. Hashes are compared: how long
-    /// that takes tells nothing.
+    /// Whether a form has this visitor's token. Hashes are compared, so that the
+    /// time reveals nothing.
     pub(crate) fn has_form(&self, token: &str) -> bool {
         digest(&SHA256, token.as_bytes()).as_ref()
             == digest(&SHA256, self.form_token.as_bytes()).as_ref()
     }
 }
 
-/// A header that comes twice is nobody's.
+/// A repeated header is ignored.
 fn from_header(app: &App, headers: &HeaderMap) -> Option<Tenant> {
     let mut values = headers.get_all(&app.header).iter();
     let (value, None) = (values.next()?, values.next()) else {
@@ -101,8 +101,8 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
     browser::cookie(headers, SESSION).map(str::to_owned)
 }
 
-/// Whether a request comes from a page of ours: a browser names the page's origin
-/// when it opens a `WebSocket` or sends a form.
+/// Whether a request comes from this service's pages: a browser sends the page's
+/// origin when it opens a `WebSocket` or sends a form.
 pub(crate) fn is_ours(app: &App, headers: &HeaderMap) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     let (Some(origin), None) = (origins.next(), origins.next()) else {

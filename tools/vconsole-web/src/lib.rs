@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Consoles in a browser. A service without privileges: it identifies the tenant,
-//! and names it in each request to vconsoled, which decides what the tenant may do.
-//! It keeps no output and no rules.
+//! and passes its name in each request to vconsoled, which checks the tenant's
+//! rights. It stores no output and no rules.
 #![forbid(unsafe_code)]
 
 mod app;
@@ -30,12 +30,12 @@ pub use tenants::new_token;
 use app::App;
 use listen::Listeners;
 
-/// Serves until it is told to end.
+/// Serves until a signal ends it.
 pub async fn serve(options: &Options) -> anyhow::Result<()> {
     let app = Arc::new(App::new(options)?);
     let listeners = Listeners::open(options).await?;
     for address in listeners.addresses()? {
-        // For whoever started it on a port that the kernel chose.
+        // For the caller, if the kernel chose the port.
         println!("{address}");
     }
     let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())

@@ -6,17 +6,17 @@ use std::hash::Hash;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Most of those who are kept apart; when there are more, who has been away
-/// longest is forgotten.
+/// Most users or addresses with a bucket; beyond it, the one that was inactive
+/// longest is removed.
 const KNOWN_MAX: usize = 4096;
 
-/// Buckets by who it is.
+/// Buckets by user or address.
 pub(crate) struct Buckets<K> {
-    /// Tries in a full one.
+    /// Tokens in a full bucket.
     full: u32,
-    /// How long one more takes.
+    /// The time in which one token is added.
     each: Duration,
-    /// For everyone, when the bucket will be full again.
+    /// When each bucket will be full again.
     known: Mutex<HashMap<K, Instant>>,
 }
 
@@ -29,24 +29,24 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Takes a try; whether there was one.
+    /// Takes a token; returns whether there was one.
     pub(crate) fn take(&self, who: &K) -> bool {
         self.take_at(who, Instant::now())
     }
 
-    /// Whether there is one, which is not taken.
+    /// Whether there is a token, without taking it.
     pub(crate) fn may(&self, who: &K) -> bool {
         let now = Instant::now();
         let known = self.known.lock();
         known.is_ok_and(|known| self.filled(&known, who, now) <= self.most(now))
     }
 
-    /// When the bucket would be full again after one more.
+    /// When the bucket would be full again if one more token were taken.
     fn filled(&self, known: &HashMap<K, Instant>, who: &K, now: Instant) -> Instant {
         known.get(who).copied().unwrap_or(now).max(now) + self.each
     }
 
-    /// When an empty one is.
+    /// When an empty bucket would be full.
     fn most(&self, now: Instant) -> Instant {
         now + self.each * self.full
     }
@@ -84,7 +84,7 @@ mod tests {
         assert!(at(1, 0) && at(1, 0) && at(1, 0) && !at(1, 0));
         assert!(at(2, 0), "another has tries of its own");
         assert!(!at(1, 9) && at(1, 10) && !at(1, 10));
-        // However long somebody stays away, there are no more than three.
+        // Inactivity does not raise the number above three.
         assert!(at(1, 1000) && at(1, 1000) && at(1, 1000) && !at(1, 1000));
     }
 

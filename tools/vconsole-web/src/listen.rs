@@ -25,23 +25,23 @@ use crate::room::{Place, Room};
 use crate::routes;
 use crate::tls;
 
-/// How long a client may take for a handshake, and for the head of a request.
+/// The timeouts of a handshake, and of a request's head.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(10);
-/// How long a connection lasts that is no terminal.
+/// How long a connection lasts, except for terminals.
 const CONNECTION: Duration = Duration::from_secs(60);
 /// Longest head of a request.
 const HEAD_MAX: usize = 16 << 10;
-/// How long to wait when no connection can be taken.
+/// How long to wait when no connection can be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where connections come in.
+/// The listening sockets.
 pub(crate) struct Listeners {
     tcp: Option<(TcpListener, Option<TlsAcceptor>)>,
     proxy: Option<Proxy>,
 }
 
-/// The proxy's socket, which is removed with this.
+/// The proxy's socket, removed when this is dropped.
 struct Proxy {
     path: PathBuf,
     socket: UnixListener,
@@ -76,7 +76,7 @@ impl Listeners {
         })
     }
 
-    /// Where pages are, as a browser or a proxy is told.
+    /// The addresses of the pages, for a browser or a proxy.
     pub(crate) fn addresses(&self) -> io::Result<Vec<String>> {
         let mut addresses = Vec::new();
         if let Some((listener, acceptor)) = &self.tcp {
@@ -88,7 +88,7 @@ impl Listeners {
         Ok(addresses)
     }
 
-    /// Serves all who come.
+    /// Serves all connections.
     pub(crate) async fn serve(&self, app: &Arc<App>) {
         let room = Room::default();
         let router = routes::router(Arc::clone(app));
@@ -140,12 +140,12 @@ impl Proxy {
             None => nix::unistd::geteuid().as_raw(),
         };
         let named = || format!("the socket {}", path.display());
-        // Of a service that is gone.
+        // Left by an earlier instance.
         if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
             std::fs::remove_file(path).with_context(named)?;
         }
         let socket = UnixListener::bind(path).with_context(named)?;
-        // Who connects is asked for its user, whatever the mode.
+        // The peer's user is checked, whatever the mode.
         std::fs::set_permissions(path, Permissions::from_mode(0o666)).with_context(named)?;
         Ok(Self {
             path: path.to_owned(),
@@ -154,7 +154,7 @@ impl Proxy {
         })
     }
 
-    /// The next connection of the proxy's; anybody else's is closed.
+    /// The next connection from the proxy; others are closed.
     async fn accept(&self) -> io::Result<UnixStream> {
         loop {
             let (stream, _) = self.socket.accept().await?;
@@ -191,15 +191,16 @@ async fn direct(
     let Some(acceptor) = &acceptor else {
         return connection(stream, peer(None), router, place).await;
     };
-    // Who speaks no TLS, or shows a bad certificate, was told by the handshake.
+    // A client without TLS, or with a bad certificate, has got an alert in the
+    // handshake.
     if let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await {
         let certified = tls::tenant(&app.tenants, stream.get_ref().1);
         connection(stream, peer(certified), router, place).await;
     }
 }
 
-/// Serves one connection. Whatever is not done when its time is over is cut off,
-/// but for a terminal, which goes on by itself.
+/// Serves one connection, which is closed at its time limit; a terminal has its own
+/// task and continues.
 async fn connection<S>(stream: S, peer: Peer, router: Router, place: Arc<Place>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,

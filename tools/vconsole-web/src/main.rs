@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole-web`: consoles in a browser, by way of vconsoled's socket.
+//! `vconsole-web`: consoles in a browser, through vconsoled's socket.
 #![forbid(unsafe_code)]
 
 use clap::Parser as _;

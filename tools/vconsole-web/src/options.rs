@@ -73,7 +73,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Where to listen for TCP.
+    /// The TCP address to listen at.
     pub(crate) fn tcp(&self) -> Option<SocketAddr> {
         let default = || SocketAddr::from((Ipv4Addr::LOCALHOST, 7433));
         self.listen

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The pages. All but terminals work without scripts.
+//! The pages. All except the terminals work without scripts.
 
 use std::io;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::html::{Html, html, number};
 use crate::identity::Visitor;
 
-/// Most of what was said that a page of text shows, in bytes.
+/// Most output on a page of text, in bytes.
 const TEXT_MAX: usize = 256 << 10;
 /// How long the daemon may take for it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ fn frame(title: &str, head: &Html, body: &Html) -> Html {
     )
 }
 
-/// A page of somebody's.
+/// A page for a visitor.
 fn theirs(visitor: &Visitor, title: &str, head: &Html, main: &Html) -> Html {
     let logout = match visitor.session {
         None => Html::default(),
@@ -56,7 +56,7 @@ fn theirs(visitor: &Visitor, title: &str, head: &Html, main: &Html) -> Html {
     frame(title, head, &body)
 }
 
-/// Every console that somebody may see.
+/// All consoles that a tenant may see.
 pub(crate) fn list(visitor: &Visitor, rows: &[Row]) -> Html {
     let none = Html::default();
     if rows.is_empty() {
@@ -169,7 +169,7 @@ fn pane(console: &Console) -> Html {
     )
 }
 
-/// What a console said, as far as it is kept.
+/// A console's output, as far as it is kept.
 pub(crate) fn text(visitor: &Visitor, console: &Console, text: &str) -> Html {
     let title = format!("{} – text of {}", console.domain, console.console);
     let main = html!(
@@ -182,7 +182,7 @@ pub(crate) fn text(visitor: &Visitor, console: &Console, text: &str) -> Html {
     theirs(visitor, &title, &Html::default(), &main)
 }
 
-/// Plays a recording that somebody has as a file.
+/// The player for a recording that the user has as a file.
 pub(crate) fn replay(visitor: &Visitor, has_terminal: bool) -> Html {
     let title = "Recordings";
     if !has_terminal {
@@ -213,7 +213,7 @@ pub(crate) fn replay(visitor: &Visitor, has_terminal: bool) -> Html {
     theirs(visitor, title, &head, &main)
 }
 
-/// Reads what was said before somebody was attached, as plain text.
+/// Reads the output from before the attachment, as plain text.
 pub(crate) async fn history(attached: &Attached, mut stream: UnixStream) -> io::Result<String> {
     let said = attached.end.saturating_sub(attached.position);
     let mut left = usize::try_from(said).unwrap_or(usize::MAX);
@@ -236,7 +236,7 @@ pub(crate) async fn history(attached: &Attached, mut stream: UnixStream) -> io::
                 };
                 left = left.saturating_sub(count);
             }
-            // The newest is kept.
+            // Only the newest output is kept.
             bytes.drain(..bytes.len().saturating_sub(TEXT_MAX));
             if length == 0 {
                 break;
@@ -253,7 +253,7 @@ pub(crate) async fn history(attached: &Attached, mut stream: UnixStream) -> io::
     Ok(String::from_utf8_lossy(&shown).replace('\r', ""))
 }
 
-/// Asks whether a break is meant.
+/// Asks for confirmation of a break.
 pub(crate) fn ask_break(visitor: &Visitor, console: &str) -> Html {
     let main = html!(
         "<p>A break interrupts whatever the guest does with its console {}. Linux takes the \
@@ -286,7 +286,7 @@ pub(crate) fn gone(visitor: &Visitor) -> Html {
     theirs(visitor, "No daemon", &head, &main)
 }
 
-/// The form to log in, and why it is shown again.
+/// The login form, with an error if there was one.
 pub(crate) fn login(why: Option<&str>) -> Html {
     let why = why.map_or_else(Html::default, |why| {
         html!("<p role=\"alert\">{}</p>\n", why)
@@ -302,7 +302,7 @@ pub(crate) fn login(why: Option<&str>) -> Html {
     frame("Log in – consoles", &head, &body)
 }
 
-/// Something is not possible.
+/// An error page.
 pub(crate) fn failure(why: &str) -> Html {
     let body = html!(
         "<main>\n<h1>Not possible</h1>\n<p role=\"alert\">{}</p>\n\

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How many connections there may be.
+//! Limits of the number of connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Most connections at once, terminals included, and of one address.
+/// Most connections at once, including terminals: in total, and by address.
 const MOST: usize = 1024;
 const EACH_MOST: usize = 128;
 
@@ -17,7 +17,7 @@ pub(crate) struct Room {
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// Held as long as a connection is there, or the terminal that it became.
+/// Held while a connection, or the terminal that it became, is open.
 pub(crate) struct Place {
     _of_all: OwnedSemaphorePermit,
     address: Option<IpAddr>,
@@ -34,8 +34,8 @@ impl Default for Room {
 }
 
 impl Room {
-    /// A place for a connection from that address, or from the proxy, if there
-    /// is one.
+    /// A place for a connection from that address, or from the proxy, if there is
+    /// one left.
     pub(crate) fn take(&self, address: Option<IpAddr>) -> Option<Arc<Place>> {
         let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
         if let Some(address) = address {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Sessions. Each has a random number, which the browser keeps in a cookie; only
+//! Sessions. Each has a random number, which the browser stores in a cookie; only
 //! its hash is stored here.
 
 use std::collections::HashMap;
@@ -12,17 +12,17 @@ use tokio::sync::watch;
 
 use crate::tenants::random;
 
-/// Most sessions at once, and of one tenant; the oldest makes room.
+/// Most sessions at once, in total and by tenant; beyond it, the oldest is removed.
 const MOST: usize = 4096;
 const EACH_MOST: usize = 32;
 
-/// Turns out when a session ends.
+/// Signals the end of a session.
 pub(crate) type Ended = watch::Receiver<()>;
 
 type Id = [u8; 32];
 
 pub(crate) struct Sessions {
-    /// How long one lasts without a request, and at most.
+    /// How long a session lasts without a request, and at most.
     idle: Duration,
     life: Duration,
     open: Mutex<HashMap<Id, Session>>,
@@ -36,10 +36,10 @@ struct Session {
     end: watch::Sender<()>,
 }
 
-/// A session as a request finds it.
+/// A session that a request belongs to.
 pub(crate) struct Found {
     pub(crate) tenant: Tenant,
-    /// When it ends in any case.
+    /// When it ends at the latest.
     pub(crate) until: Instant,
     pub(crate) ended: Ended,
 }
@@ -53,7 +53,7 @@ impl Sessions {
         }
     }
 
-    /// Begins a session; what the browser is to keep.
+    /// Begins a session; returns the secret for the browser's cookie.
     pub(crate) fn begin(&self, tenant: &Tenant) -> anyhow::Result<String> {
         let secret = random()?;
         self.begin_at(tenant, &secret, Instant::now());
@@ -83,7 +83,7 @@ impl Sessions {
         open.insert(id(secret), session);
     }
 
-    /// The session that a browser's secret is of.
+    /// The session of a browser's secret.
     pub(crate) fn find(&self, secret: &str) -> Option<Found> {
         self.find_at(secret, Instant::now())
     }
@@ -104,14 +104,14 @@ impl Sessions {
         })
     }
 
-    /// Ends a session, and what was opened in it.
+    /// Ends a session, and all terminals opened in it.
     pub(crate) fn end(&self, secret: &str) {
         if let Ok(mut open) = self.open.lock() {
             open.remove(&id(secret));
         }
     }
 
-    /// A terminal that is open uses its session.
+    /// An open terminal keeps its session active.
     fn lasts(&self, session: &Session, now: Instant) -> bool {
         let is_used = now < session.used + self.idle || session.end.receiver_count() > 0;
         now < session.began + self.life && is_used

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The file of tenants: who may log in by which token or certificate. It is read
-//! again for each login, so a removed line has no effect any more.
+//! The file of tenants: the tokens and certificates with which tenants log in. It
+//! is read again for each login, so a removed line has no effect any more.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -14,7 +14,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 /// Longest file.
 const FILE_MAX: u64 = 1 << 20;
 
-/// How somebody shows who they are.
+/// A means of identification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Token,
@@ -30,11 +30,11 @@ impl Kind {
     }
 }
 
-/// Where the file is; nobody is listed without one.
+/// The path of the file; without one, there are no tenants.
 pub(crate) struct Tenants(Option<PathBuf>);
 
 impl Tenants {
-    /// An error is a file that cannot be read or understood now.
+    /// An error if the file cannot be read or parsed now.
     pub(crate) fn new(file: Option<&Path>) -> anyhow::Result<Self> {
         if let Some(file) = file {
             parse(&read(file)?).with_context(|| file.display().to_string())?;
@@ -42,12 +42,12 @@ impl Tenants {
         Ok(Self(file.map(Path::to_owned)))
     }
 
-    /// Whether anybody can log in.
+    /// Whether there is a file of tenants.
     pub(crate) fn are_listed(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Whose token or certificate that is.
+    /// The tenant of a token or certificate.
     pub(crate) fn find(&self, kind: Kind, secret: &[u8]) -> Option<Tenant> {
         let file = self.0.as_ref()?;
         let lines = read(file).and_then(|text| parse(&text));
@@ -116,7 +116,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(digits).collect()
 }
 
-/// 256 bits that nobody can guess.
+/// 256 random bits.
 pub(crate) fn random() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     let filled = SystemRandom::new().fill(&mut bytes);

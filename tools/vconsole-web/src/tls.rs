@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::options::Options;
 use crate::tenants::{Kind, Tenants};
 
-/// What connections are accepted with, if there is a certificate.
+/// The TLS acceptor, if there is a certificate.
 pub(crate) fn acceptor(options: &Options) -> anyhow::Result<Option<TlsAcceptor>> {
     let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) else {
         return Ok(None);
@@ -31,7 +31,7 @@ pub(crate) fn acceptor(options: &Options) -> anyhow::Result<Option<TlsAcceptor>>
                 roots.add(authority).with_context(|| named(authorities))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-            // Who has none logs in by a token.
+            // Clients without a certificate log in by a token.
             let verifier = verifier.allow_unauthenticated().build()?;
             builder.with_client_cert_verifier(verifier)
         }

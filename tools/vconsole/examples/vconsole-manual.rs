@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Writes the client's manual pages and its shells' completions, by the same
-//! definitions that its command line is read with, to a folder.
+//! Writes the client's manual pages and shell completions to a folder, from the
+//! definitions that parse its command line.
 
 #[expect(dead_code, reason = "the client sets some of it by itself")]
 #[path = "../src/options/mod.rs"]
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let folder = PathBuf::from(folder);
     std::fs::create_dir_all(&folder)?;
     let mut command = options::Options::command().disable_help_subcommand(true);
-    // One for each of its commands, too.
+    // One page for each command, too.
     clap_mangen::generate_to(command.clone(), &folder)?;
     for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
         clap_complete::generate_to(shell, &mut command, "vconsole", &folder)?;

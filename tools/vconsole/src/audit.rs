@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use console_proto::audit::{Chain, Check};
 
 /// Checks the files of one chain, the oldest first; `wanted` is the hash of a line
-/// that is to be among them.
+/// that must be in them.
 pub(crate) fn check(files: &[PathBuf], wanted: Option<&str>) -> anyhow::Result<()> {
     let mut check = Check::default();
     for path in files {

@@ -10,10 +10,10 @@ use anyhow::{Context as _, bail};
 use crate::daemon::{Row, Status};
 use crate::exit::{self, Why};
 
-/// The console for whoever names a domain alone.
+/// The console if only a domain is named.
 pub(crate) const DEFAULT: &str = "pv0";
-/// The kind of those that are for one program at a time, on a socket or a pty
-/// of their own.
+/// The kind of consoles for one program at a time, on a socket or a pty of their
+/// own.
 const CHANNEL: &str = "channel";
 
 /// One console of one domain.
@@ -33,8 +33,8 @@ impl Choice {
         }
     }
 
-    /// What to tell somebody who named the domain `asked`, if others have that
-    /// name too.
+    /// The warning for a user who named the domain `asked`, if other domains have
+    /// that name too.
     pub(crate) fn ambiguity(&self, rows: &[Row], asked: &str) -> Option<String> {
         let names = [
             Some(asked),
@@ -52,7 +52,7 @@ impl Choice {
     }
 }
 
-/// A choice among what the daemon knows, which may not be all there is.
+/// A choice among the consoles that the daemon lists. The list may be incomplete.
 pub(crate) fn among<T>(
     status: &Status,
     choose: impl FnOnce(&[Row]) -> anyhow::Result<T>,
@@ -73,8 +73,8 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The console that people name: `DOMAIN` or `DOMAIN/CONSOLE`, where a
-/// domain's name comes before its number.
+/// The console by its name: `DOMAIN` or `DOMAIN/CONSOLE`. A domain's name comes
+/// before its number.
 pub(crate) fn named(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
     // A domain's name may hold a slash itself.
     if let Some(choice) = of_domain(rows, name) {
@@ -110,8 +110,8 @@ fn missing(what: String) -> anyhow::Error {
     exit::because(Why::Missing, what)
 }
 
-/// What a message's `DOMAIN` or `DOMAIN/CONSOLE` means, in numbers: all consoles of a
-/// domain, unless one is named.
+/// The target of a message for `DOMAIN` or `DOMAIN/CONSOLE`, in numbers: all
+/// consoles of a domain, unless one is named.
 pub(crate) fn all_of(rows: &[Row], name: &str) -> anyhow::Result<String> {
     if let Some(row) = domain_rows(rows, name).first() {
         return Ok(row.domid.to_string());
@@ -120,7 +120,7 @@ pub(crate) fn all_of(rows: &[Row], name: &str) -> anyhow::Result<String> {
     Ok(format!("{}/{}", choice.domid, choice.console))
 }
 
-/// The console that is to have a break: a UART, unless another is named.
+/// The console for a break: a UART, unless another is named.
 pub(crate) fn for_break(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
     let has_break = |row: &&&Row| row.kind.starts_with("vuart");
     if let Some(row) = domain_rows(rows, name).iter().find(has_break) {
@@ -134,7 +134,7 @@ pub(crate) fn for_break(rows: &[Row], name: &str) -> anyhow::Result<Choice> {
     Ok(choice)
 }
 
-/// The console of the only domain; with several, one that the user chooses.
+/// The console of the only domain; of several, the user chooses.
 pub(crate) fn any(rows: &[Row], ask: bool) -> anyhow::Result<Choice> {
     let consoles: Vec<Row> = rows
         .iter()
@@ -165,7 +165,7 @@ pub(crate) fn only(rows: &[Row]) -> Option<Choice> {
     of_domain(rows, &first.domid.to_string())
 }
 
-/// Whether it is for one program at a time.
+/// Whether the console is for one program at a time.
 pub(crate) fn is_channel(row: &Row) -> bool {
     row.kind == CHANNEL
 }
@@ -182,8 +182,8 @@ fn of_domain(rows: &[Row], domain: &str) -> Option<Choice> {
 fn domain_rows<'a>(rows: &'a [Row], domain: &str) -> Vec<&'a Row> {
     let named = |row: &&Row| !row.name.is_empty() && row.name == domain;
     let named = rows.iter().filter(named);
-    // Of several the newest, as in the folder of sockets by name: one that has
-    // more than channels, if there is one.
+    // The newest of several, as in the folder of sockets by name; domains with more
+    // than channels come first.
     let newest = named.max_by_key(|row| (row.kind != CHANNEL, row.domid));
     let domid = newest.map(|row| row.domid).or_else(|| domain.parse().ok());
     rows.iter().filter(|row| Some(row.domid) == domid).collect()
@@ -198,7 +198,7 @@ fn full_name(row: &Row) -> String {
     }
 }
 
-/// The one that the user chooses; `None` when the user ends that.
+/// The console that the user chooses; `None` at end of input.
 pub(crate) fn from_list(
     rows: &[Row],
     mut answers: impl BufRead,

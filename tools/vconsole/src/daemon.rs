@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The daemon's control socket: a line asks, a line of JSON answers.
+//! The daemon's control socket: one line per request, one line of JSON per answer.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,7 +13,7 @@ pub(crate) use console_proto::{Row, Status};
 
 use crate::exit::{self, Why};
 
-/// How long the daemon may take.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer to a request other than `status`.
 const LINE_MAX: usize = 4096;
@@ -31,7 +31,7 @@ impl Daemon {
         }
     }
 
-    /// Whether there is, or was, one.
+    /// Whether the control socket's file exists.
     pub(crate) fn is_known(&self) -> bool {
         self.control.exists()
     }
@@ -43,12 +43,12 @@ impl Daemon {
         Ok(stream)
     }
 
-    /// The line that answers `status`, as it came.
+    /// The answer to `status`, unparsed.
     pub(crate) fn status_line(&self) -> anyhow::Result<String> {
         self.ask_list(Request::Status)
     }
 
-    /// The line that answers a request, as it came, unless that is an error.
+    /// The answer to a request, unparsed, unless it is an error.
     pub(crate) fn ask_list(&self, request: Request) -> anyhow::Result<String> {
         let line = self.ask(request, u64::MAX)?;
         match serde_json::from_str(&line) {
@@ -68,7 +68,7 @@ impl Daemon {
         ask().map_err(|error| exit::because(Why::Silent, format!("{self}: {error}")))
     }
 
-    /// Every console it knows of.
+    /// All consoles of the daemon.
     pub(crate) fn status(&self) -> anyhow::Result<Status> {
         let line = self.status_line()?;
         let status: Status =
@@ -88,7 +88,7 @@ impl Daemon {
         self.order(Request::Break(&console)).map(drop)
     }
 
-    /// Has viewers told something; how many were.
+    /// Sends a message to viewers; returns how many there are.
     pub(crate) fn message(&self, to: To, text: &str) -> anyhow::Result<u64> {
         let answer = self.order(Request::Message(to, text))?;
         Ok(answer["viewers"].as_u64().unwrap_or_default())
@@ -102,11 +102,11 @@ impl Daemon {
         }
     }
 
-    /// Asks to be attached. The stream then carries frames.
+    /// Attaches. Afterwards the stream carries frames.
     pub(crate) fn attach(&self, wanted: &Attach) -> Result<(Attached, UnixStream), Refusal> {
         let mut stream = self.connect()?;
         stream.write_all(&wanted.line())?;
-        // Byte by byte: what follows the line is the stream's.
+        // Byte by byte: the stream's frames follow the line.
         let mut line = Vec::new();
         let mut byte = [0];
         while line.len() < LINE_MAX {
@@ -127,7 +127,7 @@ impl fmt::Display for Daemon {
     }
 }
 
-/// Why there is nothing to view.
+/// Why a console cannot be attached.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// The daemon does not answer.
@@ -138,11 +138,11 @@ pub(crate) enum Refusal {
     NoConsole(String),
     /// Xenstore does not answer the daemon.
     NotKnown(String),
-    /// The caller may not.
+    /// The caller does not have the right.
     Denied(String),
-    /// Somebody else types alone, or there are too many.
+    /// Another user types exclusively, or too many are attached.
     Busy(String),
-    /// Something else that will not change by asking again.
+    /// Another error, for which a retry does not help.
     Other(String),
 }
 

@@ -3,33 +3,32 @@
 
 use std::fmt;
 
-/// Why the program did not do what it was asked for. A user who leaves has had
-/// what they wanted: that is 0.
+/// Why the program failed. If the user leaves, the code is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// Something else; 2 is for words that mean nothing.
+    /// Another error; 2 is for an invalid command line.
     Other = 1,
     /// There is no such domain, console or log.
     Missing = 3,
-    /// The caller may not.
+    /// The caller does not have the right.
     Denied = 4,
     /// The domain has ended.
     Gone = 5,
     /// Nothing was typed for too long.
     Idle = 6,
-    /// Somebody else types alone, or too many are attached.
+    /// Another user types exclusively, or too many are attached.
     Busy = 7,
-    /// The daemon does not answer, or does not know yet.
+    /// The daemon does not answer, or does not have the answer yet.
     Silent = 8,
     /// What was waited for did not come in time.
     Late = 9,
 }
 
-/// An error that has a code of its own.
+/// An error with an exit code.
 #[derive(Debug)]
 struct Exit {
     why: Why,
-    /// For people; nothing if they were told.
+    /// The message; empty if the user has already seen it.
     text: String,
 }
 
@@ -41,7 +40,7 @@ impl fmt::Display for Exit {
 
 impl std::error::Error for Exit {}
 
-/// An error with the code that says why.
+/// An error with the code for `why`.
 pub(crate) fn because(why: Why, text: impl fmt::Display) -> anyhow::Error {
     let text = text.to_string();
     Exit { why, text }.into()

@@ -17,7 +17,7 @@ use crate::terminal::{Raw, Screen};
 
 /// How often a live table is drawn.
 const PERIOD: Duration = Duration::from_secs(1);
-/// To the top left, and off with what is below; off with the rest of a line.
+/// Cursor to the top left; clear everything below it; clear the rest of a line.
 const HOME: &str = "\x1b[H";
 const CLEAR_BELOW: &str = "\x1b[J";
 const CLEAR_LINE: &str = "\x1b[K";
@@ -29,7 +29,7 @@ pub(crate) fn print(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
     } else {
         let status = daemon.status()?;
         if let Some(why) = &status.incomplete {
-            // Standard error may be what has gone.
+            // Standard error may be closed.
             let _gone = writeln!(io::stderr(), "vconsole: there may be more: {why}");
         }
         table(&status.consoles)
@@ -38,8 +38,8 @@ pub(crate) fn print(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints them until the user has seen enough. Where standard output is no
-/// terminal, each look follows the last.
+/// Prints them repeatedly until the user ends it. If standard output is not a
+/// terminal, each list is printed after the previous one.
 pub(crate) fn watch(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
     let on_screen = !json && rustix::termios::isatty(stdout());
@@ -50,11 +50,11 @@ pub(crate) fn watch(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
         let text = match daemon.status() {
             Ok(status) if !json => table(&status.consoles),
             Ok(_) => daemon.status_line()?,
-            // It may come back; one who watches wants to see that.
+            // The daemon may come back, so a live table shows the error.
             Err(error) if on_screen => format!("{error:#}\n"),
             Err(error) => return Err(error),
         };
-        // One that has not taken the last look gets the next when it has.
+        // If the last list is not written yet, the next one waits.
         if on_screen && output.is_empty() {
             let size = rustix::termios::tcgetwinsize(stdout());
             let (rows, columns) = size.map_or((0, 0), |size| (size.ws_row, size.ws_col));
@@ -70,8 +70,8 @@ pub(crate) fn watch(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
     }
 }
 
-/// As much of a text as a screen of that size has room for, with what clears
-/// the rest of each line; one of unknown size has room for all.
+/// As much of a text as fits on a screen of that size, with the sequences that
+/// clear the rest of each line. If the size is unknown, all of it.
 fn page(text: &str, rows: usize, columns: usize) -> String {
     let room = |size: usize| if size == 0 { usize::MAX } else { size };
     let (rows, columns) = (room(rows), room(columns));
@@ -83,11 +83,11 @@ fn page(text: &str, rows: usize, columns: usize) -> String {
     }
     let cut = |line: String| line.chars().take(columns).collect::<String>();
     let lines: Vec<String> = lines.into_iter().map(cut).collect();
-    // Without an end of its last line, which would scroll a full screen.
+    // No end after the last line: it would scroll a full screen.
     format!("{}{CLEAR_LINE}", lines.join(&format!("{CLEAR_LINE}\r\n")))
 }
 
-/// Waits a period; `true` when it is time to go: a signal, or any key.
+/// Waits a period; `true` at a signal that ends the program, or at any key.
 fn enough(signals: &mut Signals, output: &mut Output, keys: bool) -> anyhow::Result<bool> {
     let end = Instant::now() + PERIOD;
     loop {
@@ -108,7 +108,7 @@ fn enough(signals: &mut Signals, output: &mut Output, keys: bool) -> anyhow::Res
         let (signal, room) = (fds[0].revents(), fds[1].revents());
         output.serve(room).context("standard output")?;
         if !signal.is_empty() {
-            // After a pause the screen is to be drawn again.
+            // After a suspension the screen is drawn again.
             return Ok(signals.handle()?);
         }
     }

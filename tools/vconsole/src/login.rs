@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole login`: started by sshd for users who may use consoles and nothing
-//! else, as a forced command or as the login shell `vconsole-login`.
+//! `vconsole login`: started by sshd for users with access to consoles only, as a
+//! forced command or as the login shell `vconsole-login`.
 //!
-//! No program is started from here. The words that an ssh client sends along name
-//! a console, by `SSH_ORIGINAL_COMMAND` or by `-c`, and mean nothing else.
+//! No program is started from here. The command of an ssh client names a console,
+//! by `SSH_ORIGINAL_COMMAND` or by `-c`, and has no other meaning.
 
 use std::env;
 use std::io::{self, Write as _};
@@ -17,22 +17,22 @@ use crate::choose::{self, Choice};
 use crate::daemon::{Daemon, Row};
 use crate::options::{LoginShell, Viewing};
 
-/// Set by sshd: what the client asked for where something else is run instead.
+/// Set by sshd: the client's command, if a forced command runs instead.
 const ASKED: &str = "SSH_ORIGINAL_COMMAND";
 /// Set by sshd: address and port of the client, address and port of the server.
 const CONNECTION: &str = "SSH_CONNECTION";
 
-/// What may be used, and what is wanted of it.
+/// The operator's and the user's choice of a console.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Words {
-    /// The console that the operator chose.
+    /// The console that the operator set.
     fixed: Option<String>,
-    /// The one that the user names.
+    /// The console that the user names.
     asked: Option<String>,
 }
 
 impl Words {
-    /// Of a forced command: the operator's words are arguments.
+    /// Of a forced command: the operator's console is an argument.
     fn of_command(fixed: Option<&str>, original: Option<&str>) -> Self {
         Self {
             fixed: fixed.and_then(some),
@@ -40,8 +40,8 @@ impl Words {
         }
     }
 
-    /// Of a login shell: with a forced command `-c` has the operator's words, and
-    /// else the user's.
+    /// Of a login shell: `-c` has the operator's command if there is a forced
+    /// command, otherwise the user's.
     fn of_shell(command: Option<&str>, original: Option<&str>) -> Self {
         match original.and_then(some) {
             Some(_) => Self::of_command(command, original),
@@ -49,8 +49,8 @@ impl Words {
         }
     }
 
-    /// The console that is meant, if these say; an error if it is not one of
-    /// those, or not the one that the operator chose.
+    /// The chosen console, if any; an error if it is not one of `rows`, or not the
+    /// one that the operator set.
     fn choose(&self, rows: &[Row]) -> anyhow::Result<Option<Choice>> {
         let named = |name: &str| {
             choose::named(rows, name)
@@ -65,7 +65,7 @@ impl Words {
     }
 }
 
-/// A text without the blanks around it, unless nothing is left.
+/// A trimmed text, unless it is empty.
 fn some(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
@@ -112,7 +112,7 @@ fn serve(daemon: &Daemon, words: &Words) -> anyhow::Result<()> {
         return socket::run(daemon.clone(), &choice, &viewing)?.into_result();
     }
     if !isatty(stdin()) {
-        // Without a terminal nobody is asked.
+        // Without a terminal the user is not asked.
         return choose::any(&rows, false).map(drop);
     }
     loop {
@@ -126,7 +126,7 @@ fn serve(daemon: &Daemon, words: &Words) -> anyhow::Result<()> {
     }
 }
 
-/// Whether it is a console that the caller may at least watch.
+/// Whether the caller may at least watch the console.
 fn is_usable(row: &Row) -> bool {
     row.rights.iter().any(|right| right == "watch") && !choose::is_channel(row)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The client: connects a terminal, or two pipes, to a domain's console. Called as
+//! The client: connects a terminal, or two pipes, to a domain's console. As
 //! `xenconsole` it accepts that program's command line, which is how `xl console`
-//! runs it, and as `vconsole-login` it is a login shell.
+//! runs it. As `vconsole-login` it is a login shell.
 #![forbid(unsafe_code)]
 
 mod attach;
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let text = format!("{error:#}");
             if !text.is_empty() {
-                // Standard error may be what has gone.
+                // Standard error may be closed.
                 let _gone = writeln!(std::io::stderr(), "{name}: {text}");
             }
             ExitCode::from(exit::code(&error))
@@ -61,7 +61,7 @@ fn xenconsole() -> anyhow::Result<()> {
     let options = Xenconsole::parse();
     let mut store = Client::open()?;
     let target = Target::of_xenconsole(&mut store, options.domid, options.kind, options.num)?;
-    // The end of a domain is no failure to xl.
+    // The end of a domain is not a failure for xl.
     pty::run(store, &target, &options.session, pty::Viewing::default()).map(drop)
 }
 
@@ -143,7 +143,7 @@ fn vconsole() -> anyhow::Result<()> {
 }
 
 fn attach(daemon: &Daemon, console: Option<&str>, viewing: &Viewing) -> anyhow::Result<End> {
-    // Another daemon's consoles, and those of a device model, have a pty only.
+    // Consoles of another daemon, or of a device model, have only a pty.
     let by_pty = console.filter(|name| !daemon.is_known() || target::is_serial(name));
     if let Some(name) = by_pty {
         let mut store = Client::open()?;
@@ -163,10 +163,10 @@ fn attach(daemon: &Daemon, console: Option<&str>, viewing: &Viewing) -> anyhow::
     socket::run(daemon.clone(), &choice, viewing)
 }
 
-/// A remark for the user that is no error.
+/// Prints a remark that is not an error.
 fn tell(what: Option<String>) {
     if let Some(what) = what {
-        // Standard error may be what has gone.
+        // Standard error may be closed.
         let _gone = writeln!(std::io::stderr(), "vconsole: {what}");
     }
 }

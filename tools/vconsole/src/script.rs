@@ -19,12 +19,12 @@ use crate::daemon::Daemon;
 use crate::exit::{self, Why};
 use crate::options::{Expecting, Sending};
 
-/// So much of the newest output is kept to be printed, and a match has at most so
-/// many bytes.
+/// How much of the newest output is kept to be printed, and the longest match, in
+/// bytes.
 const KEPT: usize = 64 * 1024;
 const MATCH_MAX: usize = 4096;
 
-/// Types a text and waits until the guest's ring has all of it.
+/// Types a text and waits until all of it is in the guest's ring.
 pub(crate) fn send(daemon: &Daemon, console: &str, options: &Sending) -> anyhow::Result<()> {
     let mut text = options.text.join(" ").into_bytes();
     if options.text.is_empty() {
@@ -36,7 +36,7 @@ pub(crate) fn send(daemon: &Daemon, console: &str, options: &Sending) -> anyhow:
     let deadline = deadline(options.timeout.timeout)?;
     let mut line = Line::open(daemon, console, Mode::ReadWrite, 0)?;
     line.type_in(&text);
-    // The daemon answers this when it has passed on what was before it.
+    // The daemon answers this when it has passed on all earlier input.
     line.typed.extend(frame::mode(Mode::ReadWrite));
     loop {
         for frame in line.next(deadline, "the guest does not take what is typed")? {
@@ -50,7 +50,7 @@ pub(crate) fn send(daemon: &Daemon, console: &str, options: &Sending) -> anyhow:
     }
 }
 
-/// Waits until the output matches a pattern, and prints it up to there.
+/// Waits until the output matches a pattern, and prints it up to the match.
 pub(crate) fn expect(daemon: &Daemon, console: &str, options: &Expecting) -> anyhow::Result<()> {
     let deadline = deadline(options.timeout.timeout)?;
     let mode = match options.send {
@@ -87,7 +87,7 @@ fn deadline(seconds: u64) -> anyhow::Result<Instant> {
     deadline.context("the timeout is too long")
 }
 
-/// What a guest said, without escape sequences.
+/// A guest's output, without escape sequences.
 struct Seen {
     pattern: Regex,
     filter: Filter,
@@ -103,10 +103,10 @@ impl Seen {
         }
     }
 
-    /// Adds output; what there is up to the end of the first match.
+    /// Adds output; returns the text up to the end of the first match.
     fn push(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         for part in bytes.chunks(KEPT) {
-            // What is before this was looked at.
+            // Earlier text has been searched.
             let new = self.text.len().saturating_sub(MATCH_MAX);
             self.filter.push(part, &mut self.text);
             if let Some(found) = self.pattern.find_at(&self.text, new) {
@@ -119,13 +119,13 @@ impl Seen {
     }
 }
 
-/// A console that is joined without a terminal.
+/// A console attached without a terminal.
 struct Line {
     choice: Choice,
     stream: UnixStream,
     decoder: Decoder,
     typed: Vec<u8>,
-    /// The daemon has said why there is no more.
+    /// Why the daemon ended the stream.
     over: Option<String>,
 }
 
@@ -176,7 +176,7 @@ impl Line {
         self.typed.extend(frame::data(bytes));
     }
 
-    /// What the daemon says next, while it is given what was typed.
+    /// The next frames from the daemon; meanwhile input is sent.
     fn next(&mut self, deadline: Instant, late: &str) -> anyhow::Result<Vec<Frame>> {
         loop {
             if let Some(why) = &self.over {
@@ -196,7 +196,7 @@ impl Line {
                 match self.stream.write(&self.typed) {
                     Ok(length) => drop(self.typed.drain(..length)),
                     Err(error) if is_transient(&error) => {}
-                    // What it said before it went is still to be read.
+                    // What the daemon sent before it ended is still to be read.
                     Err(_) => self.typed.clear(),
                 }
             }
@@ -253,8 +253,8 @@ mod tests {
     }
 
     proptest! {
-        /// However output is cut, and however much came before, a text is found and
-        /// memory is bounded.
+        /// A text is found and memory is bounded, however output is divided, and
+        /// however much came before.
         #[test]
         fn a_text_is_found_however_it_is_cut(before in 0..150_000usize, cut in 1..2000usize, at_once in any::<bool>()) {
             let mut seen = Seen::new(pattern("needle").unwrap());

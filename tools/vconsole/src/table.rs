@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Tables for people.
+//! Aligned tables.
 
-/// The rows below their head, in columns.
+/// Rows in columns, below a head.
 pub(crate) fn aligned<const N: usize>(
     head: [&str; N],
     rows: impl Iterator<Item = [String; N]>,

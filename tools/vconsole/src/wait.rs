@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole attach --wait`: waits for a guest that does not run yet, or reboots.
+//! `vconsole attach --wait`: waits for a guest that is not running yet, or reboots.
 
 use std::io::Write as _;
 use std::thread;
@@ -10,11 +10,12 @@ use crate::choose::{self, Choice};
 use crate::daemon::Daemon;
 use crate::exit::{self, Why};
 
-/// How often it is asked for.
+/// The polling interval.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Attaches by `attach` whenever the console of that name is there, until the user
-/// leaves. While it is not, the terminal is the shell's: `^C` ends.
+/// Attaches by `attach` whenever the console of that name exists, until the user
+/// leaves. While it does not exist, the terminal is in its normal mode: `^C` ends
+/// the program.
 pub(crate) fn follow(
     daemon: &Daemon,
     name: &str,
@@ -25,7 +26,7 @@ pub(crate) fn follow(
         match ended {
             Ok(End::Left) => return Ok(()),
             Ok(End::Gone) => {}
-            // It was there a moment ago.
+            // The console ended after it was found.
             Err(error) if comes_again(&error) => thread::sleep(PERIOD),
             Err(error) => return Err(error),
         }
@@ -43,7 +44,7 @@ fn until_there(daemon: &Daemon, name: &str) -> anyhow::Result<Choice> {
             found => return found,
         }
         if !std::mem::replace(&mut told, true) {
-            // Standard error may be what has gone.
+            // Standard error may be closed.
             let _gone = writeln!(std::io::stderr(), "vconsole: waiting for {name}");
         }
         thread::sleep(PERIOD);

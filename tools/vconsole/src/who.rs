@@ -11,7 +11,7 @@ use crate::choose;
 use crate::daemon::Daemon;
 use crate::table;
 
-/// Prints who is attached.
+/// Prints the attached users.
 pub(crate) fn print(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
     let line = daemon.ask_list(Request::Who)?;
     let text = if json {
@@ -24,8 +24,8 @@ pub(crate) fn print(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows a text to everybody who is attached to a domain's consoles, or to one of
-/// them, or to any.
+/// Shows a text to all users of a domain's consoles, of one of them, or of all
+/// consoles.
 pub(crate) fn message(daemon: &Daemon, to: Option<&str>, text: &str) -> anyhow::Result<()> {
     let viewers = match to {
         None => daemon.message(To::All, text)?,
@@ -80,7 +80,7 @@ fn user(uid: u32) -> String {
     user.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-/// How long something is, in the two largest units.
+/// A duration, in its two largest units.
 fn length(time: Duration) -> String {
     let seconds = time.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);

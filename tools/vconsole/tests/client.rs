@@ -93,7 +93,7 @@ fn complaint(mut client: Program) -> String {
     said
 }
 
-/// Every byte there is, so that none has a meaning of its own.
+/// Every byte value: none has a special meaning.
 fn every_byte(length: usize) -> Vec<u8> {
     (0..length)
         .map(|at| (at * 7 + at / 256).to_le_bytes()[0])
@@ -122,7 +122,7 @@ fn pipes_carry_every_byte_both_ways() {
     assert!(child.read(65536) == bytes);
     writer.join().unwrap();
 
-    // The end of the input is not the end of the output.
+    // Output continues after the end of input.
     drop(stdin);
     pty.write(b"more");
     assert_eq!(child.read(4), b"more");
@@ -141,7 +141,7 @@ fn a_pty_may_come_late_and_the_start_is_told() {
     let fd = tell.as_raw_fd();
     let arguments = format!("1 --num 0 --type vuart --start-notify-fd {fd}");
     let child = Program::piped(host.xenconsole(&arguments));
-    // Not long enough to be certain of it on a busy machine: then less is asserted.
+    // On a busy machine this may be too short; then the check is weaker.
     std::thread::sleep(Duration::from_millis(300));
     let early = is_ready(&told, Duration::ZERO);
     assert!(!early, "nothing is told before the console is open");
@@ -197,7 +197,7 @@ fn the_terminal_is_raw_inside_and_as_it_was_afterwards() {
         pty.write(b"login: ");
         assert_eq!(user.read(7), b"login: ");
         assert!(!is_canonical(&user));
-        // ^C and ^D go to the guest.
+        // ^C and ^D are input for the guest.
         user.write(b"\x03\x04x");
         assert_eq!(pty.read(3), b"\x03\x04x");
         match how {
@@ -216,7 +216,7 @@ fn the_terminal_is_raw_inside_and_as_it_was_afterwards() {
     }
 }
 
-/// Another daemon's console, which has a pty alone.
+/// A console of another daemon has only a pty.
 #[test]
 fn without_our_daemon_a_pty_is_shown_in_the_same_manner() {
     let mut host = Host::new();
@@ -240,14 +240,14 @@ fn who_takes_no_output_can_still_be_ended() {
     let mut child = Program::piped(host.xenconsole("1 --type pv"));
     pty.write(b"up");
     assert_eq!(child.read(2), b"up");
-    // Nobody reads further, until neither the pipe nor the pty takes more.
+    // Nothing more is read, until both the pipe and the pty are full.
     rustix::io::ioctl_fionbio(&pty.outer, true).unwrap();
     let mut full = 0;
     while full < 100 {
         if let Err(error) = pty.outer.write_all(&[b'x'; 64]) {
             assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
             full += 1;
-            // Takes more later on a busy machine: then less is asserted.
+            // On a busy machine it may take more later; then the check is weaker.
             std::thread::sleep(Duration::from_millis(2));
         } else {
             full = 0;
@@ -281,10 +281,11 @@ fn a_restarted_daemon_is_followed() {
     drop(first);
     let said = child.complaint("]\n");
     assert!(said.contains("console pv0 of domain 1: gone"), "{said:?}");
-    // Typed while nobody listens: it waits.
+    // Typed while no daemon is there: it waits.
     child.write(b"typed");
 
-    // The same name again, as is usual; somebody else's terminal may have it for a while.
+    // The same name again, as is usual. Another program's pty may have it for a
+    // while.
     let mut second = wait_for("the name to be free", || {
         Some(Terminal::raw()).filter(|second| second.name() == name)
     });
@@ -294,7 +295,7 @@ fn a_restarted_daemon_is_followed() {
     second.write(b"two");
     assert_eq!(child.read(3), b"two");
 
-    // A daemon that was killed leaves its name; the next one writes it again.
+    // A killed daemon leaves its name; the next one writes it again.
     drop(second);
     child.complaint("]\n");
     let mut third = Terminal::raw();
@@ -322,11 +323,11 @@ fn the_end_of_the_domain_is_the_end() {
         let mut child = Program::piped(host.xenconsole("1 --type pv"));
         pty.write(b"up");
         assert_eq!(child.read(2), b"up");
-        // Another domain's end is none of its business.
+        // Another domain's end has no effect.
         let other = host.machine.create_domain("other").unwrap();
         host.machine.introduce(other);
         host.machine.destroy(other).unwrap();
-        // The daemon is quicker than the toolstack.
+        // The daemon is faster than the toolstack.
         host.withdraw("console");
         drop(pty);
         assert!(child.complaint("]\n").contains("gone; waiting"));
@@ -377,7 +378,7 @@ fn what_cannot_be_is_said() {
         let said = complaint(child);
         assert!(said.contains(words), "{said}");
     }
-    // It might have been put right, so they waited their time.
+    // The nodes could have been corrected, so the clients waited the full time.
     assert!(before.elapsed() >= Duration::from_secs(4));
     let client = Program::piped(host.vconsole("list --control /nonexistent/socket"));
     assert!(complaint(client).contains("vconsoled at /nonexistent/socket"));

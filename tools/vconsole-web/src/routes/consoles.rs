@@ -66,7 +66,7 @@ pub(super) struct One {
     c: String,
 }
 
-/// What a console said, for browsers without scripts.
+/// A console's output, for browsers without scripts.
 pub(super) async fn text(
     State(app): Shared,
     peer: Peer,
@@ -88,7 +88,7 @@ pub(super) async fn text(
     }
 }
 
-/// Plays recordings that the browser has.
+/// The player for recordings on the user's machine.
 pub(super) async fn replay(State(app): Shared, visitor: Visitor) -> Response {
     let has_terminal = app.assets.has_terminal();
     page(StatusCode::OK, pages::replay(&visitor, has_terminal))

@@ -12,14 +12,14 @@ use crate::identity::{Peer, SESSION, Visitor};
 use crate::pages;
 use crate::tenants::Kind;
 
-/// What the cookie is kept by.
+/// The cookie's attributes.
 const COOKIE: &str = "HttpOnly; SameSite=Strict; Path=/";
 
 pub(super) async fn ask(State(app): Shared, peer: Peer) -> Response {
     form(&app, &peer, StatusCode::OK, None)
 }
 
-/// The form, and why it is shown again.
+/// The form, with an error if there was one.
 fn form(app: &App, peer: &Peer, status: StatusCode, why: Option<&str>) -> Response {
     match peer {
         Peer::Direct { .. } if app.tenants.are_listed() => page(status, pages::login(why)),

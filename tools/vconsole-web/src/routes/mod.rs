@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Requests: who may send them, and the headers of every answer.
+//! Requests: who may send them, and the headers of all answers.
 
 mod consoles;
 mod login;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 type Shared = State<Arc<App>>;
 
-/// What serves every request.
+/// The router for all requests.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(consoles::list))
@@ -51,10 +51,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Headers of every answer, and an end to those that take too long.
+/// Adds the headers of all answers, and enforces the time limit.
 async fn guard(State(app): Shared, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    // xterm.js puts style into the page: elements, and attributes for colours.
+    // xterm.js adds styles to the page: elements, and attributes for colours.
     let styles = match path {
         "/view" | "/replay" => "'self' 'unsafe-inline'",
         _ => "'self'",
@@ -82,7 +82,7 @@ async fn guard(State(app): Shared, request: Request, next: Next) -> Response {
         (header::CACHE_CONTROL, keeps),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        // Less, and browsers do not name the origin of a form either.
+        // With a stricter policy, browsers would not send a form's origin either.
         (header::REFERRER_POLICY, "same-origin"),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
@@ -95,7 +95,7 @@ async fn guard(State(app): Shared, request: Request, next: Next) -> Response {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // Where the operator has said that this is the origin, and not a try.
+    // Only if the operator set the origin, which excludes a trial run.
     if is_secure && app.origin.is_some() {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
@@ -136,7 +136,7 @@ impl FromRequestParts<Arc<App>> for Peer {
     }
 }
 
-/// Whoever is not known, or asks too often, gets no further.
+/// Unidentified clients, and those with too many requests, are refused.
 impl FromRequestParts<Arc<App>> for Visitor {
     type Rejection = Response;
 
@@ -159,7 +159,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
     }
 }
 
-/// A request that comes from a page of ours.
+/// A request from one of this service's pages.
 struct Ours;
 
 impl FromRequestParts<Arc<App>> for Ours {
@@ -178,7 +178,7 @@ fn others() -> Response {
     failure(StatusCode::FORBIDDEN, "That comes from another page.")
 }
 
-/// A form of ours that is filled in.
+/// A filled form from one of this service's pages.
 struct Filled<T>(T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Filled<T> {
@@ -195,7 +195,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Filled<T> {
     }
 }
 
-/// A form of a visitor's, with what shows that it was given to them.
+/// A form with its visitor's token.
 #[derive(Deserialize)]
 struct Signed<T> {
     form: String,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Chromium without a window, and one page of it, by its debugging protocol.
+//! Headless Chromium with one page, controlled by its debugging protocol.
 
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
@@ -13,7 +13,7 @@ use viewers::{PATIENCE, wait_for};
 
 use crate::client::ask;
 
-/// What a page is told to note before anything of it runs.
+/// A script that each page runs first.
 const NOTE: &str = "window.violations = []; document.addEventListener('securitypolicyviolation', \
     (event) => violations.push(event.violatedDirective + ' ' + event.blockedURI));";
 
@@ -99,14 +99,14 @@ impl Chromium {
         self.ask("Page.navigate", &json!({ "url": address }));
     }
 
-    /// What an expression is, if it is a text.
+    /// The value of an expression, if it is a string.
     pub(crate) fn evaluate(&mut self, expression: &str) -> String {
         let answer = self.ask("Runtime.evaluate", &json!({ "expression": expression }));
         let value = &answer["result"]["result"]["value"];
         value.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until an expression is that.
+    /// Waits until an expression has that value.
     pub(crate) fn until(&mut self, expression: &str, expected: &str) {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
@@ -120,10 +120,10 @@ impl Chromium {
         }
     }
 
-    /// Chooses a file by the input of that selector.
+    /// Chooses a file in the input of that selector.
     pub(crate) fn choose(&mut self, selector: &str, path: &Path) {
         let input = format!("document.querySelector('{selector}')");
-        // The same file again would be no change.
+        // Choosing the same file again would be no change.
         self.evaluate(&format!("{input}.value = ''"));
         let input = json!({ "expression": input });
         let answer = self.ask("Runtime.evaluate", &input);
@@ -135,7 +135,7 @@ impl Chromium {
         assert!(answer["error"].is_null(), "{answer}");
     }
 
-    /// Presses a key that is no letter, by its name and its number on Windows.
+    /// Presses a key that is not a letter, by its name and its number on Windows.
     pub(crate) fn press(&mut self, key: &str, number: u32) {
         for kind in ["rawKeyDown", "keyUp"] {
             let key = json!({ "type": kind, "key": key, "code": key,
@@ -144,7 +144,7 @@ impl Chromium {
         }
     }
 
-    /// What the browser's user likes: dark pages or light ones.
+    /// The browser's colour scheme: dark or light.
     pub(crate) fn prefer(&mut self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.ask(
@@ -160,7 +160,7 @@ impl Chromium {
         self.ask("Emulation.setDeviceMetricsOverride", &size);
     }
 
-    /// A picture of the page, as PNG.
+    /// A screenshot of the page, as PNG.
     pub(crate) fn picture(&mut self) -> Vec<u8> {
         let answer = self.ask("Page.captureScreenshot", &json!({ "format": "png" }));
         let data = answer["result"]["data"].as_str().expect("a picture");

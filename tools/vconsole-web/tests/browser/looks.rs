@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What pages look like, and that those can use them who see little or have no
-//! mouse.
+//! The look of pages, and that users with low vision or without a mouse can use
+//! them.
 
 use std::path::Path;
 
@@ -11,19 +11,20 @@ use crate::client::{Web, host};
 use crate::replay::{END, HEADER, POSITION, READY, file, load, open_player};
 use crate::{ATTACHED, open};
 
-/// Where to put pictures of the pages, for docs/use/web.md; nowhere without it.
+/// The folder for screenshots of the pages, for docs/use/web.md; none are written
+/// without it.
 const PICTURES: &str = "VCONSOLE_WEB_PICTURES";
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
-/// Controls without a name for users who cannot see them; a page without a
-/// language, a heading or a part that is its own.
+/// Controls without an accessible name; a page without a language, a heading or a
+/// main part of its own.
 const NAMELESS: &str = "[...document.querySelectorAll('a, button, input:not([type=hidden]), select, section')]\
     .filter((one) => !one.closest('.terminal') && (one.matches('select') || !one.textContent.trim()) && !one.ariaLabel \
     && !(one.labels && one.labels.length)).map((one) => one.outerHTML).join() + \
     ['html[lang=en]', 'h1', 'main'].filter((one) => \
     document.querySelectorAll(one).length !== 1).join()";
 
-/// Text that does not stand out from what is behind it, by WCAG 2.1, 1.4.3.
+/// Text with too little contrast, by WCAG 2.1, 1.4.3.
 const PALE: &str = "(() => { \
     const parts = (colour) => colour.match(/[\\d.]+/g).map(Number); \
     const light = (colour) => parts(colour).slice(0, 3).map((part) => part / 255) \
@@ -41,7 +42,7 @@ const PALE: &str = "(() => { \
       .filter((one) => ratio(one) < 4.5) \
       .map((one) => one.outerHTML + ' ' + ratio(one)).join(); })()";
 
-/// What the keyboard must reach, in its order, and which of it has the focus.
+/// The controls that the keyboard must reach, in order, and the one with the focus.
 const FOCUS: &str = "(() => { \
     const all = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea')] \
       .filter((one) => one.checkVisibility()); \
@@ -53,7 +54,7 @@ const FOCUS: &str = "(() => { \
 const TAB: u32 = 9;
 const F6: u32 = 117;
 
-/// Each page that somebody sees, by its address.
+/// Each page of a visitor, by its address.
 fn each(web: &Web, page: &mut Chromium, mut look: impl FnMut(&mut Chromium, &str)) {
     for path in [
         "/",
@@ -70,7 +71,7 @@ fn each(web: &Web, page: &mut Chromium, mut look: impl FnMut(&mut Chromium, &str
             page.until(ATTACHED, "there");
         }
         if path == "/replay" {
-            // With what is hidden until there is something to play.
+            // Including the controls that are hidden until a recording is loaded.
             page.evaluate("document.querySelector('.tools').hidden = false");
         }
         look(page, path);
@@ -116,12 +117,12 @@ pub(crate) fn without_a_mouse() {
     let view = reached(&mut page);
     assert_eq!(view, joined(&mut page));
     assert!(view.ends_with(",terminal"), "{view}");
-    // There Tab is the guest's, and another key leads out.
+    // There Tab is input for the guest, and F6 leaves the terminal.
     page.press("Tab", TAB);
     assert_eq!(vuart.receive(1), b"\t");
     page.press("F6", F6);
     assert_eq!(page.evaluate("document.activeElement.className"), "search");
-    // In the player nothing is typed, and Tab leads on.
+    // The player takes no input, so Tab moves on.
     let recording = "{\"version\": 2}\n[0, \"o\", \"a\"]\n[1, \"o\", \"b\"]\n";
     open_player(&web, &mut page);
     load(&mut page, &file(&host, recording));
@@ -135,7 +136,7 @@ pub(crate) fn without_a_mouse() {
     assert_ne!(page.evaluate(&format!("{FOCUS}.now")), "terminal");
 }
 
-/// What Linux says when it starts, more or less.
+/// Linux's first output, approximately.
 const BOOT: &[u8] = b"[    0.000000] Booting Linux on physical CPU 0x0000000000 [0x411fd070]\r\n\
     [    0.000000] Machine model: XENVM-4.17\r\n\
     [    0.074120] 22000000.pl011: ttyAMA0 at MMIO 0x22000000 (irq = 12) is a PL011 rev3\r\n\
@@ -157,7 +158,7 @@ pub(crate) fn pictures() {
     let lines = boot.split_inclusive('\n').enumerate();
     let events = lines.map(|(at, line)| format!("{}\n", json!([at, "o", line])));
     let recording = file(&host, &format!("{HEADER}{}", events.collect::<String>()));
-    // With where the cursors are when all of it is shown.
+    // With the cursors' positions when all of it is shown.
     for (name, path, size, cursors) in [
         ("list", "/", (900, 340), ""),
         (

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! The page in Chromium, end to end: a tenant logs in, types, sees the echo, and
-//! goes on to the byte when the daemon is back; and plays a recording. It takes a Chromium, and
-//! xterm.js as npm installs it: `npm ci` in `target/web-assets`, with the two files of
-//! `npm/`. Where one is missing, it is ignored and says so.
+//! continues at the same byte after the daemon's restart; and plays a recording.
+//! Requires Chromium, and xterm.js as npm installs it: `npm ci` in
+//! `target/web-assets`, with the two files of `npm/`. Without either, the tests are
+//! ignored and the reason is printed.
 
 mod chromium;
 #[path = "../web/client.rs"]
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 
-/// Where npm has installed it.
+/// npm's folder, if xterm.js is installed.
 fn xterm() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
     let folder = own.ancestors().nth(3)?.join("web-assets/node_modules");
@@ -76,7 +77,7 @@ fn xterm() -> Option<PathBuf> {
         .then_some(folder)
 }
 
-/// What a terminal shows, in one line.
+/// A terminal's text, in one line.
 const SHOWN: &str = "(() => { const buffer = document.querySelector('.pane').pane.terminal.buffer.active; \
     let text = ''; for (let at = 0; at < buffer.length; at++) \
     text += buffer.getLine(at).translateToString(true); return text; })()";
@@ -84,7 +85,7 @@ const STATE: &str = "document.querySelector('.state').textContent";
 /// Whether a terminal has output.
 const ATTACHED: &str = "document.querySelector('.pane')?.pane?.place ? 'there' : ''";
 
-/// The service with xterm.js, and a browser on the page behind the log-in.
+/// The service with xterm.js, and a browser that has logged in.
 fn open(host: &Host) -> (Web, Chromium) {
     let assets = xterm().unwrap_or_default();
     let words = ["--listen", "127.0.0.1:0", "--assets", path(&assets)];
@@ -92,7 +93,7 @@ fn open(host: &Host) -> (Web, Chromium) {
     let mut page = Chromium::start();
     page.open(&format!("{}/login#{}", web.origin(), web.tokens[0]));
     page.until("document.title", "Consoles");
-    // The title is there before the rest of the page.
+    // The title is set before the rest of the page is loaded.
     page.until("document.readyState", "complete");
     (web, page)
 }
@@ -107,7 +108,7 @@ fn a_tenant_uses_a_terminal() {
     page.evaluate("document.querySelector('.pane').pane.terminal.focus()");
     page.type_in("hi");
     assert_eq!(vuart.receive(2), b"hi");
-    // The echo, and what a hostile guest makes of it.
+    // The echo, and a hostile guest's additions to it.
     vuart.send(b"hi\x1b]0;stolen\x07\x1b[31m<img src=x onerror=document.title='stolen'>\x1b[0m.");
     page.until(SHOWN, "hi<img src=x onerror=document.title='stolen'>.");
     assert_eq!(page.evaluate("document.title"), "web – console");
@@ -130,7 +131,7 @@ fn a_tenant_uses_a_terminal() {
     page.evaluate("document.querySelector('dialog button[value=send]').click()");
     page.until(STATE, "The console 1/vuart0 has got a break.");
 
-    // The guest reboots: another domain of its name.
+    // The guest reboots: another domain of the same name.
     host.machine.destroy(domid).unwrap();
     let (_, _pv, mut vuart) = host.guest("web");
     page.until(

@@ -13,19 +13,19 @@ use crate::{SHOWN, STATE, open};
 pub(crate) const HEADER: &str =
     "{\"version\": 2, \"width\": 80, \"height\": 24, \"timestamp\": 1000}\n";
 pub(crate) const READY: &str = "document.querySelector('.pane')?.pane ? 'there' : ''";
-/// What there is to press while nothing is loaded, and when it is.
+/// Whether the controls are hidden; they are until a file is loaded.
 const HIDDEN: &str = "document.querySelector('.tools').hidden + ''";
-/// How far it got, and the terminal's size.
+/// The player's position, and the terminal's size.
 pub(crate) const POSITION: &str = "document.querySelector('.position')";
 const SIZE: &str =
     "(({ cols, rows }) => cols + ' by ' + rows)(document.querySelector('.pane').pane.terminal)";
 const BUTTON: &str = "document.querySelector('.play').textContent";
-/// What the page has asked for.
+/// The number of the page's requests.
 const ASKED: &str = "performance.getEntriesByType('resource').length + ''";
 pub(crate) const END: u32 = 35;
 const HOME: u32 = 36;
 
-/// The page, on which nothing was chosen yet.
+/// The page, before any file is chosen.
 pub(crate) fn open_player(web: &Web, page: &mut Chromium) {
     page.open(&format!("{}/replay", web.origin()));
     page.until(READY, "there");
@@ -42,7 +42,7 @@ pub(crate) fn file(host: &Host, text: &str) -> PathBuf {
     path
 }
 
-/// Presses a control that has a class, by the keyboard.
+/// Activates the control of that class, by the keyboard.
 fn press(page: &mut Chromium, class: &str) {
     page.evaluate(&format!("document.querySelector('.{class}').focus()"));
     page.type_in(" ");
@@ -70,12 +70,12 @@ pub(crate) fn plays_what_the_daemon_recorded() {
     page.until(SHOWN, "gr\u{fc}\u{df}e, redthe end");
     page.until(BUTTON, "Play");
     assert_eq!(page.evaluate(STATE), "");
-    // Nothing of it has left the browser.
+    // The recording has not left the browser.
     assert_eq!(page.evaluate(ASKED), asked);
     assert_eq!(page.evaluate("violations.join()"), "");
 }
 
-/// Its clock is the test's, so all times are exact.
+/// The test controls the clock, so all times are exact.
 pub(crate) fn has_its_times_and_is_wound() {
     let host = host();
     let (web, mut page) = open(&host);
@@ -84,7 +84,7 @@ pub(crate) fn has_its_times_and_is_wound() {
     let events = "[5, \"o\", \"first\"]\n[125, \"o\", \" later\\u001b[1;90H|\\u001b[1;12H\"]\n[124, \"i\", \"typed\"]\n\
                   [125.25, \"r\", \"100x30\"]\n[125.5, \"o\", \" last\"]\n[125.5, \"r\", \"7\"]\n";
     load(&mut page, &file(&host, &format!("{HEADER}{events}")));
-    // At a time it shows so much, in a terminal of that size.
+    // The text at that time, in a terminal of that size.
     let shows = |page: &mut Chromium, time: &str, text: &str, size: &str| {
         page.until(&format!("{POSITION}.value"), time);
         page.until(SHOWN, text);
@@ -93,7 +93,7 @@ pub(crate) fn has_its_times_and_is_wound() {
     let pass = |page: &mut Chromium, seconds: &str| {
         page.evaluate(&format!("passed += {seconds}"));
     };
-    // A mark is in the last column of the terminal as it was then.
+    // The mark is in the last column of the terminal's size at that time.
     let marked = |text| format!("{text:79}|");
     let first = "first";
     let (later, all) = (&marked("first later"), &marked("first later last"));
@@ -103,7 +103,7 @@ pub(crate) fn has_its_times_and_is_wound() {
     assert_eq!(page.evaluate(time), "0:00 of 2:00");
     assert_eq!(page.evaluate(STATE), "One line is no event.");
 
-    // Of a pause the last two seconds are left.
+    // Only the last two seconds of a pause remain.
     press(&mut page, "play");
     shows(&mut page, "118", first, size);
     assert_eq!(page.evaluate(BUTTON), "Pause");
@@ -118,7 +118,7 @@ pub(crate) fn has_its_times_and_is_wound() {
     shows(&mut page, "120.5", all, other_size);
     page.until(BUTTON, "Play");
 
-    // Uncut and at another speed.
+    // Uncut, and at another speed.
     press(&mut page, "cut");
     page.evaluate("document.querySelector('.speed').value = '4'");
     press(&mut page, "play");
@@ -143,7 +143,7 @@ pub(crate) fn has_its_times_and_is_wound() {
         page.press("End", END);
         shows(&mut page, "120.5", all, other_size);
     }
-    // Back to the middle, as by a mouse.
+    // Back to the middle, as with a mouse.
     page.evaluate(&format!(
         "{POSITION}.value = 120; {POSITION}.dispatchEvent(new Event('input'))"
     ));
@@ -179,7 +179,7 @@ pub(crate) fn a_hostile_one_does_no_harm() {
     assert_eq!(page.evaluate(SIZE), "500 by 1");
     let length = "document.querySelector('.time').textContent.split(' of ')[1]";
     assert_eq!(page.evaluate(length), "8784:00:00");
-    // The terminal answers nothing.
+    // The terminal sends no answers.
     assert_eq!(page.evaluate("window.answered + ''"), "undefined");
     assert_eq!(page.evaluate("document.title"), "Recordings");
     let strange = "document.querySelectorAll('img, main script, iframe').length + ''";
@@ -206,7 +206,7 @@ pub(crate) fn a_broken_one_is_refused_in_words() {
         ),
         (HEADER, "This recording holds no output."),
     ] {
-        // One that was played before does not stay.
+        // The recording loaded before does not remain.
         load(&mut page, &file(&host, &good));
         page.until(SHOWN, "good");
         page.choose(".file", &file(&host, text));
@@ -226,7 +226,7 @@ pub(crate) fn a_broken_one_is_refused_in_words() {
     page.choose(".file", &host.dir.path().join("huge"));
     let long = format!("({STATE}).startsWith('This file is longer than 64 MiB.') + ''");
     page.until(&long, "true");
-    // As many lines as there may be, and one more.
+    // As many lines as are allowed, and one more.
     let lines = |count: u32| {
         format!(
             "(() => {{ try {{ return parseRecording(new TextEncoder().encode('{{\"version\":2}}\\n' \
@@ -245,7 +245,7 @@ pub(crate) fn a_broken_one_is_refused_in_words() {
                 + 'a'.repeat(4 << 20) + '\"]\\n[0,\"o\",\"b\"]')).nonsense + ''";
     assert_eq!(page.evaluate(long), "1");
 
-    // What is whole of one that was cut is played.
+    // The complete lines of a truncated recording are played.
     let cut =
         "[0, \"o\", \"a\"]\n[0, \"o\", \"to\n[0, \"o\", \"b\"]\n[\"0\", \"o\", \"c\"]\n[0, \"o\"";
     load(&mut page, &file(&host, &format!("{HEADER}{cut}")));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The service, and those who look at its terminals.
+//! The service, and the viewers at its terminals.
 
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::os::unix::net::UnixStream;
@@ -16,13 +16,13 @@ use tungstenite::{Error, Message, WebSocket};
 
 use crate::guests::{Seat, byte};
 
-/// Whom the proxy names: of each, so many requests at once are answered.
+/// Tenants that the proxy names; the rate limit is per tenant.
 pub(crate) const TENANTS: [&str; 4] = ["first", "second", "third", "fourth"];
-/// Longest wait for anything.
+/// Longest wait for an event.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// More than the service and its sockets hold of what a viewer does not take.
+/// More than the service and its sockets buffer for a viewer that does not read.
 const OUTRUN: u64 = 2 << 20;
-/// How long the crowd's thread sleeps if nothing comes.
+/// How long the crowd's thread sleeps if nothing arrives.
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
@@ -32,7 +32,7 @@ pub(crate) fn control(dir: &Path) -> PathBuf {
     dir.join("control.sock")
 }
 
-/// The service, with a socket for a proxy; it ends with its value.
+/// The service, with a socket for a proxy; stopped when dropped.
 pub(crate) struct Web {
     process: Child,
     socket: PathBuf,
@@ -58,7 +58,7 @@ impl Web {
         Self { process, socket }
     }
 
-    /// The most memory it ever had, in MiB.
+    /// The peak of its memory, in MiB.
     pub(crate) fn peak(&self) -> f64 {
         let path = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(path).expect("its state");
@@ -68,7 +68,7 @@ impl Web {
         kib / 1024.0
     }
 
-    /// A terminal of a console, and the place in its output where it begins.
+    /// A terminal of a console, and the position at which it begins.
     fn open(&self, seat: usize, tenant: &str) -> (WebSocket<UnixStream>, u64) {
         // As guests::create makes them.
         let (console, guest) = (["pv0", "vuart0"][seat % 2], seat / 2);
@@ -103,19 +103,19 @@ fn event(text: &str) -> serde_json::Value {
     serde_json::from_str(text).expect("JSON")
 }
 
-/// One who looks on; every byte must be the one that belongs there.
+/// A viewer, which checks every byte.
 struct Viewer {
     socket: WebSocket<UnixStream>,
-    /// Which console, and its bytes.
+    /// The console's number, and the seed of its bytes.
     seat: usize,
     seed: u64,
-    /// How far it got.
+    /// The viewer's position.
     at: Arc<AtomicU64>,
     lost: u64,
 }
 
 impl Viewer {
-    /// Takes all that has come.
+    /// Reads all that has arrived.
     fn look(&mut self) {
         let mut at = self.at.load(Ordering::Relaxed);
         loop {
@@ -147,19 +147,19 @@ impl Viewer {
     }
 }
 
-/// All of them, on a thread of their own.
+/// All viewers, on a thread of their own.
 pub(crate) struct Crowd {
     places: Vec<(usize, Arc<AtomicU64>)>,
     begins: u64,
     stop: Arc<AtomicBool>,
-    /// The last viewer looks away.
+    /// The last viewer stops reading.
     away: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
 }
 
 impl Crowd {
-    /// So many, of whom `noisy` watch each console of the first guest and the
-    /// others one calm console after the other.
+    /// `count` viewers: `noisy` at each console of the first guest, the others
+    /// spread over the calm consoles.
     pub(crate) fn gather(web: &Web, seats: &[Seat], count: usize, noisy: usize) -> Self {
         let calm = seats.len() - 2;
         let mut viewers: Vec<Viewer> = (0..count)
@@ -219,8 +219,8 @@ impl Crowd {
         }
     }
 
-    /// Has the console of the last viewer print while that one looks away, until it has
-    /// missed some.
+    /// The console of the last viewer prints while that viewer does not read, until
+    /// it has missed bytes.
     pub(crate) fn outrun(&self, seats: &mut [Seat]) {
         self.away.store(true, Ordering::Relaxed);
         let seat = &mut seats[self.places.last().expect("a viewer").0];
@@ -237,8 +237,8 @@ impl Crowd {
         self.away.store(false, Ordering::Relaxed);
     }
 
-    /// Waits until everybody has got as far as the guests, and sends them away. The
-    /// bytes that came, and those that were told to be missing.
+    /// Waits until all viewers have reached the guests' positions, and closes them.
+    /// Returns the bytes received, and those reported as missing.
     #[expect(clippy::cast_precision_loss, reason = "no count here is beyond 2^52")]
     pub(crate) fn finish(self, seats: &[Seat]) -> (f64, f64) {
         let until = Instant::now() + PATIENCE;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! Two hundred viewers in browsers, while one guest floods: no other waits for
-//! them, and each viewer has every byte or is told how many are missing. The
-//! daemon and the service are processes of their own. As a test it is short, and has a
-//! viewer look away until it has missed some;
-//! `cargo xtask bench backend` runs it in full and prints the figures.
+//! Two hundred viewers in browsers, while one guest floods: no other guest waits
+//! for them, and each viewer receives every byte or the number of missing ones. The
+//! daemon and the service are separate processes. As a test it is short, and one
+//! viewer stops reading until it has missed bytes; `cargo xtask bench backend` runs
+//! it in full and prints the figures.
 #![forbid(unsafe_code)]
 
 mod browsers;
@@ -32,13 +32,13 @@ use browsers::{Crowd, TENANTS, Web};
 use measure::Figures;
 use process::Daemon;
 
-/// Makes this process the daemon, on the host at that socket.
+/// Runs this process as the daemon, for the host in that folder.
 const DAEMON: &str = "VCONSOLE_WEB_CROWD_DAEMON";
-/// Measures with so many guests, and prints figures as JSON.
+/// Measures with so many guests, and prints the figures as JSON.
 const GUESTS: &str = "VCONSOLE_WEB_CROWD_GUESTS";
 
-/// Viewers in browsers, and how many of them watch each console of the guest that
-/// floods. A console has 24 places for tenants.
+/// Viewers in browsers, and how many of them watch each console of the flooding
+/// guest. A console has 24 places for tenants.
 const VIEWERS: usize = 200;
 const NOISY: usize = 20;
 
@@ -78,7 +78,7 @@ fn rules() -> String {
     rules
 }
 
-/// Measures; and `outruns` a viewer afterwards, who then misses bytes.
+/// Measures; with `outruns`, one viewer misses bytes afterwards.
 fn run(guests: usize, seconds: u64, outruns: bool) -> Figures {
     let (dir, machine, mut seats) = measure::host(guests);
     let (daemon, _) = Daemon::start(dir.path());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! The pages behind nginx as docs/use/web.md has it, word for word but for paths and
-//! the port. nginx asks PAM, whose service is the test's own. It takes root, and
-//! Debian's nginx with its module for PAM; where one is missing, it is ignored and
-//! says so.
+//! The pages behind nginx as in docs/use/web.md, literally except for paths and the
+//! port. nginx asks PAM, with a service of the test's own. Requires root, and
+//! Debian's nginx with its module for PAM; otherwise the tests are ignored and the
+//! reason is printed.
 
 #[path = "../web/client.rs"]
 #[expect(dead_code, reason = "the other tests use all of it")]
@@ -24,16 +24,16 @@ use client::{Answer, Terminal, Web, ask, host, member};
 const PAGE: &str = include_str!("../../../../docs/use/web.md");
 const PROGRAM: &str = "/usr/sbin/nginx";
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_http_auth_pam_module.so";
-/// As the page has it.
+/// As in the page.
 const SOCKET: &str = "/run/vconsole-web/web.sock";
 const ORIGIN: &str = "https://consoles.example.com";
 
-/// alice with her password, with another, and somebody whom PAM does not know.
+/// alice with her password, alice with another, and a user whom PAM does not have.
 const RIGHT: &str = "Basic YWxpY2U6c2VjcmV0";
 const WRONG: &str = "Basic YWxpY2U6d3Jvbmc=";
 const UNKNOWN: &str = "Basic Ym9iOnNlY3JldA==";
 
-/// The service for PAM: a script is given the password.
+/// The PAM service: a script checks the password.
 const SERVICE: &str = "auth required pam_exec.so expose_authtok quiet SCRIPT\n\
                        account required pam_permit.so\n";
 const SCRIPT: &str = "#!/bin/sh\n[ \"$PAM_USER:$(tr -d '\\0')\" = alice:secret ]\n";
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 
-/// The first block of the page's that begins so, without its indentation.
+/// The page's first block with that beginning, without its indentation.
 fn block(begin: &str) -> String {
     let lines = PAGE.lines().skip_while(|line| line.trim() != begin);
     let block: Vec<&str> = lines.take_while(|line| line.starts_with("    ")).collect();
@@ -71,7 +71,7 @@ fn block(begin: &str) -> String {
     block.join("\n")
 }
 
-/// A line of the page's.
+/// A line of the page, by its beginning.
 fn line(begin: &str) -> &'static str {
     let mut lines = PAGE.lines().map(str::trim);
     lines.find(|line| line.starts_with(begin)).expect("a line")
@@ -84,10 +84,10 @@ struct Nginx {
 }
 
 impl Nginx {
-    /// With that in place of the page's lines for PAM, if there is something.
+    /// Replaces the page's lines for PAM by `instead`, if given.
     fn start(host: &Host, instead: Option<&str>) -> Self {
         let dir = host.dir.path();
-        // nginx's workers are another user.
+        // nginx's workers run as another user.
         fs::set_permissions(dir, Permissions::from_mode(0o755)).unwrap();
         let [web_socket, socket, passwords, script, config, pam] = [
             "web.sock",
@@ -168,7 +168,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // In order, so that it ends its workers.
+        // By a signal, so that nginx ends its workers.
         if let Ok(pid) = i32::try_from(self.process.id())
             && let Some(pid) = Pid::from_raw(pid)
         {
@@ -178,7 +178,7 @@ impl Drop for Nginx {
     }
 }
 
-/// alice gets in, as alice, and nobody else does.
+/// Only alice gets in, as alice.
 fn asks(nginx: &Nginx) {
     for headers in [
         &[][..],
@@ -224,7 +224,7 @@ fn tries() {
     let host = host();
     let nginx = Nginx::start(&host, None);
     let mut refused = 0;
-    // More than the page lets through at once, and in the time that these take.
+    // More than the page's rate limit allows at once and during these requests.
     let denied = (0..2000).find(|_| {
         refused += 1;
         nginx.get(&[("authorization", WRONG)]).status == 429

@@ -13,12 +13,12 @@ use vconsole_web::new_token;
 use vconsoled::Config;
 use viewers::{Host, PATIENCE};
 
-/// A host on which alice may use the guest `web`, and bob only watch it.
+/// A host on which alice may use the guest `web`, and bob may only watch it.
 pub(crate) fn host() -> Host {
     host_with(|_| ())
 }
 
-/// The same, and otherwise configured by `change`.
+/// The same, with a configuration changed by `change`.
 pub(crate) fn host_with(change: impl FnOnce(&mut Config)) -> Host {
     let us = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
     let rule = |tenant: &str, rights: &str| {
@@ -37,9 +37,9 @@ pub(crate) fn host_with(change: impl FnOnce(&mut Config)) -> Host {
 /// The service.
 pub(crate) struct Web {
     process: Child,
-    /// Where it listens, as it says.
+    /// The address that it printed.
     pub(crate) address: String,
-    /// Of alice and bob.
+    /// The tokens of alice and bob.
     pub(crate) tokens: [String; 2],
     _dir: tempfile::TempDir,
 }
@@ -49,7 +49,7 @@ impl Web {
         Self::with(host, &["--listen", "127.0.0.1:0"], "")
     }
 
-    /// With those words, and more lines in the file of tenants.
+    /// With those arguments, and more lines in the file of tenants.
     pub(crate) fn with(host: &Host, words: &[&str], tenants: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let [(alice, first), (bob, second)] = ["alice", "bob"].map(|name| new_token(name).unwrap());
@@ -100,7 +100,7 @@ impl Web {
         ask(self.connect(), host, "POST", path, headers, Some(body))
     }
 
-    /// Logs in; the cookie that was given.
+    /// Logs in; returns the cookie.
     pub(crate) fn log_in(&self, token: &str) -> String {
         let origin = self.origin();
         let body = format!("token={token}");
@@ -110,7 +110,7 @@ impl Web {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    /// Opens a terminal, or is refused with that status.
+    /// Opens a terminal, or returns the status of the refusal.
     pub(crate) fn try_open(
         &self,
         query: &str,
@@ -144,7 +144,7 @@ impl Drop for Web {
     }
 }
 
-/// Asks, over any connection.
+/// Sends a request over any connection.
 pub(crate) fn ask(
     mut stream: impl Read + Write,
     host: &str,
@@ -167,14 +167,14 @@ pub(crate) fn ask(
         )
         .unwrap();
     }
-    // It may be refused before all of it was sent.
+    // It may be refused before all of it is sent.
     let _cut_off = stream.write_all(format!("{head}\r\n{body}").as_bytes());
     let mut text = Vec::new();
     let _cut_off = stream.read_to_end(&mut text);
     Answer::parse(&String::from_utf8_lossy(&text))
 }
 
-/// An answer; of a connection that was closed without one, the status is 0.
+/// An answer; the status is 0 if the connection was closed without one.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -200,7 +200,7 @@ impl Answer {
             .map(|(_, value)| value)
     }
 
-    /// What a form of the page carries to show that it is one.
+    /// The token of the page's form.
     pub(crate) fn form(&self) -> &str {
         let (_, rest) = self.body.split_once("name=\"form\" value=\"").unwrap();
         rest.split('"').next().unwrap()
@@ -211,7 +211,7 @@ impl Answer {
 pub(crate) struct Terminal<S = TcpStream>(pub(crate) WebSocket<S>);
 
 impl<S: Read + Write> Terminal<S> {
-    /// What comes next: output, or an event.
+    /// The next output, or the next event as an error.
     pub(crate) fn next(&mut self) -> Result<Vec<u8>, String> {
         loop {
             match self.0.read().unwrap() {
@@ -253,7 +253,7 @@ pub(crate) fn member<'a>(event: &'a str, name: &str) -> &'a str {
     rest.split([',', '}']).next().unwrap().trim_matches('"')
 }
 
-/// A file with a certificate or a key, for tests alone.
+/// A file with a certificate or a key, for tests only.
 pub(crate) fn certificate(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/web/certs")

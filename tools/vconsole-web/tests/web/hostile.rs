@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Clients that do harm, or try.
+//! Hostile clients.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -22,10 +22,10 @@ fn half_sent_requests_take_no_more_than_their_places_and_time() {
         stream
     };
     let mut held: Vec<TcpStream> = (0..EACH_MOST).map(half).collect();
-    // There is no place for one more, which is told at once.
+    // There is no place for one more; its connection is closed at once.
     let mut late = half(0);
     assert!(matches!(late.read(&mut [0; 64]), Ok(0) | Err(_)));
-    // Those before are given up, and their places are others' then.
+    // Those connections time out, and their places become free.
     let mut answer = Vec::new();
     let _reset = held[0].read_to_end(&mut answer);
     wait_for("a place", || {
@@ -70,7 +70,7 @@ fn a_browser_that_sends_nonsense_is_cut_off_and_the_guest_gets_none_of_it() {
         assert!(over.contains("not understood"), "{text}: {over}");
     }
     let mut terminal = open();
-    // It may be cut off before all of it was sent.
+    // The connection may be closed before all of it is sent.
     let _cut_off = terminal.0.send(Message::binary(vec![b'x'; (64 << 10) + 1]));
     let end = loop {
         match terminal.0.read() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Who gets in, and how it ends.
+//! Login, and the end of a session.
 
 use std::os::unix::net::UnixStream;
 
@@ -31,7 +31,7 @@ fn a_session_shows_what_its_tenant_may_see_until_it_is_ended() {
     let mut terminal = web.open("c=pv0/web&mode=ro", &cookie);
     assert_eq!(member(&terminal.event(), "event"), "attached");
     let other = web.log_in(&web.tokens[0]);
-    // With no form, with that of another session, and at last with its own.
+    // Without a token, with that of another session, and finally with its own.
     let foreign = web.get("/", &[("cookie", &other)]);
     for form in ["", foreign.form()] {
         let denied = web.post("/logout", &[with, ours], &format!("form={form}"));
@@ -39,7 +39,7 @@ fn a_session_shows_what_its_tenant_may_see_until_it_is_ended() {
     }
     let done = web.post("/logout", &[with, ours], &format!("form={}", list.form()));
     assert_eq!(done.status, 303, "{done:?}");
-    // What was opened ends too, and a copy of the cookie is worth nothing.
+    // The terminal ends too, and a copy of the cookie is invalid.
     let over = terminal.event();
     assert_eq!(
         (member(&over, "event"), member(&over, "why")),
@@ -157,7 +157,7 @@ fn the_proxy_s_word_counts_at_its_socket_alone() {
     assert_eq!(by_proxy(&[]).status, 401);
     assert_eq!(by_proxy(&[alice, alice]).status, 401);
     drop(web);
-    // Somebody else than the proxy.
+    // A peer that is not the proxy.
     let web = Web::with(
         &host,
         &["--proxy-socket", path, "--proxy-user", "12345"],

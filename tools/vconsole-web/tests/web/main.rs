@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The service's program on a fake host, and browsers in the small.
+//! The service's program on a fake host, with minimal browsers.
 
 mod client;
 mod hostile;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Terminals, and pages that show what guests say.
+//! Terminals, and pages with guests' output.
 
 use std::time::Duration;
 
@@ -18,13 +18,14 @@ fn who_may_types_and_everybody_sees() {
     let mut typing = web.open("c=pv0/web&mode=rw", &alice);
     assert_eq!(member(&typing.event(), "mode"), "rw");
     assert_eq!(typing.read(7), b"before ");
-    // Who has not the right `log` begins with what comes, and types in vain.
+    // Without the rights `log` and `type`, only new output is shown, and input is
+    // ignored.
     let mut watching = web.open("c=pv0/web&mode=rw", &bob);
     assert_eq!(member(&watching.event(), "mode"), "ro");
     watching.type_in(b"x");
     typing.type_in(b"a");
     assert_eq!(pv.receive(1), b"a");
-    // The read-only switch holds for what is sent after it.
+    // The read-only switch applies to input after it.
     typing.wish(r#"{"mode":"ro"}"#);
     assert_eq!(member(&typing.event(), "mode"), "ro");
     typing.type_in(b"y");

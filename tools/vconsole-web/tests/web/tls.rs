@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The operator's certificate, and those of clients. The files in `certs` are for
-//! these tests alone and last a hundred years: one authority, which signed
-//! `server`, `alice` and `mallory`, and `stranger`, whom it does not know.
+//! these tests only and are valid for a hundred years: one authority, which signed
+//! `server`, `alice` and `mallory`, and `stranger`, which it did not sign.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn certified(web: &Web, name: Option<&str>) -> Answer {
     ask(stream, web.host_port(), "GET", "/", &[], None)
 }
 
-/// The words for a certificate of the server's.
+/// Arguments for a service with a certificate.
 fn words(more: &[&str]) -> Vec<String> {
     let file = |name| certificate(name).display().to_string();
     let words = ["--listen", "127.0.0.1:0", "--tls-cert", &file("server.pem")]
@@ -86,7 +86,7 @@ fn a_certificate_counts_if_it_is_signed_and_listed() {
             "{name:?}: {answer:?}"
         );
     }
-    // Listed, but nobody's who signs here; and one who speaks no TLS.
+    // Listed, but not signed by the authority; and a client without TLS.
     assert_eq!(certified(&web, Some("stranger")).status, 0);
     assert_eq!(web.get("/", &[]).status, 0);
 }

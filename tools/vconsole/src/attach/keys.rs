@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! What the user's keys mean: bytes for the guest, the one that leaves, and
-//! those that follow the menu key.
+//! The meaning of the user's keys: input for the guest, the key that leaves, and
+//! keys after the menu key.
 
-/// What the menu key and the next one do, as the user reads it.
+/// The keys of the menu, and what the help prints for them.
 const COMMANDS: [(&str, &str); 5] = [
     ("b", "send a break"),
     ("r", "read only, and back"),
@@ -13,31 +13,31 @@ const COMMANDS: [(&str, &str); 5] = [
 
 const SUSPEND: &str = "z";
 
-/// Something that the user wants.
+/// The meaning of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// Bytes for the guest.
+    /// Input for the guest.
     Type(Vec<u8>),
-    /// To leave.
+    /// Leave.
     Leave,
-    /// To read what the menu offers.
+    /// Show the help.
     Help,
-    /// A break.
+    /// Send a break.
     Break,
-    /// To be heard no more, or again.
+    /// Switch between read only and read and write.
     ReadOnly,
-    /// To go back to the shell for a while.
+    /// Suspend the client and return to the shell.
     Suspend,
-    /// Something the menu does not have.
+    /// A key that the menu does not have.
     Unknown(u8),
 }
 
-/// Tells the user's keys apart.
+/// Parses the user's keys.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     leave: Option<u8>,
     menu: Option<u8>,
-    /// There is a shell to go back to.
+    /// There is a shell to return to.
     suspends: bool,
     /// The last byte was the menu key.
     asked: bool,
@@ -59,7 +59,7 @@ impl Keys {
         self.leave.or(self.menu).is_some()
     }
 
-    /// What these bytes mean, up to the one that leaves.
+    /// The meaning of these bytes, up to the key that leaves.
     pub(crate) fn press(&mut self, bytes: &[u8]) -> Vec<Key> {
         let mut keys = Vec::new();
         for &byte in bytes {
@@ -87,7 +87,7 @@ impl Keys {
 
     fn choose(&self, byte: u8) -> Key {
         match byte {
-            // Either key itself goes to the guest after the menu key.
+            // After the menu key, either key is input for the guest.
             _ if Some(byte) == self.menu || Some(byte) == self.leave => Key::Type(vec![byte]),
             b'.' | b'q' | b'Q' => Key::Leave,
             b'?' | b'h' | b'H' => Key::Help,
@@ -98,7 +98,7 @@ impl Keys {
         }
     }
 
-    /// The keys that a user has to know.
+    /// A hint for the user: the key that leaves and the key for help.
     pub(crate) fn hint(&self) -> Option<String> {
         let leave = self.leave.map(|key| format!("{} leaves", name(key)));
         let menu = self.menu.map(|key| format!("{} ? helps", name(key)));
@@ -106,7 +106,7 @@ impl Keys {
         (!hints.is_empty()).then(|| hints.join(", "))
     }
 
-    /// What there is to press, a line each.
+    /// The help, one line for each key.
     pub(crate) fn help(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(leave) = self.leave {
@@ -126,7 +126,7 @@ impl Keys {
     }
 }
 
-/// A key as people write it.
+/// The display name of a key.
 pub(crate) fn name(byte: u8) -> String {
     match byte {
         0..=0x1f => format!("^{}", char::from(byte | 0x40)),

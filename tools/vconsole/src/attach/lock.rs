@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! One client a pty at a time: two readers would each get half. The lock is on the
-//! pty itself, which only users of the console can open, and ends with the
-//! descriptor.
+//! One client per pty: two readers would each get half. The lock is on the pty
+//! itself, which only users of the console can open. It ends with the descriptor.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use rustix::fs::{FlockOperation, major, minor};
 use rustix::io::Errno;
 
-/// Takes the pty; says who has it otherwise.
+/// Locks the pty, or returns the process that holds the lock.
 pub(super) fn take(pty: &File) -> io::Result<Result<(), String>> {
     match rustix::fs::flock(pty, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Ok(())),
@@ -22,7 +21,7 @@ pub(super) fn take(pty: &File) -> io::Result<Result<(), String>> {
     }
 }
 
-/// The process that has the lock, as `proc_locks(5)` tells it.
+/// The process that holds the lock, from `proc_locks(5)`.
 fn holder(pty: &File) -> Option<u32> {
     let metadata = pty.metadata().ok()?;
     let (major, minor) = (major(metadata.dev()), minor(metadata.dev()));

@@ -27,67 +27,67 @@ use crate::terminal::display::Display;
 use crate::terminal::signals::Signals;
 use keys::{Key, Keys};
 
-/// What waits for the guest at most. A pipe is read no further; a terminal is,
-/// because a key that leaves may come, and what is beyond is dropped.
+/// Most input that waits for the guest. Beyond it, a pipe is not read. A terminal
+/// is read, because the key that leaves may come; other input is dropped.
 const TYPED_MAX: usize = 16 * 1024 * 1024;
-/// The same for a pipe in which no key has a meaning.
+/// The same for a pipe, if no key has a meaning.
 const PIPED_MAX: usize = 4096;
-/// How long a guest may take for what was typed before the user left.
+/// How long the guest may take for input that was typed before the user left.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// What the session needs to know of the way to a console.
+/// A session's connection to a console.
 trait Link {
-    /// Descriptors to wait for. `room` tells whether output can be taken.
+    /// Descriptors to poll. `room` is whether output can be taken.
     fn interests(&self, room: bool) -> Vec<PollFd<'_>>;
 
-    /// How long to wait at most.
+    /// The poll's timeout.
     fn pause(&self) -> Option<Duration> {
         None
     }
 
-    /// Goes on after these were waited for; `false` when the domain is gone.
+    /// Handles the poll's events; `false` when the domain is gone.
     fn serve(&mut self, happened: &[PollFlags], display: &mut Display) -> anyhow::Result<bool>;
 
-    /// Whether there is a console at present.
+    /// Whether the console is connected.
     fn is_open(&self) -> bool;
 
-    /// Whether what is typed reaches the guest.
+    /// Whether input reaches the guest.
     fn is_heard(&self) -> bool;
 
-    /// Takes what was typed, and passes on as much as can be.
+    /// Takes input, and sends as much as possible.
     fn input(&mut self, bytes: &[u8], display: &mut Display);
 
-    /// How many bytes of that wait, with what they are wrapped in.
+    /// How many bytes of input wait, with their framing.
     fn waiting(&self) -> usize;
 
-    /// Does what a key of the menu asks for.
+    /// Runs a command of the menu.
     fn command(&mut self, _command: Command, _display: &mut Display) {}
 }
 
-/// What the menu offers that is not the same for all consoles.
+/// Commands of the menu that not all consoles support.
 #[derive(Clone, Copy)]
 enum Command {
     /// Send a break.
     Break,
-    /// Be heard no more, or again.
+    /// Switch between read only and read and write.
     ReadOnly,
 }
 
 /// Why the session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The user left, or was sent away.
+    /// The user left, or the daemon ended the session.
     Left,
     /// The domain is gone.
     Gone,
 }
 
 impl End {
-    /// For one who wanted the console for as long as they like.
+    /// The result of `vconsole attach`.
     pub(crate) fn into_result(self) -> anyhow::Result<()> {
         match self {
             Self::Left => Ok(()),
-            // They were told.
+            // The user has seen the message.
             Self::Gone => Err(exit::because(Why::Gone, "")),
         }
     }
@@ -96,21 +96,21 @@ impl End {
 /// How a console is shown.
 struct Manner<'a> {
     session: &'a options::Session,
-    /// The menu's key, if there is a menu.
+    /// The menu key, if there is a menu.
     menu: Option<u8>,
-    /// The user may go back to the shell for a while, if there is one.
+    /// The user may suspend the client if a shell started it.
     suspends: bool,
     /// Escape sequences are left out.
     filter: bool,
-    /// How much of the output was said before.
+    /// How many bytes of the output are history.
     history: u64,
-    /// For a user at a terminal.
+    /// The first line, for a user at a terminal.
     greeting: Option<String>,
-    /// What the operator has everybody told, for the same.
+    /// The operator's banner, for the same.
     banner: Vec<String>,
 }
 
-/// Runs until the user leaves or the domain, which `name` tells, ends.
+/// Runs until the user leaves or the domain ends. `name` is the domain's.
 fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<End> {
     let signals = Signals::catch()?;
     let raw = Raw::enter()?;
@@ -160,7 +160,7 @@ fn run(link: impl Link, name: &str, manner: &Manner) -> anyhow::Result<End> {
     Ok(end)
 }
 
-/// A line on standard error, if that is still there.
+/// Prints a line to standard error, unless it is closed.
 fn say(line: &str) {
     let _gone = writeln!(io::stderr(), "{line}");
 }
@@ -168,11 +168,11 @@ fn say(line: &str) {
 /// Standard input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Input {
-    /// There may be more of it.
+    /// Open: more may come.
     Open,
-    /// It has ended, and output goes on.
+    /// Ended; output continues.
     Ended,
-    /// The user has left, and the guest may take what was typed until then.
+    /// The user has left; the guest may take the remaining input until this time.
     Leaving(Instant),
 }
 
@@ -183,7 +183,7 @@ struct Session<L> {
     /// Standard input is a terminal.
     terminal: bool,
     input: Input,
-    /// There was no room for something that was typed.
+    /// Input was dropped because there was no room.
     dropped: bool,
     display: Display,
 }
@@ -199,7 +199,7 @@ impl<L: Link> Session<L> {
             self.display
                 .serve(ready.output)
                 .context("standard output")?;
-            // Output first: what came before the daemon went is still there.
+            // Output first: it may have come before the daemon ended.
             if !gone && !self.link.serve(&ready.link, &mut self.display)? {
                 gone = true;
             }
@@ -213,7 +213,7 @@ impl<L: Link> Session<L> {
                     return Ok(End::Left);
                 }
             }
-            // The last words are for whoever takes them.
+            // The last output is shown if it still has a reader.
             if gone && self.display.is_empty() {
                 return Ok(End::Gone);
             }
@@ -253,8 +253,8 @@ impl<L: Link> Session<L> {
         })
     }
 
-    /// Whether to read standard input: a terminal always. A pipe's bytes stay
-    /// in the pipe while nobody takes them.
+    /// Whether to read standard input. A terminal is always read; a pipe is not
+    /// while its bytes cannot be passed on.
     fn wants_input(&self, gone: bool) -> bool {
         let most = if self.keys.any() {
             TYPED_MAX
@@ -275,7 +275,8 @@ impl<L: Link> Session<L> {
             Err(errno) => return Err(errno).context("standard input"),
         };
         if length == 0 {
-            // Output goes on after a pipe's end; a terminal's end is ours.
+            // After a pipe's end, output continues; a terminal's end ends the
+            // session.
             self.input = if self.terminal {
                 Input::leaving()
             } else {
@@ -293,7 +294,8 @@ impl<L: Link> Session<L> {
                 }
                 Key::Break => self.link.command(Command::Break, &mut self.display),
                 Key::ReadOnly => self.link.command(Command::ReadOnly, &mut self.display),
-                // As the terminal's own key would, which is the guest's here.
+                // As the terminal's own key does, which here is input for the
+                // guest.
                 Key::Suspend => {
                     rustix::process::kill_current_process_group(Signal::TSTP)?;
                 }
@@ -308,7 +310,7 @@ impl<L: Link> Session<L> {
     }
 
     fn typed(&mut self, bytes: &[u8]) {
-        // What nobody can take, the user types again.
+        // Input that cannot be taken is dropped; the user types it again.
         if !self.link.is_open() || !self.link.is_heard() {
             return;
         }
@@ -331,7 +333,7 @@ impl Input {
     }
 }
 
-/// What can be done now.
+/// The events to handle.
 struct Ready {
     signal: bool,
     input: bool,
@@ -347,15 +349,16 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// Whether a shell would continue this program if it were suspended. Shells give
-/// each job a process group; xterm, screen and sshd give what they start a session.
-/// Either is 0 where it began outside this program's PID namespace
-/// (`pid_namespaces(7)`), which rustix's ids cannot be.
+/// each job a process group; xterm, screen and sshd start a session for their
+/// child. Either id is 0 if it is from outside this program's PID namespace
+/// (`pid_namespaces(7)`), which rustix's ids cannot represent.
 fn is_a_job() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
-/// Tells whoever started us that the console is open. The descriptor is
-/// inherited and not ours to close: its name under /proc opens it once more.
+/// Notifies the parent process that the console is open. The descriptor is
+/// inherited and must not be closed here: it is opened again by its name under
+/// /proc.
 fn notify(fd: u32) -> io::Result<()> {
     OpenOptions::new()
         .write(true)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A console by its pty, like `xl console`: waits until xenstore names one, and
-//! reopens it when the daemon is restarted.
+//! A console by its pty, like `xl console`: waits until xenstore has the pty's
+//! name, and reopens it when the daemon is restarted.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -29,10 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TTY: &str = "tty";
 const RELEASE: &str = "release";
 
-/// How the console is shown, where `xenconsole` leaves no choice.
+/// View options that `xenconsole` does not have.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Viewing {
-    /// What is typed does not reach the guest.
+    /// Input does not reach the guest.
     pub(crate) read_only: bool,
     /// Escape sequences are left out.
     pub(crate) filter: bool,
@@ -76,7 +76,7 @@ struct Console<'a> {
     /// Input that the pty has not taken yet.
     typed: VecDeque<u8>,
     read_only: bool,
-    /// Xenstore has known the domain, which it does not while a boot loader
+    /// The domain was introduced to xenstored. It is not yet while a boot loader
     /// prepares it.
     introduced: bool,
 }
@@ -126,7 +126,7 @@ impl Link for Console<'_> {
 }
 
 impl Console<'_> {
-    /// Output from the pty to the user.
+    /// Passes output from the pty to the user.
     fn show(&mut self, display: &mut Display) {
         let Some(pty) = &mut self.pty else { return };
         let mut buffer = [0; 4096];
@@ -142,22 +142,22 @@ impl Console<'_> {
         }
     }
 
-    /// Input that waits, to the pty.
+    /// Writes waiting input to the pty.
     fn pass_on(&mut self) {
         let Some(pty) = &mut self.pty else { return };
         while !self.typed.is_empty() {
             match pty.write(self.typed.as_slices().0) {
                 Ok(length) => drop(self.typed.drain(..length)),
                 Err(error) if is_transient(&error) => return,
-                // What was said before it closed is still to be read.
+                // Output from before it closed is still to be read.
                 Err(_) => self.typed.clear(),
             }
         }
     }
 
-    /// Xenstore has something to say; `false` when the domain is gone. A pty
-    /// is opened only when its name was just told: the name of one that has
-    /// closed may be somebody else's by now.
+    /// Handles xenstore's events; `false` when the domain is gone. A pty is opened
+    /// only when its name was just written: the name of a closed pty may belong to
+    /// another program by now.
     fn follow(&mut self, display: &mut Display) -> anyhow::Result<bool> {
         while let Some(event) = self.store.next_event()? {
             if !self.domain_lives()? {
@@ -175,9 +175,9 @@ impl Console<'_> {
         Ok(true)
     }
 
-    /// Opens the pty that is named now, unless it is the one that is open:
-    /// whether there was none. Even one of the same name is another when its
-    /// daemon is.
+    /// Opens the pty that is named now, unless it is already open; returns whether
+    /// none was open. After a restart of its daemon, a pty of the same name is
+    /// another one.
     fn reopen(&mut self) -> anyhow::Result<bool> {
         let Some(name) = named_pty(&mut self.store, self.target)? else {
             return Ok(false);
@@ -197,8 +197,8 @@ impl Console<'_> {
         Ok(self.pty.replace(pty).is_none())
     }
 
-    /// Whether the domain is there. One that ended by itself may leave its
-    /// nodes behind for somebody to look at.
+    /// Whether the domain exists. A domain that ended by itself may leave its nodes
+    /// behind.
     fn domain_lives(&mut self) -> io::Result<bool> {
         let domid = self.target.domid;
         let known = self.store.is_introduced(domid)?;
@@ -257,7 +257,7 @@ fn named_pty(store: &mut Client, target: &Target) -> anyhow::Result<Option<Strin
     Ok(Some(name))
 }
 
-/// Another client has the pty.
+/// Another client holds the pty.
 #[derive(Debug)]
 struct InUse(String);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A console by the daemon's socket, which lets several users have it at once.
-//! After a restart of the daemon the stream continues at the same byte.
+//! A console by the daemon's socket, which several users can share. After a restart
+//! of the daemon the stream continues at the same byte.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -21,9 +21,9 @@ use crate::exit::{self, Why};
 use crate::options::Viewing;
 use crate::terminal::display::Display;
 
-/// How long the console may take to be there at first.
+/// How long the console may take to appear at first.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long to wait before asking again, at first and at most.
+/// The retry interval, at first and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LAST: Duration = Duration::from_millis(320);
 
@@ -44,9 +44,9 @@ pub(crate) fn run(daemon: Daemon, choice: &Choice, options: &Viewing) -> anyhow:
     };
     let (attached, stream) = first(&daemon, &wanted)?;
     wanted.resume = Some(place(&attached));
-    // It may be less than was asked for.
+    // It may have fewer rights than requested.
     wanted.mode = attached.mode;
-    // Once: who comes back takes it from nobody.
+    // Only once: a reconnecting client does not take over the console.
     wanted.exclusive = wanted.exclusive.map(|_| Exclusive::IfFree);
     let alone = match wanted.exclusive {
         Some(_) => ", nobody else types",
@@ -88,7 +88,7 @@ fn mode(write: bool) -> Mode {
     }
 }
 
-/// Where a connection begins.
+/// The position at which a connection begins.
 fn place(attached: &Attached) -> Resume {
     Resume {
         stream: attached.stream.clone(),
@@ -96,7 +96,7 @@ fn place(attached: &Attached) -> Resume {
     }
 }
 
-/// Attaches, which may take the daemon a while that is just starting.
+/// Attaches; a daemon that is just starting may take a while.
 fn first(daemon: &Daemon, wanted: &Attach) -> anyhow::Result<(Attached, UnixStream)> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -115,23 +115,23 @@ fn first(daemon: &Daemon, wanted: &Attach) -> anyhow::Result<(Attached, UnixStre
 struct Console<'a> {
     daemon: Daemon,
     choice: &'a Choice,
-    /// What to ask for when the connection breaks.
+    /// The request to repeat when the connection breaks.
     wanted: Attach,
     stream: Option<(UnixStream, Decoder)>,
     /// Frames that the daemon has not taken yet.
     typed: VecDeque<u8>,
-    /// When to ask again, and how long to wait after that.
+    /// When to retry, and how long to wait after that.
     again: Option<Instant>,
     pause: Duration,
     /// Requests that the daemon has not answered yet.
     attaching: Option<Request<Result<(Attached, UnixStream), Refusal>>>,
     breaking: Option<Request<anyhow::Result<()>>>,
-    /// It was sent away because nothing was typed.
+    /// The daemon ended the session because nothing was typed.
     idle: bool,
 }
 
-/// A request on a thread of its own, as a daemon that stands still must not
-/// keep the user from leaving.
+/// A request on a thread of its own, so that the user can leave while the daemon
+/// does not answer.
 struct Request<T> {
     answer: Receiver<T>,
     /// Readable when the answer is there.
@@ -235,8 +235,8 @@ impl Link for Console<'_> {
                 self.pass_on();
                 self.set_mode(wanted, display);
             }
-            // By a connection of its own: a break is wanted when the guest
-            // takes no input, and what was typed before would be in its way.
+            // By a connection of its own: a break is needed when the guest takes no
+            // input, and earlier input would delay it.
             Command::Break if self.breaking.is_none() => {
                 let (daemon, choice) = (self.daemon.clone(), self.choice.clone());
                 let ask = move || daemon.send_break(choice.domid, &choice.console);
@@ -251,7 +251,7 @@ impl Link for Console<'_> {
 }
 
 impl Console<'_> {
-    /// Takes what the daemon says.
+    /// Receives frames from the daemon.
     fn receive(&mut self, display: &mut Display) -> anyhow::Result<()> {
         let Some((stream, decoder)) = &mut self.stream else {
             return Ok(());
@@ -287,7 +287,7 @@ impl Console<'_> {
             }
             Frame::Mode(mode) if mode != self.wanted.mode => {
                 if mode == Mode::ReadOnly {
-                    // Somebody else has it now.
+                    // Another user has exclusive typing now.
                     self.wanted.exclusive = None;
                 }
                 self.set_mode(mode, display);
@@ -316,7 +316,7 @@ impl Console<'_> {
         });
     }
 
-    /// Gives the daemon what was typed.
+    /// Sends input to the daemon.
     fn pass_on(&mut self) {
         let Some((stream, _)) = &mut self.stream else {
             return;
@@ -325,7 +325,7 @@ impl Console<'_> {
             match stream.write(self.typed.as_slices().0) {
                 Ok(length) => drop(self.typed.drain(..length)),
                 Err(error) if is_transient(&error) => return,
-                // What it said before it went is still to be read.
+                // What the daemon sent before it ended is still to be read.
                 Err(_) => self.typed.clear(),
             }
         }
@@ -340,8 +340,8 @@ impl Console<'_> {
         display.remark("gone; waiting for it to come back");
     }
 
-    /// Goes on where the stream stopped, or asks once more; `false` when the
-    /// domain is gone.
+    /// Continues where the stream stopped, or retries; `false` when the domain is
+    /// gone.
     fn come_back(
         &mut self,
         answer: Result<(Attached, UnixStream), Refusal>,
@@ -353,7 +353,8 @@ impl Console<'_> {
                 display.remark("back");
                 let before = self.wanted.resume.replace(place(&attached));
                 if before != self.wanted.resume {
-                    // Its history is another one: their number is unknown.
+                    // The history is a different one: the number of missing bytes
+                    // is unknown.
                     display.remark("bytes may be missing here");
                 }
             }

@@ -59,7 +59,7 @@ impl Target {
         })
     }
 
-    /// The console that people name: `DOMAIN` or `DOMAIN/CONSOLE`.
+    /// The console by its name: `DOMAIN` or `DOMAIN/CONSOLE`.
     pub(crate) fn find(store: &mut Client, name: &str) -> anyhow::Result<Self> {
         // A domain's name may hold a slash itself.
         let (domain, (kind, number)) = match name.rsplit_once('/') {
@@ -84,7 +84,7 @@ impl Target {
         }
     }
 
-    /// Where the name of its pty is.
+    /// The node with the name of its pty.
     pub(crate) fn tty_path(&self) -> String {
         let (domain, number) = (domain_path(self.domid), self.number);
         match (self.kind, number) {
@@ -95,7 +95,7 @@ impl Target {
         }
     }
 
-    /// What it is called within its domain.
+    /// Its name within the domain.
     pub(crate) fn console(&self) -> String {
         let kind = match self.kind {
             Kind::Pv => "pv",
@@ -106,7 +106,7 @@ impl Target {
     }
 }
 
-/// Whether a name ends in a console that a device model serves.
+/// Whether a name ends in a console of a device model.
 pub(crate) fn is_serial(name: &str) -> bool {
     let console = name
         .rsplit_once('/')
@@ -132,7 +132,7 @@ fn parse_console(name: &str) -> Option<(Kind, u32)> {
     }
 }
 
-/// A domain by its name, the newest of several, else by its number.
+/// A domain by its name, the newest of several; otherwise by its number.
 fn find_domain(store: &mut Client, name: &str) -> io::Result<Option<DomId>> {
     let (mut named, mut numbered) = (None, None);
     for number in store.directory("/local/domain")?.unwrap_or_default() {
@@ -171,7 +171,7 @@ mod tests {
         let first = machine.create_domain("web").unwrap();
         let second = machine.create_domain("1").unwrap();
         let slashed = machine.create_domain("a/b").unwrap();
-        // Their numbers are of two lengths.
+        // Their numbers have one and two digits.
         let twins: Vec<DomId> = (0..12)
             .map(|_| machine.create_domain("twin").unwrap())
             .collect();

@@ -18,7 +18,7 @@ pub(super) struct Archive {
     ended: bool,
 }
 
-/// Which file a compressed one was, if it says.
+/// The original file of a compressed one, if it is recorded.
 pub(super) fn origin(file: &File) -> Option<Origin> {
     let mut frame = [0; FRAME_SIZE];
     file.read_exact_at(&mut frame, 0).ok()?;
@@ -75,7 +75,7 @@ impl Archive {
 }
 
 impl Read for Archive {
-    /// An error is the last of it.
+    /// Nothing is read after an error.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.ended || buffer.is_empty() {
             return Ok(0);

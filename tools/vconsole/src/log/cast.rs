@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Longest line, in bytes; a longer one is no event.
+/// Longest line in bytes; a longer one is invalid.
 const LINE_MAX: usize = 4 << 20;
-/// The longest that anybody waits for one event.
+/// The longest delay before an event.
 const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// What a line is.
+/// A parsed line.
 #[derive(Debug, PartialEq)]
 pub(super) enum Line {
-    /// So many seconds after 1970, if the recording says when it began, that was said.
+    /// Output, and its time in seconds since 1970, if the recording has its start
+    /// time.
     Output(f64, String),
-    /// Something else that belongs to recordings.
+    /// Another valid line of a recording.
     Other,
-    /// No line of a recording of this version.
+    /// Not a line of a recording of this version.
     Nonsense,
 }
 
@@ -27,12 +28,12 @@ pub(super) struct Cast {
     line: Vec<u8>,
     /// The line is too long.
     skips: bool,
-    /// When the file begins, once its first line was read.
+    /// When the recording begins, once its first line was read.
     base: Option<f64>,
 }
 
 impl Cast {
-    /// Takes more of the file.
+    /// Parses more of the file.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
         let mut lines = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -49,12 +50,12 @@ impl Cast {
         lines
     }
 
-    /// There is no more: a last line without an end may be whole.
+    /// The end of the file: a last line without a line end may be complete.
     pub(super) fn finish(mut self) -> Option<Line> {
         self.end_line()
     }
 
-    /// Whether it is a recording, as far as was read.
+    /// Whether the file is a recording, as far as it was read.
     pub(super) fn is_known(&self) -> bool {
         self.base.is_some()
     }
@@ -90,13 +91,13 @@ impl Cast {
     }
 }
 
-/// How fast it is played.
+/// The speed of a replay.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) speed: f64,
     /// The longest pause, in seconds of the recording.
     pub(super) max_idle: Option<f64>,
-    /// When the last event was.
+    /// The time of the last event.
     last: Option<f64>,
 }
 
@@ -109,8 +110,8 @@ impl Pace {
         }
     }
 
-    /// How long to wait before an event of that time: nothing before the first one, or
-    /// if the clock was set back.
+    /// How long to wait before an event of that time: no wait before the first one,
+    /// or if the clock was set back.
     pub(super) fn delay(&mut self, time: f64) -> Duration {
         let pause = self
             .last
@@ -181,7 +182,7 @@ mod tests {
                 "{line}"
             );
         }
-        // One that does not end is not kept, and what follows it is read.
+        // An endless line is not stored, and the line after it is parsed.
         for _ in 0..6 {
             assert!(cast.push(&vec![b'['; 1 << 20]).is_empty());
             assert!(cast.line.len() <= LINE_MAX);

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
-//! A log and the files that it was rotated into: `NAME`, the newest, and `NAME.1`,
-//! `NAME.2` and so on, or compressed `NAME.1.zst`. Numbers may be missing, names
-//! move and files are compressed while they are read, and times of files are not
-//! used.
+//! A log and its rotated files: `NAME`, the newest, and `NAME.1`, `NAME.2` and so
+//! on, or compressed `NAME.1.zst`. Numbers may be missing, files are renamed and
+//! compressed while they are read, and modification times do not order them.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-/// How often the names are read again that moved meanwhile.
+/// How often the folder is read again if names changed meanwhile.
 const TRIES: usize = 10;
-/// How much of what was read last is compared.
+/// How much of the last bytes that were read is compared.
 const LAST_MAX: usize = 64;
 
 use super::archive::{self, Archive};
@@ -25,9 +24,9 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Whether it is that file or what became of it.
+    /// Whether it is that file, or its compressed form.
     fn is(&self, other: Identity, compressed: bool) -> bool {
-        // While both are files nobody else has their inode.
+        // While both are uncompressed, no other file has their inode.
         if self.compressed || compressed {
             self.identity == other
         } else {
@@ -36,7 +35,7 @@ impl Part {
     }
 }
 
-/// What a rotated file keeps, and another that gets its inode does not.
+/// A file's identity, which rotation keeps; a new file with the same inode differs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -55,7 +54,7 @@ impl Identity {
         }
     }
 
-    /// Of what a compressed file was, so far as it is known.
+    /// The identity of a file before its compression, as far as it is recorded.
     fn before_compression(file: &File, metadata: &Metadata) -> Self {
         archive::origin(file).map_or(Self::of(metadata), |origin| Self {
             device: origin.device,
@@ -70,7 +69,7 @@ impl Identity {
     }
 }
 
-/// The file of that name, whatever others there are.
+/// The file of that name, without the others of its log.
 pub(super) fn one(path: &Path) -> io::Result<Part> {
     let file = File::open(path)?;
     Ok(Part {
@@ -106,7 +105,7 @@ fn look(path: &Path) -> io::Result<Vec<Part>> {
     for entry in folder.read_dir()? {
         let entry = entry?;
         let name = entry.file_name();
-        // One that is gone by now has another name, and is found by it.
+        // A file that is gone by now was renamed, and is found by its new name.
         if let Some((number, compressed)) = number(name.as_encoded_bytes(), log)
             && let Ok(file) = File::open(entry.path())
         {
@@ -131,7 +130,7 @@ fn look(path: &Path) -> io::Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// Which file of a log one is by its name, and whether it is compressed.
+/// The number of a log's file by its name, and whether it is compressed.
 fn number(name: &[u8], log: &[u8]) -> Option<(u32, bool)> {
     let rest = match name.strip_prefix(log)? {
         [] => return Some((0, false)),
@@ -143,11 +142,11 @@ fn number(name: &[u8], log: &[u8]) -> Option<(u32, bool)> {
     Some((digits.parse().ok()?, uncompressed.is_some()))
 }
 
-/// A place in a log: in one of its files, after those before it.
+/// A position in a log: in one of its files, after the older ones.
 #[derive(Default)]
 pub(super) struct Place {
     current: Option<Current>,
-    /// The files before it, when they were last seen.
+    /// The older files, when they were last seen.
     before: Vec<Identity>,
 }
 
@@ -155,7 +154,7 @@ pub(super) struct Place {
 enum Current {
     Plain {
         file: File,
-        /// How much of it was read, and the end of that.
+        /// How much of it was read, and the last bytes of that.
         position: u64,
         last: Vec<u8>,
     },
@@ -172,7 +171,8 @@ impl Current {
 }
 
 impl Place {
-    /// The files that came after the place, the oldest first; it is not moved.
+    /// The files newer than the position, the oldest first; the position is
+    /// unchanged.
     pub(super) fn newer(&mut self, path: &Path) -> io::Result<Vec<Part>> {
         let mut parts = match list(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -187,7 +187,7 @@ impl Place {
         if let Some(at) = at {
             self.before = parts[..at].iter().map(|part| part.identity).collect();
         }
-        // Without it, what is still there of those before it comes before.
+        // If the current file is gone, the known older files mark the position.
         let first = at.map(|at| at + 1).or_else(|| {
             let last = parts
                 .iter()
@@ -213,18 +213,18 @@ impl Place {
         });
     }
 
-    /// Whether there is a file at all.
+    /// Whether the position is in a file.
     pub(super) fn is_in_file(&self) -> bool {
         self.current.is_some()
     }
 
-    /// Whether that is compressed: it may be damaged.
+    /// Whether that file is compressed: it may be damaged.
     pub(super) fn is_in_archive(&self) -> bool {
         matches!(self.current, Some(Current::Compressed(..)))
     }
 
-    /// If the file was emptied and begun anew, as `copytruncate` does, moves to
-    /// its beginning.
+    /// Moves to the beginning of the file if it was truncated and rewritten, as
+    /// `copytruncate` does.
     pub(super) fn rewind(&mut self) -> io::Result<bool> {
         let Some(Current::Plain {
             file,
@@ -248,7 +248,7 @@ impl Place {
         Ok(!same)
     }
 
-    /// Moves on over what it puts into `buffer`.
+    /// Reads into `buffer` and advances.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.current {
             None => Ok(0),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole log`: a console's output from its log file, across rotation, or
-//! without a log from the daemon's history.
+//! `vconsole log`: a console's output from its log file, across rotation; without a
+//! log, from the daemon's history.
 
 mod archive;
 mod cast;
@@ -29,12 +29,12 @@ use crate::terminal::signals::Signals;
 use files::Place;
 use select::{Select, Wanted};
 
-/// How often a followed log is looked at.
+/// How often a followed log is read.
 const PERIOD: Duration = Duration::from_millis(100);
-/// Where logs are if the daemon does not say.
+/// The folder of logs if the daemon does not report one.
 const FOLDER: &str = "/var/log/xen/console";
 
-/// Prints, and follows if told to, until it ends or a signal comes.
+/// Prints a log, and follows it if requested, until its end or a signal.
 pub(crate) fn print(daemon: &Daemon, name: Option<&str>, options: &Printing) -> anyhow::Result<()> {
     let status = daemon.status();
     let rows = status.as_ref().map_or(&[][..], |status| &status.consoles);
@@ -44,7 +44,7 @@ pub(crate) fn print(daemon: &Daemon, name: Option<&str>, options: &Printing) -> 
     };
     let choice = match chosen {
         Ok(choice) => choice,
-        // The log of a domain that has gone, or that no daemon serves now.
+        // The log of a domain that has ended, or that no daemon serves now.
         Err(why) => {
             let Some(log) =
                 name.and_then(|name| left_behind(rows, name, options.dir.as_deref(), "log"))
@@ -66,8 +66,8 @@ pub(crate) fn print(daemon: &Daemon, name: Option<&str>, options: &Printing) -> 
     }
 }
 
-/// The log, or the file with another ending, that a console of that name has left
-/// behind, or will have.
+/// The log, or the file with another extension, of a console of that name that is
+/// not served now.
 fn left_behind(rows: &[Row], name: &str, dir: Option<&Path>, ending: &str) -> Option<PathBuf> {
     let mut known = rows.iter().flat_map(|row| [&row.log, &row.recording]);
     let known = known.find(|path| !path.is_empty());
@@ -119,7 +119,7 @@ fn count_boots(log: &Path) -> anyhow::Result<u64> {
     for part in files::list(log).with_context(|| log.display().to_string())? {
         let mut place = Place::default();
         place.enter(part);
-        // What is damaged is told of when it is printed.
+        // Damage is reported when the log is printed.
         while let Ok(length @ 1..) = place.read(&mut buffer) {
             select.push(&buffer[..length], |_| ());
         }
@@ -129,7 +129,7 @@ fn count_boots(log: &Path) -> anyhow::Result<u64> {
 }
 
 struct Printer {
-    /// If not every byte is wanted.
+    /// Set if not every byte is wanted.
     select: Option<Select>,
     output: Output,
     filter: Option<Filter>,
@@ -137,7 +137,7 @@ struct Printer {
 }
 
 impl Printer {
-    /// A terminal is never given what it would answer: nobody waits for that.
+    /// A terminal never receives queries: nothing would read its answers.
     fn new(filter: bool, wanted: Wanted) -> anyhow::Result<Self> {
         let replay = rustix::termios::isatty(stdout()).then_some(Policy::Replay);
         let policy = if filter {
@@ -161,7 +161,7 @@ impl Printer {
         }
     }
 
-    /// There is no more.
+    /// The end of the log.
     fn finish(&mut self) -> anyhow::Result<()> {
         let (filter, output) = (&mut self.filter, &mut self.output);
         if let Some(select) = &mut self.select {
@@ -170,12 +170,12 @@ impl Printer {
         self.drain().map(drop)
     }
 
-    /// Prints a log and the files it was before, oldest first.
+    /// Prints a log and its rotated files, oldest first.
     fn file(&mut self, path: &Path, follow: bool) -> anyhow::Result<()> {
         let mut place = Place::default();
         loop {
-            // Looked at before the rest is read: what comes after that look
-            // is in the next file, or in the next round.
+            // The folder is listed before the rest is read: later output is in the
+            // next file, or in the next round.
             let newer = place
                 .newer(path)
                 .with_context(|| path.display().to_string())?;
@@ -204,7 +204,7 @@ impl Printer {
         }
     }
 
-    /// Prints what is left of a file; `false` when told to stop.
+    /// Prints the rest of a file; `false` when told to stop.
     fn rest(&mut self, place: &mut Place, path: &Path) -> anyhow::Result<bool> {
         let mut buffer = [0; 16384];
         loop {
@@ -272,7 +272,7 @@ impl Printer {
         self.finish()
     }
 
-    /// Prints what waits; `false` when told to stop.
+    /// Writes what waits; `false` when told to stop.
     fn drain(&mut self) -> anyhow::Result<bool> {
         loop {
             self.output.flush().context("standard output")?;
@@ -285,9 +285,8 @@ impl Printer {
         }
     }
 
-    /// Waits for the stream, for room on standard output if there is too
-    /// little, or for so long; `true` when told to stop. That nobody reads any
-    /// more is an error.
+    /// Waits for the stream, for room on standard output if there is too little, or
+    /// for the time limit; `true` when told to stop. A closed reader is an error.
     fn wait(
         &mut self,
         stream: Option<&UnixStream>,
@@ -316,14 +315,14 @@ fn show(filter: &mut Option<Filter>, output: &mut Output, bytes: &[u8]) {
     }
 }
 
-/// Says what is wrong with a log, or has become of it.
+/// Reports damage or truncation of a log.
 fn complain(path: &Path, what: &str) {
     let mut errors = Output::stderr();
     errors.put(format!("[{}: {what}]\n", path.display()).as_bytes());
     let _gone = errors.flush();
 }
 
-/// Prints what the daemon remembers.
+/// Prints the daemon's history.
 fn memory(daemon: &Daemon, choice: &Choice, options: &Printing) -> anyhow::Result<()> {
     if options.since.or(options.until).is_some() || options.boot.is_some() {
         let what = format!("{choice}: without a log file, times and boots are not known");

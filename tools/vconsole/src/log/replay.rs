@@ -17,11 +17,11 @@ use crate::daemon::Daemon;
 use crate::exit::{self, Why};
 use crate::options::Playing;
 
-/// What a terminal that was left in the middle of something needs: no attributes, and
-/// its cursor.
+/// Resets a terminal that a recording left in the middle of something: no
+/// attributes, and a visible cursor.
 const RESET: &[u8] = b"\x1b[0m\x1b[?25h\r\n";
 
-/// Plays a file, or all there is of a console's recording, the oldest first.
+/// Plays a file, or all files of a console's recording, the oldest first.
 pub(crate) fn play(daemon: &Daemon, what: &str, options: &Playing) -> anyhow::Result<()> {
     let file = Path::new(what);
     let (path, parts) = if file.is_file() {
@@ -41,7 +41,7 @@ pub(crate) fn play(daemon: &Daemon, what: &str, options: &Playing) -> anyhow::Re
     };
     for part in parts {
         if !player.part(part, &path)? {
-            // That is what the user wanted.
+            // The user ended it: success.
             return player.end();
         }
     }
@@ -56,7 +56,7 @@ pub(crate) fn play(daemon: &Daemon, what: &str, options: &Playing) -> anyhow::Re
     Ok(())
 }
 
-/// The recording of a console, or what a domain that has gone left.
+/// The recording of a console, or of a domain that has ended.
 fn recording(daemon: &Daemon, name: &str, options: &Playing) -> anyhow::Result<PathBuf> {
     let status = daemon.status();
     let rows = status.as_ref().map_or(&[][..], |status| &status.consoles);
@@ -81,9 +81,9 @@ fn recording(daemon: &Daemon, name: &str, options: &Playing) -> anyhow::Result<P
 struct Player {
     printer: Printer,
     pace: Pace,
-    /// When the last event was to be shown.
+    /// When the last event was due.
     due: Instant,
-    /// A recording was among what was read.
+    /// A recording was among the files.
     known: bool,
     nonsense: u64,
 }
@@ -115,7 +115,7 @@ impl Player {
         cast.finish().map_or(Ok(true), |line| self.line(line))
     }
 
-    /// Shows what a line says, when it is time; `false` when told to stop.
+    /// Shows a line's output when it is due; `false` when told to stop.
     fn line(&mut self, line: Line) -> anyhow::Result<bool> {
         let (time, text) = match line {
             Line::Output(time, text) => (time, text),

@@ -6,35 +6,35 @@ use regex::bytes::Regex;
 
 use crate::options::values::Time;
 
-/// A line that is longer is selected by its beginning.
+/// A longer line is selected by its beginning.
 const LINE_MAX: usize = 64 * 1024;
 
 /// What Linux prints first, on Arm and elsewhere.
 const BOOTS: &str = r"Booting Linux on physical CPU|Linux version \d";
 
-/// What is wanted.
+/// The conditions for a line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) since: Option<Time>,
     pub(crate) until: Option<Time>,
     pub(crate) grep: Option<Regex>,
-    /// The first is 1.
+    /// The number of the boot; the first is 1.
     pub(crate) boot: Option<u64>,
 }
 
 impl Wanted {
-    /// Whether every line is.
+    /// Whether every line is wanted.
     pub(super) fn is_everything(&self) -> bool {
         !self.needs_times() && self.grep.is_none() && self.boot.is_none()
     }
 
-    /// Whether that takes lines with times.
+    /// Whether the conditions require lines with times.
     pub(super) fn needs_times(&self) -> bool {
         self.since.or(self.until).is_some()
     }
 }
 
-/// Which boot is meant by a number, of so many.
+/// The boot for a number of the command line, of `count` boots.
 pub(super) fn boot(number: i64, count: u64) -> Option<u64> {
     let boot = match u64::try_from(number) {
         Ok(0) => Some(count),
@@ -49,13 +49,13 @@ pub(super) struct Select {
     wanted: Wanted,
     boots: Regex,
     line: Vec<u8>,
-    /// What was decided of a line that has no end yet.
+    /// The decision for a line that has no end yet.
     passes: Option<bool>,
     /// The time of the last line that had one.
     time: Option<Timestamp>,
     /// How many boots began.
     boot: u64,
-    /// The line before was the beginning of one: what follows may say so again.
+    /// The previous line began a boot; the next one may match again.
     begins: bool,
 }
 
@@ -82,7 +82,7 @@ impl Select {
         self.time.is_some()
     }
 
-    /// Gives the wanted part of what comes next to `put`.
+    /// Passes the wanted part of `bytes` to `put`.
     pub(super) fn push(&mut self, bytes: &[u8], mut put: impl FnMut(&[u8])) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let ends = part.ends_with(b"\n");
@@ -102,7 +102,7 @@ impl Select {
         }
     }
 
-    /// There is no more: what there is of a line is one.
+    /// The end of the log: a partial line counts as a line.
     pub(super) fn finish(&mut self, mut put: impl FnMut(&[u8])) {
         if !self.line.is_empty() {
             self.decide(&mut put);
@@ -121,7 +121,7 @@ impl Select {
         self.begins = begins;
         let wanted = &self.wanted;
         let time = self.time;
-        // A line without a time belongs to the one before.
+        // A line without a time belongs to the previous one.
         let after = |since: Time| time.is_some_and(|time| time >= since.0);
         let before = |until: Time| time.is_none_or(|time| time < until.0);
         let passes = wanted.since.is_none_or(after)
@@ -235,8 +235,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a guest said, without a condition every byte passes; with one,
-        /// whole lines do, and what is kept meanwhile is bounded.
+        /// Without a condition every byte passes, whatever a guest wrote; with one,
+        /// whole lines pass. Memory is bounded.
         #[test]
         fn nothing_is_altered(text in proptest::collection::vec(any::<u8>(), 0..2000), cut in 1..64usize) {
             for grep in [None, Some(Regex::new("a").unwrap())] {

@@ -3,12 +3,12 @@
 
 use std::str::FromStr;
 
-/// Leaves the console unless told otherwise: ^].
+/// The default key that leaves the console: ^].
 pub(super) const DEFAULT_ESCAPE: u8 = 0x1d;
-/// Makes the next key a command unless told otherwise: ^T.
+/// The default menu key: ^T.
 pub(super) const DEFAULT_MENU: u8 = 0x14;
 
-/// The key before a command, if there is one.
+/// The menu key, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MenuKey(pub(crate) Option<u8>);
 
@@ -23,7 +23,7 @@ impl FromStr for MenuKey {
     }
 }
 
-/// A key, as itself or like `^]`.
+/// A key, literally or like `^]`.
 pub(super) fn escape(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [b'^', letter @ (b'@'..=b'_' | b'a'..=b'z')] => Ok(letter & 0x1f),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Both command lines.
+//! The command lines of the client, of `xenconsole` and of `vconsole-login`.
 
 mod keys;
 #[cfg(test)]
@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use values::{Scrollback, Time};
 pub(crate) use viewing::{Session, Viewing};
 
-/// Where the daemon listens.
+/// The path of the daemon's control socket.
 const CONTROL: &str = "/run/vconsoled/control.sock";
 
 /// Lists and attaches to the consoles of Xen domains.
@@ -158,7 +158,7 @@ pub(crate) struct Control {
     pub(crate) control: PathBuf,
 }
 
-/// What `vconsole send` types.
+/// Options of `vconsole send`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Sending {
     /// The text [default: standard input]
@@ -173,7 +173,7 @@ pub(crate) struct Sending {
     pub(crate) timeout: Timeout,
 }
 
-/// What `vconsole expect` waits for.
+/// Options of `vconsole expect`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Expecting {
     /// A regular expression; ^ and $ are the ends of lines. A match has at most 4
@@ -201,7 +201,7 @@ pub(crate) struct Timeout {
     pub(crate) timeout: u64,
 }
 
-/// What `vconsole log` prints.
+/// Options of `vconsole log`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Printing {
     /// Continue with new output
@@ -241,7 +241,7 @@ pub(crate) struct Printing {
     pub(crate) dir: Option<PathBuf>,
 }
 
-/// How `vconsole replay` plays.
+/// Options of `vconsole replay`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Playing {
     /// This many times as fast: 2, or 0.5

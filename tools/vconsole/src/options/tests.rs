@@ -49,8 +49,8 @@ fn what_people_say_is_understood() {
     }
 }
 
-/// Every call of this program that a page quotes. What a usage text puts in
-/// brackets is there.
+/// Every call of this program that a page quotes. Brackets of a usage text are
+/// removed.
 #[test]
 fn what_the_pages_say_is_understood() {
     let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");

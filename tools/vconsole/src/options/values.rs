@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Values of options that are more than a number or a word.
+//! Values of options that require parsing.
 
 use std::str::FromStr;
 
@@ -14,8 +14,8 @@ pub(crate) struct Time(pub(crate) Timestamp);
 impl FromStr for Time {
     type Err = String;
 
-    /// `2026-11-29T17:03:05+01:00`, the same without an offset in local time, or so
-    /// long ago: `90s`, `10m`, `2h`, `7d`.
+    /// `2026-11-29T17:03:05+01:00`, the same without an offset in local time, or an
+    /// age: `90s`, `10m`, `2h`, `7d`.
     fn from_str(text: &str) -> Result<Self, String> {
         Self::parse(text, &Zoned::now()).ok_or_else(|| {
             format!("{text:?} is neither a time, such as 2026-11-29T17:03, nor an age, such as 10m")
@@ -73,7 +73,7 @@ impl FromStr for Scrollback {
     }
 }
 
-/// How many times as fast something is.
+/// A factor for the speed.
 pub(crate) fn speed(text: &str) -> Result<f64, String> {
     let speed = text
         .parse()
@@ -91,7 +91,7 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     seconds.ok_or_else(|| format!("{text:?} is no number of seconds"))
 }
 
-/// A pattern from the command line.
+/// A regular expression from the command line.
 pub(crate) fn pattern(text: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(text)
         .multi_line(true)

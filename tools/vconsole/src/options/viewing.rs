@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! How a console is shown, and left.
+//! Options of a session: how a console is shown, and left.
 
 use clap::Args;
 
 use super::keys::{DEFAULT_ESCAPE, DEFAULT_MENU, MenuKey, escape};
 use super::values::Scrollback;
 
-/// How `vconsole attach` shows a console.
+/// Options of `vconsole attach`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Viewing {
     #[command(flatten)]
@@ -77,7 +77,7 @@ impl Viewing {
     }
 }
 
-/// How a console is joined to a terminal, and left.
+/// Options for attaching a terminal to a console, and leaving it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Session {
     /// Write a zero byte to this descriptor when the console is open

@@ -14,19 +14,19 @@ use super::output::Output;
 pub(crate) struct Display {
     output: Output,
     errors: Output,
-    /// Whose output it is, for remarks that stand apart from it.
+    /// The console's name, for remarks apart from its output.
     name: String,
-    /// The user sits at it.
+    /// Standard input and output are terminals.
     terminal: bool,
     filter: Option<Filter>,
-    /// Of the output to come, so much was said before.
+    /// How many bytes of the next output are history.
     old: u64,
     replay: Filter,
 }
 
 impl Display {
-    /// Of the console of that name. `raw` is whether the user's keys come from
-    /// a terminal.
+    /// For the console of that name. `raw` is whether the user's keys come from a
+    /// terminal.
     pub(crate) fn new(name: String, raw: bool, filter: bool) -> Self {
         Self {
             output: Output::stdout(),
@@ -39,15 +39,15 @@ impl Display {
         }
     }
 
-    /// Says that the next `count` bytes are history: a terminal is not to
-    /// answer the questions in it, as its answers would be typed.
+    /// The next `count` bytes are history. A terminal must not answer queries in
+    /// it: its answers would be typed.
     pub(crate) fn expect_history(&mut self, count: u64) {
         if self.terminal {
             self.old = count;
         }
     }
 
-    /// Puts in what the guest said.
+    /// Shows output of the guest.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let old = usize::try_from(self.old).map_or(bytes.len(), |old| old.min(bytes.len()));
         let (old, new) = bytes.split_at(old);
@@ -64,13 +64,13 @@ impl Display {
         self.old -= old.len() as u64;
     }
 
-    /// Accounts for history that is missing.
+    /// Skips history that is missing.
     pub(crate) fn skip(&mut self, count: u64) {
         self.old = self.old.saturating_sub(count);
     }
 
-    /// A word to the user: where the guest's output is shown, for one at a
-    /// terminal; else apart from it. Without a reader it is dropped.
+    /// A remark: within the guest's output at a terminal, otherwise on standard
+    /// error. Without a reader it is dropped.
     pub(crate) fn remark(&mut self, what: &str) {
         if self.terminal {
             self.output.put(format!("\r\n[{what}]\r\n").as_bytes());
@@ -80,7 +80,7 @@ impl Display {
         }
     }
 
-    /// The first word to a user whose keys come from a terminal.
+    /// The first remark to a user whose keys come from a terminal.
     pub(crate) fn greet(&mut self, what: &str) {
         let to = if self.terminal {
             &mut self.output
@@ -105,7 +105,7 @@ impl Display {
         self.output.has_room()
     }
 
-    /// To wait for: standard output first.
+    /// What to poll: standard output first.
     pub(crate) fn interests(&self) -> Vec<PollFd<'_>> {
         let errors = (!self.errors.is_empty()).then(|| self.errors.interest());
         std::iter::once(self.output.interest())
@@ -113,8 +113,8 @@ impl Display {
             .collect()
     }
 
-    /// Goes on after these were waited for. An error is the end: nobody reads
-    /// standard output any more.
+    /// Handles the poll's events. An error means that standard output has no reader
+    /// any more.
     pub(crate) fn serve(&mut self, output: PollFlags) -> io::Result<()> {
         if self.errors.flush().is_err() {
             self.errors.waiting().clear();
@@ -122,7 +122,7 @@ impl Display {
         self.output.serve(output)
     }
 
-    /// Writes what can be written: a byte should not wait for another round.
+    /// Writes as much as possible, without waiting for the next poll.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.serve(PollFlags::empty())
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Sets the user's terminal for this program, and restores it however the program
-//! ends or pauses.
+//! Sets the user's terminal for this program, and restores it when the program ends
+//! or is suspended.
 
 pub(crate) mod display;
 pub(crate) mod output;
@@ -18,14 +18,14 @@ use rustix::termios::{self, OptionalActions, Termios};
 
 use output::Output;
 
-/// A screen of its own without a cursor, and back.
+/// Enters the alternate screen and hides the cursor, and back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
-/// How the terminal was, and raw. Static for the panic hook: a release build
-/// has no unwinding to run destructors.
+/// The terminal's modes before, and raw. Static for the panic hook: a release build
+/// does not unwind, so no destructor runs.
 static MODES: OnceLock<[Termios; 2]> = OnceLock::new();
-/// What there is to restore.
+/// What to restore.
 static RAW: AtomicBool = AtomicBool::new(false);
 static SCREEN: AtomicBool = AtomicBool::new(false);
 
@@ -58,11 +58,11 @@ impl Drop for Raw {
     }
 }
 
-/// Standard output's terminal shows a screen of its own while this lives.
+/// Standard output's terminal shows the alternate screen while this lives.
 pub(crate) struct Screen(());
 
 impl Screen {
-    /// Clears the screen, and keeps what was on it.
+    /// Enters the alternate screen; the previous content is kept.
     pub(crate) fn enter() -> Self {
         restore_on_panic();
         SCREEN.store(true, Ordering::SeqCst);
@@ -78,8 +78,8 @@ impl Drop for Screen {
     }
 }
 
-/// Makes the terminal what this program wants; `false` in the background,
-/// where it is somebody else's.
+/// Sets the terminal for this program; `false` in the background, where another job
+/// uses it.
 pub(crate) fn take() -> io::Result<bool> {
     if in_background() {
         return Ok(false);
@@ -95,7 +95,7 @@ pub(crate) fn take() -> io::Result<bool> {
     Ok(true)
 }
 
-/// Makes it what it was.
+/// Restores the terminal.
 pub(crate) fn restore() {
     if in_background() {
         return;
@@ -106,14 +106,14 @@ pub(crate) fn restore() {
     if RAW.load(Ordering::SeqCst)
         && let Some([before, _]) = MODES.get()
     {
-        // At once, as one that was stopped never drains. One that has gone
-        // needs no care.
+        // At once: a stopped terminal never drains. An error of a closed terminal
+        // is ignored.
         let _gone = retry_on_intr(|| termios::tcsetattr(stdin(), OptionalActions::Now, before));
     }
 }
 
-/// Whether another job of the shell's has the terminal. A process group of
-/// another PID namespace is 0, which rustix's ids cannot be.
+/// Whether another job of the shell has the terminal. A process group of another
+/// PID namespace is 0, which rustix's ids cannot represent.
 fn in_background() -> bool {
     unistd::tcgetpgrp(stdin()).is_ok_and(|group| group != unistd::getpgrp())
 }
@@ -129,8 +129,8 @@ fn restore_on_panic() {
     });
 }
 
-/// Past what is buffered, whoever holds its lock, and as far as there is room:
-/// a terminal that was stopped is not waited for.
+/// Bypasses the buffer of standard output and its lock, and writes only what there
+/// is room for: a stopped terminal is not waited for.
 fn say(sequence: &str) {
     let mut output = Output::stdout();
     output.put(sequence.as_bytes());
@@ -154,14 +154,14 @@ mod tests {
         !modes.intersects(LocalModes::ICANON | LocalModes::ECHO)
     }
 
-    /// In a process of its own, which is this test once more.
+    /// Runs this test again in a child process.
     #[test]
     fn a_panic_leaves_the_terminal_as_it_was() {
         if std::env::var_os(CHILD).is_some() {
             let raw = Raw::enter().unwrap().expect("a terminal");
             let screen = Screen::enter();
             println!("is raw: {}", is_raw(stdin()));
-            // As in a release build, where nothing is unwound.
+            // As in a release build, which does not unwind.
             std::mem::forget((raw, screen));
             panic!("on purpose");
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Standard output and standard error, without waiting for their readers: keys and
-//! signals are handled even if a reader has stopped.
+//! Standard output and standard error without blocking: keys and signals are
+//! handled even if a reader has stopped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,27 +12,27 @@ use rustix::fs::{FileType, OFlags};
 use rustix::net::SendFlags;
 use rustix::stdio::{stderr, stdout};
 
-/// Bytes that may wait before no more is to be put in.
+/// How many bytes may wait before no more should be added.
 const WAITING_MAX: usize = 64 * 1024;
 
-/// One of the two, and what waits for it.
+/// One of the two streams, and its waiting bytes.
 pub(crate) struct Output {
     fd: BorrowedFd<'static>,
     how: How,
     waiting: Vec<u8>,
 }
 
-/// How to write without waiting. The setting not to wait is shared with
-/// whoever started us, so it is not touched.
+/// How to write without blocking. The flag `O_NONBLOCK` is shared with the parent
+/// process, so it is not changed.
 enum How {
-    /// A terminal or a pipe, through a descriptor of our own.
+    /// A terminal or a pipe, through a separately opened descriptor.
     Own(File),
-    /// A socket, where each call can say so.
+    /// A socket: each call has its own flag.
     Socket,
-    /// A terminal or a pipe that could not be opened once more, as after `su`:
-    /// as many bytes at once as there is room for when poll(2) tells of any.
+    /// A terminal or a pipe that could not be opened again, as after `su`: after
+    /// poll(2), as many bytes as there is room for.
     Careful(usize),
-    /// Something that keeps nobody waiting.
+    /// A file that never blocks.
     Plain,
 }
 
@@ -53,12 +53,12 @@ impl Output {
         }
     }
 
-    /// Puts in bytes, whatever waits already.
+    /// Adds bytes, even beyond the limit.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.waiting.extend_from_slice(bytes);
     }
 
-    /// Where to put bytes in.
+    /// The buffer for new bytes.
     pub(crate) fn waiting(&mut self) -> &mut Vec<u8> {
         &mut self.waiting
     }
@@ -71,7 +71,7 @@ impl Output {
         self.waiting.len() < WAITING_MAX
     }
 
-    /// Writes what can be written.
+    /// Writes as much as possible.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         while !self.waiting.is_empty() {
             match self.write() {
@@ -106,15 +106,15 @@ impl Output {
         }
     }
 
-    /// To wait for: room if something waits, and its reader's end in any case.
+    /// What to poll: room if bytes wait, and the reader's end in any case.
     pub(crate) fn interest(&self) -> PollFd<'_> {
         let mut wanted = PollFlags::empty();
         wanted.set(PollFlags::OUT, !self.waiting.is_empty());
         PollFd::from_borrowed_fd(self.fd, wanted)
     }
 
-    /// Goes on after [`interest`](Self::interest) was waited for. An error is
-    /// the end: nobody reads any more.
+    /// Handles the events of [`interest`](Self::interest). An error means that
+    /// there is no reader any more.
     pub(crate) fn serve(&mut self, happened: PollFlags) -> io::Result<()> {
         self.flush()?;
         if happened.intersects(PollFlags::ERR | PollFlags::HUP) {
@@ -129,7 +129,7 @@ impl How {
         let kind = rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
         let careful = match kind {
             Ok(FileType::Socket) => return Self::Socket,
-            // Room for one page is room for so much (PIPE_BUF).
+            // A pipe has room for a whole page, or for this many bytes (PIPE_BUF).
             Ok(FileType::Fifo) => 4096,
             _ if rustix::termios::isatty(fd) => 1,
             _ => return Self::Plain,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Signals as events: those that end the program, and those of job control, around
+//! Signals as events: those that end the program, and those of job control, at
 //! which the terminal is restored.
 
 use std::io::{self, Read};
@@ -12,18 +12,18 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 use super::{restore, take};
 
-/// Signals that came; readable when there is one to handle.
+/// Signals that arrived; readable when there is one to handle.
 pub(crate) struct Signals {
     wake: UnixStream,
     stop: Arc<AtomicBool>,
     suspend: Arc<AtomicBool>,
     resume: Arc<AtomicBool>,
-    /// They are no longer handled.
+    /// The signals are no longer handled.
     released: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Catches them from now on.
+    /// Registers the handlers.
     pub(crate) fn catch() -> io::Result<Self> {
         let (wake, sender) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
@@ -44,20 +44,20 @@ impl Signals {
         ] {
             let released = Arc::clone(&signals.released);
             signal_hook::flag::register_conditional_default(signal, released)?;
-            // The flag first: who is woken finds it set.
+            // The flag first, so that it is set at wake-up.
             signal_hook::flag::register(signal, Arc::clone(flag))?;
             signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
         }
         Ok(signals)
     }
 
-    /// From now on they do what they do to a program that does not catch them,
-    /// whatever it waits for.
+    /// From now on the signals have their default effect, even while the program
+    /// waits.
     pub(crate) fn release(&self) {
         self.released.store(true, Ordering::SeqCst);
     }
 
-    /// Does what the signals ask for; whether it is time to end.
+    /// Handles the signals; returns whether the program should end.
     pub(crate) fn handle(&mut self) -> io::Result<bool> {
         while matches!(self.wake.read(&mut [0; 64]), Ok(1..)) {}
         if self.suspend.swap(false, Ordering::SeqCst) {
@@ -81,7 +81,7 @@ impl AsFd for Signals {
     }
 }
 
-/// Sleeps until the signal to continue.
+/// Stops the process until SIGCONT.
 fn suspend() -> io::Result<()> {
     signal_hook::low_level::emulate_default_handler(SIGTSTP)
 }

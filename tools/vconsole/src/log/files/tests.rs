@@ -8,19 +8,19 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Something that happens to a log between two looks.
+/// An event between two reads of a log.
 #[derive(Clone, Debug)]
 enum Event {
     Append(u8),
-    /// Moves all files on, of which so many stay.
+    /// Rotates all files; so many remain.
     Rotate(u32),
-    /// Empties the file, after what was in it has been read.
+    /// Truncates the file, after it was read.
     Empty,
-    /// One that it was rotated into is compressed.
+    /// Compresses a rotated file.
     Compress(u32),
-    /// Somebody removes the file, or one that it was rotated into.
+    /// Removes the file, or a rotated one.
     Remove(u32),
-    /// The clock is set so far back.
+    /// Sets the clock back by so much.
     Clock(u64),
 }
 
@@ -61,7 +61,7 @@ impl Log {
         let mut options = OpenOptions::new();
         let mut file = options.append(true).create(true).open(self.path()).unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        // No two moments are one.
+        // No two times are equal.
         self.clock += Duration::from_nanos(1);
         file.set_modified(self.clock).unwrap();
         text
@@ -81,7 +81,7 @@ impl Log {
         }
     }
 
-    /// As the daemon does it.
+    /// As the daemon compresses a file.
     fn compress(&self, number: u32) {
         let Ok(file) = File::open(self.numbered(number)) else {
             return;
@@ -120,8 +120,8 @@ fn print(place: &mut Place, path: &Path) -> String {
 }
 
 proptest! {
-    /// Every line once and in order, whatever happens to the files after
-    /// they were read.
+    /// Every line once and in order, whatever happens to the files after they were
+    /// read.
     #[test]
     fn a_log_is_followed_through_whatever_happens_to_it(
         events in proptest::collection::vec((event(), any::<bool>()), 1..30),
