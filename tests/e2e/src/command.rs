@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Programs that are run to their end, with a limit on their time.
+//! Runs programs to their end, with a time limit.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// How often a wait looks again.
+/// The polling interval.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
-/// What a program left behind.
+/// The result of a program.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) success: bool,
@@ -29,7 +29,7 @@ impl Finished {
     }
 }
 
-/// Runs `program`; one that takes longer than `limit` is killed and an error.
+/// Runs `program`; at `limit` it is killed, which is an error.
 pub(crate) fn run(program: &str, args: &[&str], limit: Duration) -> Result<Finished> {
     let mut child = Command::new(program)
         .args(args)
@@ -50,7 +50,7 @@ pub(crate) fn run(program: &str, args: &[&str], limit: Duration) -> Result<Finis
     })
 }
 
-/// Waits for a child; kills it at the limit and then gives `None`.
+/// Waits for a child; at the limit kills it and returns `None`.
 pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<Option<std::process::ExitStatus>> {
     let end = Instant::now() + limit;
     loop {
@@ -66,7 +66,7 @@ pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<Option<std::pro
     }
 }
 
-/// Asks until the answer is yes; `false` at the limit.
+/// Polls until the answer is true; `false` at the limit.
 pub(crate) fn poll(limit: Duration, mut ask: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-/// In such lines, whoever says them.
+/// Words of error reports, from any source.
 const WORDS: [&str; 11] = [
     "Assertion '",
     "BUG:",
@@ -21,12 +21,11 @@ const WORDS: [&str; 11] = [
     "panicked at",
 ];
 
-/// Whose accesses and signals nobody may leave unhandled; of others' Xen says
-/// so at each boot.
+/// Programs of this project, for which "unhandled" is an error. For other guest
+/// accesses Xen prints it at each boot.
 const OURS: [&str; 4] = ["vpl011", "vconsole", "xl[", "e2e"];
 
-/// What a kernel says when this machine gave it no time: an emulated CPU's
-/// seconds are this machine's.
+/// What a kernel prints when the host gave the emulated CPU no time.
 const STARVED: &str = "soft lockup";
 
 /// Whether a line of a console is a complaint.
@@ -36,7 +35,7 @@ fn is_complaint(line: &str) -> bool {
             && OURS.iter().any(|name| line.contains(name)))
 }
 
-/// Finds complaints in a console's bytes, as they come.
+/// Finds complaints in a console's output.
 #[derive(Debug, Default)]
 pub struct Complaints {
     line: Vec<u8>,
@@ -44,7 +43,7 @@ pub struct Complaints {
 }
 
 impl Complaints {
-    /// Takes the next bytes.
+    /// Adds output.
     pub fn take(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if *byte == b'\n' {
@@ -55,8 +54,7 @@ impl Complaints {
         }
     }
 
-    /// What was found since this was last asked for. A line that has no end yet
-    /// counts.
+    /// The complaints since the last call. An unfinished line counts.
     pub fn found(&mut self) -> Vec<String> {
         self.end_line();
         std::mem::take(&mut self.found)
@@ -71,7 +69,7 @@ impl Complaints {
     }
 }
 
-/// The guests' logs, and how far they have been looked at.
+/// The guests' logs, and how far they have been searched.
 #[derive(Debug)]
 pub(crate) struct Logs {
     dir: PathBuf,
@@ -79,18 +77,18 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// Of a folder, from what is logged next.
+    /// The logs of a folder, from their present ends.
     pub(crate) fn new(dir: &str) -> Self {
         let mut logs = Self {
             dir: dir.into(),
             seen: BTreeMap::new(),
         };
-        // What cannot be read now is looked at from its beginning.
+        // A log that cannot be read now is searched from its beginning.
         let _ = logs.complaints();
         logs
     }
 
-    /// The complaints that were logged since the last look.
+    /// The complaints logged since the last call.
     pub(crate) fn complaints(&mut self) -> io::Result<Vec<String>> {
         let mut all = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
@@ -102,7 +100,7 @@ impl Logs {
             let text = fs::read(&path)?;
             let mut complaints = Complaints::default();
             let seen = self.seen.insert(path.clone(), text.len()).unwrap_or(0);
-            // A log that is shorter than it was is another one.
+            // A log that has become shorter is a new one.
             complaints.take(text.get(seen..).unwrap_or(&text));
             let found = complaints.found().into_iter();
             all.extend(found.map(|line| format!("{name}: {line}")));

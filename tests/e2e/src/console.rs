@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A console as a user has it: the client in its own terminal, its output so far,
-//! and waiting for output.
+//! A user's console: the client in its own terminal, its output so far, and waiting
+//! for output.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,10 +16,10 @@ use terminal::{Screen, Terminal};
 
 use crate::command;
 
-/// What makes a client leave its console: ^].
+/// The key that leaves a console: ^].
 pub(crate) const LEAVE: u8 = 0x1d;
 
-/// Which console of a guest.
+/// A console of a guest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Line {
     /// The emulated UART, ttyAMA0.
@@ -48,7 +48,7 @@ impl Line {
     }
 }
 
-/// What was shown, and whether it is all.
+/// The output, and whether it has ended.
 #[derive(Debug, Default)]
 struct Shown {
     screen: Screen,
@@ -109,8 +109,8 @@ impl Console {
         })
     }
 
-    /// Waits until one of the patterns is shown, and gives its place in the
-    /// list and the text before it.
+    /// Waits until one of the patterns is shown; returns its index and the text
+    /// before it.
     pub(crate) fn expect_any(
         &mut self,
         patterns: &[&str],
@@ -142,12 +142,12 @@ impl Console {
         }
     }
 
-    /// Waits for one pattern and gives the bytes before it.
+    /// Waits for a pattern; returns the bytes before it.
     pub(crate) fn expect(&mut self, pattern: &str, limit: Duration) -> Result<Vec<u8>> {
         self.expect_any(&[pattern], limit).map(|(_, before)| before)
     }
 
-    /// Waits until `len` further bytes are shown, and gives them.
+    /// Waits until `len` more bytes are shown; returns them.
     pub(crate) fn expect_bytes(&mut self, len: usize, limit: Duration) -> Result<Vec<u8>> {
         let mut bytes = None;
         command::poll(limit, || {
@@ -168,7 +168,7 @@ impl Console {
         self.send_bytes(text.as_bytes(), Duration::from_secs(20))
     }
 
-    /// Types bytes, as fast as the client takes them.
+    /// Types bytes as fast as the client accepts them.
     pub(crate) fn send_bytes(&mut self, mut bytes: &[u8], limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         while !bytes.is_empty() {
@@ -185,8 +185,8 @@ impl Console {
         Ok(())
     }
 
-    /// Types bytes until the client takes no more for that long; how many it
-    /// took.
+    /// Types bytes until the client accepts no more for that long; returns how many
+    /// it accepted.
     pub(crate) fn send_what_goes(&mut self, bytes: &[u8], quiet: Duration) -> Result<usize> {
         let mut sent = 0;
         while sent < bytes.len() {
@@ -216,12 +216,12 @@ impl Console {
         }
     }
 
-    /// Everything shown since the client was opened.
+    /// All output since the client was opened.
     pub(crate) fn transcript(&self) -> String {
         String::from_utf8_lossy(self.shared.shown().screen.shown()).into_owned()
     }
 
-    /// Leaves the client as a person does; whether it then ended in time.
+    /// Leaves the client by its key; returns whether it ended in time.
     pub(crate) fn leave(mut self) -> Result<bool> {
         self.send_bytes(&[LEAVE], Duration::from_secs(5))?;
         Ok(command::wait(&mut self.client, Duration::from_secs(10))?.is_some())
@@ -249,7 +249,7 @@ fn open_terminal() -> io::Result<(File, OwnedFd)> {
     Ok(terminal.into_ends())
 }
 
-/// Moves what the client shows to the screen until the client is gone.
+/// Adds the client's output to the screen until the client ends.
 fn collect(mut terminal: File, shared: &Shared) {
     let mut buffer = [0; 4096];
     loop {
@@ -260,7 +260,7 @@ fn collect(mut terminal: File, shared: &Shared) {
                 }
                 0
             }
-            // An error is how a terminal ends: nothing holds its inner end.
+            // A terminal ends with an error: nothing has its inner end open.
             other => other.unwrap_or(0),
         };
         let mut shown = shared.shown();

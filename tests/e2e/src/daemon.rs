@@ -18,7 +18,7 @@ use crate::console::Line;
 use crate::guest;
 use crate::keeper::Keeper;
 
-/// Where it logs.
+/// The folder of its logs.
 pub(crate) const LOGS: &str = "/var/log/xen/console";
 const SOCKET: &str = "/run/vconsoled/control.sock";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ pub(crate) struct Status {
     pub(crate) consoles: Vec<Served>,
 }
 
-/// One console that is served.
+/// A served console.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Served {
     pub(crate) domid: u16,
@@ -40,7 +40,7 @@ pub(crate) struct Served {
     pub(crate) doorbells_in: u64,
     pub(crate) doorbells_out: u64,
     pub(crate) resyncs: u64,
-    /// `connected`, or why not.
+    /// `connected`, or the reason why not.
     #[expect(dead_code, reason = "shown where something is amiss")]
     pub(crate) state: String,
 }
@@ -55,7 +55,7 @@ impl Status {
     }
 }
 
-/// Asks the daemon what it serves.
+/// Reads the daemon's status.
 pub(crate) fn status() -> Result<Status> {
     let line = ask("status")?;
     serde_json::from_str(&line).with_context(|| format!("the daemon's status is {line:?}"))
@@ -68,13 +68,13 @@ pub(crate) fn serves_nobody() -> bool {
     })
 }
 
-/// Has the daemon send a break to a console of a domain, by the console's
-/// name: its answer.
+/// Makes the daemon send a break to a console of a domain, by the console's name;
+/// returns its answer.
 pub(crate) fn send_break(domid: u16, console: &str) -> Result<String> {
     ask(&format!("break {domid}/{console}"))
 }
 
-/// What the daemon answers to a request.
+/// The daemon's answer to a request.
 fn ask(request: &str) -> Result<String> {
     let mut socket =
         UnixStream::connect(SOCKET).with_context(|| format!("connecting to {SOCKET}"))?;
@@ -87,7 +87,7 @@ fn ask(request: &str) -> Result<String> {
     Ok(line)
 }
 
-/// The daemon as it was started, to start another like it.
+/// A daemon's process and command line, to start another one like it.
 #[derive(Debug)]
 pub(crate) struct Daemon {
     pid: u32,
@@ -95,7 +95,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// The one that answers now.
+    /// The running daemon.
     pub(crate) fn running() -> Result<Self> {
         let pid = status()?.pid;
         let path = format!("/proc/{pid}/cmdline");
@@ -107,12 +107,12 @@ impl Daemon {
         Ok(Self { pid, command })
     }
 
-    /// Its process.
+    /// Its process number.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// The same but for what it logs.
+    /// The same with another value of `--log`.
     pub(crate) fn logging(&self, what: &str) -> Self {
         let option = format!("--log={what}");
         let with = |word: &String| {
@@ -145,15 +145,15 @@ impl Daemon {
         Ok(())
     }
 
-    /// Starts another one like it and waits until it answers.
+    /// Starts a daemon with the same command line and waits until it answers.
     pub(crate) fn start_again(&self) -> Result<Self> {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]);
         self.started(command)
     }
 
-    /// The same for one whose descriptors are kept. It stays in the
-    /// foreground, as the process that they are handed to.
+    /// The same with a keeper for its descriptors. It stays in the foreground: the
+    /// descriptors are for this very process.
     pub(crate) fn start_kept(&self, keeper: &Keeper) -> Result<Self> {
         let mut words = self.command.clone();
         let foreground = "--interactive".to_owned();
@@ -177,7 +177,7 @@ impl Daemon {
     }
 }
 
-/// KiB of memory that the daemon has, by its process number.
+/// A daemon's memory in KiB, by its process number.
 pub(crate) fn memory(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -186,7 +186,7 @@ pub(crate) fn memory(pid: u32) -> Result<u64> {
         .with_context(|| format!("process {pid} says {line:?} of its memory"))
 }
 
-/// Whether this project's daemon serves the consoles, and not the stock one.
+/// Whether this project's daemon serves the consoles, not the stock one.
 pub(crate) fn is_ours() -> bool {
     process().is_ok_and(|(_, name)| name == OURS)
 }
@@ -209,10 +209,10 @@ fn process() -> Result<(u32, &'static str)> {
     bail!("no console daemon runs")
 }
 
-/// What the daemon, either one, has cost so far.
+/// The CPU time and interrupts of the running daemon so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    /// Nanoseconds on a CPU, the kernel's work for it included.
+    /// Nanoseconds on a CPU, including the kernel's work for it.
     pub(crate) ns: u64,
     /// Interrupts of dom0 for the daemon's event channels.
     pub(crate) events: u64,
@@ -235,7 +235,7 @@ impl Cost {
         Ok(Self { ns, events })
     }
 
-    /// Since an earlier time.
+    /// The difference from an earlier value.
     pub(crate) fn since(self, before: &Self) -> Self {
         Self {
             ns: self.ns - before.ns,
@@ -244,9 +244,9 @@ impl Cost {
     }
 }
 
-/// The interrupts of all lines of `/proc/interrupts` that name `what`, on all
-/// CPUs: those that its first line names, or else all numbers there are. Kernels
-/// differ in what follows them, and in how it is spaced.
+/// The interrupts of all lines of `/proc/interrupts` with the name `what`, on all
+/// CPUs: as many columns as the first line names, or else all numbers. Kernels
+/// differ in the text after them, and in its spacing.
 pub(crate) fn count_interrupts(table: &str, what: &str) -> u64 {
     let heads = table.lines().next().unwrap_or_default().split_whitespace();
     let columns = match heads.filter(|word| word.starts_with("CPU")).count() {
@@ -263,7 +263,7 @@ pub(crate) fn count_interrupts(table: &str, what: &str) -> u64 {
         .sum()
 }
 
-/// Whether a process runs; one that only waits for its parent does not.
+/// Whether a process runs; a zombie does not.
 fn is_running(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
         !stat
@@ -273,7 +273,7 @@ fn is_running(pid: u32) -> bool {
     })
 }
 
-/// The log of a guest's line.
+/// The log of a guest's console.
 pub(crate) fn log(guest: &str, line: Line) -> Result<String> {
     let suffix = if line == Line::Vuart { "-vuart0" } else { "" };
     let path = format!("{LOGS}/guest-{guest}{suffix}.log");

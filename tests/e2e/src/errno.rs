@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! Results of hypercalls as words: `ok`, or the name of the error.
+//! Results of hypercalls as text: `ok`, or the name of the error.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// What a hypercall answered.
+/// The result of a hypercall.
 pub(crate) fn word<T>(result: &io::Result<T>) -> String {
     match result {
         Ok(_) => "ok".to_owned(),

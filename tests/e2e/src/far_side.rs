@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! The far side of a serial line that ends in a ring, as the conformance suite
-//! needs it: it takes as many bytes as requested, when requested.
+//! requires it: it takes as many bytes as requested, when requested.
 
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::peer::RingPeer;
 
-/// The backend's end of a ring, and what has not been fetched from it or found
-/// room in it.
+/// The backend's end of a ring, with output not yet fetched, and input not yet in
+/// the ring.
 #[derive(Debug)]
 pub struct FarSide<M> {
     ring: RingPeer<M>,
@@ -16,7 +16,7 @@ pub struct FarSide<M> {
 }
 
 impl<M: RingMemory> FarSide<M> {
-    /// Attaches to a ring. The far end is to be notified once.
+    /// Attaches to a ring. The far end must be notified once.
     pub fn new(ring: RingPeer<M>) -> Self {
         Self {
             ring,
@@ -26,8 +26,8 @@ impl<M: RingMemory> FarSide<M> {
         }
     }
 
-    /// Takes `take` bytes while held and else all there are, then sends
-    /// `input` behind what still waits for room. Whether the far end must be
+    /// Takes `take` bytes while held, otherwise all; then sends `input` after the
+    /// input that still waits for room. Returns whether the far end must be
     /// notified.
     #[must_use = "the far end may be waiting for a notification"]
     pub fn exchange(&mut self, take: usize, input: &[u8]) -> bool {
@@ -40,21 +40,22 @@ impl<M: RingMemory> FarSide<M> {
         notify
     }
 
-    /// The far end signalled: takes output, unless held, and sends what waits
-    /// for room. Whether the far end must be notified.
+    /// Handles a notification: takes output, unless held, and sends input that
+    /// waits for room. Returns whether the far end must be notified.
     #[must_use = "the far end may be waiting for a notification"]
     pub fn work(&mut self) -> bool {
         self.exchange(0, &[])
     }
 
-    /// Takes only what it is told to, or everything again.
+    /// Holds output, so that only requested bytes are taken, or takes everything
+    /// again.
     #[must_use = "the far end may be waiting for a notification"]
     pub fn hold(&mut self, hold: bool) -> bool {
         self.held = hold;
         self.work()
     }
 
-    /// Forgets output, and input that waits for room; takes everything again.
+    /// Drops output, and input that waits for room; takes everything again.
     #[must_use = "the far end may be waiting for a notification"]
     pub fn reset(&mut self) -> bool {
         self.input.clear();
@@ -63,12 +64,12 @@ impl<M: RingMemory> FarSide<M> {
         notify
     }
 
-    /// Gives up to `most` bytes of what was taken.
+    /// Returns up to `most` bytes of the output taken.
     pub fn output(&mut self, most: usize) -> Vec<u8> {
         self.output.drain(..most.min(self.output.len())).collect()
     }
 
-    /// Moves up to `limit` bytes out of the ring, and no byte more.
+    /// Takes up to `limit` bytes out of the ring.
     fn take(&mut self, limit: usize) -> bool {
         let mut notify = false;
         let mut left = limit;

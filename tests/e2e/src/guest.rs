@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Guests, made and ended with `xl` as a user does it.
+//! Guests, created and destroyed with `xl` as a user does it.
 
 use std::fs;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 
 use crate::command::{self, Finished};
 
-/// Any command of `xl`, `create` with its image building included.
+/// The time limit of a command of `xl`; `create` builds the image.
 const XL: Duration = Duration::from_secs(120);
-/// How long a destroyed domain may take to leave.
+/// How long a destroyed domain may take to disappear.
 pub(crate) const GONE: Duration = Duration::from_secs(60);
 
 /// A guest's configuration file.
@@ -35,12 +35,12 @@ impl Config {
         )
     }
 
-    /// The bare-metal guest that does what it is told over its UART.
+    /// The bare-metal guest that runs commands from its UART.
     pub(crate) fn monitor(name: &str) -> Self {
         Self::new(name, &["kernel = \"/guest/monitor.bin\"", "memory = 32"])
     }
 
-    /// The bare-metal guest that times what Xen does for one without a UART.
+    /// The bare-metal guest without a UART that measures Xen's operations.
     pub(crate) fn no_uart(name: &str) -> Self {
         Self::new(name, &["kernel = \"/guest/no-uart.bin\"", "memory = 32"])
     }
@@ -95,20 +95,21 @@ impl Config {
         format!("name = \"{}\"\n{}\n", self.name, self.lines.join("\n"))
     }
 
-    /// Runs `xl create` with `options` on it, whatever comes of it.
+    /// Runs `xl create` on it with `options`; returns the result, also of a
+    /// failure.
     pub(crate) fn xl_create(&self, options: &[&str]) -> Result<Finished> {
         let path = self.file()?;
         command::run("xl", &[&["create"], options, &[&path]].concat(), XL)
     }
 
-    /// Writes the file, and gives its path.
+    /// Writes the file; returns its path.
     pub(crate) fn file(&self) -> Result<String> {
         let path = format!("/tmp/{}.cfg", self.name);
         fs::write(&path, self.text()).with_context(|| format!("writing {path}"))?;
         Ok(path)
     }
 
-    /// Makes the guest and lets it run.
+    /// Creates the guest and starts it.
     pub(crate) fn create(&self) -> Result<Guest> {
         self.xl_create(&[])?
             .ok()
@@ -116,7 +117,7 @@ impl Config {
         self.created()
     }
 
-    /// Makes the guest and leaves it paused: a domain under construction.
+    /// Creates the guest paused: a domain under construction.
     pub(crate) fn create_paused(&self) -> Result<Guest> {
         self.xl_create(&["-p"])?
             .ok()
@@ -124,7 +125,7 @@ impl Config {
         self.created()
     }
 
-    /// The guest of that name, which somebody has just made.
+    /// The guest of that name, after it was created by other means.
     pub(crate) fn created(&self) -> Result<Guest> {
         Ok(Guest {
             name: self.name.clone(),
@@ -134,7 +135,7 @@ impl Config {
 }
 
 /// A guest whose kernel binds the full driver, and one with the SBSA driver,
-/// booting at the same time; and what each driver calls its device.
+/// booting at the same time; and the name that each driver prints for its device.
 pub(crate) fn of_each_driver(name: &str, bootargs: &str) -> Result<[(&'static str, Guest); 2]> {
     let config = |driver: &str| Config::linux(&format!("{name}-{driver}")).bootargs(bootargs);
     Ok([
@@ -143,7 +144,7 @@ pub(crate) fn of_each_driver(name: &str, bootargs: &str) -> Result<[(&'static st
     ])
 }
 
-/// A guest that runs; it is destroyed when dropped.
+/// A running guest, destroyed when dropped.
 #[derive(Debug)]
 pub(crate) struct Guest {
     pub(crate) name: String,
@@ -164,7 +165,7 @@ impl Drop for Guest {
     }
 }
 
-/// Runs `xl`, which must succeed, and gives its output.
+/// Runs `xl`, which must succeed; returns its output.
 pub(crate) fn xl(args: &[&str]) -> Result<String> {
     command::run("xl", args, XL)?
         .ok()
@@ -179,13 +180,13 @@ pub(crate) fn domid(name: &str) -> Result<u16> {
         .with_context(|| format!("xl domid {name} said {text:?}"))
 }
 
-/// The numbers of all domains but dom0, dying ones included.
+/// The numbers of all domains except dom0, including dying ones.
 pub(crate) fn domids() -> Result<Vec<u16>> {
     Ok(parse_domids(&xl(&["list"])?))
 }
 
 fn parse_domids(list: &str) -> Vec<u16> {
-    // Name, ID, Mem, VCPUs, State, Time; a name may hold blanks.
+    // Name, ID, Mem, VCPUs, State, Time; a name may contain blanks.
     list.lines()
         .skip(1)
         .filter_map(|line| line.split_whitespace().rev().nth(4)?.parse().ok())
@@ -193,10 +194,9 @@ fn parse_domids(list: &str) -> Vec<u16> {
         .collect()
 }
 
-/// Free memory of the machine in KiB, by Xen's debug key; `xl info` knows MiB
-/// alone.
+/// The machine's free memory in KiB, by Xen's debug key; `xl info` has only MiB.
 pub(crate) fn free_memory() -> Result<u64> {
-    // What is read thereafter is new, however often Xen's log has gone round.
+    // Clears Xen's log, so that everything read later is new.
     xl(&["dmesg", "-c"])?;
     xl(&["debug-keys", "m"])?;
     let mut free = None;
@@ -207,10 +207,10 @@ pub(crate) fn free_memory() -> Result<u64> {
     free.context("Xen's log says nothing of free memory after it was asked")
 }
 
-/// What Xen prints before it lists its free memory.
+/// What Xen prints before its list of free memory.
 const MEMORY: &str = "Physical memory information";
 
-/// The sum of what the newest report says is free in each zone, in KiB.
+/// The sum of all zones' free memory in the newest report, in KiB.
 fn parse_free(dmesg: &str) -> Option<u64> {
     let (_, report) = dmesg.rsplit_once(MEMORY)?;
     let (zones, _) = report.split_once("Dom heap:")?;
@@ -225,7 +225,7 @@ fn parse_free(dmesg: &str) -> Option<u64> {
 /// Destroys every guest and waits until none is left, dying ones included.
 pub(crate) fn clear() -> Result<bool> {
     for domid in domids()? {
-        // A dying one cannot be destroyed twice.
+        // A dying domain cannot be destroyed again.
         let _ = xl(&["destroy", &domid.to_string()]);
     }
     Ok(all_gone())

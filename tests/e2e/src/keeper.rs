@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A service manager that keeps descriptors for the daemon and hands them to
-//! the next one, as systemd does: in a dom0 that has none, and as often as a
-//! scenario likes.
+//! A service manager that stores descriptors for the daemon and passes them to the
+//! next one, as systemd does: for a dom0 without systemd, and as often as a
+//! scenario requires.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
-/// Where a program finds what it inherits.
+/// The first inherited descriptor.
 const FIRST_FD: i32 = 3;
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl Kept {
     }
 }
 
-/// What was given to keep, and where to give it.
+/// The stored descriptors, and the socket for them.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     socket: String,
@@ -38,10 +38,9 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Listens at a path. The daemon is nobody in particular when it writes
-    /// there.
+    /// Listens at a path. The daemon writes there as an unprivileged user.
     pub(crate) fn new(path: &str) -> Result<Self> {
-        // One of an earlier run.
+        // Left by an earlier run.
         let _ = fs::remove_file(path);
         let inbox = UnixDatagram::bind(path).with_context(|| format!("making {path}"))?;
         fs::set_permissions(path, Permissions::from_mode(0o666))?;
@@ -54,7 +53,7 @@ impl Keeper {
         })
     }
 
-    /// A command that is this keeper's: the program gets all that is kept.
+    /// A command whose program inherits all stored descriptors.
     pub(crate) fn command(&self, words: &[String]) -> Result<Command> {
         let kept = self.kept.by_name();
         let mut names = Vec::new();
@@ -69,7 +68,7 @@ impl Keeper {
                 child_fd,
             });
         }
-        // Only the program itself can say which process it is.
+        // Only the process itself has its number.
         let mut command = Command::new("sh");
         command
             .args(["-c", "export LISTEN_PID=$$; exec \"$@\"", "sh"])
@@ -85,7 +84,7 @@ impl Keeper {
     }
 }
 
-/// Takes one message to heart (`sd_notify(3)`).
+/// Handles one message (`sd_notify(3)`).
 fn hear(inbox: &UnixDatagram, kept: &Kept) -> Result<()> {
     let mut bytes = [0; 1024];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];

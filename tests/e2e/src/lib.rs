@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! The end-to-end scenarios of the project, each from the user's side.
 //!
-//! One static binary does all of it. In dom0, `e2e run NAME…` drives `xl` and
-//! the consoles as a person would, and prints what it saw as JSON lines on
-//! dom0's own console, where `cargo xtask e2e` reads them ([`report`]).
-//! Inside a Linux guest the same binary is the probe ([`probe`]) that asks
-//! the hypervisor for what a guest must not have. On the build host only
-//! [`scenarios`] is used, to know which machine each one wants.
+//! One static binary does all of it. In dom0, `e2e run NAME…` runs `xl` and the
+//! consoles as a user would, and prints its results as JSON lines on dom0's own
+//! console, where `cargo xtask e2e` reads them ([`report`]). Inside a Linux guest
+//! the same binary is the probe ([`probe`]) that requests from the hypervisor what
+//! a guest must not have. The build host uses only [`scenarios`], for the machine
+//! of each one.
 //!
-//! # What the images hold
+//! # Contents of the images
 //!
 //! Every dom0: `/usr/bin/e2e`, our `xl`, `/guest/Image`,
 //! `/guest/guest.cpio.gz`. The one that systemd runs: `/guest/vconsoled.deb`,
@@ -54,39 +54,39 @@ use serde::Serialize;
 
 use report::Report;
 
-/// Kernel modules that the guest's init loads so that the probe can speak to
-/// the hypervisor and find its event channels.
+/// Kernel modules that the guest's init loads for the probe's hypercalls and event
+/// channels.
 pub const GUEST_MODULES: &[&str] = &["xen-privcmd", "xen-evtchn", "xenfs"];
 
-/// What a Linux guest asks root for, where it asks.
+/// Root's password in a Linux guest with a login.
 pub const ROOT_PASSWORD: &str = "primecell";
 
-/// One scenario: a name, what it shows, and the machine it wants.
+/// A scenario: its name, its purpose, and its machine.
 #[derive(Debug, Serialize)]
 pub struct Scenario {
     /// The name on the command line; unique.
     pub name: &'static str,
-    /// What it shows, on one line.
+    /// Its purpose, on one line.
     pub about: &'static str,
-    /// The machine that dom0 must be booted on.
+    /// The machine on which dom0 must be booted.
     pub needs: Machine,
-    /// Longest run, in seconds, after which it counts as failed; the long form
-    /// of a soak has eight times as many.
+    /// Longest run in seconds, after which it counts as failed; the long form of a
+    /// soak has eight times as much.
     pub limit: u64,
     #[serde(skip)]
     run: fn(&mut Report) -> anyhow::Result<()>,
 }
 
-/// What a scenario does on purpose.
+/// Effects of a scenario that are intended.
 #[derive(Clone, Copy, Debug)]
 pub struct Declared {
     /// It ends the daemon and leaves another one.
     pub replaces_daemon: bool,
-    /// Parts of what it makes consoles complain of.
+    /// Parts of complaints that it causes on consoles.
     pub complaints: &'static [&'static str],
 }
 
-/// How much longer than [`Scenario::limit`] a scenario's long form may take.
+/// The factor of the time limit for a long form: see [`Scenario::limit`].
 const SOAK: u32 = 8;
 
 impl Scenario {
@@ -104,9 +104,9 @@ pub struct Machine {
     pub gic: u8,
     /// Number of physical CPUs.
     pub cpus: u8,
-    /// Which hypervisor is booted.
+    /// The hypervisor that is booted.
     pub hypervisor: Hypervisor,
-    /// What dom0 is.
+    /// The system of dom0.
     pub dom0: Dom0,
 }
 
@@ -114,34 +114,34 @@ pub struct Machine {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dom0 {
-    /// A shell script and what it starts: up in an instant.
+    /// A shell script and the programs that it starts: boots at once.
     Plain,
-    /// A small Debian that systemd runs and dpkg installs packages in.
+    /// A small Debian with systemd, in which dpkg installs packages.
     Systemd,
     /// The plain one with vconsole-web.
     Web,
 }
 
-/// The hypervisor a scenario is about.
+/// The hypervisor of a scenario.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hypervisor {
-    /// With this project's PL011 and hooks.
+    /// Xen with this project's PL011 and hooks.
     Ours,
-    /// The same with Xen's assertions and lock checks on.
+    /// The same with Xen's assertions and lock checks.
     Debug,
-    /// The same with the newer of the two implementations of the vGIC.
+    /// The same with the newer implementation of the vGIC.
     NewVgic,
-    /// The same as ours, with accesses by Xen's own way alone.
+    /// The same as ours, with Xen's own handling of all accesses.
     NoFastTrap,
     /// With the hooks, and both of their options off.
     Off,
-    /// As Xen's own source builds it.
+    /// Xen as its own source builds it.
     Stock,
 }
 
 impl Machine {
-    /// What nearly every scenario runs on.
+    /// The machine of nearly every scenario.
     pub const DEFAULT: Self = Self {
         gic: 3,
         cpus: 2,
@@ -150,13 +150,13 @@ impl Machine {
     };
 }
 
-/// Every scenario, in the order in which a run takes them.
+/// Every scenario, in the order of a run.
 #[must_use]
 pub fn scenarios() -> &'static [Scenario] {
     scenarios::ALL
 }
 
-/// The scenarios of a whole run. The others are run by name alone.
+/// The scenarios of a whole run. The others run only by name.
 pub fn whole_run() -> impl Iterator<Item = &'static Scenario> {
     let is_part = |scenario: &&Scenario| !scenarios::BY_NAME_ALONE.contains(&scenario.name);
     scenarios().iter().filter(is_part)
@@ -168,7 +168,7 @@ pub fn soaks() -> impl Iterator<Item = &'static Scenario> {
     scenarios().iter().filter(long)
 }
 
-/// What a scenario does on purpose that would be a failure of any other.
+/// Effects of a scenario that would be failures of any other.
 #[must_use]
 pub fn declared(name: &str) -> Declared {
     let patterns = scenarios::COMPLAIN
@@ -181,7 +181,7 @@ pub fn declared(name: &str) -> Declared {
     }
 }
 
-/// Every measurement, in the order in which a whole run takes them.
+/// Every measurement, in the order of a whole run.
 #[must_use]
 pub fn figures() -> &'static [Scenario] {
     figures::ALL

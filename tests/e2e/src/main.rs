@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The end-to-end agent; see the library for what it does and where.
+//! The end-to-end agent; see the library.
 
 #![forbid(unsafe_code)]
 

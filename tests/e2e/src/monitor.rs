@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The bare-metal guest of `tests/guests`: it does single accesses and
-//! hypercalls on request, over its UART.
+//! The bare-metal guest of `tests/guests`: it runs single accesses and hypercalls
+//! on request, over its UART.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::{command, errno};
 
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Answer {
     /// A value that was read, or a hypercall's result.
     Value(i64),
-    /// An access met an exception.
+    /// An access caused an exception.
     Abort { esr: u64, far: u64 },
 }
 
 impl Answer {
-    /// A hypercall's result in a word.
+    /// A hypercall's result as text.
     pub(crate) fn word(self) -> String {
         match self {
             Self::Value(value) if value < 0 => {
@@ -39,7 +39,7 @@ impl Answer {
     }
 }
 
-/// The guest's end of the conversation.
+/// The console of the guest.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     console: Console,
@@ -56,13 +56,14 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// Has a command done; see `tests/guests/monitor.c`.
+    /// Runs a command; see `tests/guests/monitor.c`.
     pub(crate) fn ask(&mut self, command: &str) -> Result<Answer> {
         self.console.send(&format!("{command}\r"))?;
         self.answer(command)
     }
 
-    /// Has it read words of 32 bits, as many as its line holds requests for.
+    /// Reads words of 32 bits, at most as many as the guest's line can buffer
+    /// requests for.
     pub(crate) fn read_words(&mut self, at: &[u64]) -> Result<Vec<Answer>> {
         let commands: Vec<String> = at.iter().map(|at| format!("read {at:x}")).collect();
         self.console.send(&format!("{}\r", commands.join("\r")))?;
@@ -78,40 +79,40 @@ impl Monitor {
         parse(&line).with_context(|| format!("`{command}` was answered with {line:?}"))
     }
 
-    /// Has it print without end, and waits for the beginning.
+    /// Starts endless output, and waits for its beginning.
     pub(crate) fn flood(&mut self) -> Result<()> {
         self.console.send("flood\r")?;
         self.console.expect("flood 0x20\r\n", ANSWER).map(drop)
     }
 
-    /// Has it read nothing any more.
+    /// Makes the guest stop reading.
     pub(crate) fn deafen(&mut self) -> Result<()> {
         self.console.send("deaf\r")?;
         self.console.expect("deaf\r\n", ANSWER).map(drop)
     }
 
-    /// Types at it until its client takes no more for so long; how many bytes
-    /// it took.
+    /// Types until its client accepts no more for so long; returns how many bytes
+    /// it accepted.
     pub(crate) fn stuff(&mut self, bytes: &[u8], quiet: Duration) -> Result<usize> {
         self.console.send_what_goes(bytes, quiet)
     }
 
-    /// Leaves the client by its key. Whether it ended.
+    /// Leaves the client by its key; returns whether it ended.
     pub(crate) fn leave(self) -> Result<bool> {
         self.console.leave()
     }
 
-    /// Has it tell Xen that it has crashed.
+    /// Makes the guest report a crash to Xen.
     pub(crate) fn crash(&mut self) -> Result<()> {
         self.console.send("crash\r")
     }
 
-    /// Has it hammer the UART for so many seconds.
+    /// Makes the guest hammer the UART for so many seconds.
     pub(crate) fn hammer(&mut self, seconds: u64) -> Result<()> {
         self.console.send(&format!("hammer {seconds:x}\r"))
     }
 
-    /// Waits until it has hammered: the accesses of each vCPU.
+    /// Waits until the guest has hammered; returns the accesses of each vCPU.
     pub(crate) fn hammered(&mut self, limit: Duration) -> Result<Vec<u64>> {
         self.console.expect("\r\nhammered ", limit)?;
         let line = self.console.expect("\r\n", ANSWER)?;
@@ -119,14 +120,14 @@ impl Monitor {
         line.split(' ').map(hex).collect()
     }
 
-    /// Types at it without waiting for an answer.
+    /// Types without waiting for an answer.
     pub(crate) fn mumble(&mut self) -> Result<()> {
         self.console.send("mumble\r")?;
         std::thread::sleep(command::TICK);
         Ok(())
     }
 
-    /// Waits until it answers again, whatever was on its line.
+    /// Waits until the guest answers again, whatever was on its line.
     pub(crate) fn come_round(&mut self) -> Result<()> {
         self.console.send("\rround\r")?;
         self.console.expect("? round\r\n", ANSWER).map(drop)

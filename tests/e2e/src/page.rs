@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The browser's end of vconsole-web: logging in with a token, and a terminal's
-//! `WebSocket`, which this speaks as the page's script does. dom0 has no browser.
+//! The browser's side of vconsole-web: logging in with a token, and a terminal's
+//! `WebSocket`, used as the page's script uses it. dom0 has no browser.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,19 +13,19 @@ use crate::command;
 use crate::shell::PROMPT;
 use crate::websocket::{Message, WebSocket};
 
-/// Where vconsole-web listens unless it is told otherwise.
+/// The default address of vconsole-web.
 pub(crate) const ADDRESS: &str = "127.0.0.1:7433";
 const ORIGIN: &str = "http://127.0.0.1:7433";
-/// How long is waited before looking at something else.
+/// How long to wait for one message.
 const SOON: Duration = Duration::from_secs(2);
-/// From one state to the next, on a busy machine.
+/// The limit from one state to the next, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Somebody who has logged in, by the cookie.
+/// A logged-in session, by its cookie.
 #[derive(Clone)]
 pub(crate) struct Session(String);
 
-/// The stream of output, and the next byte of it.
+/// The output's stream, and the position of the next byte.
 type Place = (String, u64);
 
 impl Session {
@@ -50,7 +50,7 @@ impl Session {
         Ok(Self(cookie.to_owned()))
     }
 
-    /// Opens the terminal of a guest's UART as soon as there is one.
+    /// Opens the terminal of a guest's UART as soon as it exists.
     pub(crate) fn open(&self, guest: &str) -> Result<Page> {
         let (socket, place) = self.attach_soon(guest, None)?;
         Ok(Page {
@@ -76,7 +76,7 @@ impl Session {
         result
     }
 
-    /// Attaches to a guest's UART, at a place in its output if there is one.
+    /// Attaches to a guest's UART, at a position in its output if one is given.
     pub(crate) fn attach(&self, guest: &str, place: Option<&Place>) -> Result<(WebSocket, Place)> {
         let mut path = format!("/ws?c=vuart0/{guest}&mode=rw");
         if let Some((stream, from)) = place {
@@ -102,17 +102,17 @@ impl Session {
     }
 }
 
-/// What a terminal's page shows, and where it got to.
+/// A terminal's page: its output and its position.
 pub(crate) struct Page {
     session: Session,
     guest: String,
     socket: WebSocket,
     place: Place,
     pub(crate) shown: Vec<u8>,
-    /// What was looked for up to here.
+    /// The end of the text that was searched.
     looked: usize,
     pub(crate) connections: usize,
-    /// How many streams of output these were of.
+    /// How many streams of output there were.
     pub(crate) streams: usize,
     pub(crate) lost: u64,
 }
@@ -122,7 +122,7 @@ impl Page {
         self.socket.send(text.as_bytes())
     }
 
-    /// Waits until a text is shown behind what was looked for before.
+    /// Waits until a text is shown after the text found before.
     pub(crate) fn expect(&mut self, text: &str, limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         loop {
@@ -151,11 +151,11 @@ impl Page {
         Ok(())
     }
 
-    /// Presses return until a prompt shows.
+    /// Presses return until a prompt is shown.
     pub(crate) fn shell(&mut self, limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         loop {
-            // The connection may be over; then the next look makes another.
+            // If the connection has ended, the next read makes another.
             let _over = self.type_in("\r");
             match self.expect(PROMPT, SOON) {
                 Err(error) if Instant::now() > end => return Err(error),
@@ -165,7 +165,7 @@ impl Page {
         }
     }
 
-    /// Takes the next message; attaches again when the connection is over.
+    /// Receives the next message; attaches again if the connection has ended.
     fn look(&mut self) -> Result<()> {
         match self.socket.read() {
             Ok(Some(Message::Binary(bytes))) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Bytes that show a loss: both ends can make them, no two stretches of them
-//! are alike, and every byte value occurs.
+//! Test patterns in which a loss is visible: both ends can generate them, no two
+//! parts are alike, and every byte value occurs.
 
 use std::fmt::Write as _;
 
@@ -8,13 +8,13 @@ use sha2::{Digest, Sha256};
 
 use crate::console::LEAVE;
 
-/// Length of a line of [`text`], its end included.
+/// Length of a line of [`text`], including its end.
 const LINE: usize = 80;
 
-/// How much a transfer carries: 64 KiB.
+/// The length of a transfer: 64 KiB.
 pub(crate) const LEN: usize = 64 * 1024;
 
-/// `len` bytes of a xorshift sequence that `seed` starts.
+/// `len` bytes of a xorshift sequence, from `seed`.
 #[must_use]
 pub(crate) fn bytes(seed: u32, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
@@ -27,7 +27,7 @@ pub(crate) fn bytes(seed: u32, len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// The same as consoles mostly have it: text, in lines of 80 bytes.
+/// The same as typical console output: text, in lines of 80 bytes.
 #[must_use]
 pub(crate) fn text(seed: u32, len: usize) -> Vec<u8> {
     let mut text = bytes(seed, len);
@@ -40,10 +40,10 @@ pub(crate) fn text(seed: u32, len: usize) -> Vec<u8> {
     text
 }
 
-/// The key that asks Linux for SysRq on hvc0: ^O.
+/// The key that means SysRq to Linux on hvc0: ^O.
 const SYSRQ: u8 = 0x0f;
 
-/// The same without the bytes that do something other than arrive.
+/// The same without the bytes that have a meaning to the client or the kernel.
 #[must_use]
 pub(crate) fn typeable(seed: u32, len: usize) -> Vec<u8> {
     let mut bytes = bytes(seed, len);
@@ -55,7 +55,7 @@ pub(crate) fn typeable(seed: u32, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// What `seq LAST` prints, with this at the end of each line.
+/// The output of `seq LAST`, with `end` at the end of each line.
 #[must_use]
 pub(crate) fn numbers(last: usize, end: &str) -> String {
     (1..=last).fold(String::new(), |text, n| text + &n.to_string() + end)
@@ -72,7 +72,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
         })
 }
 
-/// Says how two byte strings differ, or that they are alike.
+/// Describes the difference of two byte strings, or that they are equal.
 pub(crate) fn difference(seen: &[u8], wanted: &[u8]) -> String {
     match seen.iter().zip(wanted).position(|(a, b)| a != b) {
         Some(at) => format!("{} bytes, differs at {at}", seen.len()),

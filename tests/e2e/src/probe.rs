@@ -20,9 +20,9 @@ pub fn pattern(seed: u32, len: usize) -> Result<()> {
     Ok(())
 }
 
-/// Tries, as root of domain `domid`, everything that would give the guest a
-/// hand on its private ring and on `port`, and prints one JSON object of
-/// attempts and their results.
+/// Tries, as root of domain `domid`, everything that would give the guest access to
+/// its private ring or to `port`, and prints one JSON object of attempts and their
+/// results.
 pub fn intrude(domid: u16, port: u32) -> Result<()> {
     println!(
         "{}",
@@ -31,7 +31,7 @@ pub fn intrude(domid: u16, port: u32) -> Result<()> {
     Ok(())
 }
 
-/// The parameters that are none of the guest's business.
+/// The parameters that a guest must not access.
 const PRIVATE: [HvmParam; 3] = [
     HvmParam::VUART_PFN,
     HvmParam::VUART_EVTCHN,

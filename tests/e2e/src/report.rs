@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! What a run says, as one JSON object a line.
+//! The output of a run: one JSON object a line.
 //!
-//! A line for the build host begins with [`PREFIX`], because dom0's console
-//! carries other output too. A scenario runs as a process of its own and
-//! tells its parent each check the moment it is made, so that a scenario that
-//! dies or hangs still leaves what it had found ([`Message`]).
+//! A line for the build host begins with [`PREFIX`], because dom0's console carries
+//! other output too. A scenario runs as a separate process and sends its parent
+//! each check at once, so that the checks remain if the scenario dies or hangs
+//! ([`Message`]).
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -14,27 +14,27 @@ use serde_json::{Map, Value};
 
 use crate::complaints::Complaints;
 
-/// Begins each line that is meant for the build host.
+/// Begins each line for the build host.
 pub const PREFIX: &str = "@vpl011 ";
 
 /// One line for the build host.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
-    /// The agent runs and the tools of dom0 answer.
+    /// The agent runs, and dom0's tools answer.
     Ready,
     /// A scenario begins.
     Start {
         /// Its name.
         scenario: String,
     },
-    /// A scenario is over.
+    /// A scenario has ended.
     Result(Outcome),
-    /// Every scenario that was asked for is over.
+    /// All requested scenarios have ended.
     Done,
 }
 
-/// What became of one scenario.
+/// The result of a scenario.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Outcome {
     /// Its name.
@@ -45,16 +45,16 @@ pub struct Outcome {
     pub seconds: f64,
     /// In the order in which they were made.
     pub checks: Vec<Check>,
-    /// Figures and transcripts, by name; its shape is the scenario's own.
+    /// Figures and transcripts, by name; their form depends on the scenario.
     pub data: Map<String, Value>,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Check {
-    /// What should hold, in a few words; unique within the scenario.
+    /// The condition in a few words; unique within the scenario.
     pub id: String,
-    /// Whether it held.
+    /// Whether the condition held.
     pub pass: bool,
     /// What was seen.
     pub detail: String,
@@ -73,13 +73,13 @@ pub enum Message {
 }
 
 impl Event {
-    /// The event as it stands on dom0's console, without a line break.
+    /// The event as a line of dom0's console, without a line break.
     #[must_use]
     pub fn to_line(&self) -> String {
         format!("{PREFIX}{}", to_json(self))
     }
 
-    /// Reads one line of dom0's console; `None` for anyone else's output.
+    /// Parses a line of dom0's console; `None` for other output.
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
         let at = line.find(PREFIX)?;
@@ -88,7 +88,7 @@ impl Event {
 }
 
 impl Outcome {
-    /// Sums up a scenario.
+    /// The result of a scenario from its checks.
     #[must_use]
     pub fn new(scenario: &str, seconds: f64, checks: Vec<Check>, data: Map<String, Value>) -> Self {
         let pass = !checks.is_empty() && checks.iter().all(|check| check.pass);
@@ -103,7 +103,7 @@ impl Outcome {
 }
 
 impl Outcome {
-    /// Adds something that did not hold.
+    /// Adds a failed check.
     pub fn fail(&mut self, id: &str, detail: String) {
         self.pass = false;
         self.checks.push(Check {
@@ -113,8 +113,8 @@ impl Outcome {
         });
     }
 
-    /// Fails for what Xen or dom0 complained of on the machine's console, but
-    /// for what the scenario declared.
+    /// Fails the scenario for complaints of Xen or dom0 on the machine's console,
+    /// except those that the scenario declared.
     pub fn look_at(&mut self, console: &mut Complaints) {
         let declared = crate::declared(&self.scenario).complaints;
         let mut found = console.found();
@@ -128,7 +128,7 @@ impl Outcome {
     }
 }
 
-/// Where a scenario writes what it finds.
+/// The output of a scenario.
 #[derive(Debug)]
 pub struct Report<W = io::Stdout> {
     to: W,
@@ -136,7 +136,7 @@ pub struct Report<W = io::Stdout> {
 }
 
 impl Report {
-    /// Reports to the runner on standard output; `soak` has scenarios take
+    /// Reports to the runner on standard output; with `soak`, scenarios run in
     /// their long form.
     #[must_use]
     pub fn to_stdout(soak: bool) -> Self {
@@ -148,13 +148,13 @@ impl Report {
 }
 
 impl<W: Write> Report<W> {
-    /// How much of something to do: `short` in a whole run, `long` in a soak.
+    /// An amount of work: `short` in a whole run, `long` in a soak.
     #[must_use]
     pub fn amount<T>(&self, short: T, long: T) -> T {
         if self.soak { long } else { short }
     }
 
-    /// States whether something held, and what was seen.
+    /// Reports whether a condition held, and what was seen.
     pub fn check(&mut self, id: impl Display, pass: bool, detail: impl Display) {
         let check = Check {
             id: id.to_string(),
@@ -164,7 +164,7 @@ impl<W: Write> Report<W> {
         self.send(&Message::Check(check));
     }
 
-    /// States that `seen` must be `wanted`.
+    /// Checks that `seen` equals `wanted`.
     pub fn check_eq<T: PartialEq + std::fmt::Debug>(
         &mut self,
         id: impl Display,
@@ -178,7 +178,7 @@ impl<W: Write> Report<W> {
         }
     }
 
-    /// States that an action must succeed, and hands back what it gave.
+    /// Checks that an action succeeds; returns its value.
     pub fn check_ok<T>(&mut self, id: impl Display, result: anyhow::Result<T>) -> Option<T> {
         match result {
             Ok(value) => {
@@ -198,13 +198,12 @@ impl<W: Write> Report<W> {
         self.send(&Message::Data(name.to_owned(), value));
     }
 
-    /// Says that the scenario ran to its end.
+    /// Reports that the scenario ran to its end.
     pub fn end(&mut self) {
         self.send(&Message::End);
     }
 
-    /// A runner that has gone away has killed this process too, so a failed
-    /// write is nobody's loss.
+    /// A runner that ends kills this process too, so errors are ignored.
     fn send(&mut self, message: &Message) {
         let _ = writeln!(self.to, "{}", to_json(message));
         let _ = self.to.flush();

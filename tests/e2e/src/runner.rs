@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Runs scenarios, each as a process of its own: one that panics, aborts or
-//! hangs is a failed result, and the next one starts clean.
+//! Runs scenarios, each as a separate process: if one panics, aborts or hangs, its
+//! result is a failure, and the next one starts clean.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -21,8 +21,8 @@ use crate::{Scenario, command, declared, guest, scenario};
 /// How long dom0's tools may take until they answer.
 const START: Duration = Duration::from_secs(90);
 
-/// Runs the named scenarios in order and reports each on standard output;
-/// whether all passed. The names must be known. A soak takes scenarios in their
+/// Runs the named scenarios in order and reports each on standard output; returns
+/// whether all passed. An unknown name is an error. A soak runs scenarios in their
 /// long form.
 pub fn run(names: &[String], soak: bool) -> Result<bool> {
     let chosen: Vec<&Scenario> = names
@@ -47,7 +47,7 @@ pub fn run(names: &[String], soak: bool) -> Result<bool> {
     Ok(pass)
 }
 
-/// What the process of one scenario does: it runs it and tells its parent.
+/// The process of one scenario: runs it, and reports to its parent.
 pub fn run_here(name: &str, soak: bool) -> Result<()> {
     let Some(scenario) = scenario(name) else {
         bail!("no scenario is called `{name}`")
@@ -60,8 +60,8 @@ pub fn run_here(name: &str, soak: bool) -> Result<()> {
     Ok(())
 }
 
-/// Runs a scenario in a process of its own and looks at what it left. Whatever
-/// has to be put in order for the next one is a failure of this one.
+/// Runs a scenario in a separate process and checks what it left. If something must
+/// be cleaned up for the next one, this one fails.
 fn run_apart(scenario: &Scenario, soak: bool, logs: &mut Logs) -> Outcome {
     let start = Instant::now();
     let mut checks = Vec::new();
@@ -100,7 +100,7 @@ fn run_apart(scenario: &Scenario, soak: bool, logs: &mut Logs) -> Outcome {
     Outcome::new(scenario.name, start.elapsed().as_secs_f64(), checks, data)
 }
 
-/// Domains may be dying yet, but none may have to be destroyed.
+/// Domains may still be dying, but none may have to be destroyed.
 fn leave_no_domain() -> Result<()> {
     if guest::all_gone() {
         return Ok(());
@@ -110,8 +110,8 @@ fn leave_no_domain() -> Result<()> {
     bail!("domains {left:?} were left; cleared: {cleared}")
 }
 
-/// The daemon that was there before, or its like where the scenario says so,
-/// answers; otherwise one is started. A dom0 that had none needs none.
+/// The daemon from before, or another one where the scenario declares it, answers;
+/// otherwise one is started. A dom0 without a daemon needs none.
 fn leave_daemon(before: Option<&Daemon>, scenario: &Scenario) -> Result<()> {
     let Some(before) = before else {
         return Ok(());
@@ -128,10 +128,10 @@ fn leave_daemon(before: Option<&Daemon>, scenario: &Scenario) -> Result<()> {
     Ok(())
 }
 
-/// Whether the guests' consoles complained of nothing but what they had to.
+/// Whether the guests' consoles had only the declared complaints.
 fn quiet(logs: &mut Logs, scenario: &Scenario) -> Result<()> {
     let mut complaints = match logs.complaints() {
-        // A dom0 that logs nothing.
+        // A dom0 without logs.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.context("reading the guests' logs")?,
     };
@@ -143,9 +143,9 @@ fn quiet(logs: &mut Logs, scenario: &Scenario) -> Result<()> {
     Ok(())
 }
 
-/// What runs a scenario apart: this program once more.
+/// The command that runs a scenario separately: this program again.
 fn own_process(name: &str, soak: bool) -> Command {
-    // The link works even when the file it stood for was replaced.
+    // The link works even if its file was replaced.
     let mut command = Command::new("/proc/self/exe");
     command.args(["scenario", name]);
     if soak {
@@ -154,8 +154,8 @@ fn own_process(name: &str, soak: bool) -> Command {
     command
 }
 
-/// Starts the scenario's process and hands on what it tells, until its end.
-/// Whatever it started in its process group ends with it.
+/// Starts the scenario's process and passes on its messages, until its end. All
+/// processes of its process group end with it.
 fn follow(mut process: Command, end: Instant, mut tell: impl FnMut(Message)) -> Result<()> {
     let mut child = process
         .process_group(0)
@@ -185,7 +185,7 @@ fn follow(mut process: Command, end: Instant, mut tell: impl FnMut(Message)) -> 
             }
         }
     };
-    // Clients and commands that it left are in its process group.
+    // Its remaining clients and commands are in its process group.
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::KILL);
     }
@@ -193,11 +193,11 @@ fn follow(mut process: Command, end: Instant, mut tell: impl FnMut(Message)) -> 
     ended
 }
 
-/// One write a line, so that nothing of the kernel's comes between.
+/// One write per line, so that the kernel's output does not interrupt it.
 fn say(event: &Event) {
     let line = format!("{}\n", event.to_line());
     let mut out = io::stdout().lock();
-    // With nobody to read it there is nothing better to do than to go on.
+    // Without a reader the run continues.
     let _ = out.write_all(line.as_bytes());
     let _ = out.flush();
 }
@@ -206,7 +206,7 @@ fn say(event: &Event) {
 mod tests {
     use super::*;
 
-    /// Follows a shell for a while: what it told, and how it ended.
+    /// Follows a shell; returns its messages, and how it ended.
     fn follow_shell(script: &str, limit: Duration) -> (Vec<String>, Result<()>) {
         let mut shell = Command::new("sh");
         shell.args(["-c", script]);

@@ -13,10 +13,10 @@ use crate::guest::{Config, xl};
 use crate::report::Report;
 
 const LIMIT: Duration = Duration::from_secs(120);
-/// Bytes that the figure is the mean of.
+/// The number of bytes over which the figure is averaged.
 const ECHOES: u32 = 64;
 
-/// One byte to a program in the guest and back, again and again.
+/// One byte to a program in the guest and back, repeatedly.
 pub(crate) fn echo(report: &mut Report) -> Result<()> {
     let mut bench = Bench::start("echo", Line::Vuart)?;
     bench.probe("echo", &format!("{ECHOES}"))?;
@@ -38,8 +38,8 @@ pub(crate) fn echo(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A kernel that prints all it has to say, by earlycon and then by its driver;
-/// and the same one when it prints nothing, which no UART can make faster.
+/// A kernel that prints its whole log, by earlycon and then by its driver; and the
+/// same kernel printing nothing, which is the limit for any UART.
 pub(crate) fn boot(report: &mut Report) -> Result<()> {
     let took = boot_with("earlycon=pl011,0x22000000 loglevel=8", |seen| {
         let text = String::from_utf8_lossy(seen);
@@ -63,8 +63,8 @@ pub(crate) fn boot(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// How long a guest takes from its first instruction to a shell on its UART,
-/// which `look` is shown the output of.
+/// The time from a guest's first instruction to a shell on its UART; `look`
+/// receives the output.
 fn boot_with(bootargs: &str, look: impl FnOnce(&[u8])) -> Result<Duration> {
     let guest = with_uart(Config::linux("earlycon"))
         .bootargs(&format!("{bootargs} console=ttyAMA0 shells=ttyAMA0"))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Linux's cost of moving bytes: a program in the guest times itself.
+//! Linux's cost of transferring bytes: a program in the guest measures its own
+//! time.
 
 use std::thread;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::shell::Shell;
 use crate::{daemon, pattern};
 
 const SEED: u32 = 5;
-/// When the daemon has done all it does with what was sent.
+/// How long the daemon may still work on the output.
 const SETTLE: Duration = Duration::from_millis(100);
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -35,7 +36,7 @@ impl Bench {
             Line::Vuart => Line::Pv,
             Line::Pv => Line::Vuart,
         };
-        // The guest's init takes the word for a variable.
+        // The guest's init treats the argument as a variable.
         let bootargs = format!("console={0} shells={0} quiet", other.tty());
         let guest = with_uart(Config::linux(name))
             .bootargs(&bootargs)
@@ -58,15 +59,14 @@ impl Bench {
         console.expect("ready\r\n", LIMIT).map(drop)
     }
 
-    /// Lets a probe that is ready begin.
+    /// Starts a probe that is ready.
     pub(super) fn go(&mut self) -> Result<()> {
-        // The kernel may have said something on this line.
+        // The kernel may have printed on this line.
         self.tty.discard();
         self.shell.console.send("\r")
     }
 
-    /// Has a probe write that is ready: what came of `len` bytes, and what it
-    /// found.
+    /// Makes a ready probe write; returns the `len` bytes received, and its result.
     fn sent(&mut self, len: usize) -> Result<(Vec<u8>, Value)> {
         self.go()?;
         let mut seen = vec![0; len];
@@ -74,7 +74,7 @@ impl Bench {
         Ok((seen, self.found()?))
     }
 
-    /// What the probe found.
+    /// The probe's result.
     pub(super) fn found(&mut self) -> Result<Value> {
         self.shell.console.expect("found ", LIMIT)?;
         let text = self.shell.console.expect("\r\n", LIMIT)?;
@@ -90,7 +90,7 @@ pub(crate) fn output(report: &mut Report) -> Result<()> {
         (Line::Pv, &[(64, "64k")][..]),
     ] {
         let mut bench = Bench::start(&format!("output-{}", line.name()), line)?;
-        // Just booted, a guest has other things to do: 15 ms of them at once.
+        // A guest that has just booted has other work, of 15 ms at once.
         bench.probe("send", &format!("{SEED} {}", pattern::LEN))?;
         bench.sent(pattern::LEN)?;
         for &(kib, size) in sizes {
@@ -98,7 +98,7 @@ pub(crate) fn output(report: &mut Report) -> Result<()> {
             bench.probe("send", &format!("{SEED} {len}"))?;
             let before = daemon::Cost::now()?;
             let (seen, found) = bench.sent(len)?;
-            // The last of the log is written by then, and counts.
+            // By then the log is written completely, which counts.
             thread::sleep(SETTLE);
             let cost = daemon::Cost::now()?.since(&before);
             let name = format!("{}_{size}", line.tty().to_lowercase());

@@ -2,10 +2,10 @@
 //! Measurements, for `cargo xtask bench`: costs in instructions, with either
 //! hypervisor and either console daemon.
 //!
-//! They run in a machine whose clock counts instructions, one a nanosecond,
-//! so that a figure depends on nothing but the code that ran. Each takes its
-//! figures in nanoseconds unless its name says otherwise, and reports them as
-//! data; the one check is that the work which was measured was done right.
+//! They run in a machine whose clock counts instructions, one per nanosecond, so
+//! that a figure depends only on the code that ran. Figures are in nanoseconds
+//! unless their names have another unit, and are reported as data; the only check
+//! is that the measured work was correct.
 
 mod latency;
 mod linux;
@@ -21,7 +21,7 @@ use crate::{Machine, Scenario, daemon};
 /// Seconds of the emulated machine's own time.
 const LIMIT: u64 = 300;
 
-/// In the order in which a whole run takes them.
+/// In the order of a whole run.
 pub(crate) const ALL: &[Scenario] = &[
     measure(
         "registers",
@@ -80,8 +80,8 @@ const fn measure(
     }
 }
 
-/// A guest with the UART that the running hypervisor has: the full one with
-/// ours, the SBSA one with the stock one.
+/// A guest with the UART of the running hypervisor: the full one with ours, the
+/// SBSA one with the stock one.
 fn with_uart(config: Config) -> Config {
     if daemon::is_ours() {
         config.pl011()

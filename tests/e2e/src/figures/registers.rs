@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The cost of a bare-metal guest's accesses, which it times itself.
+//! The cost of a bare-metal guest's accesses, which measures its own time.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,25 +23,26 @@ const RECEIVE: u32 = 0x50;
 const RIS: u64 = 0x3c;
 const ICR: u64 = 0x44;
 
-/// Accesses that a figure is the mean of. A burst of them fits the ring.
+/// The number of accesses over which a figure is averaged. As a burst they fit into
+/// the ring.
 const COUNT: u64 = 1000;
-/// Looks at FR in a row, which are not so many that the guest rests.
+/// Reads of FR in a row: too few for the guest to be descheduled.
 const LOOKS: u64 = 200;
-/// What `prints` prints.
+/// The character that `prints` prints.
 const TRANSFERRED: char = 'y';
 /// Characters of a polled transfer.
 const POLLED: u64 = 64 * 1024;
-/// Of two instructions each: 300 ms of them.
+/// Loop turns of two instructions each: 300 ms in total.
 const TURNS: u64 = 150_000_000;
 const GUESTS: u64 = 8;
 const CROWD_POLLED: u64 = 16 * 1024;
 
 const ANSWER: Duration = Duration::from_secs(120);
 
-/// The guest, its UART and the pace of its clock.
+/// The guest, its UART and its clock's period.
 struct Timer {
     tty: Tty,
-    /// Nanoseconds a tick.
+    /// Nanoseconds per tick.
     tick: f64,
     _guest: Guest,
 }
@@ -61,7 +62,7 @@ impl Timer {
         Ok(timer)
     }
 
-    /// Has a command done that answers with one number.
+    /// Runs a command that answers with one number.
     fn number(&mut self, command: &str) -> Result<f64> {
         self.begin(command)?;
         Ok(self.end(command)?.0)
@@ -72,13 +73,13 @@ impl Timer {
             .write_all(format!("{command}\r").as_bytes(), ANSWER)
     }
 
-    /// The number that a command answers with, and how many characters of a
-    /// transfer it printed before.
+    /// The number in a command's answer, and how many characters of a transfer came
+    /// before it.
     fn end(&mut self, command: &str) -> Result<(f64, u64)> {
         counted(command, &self.answer()?)
     }
 
-    /// What comes up to the end of a command's answer.
+    /// The output up to the end of a command's answer.
     fn answer(&mut self) -> Result<Vec<u8>> {
         let mut seen = self.tty.read_to(b"= 0x", ANSWER)?;
         if !seen.ends_with(b"\r\n") {
@@ -87,17 +88,18 @@ impl Timer {
         Ok(seen)
     }
 
-    /// Has characters printed: the ticks it took, and how many came.
+    /// Prints characters: the ticks it took, and how many arrived.
     fn prints(&mut self, count: u64) -> Result<(f64, u64)> {
         let command = format!("prints {count:x}");
         self.begin(&command)?;
         self.end(&command)
     }
 
-    /// What one of `count` accesses costs, in nanoseconds.
+    /// The cost of one of `count` accesses, in nanoseconds.
     fn each(&mut self, command: &str, count: u64) -> Result<f64> {
         let ticks = self.number(command)?;
-        // What was sent is on its way to the pty; the next starts afresh.
+        // The sent characters are on their way to the pty; the next measurement
+        // must not overlap.
         thread::sleep(Duration::from_millis(50));
         Ok(ticks * self.tick / to_f64(count))
     }
@@ -111,14 +113,14 @@ impl Timer {
         self.each(&command, COUNT)
     }
 
-    /// The same where each write changes the register, from 0 and back.
+    /// The same, with writes that alternate between the value and 0.
     fn changes(&mut self, register: u64, value: u32) -> Result<f64> {
         let command = format!("toggles {:x} {value:x} {COUNT:x}", UART + register);
         self.each(&command, 2 * COUNT)
     }
 }
 
-/// The number of a command's answer, and how many characters of a transfer stand
+/// The number in a command's answer, and how many characters of a transfer come
 /// before it.
 pub(super) fn counted(command: &str, answer: &[u8]) -> Result<(f64, u64)> {
     let text = String::from_utf8_lossy(answer);
@@ -139,14 +141,14 @@ fn to_f64(count: u64) -> f64 {
 /// The cost of an access, by register.
 pub(crate) fn accesses(report: &mut Report) -> Result<()> {
     let mut timer = Timer::start("registers")?;
-    // The stock device ignores these two without a look at its state.
+    // The stock device ignores these two without reading its state.
     for (name, each) in [
         ("rsr_read", timer.reads(RSR, COUNT)?),
         ("fr_write", timer.writes(FR, 0)?),
         ("fr_read", timer.reads(FR, LOOKS)?),
         ("ris_read", timer.reads(RIS, COUNT)?),
         ("imsc_write", timer.writes(IMSC, 0)?),
-        // Of what is not pending, so that the line stays as it is.
+        // Bits that are not pending, so that the interrupt line does not change.
         ("imsc_change", timer.changes(IMSC, RECEIVE)?),
         ("icr_write", timer.writes(ICR, 0)?),
         ("dr_write", timer.writes(DR, u32::from(b'x'))?),
@@ -157,7 +159,7 @@ pub(crate) fn accesses(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A driver that looks at FR before each character.
+/// A driver that reads FR before each character.
 pub(crate) fn polled(report: &mut Report) -> Result<()> {
     let mut timer = Timer::start("polled")?;
     let (ticks, printed) = timer.prints(POLLED)?;
@@ -166,8 +168,8 @@ pub(crate) fn polled(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A guest that computes beside one that waits for a key, as it was left at its
-/// prompt: by looks at FR, on the same CPU.
+/// A guest that computes beside one that waits for a key at its prompt, by polling
+/// FR on the same CPU.
 pub(crate) fn poller(report: &mut Report) -> Result<()> {
     let mut beside = Timer::start("poller")?;
     let mut computes = Timer::start("computes")?;
@@ -178,7 +180,7 @@ pub(crate) fn poller(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Guests that print at the same time, each timing itself.
+/// Guests that print at the same time, each measuring its own time.
 pub(crate) fn crowd(report: &mut Report) -> Result<()> {
     let mut timers = (0..GUESTS)
         .map(|n| Timer::start(&format!("crowd{n}")))
@@ -202,7 +204,7 @@ pub(crate) fn crowd(report: &mut Report) -> Result<()> {
             })
             .collect::<Result<_>>()
     })?;
-    // What is done with the answers takes dom0 as long as some guests.
+    // Parsing the answers takes dom0 as long as the output of some guests.
     let total = start.elapsed();
     let ended = timers.iter().zip(&answers).map(|(timer, answer)| {
         counted(&command, answer).map(|(ticks, count)| (ticks * timer.tick, count))

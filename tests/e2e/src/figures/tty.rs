@@ -13,7 +13,7 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use crate::command;
 use crate::console::Line;
 
-/// How long the daemon may take to offer a console.
+/// How long the daemon may take to announce a console.
 const OFFER: Duration = Duration::from_secs(20);
 
 /// The pty, raw.
@@ -21,7 +21,7 @@ const OFFER: Duration = Duration::from_secs(20);
 pub(crate) struct Tty(File);
 
 impl Tty {
-    /// Opens a line of a guest once it is there.
+    /// Opens the pty of a guest's console when it is announced.
     pub(crate) fn open(domid: u16, line: Line) -> Result<Self> {
         let node = match line {
             Line::Vuart => format!("/local/domain/{domid}/vuart/0/tty"),
@@ -49,7 +49,7 @@ impl Tty {
         Ok(Self(file))
     }
 
-    /// Drops what has come so far.
+    /// Drops the output so far.
     pub(crate) fn discard(&mut self) {
         while matches!(self.0.read(&mut [0; 4096]), Ok(1..)) {}
     }
@@ -68,12 +68,12 @@ impl Tty {
         Ok(())
     }
 
-    /// Reads up to the end of `mark`, which must come.
+    /// Reads up to the end of `mark`, which must arrive.
     pub(crate) fn read_to(&mut self, mark: &[u8], limit: Duration) -> Result<Vec<u8>> {
         let end = Instant::now() + limit;
         let mut seen = Vec::new();
         let mut buffer = [0; 4096];
-        // Looked at once each: this runs beside what is measured.
+        // Each byte is searched once: this runs beside the measured work.
         let mut looked_at = 0;
         loop {
             let fresh = &seen[looked_at..];
@@ -89,7 +89,7 @@ impl Tty {
         }
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     pub(crate) fn write_all(&mut self, mut bytes: &[u8], limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         while !bytes.is_empty() {
@@ -101,7 +101,7 @@ impl Tty {
         Ok(())
     }
 
-    /// Waits until what would have blocked does not.
+    /// Waits until the operation would not block.
     fn wait(&self, error: io::Error, flags: PollFlags, end: Instant) -> Result<()> {
         if error.kind() != io::ErrorKind::WouldBlock {
             return Err(error.into());

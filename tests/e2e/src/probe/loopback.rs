@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The loopback of a Linux guest's serial port: with `TIOCM_LOOP` its outputs
-//! are its inputs, data and modem lines alike.
+//! The loopback of a Linux guest's serial port: with `TIOCM_LOOP` its outputs are
+//! its inputs, both data and modem lines.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -15,14 +15,14 @@ use rustix::termios::{
 
 use crate::pattern;
 
-/// What is sent around.
+/// The pattern that is sent.
 pub(crate) const SEED: u32 = 42;
 pub(crate) const LEN: usize = 4096;
 
-/// How long the bytes may take, each batch of them, in seconds.
+/// How long each batch of bytes may take, in seconds.
 const PATIENCE: i64 = 10;
 
-/// Modem lines as Linux numbers them (`asm-generic/termios.h`).
+/// Linux's numbers of modem lines (`asm-generic/termios.h`).
 const DTR: i32 = 0x0002;
 const RTS: i32 = 0x0004;
 const OUT1: i32 = 0x2000;
@@ -39,16 +39,16 @@ const NAMES: [(i32, &str); 8] = [
     (OUT2, "OUT2"),
 ];
 
-/// Tries the loopback of the terminal on standard input and prints one JSON
-/// object of steps and what was seen at each.
+/// Tests the loopback of the terminal on standard input, and prints one JSON object
+/// with the result of each step.
 pub fn tell() -> Result<()> {
     println!("{}", serde_json::to_string(&try_out()?)?);
     Ok(())
 }
 
-/// Tries the loopback of the terminal on standard input, which is afterwards
-/// as it was. Gives the lines that were on at each step, and under `bytes` the
-/// SHA-256 sum of what came back.
+/// Tests the loopback of the terminal on standard input, and restores the terminal.
+/// Returns the lines that were on at each step, and under `bytes` the SHA-256 sum
+/// of the received bytes.
 fn try_out() -> Result<BTreeMap<&'static str, String>> {
     let port = io::stdin();
     let saved = tcgetattr(&port)?;
@@ -64,14 +64,14 @@ fn try_out() -> Result<BTreeMap<&'static str, String>> {
     Ok(found)
 }
 
-/// Modes in which nothing but the pattern is on the line.
+/// Modes in which only the pattern is on the line.
 fn raw(modes: &Termios) -> Termios {
     let mut modes = modes.clone();
     modes.make_raw();
-    // A terminal that is nearly full would send XOFF into the loop: a getty may
-    // have set that, and raw modes leave it set.
+    // A nearly full terminal would send XOFF into the loop: a getty may have set
+    // IXOFF, and raw modes keep it.
     modes.input_modes -= InputModes::IXOFF | InputModes::IXANY;
-    // Or the kernel hangs up when CD goes.
+    // Otherwise the kernel hangs up when CD falls.
     modes.control_modes |= ControlModes::CLOCAL;
     modes
 }
@@ -102,7 +102,7 @@ fn lines(fd: i32) -> io::Result<String> {
     Ok(on.map(|(_, name)| *name).collect::<Vec<_>>().join(" "))
 }
 
-/// Sends the pattern and gives what comes back.
+/// Sends the pattern; returns the bytes received.
 fn send_around() -> Result<Vec<u8>> {
     let mut port = std::fs::OpenOptions::new()
         .read(true)
@@ -116,7 +116,7 @@ fn send_around() -> Result<Vec<u8>> {
     });
     let mut came = Vec::new();
     let mut buffer = [0; LEN];
-    // A moment longer than it takes: none may come twice.
+    // A little longer than necessary: no byte may arrive twice.
     while is_readable(&port, if came.len() < LEN { PATIENCE } else { 1 })? {
         let length = port.read(&mut buffer)?;
         came.extend_from_slice(&buffer[..length]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Bytes through a terminal, timed by the guest's own clock.
+//! Transfers through a terminal, measured by the guest's own clock.
 //!
-//! Each says `ready`, waits for a line on standard input, and after the work
-//! says `found` and what it saw, in JSON.
+//! Each prints `ready`, waits for a line on standard input, and after the work
+//! prints `found` and its result in JSON.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, Read, Write};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{daemon, pattern};
 
-/// Writes `len` bytes of the text of `seed` and waits until they are gone.
+/// Writes `len` bytes of the text of `seed` and waits until they are sent.
 pub fn send(tty: &str, seed: u32, len: usize) -> Result<()> {
     let mut terminal = open(tty)?;
     let bytes = pattern::text(seed, len);
@@ -39,7 +39,7 @@ pub fn take(tty: &str, len: usize) -> Result<()> {
     })
 }
 
-/// Gives `count` bytes back, one at a time.
+/// Echoes `count` bytes, one at a time.
 pub fn echo(tty: &str, count: usize) -> Result<()> {
     let mut terminal = open(tty)?;
     timed(|| {
@@ -62,7 +62,7 @@ fn open(path: &str) -> Result<File> {
     Ok(terminal)
 }
 
-/// Does the work and prints its time and interrupts, and what it says itself.
+/// Does the work, and prints its time, its interrupts and its own result.
 fn timed(work: impl FnOnce() -> Result<Value>) -> Result<()> {
     println!("ready");
     io::stdin().lock().read_line(&mut String::new())?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The tables of an ACPI guest, as it has them in its memory.
+//! The ACPI tables in a guest's memory.
 
 use anyhow::{Context, Result, bail};
 
@@ -7,20 +7,20 @@ use crate::guest::Config;
 use crate::monitor::{Answer, Monitor};
 use crate::report::Report;
 
-/// Where libxl puts them, the pointer to all others first.
+/// libxl's address of the tables; the root pointer is first.
 const TABLES: u64 = 0x2000_0000;
 
-/// Bytes of that pointer, and of a table's header.
+/// Size of that pointer, and of a table's header.
 const POINTER: u64 = 36;
 const HEADER: u64 = 36;
 
-/// Words that are read by one message to the guest: its line holds 1024 bytes.
+/// Words that are read per message to the guest: its line holds 1024 bytes.
 const AT_ONCE: usize = 32;
 
-/// What libxl gives every ACPI guest.
+/// The tables that libxl gives every ACPI guest.
 const STOCK: [&str; 3] = ["APIC", "FACP", "GTDT"];
 
-/// A guest with `pl011 = y` is told of its UART, and no other guest of one.
+/// A guest with `pl011 = y` has its UART in the tables; other guests have none.
 pub(crate) fn acpi(report: &mut Report) -> Result<()> {
     let acpi = |name| Config::monitor(name).with("acpi = 1");
     let guest = acpi("acpi").pl011().create()?;
@@ -65,10 +65,10 @@ pub(crate) fn acpi(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// By name.
+/// Tables with their names.
 type Tables = Vec<(String, Vec<u8>)>;
 
-/// All that the pointer leads to, sorted by name.
+/// All tables that the pointer leads to, sorted by name.
 fn tables(monitor: &mut Monitor) -> Result<Tables> {
     let pointer = read(monitor, TABLES, POINTER)?;
     if !pointer.starts_with(b"RSD PTR ") || sum(&pointer) != 0 {
@@ -85,7 +85,7 @@ fn tables(monitor: &mut Monitor) -> Result<Tables> {
     Ok(tables)
 }
 
-/// The table that begins there.
+/// The table at that address.
 fn table(monitor: &mut Monitor, at: u64) -> Result<Vec<u8>> {
     let length = number(&read(monitor, at + 4, 4)?);
     if !(HEADER..4096).contains(&length) {
@@ -94,7 +94,7 @@ fn table(monitor: &mut Monitor, at: u64) -> Result<Vec<u8>> {
     read(monitor, at, length)
 }
 
-/// Bytes of the guest's memory, read by words of 32 bits.
+/// Reads the guest's memory, by words of 32 bits.
 fn read(monitor: &mut Monitor, at: u64, length: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let words: Vec<u64> = (at..at + length).step_by(4).collect();

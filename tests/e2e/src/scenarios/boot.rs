@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Guests that boot, and which drivers they find.
+//! Guests that boot, and the drivers that they bind.
 
 use anyhow::Result;
 
@@ -9,10 +9,10 @@ use crate::guest::Config;
 use crate::report::Report;
 use crate::shell::{PROMPT, SHORT, Shell};
 
-/// Kernel messages go to both lines, and a shell waits on both.
+/// Kernel messages are on both lines, and a shell is on both.
 pub(super) const BOTH_LINES: &str = "console=ttyAMA0 console=hvc0";
 
-/// ttyAMA0 is left to the shell: the kernel speaks on the PV console.
+/// ttyAMA0 is only for the shell: the kernel prints on the PV console.
 pub(super) const QUIET: &str = "console=hvc0 quiet";
 
 /// A shell on both lines of a guest that has the PL011.
@@ -25,7 +25,7 @@ pub(crate) fn sbsa(report: &mut Report) -> Result<()> {
     shells(report, &Config::linux("sbsa").sbsa(), "SBSA")
 }
 
-/// A shell on both lines of a guest, whose UART has the driver `wanted`.
+/// A shell on both lines of a guest whose UART has the driver `wanted`.
 fn shells(report: &mut Report, config: &Config, wanted: &str) -> Result<()> {
     let guest = config.clone().bootargs(BOTH_LINES).create()?;
     for line in Line::BOTH {
@@ -43,8 +43,8 @@ fn shells(report: &mut Report, config: &Config, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-/// The kernel's log, by earlycon first and then by the driver, is on ttyAMA0
-/// as the kernel has it: line for line, up to the first process.
+/// The kernel's log on ttyAMA0, by earlycon first and then by the driver, is the
+/// same as the kernel's own, line for line, up to the first process.
 pub(crate) fn earlycon(report: &mut Report) -> Result<()> {
     let bootargs = "earlycon=pl011,0x22000000 console=ttyAMA0 ignore_loglevel";
     let guest = Config::linux("earlycon")
@@ -89,7 +89,7 @@ pub(crate) fn earlycon(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What the kernel says last before a process can print.
+/// The kernel's last message before a process can print.
 const FIRST_PROCESS: &str = "Run /init as init process";
 
 /// The lines of a log up to the first process.
@@ -99,8 +99,8 @@ fn until_user_space(log: &str) -> Vec<&str> {
     lines.take(end.map_or(usize::MAX, |at| at + 1)).collect()
 }
 
-/// Earlycon and the driver both print that one takes over from the other: the
-/// log with such lines once, and those that were there twice in a row.
+/// Earlycon and the driver both print the handover: the log with such lines once,
+/// and the lines that were there twice in a row.
 fn by_both_consoles(log: Vec<&str>) -> (Vec<&str>, Vec<&str>) {
     let mut once: Vec<&str> = Vec::new();
     let mut twice = Vec::new();
@@ -114,7 +114,7 @@ fn by_both_consoles(log: Vec<&str>) -> (Vec<&str>, Vec<&str>) {
     (once, twice)
 }
 
-/// Says where two logs part, or how long they are.
+/// The first difference of two logs, or their lengths.
 fn first_difference(seen: &[&str], wanted: &[&str]) -> String {
     let both = seen.iter().zip(wanted);
     match both.clone().position(|(seen, wanted)| seen != wanted) {
@@ -142,8 +142,7 @@ pub(super) fn report_driver(
     Ok(driver)
 }
 
-/// What the guest's kernel says of its UART: its counters, and the modem lines
-/// that are on.
+/// The kernel's line about its UART: counters, and the modem lines that are on.
 pub(super) fn uart_line(shell: &mut Shell) -> Result<String> {
     let line = shell.run("grep ^0: /proc/tty/driver/ttyAMA", SHORT)?;
     Ok(line.trim().to_owned())

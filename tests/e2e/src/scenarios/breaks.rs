@@ -10,12 +10,12 @@ use crate::report::Report;
 use crate::scenarios::boot::uart_line;
 use crate::shell::{SHORT, Shell};
 
-/// SysRq is for a console of the kernel's.
+/// SysRq works on a console of the kernel.
 const BOOTARGS: &str = "console=hvc0 console=ttyAMA0 quiet sysrq_always_enabled";
-/// How the kernel's help begins, and how it ends.
+/// The beginning and the end of the kernel's help.
 const HELP: [&str; 2] = ["sysrq: HELP : ", "\r\n"];
 
-/// The key after a break is the kernel's, any other is the shell's.
+/// The key after a break is for the kernel, any other for the shell.
 pub(crate) fn sysrq(report: &mut Report) -> Result<()> {
     let guest = Config::linux("sysrq").pl011().bootargs(BOOTARGS).create()?;
     let mut shell = Shell::open(&guest.name, Line::Vuart)?;

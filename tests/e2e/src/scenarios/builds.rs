@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Xen built in other ways than by default.
+//! Builds of Xen with other options than the default.
 
 use anyhow::Result;
 use rustix::process::Signal;
@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::scenarios::{boot, conformance, life, private, trace, transfer};
 use crate::shell::SHORT;
 
-/// With assertions and lock checks, through what takes every lock of ours, while
+/// With assertions and lock checks, through all code that takes our locks, while
 /// FLASK enforces the policy of Xen's own source.
 pub(crate) fn debug(report: &mut Report) -> Result<()> {
     let said = xl(&["dmesg"])?;
@@ -32,18 +32,18 @@ pub(crate) fn debug(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What xl says of it; its exit code is the mode, too.
+/// The mode that xl prints; xl's exit code is the mode, too.
 fn flask_mode() -> Result<String> {
     Ok(command::run("xl", &["getenforce"], SHORT)?.text)
 }
 
-/// With the vGIC that knows interrupts with levels.
+/// With the vGIC that supports level-triggered interrupts.
 pub(crate) fn new_vgic(report: &mut Report) -> Result<()> {
     transfer::transfer(report)?;
     life::two_vcpus(report)
 }
 
-/// With every access by Xen's own search for its handler.
+/// With Xen's own handler lookup for every access.
 pub(crate) fn no_fast_trap(report: &mut Report) -> Result<()> {
     transfer::transfer(report)?;
     conformance::ours(report)

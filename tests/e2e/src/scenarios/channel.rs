@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Channels of libxl: byte streams beside the consoles, on a socket or a pty,
-//! which the daemon serves without a device model. The host's end is socat's.
+//! served by the daemon without a device model. The host's end is socat.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -19,12 +19,12 @@ use crate::scenarios::boot::BOTH_LINES;
 use crate::scenarios::transfer::TRANSFER;
 use crate::shell::{SHORT, Shell};
 
-/// In the folder that the daemon keeps for channels.
+/// In the daemon's folder for channels.
 const SOCKET: &str = "/run/vconsoled/channels/agent.sock";
-/// udev's own limits are longer still.
+/// udev's own limits are longer.
 const UDEV: Duration = Duration::from_secs(60);
 
-/// Adds udev and what its rule runs, from dom0, to the guest's image.
+/// Adds udev and the programs of its rule, from dom0, to the guest's image.
 const WITH_UDEV: &str = r"
 set -e
 mkdir /tmp/udev
@@ -39,7 +39,7 @@ done
 ";
 const IMAGE: &str = "/tmp/channel.cpio";
 
-/// The page with the rule that gives channels their names.
+/// The page with the udev rule for the channels' names.
 const PAGE: &str = include_str!("../../../../docs/use/channels.md");
 
 /// A guest with both kinds of channel, and its end.
@@ -75,7 +75,7 @@ pub(crate) fn channel(report: &mut Report) -> Result<()> {
         &"device/console/1\ndevice/console/2\n",
     );
     named(report, &mut shell)?;
-    // The driver forgets a terminal's mode when nobody has it open.
+    // The driver drops a terminal's mode when it is closed.
     shell.run(
         "exec 3<>/dev/hvc1 4<>/dev/hvc2; stty raw -echo <&3; stty raw -echo <&4",
         SHORT,
@@ -101,7 +101,7 @@ pub(crate) fn channel(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The guest finds its channels by their names, by the rule of the page.
+/// The guest finds its channels by name, with the rule of the page.
 fn named(report: &mut Report, shell: &mut Shell) -> Result<()> {
     let rule = PAGE
         .lines()
@@ -135,7 +135,7 @@ fn named(report: &mut Report, shell: &mut Shell) -> Result<()> {
     Ok(())
 }
 
-/// socat between the socket and a terminal that changes no byte.
+/// socat between the socket and a terminal in raw mode.
 fn connect() -> Result<Console> {
     Console::spawn(
         "socat",
@@ -177,7 +177,7 @@ fn to_guest(report: &mut Report, shell: &mut Shell, client: &mut Console) -> Res
     Ok(())
 }
 
-/// The other channel is a console like any.
+/// The other channel works like any console.
 fn pty(report: &mut Report, name: &str, shell: &mut Shell) -> Result<()> {
     let mut console = Console::spawn("xl", &["console", "-t", "pv", "-n", "2", name])?;
     shell.run("echo over the pty >/dev/hvc2", SHORT)?;
@@ -194,11 +194,11 @@ fn pty(report: &mut Report, name: &str, shell: &mut Shell) -> Result<()> {
     Ok(())
 }
 
-/// Processes that look like a device model.
+/// Processes whose name is that of a device model.
 fn device_models() -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
-        // A process may end while it is looked at.
+        // A process may end meanwhile.
         let name = fs::read_to_string(entry?.path().join("comm")).unwrap_or_default();
         if name.contains("qemu") {
             found.push(name.trim().to_owned());

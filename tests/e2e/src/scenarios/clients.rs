@@ -15,7 +15,7 @@ use crate::report::Report;
 use crate::scenarios::boot::BOTH_LINES;
 use crate::shell::{BOOT, SHORT, Shell};
 
-/// How long `xl console` may look for a console that is not there.
+/// How long `xl console` may search for a console that does not exist.
 const GIVES_UP: Duration = Duration::from_secs(60);
 
 /// `xl create -c`, then `xl console` with each of its options, then several
@@ -62,7 +62,7 @@ pub(crate) fn xl_console(report: &mut Report) -> Result<()> {
     together(report, &guest.name)
 }
 
-/// `xl console`, `vconsole attach` twice, and a socket: all see it all.
+/// `xl console`, `vconsole attach` twice, and a socket: each has all output.
 fn together(report: &mut Report, guest: &str) -> Result<()> {
     let target = format!("{guest}/vuart0");
     let mut shell = Shell::open(guest, Line::Vuart)?;
@@ -94,7 +94,7 @@ fn together(report: &mut Report, guest: &str) -> Result<()> {
     report.check_ok("a break by the menu", typist.expect("[break sent]", SHORT));
     typist.send_bytes(b"\x14?", SHORT)?;
     report.check_ok("help by the menu", typist.expect("send ^T itself", SHORT));
-    // The socket's reader may take a moment to be gone.
+    // The socket's reader may take a moment to disconnect.
     let mut row = String::new();
     let three = command::poll(SHORT, || {
         row = list_row("vuart0").unwrap_or_default();
@@ -117,7 +117,7 @@ fn together(report: &mut Report, guest: &str) -> Result<()> {
     Ok(())
 }
 
-/// Reads a console's own socket, from what it remembers on, up to `words`.
+/// Reads a console's own socket, from its history, up to `words`.
 fn by_socket(guest: &str, words: &[u8]) -> Result<()> {
     let path = format!("/run/vconsoled/consoles/by-name/{guest}/vuart0.ro.sock");
     let mut socket = UnixStream::connect(&path).with_context(|| path)?;

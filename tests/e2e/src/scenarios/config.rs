@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Configurations that `xl` must refuse with a clear error, creating nothing.
+//! Configurations that `xl` must refuse with a clear error, without creating a
+//! domain.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::command;
 use crate::guest::{self, Config};
 use crate::report::Report;
 
-/// Each wrong line, and the words of its message.
+/// Each invalid line, and words of its message.
 pub(crate) fn bad(report: &mut Report) -> Result<()> {
     let plain = || Config::monitor("wrong");
     let cases = [
@@ -63,12 +64,12 @@ pub(crate) fn bad(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Dry runs of `xl create` on every spelling, right and wrong.
+/// Dry runs of `xl create` with every spelling, valid and invalid.
 const SPELLINGS: &str = include_str!("../../xl-config.sh");
-/// How many there are at least.
+/// The least number of cases.
 const CASES: usize = 50;
 
-/// Every way to write `pl011` and channels in a configuration.
+/// All ways to write `pl011` and channels in a configuration.
 pub(crate) fn spellings(report: &mut Report) -> Result<()> {
     let finished = command::run("sh", &["-c", SPELLINGS], Duration::from_secs(200))?;
     let mut passed = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The conformance suite as a bare-metal guest. Its results and requests come
-//! over the PV console; both rings are served here, in the daemon's place,
-//! because the suite wants the far side of its UART to stall.
+//! The conformance suite as a bare-metal guest. Its results and requests are on the
+//! PV console; both rings are served here instead of by the daemon, because the
+//! suite requires that the far side of its UART can stall.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::guest::{self, Config, Guest};
 use crate::report::Report;
 use crate::suite::{Ending, Results, Verdicts};
 
-/// The longest wait for the suite's next word, in the slowest emulation.
+/// The longest wait for the suite's next message, in the slowest emulation.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The longest run of the whole suite.
@@ -28,7 +28,7 @@ pub(super) const WHOLE: Duration = Duration::from_secs(600);
 /// The image in dom0's `/guest`.
 const IMAGE: &str = "conformance.bin";
 
-/// On the private ring of our UART.
+/// On our UART's private ring.
 pub(crate) fn ours(report: &mut Report) -> Result<()> {
     let guest = Config::firmware("conformance", IMAGE)
         .pl011()
@@ -50,8 +50,8 @@ pub(crate) fn ours(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// On the ring of Xen's own UART, which fails many: a PL011 if this Xen has one,
-/// as AMD's does.
+/// On the ring of Xen's own UART, which fails many cases: a PL011 if this Xen has
+/// one, as AMD's does.
 pub(crate) fn stock(report: &mut Report) -> Result<()> {
     let config = || Config::firmware("conformance", IMAGE);
     let whole = config().with("vuart = \"pl011\"").create_paused();
@@ -63,7 +63,7 @@ pub(crate) fn stock(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Runs the suite in a guest, as far as it gets. xl wanted a daemon that gives a
+/// Runs the suite in a guest, as far as possible. xl needed a daemon that gives a
 /// new domain its console; from here on there is none.
 fn run(report: &mut Report, guest: Guest) -> Result<Results> {
     let daemon = Daemon::running()?;
@@ -77,7 +77,7 @@ fn run(report: &mut Report, guest: Guest) -> Result<Results> {
     Ok(verdicts.finish())
 }
 
-/// Lets the guest run and serves both its consoles until the suite is done.
+/// Starts the guest and serves both its consoles until the suite is done.
 fn serve(guest: &Guest, verdicts: &mut Verdicts) -> Result<()> {
     let mut backend = Backend::attach(DomId(guest.domid))?;
     guest::xl(&["unpause", &guest.name])?;
@@ -104,7 +104,7 @@ fn serve(guest: &Guest, verdicts: &mut Verdicts) -> Result<()> {
     bail!("the suite was not done after {WHOLE:?}")
 }
 
-/// One console of the guest.
+/// A console of the guest.
 struct Console {
     side: FarSide<Page>,
     port: Port,
@@ -136,7 +136,7 @@ struct Backend {
     /// The PV console, which carries the suite's messages.
     suite: Console,
     uart: Console,
-    /// The first thing that went wrong while a request was answered.
+    /// The first error while a request was answered.
     trouble: Option<anyhow::Error>,
 }
 
@@ -170,7 +170,7 @@ impl Backend {
         })
     }
 
-    /// Waits for an event and serves the ring that it is about.
+    /// Waits for an event and serves its ring.
     fn wait(&mut self) -> Result<()> {
         if let Some(error) = self.trouble.take() {
             return Err(error);
@@ -197,7 +197,7 @@ impl Backend {
         Ok(())
     }
 
-    /// Notifies the UART's end, which has done all it has to do on return.
+    /// Notifies the UART's end, which has finished its work on return.
     fn notify_uart(&mut self, notify: bool) {
         if let Err(error) = self.uart.notify_if(notify, &mut self.platform) {
             self.trouble.get_or_insert(error);
@@ -232,7 +232,7 @@ impl Peer for Backend {
     }
 }
 
-/// A node that holds a number.
+/// A node with a number.
 fn number(platform: &mut Platform, path: &str) -> Result<u32> {
     let value = platform
         .store

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// The crates; `tests/firmware` has an image for each.
 const CRATES: [&str; 2] = ["arm-pl011-uart", "arm_pl011"];
 
-/// Lines of text that each guest writes before it listens.
+/// Lines of text that each guest prints before it reads.
 const LINES: usize = 200;
 
 /// A line longer than the FIFO.
@@ -33,10 +33,10 @@ fn guest(report: &mut Report, name: &str) -> Result<()> {
         .pl011()
         .create()?;
     let mut console = Console::open(&guest.name, Line::Vuart)?;
-    // What it said before the client was there may be past what it shows.
+    // Output from before the client was attached may be beyond its history.
     console.send("\r")?;
     console.expect(" interrupts]\r\n", LIMIT)?;
-    // The log follows the console by some milliseconds.
+    // The log is some milliseconds behind the console.
     let mut log = String::new();
     let _complete_or_judged_below = command::poll(LIMIT, || {
         log = daemon::log(&guest.name, Line::Vuart).unwrap_or_default();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What `cargo xtask demo` shows.
+//! The demonstration of `cargo xtask demo`.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -87,8 +87,8 @@ pub(crate) fn demo(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Types a command as a person does; what is shown from the prompt on, without
-/// the prompt that follows.
+/// Types a command as a user does; returns the output from the prompt on, without
+/// the next prompt.
 fn type_command(shell: &mut Shell, command: &str) -> Result<String> {
     let before = shell.console.expect(PROMPT, SHORT)?;
     shell.console.send(&format!("{command}\r"))?;
@@ -104,7 +104,7 @@ fn from_prompt(before: &[u8], shown: &[u8]) -> String {
     format!("{}{PROMPT}{}", &before[start..], &shown[..end])
 }
 
-/// Without what a shell says to the terminal itself: `ESC [ … letter`.
+/// Removes sequences for the terminal: `ESC [ … letter`.
 fn without_escapes(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -116,7 +116,7 @@ fn without_escapes(text: &str) -> String {
     })
 }
 
-/// The command's output: the second line of what was shown.
+/// The command's output: the second line.
 fn answer(shown: &str) -> &str {
     shown.lines().nth(1).unwrap_or_default().trim()
 }

@@ -25,7 +25,7 @@ use crate::shell::{SHORT, Shell};
 
 const XENSTORED: &str = "/run/xenstored.pid";
 
-/// Dom0 writes anything at all into a guest's ring while the daemon serves it.
+/// Dom0 writes arbitrary values into a guest's ring while the daemon serves it.
 pub(crate) fn scribble(report: &mut Report) -> Result<()> {
     let victim = Config::monitor("victim").pl011().create()?;
     let mut monitor = Monitor::open(&victim.name)?;
@@ -37,7 +37,7 @@ pub(crate) fn scribble(report: &mut Report) -> Result<()> {
         let scribbler = scope.spawn(move || scribble_on(&ring, writes));
         from_guest(report, &mut shell, "a bystander meanwhile", 61)?;
         to_guest(report, &mut shell, "a bystander meanwhile", 62)?;
-        // The victim speaks into what is left of its line.
+        // The victim prints into the corrupted ring.
         while !scribbler.is_finished() {
             monitor.mumble()?;
         }
@@ -61,7 +61,7 @@ pub(crate) fn scribble(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Stores of a xorshift sequence's words at the places it names.
+/// Stores the words of a xorshift sequence at offsets of the same sequence.
 fn scribble_on(ring: &impl RingMemory, writes: u32) {
     let mut state = 0x2545_f491_u32;
     let mut next = || {
@@ -76,7 +76,7 @@ fn scribble_on(ring: &impl RingMemory, writes: u32) {
     }
 }
 
-/// A guest does its worst to its own UART.
+/// A guest attacks its own UART.
 pub(crate) fn hammer(report: &mut Report) -> Result<()> {
     let hammer = Config::monitor("hammer")
         .with("vcpus = 2")
@@ -122,7 +122,7 @@ pub(crate) fn hammer(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The daemon that everything is looked up in is stopped for a while.
+/// xenstored is stopped for a while.
 pub(crate) fn slow_xenstore(report: &mut Report) -> Result<()> {
     let guest = Config::linux("slow")
         .pl011()
@@ -144,10 +144,10 @@ pub(crate) fn slow_xenstore(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The logs' file system has room for a part of what a guest says.
+/// The logs' file system has room for only a part of a guest's output.
 pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
     const LINES: usize = 25_000;
-    /// The disk has room for more, but for the other logs.
+    /// The disk has room for more, without the other logs.
     const FITS: usize = 64 << 10;
     let disk = SmallDisk::mount()?;
     let guest = Config::linux("full").pl011().bootargs(QUIET).create()?;
@@ -169,12 +169,12 @@ pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
     );
     disk.enlarge()?;
     let goes_on = command::poll(SHORT, || {
-        // A log that failed is tried again when there is something to write.
+        // A failed log is retried when there is more output.
         let _ = shell.run("echo room again", SHORT);
         log().contains("room again\r\n")
     });
     report.check("with room the log goes on", goes_on, log().len());
-    // The rest is less than is kept for a log that is behind.
+    // The rest is less than what is kept for a log that is behind.
     let late = log();
     let late = counted(&late);
     report.check(
@@ -185,12 +185,12 @@ pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A log from the first number on that a guest counts.
+/// A log from the first number that a guest counts.
 fn counted(log: &str) -> &str {
     log.find("1\r\n2\r\n").map_or("", |at| &log[at..])
 }
 
-/// Guests that stop, are not looked at, or fall.
+/// Guests that are paused, are not watched, or crash.
 pub(crate) fn standstill(report: &mut Report) -> Result<()> {
     const LINES: usize = 8000;
     let guest = Config::linux("still")
@@ -249,7 +249,7 @@ pub(crate) fn standstill(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A guest that others' trouble is none of, and its shell.
+/// A guest that must not be affected, and its shell.
 fn bystander() -> Result<(Guest, Shell)> {
     let guest = Config::linux("bystander")
         .pl011()
@@ -259,11 +259,11 @@ fn bystander() -> Result<(Guest, Shell)> {
     Ok((guest, shell))
 }
 
-/// A process that does nothing until this is dropped.
+/// A process, stopped until this is dropped.
 struct Stopped(Pid);
 
 impl Stopped {
-    /// By the file that holds its number.
+    /// By its PID file.
     fn process(path: &str) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
         let pid = text.trim().parse().ok().and_then(Pid::from_raw);
