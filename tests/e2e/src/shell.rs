@@ -7,15 +7,15 @@ use anyhow::{Result, bail};
 
 use crate::console::{Console, Line};
 
-/// A guest's boot, in the slowest emulation.
+/// The limit of a guest's boot, in the slowest emulation.
 pub(crate) const BOOT: Duration = Duration::from_secs(120);
-/// A command that only prints something.
+/// The limit of a command that only prints.
 pub(crate) const SHORT: Duration = Duration::from_secs(60);
 
 /// The end of a shell's prompt.
 pub(crate) const PROMPT: &str = "# ";
 
-/// A shell that answered.
+/// A shell at its prompt.
 #[derive(Debug)]
 pub(crate) struct Shell {
     /// Its console.
@@ -29,7 +29,7 @@ impl Shell {
         Self::login(Console::open(guest, line)?, BOOT)
     }
 
-    /// Presses return until a prompt shows, logging in if asked to.
+    /// Presses return until a prompt is shown; logs in if asked.
     pub(crate) fn login(mut console: Console, limit: Duration) -> Result<Self> {
         let end = Instant::now() + limit;
         loop {
@@ -45,16 +45,16 @@ impl Shell {
             console,
             commands: 0,
         };
-        // A wide terminal, or the shell breaks its echo of what is typed.
+        // A wide terminal, so that the shell does not wrap its echo.
         shell.run("stty cols 1000", SHORT)?;
         Ok(shell)
     }
 
-    /// Runs a command line that must succeed, and gives its output.
+    /// Runs a command line that must succeed; returns its output.
     pub(crate) fn run(&mut self, line: &str, limit: Duration) -> Result<String> {
         self.commands += 1;
         let n = self.commands;
-        // The marks are broken by quotes where the shell echoes them.
+        // The marks contain quotes, so that the echo does not match them.
         self.console.send(&format!(
             "echo \"<\"{n}\">\"; {line}; echo \"</\"{n}\">\"$?.\r"
         ))?;

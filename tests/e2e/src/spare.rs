@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A virtual disk that no guest uses, for the interrupt lines it brings: a
-//! domain has shared interrupts only if its configuration names a device with
-//! one, and `xl` sets the UART's own device up before anyone can come between.
+//! A virtual disk that no guest uses, for its interrupt lines: a domain has shared
+//! interrupts only if its configuration names a device with one, and `xl` sets up
+//! the UART's own device before any test could intervene.
 
 use std::fs;
 use std::io;
@@ -18,13 +18,13 @@ use crate::command::TICK;
 const NODE: &str = "/tmp/spare-disk";
 const BACKENDS: &str = "/local/domain/0/backend/virtio_disk";
 
-/// States of a device that its two ends tell each other (Xen `XenbusState`).
+/// States of a device in xenstore (Xen `XenbusState`).
 const INITIALISING: &[u8] = b"1";
 const WAITING: &[u8] = b"2";
 const CLOSING: &[u8] = b"5";
 const CLOSED: &[u8] = b"6";
 
-/// The disk's other end, which says to `xl` what it waits for.
+/// The disk's backend, which sets the states that `xl` waits for.
 #[derive(Debug)]
 pub(crate) struct SpareDisk {
     stop: Arc<AtomicBool>,
@@ -36,10 +36,11 @@ impl SpareDisk {
     pub(crate) const LINE: &str = "disk = [ \"format=raw,vdev=xvda,access=rw,\
         backendtype=standalone,specification=virtio,target=/tmp/spare-disk\" ]";
 
-    /// Makes the disk's node and starts its other end.
+    /// Makes the disk's node and starts its backend.
     pub(crate) fn new() -> Result<Self> {
         if fs::metadata(NODE).is_err() {
-            // Only looked at: a block device of no driver will do.
+            // Only its existence is checked: a block device without a driver is
+            // enough.
             mknodat(
                 CWD,
                 NODE,
@@ -54,7 +55,7 @@ impl SpareDisk {
         let stopped = Arc::clone(&stop);
         let backend = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                // A node that goes while it is looked at is no loss.
+                // A node may disappear meanwhile.
                 let _ = answer(&mut store);
                 thread::sleep(TICK);
             }
@@ -75,7 +76,7 @@ impl Drop for SpareDisk {
     }
 }
 
-/// Moves every disk to the state that its domain waits for.
+/// Sets every disk to the state that its domain waits for.
 fn answer(store: &mut Client) -> io::Result<()> {
     for domid in store.directory(BACKENDS)?.unwrap_or_default() {
         for disk in store

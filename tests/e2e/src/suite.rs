@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-//! How the cases of the conformance suite ended, on whatever they ran.
+//! Results of the conformance suite's cases, on any target.
 
 use conformance::protocol::{self, Request};
 use conformance::{Stop, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// How a case ended.
+/// The result of a case.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "ending", content = "why")]
 pub enum Ending {
-    /// As it must.
+    /// It passed.
     Pass,
-    /// Otherwise.
+    /// It failed.
     Fail(String),
-    /// It could not be tried.
+    /// The target cannot run it.
     NotApplicable(String),
     /// The target ended before it.
     Missing,
@@ -30,22 +30,22 @@ impl From<Verdict> for Ending {
 }
 
 impl Ending {
-    /// Whether a target that must pass everything is at fault.
+    /// Whether this is a failure of a target that must pass all cases.
     #[must_use]
     pub fn is_fault(&self) -> bool {
         matches!(self, Self::Fail(_) | Self::Missing)
     }
 }
 
-/// The endings of all cases on one target, in their order.
+/// The results of all cases on one target, in their order.
 pub type Results = Vec<Ending>;
 
-/// The endings that a suite elsewhere has told so far.
+/// The results that a remote suite has sent so far.
 #[derive(Debug, Default)]
 pub struct Verdicts(Results);
 
 impl Verdicts {
-    /// Takes what is no request to the peer; whether the suite is done.
+    /// Adds a verdict; returns whether the suite is done.
     pub fn take(&mut self, request: &Request<'_>) -> bool {
         if let Request::Verdict { case, ending, why } = *request {
             let why = String::from_utf8_lossy(why).into_owned();
@@ -60,7 +60,7 @@ impl Verdicts {
         *request == Request::Done
     }
 
-    /// With a place for each case.
+    /// The results, with an entry for each case.
     #[must_use]
     pub fn finish(mut self) -> Results {
         self.0.resize(conformance::all().count(), Ending::Missing);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The client's end of a `WebSocket` (RFC 6455), as much as a terminal needs of it:
-//! every dom0 carries this, so it costs no crate.
+//! The client's side of a `WebSocket` (RFC 6455), as far as a terminal needs it.
+//! Every dom0 contains this, so no crate is used.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
-/// A client's key, and what a server makes of it: the RFC's own example. It proves
-/// that the server knows the protocol, and need not be a secret.
+/// A client's key, and the server's answer to it: the RFC's example. It proves that
+/// the server implements the protocol, and need not be secret.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-/// What a client's payload is masked with. A mask that is guessed harms proxies alone.
+/// The mask of a client's payload. A guessed mask harms only proxies.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// Opcodes.
 const TEXT: u8 = 1;
@@ -21,7 +21,7 @@ const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
-/// In place of a length: it follows in two bytes, or in eight.
+/// Values of the length field: the length follows in two bytes, or in eight.
 const IN_TWO_BYTES: u8 = 0x7e;
 const IN_EIGHT_BYTES: u8 = 0x7f;
 /// Longest answer to the handshake, and longest frame.
@@ -37,13 +37,13 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct WebSocket {
     stream: TcpStream,
-    /// What came and was not looked at yet.
+    /// Received bytes that are not parsed yet.
     unread: Vec<u8>,
 }
 
 impl WebSocket {
-    /// Asks for a `WebSocket`, by a path and the headers that are not the protocol's.
-    /// The server has so long to answer.
+    /// Opens a `WebSocket`, with a path and additional headers. `limit` is the time
+    /// for the server's answer.
     pub(crate) fn open(
         stream: TcpStream,
         path: &str,
@@ -83,7 +83,7 @@ impl WebSocket {
         self.write(BINARY, bytes)
     }
 
-    /// The next message; none if it did not come in time.
+    /// The next message; none if it did not arrive in time.
     pub(crate) fn read(&mut self) -> Result<Option<Message>> {
         loop {
             let Some((opcode, payload)) = frame(&self.unread)? else {
@@ -113,7 +113,7 @@ impl WebSocket {
         Ok(self.stream.write_all(&masked(opcode, payload)?)?)
     }
 
-    /// Reads once. Whether something came in time; the end is an error.
+    /// Reads once; returns whether something arrived in time. The end is an error.
     fn fill(&mut self) -> Result<bool> {
         let mut chunk = [0; 16 << 10];
         match self.stream.read(&mut chunk) {
@@ -142,8 +142,8 @@ fn masked(opcode: u8, payload: &[u8]) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// The server's frame that some bytes begin with, if it is there as a whole: its
-/// opcode, and where its payload is.
+/// The server's frame at the beginning of some bytes, if it is complete: its
+/// opcode, and its payload's range.
 fn frame(bytes: &[u8]) -> Result<Option<(u8, Range<usize>)>> {
     let [head, length, rest @ ..] = bytes else {
         return Ok(None);

@@ -10,7 +10,7 @@ use xen_io::fake::{Console, Line};
 
 use crate::PATIENCE;
 
-/// How long to wait before looking again for oneself.
+/// The polling interval.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A program on a console inside a guest.
@@ -27,7 +27,7 @@ impl Guest {
         }
     }
 
-    /// Prints bytes; returns when the ring has taken them all.
+    /// Prints bytes; returns when all of them are in the ring.
     ///
     /// # Panics
     ///
@@ -51,11 +51,11 @@ impl Guest {
         self.line.notify();
     }
 
-    /// Exactly so many bytes of what was typed.
+    /// Receives exactly so many bytes of input.
     ///
     /// # Panics
     ///
-    /// When fewer come in time.
+    /// When fewer arrive in time.
     pub fn receive(&mut self, length: usize) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;
         let mut bytes = Vec::new();
@@ -84,7 +84,7 @@ impl Guest {
         bytes
     }
 
-    /// Answers every line with `echo: ` and the line, until one says `off`.
+    /// Answers every line with `echo: ` and the line, until one is `off`.
     pub fn echo(&mut self) {
         let mut line = Vec::new();
         while line != b"off" {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A Xen host with the daemon on it.
+//! A Xen host that runs the daemon.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,9 +15,9 @@ use xen_io::fake::Machine;
 
 use crate::{Guest, PATIENCE, Program, Terminal, wait_for};
 
-/// The host, its daemon included; both end with this.
+/// The host, including its daemon; both end when this is dropped.
 pub struct Host {
-    /// Whatever programs leave behind.
+    /// The folder for all files.
     pub dir: tempfile::TempDir,
     /// The hypervisor and xenstore.
     pub machine: Machine,
@@ -26,21 +26,21 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts one without guests.
+    /// Starts a host without guests.
     ///
     /// # Panics
     ///
-    /// When it cannot be.
+    /// When it cannot be started.
     #[must_use]
     pub fn start() -> Self {
         Self::with(|_| ())
     }
 
-    /// Starts one whose daemon is configured by `change`.
+    /// Starts a host whose daemon's configuration is changed by `change`.
     ///
     /// # Panics
     ///
-    /// When it cannot be.
+    /// When it cannot be started.
     #[must_use]
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -67,7 +67,7 @@ impl Host {
         host
     }
 
-    /// Starts the daemon, which has ended before.
+    /// Starts the daemon again after it has ended.
     ///
     /// # Panics
     ///
@@ -83,9 +83,9 @@ impl Host {
         self.daemon = Some((handle, thread));
     }
 
-    /// Waits until nobody has the last daemon's files: a process that another
-    /// test is just starting has them for a moment, because the daemon is not
-    /// a process of its own here.
+    /// Waits until the last daemon's files are closed everywhere: a process that
+    /// another test is just starting has them for a moment, because the daemon is a
+    /// thread of this process.
     fn await_locks(&self) {
         let state = self.config.state_dir.as_ref();
         let entries = state.and_then(|dir| std::fs::read_dir(dir).ok());
@@ -98,7 +98,7 @@ impl Host {
         }
     }
 
-    /// Ends the daemon in order.
+    /// Ends the daemon in an orderly way.
     ///
     /// # Panics
     ///
@@ -110,15 +110,15 @@ impl Host {
         }
     }
 
-    /// Tells the daemon that its logs were moved away.
+    /// Makes the daemon reopen its logs.
     pub fn reopen_logs(&self) {
         if let Some((handle, _)) = &self.daemon {
             handle.reopen_logs();
         }
     }
 
-    /// Makes a domain with both consoles: its number, and its ends of the PV
-    /// console and of the UART.
+    /// Creates a domain with both consoles; returns its number, and its ends of the
+    /// PV console and of the UART.
     ///
     /// # Panics
     ///
@@ -139,7 +139,7 @@ impl Host {
         (domid, pv, vuart)
     }
 
-    /// Where the daemon's sockets are: `/run/vconsoled` elsewhere.
+    /// The folder of the daemon's sockets: `/run/vconsoled` elsewhere.
     #[must_use]
     pub fn run(&self) -> PathBuf {
         self.dir.path().join("run")
@@ -151,7 +151,7 @@ impl Host {
         self.run().join("control.sock")
     }
 
-    /// What the daemon says of its consoles, as the client prints it.
+    /// The daemon's consoles, as the client prints them.
     ///
     /// # Panics
     ///
@@ -199,7 +199,7 @@ impl Host {
         });
     }
 
-    /// The client with these words, for this host.
+    /// The client with these arguments, for this host.
     #[must_use]
     pub fn vconsole(&self, arguments: &str) -> Command {
         let mut command = Command::new(vconsole());
@@ -208,11 +208,11 @@ impl Host {
         command
     }
 
-    /// The client under its other name, for this host.
+    /// The client by its other name, for this host.
     ///
     /// # Panics
     ///
-    /// When it cannot be called that.
+    /// When the link cannot be made.
     #[must_use]
     pub fn xenconsole(&self, arguments: &str) -> Command {
         let link = self.dir.path().join("xenconsole");
@@ -225,8 +225,8 @@ impl Host {
         command
     }
 
-    /// A line of shell on this host: what is at `/run/vconsoled` there is in
-    /// [`run`](Self::run) here.
+    /// A shell line on this host: `/run/vconsoled` is replaced by
+    /// [`run`](Self::run).
     ///
     /// # Panics
     ///
@@ -235,7 +235,7 @@ impl Host {
     pub fn shell(&self, line: &str) -> Command {
         let line = line.replace("/run/vconsoled", &self.run().to_string_lossy());
         let ours = vconsole().parent().expect("a folder");
-        // What `cargo xtask test` unpacks is beside it.
+        // The programs that `cargo xtask test` unpacks are beside it.
         let unpacked = ours.with_file_name("programs");
         let path = std::env::var("PATH").unwrap_or_default();
         let path = [
@@ -250,7 +250,7 @@ impl Host {
         command
     }
 
-    /// A line of shell with a terminal of its own, as a login has it.
+    /// A shell line with a terminal of its own, as after a login.
     ///
     /// # Panics
     ///
@@ -286,7 +286,7 @@ impl Drop for Host {
     }
 }
 
-/// The client's program, which is built first: it belongs to another package.
+/// The client's program. It is built first, because it belongs to another package.
 ///
 /// # Panics
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A host inside the test: the daemon on the fake Xen, a guest's end of a
-//! console, and programs that a user runs, in a terminal or between pipes.
+//! A host inside the test: the daemon on the fake Xen, a guest's end of a console,
+//! and a user's programs, in a terminal or between pipes.
 #![forbid(unsafe_code)]
 
 mod guest;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Leaving a client, whatever it is joined to: each kind of standard output,
-//! whose reader has stopped or gone, each guest, silent or printing without
-//! end, and each way of asking it to go.
+//! Leaving a client in every situation: each kind of standard output, whose reader
+//! has stopped or closed it, each guest, silent or printing without end, and each
+//! way to end the client.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use viewers::{Guest, Host, Program, Terminal, wait_for};
 
-/// How long leaving may take on a machine that is busy with other things.
+/// How long leaving may take on a busy machine.
 const SOON: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +27,16 @@ enum Kind {
 
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    /// The reader goes, and nobody asks.
+    /// The reader closes it, without a request.
     ReaderGoes,
-    /// It stops, and somebody asks.
+    /// The reader stops, and the client is asked to end.
     Escape,
     Menu,
     Term,
     HangUp,
 }
 
-/// Where a client writes to, and who reads that.
+/// The reader of a client's output.
 struct Reader {
     end: File,
 }
@@ -71,8 +71,8 @@ impl Reader {
         });
     }
 
-    /// Waits until nothing more is written that nobody reads. On a busy machine that
-    /// may come to nothing more for now: the client is then left at another moment.
+    /// Waits until the client can write no more. On a busy machine it may only
+    /// pause: the client is then left at another moment.
     fn until_full(&self) {
         let mut last = 0;
         wait_for("a client that can write no more", || {
@@ -84,7 +84,7 @@ impl Reader {
     }
 }
 
-/// Runs one client until it has ended, and tells how long that took.
+/// Runs one client until it ends; returns how long that took.
 fn leave(mut command: Command, host: &Host, kind: Kind, floods: bool, way: Way) -> Duration {
     let mut user = Terminal::open();
     let (mut reader, stdout) = Reader::of(kind, &user, host.dir.path());
@@ -113,7 +113,7 @@ fn leave(mut command: Command, host: &Host, kind: Kind, floods: bool, way: Way) 
         Way::Term => client.signal(Signal::TERM),
         Way::HangUp => drop(user),
     }
-    // A terminal hangs up when nobody at all has its outer end.
+    // A terminal hangs up when its outer end is closed everywhere.
     let kept = (!(matches!(way, Way::HangUp) && kind == Kind::Terminal)).then_some(reader);
     client.wait();
     drop(kept);
@@ -130,7 +130,7 @@ fn flooded(guest: &mut Guest, run: impl FnOnce()) {
                 guest.send(&[b'x'; 256]);
             }
         });
-        // Owned here, so that the printing ends too when `run` panics.
+        // Owned here, so that the printing ends if `run` panics.
         let stop = running;
         run();
         drop(stop);
@@ -154,7 +154,7 @@ fn all_ways(client: &str, floods: bool) {
                     _ => (host.vconsole("attach guest/vuart0 --scrollback all"), true),
                 };
                 let skip = match way {
-                    // Nothing reads a file, and there is no menu there.
+                    // A file has no reader, and this client has no menu.
                     Way::ReaderGoes => kind == Kind::File,
                     Way::Menu => !menu,
                     _ => false,
@@ -194,7 +194,7 @@ fn the_old_client_of_a_flooding_guest_can_be_left() {
     all_ways("xenconsole", true);
 }
 
-/// However much was pasted into a guest that reads nothing.
+/// Any amount pasted into a guest that does not read.
 #[test]
 fn the_keys_that_leave_are_heard_after_any_paste() {
     let host = Host::start();

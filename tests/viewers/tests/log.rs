@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole log`, whatever happens to the files: rotation, by the daemon or by
-//! others, removal, a clock that is set back, and the end of the guest.
+//! `vconsole log` through changes of the files: rotation, by the daemon or by other
+//! programs, removal, a clock that is set back, and the end of the guest.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ fn a_log_that_was_emptied_is_followed() {
     until_logged(&log, b"one\n");
     let mut follower = Program::piped(host.vconsole("log -f guest"));
     assert_eq!(follower.read(4), b"one\n");
-    // As logrotate's `copytruncate` does; and the next text is longer.
+    // As logrotate's `copytruncate` does; the next text is longer.
     std::fs::write(&log, "").unwrap();
     pv.send(b"two and more\n");
     assert_eq!(follower.read(13), b"two and more\n");
@@ -68,15 +68,15 @@ fn a_successor_is_followed_whatever_its_time() {
     until_logged(&log, b"one\n");
     let mut follower = Program::piped(host.vconsole("log -f guest"));
     assert_eq!(follower.read(4), b"one\n");
-    // By somebody who leaves numbers out.
+    // Rotated with a gap in the numbers.
     std::fs::rename(&log, numbered(&log, 5)).unwrap();
-    // It has what is printed next and is the older one, whenever it is looked at.
+    // It has the next output and an older modification time from the start.
     let mut next = std::fs::File::create(log.with_extension("new")).unwrap();
     next.write_all(b"two\n").unwrap();
     next.set_modified(SystemTime::UNIX_EPOCH).unwrap();
     std::fs::rename(log.with_extension("new"), &log).unwrap();
     assert_eq!(follower.read(4), b"two\n");
-    // The daemon goes on with the file that has the name now.
+    // The daemon continues with the file of that name.
     pv.send(b"three\n");
     assert_eq!(follower.read(6), b"three\n");
 }
@@ -112,7 +112,7 @@ fn the_log_of_a_guest_that_is_gone_has_a_name() {
         );
         host.stop_daemon();
     }
-    // One of another guest tells where logs are.
+    // The log of another guest shows the folder.
     host.start_daemon();
     let _other = host.guest("other");
     let output = host.vconsole("log guest").output().unwrap();
@@ -162,7 +162,7 @@ fn a_log_that_is_compressed_meanwhile_is_followed_and_read() {
     }
     let output = host.vconsole("log guest").output().unwrap();
     assert!(output.status.success() && output.stdout == all);
-    // One that is damaged hides no other.
+    // A damaged file does not hide the others.
     std::fs::write(numbered(&log, 5).with_extension("5.zst"), "nonsense").unwrap();
     let output = host.vconsole("log guest").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -174,7 +174,7 @@ fn a_log_that_is_compressed_meanwhile_is_followed_and_read() {
     assert!(output.stdout.ends_with(b"line 99 of round 9\n"));
 }
 
-/// A reader that goes is noticed although nothing is said.
+/// A closed reader is noticed without any output.
 #[test]
 fn nobody_is_followed_for() {
     let (host, mut pv, log) = host();

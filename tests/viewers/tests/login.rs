@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole login`, as sshd would start it: by hand, with what sshd sets.
+//! `vconsole login` as sshd would start it: run directly, with sshd's variables.
 
 use std::os::unix::fs::symlink;
 
@@ -20,7 +20,7 @@ fn a_list_is_shown_and_comes_back_until_its_end() {
     user.until("second\r\n");
     user.write(b"typed");
     assert_eq!(second.receive(5), b"typed");
-    // There is no shell to go back to.
+    // There is no shell to return to.
     user.write(b"\x14z");
     user.until("z has no function here");
     user.write(b"\x1d");
@@ -55,8 +55,8 @@ fn a_client_that_no_shell_has_started_is_not_suspended() {
     }
 }
 
-/// As `docker exec` and `nsenter` start it: its session, and its job, may have
-/// begun outside its PID namespace, where they have no ids.
+/// As `docker exec` and `nsenter` start it: its session and its process group may
+/// be from outside its PID namespace, where they have no ids.
 #[test]
 fn a_client_in_a_pid_namespace_is_a_client() {
     let unshare = if rustix::process::geteuid().is_root() {
@@ -116,7 +116,7 @@ fn the_words_of_a_client_name_a_console_and_are_not_run() {
             "from db",
         ),
     ] {
-        // The shell that is everywhere knows no `exec -a`.
+        // A plain `sh` has no `exec -a`.
         let line = line.replace(
             "exec -a -vconsole-login",
             "bash -c 'exec -a -vconsole-login \"$@\"' x",
@@ -147,7 +147,7 @@ fn the_words_of_a_client_name_a_console_and_are_not_run() {
         assert!(output.stdout.is_empty(), "{line}");
     }
     assert!(!evil.exists());
-    // Nobody is asked without a terminal.
+    // Without a terminal the user is not asked.
     let output = host.shell("vconsole login </dev/null").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Operators with `vconsole`: who is there, messages, the only one who types, the
-//! banner, terminals that somebody left.
+//! Operators with `vconsole`: attached users, messages, exclusive typing, the
+//! banner, abandoned terminals.
 
 use serde_json::Value;
 use viewers::{Host, Program, Terminal};
@@ -87,7 +87,7 @@ fn the_keyboard_goes_from_one_to_another_and_back() {
     first.complaint("read and write]\n");
     first.write(b"again");
     assert_eq!(vuart.receive(5), b"again");
-    // One who takes it from somebody and has it no more takes nothing by coming back.
+    // After a lost takeover, a reconnecting client takes nothing from others.
     let mut host = host;
     host.stop_daemon();
     first.complaint("waiting for it to come back]\n");

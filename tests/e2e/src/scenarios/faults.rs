@@ -275,15 +275,15 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        // If it has ended, its loss shows soon enough.
+        // If it has ended, later checks fail.
         let _ = kill_process(self.0, Signal::CONT);
     }
 }
 
-/// A small file system for the logs, under a daemon that knows no other.
+/// A small file system for the logs of a new daemon.
 struct SmallDisk {
     at: &'static str,
-    /// The daemon of the large one.
+    /// The daemon of the large file system.
     daemon: Daemon,
 }
 
@@ -293,7 +293,7 @@ impl SmallDisk {
         daemon.end(Signal::TERM)?;
         let disk = Self { at: LOGS, daemon };
         disk.mounted("size=96k,mode=0755", &["-t", "tmpfs", "none"])?;
-        // What Xen says meanwhile is left for its own log.
+        // Xen's messages meanwhile are left for the usual log.
         disk.daemon.logging("guest").start_again()?;
         Ok(disk)
     }
@@ -310,7 +310,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // What is left undone fails the scenarios that follow.
+        // Errors here fail the scenarios that follow.
         let _ = Daemon::running().and_then(|daemon| daemon.end(Signal::TERM));
         let _ = command::run("umount", &[self.at], SHORT);
         let _ = self.daemon.start_again();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A guest with a buffer of 8 bytes (`tests/firmware/src/small_buffer.rs`) loses
-//! most of what is pasted, and nothing of it at a rate.
+//! most of a paste, and nothing with an input rate.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -15,20 +15,19 @@ use crate::pattern;
 use crate::report::Report;
 use crate::scenarios::receivers::fletcher;
 
-/// Where the daemon looks for its configuration.
+/// The daemon's configuration file.
 const CONFIGURATION: &str = "/etc/vconsoled.toml";
 
 /// Bytes that the guest waits for.
 const PASTE: usize = 400;
-/// More than may come at once at these rates: a byte, and what a line carries in
-/// 4 ms.
+/// The most bytes at once at these rates: a byte, and those of a line in 4 ms.
 const BURST: u32 = 2;
 
 /// 400 bytes at the slowest rate, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Each guest with its rate in the configuration, and what that is in bytes a
-/// second: of `auto`, what 2400 baud carry.
+/// Each guest with its rate in the configuration, and that rate in bytes a second:
+/// `auto` is that of 2400 baud.
 const GUESTS: [(&str, Option<(&str, u32)>); 3] = [
     ("no-rate", None),
     ("fixed-rate", Some(("200", 200))),
@@ -50,7 +49,7 @@ pub(crate) fn input_rate(report: &mut Report) -> Result<()> {
     let tried = GUESTS
         .into_iter()
         .try_for_each(|(name, rate)| paste(report, name, rate.map(|(_, bytes)| bytes)));
-    // Whoever is started later does without; the rules are these guests' alone.
+    // Later daemons run without it; the rules are for these guests only.
     fs::remove_file(CONFIGURATION)?;
     tried
 }

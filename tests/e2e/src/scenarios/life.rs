@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Guests that come and go: reboot, destruction, several at once.
+//! The life of guests: reboot, destruction, several at once.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::report::Report;
 use crate::scenarios::boot::{BOTH_LINES, report_driver};
 use crate::shell::{BOOT, SHORT, Shell};
 
-/// Both consoles after the guest has rebooted itself.
+/// Both consoles after the guest has rebooted.
 pub(crate) fn reboot(report: &mut Report) -> Result<()> {
     let guest = Config::linux("reboot")
         .pl011()
@@ -44,7 +44,7 @@ pub(crate) fn reboot(report: &mut Report) -> Result<()> {
 
 /// Destruction in the middle of output, with and without a client.
 pub(crate) fn destroy(report: &mut Report) -> Result<()> {
-    // The first of each kind makes what Xen and dom0 then keep.
+    // The first of each kind allocates what Xen and dom0 keep.
     destroy_flooding(report, "first, watched", true)?;
     destroy_flooding(report, "first, unwatched", false)?;
     destroy_writing(report, "first")?;
@@ -55,7 +55,8 @@ pub(crate) fn destroy(report: &mut Report) -> Result<()> {
         for round in 0..rounds {
             destroy_flooding(report, &format!("round {round}, {how}"), watched)?;
         }
-        // Not to the page: dom0's own tables in Xen grow now and then, and stay.
+        // Not exactly to the page: dom0's own tables in Xen grow now and then, and
+        // remain.
         let lost = before.saturating_sub(guest::free_memory()?);
         report.check(
             format_args!("less than a page for each {how} guest is missing"),
@@ -80,8 +81,8 @@ pub(crate) fn destroy(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A guest that floods its UART is destroyed meanwhile; its client, if it is
-/// watched, ends too.
+/// A guest is destroyed while it floods its UART; its client, if there is one, ends
+/// too.
 fn destroy_flooding(report: &mut Report, which: &str, watched: bool) -> Result<()> {
     let guest = Config::monitor("flood").pl011().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
@@ -99,7 +100,7 @@ fn destroy_flooding(report: &mut Report, which: &str, watched: bool) -> Result<(
     Ok(())
 }
 
-/// Linux that writes on both its consoles is destroyed meanwhile.
+/// Linux is destroyed while it writes on both its consoles.
 fn destroy_writing(report: &mut Report, which: &str) -> Result<()> {
     let guest = Config::linux("writer")
         .pl011()
@@ -160,7 +161,7 @@ pub(crate) fn two_guests(report: &mut Report) -> Result<()> {
             shells.push((guest.name.clone(), line, Shell::open(&guest.name, line)?));
         }
     }
-    // Every shell is open before the first one is spoken to.
+    // Every shell is open before the first command.
     for (name, line, shell) in &mut shells {
         shell.run(&format!("echo {name} > /tmp/{}", line.name()), SHORT)?;
     }
@@ -172,7 +173,7 @@ pub(crate) fn two_guests(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A guest of two vCPUs that write to the same UART at once.
+/// Two vCPUs of a guest write to the same UART at once.
 pub(crate) fn two_vcpus(report: &mut Report) -> Result<()> {
     let guest = Config::linux("smp")
         .with("vcpus = 2")

@@ -11,7 +11,7 @@ use crate::shell::{BOOT, SHORT, Shell};
 
 const BOOTARGS: &str = "console=hvc0 quiet logins=ttyAMA0";
 
-/// On a guest of each driver: refused, let in, out again.
+/// On a guest of each driver: a refused login, a login, and a logout.
 pub(crate) fn login(report: &mut Report) -> Result<()> {
     for (driver, guest) in guest::of_each_driver("login", BOOTARGS)? {
         let mut console = Console::open(&guest.name, Line::Vuart)?;

@@ -31,11 +31,10 @@ mod web;
 
 use crate::{Dom0, Hypervisor, Machine, Scenario};
 
-/// Seconds for a scenario of one or two guests, on a machine that is busy with
-/// other things too.
+/// Seconds for a scenario of one or two guests, on a busy machine.
 const LIMIT: u64 = 600;
 
-/// Those with a long form, which a soak repeats.
+/// Scenarios with a long form, which a soak repeats.
 pub(crate) const LONG: &[&str] = &[
     "destroy",
     "daemon-kills",
@@ -44,7 +43,7 @@ pub(crate) const LONG: &[&str] = &[
     "hammer",
 ];
 
-/// Those that end the daemon and leave another one.
+/// Scenarios that end the daemon and leave another one.
 pub(crate) const REPLACE_DAEMON: &[&str] = &[
     "conformance",
     "conformance-stock",
@@ -59,17 +58,17 @@ pub(crate) const REPLACE_DAEMON: &[&str] = &[
     "web",
 ];
 
-/// Those that a whole run leaves out: one that tests stock Xen's UART,
-/// and one whose dom0 has a service that takes minutes to build.
+/// Scenarios that a whole run leaves out: one that tests stock Xen's UART, and one
+/// whose dom0 has a service that takes minutes to build.
 pub(crate) const BY_NAME_ALONE: &[&str] = &["conformance-stock", "web"];
 
-/// Those that make a console complain, and what of.
+/// Scenarios that make a console complain, and parts of the complaints.
 pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[
     ("conformance-stock", &["vpl011: unhandled"]),
-    // By xentrace, which the example policy does not let write to Xen's buffers.
+    // By xentrace: the example policy forbids it to write to Xen's buffers.
     ("debug-xen", &["tcontext=system_u:system_r:domxen_t"]),
-    // A mapping takes a page of Linux's balloon, which may plug memory in for it,
-    // below its RAM; of that this function warns.
+    // A mapping takes a page of Linux's balloon, which may plug in memory below its
+    // RAM for it; this function warns of that.
     ("guest-root", &["vmemmap_populate"]),
     (
         "standstill",
@@ -77,7 +76,7 @@ pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// In the order in which a run takes them.
+/// In the order of a run.
 pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "demo",

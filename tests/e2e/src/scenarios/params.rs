@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The private parameters set wrongly by a toolstack, on a domain that is still
-//! under construction; then rightly, and the device is there.
+//! A toolstack sets the private parameters to wrong values, on a domain under
+//! construction; then to valid ones, and the device works.
 
 use std::time::Duration;
 
@@ -15,22 +15,21 @@ use crate::report::Report;
 use crate::spare::SpareDisk;
 use crate::{command, errno};
 
-/// Of the RAM that a toolstack keeps for rings (Xen `GUEST_MAGIC_BASE`), the
-/// page that the UART has.
+/// The page of the UART, in the RAM reserved for rings (Xen `GUEST_MAGIC_BASE`).
 const RING_GFN: u64 = 0x3_9003;
-/// The parameter that holds xenstore's port (Xen `HVM_PARAM_STORE_EVTCHN`).
+/// The parameter with xenstore's port (Xen `HVM_PARAM_STORE_EVTCHN`).
 const STORE_EVTCHN: HvmParam = HvmParam(2);
-/// Where the ring's `out` bytes begin.
+/// Offset of the ring's `out` bytes.
 const OUT: usize = 1024;
 
-/// A domain under construction, and how its parameters take.
+/// A domain under construction, for setting its parameters.
 struct Site<'a> {
     xen: Privcmd,
     domid: DomId,
     report: &'a mut Report,
 }
 
-/// Every wrong value, each leaving nothing half set, then the right ones.
+/// All wrong values, each without effect, then the valid ones.
 pub(crate) fn params(report: &mut Report) -> Result<()> {
     let _disk = SpareDisk::new()?;
     let guest = Config::monitor("site")
@@ -117,12 +116,12 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
         printed,
         String::from_utf8_lossy(&text),
     );
-    // Nobody empties its ring: it would look for room all the while.
+    // No backend reads its ring: it would poll for room all the time.
     guest.destroy()?;
     breaks_need_a_uart(report)
 }
 
-/// A break for a guest that has a UART, and for one that has none.
+/// A break for guests with a UART, and for one without.
 fn breaks_need_a_uart(report: &mut Report) -> Result<()> {
     let xen = Privcmd::open()?;
     for (config, wanted) in [
@@ -186,7 +185,7 @@ impl Site<'_> {
             is_bound,
             format_args!("{state:?}"),
         );
-        // A port of dom0's own, whose number means nothing in the domain.
+        // A port of dom0, whose number is not a port of the domain.
         let foreign = self.xen.evtchn_alloc_unbound(DomId::SELF, self.domid)?;
         let there = self
             .xen

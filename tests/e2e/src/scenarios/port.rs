@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A backend that closes its port and binds it again. What Xen signals in
-//! between reaches nobody; that nothing is lost all the same rests on Xen
-//! signalling a port when it is bound, and on looking again then.
+//! A backend that closes its port and binds it again. Xen's signals in between are
+//! lost. No bytes are lost because Xen signals a port when it is bound, and the
+//! backend then reads the ring again.
 
 use std::time::{Duration, Instant};
 
@@ -19,10 +19,10 @@ use crate::report::Report;
 
 /// The longest wait for an event that must come.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Events that are served between one closing and the next.
+/// Events that are handled before each closing.
 const EVENTS: usize = 3;
 
-/// A bare-metal guest is asked without pause, and answers every question once.
+/// A bare-metal guest receives questions without pause, and answers each once.
 pub(crate) fn again(report: &mut Report) -> Result<()> {
     let questions = report.amount(1000, 20_000);
     let guest = Config::monitor("again").pl011().create_paused()?;
@@ -30,7 +30,7 @@ pub(crate) fn again(report: &mut Report) -> Result<()> {
     daemon.end(Signal::TERM)?;
     let mut backend = Backend::attach(DomId(guest.domid))?;
     guest::xl(&["unpause", &guest.name])?;
-    // Words that mean nothing to it come back as they are.
+    // The guest echoes words that are no command.
     let words: Vec<String> = (0..questions).map(|n| format!("{n:06}-{n:050}")).collect();
     let asked = words.join("\r") + "\r";
     let answers = words.iter().map(|word| format!("? {word}\r\n"));
@@ -60,11 +60,11 @@ pub(crate) fn again(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The UART's backend, in the daemon's place.
+/// The UART's backend, instead of the daemon.
 struct Backend {
     platform: Platform,
     domid: DomId,
-    /// Xen's end, and ours as long as it is bound.
+    /// Xen's end, and the local port while it is bound.
     remote: Port,
     port: Port,
     ring: RingPeer<Page>,
@@ -93,8 +93,8 @@ impl Backend {
         })
     }
 
-    /// Sends `input`, and takes output until there are `wanted` bytes, looking
-    /// at the ring on events alone; how often the port was closed and bound.
+    /// Sends `input`, and takes output until there are `wanted` bytes. The ring is
+    /// read only at events. Returns how often the port was closed and bound.
     fn serve(&mut self, mut input: &[u8], wanted: usize, limit: Duration) -> Result<usize> {
         let end = Instant::now() + limit;
         let mut events = 0;
@@ -118,7 +118,7 @@ impl Backend {
         Ok(events / EVENTS)
     }
 
-    /// Moves what there is to move, and asks to be told of more.
+    /// Transfers all available bytes, and requests an event for more.
     fn exchange(&mut self, input: &mut &[u8]) -> Result<()> {
         loop {
             let mut buffer = [0; 2048];

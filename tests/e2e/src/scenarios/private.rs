@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The private ring and port, seen from a guest.
+//! A guest's access to its private ring and port.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::shell::{SHORT, Shell};
 
 /// Bytes of a Xen page.
 const PAGE: u64 = 4096;
-/// Where the ring's `out` bytes begin.
+/// Offset of the ring's `out` bytes.
 const OUT: u64 = 1024;
 
 /// Loads the driver so that every hypercall reaches the hypervisor.
@@ -26,7 +26,7 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
     let guest = Config::monitor("params").pl011().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
     let before = private_params(&guest)?;
-    // Without this a guest whose hypercalls all fail would pass.
+    // Without this check, a guest whose hypercalls all fail would pass.
     report.check_eq(
         "get 17, which a guest may",
         &monitor.ask("get 11")?.word().as_str(),
@@ -50,8 +50,8 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The ring's page: gone from the private guest's memory, and in reach of the
-/// stock one's.
+/// The ring's page: not in the private guest's memory, but accessible in the stock
+/// one's.
 pub(crate) fn page(report: &mut Report) -> Result<()> {
     let guest = Config::monitor("page").pl011().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
@@ -91,13 +91,13 @@ pub(crate) fn page(report: &mut Report) -> Result<()> {
     stock_page(report)
 }
 
-/// What a guest can do to the ring of the stock path, on our hypervisor and on
-/// a stock one.
+/// A guest's access to the ring of the stock path, on our hypervisor and on a stock
+/// one.
 fn stock_page(report: &mut Report) -> Result<()> {
     let guest = Config::monitor("stockpage").sbsa().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
     let gfn = stock_node(&guest, "ring-ref")?;
-    // The first thing it printed: "monitor".
+    // The guest's first output: "monitor".
     let read = monitor.ask(&format!("read {:x}", gfn * PAGE + OUT))?;
     report.check(
         "the stock ring is in reach",
@@ -112,8 +112,8 @@ fn stock_page(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The same attempts on a stock hypervisor: the page is the guest's, the port
-/// is not, and the parameters are not there.
+/// The same attempts on a stock hypervisor: the guest has the page, but not the
+/// port, and the parameters do not exist.
 pub(super) fn stock(report: &mut Report) -> Result<()> {
     let guest = Config::monitor("stock").sbsa().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
@@ -130,7 +130,7 @@ pub(super) fn stock(report: &mut Report) -> Result<()> {
     stock_page(report)
 }
 
-/// A number that the toolstack wrote down of a guest's stock UART.
+/// A number in the xenstore nodes of a guest's stock UART.
 fn stock_node(guest: &Guest, name: &str) -> Result<u64> {
     let node = format!("/local/domain/{}/vuart/0/{name}", guest.domid);
     let value = xenstore::Client::open()?
@@ -139,7 +139,7 @@ fn stock_node(guest: &Guest, name: &str) -> Result<u64> {
     Ok(std::str::from_utf8(&value)?.parse()?)
 }
 
-/// Close and send on the port that the hypervisor keeps.
+/// Close and send on the hypervisor's port.
 pub(crate) fn port(report: &mut Report) -> Result<()> {
     let guest = Config::monitor("port").pl011().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
@@ -147,7 +147,7 @@ pub(crate) fn port(report: &mut Report) -> Result<()> {
     try_port(report, &guest, &mut monitor, port)
 }
 
-/// All that a guest may ask for about its UART's port.
+/// All operations that a guest may try on its UART's port.
 fn try_port(report: &mut Report, guest: &Guest, monitor: &mut Monitor, port: u64) -> Result<()> {
     let xen = Privcmd::open()?;
     let console = xen.hvm_param(DomId(guest.domid), HvmParam::CONSOLE_EVTCHN)?;
@@ -165,7 +165,7 @@ fn try_port(report: &mut Report, guest: &Guest, monitor: &mut Monitor, port: u64
             &"EINVAL",
         );
     }
-    // Xen answers both with success, and leaves a port of its own alone.
+    // Xen returns success for both, and does not change its own port.
     for command in [format!("unmask {port:x}"), "reset".to_owned()] {
         report.check_eq(&command, &monitor.ask(&command)?.word().as_str(), &"ok");
         report.check(
@@ -183,7 +183,7 @@ fn try_port(report: &mut Report, guest: &Guest, monitor: &mut Monitor, port: u64
     Ok(())
 }
 
-/// The same attempts by one guest on another's.
+/// The same attempts by one guest on another.
 pub(crate) fn neighbour(report: &mut Report) -> Result<()> {
     let victim = Config::monitor("victim").pl011().create()?;
     let mut victims = Monitor::open(&victim.name)?;
@@ -226,14 +226,14 @@ pub(crate) fn neighbour(report: &mut Report) -> Result<()> {
 
 /// The same attempts by root in a Linux guest, through its own privcmd.
 pub(crate) fn linux(report: &mut Report) -> Result<()> {
-    // The kernel's messages would stand among the probe's answers.
+    // The kernel's messages would be mixed with the probe's answers.
     let guest = Config::linux("intruder")
         .pl011()
         .bootargs("console=hvc0")
         .create()?;
     let mut shell = Shell::open(&guest.name, Line::Vuart)?;
     let (_, port) = private_params(&guest)?;
-    // As it comes, the kernel itself refuses what a guest should not ask for.
+    // By default, the kernel itself refuses the probe's hypercalls.
     shell.run(UNRESTRICTED, SHORT)?;
     let answer = shell.run(&format!("e2e probe intrude {} {port}", guest.domid), SHORT)?;
     let attempts: BTreeMap<String, String> = serde_json::from_str(answer.trim())
@@ -258,7 +258,7 @@ pub(crate) fn linux(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Gfn and port as dom0 reads them.
+/// Gfn and port, as dom0 reads them.
 pub(super) fn private_params(guest: &Guest) -> Result<(u64, u64)> {
     let xen = Privcmd::open()?;
     let domid = DomId(guest.domid);
@@ -268,7 +268,7 @@ pub(super) fn private_params(guest: &Guest) -> Result<(u64, u64)> {
     ))
 }
 
-/// The parameter's number as the documentation writes it.
+/// With the parameter's decimal number, as in the documentation.
 fn in_decimal(command: &str) -> String {
     [(" 27", " 39"), (" 28", " 40"), (" 29", " 41")]
         .into_iter()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Other people's programs on a guest's consoles, as the pages of
-//! `docs/use/integrations` have it: each sees all, and all of them type.
+//! Other projects' programs on a guest's consoles, as in the pages of
+//! `docs/use/integrations`: each shows all output, and each can type.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -22,25 +22,25 @@ const WEB: &str = include_str!("../../../../docs/use/integrations/web.md");
 
 /// The guest of the pages.
 const GUEST: &str = "guest";
-/// Where the web terminal's page serves it.
+/// The URL of the web terminal.
 const PAGE: &str = "http://127.0.0.1:4200/";
-/// Six programs at once, on an emulated CPU that is busy elsewhere too.
+/// The limit with six programs at once, on a busy machine.
 const WAIT: Duration = Duration::from_secs(60);
-/// Passes on what comes for the web terminal.
+/// Forwards connections for the web terminal.
 const WEB_SERVER: &str =
     "socat TCP-LISTEN:4200,bind=127.0.0.1,fork,reuseaddr UNIX-CONNECT:/run/console.sock";
-/// As `openssl passwd -6` makes it of "secret"; there is none here.
+/// From `openssl passwd -6` for "secret"; dom0 has no openssl.
 const OPERATOR: &str = "operator:$6$vconsole$XUw3fHhIkfqCnMMvXxqtiNsNqp4mmTpBmuAYh9GGBf8oXhHGbiwy9T6rBknHlHuKOw7kDo.bElwG0zsMxESIO.\n";
 /// How long to wait before pressing return again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// All of them at once on ttyAMA0, and those that need no more than a socket
-/// or a terminal on hvc0.
+/// All of them at once on ttyAMA0, and on hvc0 those that need only a socket or a
+/// terminal.
 pub(crate) fn programs(report: &mut Report) -> Result<()> {
     let _guest = Config::linux(GUEST).pl011().bootargs(QUIET).create()?;
     private_folder("/tmp/screens")?;
     let _conserver = conserver()?;
-    // There is no group of a web server, and socat stands for that.
+    // There is no web server's group, and socat acts as the web server.
     let web = block(WEB, "sh", 0)?.replace(":www-data:", ":root:");
     let _web_terminal = Console::spawn("sh", &["-c", &web])?;
     let _web_server = Console::spawn("sh", &["-c", WEB_SERVER])?;
@@ -51,7 +51,7 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
         };
         let here = |text: String| text.replace("vuart0", console);
         let ours = ["attach", &format!("{GUEST}/{console}")];
-        // Whoever is there first waits for the shell.
+        // The first user waits for the shell.
         let ours = Shell::login(Console::spawn("vconsole", &ours)?, BOOT)?.console;
         let mut users = vec![
             ("vconsole", ours),
@@ -107,7 +107,7 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Presses return until the guest's shell answers with what `name` types.
+/// Presses return until the guest's shell answers the command of `name`.
 fn answered(user: &mut Console, name: &str) -> Result<()> {
     let end = Instant::now() + WAIT;
     loop {
@@ -120,7 +120,7 @@ fn answered(user: &mut Console, name: &str) -> Result<()> {
     }
 }
 
-/// A command, whose quotes tell the guest's answer from its echo.
+/// A command; its quotes distinguish the guest's answer from the echo.
 fn typed(name: &str) -> String {
     format!("echo \"by\" {name}\r")
 }
@@ -138,13 +138,13 @@ fn block(page: &str, kind: &str, number: usize) -> Result<String> {
         .with_context(|| format!("a page has no block {number} of {kind}"))
 }
 
-/// A line of shell as one who has logged in types it.
+/// Runs a shell line in a session of its own, as after a login.
 fn login(line: &str) -> Result<Console> {
     let line = format!("export SCREENDIR=/tmp/screens; {line}");
     Console::spawn("setsid", &["-c", "sh", "-c", &line])
 }
 
-/// conserver's server, as its page has it.
+/// conserver's server, as in its page.
 fn conserver() -> Result<Console> {
     fs::create_dir_all("/etc/conserver")?;
     fs::create_dir_all("/var/log/conserver")?;
@@ -162,8 +162,8 @@ fn private_folder(path: &str) -> Result<()> {
         .with_context(|| path.to_owned())
 }
 
-/// What a browser does on the web terminal's page: keys go in as hexadecimal
-/// digits, and a request waits until there is output.
+/// A browser on the web terminal's page: keys are sent as hexadecimal digits, and a
+/// request waits until there is output.
 struct Web {
     session: String,
     shown: String,

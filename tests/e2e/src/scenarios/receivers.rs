@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Input into drivers that drain and then clear, or have RTIM alone: on other
+//! Input for drivers that drain and then clear, or enable only RTIM: on other
 //! PL011s some of it is stuck until the next key.
 
 use anyhow::{Context, Result};
@@ -18,7 +18,7 @@ const DRIVERS: [&str; 4] = [
     "RTIM alone, FIFOs",
 ];
 
-/// Pastes 64 KiB into each.
+/// Pastes 64 KiB into each driver.
 pub(crate) fn receivers(report: &mut Report) -> Result<()> {
     let guest = Config::firmware("receivers", "receivers.bin")
         .pl011()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The daemon ends and comes back while a guest talks.
+//! The daemon ends and is restarted while a guest prints and reads.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -19,10 +19,10 @@ use crate::report::Report;
 use crate::scenarios::boot::{BOTH_LINES, QUIET};
 use crate::shell::{BOOT, SHORT, Shell};
 
-/// Lines that the guest prints meanwhile: far more than ring and terminal
-/// hold, so that it cannot be through before the daemon ends.
+/// Lines that the guest prints meanwhile: far more than ring and terminal hold, so
+/// that it is not finished before the daemon ends.
 const LINES: usize = 8000;
-/// From one state to the next, on a busy machine.
+/// The limit from one state to the next, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The guest's last line.
 const ALL: &str = "all counted";
@@ -32,19 +32,18 @@ pub(crate) fn term(report: &mut Report) -> Result<()> {
     restart(report, "term", Signal::TERM)
 }
 
-/// An end without any warning.
+/// A kill.
 pub(crate) fn kill(report: &mut Report) -> Result<()> {
     restart(report, "kill", Signal::KILL)
 }
 
-/// One end without warning after another, while the guest prints and is typed
-/// at, by one and the same connection.
+/// Repeated kills while the guest prints and reads, over one connection.
 pub(crate) fn kills(report: &mut Report) -> Result<()> {
     const GUEST: &str = "kills";
     let kills = report.amount(5, 100);
     let lines = report.amount(12_000, 350_000);
     let typed = pattern::typeable(90, report.amount(16, 256) << 10);
-    // With somebody who keeps descriptors nobody on a plain socket notices.
+    // With a keeper of descriptors, clients of plain sockets see no restart.
     let kept = Kept::new()?;
     let mut daemon = Daemon::running()?;
     let guest = Config::linux(GUEST).pl011().bootargs(QUIET).create()?;
@@ -59,7 +58,7 @@ pub(crate) fn kills(report: &mut Report) -> Result<()> {
     shell.console.expect("count 50.", SHORT)?;
     let log = || daemon::log(&guest.name, Line::Vuart);
     for kill in 0..kills {
-        // The rest is spread over what is left to print.
+        // The kills are spread over the whole output.
         let wanted = lines * kill / (kills + 1);
         let reached = format!("count {}.", wanted.max(1));
         let there = command::poll(PATIENCE, || log().is_ok_and(|log| log.contains(&reached)));
@@ -107,8 +106,8 @@ pub(crate) fn kills(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A daemon whose descriptors are kept for the next one; at the end there is
-/// one again that dom0 is left with.
+/// A daemon whose descriptors are kept for the next one; on drop, a daemon without
+/// a keeper is started for dom0.
 struct Kept {
     keeper: Keeper,
     plain: Daemon,
@@ -134,13 +133,13 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // What is left undone fails the scenarios that follow.
+        // Errors here fail the scenarios that follow.
         let _ = Daemon::running().and_then(|daemon| daemon.end(Signal::TERM));
         let _ = self.plain.start_again();
     }
 }
 
-/// socat between a guest's plain socket and a terminal that changes no byte.
+/// socat between a guest's plain socket and a terminal.
 fn plain(guest: &str) -> Result<Console> {
     let socket = format!("/run/vconsoled/consoles/by-name/{guest}/vuart0.sock");
     if !command::poll(PATIENCE, || Path::new(&socket).exists()) {
@@ -149,7 +148,7 @@ fn plain(guest: &str) -> Result<Console> {
     Console::spawn("socat", &["-", &format!("UNIX-CONNECT:{socket}")])
 }
 
-/// Starts a viewer on a socket, where a restart must not show in the bytes.
+/// Starts a viewer on a socket; a restart must not be visible in its bytes.
 fn watch(guest: &str, seen: &str) -> Result<Child> {
     Command::new("vconsole")
         .args(["attach", &format!("{guest}/vuart0")])
@@ -160,7 +159,7 @@ fn watch(guest: &str, seen: &str) -> Result<Child> {
 }
 
 fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
-    // On a busy machine the kernel's watchdog would write between the lines.
+    // On a busy machine the kernel's watchdog would print between the lines.
     let bootargs = format!("{BOTH_LINES} nowatchdog");
     let guest = Config::linux(name).pl011().bootargs(&bootargs).create()?;
     let mut shells = Vec::new();
@@ -236,8 +235,8 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
     Ok(())
 }
 
-/// Whether a log holds every line once, in order and with nothing between them
-/// but what the kernel has to say, and what it holds.
+/// Whether a log has every line once, in order and with only kernel messages in
+/// between; and how many it has.
 fn counted(log: &str, lines: usize) -> (bool, String) {
     match counting(log, ALL) {
         Ok(seen) => (seen == lines, format!("{seen} of {lines} lines")),
@@ -245,7 +244,7 @@ fn counted(log: &str, lines: usize) -> (bool, String) {
     }
 }
 
-/// How far a text counts until it says `end`, where it holds every line once.
+/// How far a text counts up to `end`, if it has every line once.
 pub(super) fn counting(text: &str, end: &str) -> std::result::Result<usize, String> {
     let counting = text.find("count 1.").map_or("", |start| &text[start..]);
     let end = counting.find(end).unwrap_or(counting.len());

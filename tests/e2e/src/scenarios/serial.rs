@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What Linux can do with a serial port beyond reading and writing it: modem
-//! lines, loopback, flow control.
+//! Linux's serial port beyond reading and writing: modem lines, loopback, flow
+//! control.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -18,8 +18,8 @@ use crate::scenarios::transfer::{RAW, RESTORE, TRANSFER, from_guest, to_guest};
 use crate::shell::{SHORT, Shell};
 use crate::{command, daemon, pattern};
 
-/// Hardware flow control on and off: the far side is always ready, so it
-/// changes nothing.
+/// Hardware flow control on and off: the far side is always ready, so it has no
+/// effect.
 pub(crate) fn crtscts(report: &mut Report) -> Result<()> {
     let guest = guest("crtscts")?;
     let mut shell = Shell::open(&guest.name, Line::Vuart)?;
@@ -52,19 +52,19 @@ pub(crate) fn crtscts(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Loopback, tried by the probe in the guest.
+/// Loopback, tested by the probe in the guest.
 pub(crate) fn looped(report: &mut Report) -> Result<()> {
     let guest = guest("loopback")?;
     let mut shell = Shell::open(&guest.name, Line::Vuart)?;
-    // Into a file: what the probe prints must not come back to it. Nobody else
-    // reads the port, as the shell waits for the probe.
+    // Into a file: the probe's output must not return to it. Nothing else reads the
+    // port, because the shell waits for the probe.
     let silence = shell.run("e2e probe loopback >/tmp/found", TRANSFER)?;
     report.check_eq("what reaches the far side", &silence.as_str(), &"");
     let found = shell.run("cat /tmp/found", SHORT)?;
     let found: BTreeMap<String, String> =
         serde_json::from_str(found.trim()).with_context(|| format!("the probe said {found:?}"))?;
-    // Which lines are on: the outputs as they were set, and of the inputs
-    // those that are wired to them.
+    // The lines that are on: the outputs as set, and the inputs that are wired to
+    // them.
     for (step, wanted) in [
         ("before", "DTR RTS CTS CD DSR"),
         ("all off", ""),
@@ -89,25 +89,24 @@ pub(crate) fn looped(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Bytes sent at a guest that does not read: first what makes its terminal
-/// tell the driver to stop, which it does at 4 KiB, then far more than ring
-/// and pty hold.
+/// Bytes sent to a guest that does not read: first enough that its terminal makes
+/// the driver stop, at 4 KiB, then far more than ring and pty hold.
 const STOPPING: usize = 8 * 1024;
 const FLOOD: usize = 32 * 1024;
-/// What the guest may take of the latter while its driver has stopped: what a
-/// ring and a FIFO hold.
+/// What the guest may take of the latter after its driver has stopped: the capacity
+/// of a ring and a FIFO.
 const HELD: u64 = 1024 + 32;
 
-/// Bytes typed at a guest that never reads: more than all on the way hold.
+/// Bytes typed to a guest that never reads: more than all buffers on the way hold.
 const TYPED: usize = 1 << 20;
 
-/// A guest's program that does not read makes the driver stop, and then the
-/// client; once it reads everything is there.
+/// A guest's program that does not read makes the driver stop, and then the client;
+/// once it reads, all bytes arrive.
 pub(crate) fn throttle(report: &mut Report) -> Result<()> {
     let guest = guest("throttle")?;
     let mut shell = Shell::open(&guest.name, Line::Vuart)?;
     let mut other = Shell::open(&guest.name, Line::Pv)?;
-    // With crtscts the terminal tells the driver when it is full.
+    // With crtscts the terminal stops the driver when it is full.
     shell.console.send(&format!(
         "{RAW} crtscts; echo \"<\"t\">\"; while [ ! -e /tmp/go ]; do sleep 0.1; done; \
          head -c {} | sha256sum; {RESTORE}\r",
@@ -146,8 +145,8 @@ pub(crate) fn throttle(report: &mut Report) -> Result<()> {
     never(report, &mut other)
 }
 
-/// A guest that never reads: a ring and a FIFO of what is typed at it go to it,
-/// and no more; the daemon does not grow, another guest does not notice.
+/// A guest that never reads receives a ring and a FIFO of input, and no more; the
+/// daemon does not grow, and another guest is not affected.
 fn never(report: &mut Report, other: &mut Shell) -> Result<()> {
     let deaf = Config::monitor("deaf").pl011().create()?;
     let mut monitor = Monitor::open(&deaf.name)?;
@@ -202,8 +201,8 @@ fn served(guest: &Guest) -> Result<u64> {
         .to_guest)
 }
 
-/// Waits until more bytes than `before` have gone to the guest and no further
-/// ones go; how many went.
+/// Waits until more bytes than `before` have gone to the guest and the number no
+/// longer changes; returns it.
 fn still(guest: &Guest, before: u64) -> Result<u64> {
     let end = Instant::now() + TRANSFER;
     let mut last = (before, Instant::now());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The package as an administrator uses it: dpkg installs it, systemd runs it,
-//! restarts it and keeps its descriptors, journald stores guests' output and
+//! restarts it and stores its descriptors, journald stores guests' output and
 //! forwards it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,16 +24,16 @@ const PACKAGE: &str = "/guest/vconsoled.deb";
 const GUEST: &str = "svc";
 /// The guest's last line.
 const ALL: &str = "all counted";
-/// Lines that the guest says for the journal.
+/// Lines that the guest prints for the journal.
 const LINES: usize = 40;
-/// Where the host that gathers journals listens, and keeps them.
+/// Address and folder of the host that collects journals.
 const GATHERER: &str = "127.0.0.1:19532";
 const GATHERED: &str = "/tmp/gathered";
 
-/// What any command here may take, on a machine that is busy with other things.
+/// The time limit of any command here, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// Where the package puts programs of its own in place of Debian's.
+/// The package's programs in place of Debian's.
 const DIVERTED: [&str; 2] = [
     "/usr/lib/xen-4.17/bin/xenconsole",
     "/usr/lib/xen-4.17/bin/xenconsoled",
@@ -47,8 +47,8 @@ pub(crate) fn systemd(report: &mut Report) -> Result<()> {
     unit(report)?;
     fs::write("/etc/vconsoled.toml", CONFIG)?;
     run("systemctl", &["restart", "vconsoled"])?;
-    // What the kernel says must not come between what is counted, and it says
-    // much when nobody takes what is written to its console.
+    // The kernel's messages must not be mixed with the counted lines; it prints
+    // many when its console's output is not read.
     let guest = Config::linux(GUEST)
         .pl011()
         .bootargs("console=ttyAMA0 nosoftlockup")
@@ -62,7 +62,7 @@ pub(crate) fn systemd(report: &mut Report) -> Result<()> {
     remove(report)
 }
 
-/// Runs something that must succeed, and gives its output.
+/// Runs a command that must succeed; returns its output.
 fn run(program: &str, args: &[&str]) -> Result<String> {
     command::run(program, args, PATIENCE)
         .and_then(Finished::ok)
@@ -104,7 +104,7 @@ fn install(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The service is up by what the daemon says, and watched.
+/// The service is ready by the daemon's notification, and has a watchdog.
 fn unit(report: &mut Report) -> Result<()> {
     for (name, wanted) in [
         ("Type", "notify"),
@@ -131,7 +131,7 @@ fn unit(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Two who look on while the guest counts: at the terminal and at the socket.
+/// Two readers while the guest counts: at the terminal and at the socket.
 struct Readers {
     programs: Vec<(Child, String)>,
 }
@@ -159,7 +159,7 @@ impl Readers {
         String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until each has seen more than now, or `what`.
+    /// Waits until each reader has more output than now, or `what`.
     fn go_on(&self, what: Option<&str>) -> bool {
         let lengths: Vec<usize> = self.lengths();
         command::poll(PATIENCE, || match what {
@@ -173,7 +173,7 @@ impl Readers {
         paths.map(|path| Self::seen(path).len()).collect()
     }
 
-    /// Ends them; what each has seen.
+    /// Ends the readers; returns what each has read.
     fn finish(self) -> Result<[String; 2]> {
         let mut seen = [const { String::new() }; 2];
         for ((mut child, path), seen) in self.programs.into_iter().zip(&mut seen) {
@@ -184,7 +184,7 @@ impl Readers {
         Ok(seen)
     }
 
-    /// Whether none has ended.
+    /// Whether all readers still run.
     fn are_there(&mut self) -> bool {
         let mut programs = self.programs.iter_mut();
         programs.all(|(child, _)| matches!(child.try_wait(), Ok(None)))
@@ -249,8 +249,8 @@ fn ends(report: &mut Report, domid: u16, shell: &mut Shell) -> Result<()> {
         complete,
         format_args!("{:?}", readers.lengths()),
     );
-    // A terminal and two sockets of each console, a viewer with what is on its
-    // way to it, and the way for what is typed.
+    // A terminal and two sockets for each console, a viewer with its pending
+    // output, and its input.
     let kept = property("NFileDescriptorStore")?;
     report.check_eq("what systemd keeps", &kept.as_str(), &"10");
     let logged = command::poll(PATIENCE, || {
@@ -270,7 +270,7 @@ fn ends(report: &mut Report, domid: u16, shell: &mut Shell) -> Result<()> {
         counted == Ok(lines),
         format_args!("{counted:?}"),
     );
-    // A kill may repeat what was being written there.
+    // A kill may repeat the bytes that were being written.
     let missing = missing(&terminal, lines);
     report.check(
         "every line on the terminal",
@@ -282,17 +282,17 @@ fn ends(report: &mut Report, domid: u16, shell: &mut Shell) -> Result<()> {
 
 /// The first of so many lines that a text does not have.
 fn missing(text: &str, lines: usize) -> Option<String> {
-    // A prompt may stand before the first.
+    // A prompt may come before the first.
     let start = text.find("count 1.").unwrap_or_default();
     let mut there: BTreeSet<&str> = text[start..].lines().map(str::trim_end).collect();
     let wanted = (1..=lines).map(|line| format!("count {line}."));
     let missing: Vec<String> = wanted.filter(|line| !there.remove(line.as_str())).collect();
-    // What is left may be lines of which a piece was repeated.
+    // The rest may be lines with a repeated part.
     let lost = |line: &&String| !there.iter().any(|said| repeats(said, line));
     missing.iter().find(lost).cloned()
 }
 
-/// Whether that is a line of which a piece stands twice.
+/// Whether `said` is `line` with a repeated part.
 fn repeats(said: &str, line: &str) -> bool {
     (1..=line.len()).any(|end| {
         let rest = said.strip_prefix(&line[..end]);
@@ -300,8 +300,8 @@ fn repeats(said: &str, line: &str) -> bool {
     })
 }
 
-/// The guest's lines are in the journal, with fields, and reach another one
-/// over a network.
+/// The guest's lines are in the journal, with their fields, and are forwarded to
+/// another journal over a network.
 fn journal(report: &mut Report, shell: &mut Shell) -> Result<()> {
     shell.run(
         &format!("for i in $(seq {LINES}); do echo line $i for the journal; done"),
@@ -374,7 +374,7 @@ fn entries(args: &[&str]) -> Result<Vec<Entry>> {
         .collect::<std::result::Result<_, _>>()?)
 }
 
-/// The lines that were meant for the journal.
+/// The lines for the journal.
 fn said(entries: &[Entry]) -> Vec<String> {
     let messages = entries
         .iter()
@@ -443,7 +443,7 @@ mod tests {
             assert_eq!(missing(lost, 3).as_deref(), Some("count 2."));
         }
         assert_eq!(missing(whole, 4).as_deref(), Some("count 4."));
-        // Line 22 is not line 2 with a piece repeated.
+        // Line 22 is not line 2 with a repeated part.
         let text: Vec<String> = (1..=22).map(|line| format!("count {line}.\n")).collect();
         let lost = text.concat().replacen("count 2.\n", "", 1);
         assert_eq!(missing(&lost, 22).as_deref(), Some("count 2."));

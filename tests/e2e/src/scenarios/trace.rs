@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Xen's trace buffers, as xentrace writes them to a file in dom0: what a guest
-//! did with its PL011, by the records of `VPL011_TRACE`.
+//! Xen's trace buffers, as xentrace writes them to a file in dom0: a guest's use of
+//! its PL011, by the records of `VPL011_TRACE`.
 
 use std::fs;
 use std::process::{Child, Command};
@@ -14,19 +14,19 @@ use crate::guest::{Config, xl};
 use crate::report::Report;
 use crate::shell::{BOOT, SHORT, Shell};
 
-/// Where xentrace writes.
+/// xentrace's output file.
 const FILE: &str = "/run/trace";
 /// Its mask for emulated devices (Xen `TRC_HVM_EMUL`).
 const DEVICES: &str = "0x84000";
 
-/// An access to the PL011, and a change of its line.
+/// An access to the PL011, and a change of its interrupt line.
 const ACCESS: u32 = 0x8_4020;
 const LINE: u32 = 0x8_4021;
-/// In an access's second word.
+/// Fields of an access's second word.
 const WRITE: u32 = 1 << 31;
 const OFFSET: u32 = 0xfff;
 
-/// One record: when, what, and its words.
+/// One record: its time, event and words.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Record {
     cycles: u64,
@@ -34,16 +34,16 @@ struct Record {
     words: Vec<u32>,
 }
 
-/// A guest at whose shell something is typed, and what the trace has of it.
+/// Commands in a guest's shell, and the trace of them.
 pub(crate) fn trace(report: &mut Report) -> Result<()> {
     let guest = Config::linux("traced").pl011().bootargs("console=ttyAMA0");
     let guest = guest.create()?;
     let mut shell = Shell::open(&guest.name, Line::Vuart)?;
 
-    // Xen's example policy lets nobody write to the buffers.
+    // Xen's example policy forbids writing to the buffers.
     xl(&["setenforce", "0"])?;
     let mut tracer = start()?;
-    // xentrace does not say when it has begun: there is a first record then.
+    // xentrace does not report that it has begun; the first record shows it.
     let begun = command::poll(BOOT, || {
         shell.run("true", SHORT).is_ok() && read().is_ok_and(|records| !records.is_empty())
     });
@@ -90,15 +90,15 @@ fn end(tracer: &mut Child) -> Result<()> {
     Ok(())
 }
 
-/// What is in the file by now, in the order of its time.
+/// The file's records, in the order of their times.
 fn read() -> Result<Vec<Record>> {
     let mut records = parse(&fs::read(FILE)?);
     records.sort();
     Ok(records)
 }
 
-/// The whole records of a trace: a header with the event, whether a time stands
-/// behind it, and how many words do.
+/// The complete records of a trace. A record's header has the event, whether a time
+/// follows, and how many words follow.
 fn parse(bytes: &[u8]) -> Vec<Record> {
     let mut words = bytes
         .chunks_exact(4)
@@ -123,7 +123,7 @@ fn parse(bytes: &[u8]) -> Vec<Record> {
     records
 }
 
-/// The characters that a guest wrote to its UARTDR, or read there.
+/// The characters that a guest wrote to its UARTDR, or read from it.
 fn text(records: &[Record], domid: u16, write: u32) -> String {
     records
         .iter()
@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_trace_is_read_record_by_record() {
-        // A change of CPU, without a time; two accesses with one; a cut record.
+        // A change of CPU, without a time; two accesses with one; a truncated
+        // record.
         let trace = bytes(&[
             0x2001_f003,
             0,

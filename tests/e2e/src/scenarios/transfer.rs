@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Bytes each way, and that none is lost, doubled or changed.
+//! Transfers in both directions: no byte is lost, repeated or changed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::scenarios::boot::{BOTH_LINES, QUIET, report_driver, uart_line};
 use crate::shell::{SHORT, Shell};
 
-/// 64 KiB, with an emulated CPU that is busy elsewhere too.
+/// The limit for 64 KiB, on a busy machine.
 pub(super) const TRANSFER: Duration = Duration::from_secs(120);
 
 /// 64 KiB each way on each console.
@@ -29,11 +29,11 @@ pub(crate) fn transfer(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// In a guest's shell: a terminal that changes no byte, and what it was before.
+/// In a guest's shell: sets raw mode, and restores the modes.
 pub(super) const RAW: &str = "modes=$(stty -g); stty raw -echo";
 pub(super) const RESTORE: &str = "stty $modes";
 
-/// 64 KiB into a guest of each driver, none of it garbled on the way.
+/// 64 KiB into a guest of each driver, without errors.
 pub(crate) fn paste(report: &mut Report) -> Result<()> {
     for (seed, (driver, guest)) in (20..).zip(guest::of_each_driver("paste", QUIET)?) {
         let mut shell = Shell::open(&guest.name, Line::Vuart)?;
@@ -50,8 +50,8 @@ pub(crate) fn paste(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Both clients at once: what is typed shows on its own console alone, and
-/// both lines carry output at the same time.
+/// Both clients at once: input is echoed on its own console only, and both lines
+/// carry output at the same time.
 pub(crate) fn both(report: &mut Report) -> Result<()> {
     let guest = Config::linux("both")
         .pl011()
@@ -107,15 +107,15 @@ pub(crate) fn both(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// How many numbers each console prints while the other one does.
+/// How many numbers each console prints, both at the same time.
 const LINES: usize = 2000;
 
 fn print_lines(shell: &mut Shell) -> Result<String> {
     shell.run(&format!("seq {LINES}"), TRANSFER)
 }
 
-/// The guest prints every byte value, unchanged by its terminal. `name` tells
-/// the check from others.
+/// The guest prints every byte value, unchanged by its terminal. `name` identifies
+/// the check.
 pub(super) fn from_guest(
     report: &mut Report,
     shell: &mut Shell,
@@ -139,11 +139,11 @@ pub(super) fn from_guest(
     Ok(())
 }
 
-/// In a guest's shell: sums up its input. What the kernel warns of meanwhile is
-/// not on the console.
+/// In a guest's shell: the checksum of its input. A kernel warning meanwhile does
+/// not appear on the console.
 const SUM: &str = "{ sha256sum >/run/sum; echo '<4>e2e: a warning' >/dev/kmsg; cat /run/sum; }";
 
-/// The guest sums up what is typed at it.
+/// The guest computes the checksum of its input.
 pub(super) fn to_guest(
     report: &mut Report,
     shell: &mut Shell,

@@ -13,7 +13,7 @@ use crate::shell::{BOOT, SHORT};
 /// The end of its prompt, as configured.
 const PROMPT: &str = "=> ";
 
-/// The prompt, a word of its own, and what it sees in memory.
+/// The prompt, and commands that print the version and memory.
 pub(crate) fn u_boot(report: &mut Report) -> Result<()> {
     let guest = Config::u_boot("u-boot").pl011().create()?;
     let mut console = Console::open(&guest.name, Line::Vuart)?;
@@ -29,13 +29,13 @@ pub(crate) fn u_boot(report: &mut Report) -> Result<()> {
     }
     for (name, command, wanted) in [
         ("version", "version", "U-Boot 2023.01"),
-        // The magic number of a kernel image, in its own at the start of RAM.
+        // The magic number of a kernel image: U-Boot's own, at the start of RAM.
         (
             "md: the start of RAM",
             "md.l 40000038 1",
             "40000038: 644d5241",
         ),
-        // The identification of a PL011 r1p5.
+        // The identification registers of a PL011 r1p5.
         (
             "md: the UART's identification",
             "md.l 22000fe0 4",

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The daemon as a service of dom0: what it keeps besides guests' consoles,
-//! and what it may do.
+//! The daemon as a service of dom0: its log of Xen, and its privileges.
 
 use std::fs;
 use std::time::Duration;
@@ -16,10 +15,10 @@ use crate::scenarios::boot::BOTH_LINES;
 use crate::shell::{SHORT, Shell};
 
 const HYPERVISOR_LOG: &str = "/var/log/xen/console/hypervisor.log";
-/// A message takes one event to the log.
+/// A message is in the log after one event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `--log=hv`: what Xen says is in the log, also what it says from now on.
+/// `--log=hv`: Xen's messages are in the log, including later ones.
 pub(crate) fn hypervisor_log(report: &mut Report) -> Result<()> {
     let log =
         || String::from_utf8_lossy(&fs::read(HYPERVISOR_LOG).unwrap_or_default()).into_owned();
@@ -27,7 +26,7 @@ pub(crate) fn hypervisor_log(report: &mut Report) -> Result<()> {
     report.check("Xen's first lines are in the log", version, HYPERVISOR_LOG);
     let before = log();
     xl(&["debug-keys", "h"])?;
-    // The key's answer; xl dmesg shows the same.
+    // The key's output, which `xl dmesg` shows too.
     let said = "'h' pressed -> showing installed handlers";
     let arrived = command::poll(PATIENCE, || {
         log().matches(said).count() > before.matches(said).count()
@@ -46,7 +45,7 @@ pub(crate) fn hypervisor_log(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The daemon has given up root, and serves a guest that came after that.
+/// The daemon has given up root, and then serves a new guest.
 pub(crate) fn least_privilege(report: &mut Report) -> Result<()> {
     let pid = daemon::status()?.pid;
     for (number, entry) in fs::read_dir(format!("/proc/{pid}/task"))?.enumerate() {
@@ -83,7 +82,7 @@ pub(crate) fn least_privilege(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What a thread may do, by its status in /proc.
+/// A thread's privileges, from its status in /proc.
 struct Held {
     uids: Vec<u32>,
     capabilities: Vec<u64>,

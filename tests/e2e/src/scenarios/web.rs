@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A tenant's terminal in dom0: vconsole-web as a user of its own, and its page.
+//! A tenant's terminal in dom0: vconsole-web as an unprivileged user, and its page.
 
 use std::fs;
 use std::net::TcpStream;
@@ -26,14 +26,14 @@ const CONFIG: &str = "/etc/vconsoled.toml";
 const RULE: &str = "\n[[access]]\ntenants = [\"alice\"]\nby = [\"vconsole-web\"]\n\
                     domains = [\"web\"]\nrights = [\"log\", \"type\"]\n";
 const TENANTS: &str = "/run/tenants";
-/// Nothing of the kernel's may come between what is counted.
+/// The kernel must not print between the counted lines.
 const BOOTARGS: &str = "console=ttyAMA0 quiet nowatchdog";
 /// Lines that the guest prints meanwhile: far more than its ring holds, so that it
-/// cannot be through before the daemon ends.
+/// is not finished before the daemon ends.
 const LINES: usize = 8000;
 /// The guest's last line.
 const ALL: &str = "all counted";
-/// From one state to the next, on a busy machine.
+/// The limit from one state to the next, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn web(report: &mut Report) -> Result<()> {
@@ -103,7 +103,7 @@ pub(crate) fn web(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Lets the tenant use the guest. Nothing else runs in this dom0, so it stays.
+/// Adds the tenant's rule. Nothing else runs in this dom0, so it stays.
 fn add_rule() -> Result<Daemon> {
     let text = fs::read_to_string(CONFIG)?;
     fs::write(CONFIG, text + RULE)?;
@@ -113,10 +113,10 @@ fn add_rule() -> Result<Daemon> {
     Ok(daemon)
 }
 
-/// The service, where the package has it listen.
+/// The service, at the package's address.
 struct Service {
     process: Child,
-    /// The tenant's.
+    /// The tenant's token.
     token: String,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Attaching: who sees what, who types, keys and breaks.
+//! Attaching: output for all, typing, keys and breaks.
 
 use viewers::{Guest, Host, Program, Terminal, noise, wait_for};
 
@@ -26,7 +26,7 @@ fn several_clients_see_everything_and_all_of_them_type() {
     for (number, client) in clients.iter_mut().enumerate() {
         client.write(format!("typed {number}").as_bytes());
         assert_eq!(vuart.receive(7), format!("typed {number}").as_bytes());
-        // The end of the input is not the end of the output.
+        // Output continues after the end of input.
         client.close();
     }
     vuart.send(b"after");
@@ -100,10 +100,10 @@ fn of_two_domains_of_a_name_the_newest_is_meant_and_the_other_told() {
     assert!(client.wait().success());
     let breaks = [old, new].map(|domid| host.machine.take_breaks(domid));
     assert_eq!(breaks, [0, 1]);
-    // By its number either is had, and there is nothing to tell.
+    // Each is selected by its number, without a message.
     let mut client = Program::piped(host.vconsole("attach 1"));
     assert_eq!(client.read(3), b"old");
-    // A name that only one has is no matter of taste any more.
+    // A name of only one domain needs no message any more.
     let name = "/local/domain/2/name";
     host.machine.toolstack().unwrap().write(name, "db").unwrap();
     wait_for("the name", || {
@@ -139,8 +139,8 @@ fn what_cannot_be_attached_is_said_at_once() {
     }
 }
 
-/// What another user types is the next that the guest reads: nothing of what
-/// was typed before is on its way.
+/// What another user types is the guest's next input: no earlier input is on its
+/// way.
 fn nothing_was_typed(host: &Host, vuart: &mut Guest) {
     let mut other = Terminal::open();
     let mut client = other.run(host.vconsole("attach guest/vuart0"));
@@ -163,7 +163,7 @@ fn the_keys_do_what_the_help_says() {
         help.contains("^]  leave") && help.contains("^T b  send a break"),
         "{help}"
     );
-    // Either key itself, and what a terminal would take for a signal.
+    // Either key itself, and keys that a terminal would turn into signals.
     user.write(b"\x14\x14\x14\x1d\x03\x1a\x1c");
     assert_eq!(vuart.receive(6), b"a\x14\x1d\x03\x1a\x1c");
     user.write(b"\x14b");
@@ -200,7 +200,7 @@ fn who_came_to_read_does_not_type() {
     user.write(b"in vain");
     vuart.send(b"seen");
     user.until("seen");
-    // The daemon does not let it change its mind.
+    // The client cannot change to typing.
     user.write(b"\x14r");
     user.until("[read and write]");
     user.until("[read only]");
@@ -218,7 +218,7 @@ fn a_break_is_sent_from_a_script() {
     }
 }
 
-/// `xl console` and others at once: it has the pty, they have sockets.
+/// `xl console`, on the pty, and other clients, on sockets, at once.
 #[test]
 fn the_old_client_and_the_new_one_see_the_same() {
     let host = Host::start();

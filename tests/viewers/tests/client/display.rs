@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The terminal and what is shown on it: left, suspended, stopped, filtered, over a
+//! The terminal and its output: leaving, suspending, stopping, filtering, and a
 //! restart of the daemon.
 
 use rustix::process::Signal;
@@ -22,7 +22,7 @@ fn the_terminal_is_as_it_was_however_it_ends() {
         vuart.send(b"login: ");
         user.until("login: ");
         assert!(!user.is_cooked());
-        // Another size of the window is the guest's business.
+        // A change of the window's size is not handled here.
         let size = Winsize {
             ws_row: 50,
             ws_col: 132,
@@ -42,7 +42,7 @@ fn the_terminal_is_as_it_was_however_it_ends() {
             "quit" => client.signal(Signal::QUIT),
             "domain" => host.machine.destroy(domid).unwrap(),
             _ => {
-                // While the daemon is away the user can still leave.
+                // While there is no daemon, the user can still leave.
                 host.stop_daemon();
                 user.until("waiting for it to come back]");
                 user.write(b"\x1d");
@@ -60,8 +60,8 @@ fn the_terminal_is_as_it_was_however_it_ends() {
     }
 }
 
-/// The shell's `fg` brings back what the menu, or somebody's signal, has
-/// suspended; meanwhile the terminal is the shell's.
+/// The shell's `fg` continues a client that the menu or a signal has suspended;
+/// meanwhile the terminal is in the shell's mode.
 #[test]
 fn a_suspended_client_leaves_the_terminal_to_the_shell() {
     let host = Host::start();
@@ -93,7 +93,7 @@ fn a_suspended_client_leaves_the_terminal_to_the_shell() {
         user.until(GREETING);
         client.signal(stop);
         client.until_stopped();
-        // No program hears of the second: the shell sees to the terminal.
+        // No program receives SIGSTOP: the shell restores the terminal.
         if stop == Signal::STOP {
             user.cook();
         }
@@ -105,7 +105,7 @@ fn a_suspended_client_leaves_the_terminal_to_the_shell() {
         assert_eq!(vuart.receive(5), b"three");
         assert!(user.is_cooked());
     }
-    // One that is told to end while it is suspended does so.
+    // A suspended client that receives SIGTERM ends.
     let mut client = user.run(host.vconsole("attach guest/vuart0"));
     user.until(GREETING);
     client.signal(Signal::TSTP);
@@ -138,7 +138,7 @@ fn a_daemon_that_comes_back_goes_on_to_the_byte() {
     vuart.send(&sent[..1000]);
     assert!(client.read(1000) == sent[..1000]);
     let (first, rest) = sent[1000..].split_at(100);
-    // Said while nobody serves, as far as the ring has room.
+    // Printed while there is no daemon, as far as the ring has room.
     host.stop_daemon();
     vuart.send(first);
     host.start_daemon();
@@ -164,7 +164,7 @@ fn a_daemon_that_comes_back_goes_on_to_the_byte() {
 fn a_stopped_terminal_is_told_what_it_missed_and_can_be_left() {
     let host = Host::start();
     let (_, mut pv, _vuart) = host.guest("guest");
-    // Nobody reads the client's output.
+    // The client's output is not read.
     let mut client = Program::piped(host.vconsole("attach guest"));
     host.until_viewers("pv0", 1);
     let sent = noise(4_000_000);
@@ -177,7 +177,7 @@ fn a_stopped_terminal_is_told_what_it_missed_and_can_be_left() {
     assert!(lost < 4_000_000);
     client.write(b"typed");
     assert_eq!(pv.receive(5), b"typed", "the client hears all the same");
-    // All that is left arrives, and the note says what does not.
+    // All remaining bytes arrive, and the message has the number of lost ones.
     let lost = usize::try_from(lost).unwrap();
     let seen = client.read(sent.len() - lost);
     let gap = sent
@@ -203,7 +203,7 @@ fn escape_sequences_are_left_out_if_wanted() {
     assert_eq!(raw.read(8), b"\x1b[31mred");
 }
 
-/// Nobody waits for the answer any more, and what a terminal answers is typed.
+/// Nothing waits for the answer any more, and a terminal's answer would be typed.
 #[test]
 fn a_terminal_is_not_asked_what_was_asked_before() {
     let host = Host::start();
@@ -223,7 +223,7 @@ fn a_terminal_is_not_asked_what_was_asked_before() {
     let mut log = user.run(host.vconsole("log guest"));
     assert_eq!(user.until("new."), "\x1b[1mold\x1b[0m.new.");
     assert!(log.wait().success());
-    // A pipe answers nothing.
+    // A pipe sends no answers.
     let mut piped = Program::piped(host.vconsole("attach guest"));
     assert_eq!(piped.read(15), b"\x1b[1mold\x1b[6n\x1b[0m");
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! `vconsole` and the daemon: what a user at a terminal, or a script, gets.
+//! `vconsole` and the daemon: a user at a terminal, or a script.
 
 mod attaching;
 mod display;
 mod printing;
 
-/// The words that a client begins with.
+/// The end of a client's greeting.
 const GREETING: &str = "^T ? helps]\r\n";

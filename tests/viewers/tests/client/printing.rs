@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What is printed: the list, and logs.
+//! Printing: the list, and logs.
 
 use rustix::process::Signal;
 use vconsoled::config::{Filter, Size};
@@ -69,7 +69,7 @@ fn what_was_said_is_printed_from_memory_without_a_log() {
     assert!(follower.wait().success());
 }
 
-/// Whatever the log's writer is doing at that moment.
+/// At any state of the log's writer.
 #[test]
 fn a_log_is_printed_and_followed_across_rotation() {
     let host = Host::with(|config| {

@@ -51,7 +51,7 @@ fn conserver() {
     let server = Program::start(command);
     host.until_viewers("vuart0", 1);
     wait_for("conserver", || TcpStream::connect(("127.0.0.1", port)).ok());
-    // Nobody without a password has the console, whatever name is given.
+    // Without the password nobody gets the console, whatever the name.
     for name in ["operator", "root"] {
         let mut stranger = Terminal::open();
         let line = here(attach).replace("-l operator", &format!("-l {name}"));
@@ -70,7 +70,7 @@ fn conserver() {
     user.until("echo: by conserver");
     user.write(b"\x05c.");
     session.wait();
-    // The daemon is restarted, and conserver comes back for the next user.
+    // After the daemon's restart, conserver reconnects for the next user.
     host.stop_daemon();
     host.start_daemon();
     let mut session = host.login(&user, &here(attach));
@@ -88,7 +88,7 @@ fn conserver() {
     guest.join().unwrap();
 }
 
-/// Two hosts on one machine: their servers have an address of their own.
+/// Two hosts on one machine, each server at its own address.
 #[test]
 fn conserver_of_many_hosts() {
     let (host, guest) = host();
@@ -111,7 +111,7 @@ fn conserver_of_many_hosts() {
             .replace("xen2.example.org", "127.0.0.2")
             .replace("-p 782", &format!("-p {port}"))
     };
-    // The first knows of what the second has.
+    // The first server has the second one's consoles in its configuration.
     let text = pages[0]
         .replace("allowed", "allowed 127.0.0.2")
         .replace("/etc/conserver", &dir.to_string_lossy());
@@ -140,7 +140,7 @@ fn conserver_of_many_hosts() {
     for address in ["127.0.0.1", "127.0.0.2"] {
         wait_for("conserver", || TcpStream::connect((address, port)).ok());
     }
-    // Each host has what is its own, and the first knows them all.
+    // Each server has its own console, and the first lists all.
     for name in ["guest/vuart0", "other/vuart0"] {
         wait_for("a server at each console", || {
             let consoles = host.consoles();
@@ -159,7 +159,7 @@ fn conserver_of_many_hosts() {
     listing.wait();
     let mut user = Terminal::open();
     let mut session = host.login(&user, &here(attach));
-    // The client gives the password to the host that has the console, too.
+    // The client gives the password to the console's host, too.
     log_in(&mut user);
     user.until("help]");
     user.write(b"on the other host\r");
@@ -174,12 +174,12 @@ fn conserver_of_many_hosts() {
     guest.join().unwrap();
 }
 
-/// The line that asks for a password, with one.
+/// The command for a password hash, with the password.
 fn with_password(line: &str) -> String {
     line.replace("openssl passwd -6", "openssl passwd -6 secret")
 }
 
-/// Gives it to the server that asks for it.
+/// Enters the password.
 fn log_in(user: &mut Terminal) {
     user.until("password:");
     user.write(b"secret\r");

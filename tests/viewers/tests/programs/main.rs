@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Other people's programs on a console, by the commands of
-//! docs/use/integrations/, word for word but for paths and ports.
+//! Other projects' programs on a console, by the commands of
+//! docs/use/integrations/, literally except for paths and ports.
 
 mod conserver;
 mod screen;
@@ -25,7 +25,7 @@ pub(crate) fn blocks(page: &str, kind: &str) -> Vec<String> {
         .collect()
 }
 
-/// A host with a guest that echoes what it is told on its UART.
+/// A host with a guest that echoes its input on its UART.
 pub(crate) fn host() -> (Host, std::thread::JoinHandle<Guest>) {
     let host = Host::start();
     let (_, _pv, mut vuart) = host.guest("guest");
@@ -42,7 +42,7 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Ends a server in order, with the processes that it started.
+/// Ends a server in an orderly way, with the processes that it started.
 pub(crate) fn stop(mut server: Program) {
     server.signal(rustix::process::Signal::TERM);
     server.wait();
