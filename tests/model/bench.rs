@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A device on a wire that the test holds the other end of, and as what the
-//! conformance suite runs on.
+//! A device on a line whose other end is the test, and a target for the conformance
+//! suite.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use vpl011::{Access, Backend, Glance, Outcome, Profile, Uart};
 
 pub(crate) use conformance::registers::{cr, fr, int, lcr_h, reg};
 
-/// A line whose far side takes `room` bytes before it must be given more.
+/// A line whose far side accepts `room` bytes before it needs more room.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wire {
     pub(crate) output: Vec<u8>,
@@ -38,31 +38,31 @@ impl Backend for Wire {
     }
 }
 
-/// The device, and what was seen of its interrupt line.
+/// The device, and the observed state of its interrupt line.
 pub(crate) struct Bench {
     pub(crate) uart: Uart<Wire>,
     /// The level of the interrupt line.
     pub(crate) line: bool,
-    /// Of the newest outcome.
+    /// Of the latest outcome.
     glance: Glance,
-    /// The far side takes only what it is told to.
+    /// The far side takes only what is requested.
     held: bool,
-    /// Characters that went the short way.
+    /// Characters sent by the fast path.
     pub(crate) sent_short: usize,
 }
 
 impl Bench {
-    /// A device after reset, on a line that takes everything.
+    /// A device after reset, on a line that accepts everything.
     pub(crate) fn new() -> Self {
         Self::with_room(usize::MAX)
     }
 
-    /// A device after reset, on a line that takes `room` bytes.
+    /// A device after reset, on a line that accepts `room` bytes.
     pub(crate) fn with_room(room: usize) -> Self {
         Self::with_profile(Profile::Pl011, room)
     }
 
-    /// The same of a profile.
+    /// The same with a profile.
     pub(crate) fn with_profile(profile: Profile, room: usize) -> Self {
         let wire = Wire {
             room,
@@ -90,8 +90,7 @@ impl Bench {
         outcome.value
     }
 
-    /// An access, whatever a glance could have said of it being held against
-    /// what the device does.
+    /// An access; a value from the glance is compared with the device's.
     fn access(&mut self, direction: Direction, access: Access, value: u32) -> u32 {
         let peeked = self.glance.peek(direction, access, value);
         let before = peeked.map(|_| format!("{:?}", self.uart));
@@ -108,9 +107,9 @@ impl Bench {
         self.observe(outcome)
     }
 
-    /// A write by the short way, if it is one for that, held against the other.
+    /// A write by the fast path, if it applies, compared with the normal path.
     fn write_either_way(&mut self, access: Access, value: u32) -> Outcome {
-        // What went before is left out, as it may be long.
+        // Earlier output is left out, because it may be long.
         let mut output = std::mem::take(&mut self.uart.backend_mut().output);
         let mut other = self.uart.clone();
         let outcome = other.write(access, value);
@@ -128,7 +127,8 @@ impl Bench {
         outcome
     }
 
-    /// A look at UARTFR that a glance answers: whether the guest polls in vain.
+    /// A read of UARTFR from the glance; returns whether the guest polls without
+    /// effect.
     pub(crate) fn poll(&mut self) -> bool {
         let seen = self.peek(reg::FR).expect("an answer at a glance");
         let access = Access::new(reg::FR, Width::Word);
@@ -141,13 +141,13 @@ impl Bench {
         glance.stalled()
     }
 
-    /// What a glance says of a 32-bit read.
+    /// The glance's value for a 32-bit read.
     pub(crate) fn peek(&self, offset: u16) -> Option<u32> {
         let access = Access::new(offset, Width::Word);
         self.glance.peek(Direction::Read, access, 0)
     }
 
-    /// What a glance says of a 32-bit write.
+    /// The glance's answer to a 32-bit write.
     pub(crate) fn peek_write(&self, offset: u16, value: u32) -> Option<u32> {
         let access = Access::new(offset, Width::Word);
         self.glance.peek(Direction::Write, access, value)
@@ -190,7 +190,7 @@ impl Bench {
         self.event();
     }
 
-    /// The far side takes `bytes` more.
+    /// The far side accepts `bytes` more.
     pub(crate) fn give_room(&mut self, bytes: usize) {
         let wire = self.uart.backend_mut();
         wire.room = wire.room.saturating_add(bytes);
@@ -206,7 +206,7 @@ impl Bench {
         &self.uart.backend().output
     }
 
-    /// Reads DR until RXFE, as every driver does in one way or another.
+    /// Reads DR until RXFE, as all drivers do in some form.
     pub(crate) fn receive_all(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while !self.any(reg::FR, fr::RXFE) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Cases that the conformance suite cannot run: events without data, room that was
-//! not announced, characters beside the line, offsets that no instruction can have,
-//! and counters.
+//! not announced, characters that are not from the line, offsets that no
+//! instruction can have, and counters.
 
 use vpl011::trap::Width;
 
@@ -37,7 +37,7 @@ fn a_flag_read_finds_room() {
     assert_eq!(uart.output(), b"a");
 }
 
-/// A byte written while the FIFO is full goes out if the line has room by now.
+/// A byte written while the FIFO is full is sent if the line has room by now.
 #[test]
 fn a_write_finds_room() {
     let mut uart = Bench::with_room(0).fifos();
@@ -49,8 +49,8 @@ fn a_write_finds_room() {
     assert_eq!(uart.output(), bytes);
 }
 
-/// A driver that disregards TXFF with FEN=0 loses nothing while storage lasts;
-/// past it, bytes are counted.
+/// A driver that ignores TXFF with FEN=0 loses nothing while there is storage;
+/// later bytes are dropped and counted.
 #[test]
 fn bytes_past_txff_use_the_storage_there_is() {
     let mut uart = Bench::with_room(0);
@@ -61,8 +61,8 @@ fn bytes_past_txff_use_the_storage_there_is() {
     assert_eq!(uart.output(), &bytes[..32]);
 }
 
-/// Each read makes room that the line fills: a driver that reads until RXFE
-/// gets all there is.
+/// Each read makes room that the line fills: a driver that reads until RXFE gets
+/// all input.
 #[test]
 fn reads_refill_it() {
     let mut uart = Bench::new().fifos();
@@ -71,7 +71,7 @@ fn reads_refill_it() {
     assert_eq!(uart.receive_all(), bytes);
 }
 
-/// Once for each level's worth of reads, not for each read.
+/// Once per level of reads, not at each read.
 #[test]
 fn a_read_that_leaves_less_than_the_level_refills_it() {
     for (fen, reads) in [(lcr_h::FEN, 17), (0, 1)] {
@@ -89,7 +89,7 @@ fn a_read_that_leaves_less_than_the_level_refills_it() {
     }
 }
 
-/// A clear of what was shown leaves nothing on a line that there is a place for.
+/// After a clear of a shown interrupt, the FIFO is filled from the line.
 #[test]
 fn a_clear_refills_it() {
     let mut uart = Bench::new().fifos();
@@ -110,7 +110,7 @@ fn what_has_no_place_stays_on_the_line() {
     assert_eq!(uart.uart.backend().input.len(), 1);
 }
 
-/// The character that a read lets in counts too.
+/// The character that enters because of a read counts too.
 #[test]
 fn cleared_rx_returns_with_a_refill() {
     let mut uart = Bench::new().fifos();
@@ -134,8 +134,8 @@ fn an_event_that_brings_nothing_raises_nothing() {
     assert!(!uart.uart.backend_event().doorbell);
 }
 
-/// Both shown and cleared with a full FIFO and more on the line: what comes
-/// behind that interrupts, an event of another kind does not.
+/// Both interrupts shown and cleared with a full FIFO and more on the line: new
+/// input interrupts, another event does not.
 #[test]
 fn a_full_fifo_is_never_forgotten() {
     let mut uart = Bench::new().fifos();
@@ -153,8 +153,8 @@ fn a_full_fifo_is_never_forgotten() {
     assert_eq!(uart.receive_all(), [pattern(100), b"+++"].concat());
 }
 
-/// What came while the guest read the status, and was not signalled yet, was
-/// not shown.
+/// Input that arrived while the guest read the status, and was not signalled yet,
+/// was not shown.
 #[test]
 fn a_clear_looks_at_the_line_first() {
     let mut uart = Bench::new().fifos();
@@ -167,7 +167,7 @@ fn a_clear_looks_at_the_line_first() {
     assert_eq!(uart.receive_all(), [pattern(32), b"more"].concat());
 }
 
-/// A host's break is on the line too.
+/// A host's break is from the line too.
 #[test]
 fn no_break_arrives_in_loopback() {
     let mut uart = Bench::new().fifos();
@@ -177,7 +177,7 @@ fn no_break_arrives_in_loopback() {
     assert!(uart.any(reg::FR, fr::RXFE));
 }
 
-/// A character from a console without a ring has nowhere to wait.
+/// A character from a console without a ring has no buffer to wait in.
 #[test]
 fn a_character_beside_the_line_overruns_a_full_fifo() {
     let mut uart = Bench::new();
@@ -190,8 +190,7 @@ fn a_character_beside_the_line_overruns_a_full_fifo() {
     assert!(uart.any(reg::FR, fr::RXFE));
 }
 
-/// OE in RSR is immediate (TRM 3.3.2): the character that has it, being read,
-/// leaves it there.
+/// OE in RSR is immediate (TRM 3.3.2): it stays when its character is read.
 #[test]
 fn an_overrun_stays_in_rsr_when_its_character_is_read() {
     let mut uart = Bench::new();
@@ -206,7 +205,7 @@ fn an_overrun_stays_in_rsr_when_its_character_is_read() {
     assert_eq!(uart.read(reg::RSR), 0);
 }
 
-/// A read of the low byte of DR shows no flags; RSR keeps them.
+/// A read of the low byte of DR has no flags; RSR has them.
 #[test]
 fn a_flagged_character_at_every_width() {
     for (width, flagged) in [(Width::Byte, 0), (Width::Half, DR_BE), (Width::Word, DR_BE)] {

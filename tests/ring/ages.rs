@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Hypervisor and daemon of different ages. `pages/` has the page as each side of
-//! each version leaves it, and as a side without what we add does ("plain", as
-//! Xen's `public/io/console.h` has it): what one version wrote, each must read
-//! for ever.
+//! Hypervisor and daemon of different versions. `pages/` has the page as each side
+//! of each version leaves it, and as a side without our extensions does ("plain",
+//! as in Xen's `public/io/console.h`). Every later version must read these pages.
 
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
@@ -12,19 +11,20 @@ use vpl011::{Profile, Uart};
 
 use crate::{FEN, LCR_H, receive, send, take, write};
 
-/// After `hello` was sent.
+/// The page after `hello` was sent.
 const HYPERVISORS: [(&str, &str); 2] = [
     ("0.1", include_str!("pages/hypervisor-0.1.txt")),
     ("plain", include_str!("pages/hypervisor-plain.txt")),
 ];
 
-/// After `typed` was put in, and a doorbell asked for at the fourth byte of output.
+/// The page after `typed` was put in, with a doorbell requested at the fourth byte
+/// of output.
 const DAEMONS: [(&str, &str); 2] = [
     ("0.1", include_str!("pages/daemon-0.1.txt")),
     ("plain", include_str!("pages/daemon-plain.txt")),
 ];
 
-/// The page whose words a text lists, as `OFFSET WORD`; the others are 0.
+/// The page of a text with lines `OFFSET WORD`; other words are 0.
 fn page(text: &str) -> AtomicPage {
     let page = AtomicPage::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -39,7 +39,7 @@ fn words(page: &AtomicPage) -> Vec<u32> {
     (0..4096).step_by(4).map(|at| page.load_u32(at)).collect()
 }
 
-/// A hypervisor of today, whose guest has switched FIFOs on.
+/// The current hypervisor; its guest has enabled the FIFOs.
 fn hypervisor(page: &AtomicPage) -> Uart<RingPort<&AtomicPage>> {
     let mut guest = Uart::with_profile(Profile::Pl011, RingPort::new(page));
     let _ = write(&mut guest, LCR_H, FEN);
@@ -71,10 +71,11 @@ fn a_daemon_of_today_serves_each_hypervisor() {
                 peer.enable_event_index();
             }
             assert_eq!(take(&mut peer).0, b"hello", "{version}");
-            // `in` was empty: each hypervisor hears of its first byte.
+            // `in` was empty: each hypervisor is notified of its first byte.
             assert!(peer.put_in(b"x").notify, "{version}");
-            // One without a threshold hears of it all from a daemon that adds
-            // nothing, and takes what it finds at the first.
+            // A hypervisor without a threshold is notified of every byte by a
+            // daemon without the event index, and takes all bytes at the first
+            // notification.
             assert_eq!(peer.put_in(b"y").notify, !event_index, "{version}");
         }
     }
@@ -87,13 +88,13 @@ fn a_hypervisor_of_today_serves_each_daemon() {
         let mut guest = hypervisor(&page);
         assert_eq!(receive(&mut guest).0, b"typed", "{version}");
         let rings: Vec<bool> = (0..6).map(|_| send(&mut guest, b"o") == 1).collect();
-        // At the fourth byte where it was asked for, else when `out` was empty.
+        // At the fourth byte if requested, otherwise when `out` was empty.
         let at = if version == "plain" { 0 } else { 3 };
         let wanted: Vec<bool> = (0..6).map(|byte| byte == at).collect();
         assert_eq!(rings, wanted, "{version}");
         let taken: Vec<u8> = (1024..1030).map(|at| page.load_u8(at)).collect();
         assert_eq!(taken, b"oooooo", "{version}");
-        // All is taken, and no other byte named.
+        // All output is taken, and no other byte is requested.
         page.store_u32(3080, 6);
         let _ = guest.backend_event();
         assert_eq!(send(&mut guest, b"o") == 1, version == "plain");

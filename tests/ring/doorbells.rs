@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which side is notified, when, and when not.
+//! When each side is notified, and when not.
 
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
@@ -34,7 +34,7 @@ fn each_first_byte_rings() {
     }
 }
 
-/// Reads and writes of anything else never ring.
+/// Other reads and writes never ring.
 #[test]
 fn other_accesses_do_not_ring() {
     let page = AtomicPage::new();
@@ -48,7 +48,7 @@ fn other_accesses_do_not_ring() {
     assert!(!read(&mut guest, DR).doorbell, "empty");
 }
 
-/// xenconsoled publishes `out_cons`, notifies and does not look again.
+/// xenconsoled publishes `out_cons`, notifies and does not read again.
 #[test]
 fn a_backend_that_does_not_look_again_is_told_again() {
     let page = AtomicPage::new();
@@ -63,7 +63,7 @@ fn a_backend_that_does_not_look_again_is_told_again() {
     assert_eq!(send(&mut guest, b"x"), 1);
 }
 
-/// D11: a doorbell into the void is not the last one.
+/// D11: a doorbell without a backend is not the last one.
 #[test]
 fn an_attaching_backend_is_found() {
     let page = AtomicPage::new();
@@ -75,8 +75,8 @@ fn an_attaching_backend_is_found() {
     assert_eq!(send(&mut guest, b"heard"), 1);
 }
 
-/// The last backend died after publishing `out_cons` and before notifying;
-/// the new one notifies once when it attaches.
+/// The last backend died after publishing `out_cons` and before notifying; the new
+/// one notifies once when it attaches.
 #[test]
 fn a_lost_notification_is_made_up_for() {
     let page = AtomicPage::new();
@@ -97,7 +97,7 @@ fn the_first_byte_that_has_to_wait_rings() {
     assert_eq!(send(&mut guest, b"rst"), 0);
 }
 
-/// A flag read that moves queued bytes rings for them like any send.
+/// A flag read that moves queued bytes rings for them like a send.
 #[test]
 fn a_flag_read_that_sends_rings() {
     let page = AtomicPage::new();
@@ -108,8 +108,8 @@ fn a_flag_read_that_sends_rings() {
     assert_eq!(take(&mut peer).0.len(), 2);
 }
 
-/// One character that finds room at last rings if the backend found the ring
-/// empty, and not if it still has some to take.
+/// A queued character that finds room rings if the backend found the ring empty,
+/// and not if it still has bytes to take.
 #[test]
 fn the_last_that_waited_rings_into_an_empty_ring_only() {
     for (taken, rings) in [(2048, true), (100, false)] {
@@ -137,7 +137,7 @@ fn a_backend_that_was_blocked_is_told_at_half() {
         let outcome = read(&mut guest, DR);
         got.push(outcome.value.to_le_bytes()[0]);
         if outcome.doorbell {
-            // Room is given as much as the FIFO took at once.
+            // Room is released in units of the FIFO's fill.
             assert!((512..512 + 32).contains(&peer.in_space()));
             input.drain(..given);
             given = peer.put_in(&input).bytes;
@@ -233,8 +233,8 @@ fn with_the_event_index_input_is_told_to_who_waits() {
     assert!(peer.put_in(b"third").notify);
 }
 
-/// A guest that was shown a full FIFO, cleared that and reads nothing yet. Each
-/// further byte is behind others, and yet signalled.
+/// A guest that read the status of a full FIFO, cleared it and has not read data
+/// yet. Each further byte is behind others, but is signalled.
 #[test]
 fn input_behind_a_full_fifo_is_signalled() {
     for before in [32, 40] {
@@ -260,7 +260,7 @@ fn input_behind_a_full_fifo_is_signalled() {
     }
 }
 
-/// It came between the look at the status and the clear, behind others.
+/// Input that arrived between the status read and the clear, behind other bytes.
 #[test]
 fn a_clear_sees_input_that_was_not_signalled() {
     let page = AtomicPage::new();
@@ -295,8 +295,8 @@ fn with_the_event_index_the_backend_names_the_room() {
     assert!(peer.arm_in(5000), "clamped to the whole buffer");
 }
 
-/// The word is gone, say by a crash and a backend that never knew it: the
-/// next byte rings and the plain rule holds again.
+/// The word is gone, for example after a crash and a backend without the event
+/// index: the next byte rings, and the plain rule applies again.
 #[test]
 fn without_its_word_the_event_index_is_forgotten() {
     let page = AtomicPage::new();
@@ -311,7 +311,7 @@ fn without_its_word_the_event_index_is_forgotten() {
     assert_eq!(send(&mut guest, &pattern(10)), 1);
 }
 
-/// Announced between the guest's last byte and the event that tells of it.
+/// Announced between the guest's last byte and its event.
 #[test]
 fn announcing_the_event_index_loses_no_byte() {
     let page = AtomicPage::new();

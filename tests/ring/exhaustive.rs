@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Index arithmetic and the loading of snapshots, case by case instead of by
-//! chance: every fill of both buffers, wherever the indices stand around the
-//! ends of their range, and every value of every byte.
+//! Index arithmetic and the loading of snapshots, exhaustively instead of randomly:
+//! every fill of both buffers, with indices around the ends of their range, and
+//! every value of every byte.
 
 use vpl011::Profile;
 use vpl011::Uart;
@@ -21,7 +21,7 @@ const OUT_PROD: usize = 3084;
 const OUT_SIZE: u32 = 2048;
 const IN_SIZE: u32 = 1024;
 
-/// Places around which counting or storage ends.
+/// Index values near the ends of the index range and of the buffers.
 const BASES: [u32; 6] = [
     0,
     1,
@@ -31,7 +31,7 @@ const BASES: [u32; 6] = [
     u32::MAX,
 ];
 
-/// Distances that no honest index can have.
+/// Distances that valid indices cannot have.
 fn lies(size: u32) -> impl Iterator<Item = u32> {
     let around = |place: u32| (0..5).map(move |by| place.wrapping_sub(2).wrapping_add(by));
     (size + 1..size + 70)
@@ -40,7 +40,7 @@ fn lies(size: u32) -> impl Iterator<Item = u32> {
         .chain(around(u32::MAX - 2))
 }
 
-/// Indices as numbers that do not wrap, and back.
+/// An index modulo 2^32, from a number that does not wrap.
 fn wrapped(index: i64) -> u32 {
     u32::try_from(index.rem_euclid(1 << 32)).expect("below 2^32")
 }
@@ -64,7 +64,7 @@ fn filled_is_the_distance_of_honest_indices() {
     }
 }
 
-/// All thresholds and moves within 30 of the ends of the indices' range.
+/// All thresholds and moves within 30 of the ends of the index range.
 #[test]
 fn a_threshold_is_passed_by_the_move_that_leaves_it_behind() {
     for centre in [0, 1 << 31] {
@@ -82,8 +82,8 @@ fn a_threshold_is_passed_by_the_move_that_leaves_it_behind() {
     }
 }
 
-/// A page whose buffers hold so much, and a device that knows it; what waits
-/// is told apart by its place.
+/// A page whose buffers hold so many bytes, and a device with the same indices;
+/// each waiting byte's value depends on its offset.
 fn at(page: &AtomicPage, base: u32, out: u32, input: u32) -> Guest<'_> {
     let indices = [base.wrapping_add(out), base, base, base.wrapping_add(input)];
     for (offset, index) in [OUT_PROD, OUT_CONS, IN_CONS, IN_PROD]
@@ -96,7 +96,7 @@ fn at(page: &AtomicPage, base: u32, out: u32, input: u32) -> Guest<'_> {
         page.store_u8(offset, place(offset));
     }
     let mut snapshot = Uart::new(RingPort::new(&AtomicPage::new())).save().0;
-    // FIFOs, and the indices (the layout is pinned by the tests of snapshots).
+    // FIFOs, and the indices (the snapshot tests pin the layout).
     snapshot[14] = 0x10;
     for (index, at) in indices.into_iter().zip((150..).step_by(4)) {
         snapshot[at..at + 4].copy_from_slice(&index.to_le_bytes());
@@ -108,7 +108,7 @@ fn place(offset: usize) -> u8 {
     (offset * 7 + offset / 256).to_le_bytes()[0]
 }
 
-/// What waits from `base` on in the buffer at `start`.
+/// The bytes waiting from `base` on in the buffer at `start`.
 fn waiting(start: usize, size: u32, base: u32, bytes: u32) -> Vec<u8> {
     (0..bytes)
         .map(|by| place(start + (base.wrapping_add(by) % size) as usize))
@@ -151,7 +151,7 @@ fn each_fill_of_in_arrives_and_leaves_its_room() {
             let _ = guest.backend_event();
             let mut expected = waiting(0, IN_SIZE, base, bytes);
             expected.extend(if room > 0 { &b"!"[..] } else { b"" });
-            // Room is never more than the guest has read.
+            // The room is at most what the guest has read.
             assert!(peer.in_space() <= 1024 - expected.len() + 32);
             assert_eq!(receive(&mut guest).0, expected, "{base} + {bytes}");
             assert_eq!(peer.in_space(), 1024);
@@ -203,8 +203,8 @@ fn each_lie_about_in_is_counted_once() {
     }
 }
 
-/// Every value at every place of an idle and of a busy state: refused, or a
-/// state that saves as the same bytes.
+/// Every value at every offset of an idle and of a busy state: refused, or a state
+/// that saves as the same bytes.
 #[test]
 fn each_value_of_each_byte_is_refused_or_exact() {
     for profile in [Profile::Pl011, Profile::Sbsa] {
@@ -220,7 +220,7 @@ fn each_value_of_each_byte_is_refused_or_exact() {
             }
             let good = guest.save().0;
             let mut taken = 0;
-            // An older version saves as this one.
+            // An older version is saved as the current one.
             for at in (0..SIZE).filter(|&at| at != 6) {
                 for value in 0..=255 {
                     let mut bytes = good;

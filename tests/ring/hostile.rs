@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Peers with invalid indices, on either end: they address no memory, and nothing
-//! crashes, loops or stalls for ever.
+//! Peers with invalid indices, on either end: no access outside the buffers, no
+//! crash, no endless loop, no permanent stall.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ fn a_span_past_the_size_is_hostile() {
     assert_eq!(filled(5, u32::MAX - 4, 1024), Some(10));
 }
 
-/// As virtio's event index: the event itself counts once it is behind.
+/// As in virtio's event index: an event counts once the index is beyond it.
 #[test]
 fn an_event_is_passed_once() {
     assert!(!passed(10, 5, 10));
@@ -56,7 +56,7 @@ fn a_lie_about_out_cons_is_counted_and_overcome() {
     }
 }
 
-/// A backend that claims to have taken nothing only blocks its own guest.
+/// A backend that never takes output blocks only its own guest.
 #[test]
 fn a_backend_that_never_takes_blocks_no_one() {
     let page = AtomicPage::new();
@@ -130,8 +130,8 @@ fn a_peer_that_attaches_to_nonsense_starts_empty() {
     assert_eq!(take(&mut peer).0, b"");
 }
 
-/// Nonsense thresholds cost doorbells or silence, nothing else; a byte that
-/// has to wait rings whatever they say.
+/// Invalid thresholds cost only doorbells or delays; a byte that has to wait rings
+/// in any case.
 #[test]
 fn nonsense_thresholds_are_harmless() {
     let page = AtomicPage::new();
@@ -143,7 +143,7 @@ fn nonsense_thresholds_are_harmless() {
     assert_eq!(send(&mut guest, b"x"), 1);
 }
 
-/// Anyone who can write to the page can write to indices of either end.
+/// Anyone who can write to the page can change the indices of either end.
 #[test]
 fn scribbled_indices_are_put_right() {
     let page = AtomicPage::new();
@@ -188,8 +188,8 @@ fn act() -> impl Strategy<Value = Act> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Both ends survive any scribbling on the page, and carry bytes again once
-    /// it stops: after whatever the scribbling made of what came before.
+    /// Both ends survive arbitrary writes to the page, and transfer bytes again
+    /// afterwards, following any bytes from before.
     #[test]
     fn scribbling_is_survived(acts in vec(act(), 1..60)) {
         let page = AtomicPage::new();
@@ -197,8 +197,8 @@ proptest! {
         for act in acts {
             match act {
                 Act::Send(bytes) => { send(&mut guest, &pattern(bytes)); }
-                // What is in the FIFO, what the ring was known to hold, and what it
-                // is then said to hold.
+                // The FIFO, the ring's known content, and the content that it then
+                // claims.
                 Act::Receive => prop_assert!(receive(&mut guest).0.len() <= 32 + 2 * 1024),
                 Act::Event => { let _ = guest.backend_event(); }
                 Act::Take(bytes) => { let _ = peer.take_out(&mut vec![0; bytes]); }

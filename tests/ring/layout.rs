@@ -62,7 +62,7 @@ fn attaching_connects() {
     page.store_u32(3080, 9);
     let peer = RingPeer::new(&page);
     assert_eq!(page.load_u8(3088), 0);
-    // Where the last backend stood, in_prod and out_cons.
+    // The last backend's positions, in_prod and out_cons.
     assert_eq!((peer.in_prod(), peer.out_cons()), (7, 9));
 }
 
@@ -82,8 +82,7 @@ fn the_event_index_has_its_words() {
     assert_eq!(page.load_u32(3584), 0);
 }
 
-/// UARTLCR is one register of 30 bits, which a write of `LCR_H` sets (TRM
-/// 3.3.7).
+/// UARTLCR is one register of 30 bits, updated by a write of `LCR_H` (TRM 3.3.7).
 #[test]
 fn the_line_control_has_its_word() {
     const IBRD: u16 = 0x024;
@@ -98,7 +97,7 @@ fn the_line_control_has_its_word() {
     }
     let _ = write(&mut guest, LCR_H, 0x70);
     assert_eq!(page.load_u32(3600), 0x70 << 22 | 13 << 6 | 1);
-    // Whoever scribbled over it has no more of it than the next write leaves.
+    // An overwritten word remains until the next write of `LCR_H`.
     page.store_u32(3600, u32::MAX);
     send(&mut guest, b"bytes");
     assert_eq!(page.load_u32(3600), u32::MAX);
@@ -116,7 +115,7 @@ fn a_uart_without_line_control_leaves_its_word_alone() {
     assert_eq!(page.load_u32(3600), 0);
 }
 
-/// Words of the fake's buffers and bytes beyond them are the same memory.
+/// The fake's words and bytes are the same memory.
 #[test]
 fn the_fake_is_one_memory() {
     let page = AtomicPage::new();
@@ -135,7 +134,7 @@ fn the_fake_is_one_memory() {
     assert_eq!(page.load_u32(4092), 0x0807_FF05);
 }
 
-/// What the hypervisor keeps for a domain, beside the page.
+/// The hypervisor's state for a domain, without the page.
 #[test]
 fn the_state_fits_its_budget() {
     assert!(size_of::<vpl011::Uart<vpl011::ring::port::RingPort<&AtomicPage>>>() <= 512);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The console ring: its layout, its two ends and what crosses between them.
+//! The console ring: its layout, its two ends and the transfers between them.
 
 mod ages;
 mod doorbells;
@@ -30,7 +30,7 @@ fn attach(page: &AtomicPage) -> (Guest<'_>, RingPeer<&AtomicPage>) {
     attach_to(Profile::Pl011, page)
 }
 
-/// The same of a profile; one that has no `LCR_H` has FIFOs by itself.
+/// The same for a profile; one without `LCR_H` always has FIFOs.
 fn attach_to(profile: Profile, page: &AtomicPage) -> (Guest<'_>, RingPeer<&AtomicPage>) {
     let mut guest = Uart::with_profile(profile, RingPort::new(page));
     let outcome = write(&mut guest, LCR_H, FEN);
@@ -48,7 +48,7 @@ fn write(guest: &mut Guest, offset: u16, value: u32) -> Outcome {
     guest.write(Access::new(offset, Width::Word), value)
 }
 
-/// Writes each byte to DR; how many rang the doorbell.
+/// Writes each byte to DR; returns how many rang the doorbell.
 fn send(guest: &mut Guest, bytes: &[u8]) -> usize {
     bytes
         .iter()
@@ -56,7 +56,7 @@ fn send(guest: &mut Guest, bytes: &[u8]) -> usize {
         .count()
 }
 
-/// Reads DR until RXFE; the bytes and how many reads rang the doorbell.
+/// Reads DR until RXFE; returns the bytes, and how many reads rang the doorbell.
 fn receive(guest: &mut Guest) -> (Vec<u8>, usize) {
     let (mut bytes, mut doorbells) = (Vec::new(), 0);
     while read(guest, FR).value & RXFE == 0 {
@@ -67,7 +67,7 @@ fn receive(guest: &mut Guest) -> (Vec<u8>, usize) {
     (bytes, doorbells)
 }
 
-/// Takes all output there is.
+/// Takes all output.
 fn take(peer: &mut RingPeer<&AtomicPage>) -> (Vec<u8>, bool) {
     let mut buffer = vec![0; 5000];
     let taken = peer.take_out(&mut buffer);
@@ -75,7 +75,7 @@ fn take(peer: &mut RingPeer<&AtomicPage>) -> (Vec<u8>, bool) {
     (buffer, taken.notify)
 }
 
-/// `count` bytes that tell loss from reordering.
+/// `count` bytes that distinguish loss from reordering.
 fn pattern(count: usize) -> Vec<u8> {
     (0..count)
         .map(|i| (i * 7 + i / 251).to_le_bytes()[0])

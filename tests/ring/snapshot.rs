@@ -23,7 +23,7 @@ fn restored<'page>(guest: &Guest, page: &'page AtomicPage) -> Guest<'page> {
     Uart::restore(page, &guest.save().0).unwrap()
 }
 
-/// A guest with something in every field.
+/// A guest with a value in every field.
 fn busy(page: &AtomicPage) -> Guest<'_> {
     let mut guest = attach(page).0;
     make_busy(&mut guest, page);
@@ -57,7 +57,7 @@ fn a_restored_device_goes_on() {
     assert_eq!(output, pattern(2060));
 }
 
-/// The line neither rises nor falls by a restore.
+/// A restore does not change the interrupt line.
 #[test]
 fn a_restore_is_no_event() {
     let page = AtomicPage::new();
@@ -70,7 +70,7 @@ fn a_restore_is_no_event() {
     assert_eq!(read(&mut after, RIS), read(&mut guest, RIS));
 }
 
-/// Moved to another host, whose page a failed copy may have spoiled.
+/// Moved to another host, where a failed copy may have damaged the page.
 #[test]
 fn a_restore_publishes_its_indices() {
     let page = AtomicPage::new();
@@ -141,7 +141,7 @@ fn wrong_bytes_say_what_is_wrong() {
     assert_eq!(VERSION, 3);
 }
 
-/// An overlong FIFO, as QEMU once took: one character more than FEN=0 holds.
+/// An overlong FIFO, as QEMU once accepted: one character more than FEN=0 holds.
 #[test]
 fn a_fifo_past_its_depth_is_refused() {
     let page = AtomicPage::new();
@@ -153,7 +153,7 @@ fn a_fifo_past_its_depth_is_refused() {
     );
 }
 
-/// TXRIS with more in the FIFO than its level would be raised by nothing.
+/// Nothing raises TXRIS with more in the FIFO than its level.
 #[test]
 fn a_transmit_interrupt_above_its_level_is_refused() {
     const IFLS: u16 = 0x034;
@@ -173,8 +173,8 @@ fn a_transmit_interrupt_above_its_level_is_refused() {
     );
 }
 
-/// The guest was shown an interrupt of characters that are there, and has
-/// cleared one that it was shown.
+/// The flags for an interrupt that was shown require characters, and those for a
+/// cleared one require that it was shown.
 #[test]
 fn an_interrupt_shown_of_nothing_is_refused() {
     for flag in [1 << 3, 1 << 4, 1 << 6, 1 << 7, 0b1100_1000] {
@@ -186,7 +186,7 @@ fn an_interrupt_shown_of_nothing_is_refused() {
     }
 }
 
-/// The registers of an SBSA UART's configuration are not the guest's to set.
+/// A guest cannot set the configuration registers of an SBSA UART.
 #[test]
 fn an_sbsa_uart_that_was_configured_is_refused() {
     let page = AtomicPage::new();
@@ -231,7 +231,7 @@ const VECTORS: [&str; 3] = [
     include_str!("snapshots/3.txt"),
 ];
 
-/// The layout is a wire format: what one version wrote, it must read for ever.
+/// The layout is a wire format: every version must be readable for ever.
 #[test]
 fn the_layout_is_pinned() {
     let page = AtomicPage::new();
@@ -242,7 +242,7 @@ fn the_layout_is_pinned() {
     assert_eq!(guest.save().0.to_vec(), bytes_of(VECTORS[2]));
 }
 
-/// What each version wrote is the device that it was.
+/// Each version's snapshot restores the same device.
 #[test]
 fn every_version_is_read() {
     for (version, text) in (1..).zip(VECTORS) {
@@ -263,8 +263,8 @@ fn every_version_is_read() {
     }
 }
 
-/// An older version's interrupts that were low although their condition held had
-/// been cleared.
+/// In an older version's snapshot, interrupts that are low although their condition
+/// holds were cleared.
 #[test]
 fn what_an_older_version_cleared_stays_low() {
     // Three characters of 32, RTIM; the receive timeout armed or not.
@@ -284,7 +284,7 @@ fn what_an_older_version_cleared_stays_low() {
     }
 }
 
-/// Nothing of the page is touched by bytes that are refused at any place.
+/// Refused bytes never change the page, wherever the flaw is.
 #[test]
 fn a_refused_restore_touches_nothing() {
     let page = AtomicPage::new();
@@ -305,8 +305,8 @@ fn a_refused_restore_touches_nothing() {
     assert!(refused > 50, "{refused}");
 }
 
-/// Each bit of idle and of busy states in turn: refused, or a state that saves
-/// as the same bytes and works.
+/// Each bit of idle and of busy states in turn: refused, or a state that saves as
+/// the same bytes and works.
 #[test]
 fn any_flipped_bit_is_refused_or_exact() {
     for profile in [Profile::Pl011, Profile::Sbsa] {
@@ -314,7 +314,7 @@ fn any_flipped_bit_is_refused_or_exact() {
         let (mut guest, _) = attach_to(profile, &page);
         for good in [guest.save().0, make_busy(&mut guest, &page).save().0] {
             let mut refused = 0;
-            // An older version saves as this one.
+            // An older version is saved as the current one.
             for bit in (0..8 * SIZE).filter(|bit| bit / 8 != 6) {
                 let mut bytes = good;
                 bytes[bit / 8] ^= 1 << (bit % 8);
@@ -326,19 +326,18 @@ fn any_flipped_bit_is_refused_or_exact() {
                     }
                 }
             }
-            // The header and the places of an empty FIFO alone.
+            // At least the header and the entries of an empty FIFO.
             assert!(refused > 8 * 8 + 8, "{refused} refused");
         }
     }
 }
 
-/// Counts come from outside too: at their end they go on from 0. Found by the
-/// fuzzer.
+/// Counters are external input too: they wrap to 0. Found by the fuzzer.
 #[test]
 fn counts_at_their_end_go_round() {
     let page = AtomicPage::new();
     let mut bytes = attach(&page).0.save().0;
-    // Dropped, overruns, doorbells; bytes out and in, resynchronisations.
+    // Dropped, overruns, doorbells; bytes out and in, resyncs.
     for at in (126..150).chain(167..191) {
         bytes[at] = 0xFF;
     }
@@ -370,7 +369,7 @@ fn any_other_length_is_refused() {
     }
 }
 
-/// A line that has nothing to save.
+/// A line without state to save.
 struct Nothing;
 
 impl Backend for Nothing {
@@ -403,7 +402,7 @@ impl Persistent for Nothing {
     }
 }
 
-/// Room that a line leaves is zero, so that a later version may use it.
+/// Bytes that a line does not use are zero, for later versions.
 #[test]
 fn what_a_line_leaves_is_zero() {
     let mut bytes = Uart::new(Nothing).save().0;
@@ -444,7 +443,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a step shows to either side.
+/// A step's results for both sides.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     outcome: Outcome,
@@ -488,7 +487,7 @@ fn end(guest: &Guest, page: &AtomicPage) -> (Snapshot, Counters, Traffic, Vec<u8
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any sequence, cut anywhere.
+    /// Any sequence, saved and restored at any step.
     #[test]
     fn cut_anywhere_it_is_the_same(
         full in any::<bool>(),
@@ -509,8 +508,8 @@ proptest! {
                 let snapshot = parts.save();
                 parts = Uart::restore(&pages[1], &snapshot.0).unwrap();
                 prop_assert_eq!(parts.save(), snapshot);
-                // Restoring published the indices of the guest's end, which
-                // may have been scribbled over: so in the uncut run too.
+                // The restore published the indices of the guest's end, which may
+                // have been overwritten; the same is done in the uncut run.
                 for index in [3072, 3084] {
                     pages[0].store_u32(index, pages[1].load_u32(index));
                 }
@@ -522,8 +521,8 @@ proptest! {
         prop_assert_eq!(end(&whole, &pages[0]), end(&parts, &pages[1]));
     }
 
-    /// Bytes with flaws are refused, or are a state that saves as the same
-    /// bytes and works.
+    /// Bytes with flaws are refused, or are a state that saves as the same bytes
+    /// and works.
     #[test]
     fn flawed_bytes_are_refused_or_exact(
         flaws in vec((0_usize..SIZE, any::<u8>()), 1..4),
@@ -545,7 +544,8 @@ proptest! {
         }
     }
 
-    /// Noise is never a snapshot by luck of its header alone.
+    /// Random bytes, even with a valid header, are refused or save as the same
+    /// bytes.
     #[test]
     fn noise_is_survived(mut noise in vec(any::<u8>(), SIZE..=SIZE), header in any::<bool>()) {
         let page = AtomicPage::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The two ends on two threads that sleep until they are notified: a missing
-//! notification hangs the test, which then ends by a timeout.
+//! notification hangs the test, which then fails by a timeout.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::{DR, FEN, FR, Guest, LCR_H, RXFE, TXFF, pattern, read, write};
 const PATIENCE: Duration = Duration::from_secs(20);
 const BYTES: usize = 200_000;
 
-/// A doorbell or notification: may be rung often, and wakes at least once.
+/// A doorbell or notification: several rings may wake only once.
 struct Bell {
     rung: Receiver<()>,
     peer: &'static str,
@@ -29,7 +29,7 @@ impl Bell {
         (ringer, Self { rung, peer })
     }
 
-    /// Sleeps until rung; `false` when the other side is gone.
+    /// Sleeps until rung; `false` when the other side has ended.
     fn wait(&self) -> bool {
         match self.rung.recv_timeout(PATIENCE) {
             Ok(()) => {
@@ -42,7 +42,7 @@ impl Bell {
     }
 }
 
-/// The hypervisor's lock around the device, and the doorbell after it.
+/// The hypervisor's lock around the device; the doorbell is rung after it.
 fn locked<'page>(
     guest: &Mutex<Guest<'page>>,
     doorbell: &Sender<()>,
@@ -63,7 +63,7 @@ struct Habits {
     portion: usize,
 }
 
-/// Takes all output, sleeping until the doorbell rings. The event towards the
+/// Takes all output, sleeping until the doorbell rings. A notification of the
 /// guest's side is a call into it, as into the hypervisor.
 fn backend_takes(
     page: &AtomicPage,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Bytes across the ring, both ways, in order and whole.
+//! Transfers across the ring, in both directions, complete and in order.
 
 use std::cell::{Cell, RefCell};
 
@@ -24,8 +24,8 @@ const IN_CONS: usize = 3072;
 const IN_PROD: usize = 3076;
 const OUT_CONS: usize = 3080;
 
-/// A driver that polls while only the backend can make room is told apart from
-/// one that looks once in a while.
+/// A driver that polls while only the backend can make room is distinguished from
+/// one that reads the flags occasionally.
 #[test]
 fn polling_stalls_while_characters_wait_for_the_backend() {
     let page = AtomicPage::new();
@@ -45,9 +45,9 @@ fn polling_stalls_while_characters_wait_for_the_backend() {
     assert!(!read(&mut guest, FR).stalled);
 }
 
-/// The page is asked for input at a signal, and while some is known to wait: a
-/// guest that looks at an empty receiver costs no access to the page, and a
-/// backend that signals when the ring was empty has told all.
+/// The page is read for input at a signal, and while input is known to wait: a
+/// guest that polls an empty receiver causes no access to the page, and a backend
+/// that signals when the ring was empty has done enough.
 #[test]
 fn input_is_looked_for_while_some_is_known_to_wait() {
     for known in [1, 31, 32, 33, 100] {
@@ -60,7 +60,7 @@ fn input_is_looked_for_while_some_is_known_to_wait() {
             assert_eq!(read(&mut guest, DR).value, 0, "not signalled yet");
         }
         let _ = guest.backend_event();
-        // What the backend adds to a ring that is not empty it need not signal.
+        // Bytes added to a ring that is not empty need no signal.
         let silent = page.load_u32(IN_PROD) != page.load_u32(IN_CONS);
         assert_eq!(peer.put_in(&bytes[known..]).bytes, bytes[known..].len());
         if !silent {
@@ -70,7 +70,7 @@ fn input_is_looked_for_while_some_is_known_to_wait() {
     }
 }
 
-/// A guest that empties its receiver works, whatever output of it waits.
+/// A guest that reads input does not stall, even if its output waits.
 #[test]
 fn a_guest_that_reads_does_not_stall() {
     let page = AtomicPage::new();
@@ -92,7 +92,8 @@ fn a_guest_that_reads_does_not_stall() {
     }
 }
 
-/// Whether characters wait: not for one look alone, as after a burst.
+/// Whether characters wait: TXFF at two reads, because one may be set after a
+/// burst.
 fn is_full(guest: &mut Guest<'_>) -> bool {
     (0..2).all(|_| read(guest, FR).value & TXFF != 0)
 }
@@ -146,10 +147,10 @@ fn input_waits_in_the_ring() {
     assert_eq!(got, bytes[..1056]);
 }
 
-/// A page whose other end acts at one moment of this end's work.
+/// A page whose other end acts at a certain step of this end.
 struct Meddled<'a> {
     page: &'a AtomicPage,
-    /// Done once, just before `in_cons` becomes 3.
+    /// Run once, just before `in_cons` becomes 3.
     act: Cell<Option<&'a dyn Fn()>>,
 }
 
@@ -180,8 +181,8 @@ impl RingMemory for Meddled<'_> {
     }
 }
 
-/// Put after the device found no more in `in` and before it said so, thus not
-/// worth a notification: it is found by the look after publishing `in_cons`.
+/// Input put after the device found `in` empty and before it published that, thus
+/// without a notification: the read after publishing `in_cons` finds it.
 #[test]
 fn input_put_meanwhile_is_taken() {
     let page = AtomicPage::new();
@@ -198,7 +199,7 @@ fn input_put_meanwhile_is_taken() {
     assert_eq!(page.load_u32(3072), 7, "in_cons");
 }
 
-/// A new backend goes on where the last one stopped.
+/// A new backend continues where the last one stopped.
 #[test]
 fn a_backend_may_be_replaced() {
     let page = AtomicPage::new();
@@ -214,7 +215,7 @@ fn a_backend_may_be_replaced() {
     assert_eq!(receive(&mut guest).0, b"three four");
 }
 
-/// Indices run past 2^32 and positions with them.
+/// Indices wrap at 2^32, and offsets with them.
 #[test]
 fn indices_wrap() {
     let page = AtomicPage::new();
@@ -256,9 +257,8 @@ fn counters_count() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is taken and given in whatever portions, both directions are
-    /// exact; every notification and doorbell that was asked for is delivered,
-    /// and none other.
+    /// With any portions, both directions are exact; every requested notification
+    /// and doorbell is delivered, and no other.
     #[test]
     fn both_directions_are_exact(
         portions in vec((0_usize..3000, 0_usize..3000, 0_usize..1500, any::<bool>()), 1..40),
@@ -329,7 +329,7 @@ fn what_is_looked_at_stays_until_it_is_released() {
     }
     assert!(peer.release_out(48), "the far end found it full");
     assert_eq!((peer.out_cons(), page.load_u32(OUT_CONS)), (48, 48));
-    // Another backend finds what the first one had not let go of.
+    // Another backend finds the bytes that the first one had not released.
     let mut other = RingPeer::new(&page);
     assert_eq!(take(&mut other).0, sent[48..]);
 }

@@ -14,16 +14,16 @@ const IN_PROD: usize = 3076;
 const OUT_CONS: usize = 3080;
 const OUT_PROD: usize = 3084;
 
-/// A backend: how it looks at the ring, and whether it may then sleep.
+/// A backend: how it reads the ring, and whether it may then sleep.
 pub trait Backend {
-    /// Attaches, and tells the far side so.
+    /// Attaches, and notifies the far side.
     fn attach(machine: &Machine) -> Self;
 
-    /// Takes what is in `out`; whether it may sleep now.
+    /// Takes the bytes in `out`; returns whether it may sleep now.
     fn take(&mut self, machine: &Machine, got: &mut Vec<u8>) -> bool;
 
-    /// Puts what fits of `bytes` into `in`; how many, and whether it may sleep
-    /// for the rest.
+    /// Puts as many of `bytes` as fit into `in`; returns how many, and whether it
+    /// may sleep before the rest.
     fn put(&mut self, machine: &Machine, bytes: &[u8]) -> (usize, bool);
 
     /// Takes until it has `count` bytes.
@@ -40,7 +40,7 @@ pub trait Backend {
         }
     }
 
-    /// Puts until all are in the ring.
+    /// Puts until all bytes are in the ring.
     fn put_all(&mut self, machine: &Machine, mut bytes: &[u8]) {
         loop {
             let (put, idle) = self.put(machine, bytes);
@@ -55,14 +55,14 @@ pub trait Backend {
     }
 }
 
-/// A backend on [`RingPeer`], as `vconsoled` uses it.
+/// A backend on [`RingPeer`], as in `vconsoled`.
 pub struct Ours {
     ring: RingPeer<Shared>,
-    /// It looks again after it asked for a doorbell, or notified. Not to is a
-    /// defect where it asked.
+    /// Whether it reads the ring again after it requested a doorbell, or notified.
+    /// Without that, a backend that requested one is defective.
     pub looks_again: bool,
     event_index: bool,
-    /// Doorbells it asked for.
+    /// Doorbells that it requested.
     pub armed: usize,
 }
 
@@ -130,12 +130,11 @@ impl Backend for Ours {
     }
 }
 
-/// A backend as old as the ring: it looks once for each doorbell, publishes
-/// what it took or gave, and notifies.
+/// A backend of the original protocol: it reads the ring once per doorbell,
+/// publishes the new index, and notifies.
 pub struct Old {
     page: Shared,
-    /// It gives room away without a barrier after it has read what was there:
-    /// a defect.
+    /// It releases room without a barrier after it has read the bytes: a defect.
     pub hasty: bool,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What is around the ring: the hypervisor's lock, the event channel, the
+//! The environment of the ring: the hypervisor's lock, the event channel, the
 //! guest's interrupt.
 
 use std::sync::PoisonError;
@@ -22,45 +22,46 @@ const IN_PROD: usize = 3076;
 const OUT_CONS: usize = 3080;
 const OUT_PROD: usize = 3084;
 
-/// Bytes of each buffer, after its start, that a model may write.
+/// Bytes at each end of a buffer that a model may write.
 const WRITTEN: usize = 6;
 
-/// A device on a ring, with the two ways to wake a side.
+/// A device on a ring, and the signals that wake either side.
 pub struct Machine {
     page: Shared,
     uart: Mutex<Uart<RingPort<Shared>>>,
-    /// What the backend sleeps on. Like an event channel it stays pending.
+    /// The backend sleeps on this. Like an event channel it stays pending.
     pub doorbell: Notify,
-    /// What the guest sleeps on.
+    /// The guest sleeps on this.
     pub interrupt: Notify,
     rings: AtomicUsize,
     events: AtomicUsize,
     bare: bool,
 }
 
-/// Where the indices stand when a model starts.
+/// The indices at a model's start.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
     /// `out_prod` and `out_cons`.
     pub out: (u32, u32),
     /// `in_prod` and `in_cons`.
     pub input: (u32, u32),
-    /// The guest stands on the ring's end itself, without a device: any
-    /// notification interrupts it. Then it can read in one go what a device
-    /// gives byte by byte, in more steps than a model can have.
+    /// The guest uses its end of the ring directly, without a device: any
+    /// notification interrupts it. Then one step reads what a device would deliver
+    /// byte by byte, which would be too many steps for a model.
     pub bare: bool,
 }
 
 impl Start {
-    /// Both buffers empty at the start of their storage, but not of counting.
+    /// Both buffers empty, at the start of their storage, with indices other than
+    /// 0.
     pub const EMPTY: Self = Self {
         out: (2048, 2048),
         input: (1024, 1024),
         bare: false,
     };
 
-    /// `out` with room for so many bytes, of which the first goes to the end
-    /// of the storage.
+    /// `out` with room for so many bytes, of which the first goes to the end of the
+    /// storage.
     #[must_use]
     pub const fn room(bytes: u32) -> Self {
         Self {
@@ -69,7 +70,7 @@ impl Start {
         }
     }
 
-    /// The same of `in`, and a guest without a device.
+    /// The same for `in`, and a guest without a device.
     #[must_use]
     pub const fn input_room(bytes: u32) -> Self {
         Self {
@@ -79,8 +80,8 @@ impl Start {
         }
     }
 
-    /// The page and the device that stand there, by way of a snapshot
-    /// (src/snapshot.rs: the indices are at 150).
+    /// The page's device with these indices, by a snapshot (src/snapshot.rs: the
+    /// indices are at 150).
     fn make(self, page: Shared) -> Uart<RingPort<Shared>> {
         let mut snapshot = Uart::new(RingPort::new(&AtomicPage::new())).save().0;
         let words = [self.out.0, self.out.1, self.input.1, self.input.0];
@@ -91,8 +92,7 @@ impl Start {
     }
 }
 
-/// The bytes at both ends of a buffer, each with whether it is one of those
-/// that wait where the indices stand.
+/// The bytes at both ends of a buffer, each with whether it waits to be read.
 fn slots(
     base: usize,
     size: usize,
@@ -107,7 +107,7 @@ fn slots(
 }
 
 impl Machine {
-    /// A machine that starts there.
+    /// A machine in that state.
     #[must_use]
     pub fn new(start: Start, barriers: Barriers) -> Self {
         let page = AtomicPage::new();
@@ -115,7 +115,7 @@ impl Machine {
         page.store_u32(OUT_CONS, start.out.1);
         page.store_u32(IN_PROD, start.input.0);
         page.store_u32(IN_CONS, start.input.1);
-        // What waits already is told apart from what is written later.
+        // Bytes that wait already differ from those written later.
         for offset in 0..3072 {
             page.store_u8(offset, b'.');
         }
@@ -137,14 +137,14 @@ impl Machine {
         self.page.clone()
     }
 
-    /// An entry into the device under the lock; its doorbell is rung after.
+    /// Enters the device under the lock; rings its doorbell afterwards.
     pub fn enter(&self, entry: impl FnOnce(&mut Uart<RingPort<Shared>>) -> Outcome) -> Outcome {
         let outcome = entry(&mut self.uart());
         self.ring_if(outcome.doorbell);
         outcome
     }
 
-    /// An entry to the guest's end of the ring alone, without the registers.
+    /// Enters only the guest's end of the ring, without the registers.
     pub fn enter_port<T>(&self, entry: impl FnOnce(&mut RingPort<Shared>) -> (T, bool)) -> T {
         let (result, doorbell) = entry(self.uart().backend_mut());
         self.ring_if(doorbell);
@@ -167,12 +167,12 @@ impl Machine {
         !self.uart().pending().is_empty()
     }
 
-    /// The guest wants to be interrupted by these.
+    /// The guest unmasks these interrupts.
     pub fn unmask(&self, interrupts: u32) {
         self.write(IMSC, interrupts);
     }
 
-    /// The backend notifies: an entry like any other, on the CPU that does it.
+    /// The backend notifies: an entry like any other, on the backend's CPU.
     pub fn notify(&self) {
         self.events.fetch_add(1, Ordering::Relaxed);
         if self.bare {

@@ -11,7 +11,7 @@ use vpl011::ring::layout::{
 };
 use vpl011::ring::memory::RingMemory;
 
-/// The words that either side reads while the other writes them.
+/// The words that one side reads while the other writes them.
 const WORDS: [usize; 8] = [
     IN_CONS,
     IN_PROD,
@@ -28,22 +28,22 @@ const WORDS: [usize; 8] = [
 pub enum Barriers {
     /// It does.
     Kept,
-    /// It does not: the defect that these models must find.
+    /// It does not: the defect that the models must find.
     Left,
 }
 
-/// A byte of a buffer. No load of loom's happens after a later store of the
-/// same side, so that a byte read too late cannot show by its value: who reads
-/// says so by a store in the place of the load, and who writes must see it.
+/// A byte of a buffer. In loom no load happens after a later store of the same
+/// side, so a byte that is read too late cannot be found by its value. Instead the
+/// reader stores a mark in place of the load, and the writer must see the mark.
 #[derive(Debug)]
 struct Slot {
-    /// The byte, and above it how often it was written.
+    /// The byte, and above it the number of writes.
     written: AtomicU32,
-    /// Which of these was read last.
+    /// The number of the write that was read last.
     read: AtomicU32,
-    /// Its writer is the port, which has no barrier between the index that
-    /// gives it room and what it writes there: it has a branch, after which no
-    /// processor stores before the load is done. loom knows no branches.
+    /// The port writes it, without a barrier between the load of the index that
+    /// gives it room and the store: it has a branch, after which no processor
+    /// stores before the load is done. loom does not model branches.
     branch: bool,
 }
 
@@ -82,19 +82,18 @@ pub struct Shared(Arc<Page>);
 struct Page {
     words: BTreeMap<usize, AtomicU32>,
     bytes: BTreeMap<usize, Slot>,
-    /// What no thread writes.
+    /// The part that no thread writes.
     rest: AtomicPage,
-    /// Stored to before a barrier. loom changes sides before an access alone,
-    /// and only where the other side's matters to it: a store and the barrier
-    /// after it would else come as one.
+    /// Stored to before a barrier. loom switches threads only before an access, and
+    /// only if the other thread's access is related: otherwise a store and the
+    /// barrier after it would be one step.
     pause: AtomicU32,
     barriers: Barriers,
 }
 
 impl Shared {
-    /// A page with the contents of `from`. `bytes` are the offsets of those
-    /// that are written while the model runs, each with whether it waits to be
-    /// read.
+    /// A page with the contents of `from`. `bytes` are the offsets of the bytes
+    /// written while the model runs, each with whether it waits to be read.
     #[must_use]
     pub fn new(
         from: &AtomicPage,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Bytes in: every byte once and in order, and neither a guest that sleeps on
-//! bytes nor a backend that sleeps on room.
+//! Input: every byte once and in order; no guest sleeps while bytes wait, and no
+//! backend sleeps while there is room.
 #![forbid(unsafe_code)]
 
 use interleavings::{Backend, Barriers, Machine, Old, Ours, Start, check};
@@ -18,7 +18,7 @@ const RX_RT: u32 = 0x50;
 
 const BYTES: &[u8] = b"xyz";
 
-/// A guest that reads what there is and then sleeps for its interrupt.
+/// A guest that reads all input and then sleeps until its interrupt.
 fn reads(machine: &Machine, count: usize) -> Vec<u8> {
     machine.unmask(RX_RT);
     let mut got = Vec::new();
@@ -35,15 +35,15 @@ fn reads(machine: &Machine, count: usize) -> Vec<u8> {
 /// When a guest clears its interrupt.
 #[derive(Clone, Copy)]
 enum Clears {
-    /// After it has read a character, of an interrupt that it did not look at.
+    /// After it has read a character, without having read the interrupt's status.
     Unseen,
-    /// Before it reads one, of an interrupt that it has looked at.
+    /// Before it reads a character, after having read the status.
     Seen,
 }
 
-/// A guest without FIFOs that reads one character for each interrupt and clears
-/// that. While it has one, the FIFO is full and the device knows of more only
-/// what it last saw of the ring.
+/// A guest without FIFOs that reads one character per interrupt and clears the
+/// interrupt. While it has one, the FIFO is full, and the device has only its last
+/// view of the ring.
 fn reads_and_clears(machine: &Machine, clears: Clears, count: usize) -> Vec<u8> {
     machine.unmask(RX);
     let mut got = Vec::new();
@@ -64,8 +64,8 @@ fn reads_and_clears(machine: &Machine, clears: Clears, count: usize) -> Vec<u8> 
     got
 }
 
-/// Everything to a guest that clears, in two goes: the second finds a ring that
-/// is empty, or one whose first character the device has not taken.
+/// All bytes to a guest that clears, in two parts: the second finds an empty ring,
+/// or one whose first character the device has not taken.
 fn to_who_clears(clears: Clears, attach: fn(&Machine) -> Ours) {
     let machine = Arc::new(Machine::new(Start::EMPTY, Barriers::Kept));
     let vcpu = {
@@ -79,9 +79,9 @@ fn to_who_clears(clears: Clears, attach: fn(&Machine) -> Ours) {
     assert_eq!(vcpu.join().unwrap(), BYTES);
 }
 
-/// A guest without FIFOs was shown its interrupt while one character was in the
-/// receiver and another in the ring. It clears that and reads nothing; a third
-/// comes meanwhile, of which it must be told.
+/// A guest without FIFOs read its interrupt's status while one character was in the
+/// receiver and another in the ring. It clears the interrupt without reading data;
+/// a third character arrives meanwhile, and must be signalled.
 fn cleared_while_more_comes(attach: fn(&Machine) -> Ours) {
     let machine = Arc::new(Machine::new(Start::EMPTY, Barriers::Kept));
     let mut backend = attach(&machine);
@@ -102,8 +102,8 @@ fn cleared_while_more_comes(attach: fn(&Machine) -> Ours) {
     vcpu.join().unwrap();
 }
 
-/// Everything that a backend gives to a guest, in two goes, of which the guest
-/// may find the second before it is notified.
+/// All bytes from a backend to a guest, in two parts; the guest may find the second
+/// before it is notified.
 fn transfer<B: Backend>(barriers: Barriers, attach: fn(&Machine) -> B) {
     let machine = Arc::new(Machine::new(Start::EMPTY, barriers));
     let vcpu = {
@@ -117,14 +117,14 @@ fn transfer<B: Backend>(barriers: Barriers, attach: fn(&Machine) -> B) {
     assert_eq!(vcpu.join().unwrap(), BYTES);
 }
 
-/// `in` without room for three bytes. The guest empties it in two goes, of
-/// which the first leaves it more than half full, and then sleeps until there
-/// is more. Returns how often the backend was told of room.
+/// `in` without room for three bytes. The guest empties it in two parts; after the
+/// first it is more than half full. Then the guest sleeps until there is more.
+/// Returns how often the backend was notified of room.
 fn through_a_full_ring<B: Backend>(barriers: Barriers, attach: fn(&Machine) -> B) -> usize {
     through(Start::input_room(0), barriers, attach)
 }
 
-/// The same where a ring stands, full or nearly so.
+/// The same for any start, full or nearly full.
 fn through<B: Backend>(start: Start, barriers: Barriers, attach: fn(&Machine) -> B) -> usize {
     let machine = Arc::new(Machine::new(start, barriers));
     let held = start.input.0.wrapping_sub(start.input.1) as usize;
@@ -149,7 +149,7 @@ fn through<B: Backend>(start: Start, barriers: Barriers, attach: fn(&Machine) ->
     machine.rings()
 }
 
-/// The guest's end takes at most so many bytes and gives their room away.
+/// The guest's end takes at most so many bytes and releases their room.
 fn take(machine: &Machine, most: usize) -> Vec<u8> {
     machine.enter_port(|port| {
         let got: Vec<u8> = std::iter::from_fn(|| port.try_recv()).take(most).collect();
@@ -187,8 +187,8 @@ fn a_guest_that_cleared_is_told_of_more() {
     check(|| cleared_while_more_comes(Ours::with_event_index));
 }
 
-/// It cannot say that it waits; it is told when it can have found `in` full
-/// and half is free, and that once.
+/// It cannot request a doorbell; it is notified once, when it may have found `in`
+/// full and half of it is free.
 #[test]
 fn an_old_backend_sleeps_on_no_room() {
     check(|| assert!(through_a_full_ring(Barriers::Kept, Old::attach) <= 1));
@@ -207,7 +207,7 @@ fn a_backend_with_the_event_index_sleeps_on_no_room() {
     });
 }
 
-/// It fills the ring, finds no room at its last look, notifies and sleeps.
+/// It fills the ring, finds no room at its last read, notifies and sleeps.
 #[test]
 fn a_backend_that_looks_before_it_notifies_sleeps_on_no_room() {
     check(|| {
@@ -220,7 +220,7 @@ fn a_backend_that_looks_before_it_notifies_sleeps_on_no_room() {
     });
 }
 
-// What the models are worth: each of these has one defect, which is found.
+// Checks of the models: each has one defect, which is found.
 
 #[test]
 #[should_panic(expected = "deadlock")]

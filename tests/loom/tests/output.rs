@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Bytes out: every byte once and in order, and no order of events in which the
+//! Output: every byte once and in order, and no order of events in which the
 //! backend sleeps although bytes wait and no signal will come.
 #![forbid(unsafe_code)]
 
@@ -12,10 +12,10 @@ const FR: u16 = 0x018;
 const TXFF: u32 = 1 << 5;
 const TX: u32 = 1 << 5;
 
-/// The guest writes these; the ring may already hold others.
+/// The bytes that the guest writes; the ring may already hold others.
 const BYTES: &[u8] = b"abc";
 
-/// A guest that writes without looking: there is room.
+/// A guest that writes without reading the flags: there is room.
 fn blind(machine: &Machine) {
     for &byte in BYTES {
         machine.write(DR, byte.into());
@@ -33,7 +33,7 @@ fn careful(machine: &Machine) {
     }
 }
 
-/// Everything a backend gets from a guest. Returns once it has it all.
+/// All bytes from a guest to a backend. Returns when they have arrived.
 fn transfer<B: Backend>(
     start: Start,
     barriers: Barriers,
@@ -70,8 +70,8 @@ fn a_backend_without_the_event_index_misses_nothing() {
     });
 }
 
-/// And is told no more often than it asked, but for the one time that it
-/// announces the event index to bytes that wait.
+/// It is also notified no more often than it requested, except once when it
+/// announces the event index while bytes wait.
 #[test]
 fn a_backend_with_the_event_index_misses_nothing() {
     check(|| {
@@ -103,8 +103,8 @@ fn a_full_ring_wakes_both_sides_with_the_event_index() {
     });
 }
 
-/// The backend may find that it was not full and the guest that it is, each by
-/// what the other has not shown yet.
+/// The backend may find that the ring was not full and the guest that it is, each
+/// with an old value of the other's index.
 #[test]
 fn a_ring_that_fills_up_wakes_both_sides_with_the_event_index() {
     check(|| {
@@ -113,7 +113,7 @@ fn a_ring_that_fills_up_wakes_both_sides_with_the_event_index() {
     });
 }
 
-/// While nobody takes, the first byte rings and no other.
+/// While no backend takes bytes, only the first byte rings.
 #[test]
 fn a_backend_that_sleeps_is_rung_once() {
     check(|| {
@@ -123,7 +123,7 @@ fn a_backend_that_sleeps_is_rung_once() {
     });
 }
 
-// What the models are worth: each of these has one defect, which is found.
+// Checks of the models: each has one defect, which is found.
 
 #[test]
 #[should_panic(expected = "deadlock")]

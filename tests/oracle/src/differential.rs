@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Any accesses at any offsets and widths, on a line that takes and gives as
-//! it likes: what the guest reads, the interrupt line, and what the line got
-//! are the same on both sides.
+//! Any accesses at any offsets and widths, on a line with arbitrary room and input:
+//! the values that the guest reads, the interrupt line, and the line's output are
+//! the same on both sides.
 
 use std::mem;
 
@@ -13,7 +13,7 @@ use vpl011::{Access, Glance, Outcome, Profile, Uart};
 use crate::manual::{DR, ENTRIES, FR, ICR, IMSC, MIS, RIS, ROWS, RSR, flag};
 use crate::uart::{self, Line};
 
-/// Something that happens.
+/// A step of a case.
 #[derive(Arbitrary, Debug)]
 pub enum Step {
     /// The guest loads.
@@ -24,26 +24,26 @@ pub enum Step {
     Send(u8, u8),
     /// The guest reads some characters.
     Receive(u8),
-    /// The guest looks at a register some times.
+    /// The guest reads a register several times.
     Poll(At, u8),
-    /// The line takes so many more characters.
+    /// The line accepts so many more characters.
     Room(u8),
     /// The line has input.
     Feed(u8, u8),
     /// The far side signals.
     Event,
-    /// A break comes.
+    /// A break arrives.
     Break,
-    /// A character comes past the far side.
+    /// A character arrives that is not from the line.
     Character(u8),
-    /// The line wants to be told, or not, of what comes next.
+    /// Whether the line requests doorbells from now on.
     Wants(bool),
 }
 
-/// A register most of the time, and sometimes anywhere.
+/// Usually a register, sometimes any offset.
 #[derive(Arbitrary, Debug)]
 pub enum At {
-    /// One of those that do something.
+    /// A register with an effect.
     Register(u8),
     /// Any row of the table.
     Row(u8),
@@ -90,13 +90,13 @@ impl Wide {
     }
 }
 
-/// A line that says of everything that it wants to be told, or of nothing, and
-/// knows no more of the far side than [`Backend`] asks for.
+/// A line that requests a doorbell at everything, or at nothing, and refreshes its
+/// view of the far side only as [`Backend`] requires.
 #[derive(Clone, Debug, Default)]
 struct Whimsical {
     line: Line,
     wants: bool,
-    /// It asked to be told since this was last looked at.
+    /// It requested a doorbell since this was last read.
     asked: bool,
     /// Characters were taken and not acknowledged.
     taken: bool,
@@ -146,7 +146,7 @@ impl Backend for Whimsical {
     }
 }
 
-/// What a guest can do.
+/// A guest's accesses.
 trait Guest {
     fn load(&mut self, offset: u16) -> u32;
     fn store(&mut self, offset: u16, value: u32);
@@ -172,9 +172,9 @@ impl Guest for uart::Uart {
     }
 }
 
-/// The state, by its values as far as a guest can see it: the registers; what
-/// is raised when all is unmasked, after clears and reads of the status in
-/// either order; the characters that were received.
+/// The state, by the values that a guest can read: the registers; the interrupts
+/// when all are unmasked, after clears and status reads in either order; the
+/// received characters.
 fn state(mut guest: impl Guest, clears_first: bool) -> Vec<(u16, u32)> {
     let mut seen = Vec::with_capacity(160);
     let mut see = |guest: &mut dyn Guest, offset| {
@@ -207,13 +207,12 @@ fn state(mut guest: impl Guest, clears_first: bool) -> Vec<(u16, u32)> {
     seen
 }
 
-/// The device and the oracle, side by side.
+/// The device and the oracle.
 struct Both {
     device: Uart<Whimsical>,
     oracle: uart::Uart,
     glance: Glance,
-    /// The next character is offered to the short way first, as by a
-    /// hypervisor.
+    /// The next character is offered to the fast path first, as by a hypervisor.
     short: bool,
 }
 
@@ -264,7 +263,7 @@ impl Both {
                 "a write with no effect"
             );
         }
-        // The first character that waits is told of, whatever the line wants.
+        // The first character that waits rings in any case.
         let starts_to_wait = !waited && self.oracle.waits();
         self.compare(outcome, starts_to_wait);
     }
@@ -278,7 +277,7 @@ impl Both {
         let (line, expected) = (&self.device.backend().line, &self.oracle.line);
         assert_eq!(line.took, expected.took, "what the line took");
         assert_eq!(line.room, expected.room, "what the line takes");
-        // Each character shows when it is read.
+        // Each character is compared when it is read.
         assert_eq!(
             line.holds.len(),
             expected.holds.len(),
@@ -341,20 +340,20 @@ impl Both {
     }
 }
 
-/// A case: which UART, on a line with how much room, and what happens.
+/// A case: the UART, the line's room, and the steps.
 #[derive(Debug)]
 pub struct Case {
-    /// The SBSA's, not the PL011.
+    /// The SBSA UART, not the PL011.
     pub sbsa: bool,
-    /// Characters that the line takes at first.
+    /// Characters that the line accepts at first.
     pub room: usize,
-    /// One after the other.
+    /// The steps in order.
     pub steps: Vec<Step>,
 }
 
 impl Case {
-    /// The case that these bytes stand for: the first says on what, the others
-    /// what happens.
+    /// The case for these bytes: the first selects the UART and the room, the
+    /// others the steps.
     #[must_use]
     pub fn of(data: &[u8]) -> Self {
         let (setup, data) = data.split_first().unwrap_or((&0, &[]));
@@ -372,7 +371,7 @@ impl Case {
         }
     }
 
-    /// Has device and oracle do the same.
+    /// Runs the case on device and oracle.
     ///
     /// # Panics
     ///

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! A PL011 written from its manual, beside the device: [`Case::run`] has both
-//! do the same, and panics where they differ.
+//! A PL011 written from its manual, beside the device: [`Case::run`] runs both, and
+//! panics where they differ.
 //!
-//! The oracle shares nothing with `src/` of the root: neither tables nor state.
+//! The oracle shares nothing with the root's `src/`: neither tables nor state.
 #![forbid(unsafe_code)]
 
 mod differential;

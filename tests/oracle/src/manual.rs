@@ -5,11 +5,11 @@
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) offset: u16,
-    /// Bits that a write can change; none of a register that is read only, or
-    /// whose writes do something else than store.
+    /// Bits that a write can change; none for a read-only register, or one whose
+    /// writes do something other than store.
     pub(crate) stores: u16,
     pub(crate) reset: u16,
-    /// The SBSA's Generic UART has it.
+    /// The SBSA's Generic UART has this register.
     pub(crate) generic: bool,
 }
 
@@ -64,8 +64,8 @@ pub(crate) const ROWS: [Row; 22] = [
 /// Entries of a FIFO of an r1p5 (TRM 2.4.3).
 pub(crate) const ENTRIES: usize = 32;
 
-/// TRM 3.3.9: the levels of UARTIFLS. The last three are reserved, and taken
-/// for the highest.
+/// TRM 3.3.9: the levels of UARTIFLS. The last three are reserved, and treated as
+/// the highest.
 pub(crate) const LEVELS: [usize; 8] = [4, 8, 16, 24, 28, 28, 28, 28];
 
 /// TRM 3.3.3.
@@ -110,8 +110,8 @@ pub(crate) mod control {
     pub(crate) const OUT2: u16 = 1 << 13;
 }
 
-/// Loopback's wires from UARTCR to UARTFR, each with the interrupt of a change
-/// (TRM 2.7.2, 3.3.8).
+/// Loopback's connections from UARTCR to UARTFR, each with the interrupt of a
+/// change (TRM 2.7.2, 3.3.8).
 pub(crate) const WIRES: [(u16, u16, u16); 4] = [
     (control::RTS, flag::CTS, interrupt::CTS),
     (control::DTR, flag::DSR, interrupt::DSR),

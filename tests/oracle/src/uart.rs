@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A PL011 after the TRM and docs/design/requirements.md, as simple as possible.
-//! Levels and flags are computed from the FIFOs; what a guest has seen is recorded
-//! with its time.
+//! A PL011 according to the TRM and docs/design/requirements.md, as simple as
+//! possible. Levels and flags are computed from the FIFOs; what a guest has seen is
+//! recorded with its time.
 
 use std::collections::VecDeque;
 
@@ -10,17 +10,17 @@ use crate::manual::{
     error, flag, interrupt, line_control,
 };
 
-/// What the line took, what it holds, and how much more it takes.
+/// The line's output, input, and room for more output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) room: usize,
     pub(crate) took: Vec<u8>,
     pub(crate) holds: VecDeque<u8>,
-    /// How much it was last known to hold.
+    /// How much input it was last known to hold.
     pub(crate) known: usize,
 }
 
-/// RX or RT: when the guest was told of it, and when it cleared it.
+/// RX or RT: when the guest was shown it, and when the guest cleared it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Telling {
     told: Option<u64>,
@@ -35,31 +35,32 @@ struct Telling {
 pub(crate) struct Uart {
     generic: bool,
     pub(crate) line: Line,
-    /// What the rows hold that store.
+    /// The values of the rows that store.
     held: [u16; ROWS.len()],
-    /// Interrupts that an event sets and a clear takes away: all but RX and RT.
+    /// Interrupts that an event sets and a clear removes: all except RX and RT.
     latched: u16,
     /// UARTRSR.
     status: u16,
     /// Characters with their error bits, as UARTDR shows them.
     received: VecDeque<u16>,
-    /// A character was lost, and the next has to say so.
+    /// A character was lost; the next one must have OE.
     lost: bool,
-    /// Things that happened to the receiver: characters that came or were read.
+    /// The time of the receiver: the number of characters that arrived or were
+    /// read.
     happened: u64,
     rx: Telling,
     rt: Telling,
-    /// How many waited on the line when that was last known.
+    /// How much input waited on the line when that was last known.
     waited: usize,
     /// Characters that wait for the line.
     to_send: VecDeque<u8>,
-    /// Characters written that may still be on their way as far as the guest
-    /// can see: it takes time to send them.
+    /// Characters written that, as far as the guest can see, may still be in
+    /// transmission.
     in_flight: usize,
-    /// Such a character was shown to be on its way.
+    /// The guest was shown such a character in transmission.
     shown: bool,
-    /// The last access to UARTFR or UARTDR was a look that found characters
-    /// that wait.
+    /// The last access to UARTFR or UARTDR was a read of UARTFR while characters
+    /// waited.
     looked_in_vain: bool,
     pub(crate) discarded: u64,
     pub(crate) overrun: u64,
@@ -90,7 +91,7 @@ impl Uart {
             overrun: 0,
         };
         if generic {
-            // Firmware is taken to have enabled the FIFOs.
+            // Firmware is assumed to have enabled the FIFOs.
             *uart.cell(LCR_H) = line_control::FEN;
         }
         uart
@@ -108,7 +109,7 @@ impl Uart {
         self.is(LCR_H, line_control::FEN)
     }
 
-    /// Entries of either FIFO as the guest sees it.
+    /// Entries of either FIFO, as the guest sees it.
     fn entries(&self) -> usize {
         if self.has_fifos() { ENTRIES } else { 1 }
     }
@@ -151,8 +152,8 @@ impl Uart {
         if self.received.len() >= self.receive_level() && !cleared(self.rx) {
             raw |= interrupt::RX;
         }
-        // TRM 2.8.4, 3.3.11 note a. No more comes within 32 bit periods: either
-        // there is no more, or it finds no place.
+        // TRM 2.8.4, 3.3.11 note a. No character follows within 32 bit periods:
+        // either there is none, or there is no room for it.
         let enabled = self.is(IMSC, interrupt::RT);
         if enabled && !self.received.is_empty() && !cleared(self.rt) {
             raw |= interrupt::RT;
@@ -165,7 +166,7 @@ impl Uart {
         self.raw() & self.held[index(IMSC)]
     }
 
-    /// Modem inputs: the far side is always there; in loopback our own outputs.
+    /// Modem inputs: the far side is always present; in loopback our own outputs.
     fn modem(&self) -> u16 {
         if !self.loops() {
             return flag::CTS | flag::DSR | flag::DCD;
@@ -176,7 +177,7 @@ impl Uart {
             .fold(0, |inputs, (_, input, _)| inputs | input)
     }
 
-    /// UARTFR, of what really waits.
+    /// UARTFR, from the characters that wait.
     fn flags(&self) -> u16 {
         let waits = !self.to_send.is_empty();
         [
@@ -201,7 +202,8 @@ impl Uart {
         (ROWS[row].generic || !self.generic).then_some(row)
     }
 
-    /// A load of so many bytes. Whether the guest polls in vain comes with it.
+    /// A load of so many bytes. The second value is whether the guest polls without
+    /// effect.
     pub(crate) fn load(&mut self, offset: u16, bytes: u32) -> (u32, bool) {
         let mut in_vain = false;
         let value = match (offset, self.row(offset)) {
@@ -245,15 +247,15 @@ impl Uart {
 
     // The transmitter.
 
-    /// The time that characters take has passed.
+    /// The transmission time of all characters has passed.
     fn time_passes(&mut self) {
         self.in_flight = 0;
         self.shown = false;
     }
 
-    /// A look at UARTFR. The first after characters were written shows them on
-    /// their way, the next shows them gone; a holding register is never shown
-    /// so, and a loop only while its receiver has no place.
+    /// A read of UARTFR. The first after characters were written shows them in
+    /// transmission, the next shows them sent. Without FIFOs they are never shown
+    /// so, and in loopback only while the receiver is full.
     fn look(&mut self) -> u16 {
         self.hand_over();
         let flags = self.flags();
@@ -275,14 +277,14 @@ impl Uart {
         flags & !flag::TXFE | flag::BUSY | full
     }
 
-    /// What waits goes to the line as it has room.
+    /// Waiting characters go to the line as it has room.
     fn hand_over(&mut self) {
         while self.line.room > 0
             && let Some(byte) = self.to_send.pop_front()
         {
             self.line.room -= 1;
             self.line.took.push(byte);
-            // TRM 2.8.3: set as the level is passed downwards.
+            // TRM 2.8.3: set when the level is passed downwards.
             if self.transmit_level_is_reached() {
                 self.latched |= interrupt::TX;
             }
@@ -315,11 +317,11 @@ impl Uart {
 
     // The receiver.
 
-    /// A character comes, from the line or from a loop.
+    /// A character arrives, from the line or from loopback.
     fn arrive(&mut self, character: u16) {
         self.happened += 1;
         if self.is_full() {
-            // TRM 2.4.3: what the FIFO holds stays.
+            // TRM 2.4.3: the FIFO's content remains.
             self.overrun += 1;
             self.lost = true;
             self.status |= error::OVERRUN;
@@ -334,9 +336,9 @@ impl Uart {
         self.received.push_back(character | overrun);
     }
 
-    /// The FIFO takes what it has place for, if anything is known to wait. A line
-    /// that is asked for a character says what it holds; what is then known to
-    /// wait there and was not before has arrived.
+    /// Fills the FIFO if input is known to wait. A line that is read for a
+    /// character reports how much it holds; characters newly known to wait there
+    /// have arrived.
     fn fill(&mut self) {
         while self.line.known > 0 && !self.is_full() && !self.loops() {
             let next = self.line.holds.pop_front();
@@ -350,7 +352,7 @@ impl Uart {
         self.waited = self.waiting();
     }
 
-    /// What is known to wait on the line.
+    /// How much input is known to wait on the line.
     fn waiting(&self) -> usize {
         if self.loops() { 0 } else { self.line.known }
     }
@@ -359,11 +361,11 @@ impl Uart {
     fn take(&mut self) -> u16 {
         self.looked_in_vain &= self.received.is_empty();
         let character = self.received.pop_front();
-        // More comes once a driver that reads down to the level has done so.
+        // More input is taken once a driver has read below the level.
         let below = self.received.len() < self.receive_level();
         if let Some(character) = character {
             self.happened += 1;
-            // TRM 3.3.2: OE is immediate; the others are of the character read
+            // TRM 3.3.2: OE is immediate; the others belong to the character read
             // last.
             self.status = self.status & error::OVERRUN | character >> 8;
         }
@@ -388,9 +390,9 @@ impl Uart {
         status
     }
 
-    /// The guest clears interrupts. One that it was told of is gone until
-    /// something happens; one that it was not told of stays, and if it was
-    /// delivered, that was the telling.
+    /// The guest clears interrupts. One that it was shown is gone until something
+    /// happens. One that it was not shown stays; if it was delivered, it counts as
+    /// shown from now on.
     fn clear(&mut self, which: u16) {
         let told = |telling: Telling| telling.told == Some(self.happened);
         let mut known = 0;
@@ -401,7 +403,7 @@ impl Uart {
             known |= interrupt::RT;
         }
         if which & self.raw() & known != 0 && (self.is_full() || self.waited > 0) {
-            // What nobody has looked at may have come meanwhile.
+            // Input that was not seen yet may have arrived meanwhile.
             self.event();
         }
         let raised = which & self.raw();
@@ -418,7 +420,7 @@ impl Uart {
         }
         self.latched &= !raised;
         if raised & interrupt::TX != 0 {
-            // What is on its way is gone after the clear.
+            // Characters in transmission are sent after the clear.
             if self.in_flight > 0 && self.transmit_level_is_reached() {
                 self.latched |= interrupt::TX;
             }
@@ -464,14 +466,14 @@ impl Uart {
         self.fill();
     }
 
-    /// A character comes past the far side.
+    /// A character arrives that is not from the line.
     pub(crate) fn receive(&mut self, byte: u8) {
         if !self.loops() {
             self.arrive(byte.into());
         }
     }
 
-    /// A break comes.
+    /// A break arrives.
     pub(crate) fn receive_break(&mut self) {
         if !self.loops() {
             self.arrive(error::BREAK << 8);

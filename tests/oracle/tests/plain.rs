@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! Cases that differ in nothing but a number. `ORACLE_CASES` says how many,
-//! and `ORACLE_FIRST` where they begin.
+//! Cases generated from consecutive numbers. `ORACLE_CASES` is their count, and
+//! `ORACLE_FIRST` the first.
 
 use std::thread;
 
 use oracle::{At, Case, Step, Wide};
 
-/// Cases of a run in which nobody says how many.
+/// The default count.
 const CASES: u64 = if cfg!(debug_assertions) {
     20_000
 } else {
@@ -16,7 +16,7 @@ const CASES: u64 = if cfg!(debug_assertions) {
 /// Bytes of a case.
 const LENGTH: usize = 96;
 
-/// A case by its number.
+/// The case of a number.
 fn case(number: u64) -> Case {
     let mut bytes = [0; LENGTH];
     let mut state = number;
@@ -31,7 +31,7 @@ fn case(number: u64) -> Case {
     Case::of(&bytes)
 }
 
-/// Says which case it is that a panic ends.
+/// Prints the case when a panic ends it.
 struct Running(u64);
 
 impl Drop for Running {
@@ -60,8 +60,8 @@ fn device_and_oracle_agree() {
     println!("{cases} cases");
 }
 
-/// A case that took 330,000 others to be found: of the characters that wait
-/// each counts as written, however it leaves.
+/// A case that was found after 330,000 others: each waiting character counts as
+/// written, however it is sent.
 #[test]
 fn characters_that_waited_are_in_flight_too() {
     for sbsa in [false, true] {

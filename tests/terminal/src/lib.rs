@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 pub use program::{Program, Terminal, is_ready};
 pub use screen::Screen;
 
-/// How long anything may take on a machine that is busy with other things.
+/// The time limit of any operation, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until `what` gives something.
+/// Waits until `what` returns a value.
 ///
 /// # Panics
 ///
-/// When it gives nothing in time.
+/// When it returns none in time.
 pub fn wait_for<T>(why: &str, mut what: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -30,7 +30,7 @@ pub fn wait_for<T>(why: &str, mut what: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Bytes of which no two stretches are alike.
+/// Random bytes without repeated parts.
 #[must_use]
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;

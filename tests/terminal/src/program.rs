@@ -14,7 +14,7 @@ use rustix::termios::{LocalModes, OptionalActions, Winsize};
 
 use crate::{PATIENCE, wait_for};
 
-/// A program that runs; it is ended with this.
+/// A running program, killed when dropped.
 pub struct Program {
     child: Child,
 }
@@ -34,7 +34,7 @@ impl Program {
         Self::start(command)
     }
 
-    /// Starts it as it is.
+    /// Starts it with the command's own standard streams.
     ///
     /// # Panics
     ///
@@ -51,27 +51,27 @@ impl Program {
         &mut self.child
     }
 
-    /// Types on its standard input.
+    /// Writes to its standard input.
     ///
     /// # Panics
     ///
-    /// When it takes no input.
+    /// When it accepts no input.
     pub fn write(&mut self, bytes: &[u8]) {
         let stdin = self.child.stdin.as_mut().expect("a pipe");
         stdin.write_all(bytes).unwrap();
         stdin.flush().unwrap();
     }
 
-    /// Ends its standard input.
+    /// Closes its standard input.
     pub fn close(&mut self) {
         drop(self.child.stdin.take());
     }
 
-    /// Exactly so many bytes of its standard output.
+    /// Reads exactly so many bytes of its standard output.
     ///
     /// # Panics
     ///
-    /// When fewer come in time.
+    /// When fewer arrive in time.
     pub fn read(&mut self, length: usize) -> Vec<u8> {
         match read(self.child.stdout.as_mut().expect("a pipe"), length) {
             Ok(bytes) => bytes,
@@ -79,16 +79,16 @@ impl Program {
         }
     }
 
-    /// What it says on standard error up to `end`.
+    /// Reads its standard error up to `end`.
     ///
     /// # Panics
     ///
-    /// When it does not come in time.
+    /// When `end` does not arrive in time.
     pub fn complaint(&mut self, end: &str) -> String {
         read_until(self.child.stderr.as_mut().expect("a pipe"), end)
     }
 
-    /// Ends it, and gives what it had said on standard error.
+    /// Kills it; returns its standard error.
     fn last_words(&mut self) -> String {
         let _gone = self.child.kill();
         let mut words = Vec::new();
@@ -98,7 +98,7 @@ impl Program {
         String::from_utf8_lossy(&words).into_owned()
     }
 
-    /// All the rest of its standard output.
+    /// Reads the rest of its standard output.
     ///
     /// # Panics
     ///
@@ -114,7 +114,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// When it is gone.
+    /// When the process has ended.
     pub fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -128,11 +128,11 @@ impl Program {
         wait_for("the program's end", || self.child.try_wait().unwrap())
     }
 
-    /// Waits until it is stopped, as job control stops a program.
+    /// Waits until it is stopped by job control.
     ///
     /// # Panics
     ///
-    /// When it is not in time.
+    /// When it is not stopped in time.
     pub fn until_stopped(&self) {
         let path = format!("/proc/{}/stat", self.child.id());
         wait_for("a stopped program", || {
@@ -145,7 +145,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// When that cannot be told.
+    /// When that is unknown.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -159,7 +159,7 @@ impl Drop for Program {
     }
 }
 
-/// A user's terminal: the program has the inner end.
+/// A user's terminal; the program has its inner end.
 pub struct Terminal {
     /// The user's end.
     pub outer: File,
@@ -167,11 +167,11 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// A new one, as a login leaves it.
+    /// A new terminal with the modes of a login.
     ///
     /// # Panics
     ///
-    /// When the system has none.
+    /// When the system provides none.
     #[must_use]
     pub fn open() -> Self {
         let terminal = Self::try_open().unwrap();
@@ -185,11 +185,11 @@ impl Terminal {
         terminal
     }
 
-    /// A new one, raw.
+    /// A new terminal in raw mode.
     ///
     /// # Panics
     ///
-    /// When the system has none.
+    /// When the system provides none.
     #[must_use]
     pub fn raw() -> Self {
         let terminal = Self::try_open().unwrap();
@@ -197,7 +197,7 @@ impl Terminal {
         terminal
     }
 
-    /// A new one, as the system makes them.
+    /// A new terminal with the system's default modes.
     pub fn try_open() -> io::Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let outer = rustix::pty::openpt(flags)?;
@@ -208,7 +208,7 @@ impl Terminal {
         Ok(Self { outer, inner })
     }
 
-    /// Has every byte pass as it is.
+    /// Sets raw mode: every byte passes unchanged.
     pub fn make_raw(&self) -> io::Result<()> {
         let mut modes = rustix::termios::tcgetattr(&self.inner)?;
         modes.make_raw();
@@ -229,7 +229,7 @@ impl Terminal {
     ///
     /// # Panics
     ///
-    /// When the terminal is gone.
+    /// When the terminal is closed.
     #[must_use]
     pub fn name(&self) -> String {
         let name = rustix::pty::ptsname(&self.outer, Vec::new()).unwrap();
@@ -250,59 +250,59 @@ impl Terminal {
         Program::start(command)
     }
 
-    /// The end that a program has.
+    /// A copy of the inner end, for a program.
     ///
     /// # Panics
     ///
-    /// When there are too many.
+    /// When there are too many descriptors.
     #[must_use]
     pub fn end(&self) -> OwnedFd {
         self.inner.try_clone().unwrap()
     }
 
-    /// Types.
+    /// Types bytes.
     ///
     /// # Panics
     ///
-    /// When the terminal is gone.
+    /// When the terminal is closed.
     pub fn write(&mut self, bytes: &[u8]) {
         self.outer.write_all(bytes).unwrap();
     }
 
-    /// Exactly so many bytes of what is shown.
+    /// Reads exactly so many bytes of the output.
     ///
     /// # Panics
     ///
-    /// When fewer come in time.
+    /// When fewer arrive in time.
     pub fn read(&mut self, length: usize) -> Vec<u8> {
         read(&mut self.outer, length).unwrap_or_else(|why| panic!("{why}"))
     }
 
-    /// What is shown, up to `end`.
+    /// Reads the output up to `end`.
     ///
     /// # Panics
     ///
-    /// When it does not come in time.
+    /// When `end` does not arrive in time.
     pub fn until(&mut self, end: &str) -> String {
         read_until(&mut self.outer, end)
     }
 
-    /// Makes it what a shell makes of it for itself.
+    /// Sets the modes that a shell restores for itself.
     ///
     /// # Panics
     ///
-    /// When the terminal is gone.
+    /// When the terminal is closed.
     pub fn cook(&self) {
         let mut modes = rustix::termios::tcgetattr(&self.inner).unwrap();
         modes.local_modes |= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
         rustix::termios::tcsetattr(&self.inner, OptionalActions::Now, &modes).unwrap();
     }
 
-    /// Whether it is as a login leaves it: by lines, with echo.
+    /// Whether it has the modes of a login: lines, with echo.
     ///
     /// # Panics
     ///
-    /// When the terminal is gone.
+    /// When the terminal is closed.
     #[must_use]
     pub fn is_cooked(&self) -> bool {
         let modes = rustix::termios::tcgetattr(&self.inner).unwrap().local_modes;
@@ -310,11 +310,11 @@ impl Terminal {
     }
 }
 
-/// Whether there is something to read, or an end, within a time.
+/// Whether there is something to read, or an end, within the limit.
 ///
 /// # Panics
 ///
-/// When that cannot be told.
+/// When that is unknown.
 #[must_use]
 pub fn is_ready(fd: &impl AsFd, limit: Duration) -> bool {
     let limit = Timespec::try_from(limit).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What a console has shown.
+//! The output of a console.
 
-/// All that was shown, and how far it has been looked at.
+/// All output, and how much of it was consumed.
 #[derive(Debug, Default)]
 pub struct Screen {
     shown: Vec<u8>,
@@ -9,33 +9,33 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// More is shown.
+    /// Adds output.
     pub fn show(&mut self, bytes: &[u8]) {
         self.shown.extend_from_slice(bytes);
     }
 
-    /// Everything shown so far.
+    /// All output so far.
     #[must_use]
     pub fn shown(&self) -> &[u8] {
         &self.shown
     }
 
-    /// What was not looked at yet.
+    /// The output that was not consumed yet.
     #[must_use]
     pub fn fresh(&self) -> &[u8] {
         &self.shown[self.seen..]
     }
 
-    /// Looks at `length` further bytes, if they are there.
+    /// Consumes `length` more bytes, if available.
     pub fn take(&mut self, length: usize) -> Option<Vec<u8>> {
         let bytes = self.fresh().get(..length)?.to_vec();
         self.seen += length;
         Some(bytes)
     }
 
-    /// Finds the pattern that ends first in what was not looked at yet, and
-    /// looks at everything up to its end: its place in `patterns`, and the
-    /// bytes before it. `skip` is 0 for new patterns. Without a find it becomes
+    /// Finds the pattern that ends first in the output not consumed yet, and
+    /// consumes everything up to its end. Returns its index in `patterns`, and the
+    /// bytes before it. `skip` is 0 for new patterns. Without a match it becomes
     /// the number of bytes in which none of them begins, so that a flood is not
     /// searched again for every byte.
     pub fn find(&mut self, patterns: &[&[u8]], skip: &mut usize) -> Option<(usize, Vec<u8>)> {

@@ -96,7 +96,7 @@ fn it_takes_its_time_and_ends_when_told_to() {
     }
 }
 
-/// What a terminal is shown does not ask it anything, and leaves it as it was.
+/// A replay sends a terminal no queries, and resets it at the end.
 #[test]
 fn a_terminal_is_asked_nothing_and_is_left_as_it_was() {
     let host = Host::start();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Sessions and scripts: guests that come and go, exit codes, what is typed and
-//! waited for, parts of logs.
+//! Sessions and scripts: guests that start and end, exit codes, typing and waiting
+//! for output, parts of logs.
 
 use std::process::Output;
 
@@ -11,7 +11,7 @@ fn run(host: &Host, words: &str) -> Output {
     host.vconsole(words).output().unwrap()
 }
 
-/// Words of which some hold blanks.
+/// Runs the client with arguments that may contain blanks.
 fn words(host: &Host, words: &[&str]) -> Output {
     host.vconsole("").args(words).output().unwrap()
 }
@@ -20,7 +20,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What the page on the client says of each code, except what takes another user
+/// The exit codes of the client's page, except those that require another user
 /// (tests/viewers/tests/ssh.rs) or time.
 #[test]
 fn exit_codes_say_why() {
@@ -86,7 +86,7 @@ fn a_guest_is_waited_for_and_followed_over_a_reboot() {
         user.until("the domain is gone");
         user.until("waiting for web/pv0");
     }
-    // A daemon that is away is waited for like a guest.
+    // A missing daemon is waited for like a guest.
     host.stop_daemon();
     host.start_daemon();
     let (_, mut pv, _vuart) = host.guest("web");
@@ -99,7 +99,7 @@ fn a_guest_is_waited_for_and_followed_over_a_reboot() {
 fn sends(host: &Host, guest: &mut Guest, arguments: &[&str], expected: &[u8]) {
     let output = words(host, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-    // All of it is in the ring by now.
+    // All of it is in the ring now.
     assert_eq!(guest.receive(expected.len()), expected, "{arguments:?}");
 }
 
@@ -124,7 +124,7 @@ fn scripts_type_and_know_that_it_arrived() {
     piped.close();
     assert!(piped.wait().success());
     assert_eq!(vuart.receive(10), b"by a pipe\n");
-    // One that types alone keeps scripts out, and they say so.
+    // Exclusive typing excludes scripts, which report it.
     let _alone = Program::piped(host.vconsole("attach web/vuart0 --exclusive"));
     host.until_viewers("vuart0", 1);
     let output = run(&host, "send web/vuart0 x");
@@ -150,7 +150,7 @@ fn scripts_wait_for_output() {
     wait_for("all of it", || {
         (host.console("pv0")["from_guest"] == 15).then_some(())
     });
-    // What was said before counts if it is asked for.
+    // Earlier output counts if requested.
     let output = run(&host, "expect web ^login: --scrollback all");
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(output.stdout, b"Debian\r\nlogin:");
@@ -181,7 +181,7 @@ fn parts_of_a_log_are_printed() {
         let text = std::fs::read_to_string(&log);
         text.is_ok_and(|text| text.ends_with("two\n")).then_some(())
     });
-    // The last letter of each line tells which it is; that of the log's own is d.
+    // The last letter of each line identifies it; that of the log's own line is d.
     let prints = |words: &str, expected: &str| {
         let output = run(&host, &format!("log web {words}"));
         assert!(output.status.success(), "{words}: {}", said(&output));
@@ -211,7 +211,7 @@ fn parts_of_a_log_are_printed() {
             said(&output)
         );
     }
-    // By name when it has gone, too.
+    // By name after its end, too.
     host.machine.destroy(xen_io::DomId(1)).unwrap();
     wait_for("its end", || host.consoles().is_empty().then_some(()));
     let folder = format!("--dir {}", log.parent().unwrap().display());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A tenant who comes by ssh: OpenSSH's server on the loopback interface, as
-//! docs/use/integrations/ssh.md has it. The server wants users of its own, so it
-//! gets a file system of its own to find them in, which only root can make.
+//! A tenant who connects by ssh: OpenSSH's server on the loopback interface, as in
+//! docs/use/integrations/ssh.md. The server requires users of its own, so it runs
+//! in a mount namespace with its own user database, which requires root.
 
 use std::fs::{self, Permissions};
 use std::net::{TcpListener, TcpStream};
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
 }
 
-/// What there is none of, and the test needs.
+/// The missing prerequisite, if any.
 fn missing() -> Option<&'static str> {
     if !rustix::process::geteuid().is_root() {
         Some("needs root")
@@ -47,7 +47,7 @@ fn missing() -> Option<&'static str> {
     }
 }
 
-/// The installed server, or the one that is unpacked beside this.
+/// The installed server, or the one that is unpacked beside this program.
 fn sshd() -> Option<PathBuf> {
     let own = std::env::current_exe().unwrap();
     let target = own.ancestors().nth(3).unwrap();
@@ -56,7 +56,7 @@ fn sshd() -> Option<PathBuf> {
     places.find(|sshd| sshd.exists())
 }
 
-/// A server, and the keys by which it lets in.
+/// A server, and the keys that it accepts.
 struct Server {
     dir: PathBuf,
     port: u16,
@@ -106,7 +106,7 @@ impl Server {
              Subsystem sftp /usr/lib/openssh/sftp-server\n"
         );
         put(&dir.join("config"), &settings);
-        // The daemon's sockets are where a login shell looks for them.
+        // The daemon's sockets are at the login shell's default path.
         let line = format!(
             "mount --bind {at}/passwd /etc/passwd && mount --bind {at}/group /etc/group && \
              mkdir {at}/mnt && mount --bind {at}/run {at}/mnt && mount -t tmpfs none /run && \
@@ -123,7 +123,7 @@ impl Server {
         Self { dir, port, sshd }
     }
 
-    /// The ssh client with one of the keys, and these words for the server.
+    /// The ssh client with one of the keys, and a command for the server.
     fn ssh(&self, key: &str, words: &[&str]) -> Command {
         let mut command = Command::new("ssh");
         command.args(["-F", "none", "-p", &self.port.to_string(), "-i"]);
@@ -167,7 +167,7 @@ fn a_tenant_reaches_its_consoles_and_nothing_else() {
     secret.send(b"secret");
     let server = Server::start(&host);
 
-    // The only guest that the rules give, and each of its consoles by name.
+    // The only guest in the rules, and each of its consoles by name.
     for (key, words, said) in [
         ("free", &[][..], "welcome"),
         ("free", &["web/vuart0"], "by the uart"),
@@ -204,7 +204,7 @@ fn a_tenant_reaches_its_consoles_and_nothing_else() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{words:?}: {said}");
         assert!(output.stdout.is_empty(), "{words:?}");
-        // What a subsystem says of errors goes nowhere.
+        // A subsystem's messages on standard error do not reach the client.
         if words.first() == Some(&"-s") {
             continue;
         }

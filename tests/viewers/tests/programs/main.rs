@@ -48,14 +48,14 @@ pub(crate) fn stop(mut server: Program) {
     server.wait();
 }
 
-/// Says what to do where a program is not there.
+/// Fails with instructions if a program is missing.
 pub(crate) fn unpacked(host: &Host, program: &str) {
     let found = host.shell(&format!("command -v {program}")).output();
     let found = found.is_ok_and(|output| output.status.success());
     assert!(found, "no {program} here: run `cargo xtask programs`");
 }
 
-/// Tells the guest to stop.
+/// Makes the guest stop its echo.
 pub(crate) fn end(host: &Host) {
     let mut client = Program::piped(host.vconsole("attach guest/vuart0"));
     client.write(b"\roff\r");

@@ -11,15 +11,15 @@ use viewers::{PATIENCE, Program, wait_for};
 
 use crate::{blocks, end, host, stop, unpacked};
 
-/// As the page's script asks: a session is made, keys go in as hexadecimal
-/// digits, and a request waits until there is output.
+/// The requests of the page's script: a session is made, keys are sent as
+/// hexadecimal digits, and a request waits until there is output.
 #[test]
 fn shellinabox() {
     let (host, guest) = host();
     unpacked(&host, "shellinaboxd");
     let lines = blocks("web.md", "sh");
     let socket = host.dir.path().join("console.sock");
-    // A service gets no environment from the server.
+    // A service has no environment from the server.
     let client = format!(
         "{} attach --control {}",
         viewers::vconsole().display(),
@@ -82,7 +82,7 @@ fn http(socket: &Path, request: &str) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    // The server keeps the connection: its head says how long the body is.
+    // The server keeps the connection open; the head has the body's length.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -65,8 +65,8 @@ fn socat_over_tcp_in_both_roles() {
 
     let port = free_port();
     let mut calling = start(&call.replace("4002", &port.to_string()));
-    // It is there before whoever it calls; on a busy machine perhaps not, and then
-    // it need not try again.
+    // It starts before the listener that it calls. On a busy machine it may not,
+    // and then it need not retry.
     std::thread::sleep(Duration::from_millis(200));
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -81,7 +81,7 @@ fn socat_over_tcp_in_both_roles() {
     guest.join().unwrap();
 }
 
-/// Exactly that comes next.
+/// Exactly this text is next.
 fn says(stream: &mut TcpStream, text: &str) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut said = vec![0; text.len()];
