@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The documents that say which test shows what name only tests that exist, and
-//! every row of their tables names some.
+//! The documents with tests as evidence name only tests that exist, and every row
+//! of their tables names at least one.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn text(name: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The file that a test is in, and what there shows that it exists.
+/// The file of a test, and the text that proves its existence there.
 fn place(path: &str) -> (String, String) {
     let parts: Vec<&str> = path.split("::").collect();
     match parts[..] {
@@ -26,7 +26,7 @@ fn place(path: &str) -> (String, String) {
             "tools/text-filter/tests/filter.rs".to_owned(),
             format!("fn {name}("),
         ),
-        // Not everywhere can it run.
+        // It cannot run everywhere.
         ["viewers", "ssh", name] => (
             "tests/viewers/tests/ssh.rs".to_owned(),
             format!("\"{name}\""),
@@ -35,7 +35,7 @@ fn place(path: &str) -> (String, String) {
             target_file("tests/viewers/tests", target, name),
             format!("fn {name}("),
         ),
-        // Not everywhere can it run.
+        // They cannot run everywhere.
         ["web", target @ ("browser" | "crowd" | "nginx"), name] => (
             format!("tools/vconsole-web/tests/{target}/main.rs"),
             format!("\"{name}\""),
@@ -44,7 +44,7 @@ fn place(path: &str) -> (String, String) {
             format!("tools/vconsole-web/tests/web/{module}.rs"),
             format!("fn {name}("),
         ),
-        // Beside the code that it is about.
+        // Unit tests of the tools.
         [
             part @ ("vconsole" | "vconsoled" | "vconsole_web" | "console_proto"),
             ref modules @ ..,
@@ -82,7 +82,7 @@ fn place(path: &str) -> (String, String) {
     }
 }
 
-/// The file that a test of a target is in: the target is a file, or a folder of modules.
+/// The file of a target's test: the target is a file, or a folder of modules.
 fn target_file(tests: &str, target: &str, name: &str) -> String {
     let file = format!("{tests}/{target}.rs");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -107,7 +107,7 @@ fn module_file(tool: &str, module: &str) -> String {
     }
 }
 
-/// Whether a text has a mark; that of a function, only where it is a test.
+/// Whether a text has a mark; a function only counts if it is a test.
 fn has(text: &str, mark: &str) -> bool {
     let lines = || text.lines().map(str::trim);
     if mark.starts_with("fn ") {

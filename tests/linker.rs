@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `.cargo/cc`, which brings the linker that the first build needs: run with a
-//! PATH of stand-ins.
+//! `.cargo/cc`, which installs the linker that the first build needs, run with a
+//! PATH of substitutes.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 const ROOT: &str = "/bin/echo 0";
-/// Installs a compiler that says with what it was called, and keeps count.
+/// Installs a compiler that prints its arguments, and counts installations.
 const INSTALLS: &str = r#"here=$(/usr/bin/dirname "$0")
 [ "$1" = install ] || exit 0
 /bin/echo "$@" >>"$here/installed"
@@ -19,13 +19,13 @@ const INSTALLS: &str = r#"here=$(/usr/bin/dirname "$0")
 /bin/chmod +x "$here/new"
 /bin/mv "$here/new" "$here/cc""#;
 
-/// A machine that has these programs and no others.
+/// A machine with only these programs.
 fn machine(programs: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     symlink("/usr/bin/flock", dir.path().join("flock")).unwrap();
     for (name, text) in programs {
-        // Written by another process: what this one has open for writing while
-        // it starts a child cannot be run.
+        // Written by another process: a file that this process has open for writing
+        // while it starts a child cannot be executed.
         let mut install = Command::new("/usr/bin/install")
             .args(["-m", "755", "/dev/stdin"])
             .arg(dir.path().join(name))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! docs/design/requirements.md names only tests that exist, and misses no rule.
+//! docs/design/requirements.md names only tests that exist, and omits no rule.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,8 +45,8 @@ fn file(path: &str) -> (String, &str) {
     (file, name)
 }
 
-/// Whether a file has a test of this name: a function under `#[test]`, or an
-/// entry of a list that a macro makes tests of, where its source may follow.
+/// Whether a file has a test of this name: a function under `#[test]`, or an entry
+/// of a list for a macro, where its source may follow.
 fn has_test(source: &str, name: &str) -> bool {
     let mut previous = "";
     for line in source.lines().map(str::trim) {
@@ -82,8 +82,8 @@ fn every_test_named_exists() {
     );
 }
 
-/// Each rule of the device rests on a section of the TRM, a driver, or a defect
-/// of somebody else's.
+/// Each rule of the device is based on a section of the TRM, a driver, or a defect
+/// of another project.
 #[test]
 fn every_rule_has_its_source() {
     for (id, cells) in rows(&text("docs/design/requirements.md")) {
@@ -116,7 +116,7 @@ fn every_rule_has_its_row() {
     }
 }
 
-/// The device's own tests are all in the table: what is tested is promised.
+/// All of the device's own tests are in the table.
 #[test]
 fn every_test_of_a_rule_is_named() {
     let document = text("docs/design/requirements.md");
@@ -146,7 +146,7 @@ fn every_test_of_a_rule_is_named() {
     }
 }
 
-/// And so are the cases of the conformance suite.
+/// All cases of the conformance suite are in the table.
 #[test]
 fn every_case_is_named() {
     let document = text("docs/design/requirements.md");

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A snapshot in serde's formats, of those that have bytes and of those that
-//! have numbers alone.
+//! A snapshot in serde's formats, those with bytes and those with numbers only.
 
 use serde::Deserialize;
 use serde::de::value::{BytesDeserializer, Error};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Phrases that a reader has to guess at, in no text of the repository.
+//! No text of the repository has phrases that a reader has to guess at.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ const PHRASES: [(&str, &str); 25] = [
     ("nobody knows", "is unknown"),
 ];
 
-/// A text in small letters on one line, without the marks of comments.
+/// A text in lower case on one line, without comment marks.
 fn flat(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let line = line.trim_start();
@@ -44,7 +44,7 @@ fn flat(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// Whether a phrase stands in a flat text, whole words of it.
+/// Whether a flat text has a phrase, as whole words.
 fn has(flat: &str, phrase: &str) -> bool {
     flat.match_indices(phrase).any(|(at, _)| {
         let before = flat[..at].chars().next_back();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The device on the bus of a VMM built from rust-vmm's crates: `IoManager` takes
-//! each access of a vCPU's exit to it.
+//! The device on the bus of a VMM that is built from rust-vmm's crates: `IoManager`
+//! passes each access of a vCPU's exit to it.
 //!
 //! `cargo run -p vpl011 --features vm-device --example rust_vmm`
 
@@ -17,7 +17,7 @@ use vpl011::{Outcome, Uart};
 const BASE: u64 = 0x0900_0000;
 const FRAME: u64 = 0x1000;
 
-/// A far side that keeps what the guest says.
+/// A far side that keeps the guest's output.
 #[derive(Default)]
 struct Terminal(Vec<u8>);
 
@@ -36,7 +36,7 @@ impl Backend for Terminal {
     }
 }
 
-/// What a guest prints, and whether its interrupt line is high afterwards.
+/// A guest's output, and whether its interrupt line is high afterwards.
 fn run(text: &str) -> (Vec<u8>, bool) {
     // A VMM has an irqfd here, or KVM's irq line.
     let irq = Arc::new(AtomicBool::new(false));
@@ -53,7 +53,7 @@ fn run(text: &str) -> (Vec<u8>, bool) {
     bus.register_mmio(range, device.clone())
         .expect("a free range");
 
-    // The exits of a vCPU: UARTIMSC, then UARTDR for each byte.
+    // A vCPU's exits: UARTIMSC, then UARTDR for each byte.
     let write = |offset, data: &[u8]| {
         let address = MmioAddress(BASE + offset);
         bus.mmio_write(address, data).expect("the device's");

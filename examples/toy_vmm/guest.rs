@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The guest: a driver, which knows nothing but addresses.
+//! The guest: a driver that has only the device's addresses.
 
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ const FR_RXFE: u32 = 1 << 4;
 const FR_TXFF: u32 = 1 << 5;
 const RX_AND_RT: u32 = (1 << 4) | (1 << 6);
 
-/// It waits for room before each character.
+/// Waits for room before each character.
 fn print(vmm: &Vmm, text: &str) {
     for byte in text.bytes() {
         while vmm.load(FR) & FR_TXFF != 0 {}
@@ -21,7 +21,7 @@ fn print(vmm: &Vmm, text: &str) {
     }
 }
 
-/// Its interrupt handler takes what has arrived.
+/// The interrupt handler: takes all input.
 fn take(vmm: &Vmm) -> String {
     let mut taken = String::new();
     while vmm.load(FR) & FR_RXFE == 0 {
@@ -30,8 +30,8 @@ fn take(vmm: &Vmm) -> String {
     taken
 }
 
-/// It greets, hears a name by interrupt, and answers. What it said, and how the
-/// interrupt line was before, during and after.
+/// Prints a question, reads the answer by interrupt, and prints a greeting. Returns
+/// the output, and the interrupt line before, during and after the input.
 pub(crate) fn run() -> (String, [bool; 3]) {
     let vmm = Vmm::new();
     let line = || vmm.interrupt.load(Ordering::Acquire);

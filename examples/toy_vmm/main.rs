@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A toy virtual machine monitor, in a hundred lines: what an embedder of this
-//! crate writes. It is the host's half of a PL011: a lock around the device, an
+//! A toy virtual machine monitor, in a hundred lines: the code of an embedder of
+//! this crate. It is the host's half of a PL011: a lock around the device, an
 //! interrupt line, and a far side. The guest is in `guest.rs`.
 //!
 //! `cargo run -p vpl011 --example toy_vmm`
@@ -15,10 +15,10 @@ use vpl011::backend::{Backend, Sent};
 use vpl011::trap::{Access, Width};
 use vpl011::{Outcome, Uart};
 
-/// Where the device's frame stands in the guest's address space, and its bytes.
+/// The addresses of the device's frame in the guest's address space.
 const FRAME: std::ops::Range<u64> = 0x0900_0000..0x0900_1000;
 
-/// The far side of the line: what the guest said, and what it is yet to hear.
+/// The far side of the line: the guest's output, and its input.
 #[derive(Default)]
 struct Terminal {
     said: Vec<u8>,
@@ -40,7 +40,7 @@ impl Backend for Terminal {
     }
 }
 
-/// One device behind its lock, and the line to the guest's interrupt controller.
+/// One device with its lock, and the line to the guest's interrupt controller.
 struct Vmm {
     uart: Mutex<Uart<Terminal>>,
     interrupt: AtomicBool,
@@ -54,8 +54,8 @@ impl Vmm {
         }
     }
 
-    /// Asks the device, and does what its outcome asks for while the lock is
-    /// held. The far side is this process: there is no doorbell to ring.
+    /// Calls the device, and applies its outcome while the lock is held. The far
+    /// side is this process: there is no doorbell to ring.
     fn ask(&self, entry: impl FnOnce(&mut Uart<Terminal>) -> Outcome) -> u32 {
         let mut uart = self.uart.lock();
         let outcome = entry(&mut uart);
@@ -64,17 +64,17 @@ impl Vmm {
         outcome.value
     }
 
-    /// A 32-bit load of the guest's; what is nobody's reads as 0.
+    /// A 32-bit load of the guest; other addresses read as 0.
     fn load(&self, address: u64) -> u32 {
         access(address).map_or(0, |access| self.ask(|uart| uart.read(access)))
     }
 
-    /// A 32-bit store of the guest's.
+    /// A 32-bit store of the guest.
     fn store(&self, address: u64, value: u32) {
         access(address).map(|access| self.ask(|uart| uart.write(access, value)));
     }
 
-    /// Somebody types.
+    /// A user types.
     fn typed(&self, text: &str) {
         self.ask(|uart| {
             uart.backend_mut().typed.extend(text.bytes());
@@ -83,7 +83,7 @@ impl Vmm {
     }
 }
 
-/// What an access asks of the device, if the address is the device's.
+/// The access, if the address is the device's.
 fn access(address: u64) -> Option<Access> {
     let offset = u16::try_from(address.checked_sub(FRAME.start)?).ok()?;
     FRAME.contains(&address).then_some(Access {

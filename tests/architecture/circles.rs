@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! No circle among the modules of any crate: in each folder, what its modules
-//! use of one another, all that stands below them included, comes back to none
-//! of them. The folder's own file (`mod.rs`, `lib.rs`, `main.rs`) and what stands
-//! below it are one module. Tests inside modules may use anything.
+//! No circle among the modules of any crate: in each folder, the uses among its
+//! modules, including the modules below them, form no circle. The folder's own file
+//! (`mod.rs`, `lib.rs`, `main.rs`) and the items in it are one module. Tests inside
+//! modules may use anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,19 +11,19 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::{files, text};
 
-/// A module by its path from the crate's root, which is empty.
+/// A module by its path from the crate's root; the root's path is empty.
 type Name = Vec<String>;
 
 #[derive(Default)]
 struct Krate {
     modules: BTreeMap<Name, Vec<TokenTree>>,
-    /// Names that a module passes on from another.
+    /// Names that a module re-exports from another.
     exports: BTreeMap<(Name, String), Name>,
     uses: BTreeSet<(Name, Name)>,
 }
 
 impl Krate {
-    /// The crate whose sources stand below `src`.
+    /// The crate whose sources are below `src`.
     fn read(src: &str, files: &[String]) -> Self {
         let mut sources = BTreeMap::new();
         for file in files {
@@ -55,7 +55,7 @@ impl Krate {
         }
         let is_of_test = |name: &Name| of_tests.iter().any(|test| name.starts_with(test));
         krate.modules.retain(|name, _| !is_of_test(name));
-        // What is passed on may itself have been passed on.
+        // A re-exported name may itself be a re-export.
         for _ in 0..2 {
             for (name, tokens) in krate.modules.clone() {
                 krate.look(&name, &tokens);
@@ -68,7 +68,7 @@ impl Krate {
         krate
     }
 
-    /// Notes what some code in a module uses and passes on.
+    /// Records the uses and re-exports of some code in a module.
     fn look(&mut self, here: &Name, tokens: &[TokenTree]) {
         let mut passes_on = false;
         for (at, token) in tokens.iter().enumerate() {
@@ -104,7 +104,7 @@ impl Krate {
         }
     }
 
-    /// Follows one path, or several of them in braces, from a module on.
+    /// Follows one path, or several in braces, from a module on.
     fn path(&mut self, here: &Name, from: &Name, tokens: &[TokenTree], passes_on: bool) {
         let mut at = from.clone();
         let mut rest = tokens;
@@ -146,7 +146,7 @@ impl Krate {
             }
             rest = &after[2..];
         }
-        // A module that is not a file is part of the one that is.
+        // A module that is not a file is part of the file's module.
         while !self.modules.contains_key(&at) && at.pop().is_some() {}
         if let (true, Some(name)) = (passes_on, last)
             && at != *here
@@ -206,7 +206,7 @@ fn below(name: &Name, child: &str) -> Name {
     name
 }
 
-/// Whether a token goes on with a path that began before it.
+/// Whether a token continues a path that began before it.
 fn is_path_end(tokens: &[TokenTree], at: usize) -> bool {
     at > 1
         && tokens[at - 2..at]
@@ -214,7 +214,7 @@ fn is_path_end(tokens: &[TokenTree], at: usize) -> bool {
             .all(|token| token.to_string() == ":")
 }
 
-/// What can be reached over any number of uses.
+/// All modules that can be reached over any number of uses.
 fn reached(uses: &BTreeMap<String, BTreeSet<String>>, start: &str) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
     let mut next = vec![start];
@@ -228,8 +228,8 @@ fn reached(uses: &BTreeMap<String, BTreeSet<String>>, start: &str) -> BTreeSet<S
     reached
 }
 
-/// The tokens without items that stand under `#[cfg(test)]`; the modules among
-/// those that are files go into `dropped`.
+/// The tokens without items under `#[cfg(test)]`; modules among these that are
+/// files are added to `dropped`.
 fn without_tests(stream: TokenStream, dropped: &mut Vec<String>) -> Vec<TokenTree> {
     let tokens: Vec<TokenTree> = stream.into_iter().collect();
     let mut kept = Vec::new();

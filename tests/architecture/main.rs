@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The arrows of docs/design/architecture.md.
+//! Checks the arrows of docs/design/architecture.md.
 
 mod circles;
 mod places;
@@ -12,8 +12,8 @@ use std::process::Command;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use proc_macro2::{TokenStream, TokenTree};
 
-/// Which modules of `src/` each may use. Every one stands below those it uses,
-/// so no chain of uses comes back.
+/// The modules of `src/` that each may use. Every module is listed after those that
+/// it uses, so there is no circle.
 const LAYERS: [(&str, &[&str]); 25] = [
     ("access", &[]),
     ("trap", &["access"]),
@@ -114,7 +114,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files under version control that are there, by name from the root.
+/// The existing files under version control, by path from the root.
 fn files() -> Vec<String> {
     let output = Command::new("git")
         .args(["ls-files", "-z", "--cached"])
@@ -138,7 +138,7 @@ fn text(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// All tokens but delimiters, in order. Comments are none of them.
+/// All tokens except delimiters, in order, without comments.
 fn tokens(source: &str) -> Vec<TokenTree> {
     fn flatten(stream: TokenStream, into: &mut Vec<TokenTree>) {
         for token in stream {
@@ -219,8 +219,8 @@ fn every_module_has_its_layer() {
     );
 }
 
-/// The names of the workspace's crates that each depends on, for whatever
-/// purpose; the root's tests are another crate than the root.
+/// The workspace's crates that each depends on, for any purpose; the root's tests
+/// count as another crate than the root.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))
@@ -260,14 +260,14 @@ fn crates_depend_downwards() {
     }
 }
 
-/// Which crates of the workspace each may depend on.
+/// The crates of the workspace that each may depend on.
 fn may_use(name: &str) -> &'static [&'static str] {
     match name {
         "vpl011" | "conformance" | "console-proto" | "terminal" | "text-filter" | "pins"
         | "qemu" | "xen-hooks" => &[],
         "tests" => &["conformance"],
         "hyp-shim" | "xen-io" | "bare-metal" => &["vpl011"],
-        // What runs on bare metal.
+        // The images for bare metal.
         "firmware" => &["bare-metal", "conformance"],
         "e2e" => &["vpl011", "xen-io", "conformance", "terminal"],
         "qtest" => &["vpl011", "conformance"],
@@ -290,7 +290,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
             "text-filter",
             "terminal",
         ],
-        // What stands below the daemon: where its measurement runs for viewers.
+        // Crates below the daemon: the daemon's measurement runs here with viewers.
         "vconsole-web" => &[
             "console-proto",
             "text-filter",
@@ -303,7 +303,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
     }
 }
 
-/// The picture in docs/design/architecture.md shows these arrows and no others.
+/// The picture in docs/design/architecture.md shows exactly these arrows.
 #[test]
 fn the_picture_shows_the_arrows() {
     let picture = text("docs/images/architecture.dot");
@@ -315,7 +315,7 @@ fn the_picture_shows_the_arrows() {
         };
         let name = |node: &str| node.trim_end_matches(';').trim_matches('"').to_owned();
         let (from, to) = (name(from), name(to));
-        // Those of the daemon's rooms: circles.rs holds them.
+        // The arrows among the daemon's folders: circles.rs checks them.
         if to.starts_with("vconsoled/") {
             assert!(from.split('/').next() == Some("vconsoled"), "{line}");
             continue;
@@ -328,7 +328,7 @@ fn the_picture_shows_the_arrows() {
                 assert!(may_use(&from).contains(&to.as_str()), "{line}");
                 crates += 1;
             }
-            // The crate as such, and the modules that no other uses.
+            // The crate itself, and the modules that no other uses.
             _ => assert_eq!(from, "vpl011", "{line}"),
         }
     }

@@ -41,8 +41,8 @@ fn unsafe_stands_in_its_places_only() {
     }
 }
 
-/// docs/design/unsafe.md speaks of each file with unsafe code, and knows how often it
-/// says so: what is added or goes must be looked at there.
+/// docs/design/unsafe.md lists each file with unsafe code, and how often the word
+/// occurs: every addition or removal must be reviewed there.
 #[test]
 fn every_unsafe_is_reviewed() {
     let mut there = BTreeMap::new();
@@ -66,7 +66,7 @@ fn every_unsafe_is_reviewed() {
     );
 }
 
-/// A crate without unsafe says so, for the compiler to hold it to that.
+/// A crate without unsafe code forbids it, so that the compiler checks it.
 #[test]
 fn crates_without_unsafe_forbid_it() {
     let crate_roots = ["src/lib.rs", "src/main.rs"];

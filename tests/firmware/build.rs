@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The images' layout is the runtime's.
+//! The images use the runtime's linker script.
 
 fn main() {
     if std::env::var_os("CARGO_CFG_TARGET_OS").is_some_and(|os| os == "none") {

@@ -35,14 +35,14 @@ int64_t console_open(void)
     return 0;
 }
 
-/* What the other end has written. */
+/* The other end's current index. */
 static uint32_t fresh(const volatile uint32_t *index)
 {
     clean(index, sizeof(*index));
     return *index;
 }
 
-/* Shows the other end what was written. */
+/* Advances an index, visibly for the other end. */
 static void advance(volatile uint32_t *index)
 {
     ++*index;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The PV console, for a guest that has nothing else. */
+/* The PV console, for a guest without a UART. */
 #ifndef CONSOLE_H
 #define CONSOLE_H
 
 #include <stdint.h>
 
-/* Asks Xen where it is. 0, or Xen's error. */
+/* Finds the console's page and port. 0, or Xen's error. */
 int64_t console_open(void);
 
 void console_print(const char *text);

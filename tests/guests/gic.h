@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts of a vCPU's own on the GICv3 that Xen gives its guests. They stay
- * masked: whoever wants one acknowledges it, and nothing needs a handler.
+ * A vCPU's private interrupts on the GICv3 that Xen gives its guests. They stay
+ * masked: the guest polls for them, and needs no handler.
  */
 #ifndef GIC_H
 #define GIC_H
 
 #include <stdint.h>
 
-/* Interrupts from this number on are none. */
+/* Numbers from here on are no interrupts. */
 #define GIC_NONE 1020
 
-/* Starts the interface of the vCPU that calls, for interrupts of any priority. */
+/* Starts the calling vCPU's interface, for interrupts of any priority. */
 void gic_start(void);
 
-/* Lets an interrupt below 32 of a vCPU in, and no more. */
+/* Enables an interrupt below 32 of a vCPU. */
 void gic_enable(unsigned int vcpu, unsigned int irq, uint8_t priority);
 void gic_disable(unsigned int vcpu, unsigned int irq);
 
@@ -28,7 +28,7 @@ static inline void gic_send(unsigned int irq, unsigned int vcpu)
                    :: "r" (value) : "memory" );
 }
 
-/* The first that is pending, which is active from now on; or none. */
+/* Acknowledges the first pending interrupt, which becomes active; or none. */
 static inline uint32_t gic_acknowledge(void)
 {
     uint64_t irq;
@@ -38,7 +38,7 @@ static inline uint32_t gic_acknowledge(void)
     return (uint32_t)irq;
 }
 
-/* The same, but that it sleeps until there is one. */
+/* The same, but sleeps until there is one. */
 static inline uint32_t gic_wait(void)
 {
     uint32_t irq;
@@ -48,7 +48,7 @@ static inline uint32_t gic_wait(void)
     return irq;
 }
 
-/* Ends one that was acknowledged. */
+/* Ends an acknowledged interrupt. */
 static inline void gic_end(uint32_t irq)
 {
     /* ICC_EOIR1_EL1 */

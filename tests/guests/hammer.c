@@ -9,7 +9,7 @@ static volatile uint64_t until;
 static volatile uint64_t second_count;
 static volatile int second_done;
 
-/* One access; one that aborts is skipped. */
+/* One access; if it aborts, it is skipped. */
 static void access(uint64_t address, uint64_t value, unsigned int kind)
 {
     switch ( kind )
@@ -40,7 +40,7 @@ static void access(uint64_t address, uint64_t value, unsigned int kind)
     }
 }
 
-/* Until the time is over; how many accesses it made. */
+/* Accesses until the time is over; returns their number. */
 static uint64_t strike(uint64_t seed)
 {
     uint64_t state = seed, count;
@@ -53,7 +53,7 @@ static uint64_t strike(uint64_t seed)
         state ^= state >> 7;
         state ^= state << 17;
         offset = state >> 32;
-        /* Half of them where the registers are. */
+        /* Half of them in the range of the registers. */
         offset %= state & 8 ? 0x50 : UART_SIZE;
         access(UART + offset, state >> 16, state & 7);
     }

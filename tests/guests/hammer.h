@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 /*
- * Reads and writes all of the UART's page for so many seconds, with every
- * width, any value and no regard for the device, from two vCPUs if the guest
- * has as many. Then says how often each did:
+ * Reads and writes the UART's page for so many seconds, at random offsets, with
+ * every width and any value, from two vCPUs if the guest has them. Then prints
+ * the number of accesses of each:
  *
  *   hammered COUNT COUNT
  */

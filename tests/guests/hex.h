@@ -7,7 +7,7 @@
 /* 0x, 16 digits and a NUL. */
 #define HEX_SIZE 19
 
-/* @value in @text: 0x and as many digits as it has. Returns @text. */
+/* Writes @value to @text: 0x and its digits. Returns @text. */
 static inline const char *hex(uint64_t value, char text[HEX_SIZE])
 {
     unsigned int length = 0;

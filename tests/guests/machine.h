@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Single accesses to addresses, the abort that one of them met, memory that Xen
- * shares, and the time.
+ * Single accesses to addresses, the last abort, memory shared with Xen, and the
+ * time.
  */
 #ifndef MACHINE_H
 #define MACHINE_H
 
 #include <stdint.h>
 
-/* Filled by the vector in start.S; esr stays 0 while nothing aborts. */
+/* Filled by the vector in start.S; esr is 0 until an abort. */
 struct abort
 {
     uint64_t esr;
@@ -32,7 +32,7 @@ static inline void store32(uint64_t address, uint32_t value)
     asm volatile ( "str %w0, [%1]" :: "r" (value), "r" (address) : "memory" );
 }
 
-/* The MMU is off: what Xen reads must be in memory, not in a cache. */
+/* The MMU is off: memory that Xen reads must not be only in a cache. */
 static inline void clean(const volatile void *object, uint64_t size)
 {
     uint64_t at = (uint64_t)object & ~15UL;
@@ -42,7 +42,7 @@ static inline void clean(const volatile void *object, uint64_t size)
     asm volatile ( "dsb sy" ::: "memory" );
 }
 
-/* The virtual counter, once everything before it is done. */
+/* The virtual counter, after all earlier instructions. */
 static inline uint64_t ticks(void)
 {
     uint64_t value;

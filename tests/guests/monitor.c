@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest that tries what it is told to over its UART, and says what came of
- * it. One command a line, numbers in hexadecimal, one line of answer:
+ * A guest that runs commands from its UART, and prints their results. One
+ * command a line, numbers in hexadecimal, one line of answer:
  *
- *   = VALUE            it went well, or it is the result of a hypercall
- *   abort ESR FAR      the access met an exception
+ *   = VALUE            success, or the result of a hypercall
+ *   abort ESR FAR      the access caused an exception
  *   ? TEXT             no such command
  */
 #include <stdbool.h>
@@ -59,7 +59,7 @@ static void answer(int64_t value)
     print("\r\n");
 }
 
-/* What an access to memory gave, unless it aborted. */
+/* Prints the result of an access to memory. */
 static void answer_access(uint32_t value)
 {
     if ( !abort_seen.esr )
@@ -85,7 +85,7 @@ static void __attribute__((noreturn)) flood(void)
     }
 }
 
-/* Reads nothing any more. */
+/* Stops reading. */
 static void __attribute__((noreturn)) deaf(void)
 {
     print("deaf\r\n");
@@ -94,7 +94,7 @@ static void __attribute__((noreturn)) deaf(void)
 }
 
 /*
- * The cost of an access, in ticks of the virtual counter for all of @count. The
+ * The cost of @count accesses together, in ticks of the virtual counter. The
  * line that is printed first ends the characters that the accesses sent. Not
  * inlined, so that `cargo xtask bench breakdown` finds them.
  */
@@ -118,7 +118,7 @@ static int64_t __attribute__((noinline)) time_writes(uint64_t address, uint32_t 
     return (int64_t)(end - start);
 }
 
-/* @value and 0 in turn: each write changes the register. */
+/* @value and 0 alternately: each write changes the register. */
 static int64_t time_toggles(uint64_t address, uint32_t value, uint64_t count)
 {
     uint64_t start = ticks();
@@ -142,7 +142,7 @@ static int64_t time_prints(uint64_t count)
     return (int64_t)(end - start);
 }
 
-/* Two instructions a turn, and no trap. */
+/* Two instructions per turn, without a trap. */
 static int64_t time_turns(uint64_t count)
 {
     uint64_t start = ticks();
@@ -151,7 +151,7 @@ static int64_t time_turns(uint64_t count)
     return (int64_t)(ticks() - start);
 }
 
-/* The domain that a command names last: itself, if it names none. */
+/* A command's last argument, a domid; without it, the guest itself. */
 static uint16_t whom(uint64_t domid)
 {
     return domid ? (uint16_t)domid : DOMID_SELF;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest without a UART, which times what Xen does for it. A letter on the PV
+ * A guest without a UART, which measures Xen's operations. A letter on the PV
  * console is a command; the answer is a line:
  *
  *   f   = ticks of the virtual counter in a second
@@ -10,8 +10,8 @@
  *         ends while another interrupt is pending
  *   i   = ticks of COUNT interrupts to the other vCPU and back
  *
- * in hexadecimal. Each is the least of RUNS times; 0 if an interrupt came that
- * was not sent.
+ * in hexadecimal. Each is the least of RUNS times; 0 if there was an interrupt
+ * that was not sent.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +26,7 @@
 #define COUNT       100
 #define RUNS        10
 
-/* Interrupts: those between the vCPUs, one that is left pending, Xen's events. */
+/* Interrupts: two between the vCPUs, one left pending, Xen's events. */
 #define THERE       1
 #define BACK        2
 #define PENDING     3
@@ -35,7 +35,7 @@
 #define FIRST       0x80
 #define LAST        0xa0
 
-/* Where the tools leave room for grants, which this guest has none of. */
+/* Where the tools leave room for grants, of which this guest has none. */
 #define SHARED_INFO 0x38000000UL
 
 /* The beginning of Xen's struct shared_info. */
@@ -47,7 +47,7 @@ struct shared_info
     uint64_t pending;
 };
 
-/* An access that aborts is skipped, and nobody looks. */
+/* An access that aborts is skipped; the record is not read. */
 volatile struct abort abort_seen;
 
 static volatile struct shared_info *const shared =
@@ -107,7 +107,7 @@ static void interrupts(void)
     }
 }
 
-/* The least time that @work takes, once dom0 has nothing left to do. */
+/* The least time of @work, once dom0 is idle. */
 static uint64_t least(void (*work)(void))
 {
     uint64_t least = UINT64_MAX, start = ticks();
@@ -138,13 +138,13 @@ static uint64_t least_with_pending(void (*work)(void))
     return found;
 }
 
-/* The same of events, whose interrupt is let in for as long. */
+/* The same for events, whose interrupt is enabled meanwhile. */
 static uint64_t least_of_events(void)
 {
     uint64_t found;
 
     gic_enable(0, EVENT, FIRST);
-    /* That of the command, which nobody has looked at. */
+    /* The command's own event, which was not handled. */
     gic_end(gic_acknowledge());
     forget_events();
     found = least_with_pending(events);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "second.h"
 
-/* PSCI 1.0, by the function's number in the SMC calling convention. */
+/* PSCI 1.0, with SMC calling convention function numbers. */
 #define PSCI_CPU_OFF    0x84000002UL
 #define PSCI_CPU_ON     0xc4000003UL
 
@@ -10,7 +10,7 @@
 
 static uint8_t stack[STACK_SIZE] __attribute__((aligned(16)));
 
-/* Hidden: its address comes from no table, which nobody would relocate. */
+/* Hidden: its address is not in a table, which would need relocation. */
 __attribute__((visibility("hidden"))) void secondary(void);
 
 static int64_t psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c)

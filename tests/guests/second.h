@@ -5,13 +5,13 @@
 
 #include <stdint.h>
 
-/* What it runs: each image has its own. */
+/* Its function: each image has its own. */
 void second_main(void);
 
-/* Starts it. PSCI's answer: 0, or an error if there is none or it runs. */
+/* Starts it. PSCI's result: 0, or an error if it is missing or running. */
 int64_t start_second(void);
 
-/* Ends it; called by itself. */
+/* Ends it; called on the second vCPU. */
 void __attribute__((noreturn)) end_second(void);
 
 #endif

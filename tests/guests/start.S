@@ -2,8 +2,8 @@
 /*
  * Exceptions of a bare-metal guest.
  *
- * An abort is not the end: the vector notes it and goes on behind the
- * instruction, so that a guest can try what it must not do.
+ * An abort is recorded, and execution continues after the instruction, so that
+ * a guest can try forbidden accesses.
  */
 
 #include "head.S"
@@ -11,7 +11,7 @@
 2:      wfi
         b       2b
 
-        /* A second vCPU starts here, its stack in x0. */
+        /* Entry of a second vCPU, with its stack in x0. */
         .globl  secondary
 secondary:
         mov     sp, x0
@@ -20,7 +20,7 @@ secondary:
         isb
         bl      second_main
 
-        /* Notes syndrome and address, and skips the instruction. */
+        /* Records syndrome and address, and skips the instruction. */
 skip:
         stp     x0, x1, [sp, #-16]!
         adrp    x0, abort_seen

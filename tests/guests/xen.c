@@ -103,7 +103,7 @@ struct resource
     uint64_t frames;
 };
 
-/* One whose argument, if it has one, Xen sees. */
+/* A hypercall whose argument, if any, is visible to Xen. */
 static int64_t call(uint64_t number, uint64_t command, void *argument)
 {
     register uint64_t x0 asm("x0") = command;

@@ -239,7 +239,7 @@ fn unknown_offsets_read_zero_and_ignore_writes() {
     }
 }
 
-/// An offset beyond the frame is a caller's mistake, and still harmless.
+/// An offset beyond the frame is a caller's error, and harmless.
 #[test]
 fn offsets_beyond_the_frame_name_nothing() {
     let mut uart = Bench::new();
@@ -248,7 +248,7 @@ fn offsets_beyond_the_frame_name_nothing() {
     assert_eq!(uart.output(), b"");
 }
 
-/// A line that is not used counts nothing; an `LCR_H` write is no transfer.
+/// An unused line counts nothing; an `LCR_H` write is no transfer.
 #[test]
 fn counters_start_at_nothing() {
     let mut uart = Bench::new();

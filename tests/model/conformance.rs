@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The conformance suite on the device alone, and its drivers at every pace of
-//! the far side.
+//! The conformance suite on the device alone, and the suite's drivers at every pace
+//! of the far side.
 
 use conformance::drivers::{
     ArceOs, Driver, Earlycon, Edk2, FreeBsd, Kind, Linux, NetBsd, NewOpenBsd, NuttX, OldOpenBsd,
@@ -22,12 +22,12 @@ fn every_case_passes() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// A case that fails leaves nothing behind for the next.
+/// A failed case does not affect the next one.
 #[test]
 fn every_case_passes_after_any_other() {
     let mut bench = Bench::new();
     for first in conformance::all() {
-        // As far as it gets.
+        // It may fail.
         let _ = first.run(&mut bench);
         let next = conformance::all().find(|case| case.name == "reset_values");
         next.unwrap().run(&mut bench).unwrap_or_else(|stop| {
@@ -38,7 +38,7 @@ fn every_case_passes_after_any_other() {
 
 const PACES: [u16; 5] = [1, 3, 16, 100, 10_000];
 
-/// Every pace, both directions at once and each alone.
+/// Every pace, with both directions at once and each alone.
 fn check<D: Driver>(new: impl Fn() -> D) {
     let (output, input) = (pattern(700), pattern(500));
     for pace in PACES {
@@ -81,7 +81,7 @@ fn rtos_at_every_pace() {
     check(SeL4::default);
 }
 
-/// One direction at a time: its reads of DR take input away on hardware too.
+/// One direction at a time: its reads of DR lose input on hardware too.
 #[test]
 fn rtems_at_every_pace() {
     for pace in PACES {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! D3: on a wire characters take their time. Here written characters are in flight
+//! D3: on a wire, transmission takes time. Here written characters are in flight
 //! until the guest reads the status again
 //! (`docs/adr/written-characters-are-in-flight.md`).
 
@@ -9,7 +9,7 @@ const TX: u32 = fr::TXFF | fr::TXFE | fr::BUSY;
 const FULL: u32 = fr::TXFF | fr::BUSY;
 const LINE: &[u8; 80] = &[b'-'; 80];
 
-/// Every look comes after one character, so that no time passes.
+/// Every read of UARTFR comes after one character, so that no time passes.
 #[test]
 fn a_fifo_of_characters_makes_it_full() {
     let mut uart = Bench::new().fifos();
@@ -26,7 +26,7 @@ fn a_fifo_of_characters_makes_it_full() {
     assert_eq!(uart.output().len(), 96);
 }
 
-/// However many there are, they are gone at the second look in a row.
+/// Any number of them is sent at the second read in a row.
 #[test]
 fn a_second_look_finds_them_gone() {
     for count in [1, 2, 31, 32, 80] {
@@ -40,7 +40,7 @@ fn a_second_look_finds_them_gone() {
     }
 }
 
-/// A driver that was shown an empty FIFO finds a place for a FIFO's depth.
+/// A driver that was shown an empty FIFO has room for a FIFO's depth.
 #[test]
 fn a_look_never_claims_what_was_not_written() {
     let mut uart = Bench::new().fifos();
@@ -52,7 +52,7 @@ fn a_look_never_claims_what_was_not_written() {
 }
 
 /// A single holding register is not shown as full: its driver waits for each
-/// character. What went through one is no part of a FIFO.
+/// character. Characters sent through it do not count for a FIFO.
 #[test]
 fn without_fifos_nothing_is_seen_in_flight() {
     let mut uart = Bench::new();
@@ -68,7 +68,7 @@ fn without_fifos_nothing_is_seen_in_flight() {
     assert_eq!(uart.read(reg::FR) & TX, fr::TXFE);
 }
 
-/// What really waits is shown for as long as it waits.
+/// Characters that wait for the line are shown as long as they wait.
 #[test]
 fn a_line_that_stalls_is_shown_at_each_look() {
     let mut uart = Bench::with_room(40).fifos();
@@ -80,7 +80,7 @@ fn a_line_that_stalls_is_shown_at_each_look() {
     assert_eq!(uart.output(), &LINE[..72], "32 waited, 8 found no place");
 }
 
-/// An interrupt that was shown says that they are gone.
+/// A status with TX means that the characters are sent.
 #[test]
 fn a_status_that_shows_tx_ends_it() {
     for status in [reg::RIS, reg::MIS] {
@@ -94,8 +94,8 @@ fn a_status_that_shows_tx_ends_it() {
     }
 }
 
-/// A driver that was told "full" has an interrupt coming, whatever it clears
-/// before it waits; once it waits, two at most.
+/// A driver that was shown TXFF gets an interrupt, whatever it clears before it
+/// waits; and at most two once it waits.
 #[test]
 fn a_look_that_shows_full_promises_the_interrupt() {
     for clears in 0..4 {
@@ -115,7 +115,8 @@ fn a_look_that_shows_full_promises_the_interrupt() {
     }
 }
 
-/// They went after each clear, and raised it; a look does not bring them back.
+/// The characters were sent at each clear, and raised TX; a read does not show them
+/// in flight again.
 #[test]
 fn what_was_cleared_is_gone() {
     let mut uart = Bench::new().fifos();
@@ -128,8 +129,8 @@ fn what_was_cleared_is_gone() {
     assert_eq!(uart.read(reg::RIS), 0);
 }
 
-/// Linux looks before each character until it sees TXFF; then its handler
-/// writes 16 for each look at the status, which it ends with.
+/// Linux reads UARTFR before each character until it sees TXFF; then its handler
+/// writes 16 characters per status read, and ends with a status read.
 #[test]
 fn linux_writes_lines_by_interrupt() {
     let mut uart = Bench::new().fifos();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! D7: what happens in loopback when the receiver is full. On a wire the
-//! transmitter holds the characters for as long as they take; here no time
-//! passes (`docs/adr/written-characters-are-in-flight.md`).
+//! D7: loopback with a full receiver. On a wire the transmitter holds the
+//! characters for their transmission time; here no time passes
+//! (`docs/adr/written-characters-are-in-flight.md`).
 
 use std::collections::VecDeque;
 
@@ -18,8 +18,8 @@ fn looped() -> Bench {
     uart
 }
 
-/// A driver that looks is told once, and reads; one that looks again instead
-/// has let the time pass.
+/// A driver that reads UARTFR is shown TXFF once, and reads data; a second read in
+/// a row instead lets the time pass.
 #[test]
 fn a_full_loop_is_shown_at_one_look() {
     let mut uart = looped();
@@ -40,7 +40,7 @@ fn a_full_loop_is_shown_at_one_look() {
     assert_eq!(uart.uart.counters().overruns, 0);
 }
 
-/// Nothing is held where nothing is stored, and outside loopback.
+/// Nothing is held if the receiver is disabled, or outside loopback.
 #[test]
 fn only_a_loop_is_held() {
     let mut uart = Bench::new().fifos();
@@ -51,7 +51,7 @@ fn only_a_loop_is_held() {
     assert_eq!(uart.read(reg::FR) & (fr::RXFF | fr::TXFF), fr::RXFF);
 }
 
-/// A driver that waits for TXFF and never reads overruns, but does not hang.
+/// A driver that waits for TXFF and never reads data overruns, but does not hang.
 #[test]
 fn a_loop_that_nobody_reads_goes_on() {
     for fen in [lcr_h::FEN, 0] {
@@ -70,8 +70,8 @@ fn a_loop_that_nobody_reads_goes_on() {
     }
 }
 
-/// Linux under `TIOCM_LOOP`: a write of any length comes back whole. It fills
-/// the port up to TXFF, then its handler reads all there is and sends 16.
+/// Linux under `TIOCM_LOOP`: a write of any length returns completely. It fills the
+/// port up to TXFF, then its handler reads all input and sends 16 characters.
 #[test]
 fn a_long_write_of_linux_comes_back() {
     let mut uart = looped();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! No input is ever stuck: whatever a driver does to receive
-//! ([`conformance::family`]), and whenever characters come, it gets them all,
-//! by at most two interrupts for each.
+//! No input is ever stuck: every driver ([`conformance::family`]) receives all
+//! characters, whenever they arrive, with at most two interrupts per character.
 
 mod device;
 
@@ -15,7 +14,7 @@ use vpl011::ring::fake::AtomicPage;
 
 use self::device::{Console, Device, EventIndex, FarEnd, Legacy, Page};
 
-/// Runs these members.
+/// Runs these members of the family.
 fn receive<F: FarEnd>(
     page: Page,
     members: impl Iterator<Item = Member>,
@@ -43,7 +42,7 @@ fn burst(after: usize, characters: usize, delay: usize) -> Burst {
     }
 }
 
-/// When characters come: in bursts of a few, and of what fills a FIFO.
+/// The times of characters: in bursts of a few, and of a FIFO's depth.
 fn bursts() -> impl Strategy<Value = Vec<Burst>> {
     let characters = prop_oneof![
         6 => 1_usize..4,
@@ -86,8 +85,7 @@ fn every_driver_receives_from_a_console_without_a_ring() {
     check::<Console>(&PAGE);
 }
 
-/// The same where a second burst comes at each moment of the handler, one after
-/// the other.
+/// The same with a second burst at each step of the handler.
 #[test]
 fn every_driver_receives_what_comes_at_any_moment() {
     static PAGE: AtomicPage = AtomicPage::new();
@@ -101,7 +99,7 @@ fn every_driver_receives_what_comes_at_any_moment() {
     }
 }
 
-/// The same through a ring that is full meanwhile.
+/// The same through a ring that becomes full.
 #[test]
 fn every_driver_receives_more_than_a_ring_holds() {
     static PAGE: AtomicPage = AtomicPage::new();

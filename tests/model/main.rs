@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The device against its specification: the conformance suite, what lies
-//! beyond its reach, and what holds after any accesses at all.
-//! docs/design/requirements.md lists which test shows what.
+//! The device against its specification: the conformance suite, cases that it
+//! cannot run, and properties after any accesses. docs/design/requirements.md lists
+//! the tests of each requirement.
 #![expect(
     clippy::cast_possible_truncation,
     reason = "tests cut values to bytes on purpose"

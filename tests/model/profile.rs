@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The SBSA profile: the Generic UART of Arm's SBSA (DEN0029), which is the
-//! part of a PL011 that an operating system needs once firmware has set it up.
+//! The SBSA profile: the Generic UART of Arm's SBSA (DEN0029), the part of a PL011
+//! that an operating system needs after firmware has configured it.
 
 use conformance::drivers::{Kind, Linux, bounded_exchange};
 use conformance::{Uart, pattern};
@@ -24,7 +24,7 @@ fn sbsa() -> Bench {
     Bench::with_profile(Profile::Sbsa, usize::MAX)
 }
 
-/// Linux's SBSA driver writes DMACR, and some touch `LCR_H` and CR.
+/// Linux's SBSA driver writes DMACR, and some drivers write `LCR_H` and CR.
 #[test]
 fn sbsa_offers_its_registers_alone() {
     for offset in (0..0x1000).filter(|offset| !OFFERED.contains(offset)) {
@@ -49,7 +49,7 @@ fn sbsa_reset_values() {
     assert_eq!(uart.read(reg::IMSC), int::ALL);
 }
 
-/// No `LCR_H` enables them.
+/// Without a write of `LCR_H`.
 #[test]
 fn sbsa_has_its_fifos_from_reset() {
     let mut uart = Bench::with_profile(Profile::Sbsa, 0);
@@ -64,7 +64,7 @@ fn sbsa_has_its_fifos_from_reset() {
     assert!(uart.any(reg::FR, fr::RXFF));
 }
 
-/// With IFLS out of reach, the levels are those after reset: half.
+/// IFLS is not accessible, so the levels are those after reset: half.
 #[test]
 fn sbsa_levels_are_half() {
     let mut uart = Bench::with_profile(Profile::Sbsa, 0);
@@ -78,7 +78,7 @@ fn sbsa_levels_are_half() {
     assert!(uart.any(reg::RIS, int::TX));
 }
 
-/// What would flush a FIFO, loop back or send a break on a PL011.
+/// Writes that would flush a FIFO, loop back or send a break on a PL011.
 #[test]
 fn sbsa_cannot_be_configured() {
     let mut uart = sbsa();
@@ -90,7 +90,7 @@ fn sbsa_cannot_be_configured() {
     assert_eq!(uart.receive_all(), b"kept");
 }
 
-/// The driver that it is for.
+/// The driver for this profile.
 #[test]
 fn linux_sbsa_driver() {
     for (output, input) in [(700, 0), (0, 500), (700, 500)] {

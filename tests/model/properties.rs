@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What holds after any sequence of accesses and events.
+//! Properties after any sequence of accesses and events.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ pub(crate) fn width() -> impl Strategy<Value = Width> {
     prop_oneof![Just(Width::Byte), Just(Width::Half), Just(Width::Word)]
 }
 
-/// Registers mostly, and now and then any offset.
+/// Usually a register, sometimes any offset.
 pub(crate) fn offset() -> impl Strategy<Value = u16> {
     prop_oneof![
         12 => (0_u16..0x50 / 4).prop_map(|index| index * 4),
@@ -43,8 +43,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Performs a step; what it returns is all the guest and the host can see of
-/// it.
+/// Performs a step; returns the value that the guest reads.
 pub(crate) fn perform(uart: &mut Bench, step: &Step) -> u32 {
     match step {
         Step::Read(offset, width) => return uart.read_as(*offset, *width),
@@ -67,7 +66,7 @@ fn level(select: u32) -> usize {
     [4, 8, 16, 24, 28, 28, 28, 28][select as usize]
 }
 
-/// The FIFO levels, from what only the bench knows.
+/// The FIFO levels, from the bench.
 struct Levels {
     queued: usize,
 }
@@ -138,8 +137,8 @@ fn check_invariants(uart: &mut Bench, levels: &Levels) -> Result<(), TestCaseErr
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2 * ProptestConfig::default().cases, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Flags, interrupts and line agree with each other and with what is
-    /// queued, whatever happens.
+    /// After any steps, flags, interrupts and the interrupt line agree with each
+    /// other and with the queued characters.
     #[test]
     fn flags_and_interrupts_agree(steps in vec(step(), 1..120), room in 0_usize..40) {
         let mut uart = Bench::with_room(room);
@@ -156,8 +155,8 @@ proptest! {
         }
     }
 
-    /// A driver that respects TXFF loses and reorders nothing, whatever else
-    /// is written to the other registers and however the far side takes.
+    /// A driver that respects TXFF loses and reorders nothing, with any writes to
+    /// other registers and any pace of the far side.
     #[test]
     fn output_is_exact(steps in vec(step(), 1..200), room in 0_usize..40) {
         let mut uart = Bench::with_room(room);
@@ -181,7 +180,7 @@ proptest! {
         prop_assert_eq!(uart.uart.counters().dropped, 0);
     }
 
-    /// All input arrives in order at a guest that leaves FEN and LBE alone.
+    /// All input arrives in order at a guest that does not change FEN and LBE.
     #[test]
     fn input_is_exact(steps in vec(step(), 1..200)) {
         let mut uart = Bench::new().fifos();
@@ -204,8 +203,8 @@ proptest! {
         prop_assert_eq!(received, fed);
     }
 
-    /// A guest with RXIM and RTIM set is never left with unread input and a
-    /// line that stays low, once it reads until RXFE on each interrupt.
+    /// A guest with RXIM and RTIM that reads until RXFE at each interrupt never has
+    /// unread input while the interrupt line is low.
     #[test]
     fn input_always_interrupts(steps in vec(step(), 1..100), more in vec(any::<u8>(), 1..100)) {
         let mut uart = Bench::with_room(0);
@@ -224,13 +223,13 @@ proptest! {
     }
 }
 
-/// Every read and write of a bench is compared with what a glance says of it;
-/// here, that a glance does say it when drivers poll.
+/// The bench compares every read and write with the glance; here, the glance must
+/// have an answer when drivers poll.
 #[test]
 fn a_glance_answers_drivers_that_poll() {
     let mut uart = Bench::new().fifos();
     uart.send(b"x");
-    // What is read after a character the device notes.
+    // The device must note a read after a character.
     assert_eq!(uart.peek(reg::FR), None);
     assert_eq!(uart.peek(reg::RIS), None);
     assert_eq!(uart.peek(reg::MIS), None);
@@ -238,7 +237,7 @@ fn a_glance_answers_drivers_that_poll() {
     assert_eq!(uart.peek(reg::FR), Some(uart.read(reg::FR)));
     assert_eq!(uart.peek(reg::RIS), Some(int::TX));
     assert_eq!(uart.peek(reg::MIS), Some(0));
-    // Nothing is answered beside the device while the line is high, nor while
+    // The glance answers nothing while the interrupt line is high, or while
     // characters wait.
     uart.write(reg::IMSC, int::TX);
     assert_eq!(uart.peek(reg::FR), None);
@@ -247,8 +246,8 @@ fn a_glance_answers_drivers_that_poll() {
     assert_eq!(uart.peek(reg::FR), None);
 }
 
-/// A driver that writes UARTIMSC as it is, at each interrupt, is answered at a
-/// glance too; but not where the write may arm the receive timeout.
+/// A driver that rewrites UARTIMSC unchanged at each interrupt is answered by the
+/// glance too, except if the write may arm the receive timeout.
 #[test]
 fn a_glance_answers_masks_that_stay() {
     let mut uart = Bench::new().fifos();
@@ -261,7 +260,7 @@ fn a_glance_answers_masks_that_stay() {
     assert_eq!(uart.peek_write(reg::IMSC, int::RX), None, "it was cleared");
 }
 
-/// To clear what is not set is nothing.
+/// Clearing an interrupt that is not set has no effect.
 #[test]
 fn a_glance_leaves_clearing_to_the_device() {
     let mut uart = Bench::new().fifos();
@@ -273,7 +272,7 @@ fn a_glance_leaves_clearing_to_the_device() {
     assert_eq!(uart.peek_write(reg::ICR, int::ALL & !int::TX), Some(0));
 }
 
-/// Who keeps the word of a glance has all of it.
+/// A glance can be restored completely from its word.
 #[test]
 fn a_glance_is_its_word() {
     let mut uart = Bench::new().fifos();
@@ -285,8 +284,8 @@ fn a_glance_is_its_word() {
     assert_eq!(kept, outcome.glance);
 }
 
-/// A guest that looks for input and does nothing else is told of by every 256th
-/// look; input, and any access to the device, begin anew.
+/// A guest that only polls for input is reported at every 256th read; input, and
+/// any access to the device, restart the count.
 #[test]
 fn a_guest_that_polls_for_input_stalls() {
     let mut uart = Bench::new().fifos();
@@ -306,8 +305,8 @@ fn a_guest_that_polls_for_input_stalls() {
     assert_eq!((1..1000).find(|_| uart.poll()), Some(256));
 }
 
-/// Every write of a bench goes the short way if it can, and is compared with
-/// the long one; here, that drivers' output does go it.
+/// The bench sends every write by the fast path if possible, and compares it with
+/// the normal path; here, drivers' output must use the fast path.
 #[test]
 fn output_goes_the_short_way() {
     let mut uart = Bench::new().fifos();
@@ -316,7 +315,7 @@ fn output_goes_the_short_way() {
     uart.write(reg::IMSC, int::TX);
     uart.send(b"by interrupt");
     assert_eq!(uart.sent_short, 18);
-    // Not what waits, nor what comes back.
+    // Not characters that wait, nor those in loopback.
     uart.write(reg::CR, cr::UARTEN | cr::TXE | cr::RXE | cr::LBE);
     uart.send(b"x");
     let mut full = Bench::with_room(0);

@@ -25,7 +25,7 @@ fn width_and_direction_come_from_the_syndrome() {
     }
 }
 
-/// SSE, SRT, SF and AR do not matter to the device.
+/// SSE, SRT, SF and AR have no effect on the device.
 #[test]
 fn register_fields_do_not_matter() {
     let fields = 1 << 21 | 0x1F << 16 | 1 << 15 | 1 << 14;
@@ -64,7 +64,7 @@ fn only_data_aborts_from_below_are_accesses() {
     }
 }
 
-/// Whatever the address, the access stays within the frame.
+/// For any address, the access is within the frame.
 #[test]
 fn the_frame_is_4_kib() {
     for (address, offset) in [(0x2200_0FFC, 0xFFC), (0x2200_1000, 0), (u64::MAX, 0xFFF)] {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A guest on the crate `arm_pl011`, as it is published.
+//! A guest with the published crate `arm_pl011`, unmodified.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A guest on the crate `arm-pl011-uart`, as it is published.
+//! A guest with the published crate `arm-pl011-uart`, unmodified.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
@@ -35,7 +35,7 @@ impl Driver for Port {
     }
 
     fn get(&mut self) -> Option<u8> {
-        // What arrived with an error is not echoed, and so is missed.
+        // A character with an error is not echoed, so the test notices it.
         self.0.read_word().ok().flatten()
     }
 

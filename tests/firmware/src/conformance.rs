@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The conformance suite as an image: a Xen guest, or the firmware of QEMU's `virt`
-//! machine. The program that started it has the far end of the serial line.
+//! machine. The program that started it serves the far end of the serial line.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
@@ -28,7 +28,7 @@ fn main(machine: Machine) {
         let ending = match verdict {
             Ok(()) => Ending::Passed,
             Err(stop) => {
-                // A reason that is too long is cut.
+                // Too long a reason is truncated.
                 let _ = write!(why, "{stop}");
                 match stop {
                     Stop::Failed(_) => Ending::Failed,
@@ -43,7 +43,7 @@ fn main(machine: Machine) {
         });
     }
     suite.peer.tell(&Request::Done);
-    // The peer ends what it has no more need of.
+    // The peer stops the guest if it is no longer needed.
     suite.peer.ask(&Request::Reset);
 }
 
@@ -66,8 +66,8 @@ struct Suite {
 }
 
 impl Suite {
-    /// A vGIC notices at a trap that an interrupt was ended. Reading IMSC does
-    /// nothing to any UART.
+    /// A vGIC notices at a trap that an interrupt was ended. Reading IMSC has no
+    /// side effect on any UART.
     fn trap(&mut self) {
         let _ = self.uart.read(reg::IMSC, bare_metal::Width::Word);
     }
@@ -88,14 +88,15 @@ impl Target for Suite {
         self.uart.read_wide(offset).map_err(|_| Abort)
     }
 
-    /// An interrupt that was pending once is delivered once even if its line
-    /// has fallen since, where a vGIC knows no levels; a line that is high
-    /// delivers again.
+    /// Without level-triggered interrupts in the vGIC, an interrupt that was
+    /// pending is delivered once even if its line has fallen since; a line that is
+    /// high delivers again.
     fn line(&mut self) -> bool {
         self.interrupted() && self.interrupted()
     }
 
-    /// As in a system, the last one ends when the driver has handled it.
+    /// As in an operating system, the last interrupt ends when the driver has
+    /// handled it.
     fn interrupted(&mut self) -> bool {
         self.interrupt.end();
         self.trap();

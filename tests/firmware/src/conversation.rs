@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: MIT
-//! A guest with a published driver: it writes a text, polled, and then echoes
-//! input, by interrupts.
+//! A guest with a published driver: it writes a text by polling, and then echoes
+//! input by interrupts.
 
 use core::fmt::Write;
 
 use bare_metal::Interrupt;
 use heapless::String;
 
-/// Lines of the text.
+/// The number of lines.
 const LINES: u32 = 200;
 
-/// A published driver, whatever its own names for this are.
+/// A published driver's functions, by common names.
 pub trait Driver {
     /// Writes a byte, waiting for room.
     fn put(&mut self, byte: u8);
     /// Reads a byte if there is one.
     fn get(&mut self) -> Option<u8>;
-    /// Whether the interrupt is one for input.
+    /// Whether the interrupt is for input.
     fn has_input(&self) -> bool;
     /// Clears the interrupt.
     fn clear(&mut self);
 }
 
-/// Talks for ever. After each line typed it says how many interrupts it took
-/// so far.
+/// Runs for ever. After each input line it prints the number of interrupts so far.
 pub fn converse(name: &str, driver: &mut impl Driver, interrupt: &mut Interrupt) -> ! {
     let say = |driver: &mut dyn Driver, text: &str| {
         for byte in text.bytes() {
@@ -33,7 +32,7 @@ pub fn converse(name: &str, driver: &mut impl Driver, interrupt: &mut Interrupt)
     let mut line = String::<80>::new();
     for number in 0..LINES {
         line.clear();
-        // It fits.
+        // The text fits.
         let _ = write!(line, "{name} line {number:03} of the text\r\n");
         say(driver, &line);
     }

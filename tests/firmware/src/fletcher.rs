@@ -9,13 +9,13 @@ pub struct Fletcher {
 }
 
 impl Fletcher {
-    /// Another byte.
+    /// Adds a byte.
     pub fn add(&mut self, byte: u8) {
         self.low = (self.low + u32::from(byte)) % 0xFFFF;
         self.high = (self.high + self.low) % 0xFFFF;
     }
 
-    /// Of all bytes.
+    /// The sum of all bytes.
     #[must_use]
     pub fn value(self) -> u32 {
         self.high << 16 | self.low

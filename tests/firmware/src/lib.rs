@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The images are the binaries of this package; `cargo xtask` builds them.
-//! What they have in common is here.
+//! Common parts of the images, which are the binaries of this package; `cargo
+//! xtask` builds them.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,7 @@ mod fletcher;
 pub use conversation::{Driver, converse};
 pub use fletcher::Fletcher;
 
-/// The suite's width as the device's.
+/// The device's width for the suite's.
 #[cfg(target_os = "none")]
 #[must_use]
 pub fn own(width: conformance::Width) -> bare_metal::Width {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A guest that receives as drivers do that lose input elsewhere: one paste
-//! for each of [`DRIVERS`].
+//! A guest with drivers that lose input on other PL011s: one paste for each of
+//! [`DRIVERS`].
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
@@ -15,10 +15,10 @@ use firmware::{Fletcher, own};
 
 bare_metal::entry!(main);
 
-/// Characters of a paste.
+/// Characters per paste.
 const PASTE: u32 = 64 * 1024;
 
-/// Clears its interrupt, unseen, when it has read all there was.
+/// Clears its interrupt, without reading the status, after it has read all input.
 const DRAINS_AND_CLEARS: Member = Member {
     status: Status::Never,
     drain: Drain::All,
@@ -67,7 +67,7 @@ fn main(machine: Machine) {
     for (name, member) in &DRIVERS {
         guest.receive(name, member);
     }
-    // The port is closed, and nothing wakes the guest.
+    // The port is closed, so nothing wakes the guest.
     guest.write(reg::IMSC, Width::Word, 0);
     guest.interrupt.wait();
 }
@@ -76,12 +76,12 @@ struct Guest {
     uart: Frame,
     interrupt: Interrupt,
     received: u32,
-    /// Of what was received.
+    /// Of the received bytes.
     sum: Fletcher,
 }
 
 impl Guest {
-    /// Receives one paste and says what came.
+    /// Receives one paste and prints the result.
     fn receive(&mut self, name: &str, member: &Member) {
         (self.received, self.sum) = (0, Fletcher::default());
         member.open(self);

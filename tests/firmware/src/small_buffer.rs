@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A guest like a small system's shell: its interrupt handler puts what the
-//! UART has into a buffer of 8 bytes, and its loop takes one in 2 ms. What comes
-//! faster is lost. It has set its line to 2400 baud, without FIFOs.
+//! A guest like a small system's shell: its interrupt handler puts input into a
+//! buffer of 8 bytes, and its loop takes one byte every 2 ms. Faster input is lost.
+//! The line is set to 2400 baud, without FIFOs.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
@@ -16,7 +16,7 @@ use heapless::{Deque, String};
 
 bare_metal::entry!(main);
 
-/// Bytes of a paste, lost ones among them.
+/// Bytes of a paste, including lost ones.
 const PASTE: u32 = 400;
 
 /// 24 MHz / (16 × 625), 8 bits, no parity, one stop bit.
@@ -46,7 +46,7 @@ fn main(machine: Machine) {
                 }
                 interrupt.end();
             }
-            // A CPU that was away for a while makes up for it.
+            // After a pause of the vCPU, the loop catches up.
             while now() >= next
                 && let Some(byte) = buffer.pop_front()
             {
@@ -55,7 +55,7 @@ fn main(machine: Machine) {
             }
         }
         let mut line = String::<40>::new();
-        // It fits.
+        // The text fits.
         let _ = write!(line, "[{lost} lost, sum {:08x}]\r\n", sum.value());
         uart.say(&line);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A device and its sender: all that the property uses of the crate.
+//! A device and its sender: the only part of the property that uses the crate.
 
 use std::collections::VecDeque;
 
@@ -13,18 +13,18 @@ use vpl011::{Access, Backend, Outcome, Profile, Uart};
 
 use crate::bench::{Wire, own};
 
-/// A page that one run after the other uses.
+/// A page, used by one run after the other.
 pub(crate) type Page = &'static AtomicPage;
 
-/// Who sends, and over what line.
+/// A sender and its kind of line.
 pub(crate) trait FarEnd: Sized {
     /// The device's end of the line.
     type Line: Backend;
 
-    /// Both ends of a line that is not used yet.
+    /// Both ends of an unused line.
     fn attach(page: Page) -> (Self, Self::Line);
 
-    /// Puts into the line what it has room for. Whether to notify.
+    /// Puts as many bytes into the line as fit; returns whether to notify.
     fn put(&mut self, line: &mut Self::Line, bytes: &mut VecDeque<u8>) -> bool;
 
     /// Whether it may put more without a doorbell.
@@ -33,8 +33,8 @@ pub(crate) trait FarEnd: Sized {
     }
 }
 
-/// A backend as old as the ring: it notifies of all that it puts, and looks
-/// for room when it is told.
+/// A backend of the original protocol: it notifies of every put, and checks for
+/// room at a doorbell.
 pub(crate) struct Legacy(RingPeer<Page>);
 
 impl FarEnd for Legacy {
@@ -51,8 +51,8 @@ impl FarEnd for Legacy {
     }
 }
 
-/// vconsoled: it notifies of what it puts into an empty ring, and asks to be
-/// told of room.
+/// vconsoled: it notifies when it puts bytes into an empty ring, and requests a
+/// doorbell for room.
 pub(crate) struct EventIndex(RingPeer<Page>);
 
 impl FarEnd for EventIndex {
@@ -81,7 +81,7 @@ impl FarEnd for EventIndex {
 /// Xen's console, which has no ring: characters wait in the hypervisor.
 pub(crate) struct Console;
 
-/// Characters that wait there at most.
+/// The most characters that wait there.
 const TYPED_AHEAD: usize = 128;
 
 impl FarEnd for Console {
@@ -106,11 +106,11 @@ impl FarEnd for Console {
 pub(crate) struct Device<F: FarEnd> {
     uart: Uart<F::Line>,
     far_end: F,
-    /// What the far end has still to put.
+    /// The bytes that the far end has not put yet.
     bytes: VecDeque<u8>,
-    /// It has put bytes and not notified of them yet.
+    /// It has put bytes and not notified yet.
     notifies: bool,
-    /// The doorbell rang since it last ran.
+    /// The doorbell rang since the far end last ran.
     rung: bool,
     /// The level of the interrupt line.
     line: bool,
@@ -126,7 +126,7 @@ impl<F: FarEnd> Device<F> {
             uart: Uart::with_profile(profile, line),
             far_end,
             bytes: VecDeque::new(),
-            // It has attached.
+            // For its attachment.
             notifies: true,
             rung: false,
             line: false,
