@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! No circle among the modules of any crate: in each folder, the uses among its
-//! modules, including the modules below them, form no circle. The folder's own file
-//! (`mod.rs`, `lib.rs`, `main.rs`) and the items in it are one module. Tests inside
-//! modules may use anything.
+//! modules, including all modules below them, form no circle. Seen from outside, a
+//! folder's own file (`mod.rs`, `lib.rs`, `main.rs`) and all modules below it are
+//! one module. Tests inside modules may use anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -11,7 +11,7 @@
 int64_t hvm_get_param(uint16_t domid, uint32_t index, uint64_t *value);
 int64_t hvm_set_param(uint16_t domid, uint32_t index, uint64_t value);
 
-/* Reads Xen's version, which takes no work: (4 << 16) + 17. */
+/* Reads Xen's version, as a null hypercall: (4 << 16) + 17. */
 int64_t xen_version(void);
 
 /* Yields the CPU. */

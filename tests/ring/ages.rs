@@ -73,9 +73,8 @@ fn a_daemon_of_today_serves_each_hypervisor() {
             assert_eq!(take(&mut peer).0, b"hello", "{version}");
             // `in` was empty: each hypervisor is notified of its first byte.
             assert!(peer.put_in(b"x").notify, "{version}");
-            // A hypervisor without a threshold is notified of every byte by a
-            // daemon without the event index, and takes all bytes at the first
-            // notification.
+            // A daemon without the event index notifies of every byte. One with it
+            // notifies only of the first: the hypervisor then takes all bytes.
             assert_eq!(peer.put_in(b"y").notify, !event_index, "{version}");
         }
     }

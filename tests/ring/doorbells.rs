@@ -137,7 +137,7 @@ fn a_backend_that_was_blocked_is_told_at_half() {
         let outcome = read(&mut guest, DR);
         got.push(outcome.value.to_le_bytes()[0]);
         if outcome.doorbell {
-            // Room is released in units of the FIFO's fill.
+            // The room may exceed half by what the FIFO took at once.
             assert!((512..512 + 32).contains(&peer.in_space()));
             input.drain(..given);
             given = peer.put_in(&input).bytes;

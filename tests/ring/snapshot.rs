@@ -173,8 +173,8 @@ fn a_transmit_interrupt_above_its_level_is_refused() {
     );
 }
 
-/// The flags for an interrupt that was shown require characters, and those for a
-/// cleared one require that it was shown.
+/// An interrupt flagged as shown requires characters, and one flagged as cleared
+/// must have been shown.
 #[test]
 fn an_interrupt_shown_of_nothing_is_refused() {
     for flag in [1 << 3, 1 << 4, 1 << 6, 1 << 7, 0b1100_1000] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Common parts of the images, which are the binaries of this package; `cargo
-//! xtask` builds them.
+//! Common parts of the images, which are the binaries of this package.
+//! `cargo xtask` builds them.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -52,8 +52,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Both buffers empty, at the start of their storage, with indices other than
-    /// 0.
+    /// Both buffers empty, at the start of their storage; indices are not 0.
     pub const EMPTY: Self = Self {
         out: (2048, 2048),
         input: (1024, 1024),

@@ -254,8 +254,8 @@ impl Uart {
     }
 
     /// A read of UARTFR. The first after characters were written shows them in
-    /// transmission, the next shows them sent. Without FIFOs they are never shown
-    /// so, and in loopback only while the receiver is full.
+    /// transmission, the next shows them sent. Without FIFOs they are shown so only
+    /// in loopback with a full receiver.
     fn look(&mut self) -> u16 {
         self.hand_over();
         let flags = self.flags();

@@ -54,7 +54,7 @@ pub(crate) fn watch(daemon: &Daemon, json: bool) -> anyhow::Result<()> {
             Err(error) if on_screen => format!("{error:#}\n"),
             Err(error) => return Err(error),
         };
-        // If the last list is not written yet, the next one waits.
+        // While the last list is not written completely, no other is added.
         if on_screen && output.is_empty() {
             let size = rustix::termios::tcgetwinsize(stdout());
             let (rows, columns) = size.map_or((0, 0), |size| (size.ws_row, size.ws_col));

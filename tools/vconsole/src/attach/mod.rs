@@ -76,7 +76,7 @@ enum Command {
 /// Why the session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The user left, or the daemon ended the session.
+    /// The user left, or a signal ended the program.
     Left,
     /// The domain is gone.
     Gone,

@@ -156,8 +156,8 @@ impl Console<'_> {
     }
 
     /// Handles xenstore's events; `false` when the domain is gone. A pty is opened
-    /// only when its name was just written: the name of a closed pty may belong to
-    /// another program by now.
+    /// only at an event of its node: the name of a closed pty may belong to another
+    /// program by now.
     fn follow(&mut self, display: &mut Display) -> anyhow::Result<bool> {
         while let Some(event) = self.store.next_event()? {
             if !self.domain_lives()? {

@@ -55,7 +55,7 @@ pub(super) struct Select {
     time: Option<Timestamp>,
     /// How many boots began.
     boot: u64,
-    /// The previous line began a boot; the next one may match again.
+    /// The previous line began a boot; if the next one matches, it is the same boot.
     begins: bool,
 }
 

@@ -129,7 +129,7 @@ impl How {
         let kind = rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
         let careful = match kind {
             Ok(FileType::Socket) => return Self::Socket,
-            // A pipe has room for a whole page, or for this many bytes (PIPE_BUF).
+            // A writable pipe has room for at least this many bytes (PIPE_BUF).
             Ok(FileType::Fifo) => 4096,
             _ if rustix::termios::isatty(fd) => 1,
             _ => return Self::Plain,
