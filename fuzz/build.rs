@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The C glue on the host, for the target `hvm_param`. Undefined behaviour
-//! traps: the runtime that would report it is another compiler's.
+//! The C glue on the host, for the target `hvm_param`. Undefined behaviour traps: the
+//! runtime that would report it belongs to another compiler.
 
 fn main() {
     let shim = "../hyp-shim";

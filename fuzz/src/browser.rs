@@ -8,7 +8,7 @@ use console_proto::{Attach, Domain, Mode, Request, Resume, Tenant};
 
 use crate::all;
 
-/// Something that a browser sends, or a proxy for it.
+/// Input from a browser or a proxy.
 #[derive(Arbitrary, Debug)]
 enum Said {
     Typed(Vec<u8>),
@@ -21,14 +21,14 @@ enum Said {
     Shown(String),
 }
 
-/// A piece of a text: noise seldom says what counts.
+/// A piece of a text: pure noise rarely contains a word with a meaning.
 #[derive(Arbitrary, Debug)]
 enum Part {
     Word(u8),
     Text(String),
 }
 
-/// Words that count somewhere.
+/// Words with a meaning to the server.
 const WORDS: [&str; 16] = [
     "vconsole", "=", ";", " ", "/", "vuart0", "pv0", "web", "http", "https", "://", "host", ":1",
     "\n", "\"", "null",
@@ -42,7 +42,7 @@ fn text(parts: &[Part]) -> String {
     words.collect()
 }
 
-/// JSON, more or less.
+/// Valid or nearly valid JSON.
 #[derive(Arbitrary, Debug)]
 enum Json {
     Members(Vec<(Name, Value)>),
@@ -86,15 +86,15 @@ impl Json {
     }
 }
 
-/// Takes one frame apart by the page on the protocol: type, length, payload.
+/// Decodes one frame as the page on the protocol describes it: type, length, payload.
 fn only_frame(bytes: &[u8]) -> (u8, &[u8]) {
     let (length, payload) = bytes[1..].split_first_chunk().expect("a header");
     assert_eq!(u32::from_le_bytes(*length) as usize, payload.len());
     (bytes[0], payload)
 }
 
-/// The mode that a text asks for, if it is JSON of that one member, in any of the
-/// forms that serde takes.
+/// The mode that a text requests, if it is JSON of that one member, in any of the forms
+/// that serde accepts.
 fn wished(text: &str) -> Option<u8> {
     use serde_json::Value;
     let value: Value = serde_json::from_str(text).ok()?;
@@ -115,7 +115,7 @@ fn wished(text: &str) -> Option<u8> {
     }
 }
 
-/// A line without a second one in it.
+/// A line that contains no second line.
 fn only_line(line: &[u8]) -> &[u8] {
     let rest = line.strip_suffix(b"\n").expect("a line");
     assert!(!rest.contains(&b'\n'), "two lines");
@@ -142,7 +142,7 @@ fn console(text: &str, mode: Mode, resume: Option<(String, u64)>) {
     assert_eq!(Attach::parse(only_line(&line)).as_ref(), Ok(&attach));
 }
 
-/// Takes a text of a page apart again, as a browser does.
+/// Decodes a text of a page, as a browser does.
 fn read(shown: &str) -> String {
     let entities = [
         ("&lt;", "<"),
@@ -203,7 +203,7 @@ fn said(said: Said) {
                     assert_eq!(kind, 4);
                     assert_eq!(wished(&text), Some(payload[0]), "{text}");
                 }
-                // A member that comes twice is refused, and not what it says last.
+                // A repeated member is refused; the last one does not win.
                 Err(why) => assert!(
                     wished(&text).is_none() || text.matches("mode").count() > 1,
                     "{text}: {why}"
@@ -254,7 +254,7 @@ fn said(said: Said) {
     }
 }
 
-/// Each thing that is said, one after the other.
+/// All inputs, one after the other.
 pub fn run(data: &[u8]) {
     for one in all::<Said>(data) {
         said(one);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The fuzz targets: each module has a `run` that takes any bytes and panics when a
-//! property fails. The targets in `fuzz_targets/` have libFuzzer call them;
-//! [`seeds`] is what it starts from. That of `mmio` is `tests/oracle`.
+//! property fails. libFuzzer calls them through the targets in `fuzz_targets/`;
+//! [`seeds`] makes its first inputs. The target `mmio` is in `tests/oracle`.
 #![forbid(unsafe_code)]
 
 pub mod browser;
@@ -15,7 +15,7 @@ pub mod xenstore;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-/// As many values as `data` gives.
+/// As many values as `data` contains.
 fn all<T: for<'a> Arbitrary<'a>>(data: &[u8]) -> impl Iterator<Item = T> {
     let mut input = Unstructured::new(data);
     std::iter::from_fn(move || {

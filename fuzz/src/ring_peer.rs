@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Both ends of the ring while another thread of control rewrites indices and bytes
-//! at any moment, also in the middle of an entry: each end keeps to its own words,
-//! to the page and to a bounded number of accesses, and both work again once the
-//! page is left alone.
+//! Both ends of the ring while another thread of control rewrites indices and bytes at
+//! any moment, also in the middle of an entry. Each end writes only its own words,
+//! stays within the page and makes a bounded number of accesses; both work again once
+//! the page is left alone.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -44,14 +44,13 @@ const WORDS: [usize; 9] = [
 ];
 const EVENT_INDEX_MAGIC: u32 = 0x5645_4958;
 
-/// Accesses to the page that any one entry may need: a FIFO's worth of
-/// characters each way.
+/// Accesses to the page that one entry may need: for a full FIFO in each direction.
 const ENTRY: usize = 1000;
-/// Accesses that moving a byte may need.
+/// Accesses that one byte may need.
 const BYTE: usize = 12;
 
-/// How many bytes are meant: now and then more than a buffer of `size` holds,
-/// mostly few, which takes no time.
+/// The number of bytes: sometimes more than a buffer of `size` holds, mostly few, which
+/// is fast.
 fn amount(many: u16, size: u16) -> u16 {
     let most = if many.is_multiple_of(8) {
         size + 60
@@ -76,29 +75,29 @@ enum Step {
     Announce(bool),
     Attach,
     Resume(u32),
-    /// Somebody writes to the page now.
+    /// A foreign write to the page, now.
     Scribble(Scribble),
-    /// Somebody writes to the page after so many accesses to it.
+    /// A foreign write to the page after so many accesses to it.
     Later(u8, Scribble),
 }
 
 #[derive(Arbitrary, Clone, Debug)]
 enum Scribble {
-    /// One of the words, to a value near another's.
+    /// One of the words, set to a value near another word's.
     Near(u8, u8, i16),
     Word(u8, u32),
     Magic,
     Byte(u16, u8),
 }
 
-/// Which end it is.
+/// Which end of the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Guest,
     Backend,
 }
 
-/// The page, and who is about to write to it.
+/// The page, and the pending foreign write to it.
 #[derive(Default)]
 struct Page {
     bytes: AtomicPage,
@@ -215,7 +214,7 @@ impl<'page> Ends<'page> {
         }
     }
 
-    /// An entry, with its accesses counted.
+    /// Runs an entry and limits its accesses.
     fn bounded<T>(&mut self, most: usize, entry: impl FnOnce(&mut Self) -> T) -> T {
         self.page.accesses.set(0);
         let result = entry(self);
@@ -292,7 +291,7 @@ impl<'page> Ends<'page> {
                     ends.backend.peek_out(&mut buffer)
                 });
                 assert!(seen.bytes <= buffer.len());
-                // What a backend lets go of is what it was given, or less.
+                // A backend releases what it was given, or less.
                 let _ = self.backend.release_out(seen.bytes.min(some.into()));
             }
             Step::Put(count) => {
@@ -329,7 +328,7 @@ impl<'page> Ends<'page> {
         });
     }
 
-    /// The page is left alone, and a backend attaches: both ways work.
+    /// After the page is left alone and a backend attaches, both directions work.
     fn recover(&mut self) {
         self.page.later.borrow_mut().clear();
         self.write(0x030, 0x301);
@@ -349,7 +348,7 @@ impl<'page> Ends<'page> {
     }
 }
 
-/// Any entries at both ends, and any scribbling.
+/// Any entries at both ends, with any foreign writes.
 pub fn run(data: &[u8]) {
     let page = Page::default();
     let mut ends = Ends::new(&page);

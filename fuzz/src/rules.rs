@@ -9,11 +9,11 @@ use vconsoled::config::{AccessRule, Domains, Right};
 const NAMES: [&str; 5] = ["web-1", "db", "w", "", "\u{fc}ber *?"];
 const UUID: &str = "0123abcd-0000-1111-2222-33334444ffff";
 
-/// A configuration up to a zero byte, and after it lines to look at by its rules.
+/// A configuration up to a zero byte, then lines to match against its rules.
 ///
 /// # Panics
 ///
-/// When something does not hold.
+/// When a property fails.
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == 0);
     let text = parts.next().unwrap_or_default();
@@ -38,7 +38,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(again, Config { unknown, ..config });
 }
 
-/// A rule gives something on something to somebody.
+/// A rule names rights, objects and subjects, and none of them is empty.
 fn check(rule: &AccessRule) {
     let somebody = [rule.users.len(), rule.groups.len(), rule.tenants.len()];
     assert!(somebody.iter().sum::<usize>() > 0, "{rule}");
@@ -71,8 +71,8 @@ fn letters(text: &str) -> Vec<char> {
     text.chars().collect()
 }
 
-/// Whether a pattern of `*` and `?` fits a name, found by filling in which beginnings of
-/// it fit.
+/// Whether a pattern of `*` and `?` fits a name, computed from the prefixes of it that
+/// fit.
 fn fits(pattern: &[char], name: &[char]) -> bool {
     let mut fitting = vec![false; name.len() + 1];
     fitting[0] = true;

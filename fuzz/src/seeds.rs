@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Seeds for targets that random input does not get far with, by the target's name.
-//! They are made here rather than kept as files.
+//! They are generated, not stored as files.
 
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
@@ -9,7 +9,7 @@ use vpl011::ring::port::RingPort;
 use vpl011::trap::Width;
 use vpl011::{Access, Profile, Uart};
 
-/// The targets, each with what it starts from.
+/// The targets, each with its seeds.
 #[must_use]
 pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     vec![
@@ -28,7 +28,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     ]
 }
 
-/// Bytes of which no two stretches are alike.
+/// Bytes in which no sequence repeats.
 #[must_use]
 pub fn noise(length: usize) -> Vec<Vec<u8>> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -43,8 +43,8 @@ pub fn noise(length: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The configuration that is installed, with each of its keys switched on, and what is
-/// refused.
+/// The installed configuration with each of its keys enabled, and configurations that
+/// are refused.
 fn configurations() -> Vec<Vec<u8>> {
     const EXAMPLE: &str = include_str!("../../tools/vconsoled/packaging/vconsoled.toml");
     let is_key = |rest: &str| rest.starts_with(|one: char| one.is_ascii_lowercase() || one == '[');
@@ -64,8 +64,8 @@ fn configurations() -> Vec<Vec<u8>> {
         format!("[[watch]]\nname='a'\nmatch='(a|b){{3,}}?$'{lines}"),
         "[[watch]]\nname='a'\nmatch='('".to_owned(),
     ];
-    // What is refused: rules that lack something, and a table too many. The last of the
-    // rules has a right that comes with another.
+    // Refused: rules without a required key, and an unknown table. The last rule has a
+    // right that requires another one.
     let lacking = [
         "domains=['*']\nrights=['list']",
         "tenants=['a']\ndomains=['*']\nrights=['list']",
@@ -80,9 +80,9 @@ fn configurations() -> Vec<Vec<u8>> {
     seeds.map(String::into_bytes).collect()
 }
 
-/// States that a device can be in, each with the indices of its ring.
+/// States of a device, each with the indices of its ring.
 fn snapshots() -> Vec<Vec<u8>> {
-    /// Writes of registers that come before.
+    /// Writes of registers that set up the state.
     type Setup = &'static [(u16, u32)];
     const SETUPS: [Setup; 4] = [
         &[],
@@ -121,13 +121,13 @@ fn snapshots() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// What `arbitrary` makes the fourth of five variants of, and the second.
+/// The value from which `arbitrary` makes the fourth of five variants, and the second.
 const LENGTH: u32 = 0xc000_0000;
 const ERROR: u32 = 0x4000_0000;
 
-/// A client's messages, the first with a length that no message has: the server
-/// closes with the rest unread, and so the connection is reset. The target once
-/// took that for answers without end.
+/// A client's messages, the first with an impossible length: the server closes the
+/// connection with the rest unread, which resets it. The target once took that for
+/// endless answers.
 fn nonsense_first() -> Vec<u8> {
     let mut input = vec![1];
     input.extend([LENGTH, u32::MAX].map(u32::to_le_bytes).as_flattened());
@@ -136,8 +136,8 @@ fn nonsense_first() -> Vec<u8> {
     input
 }
 
-/// A server's answers, too many for a socket that is given them one by one, as
-/// the target once did: it then waited for itself.
+/// A server's answers, too many for a socket if written one by one. The target once did
+/// that and waited for itself.
 fn many_answers() -> Vec<u8> {
     [vec![0], errors(390)].concat()
 }
@@ -147,8 +147,8 @@ fn errors(many: usize) -> Vec<u8> {
     one.repeat(many)
 }
 
-/// The order that a toolstack keeps, and orders that it does not
-/// (hyp-shim/tests/glue/monkey.c says what a pair of bytes means).
+/// The order that a toolstack keeps, and wrong orders (hyp-shim/tests/glue/monkey.c
+/// defines the pairs of bytes).
 fn parameters() -> Vec<Vec<u8>> {
     let page = [0, 0];
     let port = [1, 1];

@@ -26,7 +26,7 @@ const OUT: usize = 1024;
 const OUT_PROD: usize = 3084;
 const OUT_CONS: usize = 3080;
 
-/// How often the daemon may have to be called for what a guest sends.
+/// How often the daemon may have to run for one input of a guest.
 const TURNS: usize = 2000;
 const TURN: Duration = Duration::from_millis(1);
 
@@ -47,12 +47,12 @@ enum Step {
     Node(u8, Value),
     Connect,
     Remove(u8),
-    /// Somebody looks at its consoles.
+    /// A viewer opens or closes its consoles.
     Open(bool),
     Close(bool),
     Type(bool, Vec<u8>),
     Watch(bool),
-    /// The daemon has so many turns.
+    /// The daemon runs so many times.
     Serve(u8),
     Destroy,
 }
@@ -115,7 +115,7 @@ impl Vuart {
 /// The hostile guest, and the viewers of its consoles.
 struct Hostile {
     machine: Machine,
-    /// Of whoever looks.
+    /// The viewers' client of xenstore.
     store: Client,
     domid: DomId,
     pv: Console,
@@ -174,7 +174,7 @@ impl Hostile {
                 }
             }
             Step::Event => self.vuart.event(),
-            // What the store refuses the guest is refused.
+            // The store may refuse the guest.
             Step::Node(which, ref value) => {
                 let _refused = self.second.write(node(which), value.bytes());
             }
@@ -193,7 +193,7 @@ impl Hostile {
             Step::Close(which) => self.viewers[usize::from(which)] = None,
             Step::Type(which, ref bytes) => {
                 if let Some(viewer) = &mut self.viewers[usize::from(which)] {
-                    // Full, or hung up: both are the viewer's.
+                    // Full, or hung up: the daemon is not at fault.
                     let _full = viewer.write(bytes);
                 }
             }
@@ -227,7 +227,7 @@ fn open(store: &mut Client, domid: DomId, console: &str) -> std::io::Result<Opti
     Ok(options.open(name).ok())
 }
 
-/// Has the daemon work until `done` gives something.
+/// Runs the daemon until `done` returns something.
 fn serve_until<T>(server: &mut Server, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     for _ in 0..TURNS {
         if let Some(result) = done() {
@@ -238,7 +238,7 @@ fn serve_until<T>(server: &mut Server, what: &str, mut done: impl FnMut() -> Opt
     panic!("waited in vain: {what}");
 }
 
-/// A guest that must not notice anything.
+/// A guest that must not be affected.
 struct Bystander {
     console: Console,
     viewer: File,
@@ -246,7 +246,7 @@ struct Bystander {
 }
 
 impl Bystander {
-    /// Sends some bytes, which the viewer gets, and nothing else.
+    /// Sends some bytes; the viewer must receive exactly these.
     fn check(&mut self, server: &mut Server) {
         let page = &self.console.page;
         let prod = page.load_u32(OUT_PROD);
@@ -272,7 +272,7 @@ impl Bystander {
     }
 }
 
-/// Any acts of a guest, and the daemon's turns between them.
+/// Any actions of a guest, with runs of the daemon between them.
 pub fn run(data: &[u8]) {
     let machine = Machine::new();
     let domid = machine.create_domain("calm").expect("a domain");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Any bytes as a snapshot, on any page: refused, or a device that works and saves
-//! as the same bytes, if they are of the newest version.
+//! Any bytes as a snapshot, on any page: refused, or a working device. It saves as the
+//! same bytes if they are of the newest version.
 
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::memory::RingMemory;
@@ -27,7 +27,7 @@ pub fn run(data: &[u8]) {
     let Ok(mut uart) = Uart::<RingPort<_>>::restore(&page, snapshot) else {
         return;
     };
-    // One of an earlier version is saved as the newest.
+    // A snapshot of an earlier version is saved as the newest.
     if snapshot[6..8] == [3, 0] {
         assert_eq!(uart.save().0, snapshot, "it saves as something else");
     }
@@ -42,8 +42,8 @@ pub fn run(data: &[u8]) {
         assert_eq!(outcome.pending, uart.pending());
     }
     let _ = uart.backend_event();
-    // Whatever state it was in, its characters come to an end: what it knew of
-    // in the ring, what it found there afterwards, and its FIFO.
+    // In any state, the characters come to an end: those counted before, those in the
+    // ring, and those in the FIFO.
     for _ in 0..2 * 1024 + 64 {
         let _ = uart.read(Access::new(0x000, Width::Word));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Any syndrome: decoded by the Arm ARM (`ESR_EL2`, and the ISS of a data abort),
-//! and any glance answers or does not.
+//! Any syndrome, decoded as the Arm ARM defines it (`ESR_EL2`, and the ISS of a data
+//! abort), on any glance, whether or not it can answer.
 
 use std::sync::atomic::AtomicU64;
 
@@ -16,7 +16,7 @@ use crate::all;
 /// `ESR_EL2`.EC of a data abort from a lower exception level.
 const DATA_ABORT_LOWER: u64 = 0x24;
 
-/// What the syndrome says, by its bits alone.
+/// The meaning of the syndrome, by its bits alone.
 fn expected(esr: u64, address: u64) -> Result<(Direction, Access), BadTrap> {
     if esr >> 26 & 0x3f != DATA_ABORT_LOWER {
         return Err(BadTrap::NotDataAbort);
@@ -39,12 +39,12 @@ fn expected(esr: u64, address: u64) -> Result<(Direction, Access), BadTrap> {
     Ok((direction, Access::new(offset, width)))
 }
 
-/// Any traps, one after the other, at one device.
+/// Any traps, one after the other, on one device.
 pub fn run(data: &[u8]) {
     let page = AtomicPage::new();
     let mut uart = Uart::new(RingPort::new(&page));
     for (esr, address, value, glance, near) in all::<(u64, u64, u64, u64, bool)>(data) {
-        // Most syndromes are none of a data abort; half of these are.
+        // Most syndromes are not of a data abort; half of these are.
         let esr = if near {
             esr & !(0x3f << 26) | DATA_ABORT_LOWER << 26
         } else {

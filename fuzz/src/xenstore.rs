@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Xenstore's wire protocol, from both sides: a server that answers anything
-//! at a client of ours, and a client that sends anything to the fake server,
-//! at which others stay served.
+//! Xenstore's wire protocol, from both sides: a server that sends anything to our
+//! client, and a client that sends anything to the fake server, which must still serve
+//! other clients.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -18,7 +18,7 @@ use crate::all;
 const WATCH_EVENT: u32 = 15;
 const ERROR: u32 = 16;
 
-/// What fits in a socket before anyone reads it.
+/// What fits in a socket before it is read.
 const MOST: usize = 48 << 10;
 
 /// What the other side sends.
@@ -26,10 +26,10 @@ const MOST: usize = 48 << 10;
 enum Piece {
     /// A message that answers the request, or one near it.
     Answer(Kind, u8, Vec<u8>),
-    /// An answer that names an error.
+    /// An answer that contains an error.
     Error(u8),
     Event(Vec<u8>),
-    /// A header with that length, and fewer bytes or more.
+    /// A header with this length, and fewer or more bytes.
     Length(u32, Vec<u8>),
     Noise(Vec<u8>),
 }
@@ -51,7 +51,7 @@ fn whole(kind: u32, request: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 impl Piece {
-    /// As an answer to the request of that number and kind.
+    /// As an answer to the request with this number and kind.
     fn bytes(&self, asked: u32, request: u32) -> Vec<u8> {
         match self {
             Self::Answer(Kind::Asked, near, payload) => {
@@ -75,8 +75,8 @@ impl Piece {
     }
 }
 
-/// All pieces that fit, one behind the other; `request` says which kind of request
-/// one is for, and its number.
+/// All pieces that fit, concatenated; `request` returns the number and kind of the
+/// request that a piece answers.
 fn pieces(data: &[u8], request: impl Fn(usize) -> (u32, usize)) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (at, piece) in all::<Piece>(data).enumerate() {
@@ -100,7 +100,7 @@ fn client(data: &[u8]) {
         let which = at * 2 / 3;
         (ASKED[which % ASKED.len()], which + 1)
     });
-    // In one go: a socket has room for fewer bytes in many pieces.
+    // In one write: a socket has room for fewer bytes in many writes.
     theirs.write_all(&bytes).expect("room in the socket");
     theirs.shutdown(Shutdown::Write).expect("a connection");
     let mut client = Client::from_stream(ours).expect("a socket");
@@ -128,12 +128,12 @@ fn server(data: &[u8]) {
     stream.set_write_timeout(patience).expect("a socket");
     stream.set_read_timeout(patience).expect("a socket");
     let bytes = pieces(data, |at| (ASKED[(at + 1) % ASKED.len()], at + 1));
-    // A server that gives up on us closes the connection.
+    // A server that rejects the input closes the connection.
     let _closed = stream.write_all(&bytes);
     let _closed = stream.shutdown(Shutdown::Write);
     let mut answers = Vec::new();
     let end = stream.read_to_end(&mut answers);
-    // Closed with something of ours unread, a connection is reset.
+    // A connection that is closed with unread input is reset.
     let ended = end.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |_| true);
     assert!(ended, "a server that does not answer");
     assert!(answers.len() <= 64 * MOST, "answers without end");
@@ -145,7 +145,7 @@ fn server(data: &[u8]) {
     );
 }
 
-/// Both, by the first byte.
+/// Client or server, by the first byte.
 pub fn run(data: &[u8]) {
     match data.split_first() {
         Some((which, data)) if which & 1 == 0 => client(data),

@@ -23,20 +23,20 @@ pub const VPL011_PROFILE_SBSA: u8 = 1;
 pub const VPL011_DOORBELL: u8 = 0x01;
 /// Flag: `output` is a byte that the guest sent.
 pub const VPL011_OUTPUT: u8 = 0x02;
-/// Flag: the access is one to abort.
+/// Flag: the access must abort.
 pub const VPL011_ABORT: u8 = 0x04;
-/// Flag: the guest polls for room that only the backend can make.
+/// Flag: the guest polls for room, and only the backend can make it.
 pub const VPL011_STALLED: u8 = 0x08;
 
-/// In an answer of `vpl011_peek`: the guest polls for input that is not there.
+/// In an answer of `vpl011_peek`: the guest polls for input, and there is none.
 pub const VPL011_POLLED: u64 = 1 << 32;
-/// No answer of `vpl011_peek`.
+/// `vpl011_peek` has no answer.
 pub const VPL011_UNSEEN: u64 = u64::MAX;
-/// In a glance: UARTFR.RXFE, unless there is nothing to be seen at a glance.
+/// In a glance: UARTFR.RXFE, unless the glance is empty.
 pub const VPL011_GLANCE_EMPTY: u64 = 1 << 4;
 
-/// What C's storage holds. It owns nothing outside itself, so C may drop it by
-/// forgetting it.
+/// The contents of C's storage. It owns nothing outside itself, so C may drop it
+/// without a call.
 pub(crate) type Device = Uart<Line>;
 
 /// C's storage for one device.
@@ -53,7 +53,7 @@ const _: () = {
     assert!(align_of::<Device>() <= VPL011_STATE_ALIGN);
 };
 
-/// [`Outcome`], as C sees it.
+/// [`Outcome`], in C's layout.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct vpl011_outcome {
@@ -65,12 +65,12 @@ pub struct vpl011_outcome {
     pub flags: u8,
     /// The byte sent, with `VPL011_OUTPUT`.
     pub output: u8,
-    /// What `vpl011_peek` answers from, until the next outcome.
+    /// The input of `vpl011_peek` until the next outcome.
     pub glance: u64,
 }
 
 impl vpl011_outcome {
-    /// `outcome`, with the byte that a line without a ring has taken.
+    /// `outcome`, with the byte that was sent on a line without a ring.
     pub(crate) fn new(outcome: Outcome, output: Option<u8>) -> Self {
         let doorbell = if outcome.doorbell { VPL011_DOORBELL } else { 0 };
         let sent = if output.is_some() { VPL011_OUTPUT } else { 0 };
@@ -85,7 +85,7 @@ impl vpl011_outcome {
     }
 }
 
-/// [`Counters`], as C sees them.
+/// [`Counters`], in C's layout.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct vpl011_counters {
@@ -93,11 +93,11 @@ pub struct vpl011_counters {
     pub bytes_out: u64,
     /// Bytes that the backend gave to the guest.
     pub bytes_in: u64,
-    /// Doorbells asked for.
+    /// Doorbells requested.
     pub doorbells: u64,
     /// Resyncs because of invalid indices of the backend.
     pub resyncs: u64,
-    /// Bytes the guest wrote past all storage.
+    /// Bytes that the guest wrote when all storage was full.
     pub dropped: u64,
     /// Characters that overran the receive FIFO.
     pub overruns: u64,

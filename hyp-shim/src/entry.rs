@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! The functions of `include/vpl011.h`.
 //!
-//! All but [`vpl011_init`] share their callers' obligation: `state` was
-//! initialised by it, has not moved since, its ring page is still mapped, and
-//! no other call on the same state runs at the same time.
+//! All but [`vpl011_init`] have the same obligation: `state` was initialised by it, has
+//! not moved since, its ring page is still mapped, and no other call on the same state
+//! runs at the same time.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
@@ -24,8 +24,8 @@ use crate::memory::Page;
 ///
 /// # Safety
 ///
-/// `state` points at storage of that type, of any contents. `ring` is null,
-/// or as [`Page::new`] demands for as long as the state is used.
+/// `state` points to storage of that type, with any contents. `ring` is null, or meets
+/// the requirements of [`Page::new`] for as long as the state is used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vpl011_init(state: *mut vpl011_state, ring: *mut c_void, profile: u8) {
     let profile = match profile {
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn vpl011_init(state: *mut vpl011_state, ring: *mut c_void
     let line = match NonNull::new(ring.cast()) {
         None => Line::Console(Console::default()),
         Some(base) => {
-            // SAFETY: the caller vouches for a page at `ring` that is not null.
+            // SAFETY: the caller guarantees a page at `ring` if it is not null.
             let page = unsafe { Page::new(base) };
             Line::Ring(RingPort::new(page))
         }
@@ -91,9 +91,8 @@ extern "C" fn abort() -> vpl011_outcome {
     }
 }
 
-/// The usual access: a character that goes straight to the line. As a C
-/// function, as all that end an access, because that is how the outcome is
-/// returned in registers, and by the first of them.
+/// The usual access: a character that goes straight to the line. As an `extern "C"`
+/// function, like all that end an access, so that the outcome is returned in registers.
 #[inline(never)]
 extern "C" fn write(device: &mut Device, access: Access, value: u32) -> vpl011_outcome {
     match device.send(access, value) {
@@ -115,9 +114,9 @@ extern "C" fn read(device: &mut Device, access: Access) -> vpl011_outcome {
     finish(device, outcome)
 }
 
-/// What an access gives that changes nothing, seen at a glance alone: the value
-/// read, or 0 for a write, with `VPL011_POLLED`. `VPL011_UNSEEN` if only the
-/// device can tell, as always for UARTDR. `esr` is of a data abort with ISV set.
+/// The result of an access that changes nothing, from a glance alone: the value read,
+/// or 0 for a write, with `VPL011_POLLED`. `VPL011_UNSEEN` if the device is needed, as
+/// always for UARTDR. `esr` is of a data abort with ISV set.
 #[unsafe(no_mangle)]
 pub extern "C" fn vpl011_peek(glance: &AtomicU64, esr: u64, offset: u64, value: u64) -> u64 {
     let Ok((direction, access)) = Access::from_iss(esr, offset) else {
@@ -126,7 +125,7 @@ pub extern "C" fn vpl011_peek(glance: &AtomicU64, esr: u64, offset: u64, value: 
     let (word, order) = (glance.load(Ordering::Relaxed), Ordering::Relaxed);
     let kept = Glance::from_bits(word);
     if let Some((flags, newer)) = kept.poll(direction, access) {
-        // An outcome that has come meanwhile is newer still.
+        // An outcome stored meanwhile is newer still.
         let _ = glance.compare_exchange_weak(word, newer.bits(), order, order);
         let polled = u64::from(newer.stalled()) << VPL011_POLLED.trailing_zeros();
         return polled | u64::from(flags);
@@ -135,7 +134,7 @@ pub extern "C" fn vpl011_peek(glance: &AtomicU64, esr: u64, offset: u64, value: 
         .map_or(VPL011_UNSEEN, u64::from)
 }
 
-/// The backend has moved its end of the ring.
+/// The backend has moved its indices of the ring.
 ///
 /// # Safety
 ///
@@ -175,7 +174,7 @@ pub unsafe extern "C" fn vpl011_break(state: *mut vpl011_state) -> vpl011_outcom
     finish(device, outcome)
 }
 
-/// What was counted since `vpl011_init`.
+/// The counts since `vpl011_init`.
 ///
 /// # Safety
 ///
@@ -193,8 +192,8 @@ pub unsafe extern "C" fn vpl011_counters(state: *mut vpl011_state) -> vpl011_cou
 ///
 /// As for the entry points; the reference is dropped before the entry returns.
 pub(crate) unsafe fn device<'a>(state: *mut vpl011_state) -> &'a mut Device {
-    // SAFETY: `vpl011_init` has put a device there, and the caller's lock
-    // keeps every other reference to it away.
+    // SAFETY: `vpl011_init` has put a device there, and the caller's lock excludes
+    // every other reference to it.
     unsafe { &mut *state.cast::<Device>() }
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! The device behind a C ABI, for a hypervisor written in C.
 //!
-//! `include/vpl011.h` is the contract; this crate is its Rust side, and all
-//! the unsafe code of it: [`abi`] holds the C types, [`entry`] the functions,
-//! [`memory`] the shared page, [`mod@line`] what the UART's line is made of,
-//! [`snapshot`] the functions that save and restore. No
-//! allocation, no lock, no state outside what the caller owns.
+//! `include/vpl011.h` is the contract; this crate is its Rust side, with all of its
+//! unsafe code: [`abi`] holds the C types, [`entry`] the functions, [`memory`] the
+//! shared page, [`mod@line`] the UART's line, [`snapshot`] the functions that save and
+//! restore. No allocation, no lock, no state outside the caller's storage.
 #![cfg_attr(target_os = "none", no_std)]
 
 pub mod abi;

@@ -7,8 +7,8 @@ use vpl011::ring::port::{RingPort, Traffic};
 
 use crate::memory::Page;
 
-/// Characters typed ahead of a guest on the hypervisor's console: a line that
-/// is pasted at once, which comes faster than a guest takes it.
+/// Characters typed ahead of a guest on the hypervisor's console: room for a pasted
+/// line, which arrives faster than a guest reads it.
 const TYPED_AHEAD: usize = 128;
 
 /// A ring shared with a backend, or the hypervisor's own console.
@@ -16,12 +16,11 @@ const TYPED_AHEAD: usize = 128;
 pub enum Line {
     /// A backend in another domain.
     Ring(RingPort<Page>),
-    /// The hypervisor, which takes each byte from the outcome of the access
-    /// that sent it.
+    /// The hypervisor, which takes each sent byte from the outcome of the access.
     Console(Console),
 }
 
-/// Room for the one byte that an access can send, and for what was typed.
+/// Room for the one byte that an access can send, and for typed characters.
 #[derive(Debug, Default)]
 pub struct Console {
     sent: Option<u8>,
@@ -38,7 +37,7 @@ impl Line {
         }
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     pub(crate) fn traffic(&self) -> Traffic {
         match self {
             Self::Ring(ring) => ring.traffic(),
@@ -50,8 +49,8 @@ impl Line {
     /// room, or on a line with a ring.
     pub(crate) fn type_ahead(&mut self, character: u8) {
         if let Self::Console(console) = self {
-            // On a full queue it is the new character that is lost, as in the
-            // receive FIFO.
+            // When the queue is full, the new character is lost, as in the receive
+            // FIFO.
             let _ = console.typed.push_back(character);
         }
     }

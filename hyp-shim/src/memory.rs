@@ -7,11 +7,11 @@ use core::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
 use vpl011::ring::layout::PAGE_SIZE;
 use vpl011::ring::memory::RingMemory;
 
-/// A mapped page that the backend writes at the same time.
+/// A mapped page that the backend writes concurrently.
 ///
-/// Every access is one relaxed atomic load or store: the only kind that stays
-/// defined while somebody else writes, and that the compiler neither splits
-/// nor repeats. An offset outside the page panics.
+/// Every access is one relaxed atomic load or store: it is defined while another party
+/// writes, and the compiler neither splits nor repeats it. An offset outside the page
+/// panics.
 #[derive(Debug)]
 pub struct Page {
     base: NonNull<u8>,
@@ -22,9 +22,9 @@ impl Page {
     ///
     /// # Safety
     ///
-    /// `base` points at [`PAGE_SIZE`] bytes, aligned to as many, that stay
-    /// mapped for reading and writing while the `Page` is in use, and that no
-    /// Rust reference other than to atomics points into.
+    /// `base` points to [`PAGE_SIZE`] bytes, aligned to that size, that stay mapped for
+    /// reading and writing while the `Page` is in use, and into which no Rust reference
+    /// points except to atomics.
     #[must_use]
     pub const unsafe fn new(base: NonNull<u8>) -> Self {
         Self { base }
@@ -35,9 +35,9 @@ impl Page {
         // SAFETY: `offset` is below PAGE_SIZE, so the sum stays within the
         // mapped page.
         let at = unsafe { self.base.add(offset) };
-        // SAFETY: `at` is aligned, as page and offset are, so the whole word
-        // lies within the page; whoever shares it counts as writing it
-        // atomically, being another machine's program.
+        // SAFETY: `at` is aligned, as page and offset are, so the whole word lies
+        // within the page; the backend is another machine's program, so its writes
+        // count as atomic.
         unsafe { AtomicU32::from_ptr(at.cast().as_ptr()) }
     }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The only call from Rust into C: a panic, which is a defect, stops the
-//! hypervisor.
+//! The only call from Rust into C: a panic is a defect and stops the hypervisor.
 
 use core::panic::PanicInfo;
 
@@ -11,7 +10,7 @@ unsafe extern "C" {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     let (file, line) = info.location().map_or(("", 0), |at| (at.file(), at.line()));
-    // SAFETY: the C side reads `length` bytes at `file`, which is a `str` of
-    // that length with static storage, and does not return.
+    // SAFETY: the C side reads `length` bytes at `file`, which is a static `str` of
+    // that length, and does not return.
     unsafe { vpl011_panic(file.as_ptr(), file.len(), line) }
 }

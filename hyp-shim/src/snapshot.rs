@@ -24,12 +24,12 @@ pub const VPL011_DONE: u8 = 0;
 pub const VPL011_NO_RING: u8 = 1;
 /// The bytes are no snapshot of this kind of device.
 pub const VPL011_NO_SNAPSHOT: u8 = 2;
-/// The snapshot's layout is not known.
+/// The snapshot's version is unknown.
 pub const VPL011_WRONG_VERSION: u8 = 3;
 /// A value in the snapshot is impossible.
 pub const VPL011_WRONG_FIELD: u8 = 4;
 
-/// A [`Snapshot`](vpl011::snapshot::Snapshot), as C sees it.
+/// A [`Snapshot`](vpl011::snapshot::Snapshot), in C's layout.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct vpl011_snapshot {
@@ -57,7 +57,7 @@ impl Persistent for Line {
     }
 }
 
-/// Puts the state between two accesses into `*to`.
+/// Stores the device's state between two accesses in `*to`.
 ///
 /// # Safety
 ///
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn vpl011_save(state: *mut vpl011_state, to: *mut vpl011_s
         return VPL011_NO_RING;
     }
     let bytes = device.save().0;
-    // SAFETY: the caller vouches for room at `to`.
+    // SAFETY: the caller guarantees room at `to`.
     unsafe { to.write(vpl011_snapshot { bytes }) };
     VPL011_DONE
 }
@@ -91,9 +91,9 @@ pub unsafe extern "C" fn vpl011_restore(
     let Some(base) = NonNull::new(ring.cast()) else {
         return VPL011_NO_RING;
     };
-    // SAFETY: the caller vouches for a page at `ring` that is not null.
+    // SAFETY: the caller guarantees a page at `ring` if it is not null.
     let page = unsafe { Page::new(base) };
-    // SAFETY: the caller vouches for bytes at `from`.
+    // SAFETY: the caller guarantees readable bytes at `from`.
     let snapshot = unsafe { from.read() };
     let device: Device = match Uart::restore(page, &snapshot.bytes) {
         Ok(device) => device,
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn vpl011_restore(
         Err(Invalid::Version(_)) => return VPL011_WRONG_VERSION,
         Err(_) => return VPL011_WRONG_FIELD,
     };
-    // SAFETY: the caller vouches for room at `pending`.
+    // SAFETY: the caller guarantees room at `pending`.
     unsafe { pending.write(device.pending().bits()) };
     // SAFETY: the storage is as large and aligned as a device needs, which
     // `abi` asserts; what it held before is forgotten.

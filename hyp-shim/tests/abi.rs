@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The ABI check: `include/vpl011.h` against the Rust side, by two compilers.
 //!
-//! From what rustc knows of the Rust side - the types of the entry points,
-//! sizes, offsets, constants - this writes a C file that says the same again
-//! after including the header, and has `cc` compile it for the host and for
-//! the hypervisor: a function declared with another type, a wrong size or
-//! value is an error. What the header declares beyond that fails the census.
+//! From rustc's view of the Rust side (the types of the entry points, sizes, offsets,
+//! constants) this writes a C file that declares the same after including the header,
+//! and has `cc` compile it for the host and for the hypervisor: a function declared
+//! with another type, a wrong size or value is an error. The census fails if the header
+//! declares more.
 
 mod support;
 
@@ -29,7 +29,7 @@ use hyp_shim::snapshot::{
 };
 use hyp_shim::{entry, snapshot};
 
-/// A type that crosses the border, by its name in C.
+/// A type that crosses the ABI, by its name in C.
 trait InC {
     const NAME: &str;
 }
@@ -79,7 +79,7 @@ declare!(A B);
 declare!(A B C);
 declare!(A B C D);
 
-/// The same again in C, and the names that it covers.
+/// The Rust side as C, and the names that it covers.
 #[derive(Default)]
 struct Mirror {
     code: String,
@@ -138,7 +138,7 @@ impl InC for vpl011_snapshot {
     const NAME: &str = "struct vpl011_snapshot";
 }
 
-/// Everything that the Rust side knows of the header.
+/// The Rust side of the whole header.
 fn mirror() -> Mirror {
     let mut mirror = Mirror::default();
 
@@ -156,7 +156,7 @@ fn mirror() -> Mirror {
     let empty = usize::try_from(VPL011_GLANCE_EMPTY).unwrap();
     mirror.constant("VPL011_GLANCE_EMPTY", empty);
 
-    // Opaque: C's field is its own.
+    // Opaque: its field exists only in C.
     mirror.structure::<vpl011_state>(&[]);
     mirror.names.insert("struct vpl011_state.opaque".into());
     mirror.structure::<vpl011_outcome>(fields!(vpl011_outcome {
@@ -230,14 +230,14 @@ fn mirror() -> Mirror {
                 *mut u16,
             ) -> u8,
     );
-    // Imported, and only where there is no standard library: src/panic.rs.
+    // Imported, and only without a standard library: src/panic.rs.
     mirror.names.insert("vpl011_panic()".into());
     mirror.code += &PANIC.declare("vpl011_panic");
 
     mirror
 }
 
-/// As `src/panic.rs` declares it; that it never returns is no part of a type in C.
+/// As `src/panic.rs` declares it; a type in C does not include that it never returns.
 const PANIC: unsafe extern "C" fn(*const u8, usize, u32) = {
     unsafe extern "C" fn panic(_: *const u8, _: usize, _: u32) {}
     panic
@@ -258,7 +258,7 @@ fn header_and_rust_agree() {
     .unwrap();
     for cc in ["cc", "aarch64-linux-gnu-gcc"] {
         support::run(
-            // Freestanding: the headers that the compiler itself brings.
+            // Freestanding: the compiler's own headers only.
             Command::new(cc)
                 .args([
                     "-std=c11",
@@ -290,7 +290,7 @@ fn the_panic_handler_is_imported_as_declared() {
     );
 }
 
-/// In the library, and not in the hypervisor, where nothing calls them.
+/// In the library but not in the hypervisor, where nothing calls them.
 const ON_DEMAND: [&str; 2] = ["vpl011_save", "vpl011_restore"];
 
 #[test]
@@ -314,8 +314,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// What a header of this plain style declares: macros with a value,
-/// functions as `name()`, structures, and their fields as `struct S.field`.
+/// The declarations in a header of this plain style: macros with a value, functions as
+/// `name()`, structures, and their fields as `struct S.field`.
 fn declared(header: &str) -> BTreeSet<String> {
     let mut code = String::new();
     let mut rest = header;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The tables that libxl adds to an ACPI guest's: compiled for the host, and
-//! compared with what ACPICA's compiler makes of `acpi/ssdt.asl` and
-//! `acpi/spcr.asl`. Without that compiler the tests are ignored.
+//! The tables that libxl adds for an ACPI guest: compiled for the host, and compared
+//! with the output of ACPICA's compiler for `acpi/ssdt.asl` and `acpi/spcr.asl`.
+//! Without that compiler the tests are ignored.
 
 mod support;
 
@@ -11,10 +11,10 @@ use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// What makes the tables, in `hyp-shim`.
+/// The source that makes the tables, in `hyp-shim`.
 const SOURCE: &str = "toolstack/libxl_pl011_acpi.c";
 
-/// Where the program of `acpi/tables.c` has its guest find the tables.
+/// The guest address of the tables in the program of `acpi/tables.c`.
 const ADDRESS: u64 = 0x2000_0a00;
 
 /// Bytes of a table's header, and of one entry of the XSDT.
@@ -25,8 +25,8 @@ const ENTRY: usize = 8;
 const OTHERS: [&str; 2] = ["0", "1"];
 const PL011: &str = "2";
 
-/// Defects that the source could have: a text of it, and what would stand in
-/// its place. Each is noticed.
+/// Possible defects of the source: a text of it, and its replacement. The tests find
+/// each.
 const DEFECTS: [(&str, &str); 12] = [
     ("#define ARM_PL011           3", "#define ARM_PL011 14"),
     ("#define BY_32_BITS          3", "#define BY_32_BITS 1"),
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Debian 12's compiler, which `cargo xtask programs` unpacks: later ones ask for
+/// Debian 12's compiler, which `cargo xtask programs` unpacks: later ones require
 /// fields that an SPCR of revision 2 does not have.
 fn iasl() -> PathBuf {
     let programs = support::scratch().with_file_name("programs");
@@ -85,7 +85,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The source compiled, with a defect or without.
+/// The compiled source, with or without a defect.
 fn program(name: &str, defect: Option<(&str, &str)>) -> PathBuf {
     let shim = support::shim();
     let folder = folder(name);
@@ -100,7 +100,7 @@ fn program(name: &str, defect: Option<(&str, &str)>) -> PathBuf {
     let mut cc = Command::new("cc");
     cc.args(["-std=gnu99", "-g", "-O1", "-fsanitize=address,undefined"]);
     cc.args(["-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror"]);
-    // Xen's tools leave out fields of an initializer too.
+    // Xen's tools build without this warning too.
     cc.arg("-Wno-missing-field-initializers");
     cc.arg("-I").arg(shim.join("tests/acpi"));
     cc.arg("-I").arg(shim.join("toolstack"));
@@ -109,7 +109,7 @@ fn program(name: &str, defect: Option<(&str, &str)>) -> PathBuf {
     program
 }
 
-/// What the program prints for this type of vuart.
+/// The program's output for this type of vuart.
 fn output(program: &Path, vuart: &str) -> Result<Vec<u8>, Failed> {
     let output = Command::new(program).arg(vuart).output()?;
     if output.status.success() {
@@ -119,7 +119,7 @@ fn output(program: &Path, vuart: &str) -> Result<Vec<u8>, Failed> {
     }
 }
 
-/// What the compiler makes of a source in `tests/acpi`.
+/// The compiler's output for a source in `tests/acpi`.
 fn compiled(name: &str, into: &Path) -> Result<Vec<u8>, Failed> {
     let at = into.join(name);
     support::run(
@@ -147,7 +147,8 @@ fn tables(program: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// That a table begins here which differs from `wanted` in who made it alone.
+/// Checks that a table begins here which differs from `wanted` only in its creator
+/// fields.
 fn same(table: &[u8], wanted: &[u8]) -> Result<(), String> {
     let length = table.get(4..8).ok_or("no header")?;
     let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The device's size: the object as it is linked into Xen, built and folded as
-//! `README.md` says.
+//! `README.md` describes.
 
 #[path = "support/staticlib.rs"]
 mod staticlib;
@@ -16,8 +16,8 @@ use hyp_shim::abi::vpl011_state;
 const TEXT: u64 = 8 * 1024;
 /// Bytes of state allowed for a domain.
 const STATE: usize = 512;
-/// The longest name of a symbol that Xen has room for (`KSYM_NAME_LEN`), on the
-/// stack of whoever looks one up.
+/// The longest symbol name that Xen has room for (`KSYM_NAME_LEN`), on the stack of the
+/// code that looks one up.
 const NAME: usize = 127;
 
 static OBJECT: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -49,7 +49,7 @@ fn sections() -> Vec<(String, u64)> {
         .collect()
 }
 
-/// Symbols with their kind as `nm` names it.
+/// Symbols with their kind, a letter of `nm`.
 fn symbols() -> Vec<(char, String)> {
     let listing = support::run(Command::new("aarch64-linux-gnu-nm").arg(&*OBJECT));
     listing
@@ -97,7 +97,7 @@ fn nothing_is_needed_but_the_panic_handler() {
     assert_eq!(needed, [('U', "vpl011_panic".to_owned())]);
 }
 
-/// What Xen's own symbols are joined by, and its list of them names.
+/// Global names are those that Xen links against and lists in its symbol table.
 #[test]
 fn only_names_of_c_are_global() {
     for (kind, name) in symbols() {
@@ -106,7 +106,7 @@ fn only_names_of_c_are_global() {
     }
 }
 
-/// Xen puts the name of a file before a local one.
+/// Xen prefixes a local symbol with the name of its file.
 #[test]
 fn names_fit_xens_buffers() {
     let listing = support::run(
@@ -131,7 +131,7 @@ fn names_fit_xens_buffers() {
     let whole = format!("{file}#{}", longest.expect("local names"));
     println!("the longest name: {} characters of {NAME}", whole.len());
     assert!(whole.len() <= NAME, "{} characters: {whole}", whole.len());
-    // $x and $d tell code from data.
+    // $x and $d mark code and data.
     all.retain(|name| !name.starts_with('$'));
     all.sort_unstable();
     let count = all.len();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Every entry of the C ABI as a hypervisor calls it, on a page that another
-//! thread writes at the same time. `cargo xtask miri` runs these with every
-//! access checked.
+//! Every entry of the C ABI, called as a hypervisor calls it, on a page that another
+//! thread writes at the same time. `cargo xtask miri` runs these with every access
+//! checked.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -24,12 +24,12 @@ const TXFF: u32 = 1 << 5;
 const TXFE: u32 = 1 << 7;
 const BE: u32 = 1 << 10;
 
-/// ESR of a data abort from below by an access of 8 << `size` bits.
+/// ESR of a data abort from a lower level by an access of 8 << `size` bits.
 const fn esr(size: u64, write: bool) -> u64 {
     0x24 << 26 | 1 << 24 | size << 22 | (write as u64) << 6
 }
 
-/// The page as whoever shares it has it: bytes, then words.
+/// The page as the backend has it: bytes, then words.
 #[repr(C, align(4096))]
 struct Ring {
     input: [AtomicU8; 1024],
@@ -52,7 +52,7 @@ impl Ring {
     }
 }
 
-/// A device in storage of its own.
+/// A device with its own storage.
 struct Device(Box<MaybeUninit<vpl011_state>>);
 
 impl Device {
@@ -61,14 +61,14 @@ impl Device {
         let page = ring.map_or(std::ptr::null_mut(), |ring| {
             std::ptr::from_ref(ring).cast_mut().cast::<c_void>()
         });
-        // SAFETY: the page is all atomics, aligned, and borrowed for longer
-        // than the device is used, by the tests' order of variables.
+        // SAFETY: the page is all atomics, aligned, and by the tests' order of
+        // variables borrowed for longer than the device is used.
         unsafe { entry::vpl011_init(state.as_mut_ptr(), page, 0) };
         Self(state)
     }
 
     fn access(&mut self, esr: u64, offset: u64, value: u64) -> vpl011_outcome {
-        // SAFETY: the state was initialised by `new`, and is used here alone.
+        // SAFETY: the state was initialised by `new`, and is not shared.
         unsafe { entry::vpl011_access(self.0.as_mut_ptr(), esr, offset, value) }
     }
 
@@ -133,7 +133,7 @@ fn the_guests_divisors_are_in_the_ring_page() {
     let word = (3600 - 3072) / 4;
     let line_control = ring.index(word).load(Ordering::Relaxed);
     assert_eq!(line_control, 0x70 << 22 | 13 << 6 | 1);
-    // On the hypervisor's own console nobody asks.
+    // The hypervisor's own console needs no doorbell.
     Device::new(None).write(0x02C, 0x70);
 }
 
@@ -198,7 +198,7 @@ fn peek(glance: &AtomicU64, esr: u64, offset: u64) -> u64 {
     entry::vpl011_peek(glance, esr, offset, 0)
 }
 
-/// The count of looks in vain stands in the word that the caller keeps.
+/// The count of fruitless polls is in the word that the caller keeps.
 #[test]
 fn every_256th_look_in_vain_says_so() {
     let ring = Ring::new();
@@ -220,7 +220,7 @@ fn a_character_sent_is_a_write_of_uartdr() {
     for rings in [Some([&ring, &other]), None] {
         let [mut sends, mut writes] = [0, 1].map(|n| Device::new(rings.map(|both| both[n])));
         for value in 0..2048 + 40 {
-            // SAFETY: the state was initialised by `new`, and is used here alone.
+            // SAFETY: the state was initialised by `new`, and is not shared.
             let sent = unsafe { entry::vpl011_send(sends.0.as_mut_ptr(), value) };
             assert_eq!(sent, writes.write(DR, value), "{value}");
         }
@@ -235,7 +235,7 @@ fn a_character_sent_is_a_write_of_uartdr() {
     assert_ne!(bytes(&ring), [0; 2048]);
 }
 
-/// The one bit of a glance that C looks at, whatever the guest has done before.
+/// The one bit of a glance that C reads, after any actions of the guest.
 #[test]
 fn a_glance_shows_that_the_receiver_is_empty() {
     let ring = Ring::new();
@@ -255,8 +255,8 @@ fn a_glance_shows_that_the_receiver_is_empty() {
     assert!(!shown(device.write(IMSC, TX)), "the line is high");
 }
 
-/// CPUs that poll, and outcomes that come meanwhile: none is lost, as the newest
-/// is in the word when all is over, but for what was counted since.
+/// CPUs that poll, and outcomes that arrive meanwhile: none is lost. At the end the
+/// word holds the newest one, apart from the count since.
 #[test]
 fn a_newer_glance_is_never_overwritten() {
     let ring = Ring::new();
@@ -284,11 +284,11 @@ fn a_newer_glance_is_never_overwritten() {
     });
 }
 
-/// Miri is slow.
+/// Fewer rounds under Miri, which is slow.
 const ROUNDS: u64 = if cfg!(miri) { 20 } else { 20_000 };
 
-/// Somebody scribbles on every byte and index while the guest works: under
-/// Miri a data race would be found here.
+/// Another thread overwrites every byte and index while the guest works: Miri would
+/// find a data race here.
 #[test]
 fn a_page_may_change_at_any_moment() {
     let ring = Ring::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Runs the cases of `tests/glue/cases.c`: the C glue with the real device
-//! behind it, on the host.
+//! Runs the cases of `tests/glue/cases.c`: the C glue with the real device, on the
+//! host.
 
 #[path = "support/glue_files.rs"]
 mod glue_files;

@@ -13,8 +13,8 @@ use hyp_shim::snapshot::{
     vpl011_restore, vpl011_save, vpl011_snapshot,
 };
 
-/// A page that the device keeps a pointer into: nothing else may claim it for
-/// itself alone.
+/// A page that the device keeps a pointer into, so no exclusive reference to it may
+/// exist.
 #[repr(align(4096))]
 struct Ring(UnsafeCell<[u8; 4096]>);
 
@@ -25,11 +25,11 @@ const RIS: u64 = 0x3C;
 const FEN: u64 = 1 << 4;
 const TX: u16 = 1 << 5;
 
-/// ESR of a data abort from below by a 32-bit access.
+/// ESR of a data abort from a lower level by a 32-bit access.
 const ESR: u64 = 0x24 << 26 | 1 << 24 | 2 << 22;
 const WRITE: u64 = 1 << 6;
 
-/// A device in storage of its own, on a ring or without one.
+/// A device with its own storage, on a ring or without one.
 struct Device {
     state: Box<MaybeUninit<vpl011_state>>,
     ring: Option<Rc<Ring>>,
@@ -53,12 +53,12 @@ impl Device {
     }
 
     fn read(&mut self, offset: u64) -> vpl011_outcome {
-        // SAFETY: the state was initialised by `new`, and is used here alone.
+        // SAFETY: the state was initialised by `new`, and is not shared.
         unsafe { vpl011_access(self.state.as_mut_ptr(), ESR, offset, 0) }
     }
 
     fn write(&mut self, offset: u64, value: u64) -> vpl011_outcome {
-        // SAFETY: the state was initialised by `new`, and is used here alone.
+        // SAFETY: the state was initialised by `new`, and is not shared.
         unsafe { vpl011_access(self.state.as_mut_ptr(), ESR | WRITE, offset, value) }
     }
 
@@ -71,7 +71,7 @@ impl Device {
         }
     }
 
-    /// Restores over what is there; UARTMIS as the caller is told.
+    /// Restores over the present state; returns the UARTMIS that the caller receives.
     fn restore(&mut self, from: &vpl011_snapshot) -> Result<u16, u8> {
         let page = self.page();
         let mut pending = 0xA5A5;
@@ -93,7 +93,7 @@ impl Device {
         }
     }
 
-    /// With its line high and output that waits.
+    /// With its line high and output waiting.
     fn busy(profile: u8) -> Self {
         let mut device = Self::new(profile, true);
         device.write(LCR_H, FEN);
@@ -113,7 +113,7 @@ fn a_device_goes_on_elsewhere() {
         let snapshot = before.save().unwrap();
         let mut after = Device::new(VPL011_PROFILE_PL011, true);
         after.ring = before.ring.take();
-        // The line as it was: no edge for the caller to make up.
+        // The line is as before: the caller has to make up for no edge.
         assert_eq!(after.restore(&snapshot), Ok(TX));
         assert_eq!(after.save(), Ok(snapshot));
         assert_eq!(after.read(RIS).pending, TX);
@@ -147,9 +147,9 @@ fn broken_bytes_are_told_apart_and_change_nothing() {
     }
 }
 
-/// Each bit in turn: refused, or a state that saves as the same bytes. All of
-/// them take minutes under Miri, which gets one of 17: each place in a byte,
-/// about every second byte.
+/// Each bit in turn: refused, or a state that saves as the same bytes. All of them take
+/// minutes under Miri, which tests one in 17: each place in a byte, about every second
+/// byte.
 #[test]
 fn any_flipped_bit_is_refused_or_exact() {
     let good = Device::busy(VPL011_PROFILE_SBSA).save().unwrap();
@@ -157,7 +157,7 @@ fn any_flipped_bit_is_refused_or_exact() {
     let step = if cfg!(miri) { 17 } else { 1 };
     for bit in (0..8 * good.bytes.len()).step_by(step) {
         if bit / 8 == 6 {
-            // An older version saves as this one.
+            // An older version saves as the newest.
             continue;
         }
         let mut flawed = good;

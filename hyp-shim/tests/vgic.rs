@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Xen's own handling of traps and interrupts with the hooks in it, on the host:
-//! the functions concerned are taken out of a Xen tree and compiled beside the
-//! glue and the real device, once with `CONFIG_VPL011_FAST_TRAP` and once
-//! without. A guest must see the same of both.
+//! Xen's own handling of traps and interrupts with the hooks in it, on the host: the
+//! functions concerned are extracted from a Xen tree and compiled with the glue and the
+//! real device, once with `CONFIG_VPL011_FAST_TRAP` and once without. A guest must see
+//! the same in both builds.
 //!
 //! `VPL011_XEN_TREE` names the tree, which must have the hooks of this
 //! repository: `cargo xtask xen check-traps` does. Without it the tests are ignored.
@@ -27,11 +27,11 @@ const TREE: &str = "VPL011_XEN_TREE";
 /// The first of the guests' seeds, and how many.
 const SEEDS: [&str; 2] = ["0", "200"];
 
-/// As many as most defects need.
+/// Enough for most defects.
 const FEW_SEEDS: [&str; 2] = ["0", "10"];
 
-/// Defects that the hooks could have: a text of Xen's with them, and what would
-/// stand in its place. The guests see another thing then, or a case fails.
+/// Possible defects of the hooks: a text of Xen with them, and its replacement. With
+/// each, the guests' output differs or a case fails.
 const DEFECTS: [(&str, &str, &str); 8] = [
     (
         "an injection does not leave the list registers behind",
@@ -109,7 +109,7 @@ fn trial(name: &str, run: fn() -> Result<(), Failed>) -> Trial {
     Trial::test(name, run)
 }
 
-/// What is taken of the tree.
+/// The functions extracted from the tree.
 static TAKEN: LazyLock<taken::Taken> = LazyLock::new(|| {
     let tree = PathBuf::from(std::env::var_os(TREE).expect("the tests run with a tree"));
     for file in glue_files::GLUE {
@@ -153,7 +153,7 @@ struct Build {
 }
 
 impl Build {
-    /// Compiles the guest on such a Xen, of these functions of it.
+    /// Compiles the guest with these functions of Xen.
     fn make(self, taken: &taken::Taken) -> PathBuf {
         let shim = support::shim();
         let (device, include) = &*PARTS;
@@ -164,7 +164,7 @@ impl Build {
         let mut cc = Command::new("cc");
         cc.args(["-std=gnu99", "-g", "-O1", "-fsanitize=address,undefined"]);
         cc.args(["-fno-sanitize-recover=all", "-Wall", "-Werror"]);
-        // Xen warns of none of these either.
+        // Xen builds without these warnings too.
         cc.args(["-Wno-unused-but-set-variable", "-Wno-unused-function"]);
         if !self.fast {
             cc.arg("-DEMUL_WITHOUT_FAST_TRAP");
@@ -209,7 +209,7 @@ fn succeeds(program: &Path, words: &[&str]) -> Result<Output, Failed> {
     Err(format!("{}: {said}\nafter: {last}", program.display()).into())
 }
 
-/// The same guests on both.
+/// Runs the same guests on both builds.
 fn compare(release: bool) -> Result<(), Failed> {
     let name = |fast| match (fast, release) {
         (true, true) => "fast-release",
@@ -238,7 +238,7 @@ fn compare(release: bool) -> Result<(), Failed> {
         }
     }
     assert_eq!(plain_lines.len(), fast_lines.len());
-    // That it was worth comparing.
+    // Checks that the comparison covered enough.
     let figures = |output: &Output| -> Vec<u32> {
         let said = String::from_utf8_lossy(&output.stderr);
         said.split_whitespace()
@@ -256,7 +256,7 @@ fn compare(release: bool) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A case, with sparing and without.
+/// A case, with the fast path and without.
 fn each(case: &str) -> Result<(), Failed> {
     for (name, fast) in [("fast-case", true), ("plain-case", false)] {
         let build = Build {
@@ -269,7 +269,7 @@ fn each(case: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Every defect is one for the guests or for a case.
+/// The guests or a case must find every defect.
 fn notice() -> Result<(), Failed> {
     let build = |name, fast| Build {
         name,

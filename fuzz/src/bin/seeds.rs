@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `seeds DIR`: writes each target's seeds into a folder of its name.
+//! `seeds DIR`: writes each target's seeds into a folder with the target's name.
 #![forbid(unsafe_code)]
 
 use std::fs;

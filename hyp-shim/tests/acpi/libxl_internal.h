@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As much of libxl as toolstack/libxl_pl011_acpi.c and its header need. */
+/* The part of libxl that toolstack/libxl_pl011_acpi.c and its header need. */
 #ifndef LIBXL_INTERNAL_H
 #define LIBXL_INTERNAL_H
 
@@ -9,7 +9,7 @@
 
 #define _hidden
 
-/* Of Xen's public/arch-arm.h. */
+/* From Xen's public/arch-arm.h. */
 #define GUEST_PL011_BASE  0x22000000ULL
 #define GUEST_PL011_SIZE  0x00001000ULL
 #define GUEST_VPL011_SPI  32

@@ -1,2 +1,2 @@
 /* SPDX-License-Identifier: MIT */
-/* libxl asks for this header first; nothing of it is needed here. */
+/* libxl includes this header first; nothing in it is needed here. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Writes to standard output what a guest with this type of vuart gets: its
- * entries of the XSDT, and behind them the tables.
+ * entries of the XSDT, then the tables.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "libxl_internal.h"
 #include "libxl_pl011.h"
 
-/* Where the guest would find them. */
+/* The tables' address in the guest. */
 #define ADDRESS 0x20000a00ULL
 
 int main(int argc, char **argv)
@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     };
     const size_t entries = libxl__pl011_acpi_entries(&info);
     const size_t size = libxl__pl011_acpi_size(&info);
-    /* Each exactly as long as was asked for: a byte more is an error of ASan's. */
+    /* Each of exactly the requested size: ASan reports one byte more. */
     unsigned char *xsdt = calloc(1, entries), *tables = calloc(1, size);
 
     assert(xsdt && tables && size % 8 == 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The glue, case by case, with the real device behind it and the Xen of
- * emul.h around it. `cases NAME` runs one; hyp-shim/tests/glue.rs runs all.
+ * The glue, case by case, with the real device and the fake Xen of emul.h.
+ * `cases NAME` runs one; hyp-shim/tests/glue.rs runs all.
  */
 #include "emul.h"
 
@@ -48,13 +48,13 @@ static void set_ring_word(unsigned int offset, uint32_t word)
     memcpy(emul.page + offset, &word, sizeof(word));
 }
 
-/* The guest's registers, of which plain accesses use one. */
+/* The guest's registers, of which plain accesses use only one. */
 #define regs (emul.regs)
 enum { PLAIN_REG = 3 };
 
 /*
- * An access that traps, as of a translation fault of stage 2, level 3; `size`
- * is the syndrome's SAS.
+ * An access that traps, with a stage 2 translation fault of level 3; `size` is
+ * the syndrome's SAS.
  */
 static union hsr syndrome(bool write, unsigned int size, unsigned int reg)
 {
@@ -73,7 +73,10 @@ static bool trapped_on(struct vcpu *v, union hsr hsr, paddr_t gpa)
 
     regs.hsr = hsr.bits;
     emul.HPFAR_EL2 = gpa >> 12 << 4;
-    /* Of the virtual address only the offset in its page is the physical one's. */
+    /*
+     * Of the virtual address only the offset in the page equals the physical
+     * one's.
+     */
     emul.FAR_EL2 = 0xffff800012340000 | (gpa & 0xfff);
     current = v;
     CHECK(!test_bit(_VPF_blocked, &v->pause_flags));
@@ -90,7 +93,7 @@ static bool trapped(union hsr hsr, paddr_t gpa)
     return trapped_on(&emul.vcpu, hsr, gpa);
 }
 
-/* The way by Xen's search of handlers. Returns whether served. */
+/* Access by Xen's search of handlers. Returns whether served. */
 static bool searched(union hsr hsr, unsigned int offset, register_t *value)
 {
     mmio_info_t info = { .dabt = hsr.dabt, .gpa = emul.mmio_base + offset };
@@ -100,7 +103,7 @@ static bool searched(union hsr hsr, unsigned int offset, register_t *value)
                           : emul.ops->read(&emul.vcpu, &info, value, NULL);
 }
 
-/* A guest's access, either way. Returns whether served. */
+/* A guest's access, by either path. Returns whether served. */
 static bool guest(bool write, unsigned int offset, unsigned int size,
                   register_t *value)
 {
@@ -160,7 +163,7 @@ static int init_ring(void)
     };
     int rc;
 
-    memset(emul.page, 0, PAGE_SIZE); /* the toolstack has */
+    memset(emul.page, 0, PAGE_SIZE); /* as the toolstack does */
     rc = domain_vpl011_init(&emul.domain, &info);
     if ( !rc )
         CHECK(info.evtchn == EMUL_PORT);
@@ -204,7 +207,7 @@ static void check_nothing_held(void)
     CHECK(!emul.ports);
 }
 
-/* What a step that fails must leave behind: the domain it found. */
+/* A failed step must leave the domain as it was. */
 static void check_untouched(void)
 {
     check_nothing_held();
@@ -221,8 +224,8 @@ static void check_untouched(void)
 }
 
 /*
- * Lets the n-th call that can fail do so, for every n, and checks that
- * nothing is left of it and that the same step then succeeds.
+ * Fails the n-th call that can fail, for every n, and checks that nothing is
+ * left of it and that the same step then succeeds.
  */
 static void fail_each(int (*init)(void), unsigned int at_least)
 {
@@ -259,7 +262,7 @@ static void ring_lives_and_dies(void)
     domain_vpl011_deinit(&emul.domain);
 }
 
-/* Told of an SBSA UART: the stock path, and a node that does not say more. */
+/* An SBSA UART on the stock path, and with a node without a type. */
 static void each_path_has_its_profile(void)
 {
     static const struct {
@@ -299,7 +302,7 @@ static void xen_lives_and_dies(void)
     domain_vpl011_deinit(&emul.domain);
 }
 
-/* What stands in a node by mistake is refused, and says so. */
+/* An invalid node is refused with a message. */
 static void odd_nodes_are_refused(void)
 {
     CHECK(init_by_node("sbsa", sizeof("sbsa")) == -EINVAL);
@@ -353,7 +356,7 @@ static void private_failures_unwind(void)
 
     fail_each(private_pfn, 2);
 
-    /* The port's step leaves the page's as it found it. */
+    /* The port's step leaves the page as it was. */
     for ( n = 1; ; n++ )
     {
         emul_reset();
@@ -414,7 +417,7 @@ static void private_denied(void)
     CHECK(get_param(PFN, &value) == -EPERM);
     CHECK(get_param(EVTCHN, &value) == -EPERM);
 
-    /* A device model may know of the ring, and is no toolstack. */
+    /* A device model may read the ring's pfn only as a toolstack. */
     current = &emul.other_vcpu;
     CHECK(private_pfn() == -EPERM);
     CHECK(private_evtchn() == -EPERM);
@@ -450,7 +453,7 @@ static void unpaused_in_the_middle(void)
     destroy();
 }
 
-/* What one break gives a guest: an interrupt, and a NUL that is marked. */
+/* One break gives a guest an interrupt, and a NUL with BE. */
 static void check_break_arrives(void)
 {
     unsigned int injections = emul.injections;
@@ -476,7 +479,7 @@ static void break_reaches_the_guest(void)
     CHECK(!get_param(BREAK, &value) && value == 0);
     CHECK(!emul.doorbells);
 
-    /* Input goes on behind it. */
+    /* Input continues after it. */
     CHECK(!set_param(BREAK, 1));
     backend_sends('h');
     CHECK(read32(DR) == DR_BE);
@@ -509,7 +512,7 @@ static void break_denied(void)
     uint64_t value = 5;
     unsigned int i;
 
-    /* No device: none yet, or never. */
+    /* No device: not yet, or never. */
     CHECK(set_param(BREAK, 1) == -EPERM);
     emul.domain.creation_finished = true;
     CHECK(set_param(BREAK, 1) == -ENODEV);
@@ -657,7 +660,7 @@ static void output_reaches_the_ring(void)
     CHECK(!memcmp(emul.page + RING_OUT, "hello", 5));
     CHECK(emul.doorbells == 1);
 
-    /* Told again only once it has caught up. */
+    /* Notified again only once it has caught up. */
     set_ring_word(RING_OUT_CONS, 5);
     emul.consumer(&emul.vcpu, EMUL_PORT);
     CHECK(emul.doorbells == 1);
@@ -665,7 +668,7 @@ static void output_reaches_the_ring(void)
     CHECK(emul.doorbells == 2);
 }
 
-/* Only the backend can make room: it gets the CPU. */
+/* Only the backend can make room, so the guest yields the CPU. */
 static void polling_a_full_ring_yields(void)
 {
     unsigned int n;
@@ -694,13 +697,13 @@ static bool is_blocked(void)
     return test_bit(_VPF_blocked, &emul.vcpu.pause_flags);
 }
 
-/* The guest's CPU is its own: nothing is left of a rest. */
+/* The vCPU runs: nothing is left of a rest. */
 static bool runs(void)
 {
     return !is_blocked() && !emul.vcpu.poll_evtchn && !emul.domain.poll_mask[0];
 }
 
-/* So many looks in a row for input that is not there. */
+/* So many reads in a row for input, without any. */
 static void looks_in_vain(unsigned int count)
 {
     while ( count-- )
@@ -719,8 +722,8 @@ static void rests(void)
 }
 
 /*
- * A guest that looks for input and does nothing else leaves its CPU to others
- * for a while, and what it reads stays what it is.
+ * A guest that polls for input and does nothing else yields its CPU for a
+ * while; the values it reads stay the same.
  */
 static void polling_an_empty_receiver_rests(void)
 {
@@ -740,7 +743,7 @@ static void polling_an_empty_receiver_rests(void)
         CHECK(runs());
     }
 
-    /* In a row: with nothing done in between, and nothing to be read. */
+    /* In a row: with no other access between, and no input. */
     for ( n = 0; n < 20; n++ )
     {
         looks_in_vain(100);
@@ -781,7 +784,10 @@ static void start_anew(void)
     emul_reset();
 }
 
-/* From one place on a guest that is about to rest does not, because of that. */
+/*
+ * From one place on, a guest that is about to rest does not rest, because of
+ * that.
+ */
 static void check_each_place(void (*meanwhile)(void), unsigned int first)
 {
     unsigned int places;
@@ -801,7 +807,7 @@ static void check_each_place(void (*meanwhile)(void), unsigned int first)
     CHECK(is_blocked() && places == 3);
 }
 
-/* Whether the guest may be interrupted or not, and also on its way to rest. */
+/* With the guest's interrupts on or off, and also on its way to rest. */
 static void input_ends_a_rest_at_once(void)
 {
     static const struct {
@@ -819,7 +825,7 @@ static void input_ends_a_rest_at_once(void)
         CHECK(!inputs[n / 2].init());
         emul.domain.creation_finished = true;
         regs.cpsr = n % 2 ? PSR_IRQ_MASK : 0;
-        /* There is nothing to be seen at a glance before the first access. */
+        /* The glance is empty before the first access. */
         write32(IMSC, 0);
         rests();
         inputs[n / 2].comes();
@@ -827,7 +833,7 @@ static void input_ends_a_rest_at_once(void)
         CHECK(!(read32(FR) & FR_RXFE));
         read32(DR);
 
-        /* What is left of the first rest's time ends no other. */
+        /* The first rest's remaining time ends no later rest. */
         emul_pass(MICROSECS(200));
         rests();
         emul_pass(MICROSECS(249));
@@ -837,7 +843,7 @@ static void input_ends_a_rest_at_once(void)
     }
 
     check_each_place(input_comes, 0);
-    /* Nobody wakes a vCPU that is not blocked. */
+    /* A vCPU that is not blocked is not woken. */
     check_each_place(is_woken, 1);
 }
 
@@ -848,14 +854,14 @@ static void an_interrupt_keeps_a_guest_from_resting(void)
     looks_in_vain(1000);
     CHECK(runs() && !emul.rests);
 
-    /* It takes none, and would look on for as long as one is pending. */
+    /* It takes no interrupt, and would poll for as long as one is pending. */
     start_anew();
     CHECK(!init_private());
     emul.interrupted = true;
     regs.cpsr = PSR_IRQ_MASK;
     rests();
 
-    /* But a new one may be what it looks for. */
+    /* But a new one may be what it polls for. */
     vcpu_unblock(&emul.vcpu);
     CHECK(runs());
     rests();
@@ -888,12 +894,15 @@ static void line_is_injected_once_until_lost(void)
     CHECK(read32(DR) == 'a');
     CHECK(emul.injections == 1);
 
-    /* Falls and rises. */
+    /* The line falls and rises. */
     CHECK(read32(DR) == 'b');
     backend_sends('c');
     CHECK(emul.injections == 2);
 
-    /* Dropped by the vGIC, as at an offline vCPU: repeated at a touch. */
+    /*
+     * Dropped by the vGIC, as for an offline vCPU: repeated at the next
+     * access.
+     */
     CHECK(read32(DR) == 'c');
     list_del_init(&emul.irq.inflight);
     emul.offline = true;
@@ -906,7 +915,7 @@ static void line_is_injected_once_until_lost(void)
     CHECK(emul.injections == 4);
 }
 
-/* As the vGIC has it in a list register of the vCPU that runs. */
+/* As the vGIC puts it in a list register of the running vCPU. */
 static void in_list_register(bool pending, bool active)
 {
     emul.lr = (struct gic_lr){ UART_SPI, pending, active, { true }, 0 };
@@ -923,8 +932,9 @@ static bool list_register_is(unsigned int virq, bool pending, bool active,
 }
 
 /*
- * An interrupt whose line has fallen: not taken yet, it is taken back; taken,
- * its end is of no interest; and what is not this device's stays as it is.
+ * An interrupt whose line has fallen: if not yet acknowledged, it is
+ * retracted; if acknowledged, its end does not matter; another device's stays
+ * as it is.
  */
 static void lowering_the_line_retracts(void)
 {
@@ -946,13 +956,13 @@ static void lowering_the_line_retracts(void)
     CHECK(list_register_is(UART_SPI, false, true, false) && emul.lr_mask);
     CHECK(emul.irq.status == 1 << GIC_IRQ_GUEST_VISIBLE && !list_empty(&emul.irq.inflight));
 
-    /* Ended, and not brought in yet: there is nothing to be done about it. */
+    /* Ended, and not yet synced from the list register: nothing to do. */
     backend_sends('c');
     in_list_register(false, false);
     CHECK(read32(DR) == 'c');
     CHECK(emul.lr_mask && !list_empty(&emul.irq.inflight));
 
-    /* Another interrupt where it would be; another vCPU's; nowhere. */
+    /* Another interrupt in that list register; another vCPU's; none. */
     backend_sends('d');
     in_list_register(true, false);
     emul.lr.virq++;
@@ -969,7 +979,10 @@ static void lowering_the_line_retracts(void)
     CHECK(read32(DR) == 'f');
     CHECK(emul.lr.pending);
 
-    /* Lowered from another domain: its list registers are not the guest's. */
+    /*
+     * Lowered from another domain: the loaded list registers are not the
+     * guest's.
+     */
     backend_sends('g');
     in_list_register(true, false);
     destroy();
@@ -1028,12 +1041,12 @@ static void widths_and_odd_offsets(void)
     CHECK(guest(false, FR + 1, 0, &value) && value == 0);
 }
 
-/* Without a device, beside it, of another domain, or not to be understood. */
+/* No device, beside it, of another domain, or not decodable. */
 static void only_the_devices_accesses_are_handled(void)
 {
     /*
-     * Not to be decoded; of 64 bits; of an instruction, a WFI; an access flag's
-     * and a permission's fault; an external abort, a walk of the guest's page
+     * Not decodable; of 64 bits; of an instruction, a WFI; an access flag
+     * fault, a permission fault; an external abort, a walk of the guest's page
      * tables, cache maintenance.
      */
     static const union hsr odd[] = {
@@ -1064,7 +1077,7 @@ static void only_the_devices_accesses_are_handled(void)
     CHECK(!trapped_on(&emul.other_vcpu, store, UART_BASE));
     for ( i = 0; i < ARRAY_SIZE(odd); i++ )
         CHECK(!trapped(odd[i], UART_BASE));
-    /* What might reach into another page. */
+    /* Accesses that might cross into another page. */
     CHECK(!trapped(store, UART_BASE + 2));
     CHECK(!trapped(store, UART_BASE + 0xffe));
     CHECK(!ring_word(RING_OUT_PROD) && !emul.doorbells);
@@ -1091,8 +1104,8 @@ static bool spares(void)
 }
 
 /*
- * One that ended may have to be raised again, or make room for another; one
- * that is behind, be made pending.
+ * An interrupt that ended may have to be raised again or make room for
+ * another; one that waits may have to be made pending.
  */
 static void list_registers_with_work_are_brought_in(void)
 {
@@ -1115,7 +1128,10 @@ static void list_registers_with_work_are_brought_in(void)
     CHECK(!spares());
     emul.vcpu.arch.lrs_behind = false;
 
-    /* Where that cannot be seen cheaply, any in use is reason enough. */
+    /*
+     * Where that is expensive to read, any list register in use is reason
+     * enough.
+     */
     emul.gic_version = GIC_V2;
     CHECK(!spares());
     emul.lr_mask = 0;
@@ -1124,7 +1140,7 @@ static void list_registers_with_work_are_brought_in(void)
     destroy();
 }
 
-/* What is loaded, and what is stored from, as the instruction names it. */
+/* Loads and stores use the register that the instruction names. */
 static void loads_and_stores_use_their_register(void)
 {
     union hsr load = syndrome(false, 0, 30);
@@ -1139,11 +1155,11 @@ static void loads_and_stores_use_their_register(void)
     for ( i = 0; i < 32; i++ )
         CHECK(emul.page[RING_OUT + i] == (i == 31 ? 0 : 0x40 + i));
 
-    /* The look at which 32 characters at once show. */
+    /* The FR read that shows 32 characters at once. */
     read32(FR);
     regs.x[PLAIN_REG] = 0x40 + PLAIN_REG;
 
-    /* Both with the lock and at a glance. */
+    /* Both with the lock and from a glance. */
     for ( i = 0; i < 32; i++ )
     {
         backend_sends(0xf0);
@@ -1160,7 +1176,7 @@ static void loads_and_stores_use_their_register(void)
         }
     }
 
-    /* Xen extends the sign of what its search of handlers has found. */
+    /* Xen extends the sign of a value from its search of handlers. */
     load.dabt.sign = 1;
     regs.x[30] = 'x';
     CHECK(!trapped(load, UART_BASE + DR));
@@ -1186,7 +1202,7 @@ static void decoded_accesses_reach_the_device(void)
     CHECK(searched(syndrome(false, 2, 0), FR, &value) && value == 0);
 }
 
-/* A domain without a device has nothing to show, and no lock either. */
+/* A domain without a device shows nothing and has no lock. */
 static void the_debug_key_shows_the_device(void)
 {
     vpl011_dump(&emul.domain);
@@ -1217,7 +1233,7 @@ static void xen_prints_lines(void)
     guest_prints("\ntwo\n\n");
     CHECK(!strcmp(emul.printed, "DOM1: one\nDOM1: two\nDOM1: \n"));
 
-    /* A NUL ends no line early. */
+    /* A NUL does not end a line early. */
     emul.printed[0] = '\0';
     write32(DR, 'a');
     write32(DR, 0);
@@ -1225,7 +1241,7 @@ static void xen_prints_lines(void)
     write32(DR, '\n');
     CHECK(!strcmp(emul.printed, "DOM1: ab\n"));
 
-    /* A line without end is cut, and none of it is lost. */
+    /* A line without end is split, and none of it is lost. */
     emul.printed[0] = '\0';
     for ( i = 0; i < 300; i++ )
         write32(DR, 'x');
@@ -1239,7 +1255,9 @@ static void xen_prints_lines(void)
     CHECK(!emul.doorbells);
 }
 
-/* Xen takes every byte at once: drivers that wait for TXFE or BUSY go on. */
+/*
+ * Xen takes every byte at once: drivers that wait for TXFE or BUSY continue.
+ */
 static void xen_flags_are_right(void)
 {
     unsigned int i;
@@ -1291,7 +1309,7 @@ static void xen_console_input(void)
     CHECK(!emul.domain.arch.vpl011.shadow_uartmis);
 }
 
-/* A guest that does not read: what has no place is lost, and no more. */
+/* A guest that does not read: only what does not fit is lost. */
 static void xen_console_input_is_bounded(void)
 {
     unsigned int i;
@@ -1302,7 +1320,7 @@ static void xen_console_input_is_bounded(void)
     for ( i = 0; i < 1000; i++ )
         vpl011_rx_char_xen(&emul.domain, 'a' + i % 26);
     CHECK(emul.injections == 1);
-    /* The receive FIFO, and what is typed ahead of it. */
+    /* The receive FIFO, and the queue of typed characters before it. */
     for ( i = 0; i < 32 + 128; i++ )
     {
         CHECK(!(read32(FR) & FR_RXFE));
@@ -1338,7 +1356,7 @@ static void resource_is_the_hidden_page(void)
 /*
  * Whatever the backend writes into its indices: no access costs more than one
  * doorbell, no index leads out of its ring, nothing else in the page is
- * written, and the console works as soon as the backend is honest again.
+ * written, and the console works as soon as the indices are valid again.
  */
 static void hostile_ring_is_survived(void)
 {
@@ -1375,7 +1393,7 @@ static void hostile_ring_is_survived(void)
     CHECK(read32(FR) & FR_RXFE);
 }
 
-/* A short form of what the fuzzer does for as long as it is let. */
+/* A short form of the fuzzer's unlimited run. */
 static void any_order_of_parameters(void)
 {
     uint64_t state = 0x2545f4914f6cdd1d;

@@ -98,7 +98,7 @@ void register_mmio_handler(struct domain *d,
 {
     EMUL_CHECK(d->arch.vmmio.num_entries < d->arch.vmmio.max_num_entries);
     EMUL_CHECK(size == 0x1000);
-    /* It sorts what a guest that runs searches. */
+    /* Xen sorts handlers, which a running guest searches. */
     EMUL_CHECK(!d->creation_finished || d->pause_count);
     d->arch.vmmio.num_entries++;
     emul.handlers++;
@@ -110,7 +110,7 @@ register_t sign_extend(const struct hsr_dabt dabt, register_t r)
 {
     unsigned int unused = 64 - (8U << dabt.size);
 
-    /* What a handler gives has nothing above the access's width. */
+    /* A handler's value has no bits above the access's width. */
     EMUL_CHECK(r << unused >> unused == r);
     return dabt.sign ? (register_t)((int64_t)(r << unused) >> unused) : r;
 }
@@ -303,7 +303,7 @@ void set_timer(struct timer *timer, s_time_t expires)
     timer->expires = expires;
 }
 
-/* By who has blocked. */
+/* Raised by the vCPU that has blocked. */
 void raise_softirq(unsigned int nr)
 {
     EMUL_CHECK(nr == SCHEDULE_SOFTIRQ && !emul.domain.arch.vpl011.lock.held);

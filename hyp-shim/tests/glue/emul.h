@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * As much of Xen as hyp-shim/glue/ uses, on the host: one page of RAM, one
- * bus, one event port, one console. It checks what it is told (locks held or
- * not, references balanced) and aborts on a violation; it counts what is
- * taken and given back; and it fails any call that can fail, on demand.
+ * The part of Xen that hyp-shim/glue/ uses, on the host: one page of RAM, one
+ * bus, one event port, one console. It checks its arguments (locks held or
+ * not, references balanced) and aborts on a violation; it counts resources
+ * taken and released; and it fails any call that can fail, on demand.
  */
 #ifndef EMUL_H
 #define EMUL_H
@@ -45,7 +45,7 @@ void emul_fail(const char *file, int line, const char *what)
     __attribute__((noreturn));
 
 typedef uint64_t paddr_t, xen_pfn_t;
-/* The C library has one of its own, and it is signed. */
+/* The C library has its own, which is signed. */
 #define register_t uint64_t
 typedef uint16_t domid_t;
 typedef uint32_t evtchn_port_t, XENCONS_RING_IDX;
@@ -69,7 +69,7 @@ void emul_unlock(spinlock_t *lock);
 #define VPL011_UNLOCK(d, flags) \
     ((void)(flags), emul_unlock(&(d)->arch.vpl011.lock))
 
-/* The domain, as far as the glue reads it. */
+/* The part of the domain that the glue reads. */
 struct vpl011_xen_backend {
     char in[32];
     char out[128];
@@ -121,7 +121,7 @@ struct domain {
     } arch;
 };
 
-/* Lists, of which every member is in one or in none. */
+/* Lists: every member is in one or in none. */
 struct list_head { struct list_head *next, *prev; };
 
 static inline void INIT_LIST_HEAD(struct list_head *head)
@@ -149,7 +149,7 @@ static inline void list_del_init(struct list_head *member)
     INIT_LIST_HEAD(member);
 }
 
-/* What the vGIC knows of an interrupt. */
+/* The vGIC's state of an interrupt. */
 struct pending_irq {
     unsigned long status;
     struct irq_desc *desc;
@@ -157,7 +157,7 @@ struct pending_irq {
     uint8_t lr, priority;
     struct list_head inflight, lr_queue;
 };
-/* Another CPU comes in between here, if a case has it so. */
+/* Another CPU acts here, if a case requests it. */
 void emul_between(void);
 #define GIC_IRQ_GUEST_QUEUED 0
 #define GIC_IRQ_GUEST_ACTIVE 1
@@ -245,14 +245,14 @@ typedef struct {
     paddr_t gpa;
 } mmio_info_t;
 
-/* A guest's registers; what a syndrome calls 31 is none of them. */
+/* A guest's registers; number 31 of a syndrome is not among them. */
 struct cpu_user_regs {
     union {
         register_t x[31];
         register_t x0;
     };
     register_t pc, cpsr, hsr;
-    /* A 32-bit guest's. */
+    /* Of a 32-bit guest. */
     register_t r12;
 };
 #define guest_cpu_user_regs() (&emul.regs)
@@ -260,7 +260,7 @@ struct cpu_user_regs {
 #define regs_mode_is_32bit(regs) (!!((regs)->cpsr & PSR_MODE_BIT))
 void advance_pc(struct cpu_user_regs *regs, const union hsr hsr);
 
-/* System registers, and what Xen keeps for a CPU. */
+/* System registers, and Xen's per-CPU data. */
 #define READ_SYSREG(name) (emul.name)
 #define this_cpu(name) (emul.name)
 #define HPFAR_MASK (((1UL << 40) - 1) & ~0xfUL)
@@ -290,12 +290,12 @@ const struct vuart_info *serial_vuart_info(int handle);
 int serial_irq(int handle);
 #define is_domain_direct_mapped(d) ((d)->direct_mapped)
 
-/* The node of a guest that Xen starts itself. */
+/* The device tree node of a guest that Xen starts itself. */
 struct dt_device_node { const char *vpl011; uint32_t length; };
 const void *dt_get_property(const struct dt_device_node *node, const char *name,
                             uint32_t *length);
 
-/* Interrupts, as the vGIC that knows no levels. */
+/* Interrupts, as in the vGIC, which has no levels. */
 struct pending_irq *spi_to_pending(struct domain *d, unsigned int irq);
 bool vgic_reserve_virq(struct domain *d, unsigned int virq);
 void vgic_free_virq(struct domain *d, unsigned int virq);
@@ -334,7 +334,7 @@ void free_xen_event_channel(struct domain *d, int port);
 void notify_via_xen_event_channel(struct domain *ld, int lport);
 long vcpu_yield(void);
 
-/* A vCPU that does not run, or soon will not; its interrupts and timer. */
+/* A vCPU that does not run, or is about to stop; its interrupts and timer. */
 #define _VPF_blocked 0
 #define SCHEDULE_SOFTIRQ 1
 #define PSR_IRQ_MASK 0x80UL
@@ -355,7 +355,7 @@ int printk(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void panic(const char *format, ...)
     __attribute__((noreturn, format(printf, 1, 2)));
 
-/* What the glue offers to the rest of Xen. */
+/* The glue's interface to the rest of Xen. */
 int domain_vpl011_init(struct domain *d, struct vpl011_init_info *info);
 void domain_vpl011_deinit(struct domain *d);
 int vpl011_rx_char_xen(struct domain *d, char c);
@@ -368,7 +368,7 @@ void vpl011_dump(struct domain *d);
 bool vpl011_takes_trap(struct cpu_user_regs *regs);
 int vpl011_init_dom0less(struct domain *d, const struct dt_device_node *node);
 
-/* What the cases set up and look at. */
+/* What the cases set up and check. */
 #define EMUL_GFN 0x39003UL  /* the one gfn that is RAM */
 #define EMUL_MFN 0x80123UL
 #define EMUL_PORT 7         /* the one port that is unbound */
@@ -380,7 +380,7 @@ struct emul {
     unsigned int fail_at;
     bool failed;
 
-    /* Held by the glue. */
+    /* Resources held by the glue. */
     unsigned int allocations, page_references, virqs, ports, handlers;
 
     /* The page at EMUL_GFN. */
@@ -388,7 +388,7 @@ struct emul {
     struct domain *page_owner;
     bool page_of_xen, page_in_p2m;
 
-    /* Done by the glue. */
+    /* Actions of the glue. */
     unsigned int injections, doorbells, yields, rests;
     bool offline;
     xen_event_channel_notification_t consumer;
@@ -396,9 +396,9 @@ struct emul {
     paddr_t mmio_base;
 
     s_time_t now;
-    /* There is an interrupt for the vCPU. */
+    /* An interrupt is pending for the vCPU. */
     bool interrupted;
-    /* What another CPU does, at the n-th place from now where it may. */
+    /* Another CPU's action, at the n-th possible place from now. */
     void (*meanwhile)(void);
     unsigned int places;
 
@@ -409,15 +409,15 @@ struct emul {
     /* The list registers: which are in use, which have ended. */
     uint64_t lr_mask;
     register_t ICH_ELSR_EL2;
-    /* What is in the first of them, and what the vGIC knows of it. */
+    /* The contents of the first of them, and the vGIC's state of it. */
     struct gic_lr lr;
     struct pending_irq irq;
     enum gic_version gic_version;
     unsigned int brought_in;
 
-    /* The rest of the machine. */
+    /* Other state. */
     bool denied_by_xsm, input_allowed;
-    /* Another CPU unpauses the domain for the first time, in the middle. */
+    /* Another CPU unpauses the domain for the first time, during a call. */
     bool unpaused_meanwhile;
     struct domain *focus;
     const struct vuart_info *host_uart;
@@ -427,14 +427,14 @@ struct emul {
 extern struct emul emul;
 
 void emul_reset(void);
-/* Time passes. */
+/* Advances time. */
 void emul_pass(s_time_t time);
-/* What it does of the vGIC. */
+/* Resets the state of the vGIC. */
 void emul_reset_vgic(void);
 
 /*
- * Does with the glue what the bytes say, in whatever order, and checks each
- * answer against the rules of the parameters (monkey.c).
+ * Performs the actions that the bytes encode on the glue, in any order, and
+ * checks each answer against the rules of the parameters (monkey.c).
  */
 void monkey(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The parameters of the private interface, in any order and to any value:
-//! `monkey.c` on the glue of the host's build. A target of `fuzz/`.
+//! The parameters of the private interface, in any order and with any value: `monkey.c`
+//! on the glue as built for the host. A target of `fuzz/`.
 #![no_main]
 
 use hyp_shim as _;
@@ -11,7 +11,7 @@ unsafe extern "C" {
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    // SAFETY: it reads `size` bytes at `data`, keeps no pointer, and libFuzzer
+    // SAFETY: `monkey` reads `size` bytes at `data`, keeps no pointer, and libFuzzer
     // calls it from one thread.
     unsafe { monkey(data.as_ptr(), data.len()) }
 });

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Whoever may set parameters sets any, in any order, to any value, with any
- * allocation failing, and everyone else does as they like meanwhile. Each
- * answer is the one that the rules of the parameters give, said here once
- * more and in another way; an answer of no leaves everything as it was.
+ * The toolstack sets any parameters, in any order, to any value, with any
+ * allocation failing, while the guest, the backend and other domains do
+ * anything. Each answer must follow from the rules of the parameters, written
+ * here a second time and in another form; a refusal leaves everything as it
+ * was.
  */
 #include "emul.h"
 
 enum { PFN = 39, EVTCHN = 40, BREAK = 41 };
 
-/* What the rules speak of. */
+/* The state on which the rules depend. */
 static struct {
     bool page, port, finished, dying, denied, destroyed;
     struct vcpu *caller;
@@ -27,7 +28,7 @@ static uint64_t value_of(uint8_t which)
     return values[which % ARRAY_SIZE(values)];
 }
 
-/* Whom nobody answers, and when nothing is set any more: 0 if neither. */
+/* The refusal of any call, and of every call that sets; 0 if neither. */
 static int refusal(bool set)
 {
     if ( is.caller == &emul.vcpu || is.denied )
@@ -36,7 +37,7 @@ static int refusal(bool set)
     return set && is.dying ? -EINVAL : 0;
 }
 
-/* The same of what only the toolstack sets. */
+/* The same for parameters that only the toolstack sets. */
 static int refusal_to_set_up(void)
 {
     return refusal(false) || is.caller == &emul.other_vcpu ? -EPERM
@@ -73,7 +74,7 @@ static int expected_evtchn(uint64_t value, int rc_seen)
         return -EEXIST;
     if ( !is.page || value > UINT32_MAX )
         return -EINVAL;
-    /* Which of the calls failed decides between the two. */
+    /* The call that failed decides between the two. */
     if ( emul.failed )
         return rc_seen == -ENOMEM ? -ENOMEM : -EINVAL;
 
@@ -161,7 +162,7 @@ static void access_by_guest(bool write, uint8_t what)
     handled = vpl011_takes_trap(&emul.regs);
     current = is.caller;
 
-    /* 64 bits are an abort. */
+    /* 64-bit accesses abort. */
     CHECK(handled == (is.port && !is.destroyed && what >> 6 != 3));
     CHECK(emul.regs.pc == (handled ? 4 : 0));
     for ( reg = 0; reg < 31; reg++ )
@@ -211,7 +212,7 @@ static void act(uint8_t what, uint8_t how)
     case 5:
         emul.denied_by_xsm = is.denied = how & 1;
         break;
-    case 6: /* The n-th call from here that can fail, in what comes next. */
+    case 6: /* The n-th call from here that can fail, in the next action. */
         emul.fail_at = how % 8;
         return;
     case 7: case 8:
@@ -223,14 +224,14 @@ static void act(uint8_t what, uint8_t how)
     case 10:
         emul.domain.creation_finished = is.finished = true;
         break;
-    case 11: /* Not the end of most runs. */
+    case 11: /* Rare, as it ends a run. */
         if ( how < 16 )
             destroy();
         break;
     case 12:
         acquire(how);
         break;
-    case 13: /* Whose the page is, before anyone has taken it. */
+    case 13: /* The page's owner, before the page is taken. */
         if ( is.page )
             break;
         emul.page_of_xen = how & 1;
@@ -260,7 +261,7 @@ static void check(void)
     CHECK(emul.page_in_p2m == !is.page);
     CHECK(!emul.domain.domain_lock.held && !emul.domain.pause_count);
     CHECK(!emul.domain.arch.vpl011.lock.held);
-    /* The guest is told of what it may use, and of nothing else. */
+    /* The guest and the backend are notified only if there is a device. */
     CHECK(is.port || (!emul.injections && !emul.doorbells));
 }
 

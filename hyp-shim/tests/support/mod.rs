@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Where the tests find things, and how they run tools.
+//! The paths of the tests, and how they run tools.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ pub(crate) fn shim() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where these tests may write.
+/// The folder that these tests may write to.
 pub(crate) fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }

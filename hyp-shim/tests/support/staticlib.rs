@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! The library under test, as C gets it.
+//! The library under test, as linked by C.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support;
 
-/// Builds the library, for the host or as the hypervisor has it.
+/// Builds the library, for the host or for the hypervisor.
 pub(crate) fn build(target: Option<&str>) -> PathBuf {
     let target_dir = support::scratch().join("staticlib");
     let mut cargo = Command::new(env!("CARGO"));

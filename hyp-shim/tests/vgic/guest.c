@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A guest that does whatever a seed says, on two vCPUs, and the machine around
+ * A guest that acts as a seed determines, on two vCPUs, and the machine around
  * it: accesses to its UART, hypercalls, interrupts taken, ended, masked and
  * disabled, bytes from the backend, interrupts raised on other CPUs and in the
- * middle of a trap. It prints what it sees, step by step. Nothing of what it does
+ * middle of a trap. It prints what it sees, step by step. None of its actions
  * depends on how Xen is built: hyp-shim/tests/vgic.rs compares two builds.
  *
  * `guest FIRST COUNT` runs so many seeds; `guest CASE` one case.
@@ -51,7 +51,7 @@ static union hsr trap_of(unsigned int ec)
     return (union hsr){ .iss = 0x30, .len = 1, .ec = ec };
 }
 
-/* A trap that Xen handles itself, by doing that. */
+/* A trap that Xen handles itself, by calling this function. */
 static void trap_for(unsigned int ec, void (*handles)(void))
 {
     machine.handles = handles;
@@ -72,7 +72,7 @@ static register_t uart(union hsr hsr, unsigned int offset, register_t value)
     return emul.regs.x[3];
 }
 
-/* What happens beside this vCPU. */
+/* Events outside this vCPU. */
 
 static unsigned int chosen;
 
@@ -108,7 +108,7 @@ static void backend_acts(void)
     emul.consumer(&emul.vcpu, EMUL_PORT);
 }
 
-/* How rarely something does. */
+/* Events have a chance of one in this number. */
 static unsigned int calm;
 
 /* On dom0's CPU. */
@@ -119,7 +119,7 @@ static void beside(void)
     from_dom0(due);
 }
 
-/* On this one, while it is in Xen. */
+/* On this CPU, while it is in Xen. */
 static void host_interrupt(void)
 {
     vgic_inject_irq(&emul.domain, current, TIMER, true);
@@ -156,7 +156,7 @@ static void disables(void)
     vgic_disable_irqs(current, 1U << chosen % 32, chosen / 32);
 }
 
-/* The interrupts that the guest has a use for. */
+/* The interrupts that the guest uses. */
 static unsigned int any_irq(void)
 {
     static const uint8_t of[] = { 0, 1, TIMER, EVTCHN, UART_SPI, 33, 34, 35 };
@@ -164,7 +164,7 @@ static unsigned int any_irq(void)
     return of[draw(ARRAY_SIZE(of))];
 }
 
-/* An access that Xen decodes, or of a kind that the device does not take. */
+/* An access that Xen decodes, or of a kind that the device does not accept. */
 static union hsr odd_access(void)
 {
     union hsr hsr = syndrome(draw(2), 2);
@@ -215,7 +215,7 @@ static void op(void)
         trap_for(HSR_EC_SYSREG, sends_ipi);
         break;
     case 13: case 20:
-        /* One that is in a list register has more to go wrong. */
+        /* An interrupt in a list register is the harder case. */
         chosen = me->depth && draw(2) ? me->active[me->depth - 1] : any_irq();
         trap_for(HSR_EC_DATA_ABORT_LOWER_EL, draw(3) ? enables : disables);
         break;
@@ -246,7 +246,9 @@ static void op(void)
     }
 }
 
-/* What is in the list registers, by number; in which of them is Xen's affair. */
+/*
+ * The contents of the list registers, by number; which register is up to Xen.
+ */
 static void print_list_registers(void)
 {
     unsigned int irq, i;
@@ -286,7 +288,7 @@ static void step(unsigned int number)
     {
         draw_what_happens();
         op();
-        /* The op did not trap: it happens beside a guest that runs. */
+        /* The action did not trap: the event happens while the guest runs. */
         if ( machine.happens[BEFORE] == beside ||
              machine.happens[AFTER] == beside )
             beside();
@@ -330,11 +332,11 @@ static void run(unsigned int seed)
 {
     unsigned int i;
 
-    /* It must not be 0, and small ones begin alike. */
+    /* It must not be 0, and small seeds begin alike. */
     random_state = (seed + 1) * 0x9e3779b9;
     printf("seed %u\n", seed);
     calm = 2 << draw(5);
-    /* With one, the interrupt that says it is the last never ceases. */
+    /* With one list register, the maintenance interrupt never ceases. */
     start(2 + draw(MAX_LRS - 1), draw(4));
     for ( i = 0; i < STEPS; i++ )
         step(i);
@@ -342,7 +344,10 @@ static void run(unsigned int seed)
     stop();
 }
 
-/* A discarded exception is none: the access is not made, the next trap is. */
+/*
+ * A discarded exception has no effect: the access is not made, the next trap
+ * is.
+ */
 static void serror(void)
 {
     register_t pc;
@@ -370,7 +375,7 @@ static void serror(void)
     stop();
 }
 
-/* Whether Xen's own handling got that, with the list registers brought in. */
+/* Whether Xen's own handling got that, with the list registers synced. */
 static bool goes_stocks_way(union hsr hsr, paddr_t gpa)
 {
     unsigned int stock = machine.stock, brought_in = machine.brought_in;
@@ -411,7 +416,7 @@ static void stocks_way(void)
     EMUL_CHECK(goes_stocks_way(plain, GUEST_PL011_BASE - 4));
     EMUL_CHECK(goes_stocks_way(plain, GUEST_PL011_BASE + GUEST_PL011_SIZE));
     EMUL_CHECK(goes_stocks_way(plain, GUEST_PL011_BASE + 1));
-    /* A step of the guest's debugger, on the instruction that traps. */
+    /* A single step of the guest's debugger, on the instruction that traps. */
     EMUL_CHECK(goes_stocks_way(trap_of(0x32), fr));
 
     stop();
@@ -433,7 +438,7 @@ int main(int argc, char **argv)
         count = atoi(argv[2]);
         for ( seed = first; seed < first + count; seed++ )
             run(seed);
-        /* Not the guest's to see. */
+        /* Not visible to the guest. */
         fprintf(stderr, "%u of %u accesses spared, %u evictions\n", spared,
                 accesses, evictions);
     }

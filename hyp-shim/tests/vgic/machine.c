@@ -41,7 +41,7 @@ void machine_reset(unsigned int nr_lrs, bool gicv3)
         reset_irq(&machine.spis[i], 32 + i);
 }
 
-/* What Xen keeps for a CPU, and the CPU's registers. */
+/* Xen's per-CPU data, and the CPU's registers. */
 void on_cpu(struct cpu *cpu)
 {
     if ( machine.here )
@@ -58,7 +58,7 @@ void from_dom0(void (*does)(void))
     register_t ended = emul.ICH_ELSR_EL2;
 
     on_cpu(NULL);
-    /* Nothing of a guest's is in the list registers of dom0's CPU. */
+    /* dom0's CPU has none of the guest's list registers loaded. */
     emul.lr_mask = 0;
     does();
     on_cpu(was);
@@ -83,8 +83,8 @@ struct vcpu *machine_target(unsigned int irq)
 }
 
 /*
- * Each interrupt has its own, in no order of its number's. Which of two equal
- * ones waits for a list register is nobody's promise.
+ * Each interrupt has its own priority, in no order of the numbers. The order
+ * of two with equal priority is not defined.
  */
 uint8_t machine_priority(unsigned int irq)
 {
@@ -118,7 +118,7 @@ static void look(void)
             emul.ICH_ELSR_EL2 |= 1UL << i;
 }
 
-/* Which interrupt of its own the interface has for Xen. */
+/* Whether the interface has a maintenance interrupt for Xen. */
 static bool wants_maintenance(void)
 {
     unsigned int i, valid = 0, ended = 0;
@@ -168,7 +168,7 @@ static void update_lr(int i, unsigned int virq, uint8_t priority,
     });
 }
 
-/* Every time that the list registers are brought in begins with this. */
+/* Every sync of the list registers begins with this. */
 static void update_hcr_status(uint32_t flag, bool set)
 {
     EMUL_CHECK(flag == GICH_HCR_UIE);
@@ -209,7 +209,7 @@ static struct gic_lr *lr_with(int irq)
 
         if ( is_valid(lr) && lr->virq == (unsigned int)irq )
         {
-            /* An interrupt in two of them is a defect. */
+            /* An interrupt in two list registers is a defect. */
             EMUL_CHECK(!found);
             found = lr;
         }
@@ -238,7 +238,7 @@ void end_interrupt(int irq)
     look();
 }
 
-/* Traps, as arch/arm/arm64/entry.S has them. */
+/* Traps, in the order of arch/arm/arm64/entry.S. */
 
 static void moment(enum moment now)
 {
@@ -250,11 +250,11 @@ static void moment(enum moment now)
 }
 
 /*
- * An interrupt of the host's that has come by now is taken in Xen, and what it
- * was sent for is seen at the next trap. With sparing that is sooner if
- * interrupts wait for a list register, as they are brought in on the way out
- * then; and later if the exception is discarded, for which nothing is. To compare
- * both at one time, it comes a moment later in these cases, out of the guest.
+ * A pending interrupt of the host is taken in Xen, and its effect is seen at
+ * the next trap. With sparing that is sooner if interrupts wait for a list
+ * register, as these are then loaded on the way out; and later if the
+ * exception is discarded, for which nothing is loaded. To compare both builds
+ * at the same time, it comes a moment later in these cases, out of the guest.
  */
 static void leave(bool discarded)
 {
@@ -293,7 +293,7 @@ void trap_serror(void)
     leave(false);
 }
 
-/* The syndrome is that of the trap before. */
+/* The syndrome stays that of the trap before. */
 void trap_irq(bool is_fiq)
 {
     look();
@@ -319,7 +319,7 @@ void trap_interrupts(void)
     }
 }
 
-/* An interrupt that comes while Xen runs, and what it injects. */
+/* An interrupt that arrives while Xen runs, and the interrupt it injects. */
 static void injects_timer(void)
 {
     vgic_inject_irq(&emul.domain, current, 27, true);
@@ -337,7 +337,7 @@ void machine_serror(struct cpu_user_regs *regs)
     machine.serrors++;
 }
 
-/* As Xen has them: what a syndrome calls 31 reads as zero. */
+/* As in Xen: number 31 of a syndrome reads as zero. */
 static register_t get_user_reg(struct cpu_user_regs *regs, int reg)
 {
     return reg == 31 ? 0 : regs->x[reg];
@@ -350,8 +350,8 @@ static void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value)
 }
 
 /*
- * Where Xen's own handling begins. A data abort goes on to the handler that the
- * device has registered, as by try_handle_mmio().
+ * The start of Xen's own handling. A data abort goes on to the handler that
+ * the device has registered, as by try_handle_mmio().
  */
 void machine_stock(struct cpu_user_regs *regs, union hsr hsr)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! Functions of Xen's, by name, out of its sources.
+//! Functions of Xen, extracted by name from its sources.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// Those concerned, file by file.
+/// The functions concerned, file by file.
 const FUNCTIONS: [(&str, &[&str]); 3] = [
     (
         "traps.c",
@@ -39,16 +39,16 @@ const FUNCTIONS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// And a macro that one of them uses.
+/// A macro that one of them uses.
 const MACRO: (&str, &str) = ("gic-vgic.c", "lr_all_full");
 
-/// As C.
+/// The extracted functions, as C.
 pub(crate) struct Taken {
     pub(crate) declared: String,
     pub(crate) defined: String,
 }
 
-/// What is taken of the sources in a folder.
+/// Extracts from the sources in a folder.
 pub(crate) fn of(folder: &Path) -> Taken {
     let source = |file: &str| {
         let path = folder.join(file);
@@ -82,7 +82,7 @@ pub(crate) fn of(folder: &Path) -> Taken {
 }
 
 impl Taken {
-    /// With one text in it replaced.
+    /// The same with one text replaced.
     pub(crate) fn with(&self, text: &str, other: &str) -> Self {
         assert_eq!(self.defined.matches(text).count(), 1, "{text}");
         Self {
@@ -92,8 +92,8 @@ impl Taken {
     }
 }
 
-/// A function's definition: from the line with its name to the brace that closes
-/// it, both at the margin.
+/// A function's definition: from the line with its name to the brace that closes it,
+/// both in the first column.
 fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
     let called = format!("{name}(");
     let mut at = 0;
@@ -114,7 +114,7 @@ fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
     None
 }
 
-/// A macro's definition, with the lines that it goes on in.
+/// A macro's definition, with its continuation lines.
 fn definition<'a>(source: &'a str, name: &str) -> Option<&'a str> {
     let start = source.find(&format!("#define {name}("))?;
     let mut end = start;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What Xen's own functions use of Xen: those of arch/arm/traps.c, vgic.c and
- * gic-vgic.c that hyp-shim/tests/vgic.rs takes out of a tree with the hooks. A
- * trap that ends in Xen's own handling ends in stock() here.
+ * The part of Xen that its functions here use: those of arch/arm/traps.c,
+ * vgic.c and gic-vgic.c that hyp-shim/tests/vgic.rs extracts from a tree with
+ * the hooks. A trap that ends in Xen's own handling ends in stock() here.
  */
 #ifndef VGIC_XEN_H
 #define VGIC_XEN_H
@@ -39,8 +39,8 @@ static inline unsigned int find_next_zero_bit(const unsigned long *word,
 }
 
 /*
- * Of a word of so many bits; or, since Xen 4.20, of a value, with a variable of
- * its own.
+ * Over a word of so many bits; or, since Xen 4.20, over a value, with a
+ * variable of its own.
  */
 #define FOR_EACH_IN(i, word, size, ...) \
     for ( (i) = find_next_bit(word, size, 0); (i) < (size); \
@@ -72,7 +72,7 @@ static inline unsigned int find_next_zero_bit(const unsigned long *word,
           (iter) = (after), \
           (after) = list_entry_((iter)->member.next, member, typeof(*(iter))) )
 
-/* Locks, and interrupts of the CPU, which is in Xen. */
+/* Locks, and the interrupts of the CPU that runs Xen. */
 #define spin_lock_irqsave(lock, flags) ((flags) = 0, emul_lock(lock))
 #define spin_unlock_irqrestore(lock, flags) ((void)(flags), emul_unlock(lock))
 #define local_irq_is_enabled() false
@@ -85,7 +85,7 @@ static inline unsigned int find_next_zero_bit(const unsigned long *word,
 #define gprintk(...) ((void)0)
 #define gdprintk(...) ((void)0)
 
-/* The vGIC's surroundings. No LPIs, nor interrupts of the host's. */
+/* The vGIC's surroundings. No LPIs, and no interrupts of the host. */
 #define NR_LOCAL_IRQS 32
 #define GIC_IRQ_GUEST_MIGRATING 4
 #define GIC_IRQ_GUEST_PRISTINE_LPI 5
@@ -111,7 +111,7 @@ struct irq_desc {
 #define gic_get_nr_lrs() machine.nr_lrs
 #define vgic_num_irqs(d) (32U + NR_SPIS)
 #define vgic_is_spi(d, irq) ((irq) >= 32 && (irq) < vgic_num_irqs(d))
-/* Of an SPI it is the same for every vCPU that asks. */
+/* For an SPI it is the same for every vCPU. */
 #define vgic_get_target_vcpu(v, irq) machine_target(irq)
 #define vgic_get_virq_priority(v, irq) machine_priority(irq)
 #define irq_set_affinity(desc, cpus) ((void)(desc), (void)(cpus))
@@ -145,7 +145,7 @@ void vcpu_kick(struct vcpu *v);
 #define PSR_THUMB                    (1U << 5)
 #define PSR_IT_MASK                  0x0600fc00U
 #define GUEST_BUG_ON(condition) EMUL_CHECK(!(condition))
-/* Of a 32-bit guest only. */
+/* For a 32-bit guest only. */
 #define check_conditional_instr(regs, hsr) true
 
 #define stock(regs, hsr) machine_stock(regs, hsr)
@@ -169,15 +169,15 @@ void vcpu_kick(struct vcpu *v);
 #define __do_trap_serror(regs, from_guest) machine_serror(regs)
 
 /*
- * The machine (machine.c): two CPUs, on each of which a vCPU of the guest is
+ * The machine (machine.c): two CPUs, on each of which a vCPU of the guest runs
  * or has trapped, and a third, which is dom0's.
  */
 enum { CPUS = 2, MAX_LRS = 4, NR_SPIS = 16 };
 
-/* What is taken from Xen. */
+/* The functions extracted from Xen. */
 #include "taken.h"
 
-/* What happens beside the guest: to be done at a moment of its next trap. */
+/* Events outside the guest: to be run at a moment of its next trap. */
 enum moment { BEFORE, AFTER, MOMENTS };
 
 struct machine {
@@ -187,7 +187,7 @@ struct machine {
         struct gic_lr lr[MAX_LRS];
         uint64_t lr_mask;
         bool uie;          /* ICH_HCR_EL2.UIE */
-        bool kicked;       /* an interrupt of the host's waits */
+        bool kicked;       /* an interrupt of the host waits */
     } cpu[CPUS], *here;
     struct pending_irq spis[NR_SPIS];
     unsigned int target[NR_SPIS];
@@ -195,10 +195,10 @@ struct machine {
     /* The trap. */
     bool from_guest;
     void (*happens[MOMENTS])(void);
-    void (*handles)(void); /* what Xen's own handling does */
+    void (*handles)(void); /* Xen's own handling */
     bool interrupt_injects;
 
-    /* What came of it. */
+    /* The result. */
     unsigned int brought_in, stock, serrors, evictions;
     union hsr last_stock;
 };
@@ -211,9 +211,9 @@ void machine_stock(struct cpu_user_regs *regs, union hsr hsr);
 void machine_interrupt(bool is_fiq);
 void machine_serror(struct cpu_user_regs *regs);
 
-/* This CPU is the one that does something from now on. */
+/* Switches to this CPU. */
 void on_cpu(struct cpu *cpu);
-/* Something is done on dom0's CPU, whatever this one is doing. */
+/* Runs a function on dom0's CPU, in any state of this one. */
 void from_dom0(void (*does)(void));
 
 /*
@@ -222,11 +222,11 @@ void from_dom0(void (*does)(void));
  */
 void trap_sync(union hsr hsr, paddr_t gpa, bool serror_on_entry);
 void trap_serror(void);
-/* Interrupts of the host that wait, one trap each. */
+/* Takes the host's waiting interrupts, one trap each. */
 void trap_interrupts(void);
 void trap_irq(bool is_fiq);
 
-/* The guest's CPU interface: -1 where there is none. */
+/* The guest's CPU interface: -1 if no interrupt. */
 int highest_pending(unsigned int below);
 void acknowledge(int irq);
 void end_interrupt(int irq);
