@@ -38,7 +38,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(again, Config { unknown, ..config });
 }
 
-/// A rule names rights, objects and subjects, and none of them is empty.
+/// A rule grants rights, on domains and consoles, to a user, a group or a tenant.
 fn check(rule: &AccessRule) {
     let somebody = [rule.users.len(), rule.groups.len(), rule.tenants.len()];
     assert!(somebody.iter().sum::<usize>() > 0, "{rule}");

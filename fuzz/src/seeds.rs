@@ -64,8 +64,8 @@ fn configurations() -> Vec<Vec<u8>> {
         format!("[[watch]]\nname='a'\nmatch='(a|b){{3,}}?$'{lines}"),
         "[[watch]]\nname='a'\nmatch='('".to_owned(),
     ];
-    // Refused: rules without a required key, and an unknown table. The last rule has a
-    // right that requires another one.
+    // Refused: rules without a required key, and one table too many. The last rule has
+    // a right that requires another one.
     let lacking = [
         "domains=['*']\nrights=['list']",
         "tenants=['a']\ndomains=['*']\nrights=['list']",

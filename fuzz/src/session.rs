@@ -35,7 +35,7 @@ enum Step {
     /// The guest's own ring: any word or byte of the page.
     Word(u16, u32),
     Byte(u16, u8),
-    /// Its indices, near where they are.
+    /// Its indices, near their present values.
     Move(u8, i16),
     Notify,
     /// Its UART.

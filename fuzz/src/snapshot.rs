@@ -42,8 +42,8 @@ pub fn run(data: &[u8]) {
         assert_eq!(outcome.pending, uart.pending());
     }
     let _ = uart.backend_event();
-    // In any state, the characters come to an end: those counted before, those in the
-    // ring, and those in the FIFO.
+    // In any state, the characters come to an end: those it had counted in the ring,
+    // those it finds there afterwards, and those in its FIFO.
     for _ in 0..2 * 1024 + 64 {
         let _ = uart.read(Access::new(0x000, Width::Word));
     }

@@ -133,7 +133,7 @@ fn the_guests_divisors_are_in_the_ring_page() {
     let word = (3600 - 3072) / 4;
     let line_control = ring.index(word).load(Ordering::Relaxed);
     assert_eq!(line_control, 0x70 << 22 | 13 << 6 | 1);
-    // The hypervisor's own console needs no doorbell.
+    // On the hypervisor's own console nothing reads these settings.
     Device::new(None).write(0x02C, 0x70);
 }
 

@@ -356,7 +356,7 @@ static void private_failures_unwind(void)
 
     fail_each(private_pfn, 2);
 
-    /* The port's step leaves the page as it was. */
+    /* A failed step for the port leaves the page's step as it was. */
     for ( n = 1; ; n++ )
     {
         emul_reset();
@@ -417,7 +417,7 @@ static void private_denied(void)
     CHECK(get_param(PFN, &value) == -EPERM);
     CHECK(get_param(EVTCHN, &value) == -EPERM);
 
-    /* A device model may read the ring's pfn only as a toolstack. */
+    /* A device model may read the parameters, but not set them. */
     current = &emul.other_vcpu;
     CHECK(private_pfn() == -EPERM);
     CHECK(private_evtchn() == -EPERM);

@@ -28,7 +28,7 @@ static uint64_t value_of(uint8_t which)
     return values[which % ARRAY_SIZE(values)];
 }
 
-/* The refusal of any call, and of every call that sets; 0 if neither. */
+/* Of callers without permission, and of sets on a dying domain; else 0. */
 static int refusal(bool set)
 {
     if ( is.caller == &emul.vcpu || is.denied )

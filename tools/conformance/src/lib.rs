@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
-//! What a PL011 must do, as cases that run on any PL011: the model in this
-//! process, QEMU's, Xen's own, and ours in Xen.
+//! Requirements of a PL011, as cases that run on any PL011: the model in this process,
+//! QEMU's, Xen's own, and ours in Xen.
 //!
 //! A case is a function over [`Uart`], which reaches the device through a
 //! [`Target`]: its registers, its interrupt line, and the peer at the far end of
 //! its serial line. Each case names its source: a section of the TRM (Arm DDI
 //! 0183G), a driver that relies on it, or a decision of this project (`Dn`, `Cn`
-//! and `Rn` of docs/design/requirements.md). No case waits without bound, and each
-//! one starts from what reset leaves, so that one that fails does not take others
-//! with it.
+//! and `Rn` of docs/design/requirements.md). No case waits without bound, and each one
+//! starts from the reset state, so that a failed case does not affect others.
 //!
-//! [`drivers`] holds what the drivers of real systems do, access by access.
-//! [`family`] has what else a driver may do with input.
-//! [`protocol`] carries requests to a peer that lives elsewhere.
+//! [`drivers`] holds the access sequences of real systems' drivers. [`family`] has
+//! other ways in which a driver may receive. [`protocol`] carries requests to a peer in
+//! another program.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -30,20 +29,20 @@ pub use cases::all;
 pub use target::{Abort, NotPossible, Target, Width};
 pub use uart::{Uart, pattern};
 
-/// One thing that a PL011 must do.
+/// One requirement of a PL011.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// What it is about: the module that holds it.
+    /// Its subject: the module that holds it.
     pub group: &'static str,
     /// Its name, unique within the group.
     pub name: &'static str,
-    /// What it rests on.
+    /// The source of the requirement.
     pub source: &'static str,
     run: fn(&mut Uart<'_>) -> Verdict,
 }
 
 impl Case {
-    /// Brings the device to what reset leaves and runs the case on it.
+    /// Brings the device to the reset state and runs the case on it.
     pub fn run(&self, target: &mut dyn Target) -> Verdict {
         let mut uart = Uart::quiesced(target)?;
         (self.run)(&mut uart)?;
@@ -51,28 +50,28 @@ impl Case {
     }
 }
 
-/// What became of a case, or of a step of it.
+/// The result of a case, or of a step of it.
 pub type Verdict<T = ()> = Result<T, Stop>;
 
 /// Why a case ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The device did something else than it must.
+    /// The device did not meet the requirement.
     Failed(Failure),
-    /// The target or its peer cannot do what the case needs.
+    /// The target or its peer lacks something that the case needs.
     NotPossible(NotPossible),
 }
 
-/// What was seen instead of what was expected.
+/// The seen and the expected value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Which check of the case, from 1.
     pub check: u16,
-    /// What was looked at.
+    /// What was checked.
     pub what: &'static str,
-    /// What it should have been.
+    /// The expected value.
     pub expected: u32,
-    /// What it was.
+    /// The value seen.
     pub seen: u32,
 }
 

@@ -2,10 +2,10 @@
 //! Messages of a suite on bare metal to the program at the far end of the serial
 //! line, and the answers.
 //!
-//! Both directions are messages over a stream of bytes: a kind, a length of two
-//! bytes and so many bytes, numbers little endian. The suite asks, one request
-//! at a time; every request but a [`Request::Verdict`] is answered by one
-//! message of kind [`ANSWER`].
+//! Both directions are messages over a stream of bytes: a kind, a length of two bytes
+//! and so many bytes, numbers little endian. The suite sends one request at a time; the
+//! peer answers every request but a [`Request::Verdict`] with one message of kind
+//! [`ANSWER`].
 
 use heapless::Vec;
 
@@ -18,18 +18,17 @@ pub const ANSWER: u8 = b'=';
 /// The body of a message.
 pub type Body = Vec<u8, BODY_MAX>;
 
-/// A message as it travels.
+/// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What kind it is.
+    /// Its kind.
     pub kind: u8,
-    /// What it carries.
+    /// Its contents.
     pub body: Body,
 }
 
 impl Message {
-    /// A message of `parts` one after the other; what is past [`BODY_MAX`] is
-    /// cut off.
+    /// A message of the concatenated `parts`; anything past [`BODY_MAX`] is cut off.
     #[must_use]
     pub fn new(kind: u8, parts: &[&[u8]]) -> Self {
         let mut body = Body::new();
@@ -40,7 +39,7 @@ impl Message {
         Self { kind, body }
     }
 
-    /// Hands on its bytes as they travel.
+    /// Passes its encoded bytes to `put`.
     pub fn send(&self, mut put: impl FnMut(&[u8])) {
         let [low, high, ..] = self.body.len().to_le_bytes();
         put(&[self.kind, low, high]);
@@ -48,7 +47,7 @@ impl Message {
     }
 }
 
-/// Puts messages together from the bytes that arrive.
+/// Assembles messages from the bytes that arrive.
 #[derive(Debug, Default)]
 pub struct Reader {
     head: Vec<u8, 3>,
@@ -56,8 +55,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Takes the next byte; the message that it completes. One longer than
-    /// [`BODY_MAX`] keeps what fits.
+    /// Takes the next byte; returns the message that it completes. A message longer
+    /// than [`BODY_MAX`] keeps what fits.
     pub fn push(&mut self, byte: u8) -> Option<Message> {
         if self.head.push(byte).is_err() {
             let _ = self.body.push(byte);
@@ -77,7 +76,7 @@ impl Reader {
     }
 }
 
-/// What the suite asks for.
+/// The suite's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
     /// [`Target::exchange`](crate::Target::exchange); answered by the output.
@@ -87,21 +86,20 @@ pub enum Request<'a> {
         /// Bytes to send.
         input: &'a [u8],
     },
-    /// [`Target::hold`](crate::Target::hold); answered by 1, or 0 if it cannot
-    /// be.
+    /// [`Target::hold`](crate::Target::hold); answered by 1, or 0 if not possible.
     Hold(bool),
-    /// [`Target::send_break`](crate::Target::send_break); answered by 1, or 0
-    /// if it cannot be.
+    /// [`Target::send_break`](crate::Target::send_break); answered by 1, or 0 if not
+    /// possible.
     Break,
-    /// [`Target::reset_peer`](crate::Target::reset_peer); answered by nothing.
+    /// [`Target::reset_peer`](crate::Target::reset_peer); answered by an empty body.
     Reset,
-    /// What became of a case; not answered.
+    /// The result of a case; not answered.
     Verdict {
         /// Its place in [`all`](crate::all).
         case: u16,
         /// How it ended.
         ending: Ending,
-        /// Why, in words; empty if it passed.
+        /// The reason as text; empty if it passed.
         why: &'a [u8],
     },
     /// Every case has run; not answered.
@@ -142,7 +140,7 @@ impl Request<'_> {
 }
 
 impl Message {
-    /// The request that it is; `None` for anything else.
+    /// The request in the message; `None` if it is another message.
     #[must_use]
     pub fn request(&self) -> Option<Request<'_>> {
         Some(match (self.kind, self.body.as_slice()) {
@@ -169,20 +167,20 @@ impl Message {
     }
 }
 
-/// The far side of the serial line, as requests reach it.
+/// The peer, as requests reach it.
 pub trait Peer {
-    /// [`Target::exchange`](crate::Target::exchange). Output that no message
-    /// can carry is for the next one.
+    /// [`Target::exchange`](crate::Target::exchange). Output that does not fit into a
+    /// message is left for the next one.
     fn exchange(&mut self, take: u16, input: &[u8]) -> Body;
-    /// [`Target::hold`](crate::Target::hold); whether it can.
+    /// [`Target::hold`](crate::Target::hold); whether possible.
     fn hold(&mut self, hold: bool) -> bool;
-    /// [`Target::send_break`](crate::Target::send_break); whether it can.
+    /// [`Target::send_break`](crate::Target::send_break); whether possible.
     fn send_break(&mut self) -> bool;
     /// [`Target::reset_peer`](crate::Target::reset_peer).
     fn reset(&mut self);
 }
 
-/// Does what a request asks of the peer, and gives the answer to it.
+/// Performs a request on the peer and returns the answer to it.
 pub fn answer(peer: &mut impl Peer, request: &Request<'_>) -> Option<Message> {
     let done = |done: bool| Message::new(ANSWER, &[&[done.into()]]);
     Some(match *request {
@@ -200,7 +198,7 @@ pub fn answer(peer: &mut impl Peer, request: &Request<'_>) -> Option<Message> {
     })
 }
 
-/// The stream that messages travel on, at the suite's end.
+/// The suite's end of the stream of messages.
 pub trait Channel {
     /// Sends bytes, however long that takes.
     fn put(&mut self, bytes: &[u8]);
@@ -220,12 +218,12 @@ impl<C: Channel> Remote<C> {
         Self { channel }
     }
 
-    /// Says what needs no answer.
+    /// Sends a request that has no answer.
     pub fn tell(&mut self, request: &Request<'_>) {
         request.to_message().send(|bytes| self.channel.put(bytes));
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request and waits for the answer.
     pub fn ask(&mut self, request: &Request<'_>) -> Body {
         self.tell(request);
         let mut reader = Reader::default();
@@ -236,7 +234,7 @@ impl<C: Channel> Remote<C> {
         }
     }
 
-    /// Asks for something that may not be possible; whether it was.
+    /// Requests something that may not be possible; returns whether it was.
     pub fn try_to(&mut self, request: &Request<'_>) -> bool {
         self.ask(request).first() == Some(&1)
     }

@@ -70,8 +70,8 @@ pub mod lcr_h {
     pub const WLEN8: u32 = 3 << 5;
 }
 
-/// Trigger levels: what stands for each in a field of UARTIFLS (TRM 3.3.9),
-/// and how many entries of 32 it is.
+/// Trigger levels: the value of each in a field of UARTIFLS (TRM 3.3.9), and how many
+/// entries of 32 it is.
 #[expect(missing_docs, reason = "the TRM's names")]
 pub mod trigger {
     pub const ONE_EIGHTH: (u32, u32) = (0, 4);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What the suite needs of a PL011.
+//! The suite's interface to a PL011.
 
 /// How many bytes an access covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,19 +12,19 @@ pub enum Width {
     Word,
 }
 
-/// The access met a data abort.
+/// The access caused a data abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abort;
 
-/// Why something cannot be tried here.
+/// Why something cannot be run here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPossible(pub &'static str);
 
-/// A PL011 and what stands around it.
+/// A PL011 and its surroundings.
 ///
-/// The peer is the far side of the serial line. When one of its methods
-/// returns, what it did has reached the device: input that has a place is in
-/// the receive FIFO, and room that was made has been used.
+/// The peer is the far side of the serial line. When one of its methods returns, the
+/// effect has reached the device: input that fits is in the receive FIFO, and new room
+/// has been used.
 pub trait Target {
     /// Loads from `offset` bytes into the frame; the offset is a multiple of
     /// the width.
@@ -40,29 +40,29 @@ pub trait Target {
     /// The level of the combined interrupt, UARTINTR.
     fn line(&mut self) -> bool;
 
-    /// Takes the interrupt if it is delivered. A system may deliver it once
-    /// more than its line says, or, where the line is no level, once only.
+    /// Takes the interrupt if it is delivered. A system may deliver it once more than
+    /// its line is high, or, where the line is no level, once only.
     fn interrupted(&mut self) -> bool {
         self.line()
     }
 
-    /// Takes the interrupt if it is delivered at once when the one before it has
-    /// ended, with nothing done in between that a system could notice.
+    /// Takes the interrupt if it is delivered at once after the end of the one before,
+    /// with no event in between that a system could notice.
     fn interrupted_at_once(&mut self) -> bool {
         self.line()
     }
 
-    /// The peer takes output (all there is, or `take` bytes while it is held),
-    /// shows `output` what it took, and sends `input`.
+    /// The peer takes output (all there is, or `take` bytes while it is held), passes
+    /// it to `output`, and sends `input`.
     fn exchange(&mut self, take: u16, input: &[u8], output: &mut dyn FnMut(&[u8]));
 
-    /// Stops the peer from taking output by itself, or lets it again.
+    /// Stops the peer from taking output by itself, or allows it again.
     fn hold(&mut self, hold: bool) -> Result<(), NotPossible>;
 
     /// The peer sends a break.
     fn send_break(&mut self) -> Result<(), NotPossible>;
 
-    /// The peer forgets everything: input that waits for room, and output.
-    /// It takes output again.
+    /// The peer drops everything: input that waits for room, and output. It takes
+    /// output again.
     fn reset_peer(&mut self);
 }

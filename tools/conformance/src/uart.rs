@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A target as cases see it: accesses that may abort, checks that note what
-//! was seen, and a far side that can be made to stall.
+//! A target as cases use it: accesses that may abort, checks that record the value
+//! seen, and a far side that can stall.
 
 use heapless::Vec;
 
@@ -11,22 +11,22 @@ use crate::{Failure, Stop, Verdict};
 /// Entries of a FIFO.
 const DEPTH: u16 = 32;
 
-/// What a stalled line is filled up with.
+/// The byte that fills a stalled line.
 const FILL: u8 = b'.';
 
-/// More than any line and FIFO hold together: Xen's ring has 2048 places.
+/// More than any line and FIFO hold together: Xen's ring holds 2048 bytes.
 const FILL_MAX: usize = 4096;
 
-/// Reads of DR that empty any FIFO, with what its line held.
+/// Reads of DR that empty any FIFO and its line.
 const DRAIN_MAX: usize = 4096;
 
-/// Turns of a wait after which it counts as hung.
+/// Turns after which a wait counts as hung.
 const PATIENCE: usize = 200;
 
 /// Bytes that a held peer takes at each turn of a wait.
 const SIP: u16 = 8;
 
-/// Bytes that tell loss from reordering.
+/// Bytes that distinguish loss from reordering.
 static PATTERN: [u8; 1024] = {
     let mut bytes = [0; 1024];
     let mut at = 0;
@@ -38,7 +38,7 @@ static PATTERN: [u8; 1024] = {
     bytes
 };
 
-/// `count` bytes, at most 1024, that tell loss from reordering.
+/// `count` bytes, at most 1024, that distinguish loss from reordering.
 #[must_use]
 pub fn pattern(count: usize) -> &'static [u8] {
     &PATTERN[..count]
@@ -47,20 +47,20 @@ pub fn pattern(count: usize) -> &'static [u8] {
 /// The device under test.
 pub struct Uart<'t> {
     target: &'t mut dyn Target,
-    /// Output that no check has looked at yet, without the filling.
+    /// Output that no check has read yet, without the filling.
     output: Vec<u8, 2048>,
-    /// Bytes of filling that the peer has still to take.
+    /// Bytes of filling that the peer has not yet taken.
     filling: usize,
-    /// `LCR_H.FEN`, as it was written last.
+    /// `LCR_H.FEN`, as last written.
     deep: bool,
-    /// The peer takes only what it is told to.
+    /// The peer takes output only on request.
     held: bool,
     checks: u16,
     abort: Option<u16>,
 }
 
 impl<'t> Uart<'t> {
-    /// The device with what reset leaves in it, whatever it went through.
+    /// The device in its reset state, after any earlier case.
     pub fn quiesced(target: &'t mut dyn Target) -> Verdict<Self> {
         target.reset_peer();
         let mut uart = Self {
@@ -72,14 +72,14 @@ impl<'t> Uart<'t> {
             checks: 0,
             abort: None,
         };
-        // In an order that lets nothing new in: the mask first, CR before the
-        // characters that loopback left, FEN to flush them, the clear last.
+        // In an order that lets nothing new in: first the mask, then CR, then the
+        // characters that loopback left, FEN to flush them, and the clear last.
         uart.write(reg::IMSC, 0);
         uart.write(reg::CR, cr::TXE | cr::RXE);
         uart.write(reg::LCR_H, lcr_h::FEN);
         uart.write(reg::LCR_H, 0);
         uart.drain();
-        // A character that is stored takes the mark of one that was lost.
+        // The next stored character carries the mark of a lost one.
         uart.feed(&[0]);
         uart.drain();
         for (offset, value) in [
@@ -97,9 +97,9 @@ impl<'t> Uart<'t> {
         // Read first: a clear right after output raises TX once more.
         uart.read(reg::RIS);
         uart.write(reg::ICR, int::ALL);
-        // One that was delivered before is no news.
+        // An interrupt delivered earlier is not reported again.
         uart.line();
-        // What lacks a register must not fail every case.
+        // A missing register must not fail every case.
         uart.abort = None;
         Ok(uart)
     }
@@ -168,7 +168,7 @@ impl<'t> Uart<'t> {
         self.target.line()
     }
 
-    /// Whether the interrupt is delivered, as to a driver.
+    /// Whether the interrupt is delivered, as a driver sees it.
     pub fn interrupted(&mut self) -> bool {
         self.target.interrupted()
     }
@@ -178,7 +178,7 @@ impl<'t> Uart<'t> {
         self.target.interrupted_at_once()
     }
 
-    /// Checks that something is as it should be.
+    /// Checks that a value is as expected.
     pub fn check(&mut self, what: &'static str, seen: u32, expected: u32) -> Verdict {
         self.checks += 1;
         self.met_no_abort()?;
@@ -189,7 +189,7 @@ impl<'t> Uart<'t> {
         }
     }
 
-    /// Ends the case.
+    /// Ends the case as failed.
     pub fn fail<T>(&self, what: &'static str, seen: u32, expected: u32) -> Verdict<T> {
         Err(Stop::Failed(Failure {
             check: self.checks,
@@ -199,7 +199,7 @@ impl<'t> Uart<'t> {
         }))
     }
 
-    /// Fails the case if an access of it has aborted.
+    /// Fails the case if one of its accesses has aborted.
     pub(crate) fn met_no_abort(&self) -> Verdict {
         match self.abort {
             None => Ok(()),
@@ -207,7 +207,7 @@ impl<'t> Uart<'t> {
         }
     }
 
-    /// Checks all of a register.
+    /// Checks all bits of a register.
     pub fn see(&mut self, offset: u16, expected: u32) -> Verdict {
         let seen = self.read(offset);
         self.check(name(offset), seen, expected)
@@ -234,7 +234,7 @@ impl<'t> Uart<'t> {
         self.see_bits(offset, bit, if expected { bit } else { 0 })
     }
 
-    /// Checks what the last of several reads of a register with a width gave.
+    /// Checks the value of the last of several reads of a register with a width.
     pub fn see_as(&mut self, offset: u16, width: Width, expected: u32) -> Verdict {
         let seen = self.read_as(offset, width);
         self.check(name(offset), seen, expected)
@@ -261,7 +261,7 @@ impl<'t> Uart<'t> {
         self.turn(bytes, &[]);
     }
 
-    /// A held peer takes up to `take` bytes, any other all there are; then it
+    /// A held peer takes up to `take` bytes, any other peer all there are; then it
     /// sends.
     pub fn turn(&mut self, take: u16, input: &[u8]) {
         let Self {
@@ -273,20 +273,20 @@ impl<'t> Uart<'t> {
         target.exchange(take, input, &mut |bytes| {
             let skip = bytes.len().min(*filling);
             *filling -= skip;
-            // Output beyond what any case sends shows by its length.
+            // Output longer than any case sends is found by its length.
             let room = output.capacity() - output.len();
             let bytes = &bytes[skip..];
             let _ = output.extend_from_slice(&bytes[..bytes.len().min(room)]);
         });
     }
 
-    /// Makes the line full, with nothing in the FIFO and no interrupt: a
-    /// character that is now written has to wait for the peer.
+    /// Makes the line full, with nothing in the FIFO and no interrupt: a character
+    /// written now has to wait for the peer.
     pub fn block(&mut self) -> Verdict {
         self.target.hold(true)?;
         self.held = true;
         for _ in 0..FILL_MAX {
-            // Not for one look alone, as after a burst.
+            // Not for one FR read alone, as after a burst.
             if (0..2).all(|_| self.any(reg::FR, fr::TXFF)) {
                 break;
             }
@@ -316,7 +316,7 @@ impl<'t> Uart<'t> {
         self.unblock()?;
         for _ in 0..PATIENCE {
             self.turn(u16::MAX, &[]);
-            // Looking for room is part of what lets a device go on.
+            // A device may continue only after a read of FR.
             let drained = self.any(reg::FR, fr::TXFE);
             if self.filling == 0 && self.output.len() >= expected.len() && drained {
                 break;
@@ -332,7 +332,7 @@ impl<'t> Uart<'t> {
         )
     }
 
-    /// Checks two runs of bytes, first by what they have in common.
+    /// Checks two sequences of bytes, first their common length.
     fn same(
         &mut self,
         seen: &[u8],
@@ -346,8 +346,8 @@ impl<'t> Uart<'t> {
         self.check(length, count(seen), count(expected))
     }
 
-    /// Reads characters until there are no more, however slowly they come, and
-    /// checks that they are `expected`, without any error.
+    /// Reads characters until there are no more, however slowly they arrive, and checks
+    /// that they are `expected`, without any error.
     pub fn receives(&mut self, expected: &[u8]) -> Verdict {
         let mut left = expected.iter();
         let mut turns = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! docs/evidence/conformance.md is of this suite, case by case.
+//! docs/evidence/conformance.md lists the cases of this suite.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn every_case_has_its_own_name_and_rests_on_something() {
     assert!(conformance::all().all(|case| !case.source.is_empty()));
 }
 
-/// Ours passes everything where it can be tried.
+/// Ours passes every case that it can run.
 #[test]
 fn no_failure_of_ours_is_in_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/evidence/conformance.md");

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The fetcher. Each origin is tried only for files that those before it lack: the
-//! store, a folder, the mirror's pool by path, the mirror's index, and, if told to,
-//! a snapshot archive. Whatever an origin gives is compared with the pin's size and
-//! digest.
+//! store, a folder, the mirror's pool by path, the mirror's index, and, if configured,
+//! a snapshot archive. Every file is compared with the pin's size and digest.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +14,7 @@ use crate::lock::{Pin, Pins};
 use crate::mirrors::{Run, mirrors};
 use crate::store::{Held, Store, holds};
 
-/// Downloads by apt's own means, with apt's proxy and credentials.
+/// Downloads with apt's proxy and credentials.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// Where pinned files may come from beside the store and the mirror.
@@ -30,15 +29,15 @@ pub struct Origins {
     pub snapshot: Option<String>,
 }
 
-/// What fetches pins.
+/// Fetches pins.
 pub struct Fetcher<'a> {
     /// Runs apt's programs.
     pub run: Run<'a>,
-    /// Where files are kept.
+    /// The store of fetched files.
     pub store: Store,
     /// A folder for the lists of releases.
     pub indices: PathBuf,
-    /// Where files may come from besides.
+    /// Origins other than store and mirror.
     pub origins: Origins,
 }
 
@@ -54,8 +53,8 @@ impl Fetcher<'_> {
             .collect()
     }
 
-    /// Looks for pins everywhere, with or without the store. What is found is in
-    /// the store then.
+    /// Looks for pins in all origins, with or without the store. Files found are then
+    /// in the store.
     pub fn search<'p>(&self, pins: &'p [Pin], stored: bool) -> Result<Vec<Found<'p>>> {
         let found = pins.iter().map(|pin| Found {
             pin,
@@ -87,7 +86,7 @@ struct Search<'f, 'p> {
 }
 
 impl Search<'_, '_> {
-    /// The pins that no origin has given yet, by their numbers.
+    /// The pins not found in any origin yet, by their numbers.
     fn missing(&self) -> Vec<usize> {
         let missing = |&number: &usize| self.found[number].file.is_none();
         (0..self.found.len()).filter(missing).collect()
@@ -128,7 +127,7 @@ impl Search<'_, '_> {
         Ok(())
     }
 
-    /// By path, from each mirror.
+    /// From each mirror, by path.
     fn pool(&mut self) -> Result<()> {
         if self.missing().is_empty() {
             return Ok(());
@@ -147,7 +146,7 @@ impl Search<'_, '_> {
         }
     }
 
-    /// Where the index says, if it lists the pinned file.
+    /// From the address in the index, if it lists the pinned file.
     fn index(&mut self) -> Result<()> {
         let releases: std::collections::BTreeSet<String> = self
             .missing()
@@ -186,7 +185,7 @@ impl Search<'_, '_> {
         Ok(())
     }
 
-    /// The archive as it was on the day of the pin.
+    /// From the archive as of the pin's day.
     fn snapshot(&mut self, archive: &str) -> Result<()> {
         self.download(|pin| {
             let day = pin.date.replace('-', "");
@@ -194,7 +193,7 @@ impl Search<'_, '_> {
         })
     }
 
-    /// Downloads what is missing and has an address.
+    /// Downloads the missing files that have an address.
     fn download(&mut self, address: impl Fn(&Pin) -> Option<String>) -> Result<()> {
         let missing = self.missing().into_iter();
         let wanted: Vec<(usize, String)> = missing
@@ -267,7 +266,7 @@ fn look_up(index: &Index, pin: &Pin) -> Result<String, Attempt> {
     }
 }
 
-/// Why apt did not get an address: `E: Failed to fetch URL  REASON [IP: …]`.
+/// apt's reason for a failed download: `E: Failed to fetch URL  REASON [IP: …]`.
 fn reason(said: &str, url: &str) -> String {
     let reason = said
         .lines()
@@ -278,7 +277,7 @@ fn reason(said: &str, url: &str) -> String {
     reason.to_owned()
 }
 
-/// A path as mirrors take it in an address: some read `+` as a space.
+/// A path encoded for an address: some mirrors read `+` as a space.
 fn encoded(path: &str) -> String {
     path.replace('+', "%2b")
 }

@@ -7,13 +7,12 @@ use anyhow::anyhow;
 
 use crate::lock::Pin;
 
-/// A pin that every origin was asked for and none has any more. Steps that
-/// need it cannot be done on any machine.
+/// A pin that no origin has any more. Steps that need it cannot run on any machine.
 #[derive(Debug, thiserror::Error)]
 #[error("{pin} cannot be had:\n  {}\n{HELP}", tried.join("\n  "))]
 pub struct Unavailable {
     pin: String,
-    /// Each origin, and what came of it.
+    /// Each origin and its result.
     tried: Vec<String>,
 }
 
@@ -21,12 +20,12 @@ const HELP: &str = "\
 Give a folder that holds the file with --from DIR, ask a snapshot archive with \
 --snapshot URL, or move the pin with `cargo xtask pins update` (docs/reference/pins.md).";
 
-/// An origin that did not give a pin.
+/// An origin without the pin.
 #[derive(Debug)]
 pub struct Attempt {
     pub(crate) origin: String,
     pub(crate) said: String,
-    /// Whether it answered that it does not have the file.
+    /// Whether the origin answered that it does not have the file.
     pub(crate) gone: bool,
 }
 
@@ -53,7 +52,7 @@ impl std::fmt::Display for Attempt {
     }
 }
 
-/// What came of looking for a pin.
+/// The result of looking for a pin.
 #[derive(Debug)]
 pub struct Found<'a> {
     /// What was looked for.
@@ -65,7 +64,7 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Why the pin was not had, and that the mirror is out of reach, if it is.
+    /// Why the pin was not found, and whether the mirror is out of reach.
     #[must_use]
     pub fn error(&self) -> anyhow::Error {
         let error = explain(&self.pin.to_string(), &self.tried);
@@ -77,7 +76,7 @@ impl Found<'_> {
     }
 }
 
-/// An error that says that the mirror is out of reach, if apt said so.
+/// An error for a mirror out of reach, if apt reported one.
 #[must_use]
 pub fn offline(said: &str) -> Option<anyhow::Error> {
     const SIGNS: [&str; 6] = [
@@ -98,8 +97,8 @@ pub fn offline(said: &str) -> Option<anyhow::Error> {
     ))
 }
 
-/// [`Unavailable`] only if no origin failed: a mirror out of reach, or one
-/// that gives other contents, says nothing of what can be had elsewhere.
+/// [`Unavailable`] only if no origin failed: a mirror out of reach, or one with other
+/// contents, does not mean that the file is gone elsewhere.
 fn explain(pin: &str, tried: &[Attempt]) -> anyhow::Error {
     let unavailable = Unavailable {
         pin: pin.to_owned(),

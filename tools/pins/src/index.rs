@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! A release as the mirror's index lists it now. It is read through a private
-//! apt root, so that the machine's own sources and
-//! architectures stay as they are; the machine's other settings, such as a
-//! proxy, hold here too.
+//! The current contents of a release in the mirror's index. It is read through a
+//! private apt root, so that the machine's own sources and architectures stay as they
+//! are; the machine's other settings, such as a proxy, apply.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -35,8 +34,8 @@ pub(super) struct Listed {
 }
 
 impl<'a> Index<'a> {
-    /// Loads a release's lists, for programs of arm64 and amd64 and sources, to
-    /// a folder of its own.
+    /// Loads a release's lists, for programs of arm64 and amd64 and sources, into a
+    /// folder of its own.
     pub(super) fn load(run: Run<'a>, folder: &Path, release: &str) -> Result<Self> {
         let index = Self {
             run,
@@ -88,7 +87,7 @@ impl<'a> Index<'a> {
         Ok(index)
     }
 
-    /// Where a listed file is below its mirror's root.
+    /// The path of a listed file below its mirror's root.
     pub(super) fn path(&self, listed: &Listed) -> Result<String> {
         let below = |mirror: &String| listed.url.strip_prefix(mirror.as_str());
         let path = self.mirrors.iter().find_map(below);
@@ -109,7 +108,7 @@ impl<'a> Index<'a> {
         Ok(first(&shown, |line| line.strip_prefix("Version:")))
     }
 
-    /// The package that a package depends on first.
+    /// The first package that a package depends on.
     pub(super) fn followed(&self, name: &str) -> Result<String> {
         let shown = self.output(self.tool("apt-cache").args(["depends", name]))?;
         first(&shown, |line| line.trim().strip_prefix("Depends:"))
@@ -127,7 +126,7 @@ impl<'a> Index<'a> {
             .collect()
     }
 
-    /// What is to be downloaded of packages that `apt-get download` takes.
+    /// The files of packages that `apt-get download` would download.
     pub(super) fn packages(&self, names: &[String]) -> Result<Vec<Listed>> {
         let mut list = self.tool("apt-get");
         list.args(["download", "--print-uris"]).args(names);
@@ -161,19 +160,18 @@ impl<'a> Index<'a> {
     }
 }
 
-/// What `find` finds in the first line in which it finds something.
+/// The result of `find` for the first line in which it finds something.
 fn first<'a>(text: &'a str, find: impl Fn(&'a str) -> Option<&'a str>) -> Option<String> {
     Some(text.lines().find_map(find)?.trim().to_owned())
 }
 
-/// The package of a line of `--simulate`: `NAME (VERSION ORIGIN
-/// [ARCHITECTURE]) …`.
+/// The package in a line of `--simulate`: `NAME (VERSION ORIGIN [ARCHITECTURE]) …`.
 fn installed(line: &str) -> Option<String> {
     let (name, rest) = line.split_once(" (")?;
     let (inside, _) = rest.split_once(')')?;
     let (version, _) = inside.split_once(' ')?;
     let architecture = inside.rsplit_once('[')?.1.trim_end_matches(']');
-    // apt finds packages for every architecture under their own name alone.
+    // apt finds packages of architecture `all` only by their name alone.
     Some(if architecture == "all" {
         format!("{name}={version}")
     } else {
@@ -181,7 +179,7 @@ fn installed(line: &str) -> Option<String> {
     })
 }
 
-/// The files of `--print-uris`: `'URL' FILE SIZE SHA256:DIGEST`.
+/// The files in the output of `--print-uris`: `'URL' FILE SIZE SHA256:DIGEST`.
 fn listed(text: &str) -> Result<Vec<Listed>> {
     let file = |line: &str| {
         let mut words = line.split(' ');
@@ -205,7 +203,7 @@ fn listed(text: &str) -> Result<Vec<Listed>> {
         .collect()
 }
 
-/// A text with the characters that apt encodes in addresses and file names.
+/// A text with apt's encoding of addresses and file names removed.
 fn decoded(text: &str) -> String {
     [("%2b", "+"), ("%3a", ":"), ("%7e", "~")]
         .into_iter()

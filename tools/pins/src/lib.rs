@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Files from Debian's archive, each pinned by size and digest: the lock file, the
-//! store, the one fetcher, and what moves pins. It is independent of what the files
-//! are for.
+//! store, the fetcher, and the update of pins. It is independent of the files' use.
 #![forbid(unsafe_code)]
 
 mod fetch;

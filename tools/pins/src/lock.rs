@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// What stands above the pins.
+/// The text above the pins.
 const HEADER: &str = "\
 # SPDX-License-Identifier: MIT
 # Every file from outside, by digest. `cargo xtask pins update` writes this from
@@ -24,19 +24,19 @@ pub struct Pin {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Debian's name for it, `all` or `source`.
+    /// Debian's name of the architecture, `all` or `source`.
     pub architecture: String,
     /// The release whose index listed it.
     pub release: String,
-    /// A day on which it did: where the snapshot archive is asked.
+    /// A day on which it was listed, for requests to the snapshot archive.
     pub date: String,
-    /// Below the mirror's root.
+    /// Path below the mirror's root.
     pub path: String,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// In hexadecimal.
+    /// Digest in hexadecimal.
     pub sha256: String,
-    /// What it is for.
+    /// The sets that it belongs to.
     pub sets: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl std::fmt::Display for Pin {
     }
 }
 
-/// The whole file.
+/// The lock file.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
@@ -64,14 +64,14 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Reads it.
+    /// Reads the lock file.
     pub fn read(path: &Path) -> Result<Self> {
         let text =
             fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("{} is not well formed", path.display()))
     }
 
-    /// Writes it, in the order of sets and paths.
+    /// Writes the lock file, sorted by sets and paths.
     pub fn write(&mut self, path: &Path) -> Result<()> {
         self.pins
             .sort_by(|a, b| (&a.sets, &a.path).cmp(&(&b.sets, &b.path)));
@@ -79,7 +79,7 @@ impl Lock {
             .with_context(|| format!("writing {}", path.display()))
     }
 
-    /// The pins of a set, none if there is no such set.
+    /// The pins of a set; none if there is no such set.
     #[must_use]
     pub fn set(&self, name: &str) -> Vec<Pin> {
         let is_in = |pin: &&Pin| pin.sets.iter().any(|set| set == name);
@@ -99,14 +99,14 @@ impl Pins {
         Ok(Self(pins))
     }
 
-    /// The version of the set's first package, which is the only one of a
-    /// source's or a kernel's set.
+    /// The version of the set's first package. A source's or a kernel's set has only
+    /// one.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.0[0].version
     }
 
-    /// Those that run on machines of Debian's `architecture`.
+    /// Those for machines of Debian's `architecture`.
     #[must_use]
     pub fn of(self, architecture: &str) -> Self {
         let mut pins = self.0;

@@ -5,14 +5,13 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-/// Releases that are in the main archive and in no other.
+/// Releases that are only in the main archive.
 const RELEASES: [&str; 4] = ["bookworm", "trixie", "stable", "oldstable"];
 
-/// Runs one of apt's programs. Gives whether it succeeded, and all that it
-/// printed.
+/// Runs one of apt's programs. Returns whether it succeeded, and its output.
 pub type Run<'a> = &'a dyn Fn(&mut Command) -> Result<(bool, String)>;
 
-/// The same for one that must succeed. Gives what it printed.
+/// The same for a program that must succeed. Returns its output.
 pub(crate) fn output(run: Run, command: &mut Command) -> Result<String> {
     let (succeeded, said) = run(command.env("LC_ALL", "C"))?;
     let last = said.trim_end().lines().last().unwrap_or_default();

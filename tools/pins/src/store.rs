@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The store: one file for each digest, outside the workspace, so that it
-//! outlives `target/` and serves every clone. Files come in by a rename and are
-//! verified each time they are used, so runs at the same time may share it.
+//! The store: one file for each digest, outside the workspace, so that it outlives
+//! `target/` and is shared by all clones. Files are added by a rename and verified at
+//! each use, so simultaneous runs may share it.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -14,25 +14,25 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::lock::Pin;
 
-/// Names the store.
+/// Environment variable with the store's folder.
 const VARIABLE: &str = "VPL011_STORE";
 
-/// A folder of files by their digests.
+/// A folder with files named by their digests.
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
 }
 
-/// What the store has in a pin's place.
+/// The store's entry for a pin.
 pub(crate) enum Held {
     File(PathBuf),
     Nothing,
-    /// A file with other contents. The right one will take its place.
+    /// A file with other contents, to be replaced by the right one.
     Damaged,
 }
 
 impl Store {
-    /// The user's: `$VPL011_STORE`, or in the cache folder.
+    /// The user's store: `$VPL011_STORE`, or in the cache folder.
     pub fn of_user() -> Result<Self> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let folder = set(VARIABLE)
@@ -43,20 +43,20 @@ impl Store {
         Self::at(folder)
     }
 
-    /// That in a folder, which is made if need be.
+    /// The store in a folder, which is created if missing.
     pub fn at(folder: PathBuf) -> Result<Self> {
         fs::create_dir_all(&folder)
             .with_context(|| format!("making {} ({VARIABLE} moves it)", folder.display()))?;
         Ok(Self { folder })
     }
 
-    /// Where it is.
+    /// Its folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Looks a pin up, and at the contents.
+    /// Looks a pin up and verifies the contents.
     pub(crate) fn get(&self, pin: &Pin) -> Result<Held> {
         let path = self.folder.join(&pin.sha256);
         if !path.exists() {
@@ -75,7 +75,7 @@ impl Store {
             .with_context(|| format!("writing to {}", self.folder.display()))
     }
 
-    /// Takes in a verified file by copying it.
+    /// Adds a verified file by copying it.
     pub(crate) fn copy(&self, pin: &Pin, from: &Path) -> Result<PathBuf> {
         let mut file = NamedTempFile::new_in(&self.folder)?;
         std::io::copy(&mut File::open(from)?, &mut file)?;
@@ -84,7 +84,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Takes in a verified file of [`incoming`](Self::incoming) by moving it.
+    /// Adds a verified file of [`incoming`](Self::incoming) by moving it.
     pub(crate) fn accept(&self, pin: &Pin, from: &Path) -> Result<PathBuf> {
         let path = self.folder.join(&pin.sha256);
         fs::rename(from, &path)?;
@@ -92,7 +92,7 @@ impl Store {
     }
 }
 
-/// Whether a file has the contents that a pin names.
+/// Whether a file's contents match a pin.
 pub(crate) fn holds(file: &Path, pin: &Pin) -> Result<bool> {
     let read = || anyhow::Ok((fs::metadata(file)?.len(), digest(file)?));
     let (size, digest) = read().with_context(|| format!("reading {}", file.display()))?;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Moves pins to what the index lists now. A set moves as a whole, and only if each of its files can be had: an
-//! index has been seen to list what the pool did not serve.
+//! Moves pins to the versions in the present index. A set moves as a whole, and only if
+//! each of its files is available: an index may list files that the pool does not
+//! serve.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -15,37 +16,37 @@ use crate::mirrors::output;
 /// Files that belong together.
 #[derive(Debug)]
 pub struct Set {
-    /// Unique.
+    /// Its name, unique.
     pub name: String,
-    /// The release they are of.
+    /// The files' release.
     pub release: String,
-    /// What they are.
+    /// The files.
     pub wanted: Wanted,
 }
 
-/// What a set is made of.
+/// The contents of a set.
 #[derive(Debug)]
 pub enum Wanted {
     /// These packages, of each of these architectures.
     Packages(Vec<String>, &'static [&'static str]),
-    /// These packages of arm64's, and all that they depend on.
+    /// These packages of arm64, and all that they depend on.
     Closure(Vec<String>),
-    /// The package of arm64's that this one depends on first.
+    /// The first package of arm64 that this one depends on.
     Followed(String),
     /// A source package.
     Source(String),
-    /// The upstream part of a source package alone.
+    /// Only the upstream part of a source package.
     Upstream(String),
-    /// What Debian adds to it alone.
+    /// Only Debian's part of it.
     Packaging(String),
 }
 
-/// What came of a move.
+/// The result of a move.
 #[derive(Debug, Default)]
 pub struct Moved {
     /// How many sets moved.
     pub sets: usize,
-    /// Files that went and came, and sets that stay, a line each.
+    /// Removed and added files, and sets that stay, a line each.
     pub changes: Vec<String>,
 }
 
@@ -107,7 +108,7 @@ fn listed(index: &Index, wanted: &Wanted) -> Result<Vec<Listed>> {
     }
 }
 
-/// Whether a set takes a file of a source package, by its address.
+/// Whether a set includes a file of a source package, by its address.
 fn takes(wanted: &Wanted, url: &str) -> bool {
     let part = match wanted {
         Wanted::Upstream(_) => ".orig.tar.",
@@ -137,7 +138,7 @@ fn pins(fetcher: &Fetcher, index: &Index, listed: &[Listed], set: &Set) -> Resul
         .collect()
 }
 
-/// A set's files, whatever their order.
+/// A set's files, in any order.
 fn digests(pins: &[Pin]) -> BTreeMap<&str, &str> {
     pins.iter()
         .map(|pin| (pin.sha256.as_str(), pin.path.as_str()))
@@ -153,7 +154,7 @@ fn changes(set: &str, before: &[Pin], now: &[Pin]) -> Vec<String> {
     [but_not(before, now, '-'), but_not(now, before, '+')].concat()
 }
 
-/// Puts a set's pins in the place of those that it had.
+/// Replaces the pins of a set.
 fn replace(lock: &mut Lock, set: &str, now: Vec<Pin>) {
     for pin in &mut lock.pins {
         pin.sets.retain(|of| of != set);

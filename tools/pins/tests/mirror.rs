@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Pinned files, fetched from a mirror of our own on loopback that lacks, cuts
-//! short or changes what it should serve.
+//! Pinned files, fetched from a mirror of our own on loopback with files that are
+//! missing, cut short or changed.
 
 mod server;
 
@@ -19,19 +19,19 @@ const FILE: &str = "pool/main/t/tool/tool_1.0-1_arm64.deb";
 const OTHER: &str = "pool/main/t/tool/tool_2.0-1_arm64.deb";
 const CONTENTS: &[u8] = b"version one";
 
-/// apt's settings: nothing is signed, and nothing is tried twice.
+/// apt's settings: nothing is signed, and there are no retries.
 const SETTINGS: &str = "Acquire::AllowInsecureRepositories \"true\";\n\
     APT::Get::AllowUnauthenticated \"true\";\n\
     Acquire::http::Proxy \"DIRECT\";\n\
     Acquire::Retries \"0\";\n";
 
-/// No origin but store and mirror.
+/// No origin except store and mirror.
 const NONE: Origins = Origins {
     from: None,
     snapshot: None,
 };
 
-/// A machine whose apt knows the mirror, and a pin of [`FILE`].
+/// A machine whose apt uses the mirror, and a pin of [`FILE`].
 struct Bench {
     dir: TempDir,
     mirror: Server,
@@ -66,7 +66,7 @@ impl Bench {
         self.dir.path().join(name)
     }
 
-    /// Runs one of apt's programs, which knows the mirror alone.
+    /// Runs one of apt's programs, with the mirror as its only source.
     fn run(&self, command: &mut Command) -> anyhow::Result<(bool, String)> {
         if command.get_args().any(|word| word == "indextargets") {
             return Ok((true, format!("{}|bookworm|main\n", self.mirror.url())));
@@ -85,7 +85,7 @@ impl Bench {
         }
     }
 
-    /// Looks for the pin. The file and where it came from, or what was tried.
+    /// Looks for the pin. Returns the file and its origin, or the origins tried.
     fn search(&self, origins: &Origins, stored: bool) -> Result<(PathBuf, String), String> {
         let run = |command: &mut Command| self.run(command);
         let fetcher = self.fetcher(&run, origins);
@@ -97,12 +97,12 @@ impl Bench {
             .ok_or_else(|| format!("{:#}", found.error()))
     }
 
-    /// The index lists these packages: version, path and contents.
+    /// Sets the packages in the index: version, path and contents.
     fn index(&self, packages: &[(&str, &str, &[u8])]) {
         self.mirror.index(packages);
     }
 
-    /// The pin is had, from there.
+    /// Checks that the pin is found at this origin.
     fn assert_had(&self, origins: &Origins, origin: &str) {
         let (file, from) = self.search(origins, true).unwrap();
         assert_eq!(from, origin);
@@ -110,7 +110,7 @@ impl Bench {
         assert_eq!(fs::read(file).unwrap(), CONTENTS);
     }
 
-    /// The pin is not had, for these reasons, and nothing of it is kept.
+    /// Checks that the pin is not found, for these reasons, and that nothing is stored.
     fn assert_missing(&self, origins: &Origins, stored: bool, reasons: &[&str]) {
         let error = self.search(origins, stored).unwrap_err();
         for reason in reasons {
@@ -134,7 +134,7 @@ fn gone_from_the_index_but_in_the_pool() {
     let bench = Bench::new();
     bench.mirror.serve(FILE, Answer::Whole(CONTENTS.into()));
     bench.assert_had(&NONE, &bench.pool());
-    // Only the file was asked for.
+    // Only the file was requested.
     assert_eq!(bench.mirror.asked(), [format!("/{FILE}")]);
 }
 
@@ -221,7 +221,7 @@ fn without_a_network_the_store_serves() {
 fn a_damaged_store_is_fetched_anew() {
     let bench = Bench::new();
     bench.mirror.serve(FILE, Answer::Whole(CONTENTS.into()));
-    // Of the right size.
+    // Other contents of the right size.
     fs::create_dir(bench.path("store")).unwrap();
     let damaged = bench.path("store").join(digest(CONTENTS));
     fs::write(damaged, "version 0ne").unwrap();
@@ -269,7 +269,7 @@ fn runs_at_the_same_time_share_the_store() {
     std::thread::scope(|scope| {
         let run = || assert!(bench.search(&NONE, true).is_ok());
         let runs = [(); 4].map(|()| scope.spawn(run));
-        // Nobody ever sees a part of the file.
+        // The store never shows a part of the file.
         while !runs.iter().all(ScopedJoinHandle::is_finished) {
             if let Ok(contents) = fs::read(&stored) {
                 assert_eq!(contents, CONTENTS);
@@ -280,7 +280,7 @@ fn runs_at_the_same_time_share_the_store() {
     bench.assert_had(&NONE, "the store");
 }
 
-/// Moves the set to `version` of the tool, which the pool serves or not.
+/// Moves the set to `version` of the tool, which the pool may not serve.
 fn moved(bench: &mut Bench, serves: bool) -> Vec<String> {
     bench.index(&[("2.0-1", OTHER, b"version two")]);
     if serves {

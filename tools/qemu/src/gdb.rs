@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A stopped machine: its registers, its memory, and one instruction at a time.
-//! As much of GDB's remote serial protocol as that takes, spoken to QEMU.
+//! A stopped machine: its registers, its memory, and single steps. Implements the part
+//! of GDB's remote serial protocol that this needs, for QEMU.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,26 +8,26 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// For QEMU to answer.
+/// Timeout of an answer by QEMU.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The PC's number, behind X0 to X30 and SP.
+/// The PC's number, after X0 to X30 and SP.
 const PC: u32 = 32;
 
 /// The machine's debugger.
 pub struct Debugger {
     stream: UnixStream,
     left: Vec<u8>,
-    /// Their description, once it was asked for.
+    /// Their description, once it was requested.
     system_registers: String,
 }
 
 impl Debugger {
-    /// The debugger at the other end of `stream`; the machine stands.
+    /// The debugger at the other end of `stream`; the machine is stopped.
     pub fn attach(stream: UnixStream) -> Result<Self> {
         let mut debugger = Self::new(stream)?;
         debugger.ask("?")?;
-        // Only who has asked what registers there are may ask for one.
+        // QEMU serves registers only after a request for their description.
         debugger.ask("qXfer:features:read:target.xml:0,ffb")?;
         Ok(debugger)
     }
@@ -41,23 +41,23 @@ impl Debugger {
         })
     }
 
-    /// Stops when an instruction at `address` is next.
+    /// Sets a breakpoint at `address`.
     pub fn break_at(&mut self, address: u64) -> Result<()> {
         self.order(&format!("Z0,{address:x},4"))
     }
 
-    /// No longer does.
+    /// Removes the breakpoint.
     pub fn pass(&mut self, address: u64) -> Result<()> {
         self.order(&format!("z0,{address:x},4"))
     }
 
-    /// Goes on until a stop.
+    /// Continues until a stop. Returns the PC.
     pub fn go(&mut self) -> Result<u64> {
         self.ask("c")?;
         self.register(PC)
     }
 
-    /// Goes on by one instruction, with interrupts held back.
+    /// Executes one instruction, with interrupts held back. Returns the PC.
     pub fn step(&mut self) -> Result<u64> {
         self.ask("s")?;
         self.register(PC)
@@ -71,8 +71,8 @@ impl Debugger {
         Ok(value.swap_bytes())
     }
 
-    /// Turns to a CPU, the first of which is 0: registers are its, and memory is
-    /// what it sees.
+    /// Selects a CPU, of which the first is 0: registers are its own, and memory is as
+    /// it sees it.
     pub fn turn_to(&mut self, cpu: u8) -> Result<()> {
         self.order(&format!("Hg{:x}", cpu + 1))
     }
@@ -98,11 +98,11 @@ impl Debugger {
         number(&self.system_registers).with_context(|| format!("there is no register {name}"))
     }
 
-    /// The words from `address` on.
+    /// The words from `address`.
     pub fn words(&mut self, address: u64, count: usize) -> Result<Vec<u64>> {
         let mut words = Vec::new();
         while words.len() < count {
-            // What a packet holds.
+            // A packet's limit.
             let wanted = (count - words.len()).min(128);
             let from = address + 8 * words.len() as u64;
             let digits = self.ask(&format!("m{from:x},{:x}", 8 * wanted))?;
@@ -124,7 +124,7 @@ impl Debugger {
         Ok(())
     }
 
-    /// Sends a packet and gives the answer to it.
+    /// Sends a packet and returns the answer to it.
     fn ask(&mut self, packet: &str) -> Result<String> {
         let sum = packet.bytes().fold(0, u8::wrapping_add);
         self.stream
@@ -144,11 +144,11 @@ impl Debugger {
         }
     }
 
-    /// The next whole packet that has come.
+    /// The next complete packet received.
     fn packet(&mut self) -> Option<String> {
         let start = self.left.iter().position(|byte| *byte == b'$')?;
         let end = start + self.left[start..].iter().position(|byte| *byte == b'#')?;
-        // Behind it stand two digits of a sum.
+        // Two digits of a checksum follow it.
         if self.left.len() < end + 3 {
             return None;
         }
@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// A machine that gives `answers` in pieces, whatever it is asked.
+    /// A machine that sends `answers` in pieces, whatever the request.
     fn machine(answers: &'static [&str]) -> (Debugger, thread::JoinHandle<String>) {
         let (near, mut far) = UnixStream::pair().unwrap();
         let machine = thread::spawn(move || {

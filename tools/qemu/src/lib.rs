@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Clients of a QEMU that runs: its monitor (QMP), and its stub for gdb. Both are
-//! asked over a socket, one request at a time.
+//! Clients of a running QEMU: its monitor (QMP), and its gdb stub. Both work over a
+//! socket, one request at a time.
 
 #![forbid(unsafe_code)]
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-/// For QEMU to answer.
+/// Timeout of an answer by QEMU.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The monitor of a running machine.
@@ -23,7 +23,7 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// Gives the monitor a command for people, and returns what it prints.
+    /// Runs a command of the human monitor and returns its output.
     pub fn ask(&mut self, command: &str) -> Result<String> {
         let answer = self.execute(&json!({
             "execute": "human-monitor-command",
@@ -46,7 +46,7 @@ impl Monitor {
             if let Some(error) = answer.get("error") {
                 bail!("QEMU refuses {command}: {error}");
             }
-            // A greeting, or an event that nobody waits for.
+            // A greeting or an event, which is ignored.
         }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A machine of one device: the UART on a ring of real size, and its line.
+//! A machine with one device: the UART on a ring of real size, and its line.
 
 use std::collections::VecDeque;
 
@@ -39,8 +39,8 @@ impl<'page> Machine<'page> {
         }
     }
 
-    /// Runs a command; its answer, and any change of the line before it, go
-    /// to [`take_output`](Self::take_output).
+    /// Runs a command. Its answer, and any change of the line before it, go to
+    /// [`take_output`](Self::take_output).
     pub(crate) fn run(&mut self, command: &Command) {
         let answer = match *command {
             Command::Read { width, address } => match self.access(address, width) {
@@ -76,22 +76,22 @@ impl<'page> Machine<'page> {
         self.say(&answer);
     }
 
-    /// Answers a line that is no command.
+    /// Answers an invalid line.
     pub(crate) fn fail(&mut self, why: &dyn std::fmt::Display) {
         self.say(&format!("FAIL {why}"));
     }
 
-    /// What was said since the last call, whole lines.
+    /// The answers since the last call, as whole lines.
     pub(crate) fn take_output(&mut self) -> String {
         std::mem::take(&mut self.output)
     }
 
-    /// Bytes the guest's side would take now.
+    /// Bytes that the guest's side has room for now.
     pub(crate) fn input_space(&self) -> usize {
         self.peer.in_space()
     }
 
-    /// Gives bytes to the guest's side; the caller has asked for the space.
+    /// Gives bytes to the guest's side; the caller has checked the space.
     pub(crate) fn put_input(&mut self, bytes: &[u8]) {
         let put = self.peer.put_in(bytes);
         debug_assert_eq!(put.bytes, bytes.len());

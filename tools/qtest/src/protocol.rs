@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The line protocol of QEMU's qtest, the part that concerns one device.
+//! The part of QEMU's qtest line protocol that concerns one device.
 //!
-//! A command is one line of words; numbers are C literals (`0x10`, `16`,
-//! `020`).
+//! A command is one line of words; numbers are C literals (`0x10`, `16`, `020`).
 
 use vpl011::trap::Width;
 
@@ -34,19 +33,19 @@ pub(crate) enum Command {
     IrqInterceptIn,
 }
 
-/// Why a line is no command; shown after `FAIL`.
+/// Why a line is invalid; printed after `FAIL`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
-    /// The line has no word in it.
+    /// The line has no words.
     #[error("Empty command")]
     Empty,
-    /// The first word names nothing.
+    /// The first word is no command.
     #[error("Unknown command '{0}'")]
     Unknown(String),
     /// Too few or too many words.
     #[error("'{0}' takes {1}")]
     Arguments(&'static str, &'static str),
-    /// A word that should be a number is none.
+    /// A word that should be a number is not.
     #[error("'{0}' is no number of at most 64 bits")]
     Number(String),
 }

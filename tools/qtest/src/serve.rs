@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The loop that serves commands and the serial peer side by side.
+//! The loop that serves both the commands and the serial peer.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -13,11 +13,11 @@ use rustix::io::Errno;
 use crate::machine::Machine;
 use crate::protocol;
 
-/// A line longer than this is no command.
+/// A longer line is invalid.
 const LINE_MAX: usize = 4096;
 /// Bytes of guest output held outside the ring while the peer is slow.
 const CHUNK: usize = 256;
-/// While so much input of peers that have gone waits, the next one waits too.
+/// While this much input of disconnected peers waits, the next one waits too.
 const LEFT_BEHIND: usize = 1 << 20;
 
 /// The serial peer: a stream socket that one program at a time connects to.
@@ -26,7 +26,7 @@ pub(crate) struct Chardev {
     stream: Option<UnixStream>,
     /// Taken from the ring, not yet by the peer; kept for the next peer.
     unsent: VecDeque<u8>,
-    /// Input of peers that have gone, for which there was no room.
+    /// Input of disconnected peers, for which there was no room.
     left_behind: VecDeque<u8>,
 }
 
@@ -42,11 +42,11 @@ impl Chardev {
         })
     }
 
-    /// Accepts, reads and writes whatever is possible without waiting.
+    /// Accepts, reads and writes as far as possible without waiting.
     fn pump(&mut self, machine: &mut Machine) -> Result<()> {
         self.deliver(machine);
-        // A peer that has gone makes place for the next one in line; its last
-        // bytes come first.
+        // After a peer disconnects, the next one is accepted; the first one's last
+        // bytes are delivered first.
         while self.attach()? {
             if !self.hung_up()? && self.read(machine) && self.write(machine) {
                 return Ok(());
@@ -57,8 +57,8 @@ impl Chardev {
         Ok(())
     }
 
-    /// Whether the peer has closed its end: nothing more will come than what
-    /// is on the way, room for it or not.
+    /// Whether the peer has closed its end: only the bytes already in the socket
+    /// remain.
     fn hung_up(&self) -> Result<bool> {
         let Some(stream) = &self.stream else {
             return Ok(true);
@@ -68,7 +68,7 @@ impl Chardev {
         Ok(fds[0].revents().contains(PollFlags::HUP))
     }
 
-    /// Lets go of the peer, keeping what it had still written.
+    /// Drops the peer and keeps the input that it had still written.
     fn part(&mut self) {
         let Some(mut stream) = self.stream.take() else {
             return;
@@ -80,7 +80,7 @@ impl Chardev {
         }
     }
 
-    /// Passes on what earlier peers left, as far as there is room.
+    /// Delivers earlier peers' input, as far as there is room.
     fn deliver(&mut self, machine: &mut Machine) {
         while !self.left_behind.is_empty() && machine.input_space() > 0 {
             let (head, _) = self.left_behind.as_slices();
@@ -90,7 +90,7 @@ impl Chardev {
         }
     }
 
-    /// Whether there is a peer, accepting one if need be.
+    /// Whether there is a peer; accepts one if there is none.
     fn attach(&mut self) -> Result<bool> {
         if self.stream.is_none() {
             if self.is_crowded() {
@@ -112,8 +112,8 @@ impl Chardev {
         self.left_behind.len() >= LEFT_BEHIND
     }
 
-    /// Reads as much as the ring has room for, behind what earlier peers left;
-    /// `false` once the peer is gone.
+    /// Reads as much as the ring has room for, after earlier peers' input; `false` once
+    /// the peer is gone.
     fn read(&mut self, machine: &mut Machine) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
@@ -154,7 +154,7 @@ impl Chardev {
         }
     }
 
-    /// What to wait for on the peer's socket.
+    /// The events to wait for on the peer's socket.
     fn interest(&self, machine: &Machine) -> PollFlags {
         let mut flags = PollFlags::empty();
         if machine.input_space() > 0 {
@@ -171,11 +171,11 @@ impl Chardev {
 #[derive(Default)]
 struct Lines {
     partial: Vec<u8>,
-    /// The rest of an overlong line is being thrown away.
+    /// The rest of an overlong line is being dropped.
     skipping: bool,
 }
 
-/// A whole line, or one that is too long to be kept.
+/// A whole line, or one that is too long.
 enum Line {
     Whole(String),
     TooLong,
@@ -226,8 +226,8 @@ pub(crate) fn serve(
             Err(error) => return Err(error).context("reading commands"),
         };
         for line in lines.push(&buffer[..bytes]) {
-            // A peer that connected or wrote before the command is there
-            // before its answer.
+            // A peer that connected or wrote before the command is served before its
+            // answer.
             pump(chardev.as_mut(), machine, output)?;
             match line {
                 Line::Whole(line) => match protocol::parse(&line) {
@@ -260,20 +260,20 @@ fn print(machine: &mut Machine, output: &mut impl Write) -> Result<()> {
     output.flush().context("writing answers")
 }
 
-/// Sleeps until something can be done; whether that is reading commands.
+/// Sleeps until there is work; returns whether commands can be read.
 fn wait(chardev: Option<&Chardev>, machine: &Machine, input: BorrowedFd) -> Result<bool> {
     let mut fds = vec![PollFd::from_borrowed_fd(input, PollFlags::IN)];
     if let Some(chardev) = chardev {
         match &chardev.stream {
             Some(stream) => {
-                // Nothing to wait for: a hang-up would only wake the loop in
-                // vain, and the peer's last bytes wait for room in the ring.
+                // Nothing to wait for: a hang-up would only wake the loop in vain, and
+                // the peer's last bytes wait for room in the ring.
                 let interest = chardev.interest(machine);
                 if !interest.is_empty() {
                     fds.push(PollFd::new(stream, interest));
                 }
             }
-            // Only a guest that reads makes room for another.
+            // Another peer is accepted only once the guest has read.
             None if chardev.is_crowded() => {}
             None => fds.push(PollFd::from_borrowed_fd(
                 chardev.listener.as_fd(),

@@ -4,14 +4,13 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-/// The cargo that runs us.
+/// The cargo that runs this program.
 #[must_use]
 pub fn program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// One of its commands that builds something: with the locked versions, or not
-/// at all.
+/// A cargo command that builds: with the locked versions, or not at all.
 #[must_use]
 pub fn locked(command: &str) -> Command {
     let mut cargo = Command::new(program());
@@ -26,8 +25,7 @@ mod tests {
 
     use crate::files::list;
 
-    /// Commands of cargo's that take the newest versions they find, unless told
-    /// not to.
+    /// Cargo commands that would take newer versions without `--locked`.
     const BUILD: [&str; 9] = [
         "bench", "build", "check", "clippy", "doc", "fetch", "install", "run", "test",
     ];

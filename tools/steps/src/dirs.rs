@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Where things are: the workspace, and everything of ours under `target/`.
+//! The workspace's folders, and ours under `target/`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,7 +19,7 @@ pub struct Dirs {
 }
 
 impl Dirs {
-    /// Asks cargo, so that `CARGO_TARGET_DIR` and configuration count.
+    /// Asks cargo, so that `CARGO_TARGET_DIR` and configuration apply.
     pub fn find() -> Result<Self> {
         #[derive(Deserialize)]
         struct Metadata {
@@ -48,7 +48,7 @@ impl Dirs {
         })
     }
 
-    /// The log of a step or of a run.
+    /// The log file of a step or of a run.
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         self.target.join("log").join(format!("{name}.log"))

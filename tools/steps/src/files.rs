@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! Folders and what is in them.
+//! Folders and their contents.
 
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Removes a folder, if it is there.
+/// Removes a folder, if it exists.
 pub fn remove(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
@@ -14,7 +14,7 @@ pub fn remove(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes an empty folder, whatever was there.
+/// Makes an empty folder; earlier contents are removed.
 pub fn empty(folder: &Path) -> Result<()> {
     remove(folder)?;
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// What a result depends on.
+/// Everything that a result depends on.
 #[derive(Clone, Default)]
 pub struct Key(Sha256);
 
@@ -17,7 +17,7 @@ impl Key {
     #[must_use]
     pub fn text(mut self, text: impl AsRef<[u8]>) -> Self {
         let text = text.as_ref();
-        // The length keeps two parts from reading as one.
+        // With its length, so that two parts cannot read as one.
         self.0.update((text.len() as u64).to_le_bytes());
         self.0.update(text);
         self

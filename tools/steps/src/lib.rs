@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! What every command of `xtask` is made of: steps with keys and logs, the programs
-//! that they start, the pinned files that they take, and the lines that users see.
-//! It is independent of what is built.
+//! The parts of every `xtask` command: steps with keys and logs, the programs that they
+//! start, the pinned files that they use, and the output for users. It is independent
+//! of what is built.
 #![forbid(unsafe_code)]
 
 pub mod cargo;

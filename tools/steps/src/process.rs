@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Started processes, and the guarantee that none survives this program.
 //!
-//! Every child is the head of its own process group, so that a terminal's
-//! Ctrl-C reaches only us, and we end the children in order. Orphans of our
-//! children become ours (`PR_SET_CHILD_SUBREAPER`), so walking down from our
-//! own pid finds every process we caused, whatever group or session it moved to.
+//! Every child heads its own process group, so that a terminal's Ctrl-C reaches only
+//! us, and we end the children in order. Orphans of our children become ours
+//! (`PR_SET_CHILD_SUBREAPER`), so a walk down from our own pid finds every process we
+//! caused, in any group or session.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,16 +21,15 @@ use rustix::process::{Pid, Signal, kill_process, set_child_subreaper};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// How long children may take to end in order before they are killed.
+/// How long children may take to end before they are killed.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long those that are killed may take to be gone. One that waits for a
-/// device may never be.
+/// How long killed children may take to end. One that waits for a device may never end.
 const KILLED: Duration = Duration::from_secs(20);
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Held while a child is started, so that an interrupt sees it or prevents it.
+/// Held while a child is started, so that an interrupt finds it or prevents it.
 static STARTING: Mutex<()> = Mutex::new(());
 
 /// A running child, killed with all its descendants when dropped.
@@ -40,7 +39,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `command` at the head of a process group of its own.
+    /// Starts `command` in a process group of its own.
     pub fn start(command: &mut Command) -> Result<Self> {
         let what = command.get_program().to_string_lossy().into_owned();
         let starting = STARTING
@@ -82,14 +81,14 @@ impl Drop for Running {
             if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
                 end_tree(pid);
             }
-            // The result no longer matters: the child is gone or never was.
+            // The result no longer matters: the child is gone or was never started.
             let _ = self.child.wait();
         }
     }
 }
 
-/// Adopts orphans of our children and ends every process of ours when we are
-/// told to end. `restore` puts the terminal back as it was.
+/// Adopts orphans of our children and ends every process of ours on a signal. `restore`
+/// puts the terminal back as it was.
 pub fn end_children_on_signals(restore: fn()) -> Result<()> {
     set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
@@ -99,7 +98,7 @@ pub fn end_children_on_signals(restore: fn()) -> Result<()> {
             INTERRUPTED.store(true, Ordering::SeqCst);
             end_children();
             restore();
-            // The terminal may be what has gone.
+            // The terminal may be gone.
             let _ = writeln!(std::io::stderr(), "interrupted: no process was left behind");
             std::process::exit(128 + signal);
         }
@@ -112,7 +111,7 @@ fn end_children() {
     end_tree(rustix::process::getpid());
 }
 
-/// Ends every process below us when it goes, by a panic too.
+/// Ends every process below us when dropped, also by a panic.
 pub struct Family;
 
 impl Drop for Family {
@@ -122,16 +121,16 @@ impl Drop for Family {
     }
 }
 
-/// To be called when a child has ended: if that is because we were told to
-/// end, nothing more may be said of it. The signal thread ends us.
+/// To be called when a child has ended: if that was because of a signal to us, its end
+/// is not reported. The signal thread ends us.
 pub fn stop_if_interrupted() {
     while INTERRUPTED.load(Ordering::SeqCst) {
         thread::park();
     }
 }
 
-/// Ends everything below `root`, and `root` unless that is us: first by asking,
-/// then by force.
+/// Ends everything below `root`, and `root` unless that is us: first with SIGTERM, then
+/// with SIGKILL.
 fn end_tree(root: Pid) {
     let living = || {
         let mut pids = descendants(root);
@@ -143,18 +142,18 @@ fn end_tree(root: Pid) {
     };
     let signal_all = |signal| {
         for pid in living() {
-            // It may have ended meanwhile, which is what is wanted.
+            // It may have ended meanwhile, which is intended.
             let _ = kill_process(pid, signal);
         }
     };
-    // A process whose parent ends during a look is missed by that one.
+    // A look misses a process whose parent ends during it.
     let gone = || living().is_empty() && living().is_empty();
     signal_all(Signal::TERM);
     let deadline = Instant::now() + GRACE;
     while !gone() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(20));
     }
-    // Again and again, as one may start another before it is killed.
+    // Repeated, as a process may start another before it is killed.
     let deadline = Instant::now() + KILLED;
     while !gone() && Instant::now() < deadline {
         signal_all(Signal::KILL);
@@ -191,7 +190,7 @@ fn descendants(root: Pid) -> Vec<Pid> {
 /// The parent and the state letter of a process, from `/proc/PID/stat`.
 fn stat(pid: Pid) -> Option<(i32, char)> {
     let text = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // The name, in brackets, may hold anything.
+    // The name, in brackets, may contain anything.
     let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
     let state = fields.next()?.chars().next()?;
     Some((fields.next()?.parse().ok()?, state))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Progress output: a spinner on a terminal, plain lines elsewhere, and one line
-//! for each thing that was done.
+//! Progress output: a spinner on a terminal, plain lines elsewhere, and one line for
+//! each finished step.
 
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often something long says that it is still at work, off a terminal.
+/// How often a long step prints that it still runs, without a terminal.
 const STILL: Duration = Duration::from_secs(20);
 
-/// Progress of one thing.
+/// The progress of one step.
 pub struct Progress {
     name: String,
     started: Instant,
@@ -20,12 +20,12 @@ pub struct Progress {
 
 enum Show {
     Spinner(ProgressBar),
-    /// When it last said something.
+    /// The time of the last line.
     Plain(Cell<Instant>),
 }
 
 impl Progress {
-    /// Begins to show that `name` is at work.
+    /// Begins to show that `name` runs.
     #[must_use]
     pub fn start(name: &str) -> Self {
         let started = Instant::now();
@@ -41,7 +41,7 @@ impl Progress {
         }
     }
 
-    /// Shows what the step works on.
+    /// Shows what the step is working on.
     pub fn at(&self, on: &str) {
         match &self.show {
             Show::Spinner(bar) => bar.set_message(on.to_owned()),
@@ -59,11 +59,11 @@ impl Progress {
         }
     }
 
-    /// Ends with the line that says what was done and how long it took.
+    /// Ends with a line with the result and the time.
     pub fn finish(self, said: &str) {
         let took = format!("{:.1} s", self.started.elapsed().as_secs_f64());
         let name = self.name.clone();
-        // The spinner goes before the line comes.
+        // The spinner is removed before the line is printed.
         drop(self);
         println!("{name:<27} {said:<60} {took:>8}");
     }
@@ -87,7 +87,7 @@ fn spinner(name: &str) -> ProgressBar {
     bar
 }
 
-/// The line of something that needed no work.
+/// Prints the line of a step that needed no work.
 pub(crate) fn unchanged(name: &str) {
     println!("{name:<27} unchanged");
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! The step engine.
 //!
-//! A step has a name, a key (a digest of everything its result depends on, the
-//! module that makes it included), outputs and work. Its stamp under `target/stamp/` holds the key it was last
-//! done for: with the same key and all outputs present the work is skipped.
-//! A step's key goes into the keys of the steps that build on it. Each step
-//! prints one line, and its commands' output goes to `target/log/STEP.log`.
-//! Several threads may do steps; those of one name are done one after the other.
+//! A step has a name, a key (a digest of everything its result depends on, including
+//! the module that makes it), outputs and work. Its stamp under `target/stamp/` holds
+//! the key of its last run: with the same key and all outputs present the work is
+//! skipped. A step's key is part of the keys of the steps that build on it. Each step
+//! prints one line, and its commands' output goes to `target/log/STEP.log`. Steps may
+//! run in several threads; those with the same name run one after the other.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -29,23 +29,23 @@ use crate::progress::{self, Progress};
 /// Lines of a log that are shown when a step fails.
 const TAIL: usize = 25;
 
-/// More than `TAIL` lines take.
+/// More than `TAIL` lines need.
 const TAIL_BYTES: usize = 16 << 10;
 
-/// What the compiler's names of source files are relative to.
+/// The folder to which the compiler's names of source files are relative.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Runs steps.
 pub struct Steps {
-    /// Where things are.
+    /// The folders.
     pub dirs: Dirs,
-    /// Re-does steps whose key has not changed.
+    /// Repeats steps whose key has not changed.
     pub force: bool,
     /// The lock file of pinned files.
     pub lock: PathBuf,
-    /// Where pinned files may come from besides.
+    /// Other origins of pinned files.
     pub origins: Origins,
-    /// The steps that a thread is at.
+    /// The steps that threads are running.
     pub busy: Busy,
 }
 
@@ -59,14 +59,14 @@ impl Busy {
     }
 }
 
-/// A step that panicked left nothing half changed in memory.
+/// After a panic the value is still used: steps keep no state in memory.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a step's work is given.
+/// The context of a step's work.
 pub struct Cx<'a> {
-    /// Where things are.
+    /// The folders.
     pub dirs: &'a Dirs,
     origins: &'a Origins,
     log: PathBuf,
@@ -74,11 +74,10 @@ pub struct Cx<'a> {
 }
 
 impl Steps {
-    /// Does the step unless it was done for `key`. `work` returns what it did,
-    /// in a few words. Returns the key's digest.
+    /// Runs the step unless it was done for `key`. `work` returns its result in a few
+    /// words. Returns the key's digest.
     ///
-    /// How it is done stands in the module that calls this, whose text is part
-    /// of the key.
+    /// The module that calls this contains the work, so its text is part of the key.
     #[track_caller]
     pub fn run(
         &self,
@@ -97,7 +96,7 @@ impl Steps {
             progress::unchanged(name);
             return Ok(key);
         }
-        // A step that is cut short must not be taken for done.
+        // An interrupted step must not count as done.
         remove_if_there(&stamp)?;
         self.work(name, work)?;
         for output in outputs {
@@ -109,7 +108,7 @@ impl Steps {
         Ok(key)
     }
 
-    /// Does the step every time: its work knows by itself what changed.
+    /// Runs the step every time: its work checks for changes itself.
     pub fn always(&self, name: &str, work: impl FnOnce(&Cx) -> Result<String>) -> Result<()> {
         let busy = self.busy.of(name);
         let _busy = lock(&busy);
@@ -130,7 +129,7 @@ impl Steps {
         said.map(drop)
     }
 
-    /// The same for one whose work finds something. Returns that.
+    /// The same for work with a result. Returns that result.
     pub fn value<T>(&self, name: &str, work: impl FnOnce(&Cx) -> Result<(String, T)>) -> Result<T> {
         let mut result = None;
         self.always(name, |cx| {
@@ -141,7 +140,7 @@ impl Steps {
         result.ok_or_else(|| anyhow!("step `{name}` has no result"))
     }
 
-    /// Does something that is no step: without a line of its own.
+    /// Runs work that is no step: without a line of its own.
     pub fn quietly<T>(&self, name: &str, work: impl FnOnce(&Cx) -> Result<T>) -> Result<T> {
         let busy = self.busy.of(name);
         let _busy = lock(&busy);
@@ -181,13 +180,12 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// Runs `command`, which may fail. Returns whether it did not, and what it
-    /// printed.
+    /// Runs `command`, which may fail. Returns whether it succeeded, and its output.
     pub fn attempt(&self, command: &mut Command) -> Result<(bool, String)> {
         let before = usize::try_from(fs::metadata(&self.log)?.len())?;
         let status = self.watch(command)?;
         let log = fs::read(&self.log)?;
-        // A run of the same step by another process begins the log anew.
+        // A run of the same step by another process restarts the log.
         let said = String::from_utf8_lossy(log.get(before..).unwrap_or_default());
         // The first line is the command.
         let (_, said) = said.split_once('\n').unwrap_or_default();
@@ -199,7 +197,7 @@ impl Cx<'_> {
         self.with_fetcher(|fetcher| fetcher.fetch(pins))
     }
 
-    /// Does something with what fetches pinned files.
+    /// Runs work with the fetcher of pinned files.
     pub fn with_fetcher<T>(&self, work: impl FnOnce(&Fetcher) -> Result<T>) -> Result<T> {
         work(&Fetcher {
             run: &|command| self.attempt(command),
@@ -270,7 +268,7 @@ fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// The last lines of a log, behind its name.
+/// The last lines of a log, after its name.
 #[must_use]
 pub fn end_of(log: &Path) -> String {
     format!("the end of {}:\n{}", log.display(), tail(log))
@@ -284,7 +282,7 @@ fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }
 
-/// The end of the last line: where compilers name the file.
+/// The end of the last line, which contains the file in compilers' messages.
 fn last_line(log: &Path) -> String {
     const SHOWN: usize = 48;
     let tail = tail(log);
@@ -318,7 +316,7 @@ mod tests {
         }
     }
 
-    /// Does a step that makes `output`. Whether it had to work.
+    /// Runs a step that makes `output`. Returns whether it had to work.
     fn make(steps: &Steps, key: &str, output: &Path) -> bool {
         let worked = Cell::new(false);
         let work = |_: &Cx| {

@@ -10,8 +10,8 @@ use crate::cargo;
 use crate::key::Key;
 use crate::step::Steps;
 
-/// Builds a program of crates.io, of that version and with those options of
-/// cargo's, under `target/tools`.
+/// Builds a program of crates.io, of this version and with these cargo options, under
+/// `target/tools`.
 pub fn install(steps: &Steps, name: &str, version: &str, options: &[&str]) -> Result<PathBuf> {
     let root = steps.dirs.target.join("tools");
     let program = root.join("bin").join(name);

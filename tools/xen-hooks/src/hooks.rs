@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
-//! Hooks: how our change reaches somebody's Xen tree.
+//! Hooks: how our change is applied to a Xen tree.
 //!
-//! A set of hooks is the TOML files of `hyp-shim/hooks/common/`, which hold for
-//! every version, and of `hyp-shim/hooks/xen-VERSION/`, which hold for that one
-//! (or, for another tree than Xen's, those of any folder). A vendor's tree has
-//! `hyp-shim/hooks/xen-VERSION-VENDOR/` beside those: what it expects tells it,
-//! and it may leave hooks out (`without`) or take their place (`instead`).
-//! `[[copy]]` puts a file of ours into the tree; `[[hook]]` inserts lines of
-//! ours before or after an anchor, or in its place, and the anchor must match
-//! exactly once, so that another Xen fails with the name of a hook instead of
-//! building something else; so must the conditions of the preprocessor that it
-//! stands under, which a hook names as `within`. `[[expect]]` says what else the copied files rely
-//! on. The whole set is checked before the first byte is written.
+//! A set of hooks is the TOML files of `hyp-shim/hooks/common/`, for every version, and
+//! of `hyp-shim/hooks/xen-VERSION/`, for that version (or, for another tree than Xen's,
+//! those of any folder). A vendor's tree has `hyp-shim/hooks/xen-VERSION-VENDOR/` in
+//! addition: its expectations identify the tree, and it may leave hooks out (`without`)
+//! or replace them (`instead`). `[[copy]]` puts a file of ours into the tree;
+//! `[[hook]]` inserts lines of ours before or after an anchor, or in its place. The
+//! anchor must match exactly once, so that another Xen fails with the name of a hook
+//! instead of building something else; so must the conditions of the preprocessor
+//! around it, which a hook lists as `within`. `[[expect]]` lists what else the copied
+//! files rely on. The whole set is checked before the first byte is written.
 
 mod conditions;
 mod hook;
@@ -32,7 +31,7 @@ use self::version::tree_version;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    /// Hooks of the folders before that this tree has no place for.
+    /// Hooks of the folders before that do not apply to this tree.
     #[serde(default)]
     without: Vec<String>,
     #[serde(default)]
@@ -43,25 +42,25 @@ struct File {
     expect: Vec<Expect>,
 }
 
-/// What a set relies on without changing it.
+/// A condition on the tree that the set does not change.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expect {
     /// Names the expectation in errors.
     name: String,
-    /// That it holds tells a vendor's tree from others of its version.
+    /// Whether it distinguishes a vendor's tree from others of its version.
     #[serde(default)]
     tells: bool,
     /// Path in the Xen tree.
     file: PathBuf,
-    /// Text that stands in the file, or that does not.
+    /// Text that the file contains, or that it must not.
     has: Option<String>,
     lacks: Option<String>,
-    /// What is wrong otherwise, to be read by who ports the set.
+    /// What is wrong otherwise, for developers who port the set.
     because: String,
 }
 
-/// A file of ours that is put into the tree.
+/// A file of ours that is copied into the tree.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Copy {
@@ -69,7 +68,7 @@ struct Copy {
     from: PathBuf,
     /// Path in the Xen tree.
     to: PathBuf,
-    /// In place of what the folders before put there.
+    /// Replaces a file of the folders before.
     #[serde(default)]
     instead: bool,
 }
@@ -78,19 +77,19 @@ struct Copy {
 #[derive(Debug)]
 pub struct HookSet {
     version: String,
-    /// What copies are relative to.
+    /// The folder that copies are relative to.
     from: PathBuf,
     hooks: Vec<Hook>,
     copies: Vec<Copy>,
     expectations: Vec<Expect>,
 }
 
-/// What a set writes into a tree: path in the tree and new contents.
+/// The changes to a tree: path in the tree and new contents.
 pub type Changes = BTreeMap<PathBuf, Vec<u8>>;
 
 impl HookSet {
-    /// Reads the set for the tree at `tree` from `shim` (the folder `hyp-shim`):
-    /// a vendor's, if it is that vendor's tree, or that of its version.
+    /// Reads the set for the tree at `tree` from `shim` (the folder `hyp-shim`): the
+    /// vendor's, if it is a vendor's tree, else that of its version.
     pub fn for_tree(shim: &Path, tree: &Path) -> Result<Self> {
         let version = tree_version(tree)?;
         let known = known_versions(shim)?;
@@ -111,7 +110,7 @@ impl HookSet {
     }
 
     /// Reads the set for a version (`4.17`), or for a vendor's tree of one
-    /// (`4.17-amd`), which has that version's and its own.
+    /// (`4.17-amd`), which consists of that version's and the vendor's own.
     pub fn for_version(shim: &Path, version: String) -> Result<Self> {
         let hooks = shim.join("hooks");
         let folder = |name: &str| hooks.join(format!("xen-{name}"));
@@ -121,14 +120,14 @@ impl HookSet {
         Self::read(&folders, version, shim)
     }
 
-    /// Whether a tree is what the set's expectations tell.
+    /// Whether a tree meets the expectations that identify a vendor's.
     fn is_of(&self, tree: &Path) -> bool {
         let mut tell = self.expectations.iter().filter(|one| one.tells).peekable();
         tell.peek().is_some() && tell.all(|one| one.check(tree).is_ok())
     }
 
-    /// Reads the set in these folders, for a tree of that version, whose copies
-    /// come from below `from`.
+    /// Reads the set in these folders, for a tree of that version, with copies from
+    /// below `from`.
     pub fn read(folders: &[impl AsRef<Path>], version: String, from: &Path) -> Result<Self> {
         let mut set = Self {
             version,
@@ -172,7 +171,8 @@ impl HookSet {
         Ok(set)
     }
 
-    /// Adds a file: what it names of the files before goes, or has its place taken.
+    /// Adds a file: its `without` and `instead` remove or replace hooks of the files
+    /// before.
     fn add(&mut self, file: File) -> Result<()> {
         for name in &file.without {
             let before = self.hooks.len();
@@ -201,12 +201,13 @@ impl HookSet {
         Ok(())
     }
 
-    /// Some hooks of the set, and blank lines for all others, so that every line
-    /// of the tree's own has the number that it has with them.
+    /// Some hooks of the set, and blank lines for all others, so that every line of the
+    /// tree keeps the number that it has with all hooks.
     #[must_use]
     pub fn only(mut self, names: &[&str]) -> Self {
         let kept = |hook: &Hook| names.contains(&hook.name.as_str());
-        // No object has numbers of lines of what has no extension: Kconfig, make.
+        // Files without an extension, as of Kconfig and make, have no line numbers in
+        // objects.
         self.hooks
             .retain(|hook| kept(hook) || hook.file.extension().is_some());
         for hook in self.hooks.iter_mut().filter(|hook| !kept(hook)) {
@@ -229,7 +230,7 @@ impl HookSet {
             .map(|hook| (hook.name.as_str(), hook.file.as_path()))
     }
 
-    /// Works out every change to `tree` without writing any.
+    /// Computes every change to `tree` without writing any.
     pub fn plan(&self, tree: &Path) -> Result<Changes> {
         self.plan_without(tree, &[])
     }
@@ -273,8 +274,8 @@ impl HookSet {
         Ok(changes)
     }
 
-    /// Applies the set to `tree`, or changes nothing and says why. Returns
-    /// the number of hooks and of files put in.
+    /// Applies the set to `tree`, or changes nothing and returns why. Returns the
+    /// number of hooks and of copied files.
     pub fn apply(&self, tree: &Path) -> Result<(usize, usize)> {
         for (path, contents) in self.plan(tree)? {
             write(&tree.join(path), contents)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The hooks as a series of patches for `git am`. git makes them, from a
-//! repository that holds only the files they change, and applies them again, so
-//! that what is handed out is known to give what the hooks give.
+//! The hooks as a series of patches for `git am`. git makes them, from a repository
+//! that holds only the files they change, and applies them again, so that the exported
+//! patches are known to equal the hooks.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::hooks::{Changes, HookSet, write};
 
-/// Whom the patches are from: nobody in particular.
+/// The author of the patches, no person in particular.
 const NAME: &str = "vpl011";
 const EMAIL: &str = "vpl011@localhost";
 
@@ -24,16 +24,16 @@ struct Series {
     patch: Vec<Patch>,
 }
 
-/// One patch to be.
+/// One patch of the series.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Patch {
     subject: String,
     message: String,
-    /// What it takes, unless a patch before it has: files, or folders.
+    /// Files or folders that it contains, unless an earlier patch does.
     #[serde(default)]
     paths: Vec<PathBuf>,
-    /// Files of the set, without `.toml`, whose hooks it takes and no other.
+    /// Files of the set, without `.toml`; it contains only their hooks.
     #[serde(default)]
     hooks: Vec<String>,
 }
@@ -88,8 +88,8 @@ impl Series {
     }
 }
 
-/// Writes the hooks for `tree` as patches into `into`, with `work` as a place
-/// for a repository. Returns the patches.
+/// Writes the hooks for `tree` as patches into `into`, with `work` as the folder of a
+/// repository. Returns the patches.
 pub fn export(shim: &Path, tree: &Path, work: &Path, into: &Path) -> Result<Vec<PathBuf>> {
     let set = HookSet::for_tree(shim, tree)?;
     let changes = set.plan(tree)?;
@@ -100,7 +100,7 @@ pub fn export(shim: &Path, tree: &Path, work: &Path, into: &Path) -> Result<Vec<
         "{} holds patches already",
         into.display()
     );
-    // git works elsewhere.
+    // git runs in another folder.
     let into = into.canonicalize()?;
     if work.exists() {
         fs::remove_dir_all(work)?;
@@ -144,16 +144,16 @@ fn patches(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// A repository that nobody's settings reach.
+/// A repository that no user's settings affect.
 struct Repository<'a>(&'a Path);
 
 impl Repository<'_> {
-    /// Runs git. Gives what it printed.
+    /// Runs git. Returns its output.
     fn git(&self, arguments: &[impl AsRef<OsStr>]) -> Result<String> {
         let mut git = Command::new("git");
         git.args(arguments).current_dir(self.0);
         for (name, _) in std::env::vars_os() {
-            // Those of a hook, or of somebody's shell.
+            // Variables of a git hook, or of a user's shell.
             if name.as_encoded_bytes().starts_with(b"GIT_") {
                 git.env_remove(name);
             }
@@ -183,7 +183,7 @@ impl Repository<'_> {
         self.git(&["rev-parse", "HEAD^{tree}"])
     }
 
-    /// That `git am` gives what was committed, from where the series begins.
+    /// Checks that `git am` gives the committed state, from the start of the series.
     fn applies(&self, patches: &[PathBuf]) -> Result<()> {
         let committed = self.tree()?;
         self.git(&["checkout", "--quiet", "--detach", "before"])?;
@@ -202,7 +202,7 @@ impl Repository<'_> {
 mod tests {
     use super::*;
 
-    /// A Xen tree, and hooks for it: two files changed and one put in.
+    /// A Xen tree, and hooks for it: two files changed and one copied.
     fn set_up(dir: &Path) -> (PathBuf, PathBuf) {
         let (shim, tree) = (dir.join("shim"), dir.join("tree"));
         let files = [

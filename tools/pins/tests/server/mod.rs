@@ -11,11 +11,11 @@ use std::thread::JoinHandle;
 
 use sha2::{Digest, Sha256};
 
-/// What a path is answered with.
+/// The answer for a path.
 #[derive(Clone)]
 pub(crate) enum Answer {
     Whole(Vec<u8>),
-    /// The length of all, and a byte less.
+    /// The full length in the header, and one byte less in the body.
     CutShort(Vec<u8>),
 }
 
@@ -26,7 +26,7 @@ struct State {
     stopped: AtomicBool,
 }
 
-/// A server of its own for each test.
+/// A server for one test.
 pub(crate) struct Server {
     address: SocketAddr,
     state: Arc<State>,
@@ -44,7 +44,7 @@ impl Server {
                 if shared.stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                // Who asks may have gone.
+                // The client may have closed the connection.
                 let _ = answer(&shared, &stream.unwrap());
             }
         });
@@ -64,12 +64,12 @@ impl Server {
         answers.insert(format!("/{path}"), answer);
     }
 
-    /// What was asked for so far.
+    /// The requests so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.state.asked.lock().unwrap().clone()
     }
 
-    /// Nobody listens there any more.
+    /// Stops listening.
     pub(crate) fn stop(&mut self) {
         if let Some(server) = self.thread.take() {
             self.state.stopped.store(true, Ordering::SeqCst);
@@ -78,7 +78,7 @@ impl Server {
         }
     }
 
-    /// An index of versions of `tool`: version, path and contents.
+    /// Sets an index of versions of `tool`: version, path and contents.
     pub(crate) fn index(&self, packages: &[(&str, &str, &[u8])]) {
         let mut listed = String::new();
         for (version, path, contents) in packages {

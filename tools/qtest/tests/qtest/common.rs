@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A program that speaks the qtest protocol, as its tests see it.
+//! A program that serves the qtest protocol.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,7 +9,7 @@ pub(crate) struct Qtest {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
-    /// Changes of the interrupt line, in order, not yet asked for.
+    /// Changes of the interrupt line, in order, not yet checked.
     pub(crate) irqs: Vec<bool>,
 }
 
@@ -33,7 +33,7 @@ impl Qtest {
         }
     }
 
-    /// Sends one line and returns its answer, noting the interrupts before it.
+    /// Sends one line and returns its answer; records the interrupts before it.
     pub(crate) fn command(&mut self, line: &str) -> String {
         let stdin = self.stdin.as_mut().expect("still open");
         writeln!(stdin, "{line}").expect("the program reads");
@@ -52,7 +52,7 @@ impl Qtest {
         }
     }
 
-    /// The next line that the program prints by itself.
+    /// The next line that the program prints unasked.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("text");
@@ -84,7 +84,7 @@ impl Qtest {
 impl Drop for Qtest {
     fn drop(&mut self) {
         drop(self.stdin.take());
-        // Fails only for a child that has ended, which is what is wanted.
+        // Fails only if the child has ended, which is intended.
         let _ended = self.child.kill();
         let _status = self.child.wait();
     }

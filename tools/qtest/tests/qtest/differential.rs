@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The same accesses to this device and to QEMU's own PL011, answer by answer.
 //!
-//! Needs `qemu-system-aarch64` of Debian 12 (7.2). Where the two are known to
-//! differ, [`EXPECTED`] says why, and the generator or the comparison leaves
-//! just that out.
+//! Needs `qemu-system-aarch64` of Debian 12 (7.2). [`EXPECTED`] lists the known
+//! differences, and the generator or the comparison leaves out only these.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -11,8 +10,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::side::{BASE, FR, Side};
 
-/// Where QEMU 7.2 differs from the TRM or from this device, and how the test
-/// allows for it. Each entry is checked below to differ still.
+/// Differences of QEMU 7.2 from the TRM or from this device, and how the test allows
+/// for them. Each entry is checked below to differ still.
 const EXPECTED: [(&str, &str); 6] = [
     (
         "reserved bits",
@@ -52,14 +51,14 @@ const RX: u32 = 1 << 4;
 const TX: u32 = 1 << 5;
 const RX_TX: u32 = RX | TX;
 
-/// Registers that hold what is written, and the bits they have (TRM 3.3).
+/// Registers that store what is written, and their bits (TRM 3.3).
 const STORED: [(u64, u32); 6] = [
     (0x020, 0xFF),   // ILPR
     (0x024, 0xFFFF), // IBRD
     (0x028, 0x3F),   // FBRD
     (0x030, 0xFF07), // CR without LBE and the reserved bits
     (0x034, 0x3F),   // IFLS
-    (0x048, 0x4),    // DMACR: DMA itself is QEMU's to complain of
+    (0x048, 0x4),    // DMACR: DMAE makes QEMU print a warning
 ];
 
 /// Identification registers that agree.
@@ -78,7 +77,7 @@ enum Step {
     Receive { byte: u8 },
 }
 
-/// 500 steps that depend on `seed` alone.
+/// 500 steps that depend only on `seed`.
 fn steps(seed: u8) -> Vec<Step> {
     let step = prop_oneof![
         (0..STORED.len(), any::<u32>())
@@ -98,7 +97,7 @@ fn steps(seed: u8) -> Vec<Step> {
     steps.new_tree(&mut runner).expect("no filter").current()
 }
 
-/// Runs one step on one side; what a guest and a peer see of it.
+/// Runs one step on one side; returns what the guest and the peer see.
 fn run(side: &mut Side, step: Step) -> Vec<u32> {
     match step {
         Step::WriteStored { register, value } => {
@@ -157,7 +156,7 @@ fn seeded_sequences_get_the_same_answers() {
     }
 }
 
-/// An exception that no longer applies would only hide a difference.
+/// An exception that no longer applies could hide a difference.
 #[test]
 fn the_expected_differences_are_there() {
     let dir = tempfile::tempdir().unwrap();
@@ -171,7 +170,7 @@ fn the_expected_differences_are_there() {
         side.write(0x024, 0xFFFF);
         side.program.write('b', BASE + 0x024, 0);
         seen.push(side.read(0x024));
-        // Once around QEMU's FIFO, so that an old character is there to see.
+        // One round of QEMU's FIFO, so that an old character is visible.
         for _ in 0..16 {
             side.receive(b'x');
             assert_eq!(side.read(DR), u32::from(b'x'));
@@ -186,6 +185,6 @@ fn the_expected_differences_are_there() {
     for (at, (name, _)) in EXPECTED.iter().enumerate() {
         assert_ne!(differ[0][at], differ[1][at], "`{name}` is no difference");
     }
-    // And ours is what the TRM says.
+    // And ours matches the TRM.
     assert_eq!(differ[0], [0, 0x34, 0x007, 0xFF00, 0, 0]);
 }

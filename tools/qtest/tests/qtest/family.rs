@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The family of drivers of [`conformance::family`] on QEMU's PL011: how many
-//! of them are left with input that nothing tells them of.
+//! The family of drivers of [`conformance::family`] on QEMU's PL011: how many of them
+//! are left with unreported input.
 //!
 //! Needs `qemu-system-aarch64` of Debian 12 (7.2).
 
@@ -15,7 +15,7 @@ use crate::side::Side;
 /// QEMU's device, and a peer that sends.
 struct Qemu {
     side: Side,
-    /// Characters that the peer has sent and the driver not read.
+    /// Characters that the peer has sent and the driver has not read.
     unread: usize,
 }
 
@@ -23,15 +23,15 @@ struct Qemu {
 const DEPTH: usize = 16;
 
 impl Qemu {
-    /// Lets QEMU's main loop go round so often. Each time it takes a character
-    /// from the peer, if there is one and the FIFO has room.
+    /// Lets QEMU's main loop run so often. Each time it takes a character from the
+    /// peer, if there is one and the FIFO has room.
     fn go_round(&mut self, times: usize) {
         for _ in 0..times {
             self.side.read(reg::FR.into());
         }
     }
 
-    /// Brings the device to what reset leaves.
+    /// Brings the device to the reset state.
     fn reset(&mut self) {
         self.side.write(reg::IMSC.into(), 0);
         while self.unread > 0 {
@@ -65,12 +65,12 @@ impl Scene for Qemu {
     fn write(&mut self, offset: u16, _width: Width, value: u32) {
         self.side.write(offset.into(), value);
         if offset == reg::LCR_H {
-            // Its flush makes room.
+            // The flush makes room.
             self.go_round(2);
         }
     }
 
-    /// UARTINTR is high while UARTMIS is not 0; QEMU does nothing at the read.
+    /// UARTINTR is high while UARTMIS is not 0; this read changes nothing in QEMU.
     fn line(&mut self) -> bool {
         self.side.read(reg::MIS.into()) != 0
     }
@@ -89,7 +89,7 @@ impl Scene for Qemu {
     fn run_far_end(&mut self) {}
 }
 
-/// Two bursts, the second at some moment of the handler.
+/// Two bursts, the second at any moment of the handler.
 fn bursts() -> impl Iterator<Item = [Burst; 2]> {
     let burst = |after, characters| Burst {
         after,
@@ -102,8 +102,8 @@ fn bursts() -> impl Iterator<Item = [Burst; 2]> {
     })
 }
 
-/// Of the drivers that are right, by the interrupts that they enable: how many
-/// are left with input, and how many there are.
+/// Of the correct drivers, by the interrupts that they enable: how many are left with
+/// input, and how many there are.
 const STUCK: [(u32, usize, usize); 3] = [
     (int::RX, 22, 104),
     (int::RT, 104, 104),
@@ -119,7 +119,7 @@ fn qemu_leaves_drivers_with_input() {
     };
     let counted = STUCK.map(|(mask, ..)| {
         let (mut stuck, mut count) = (0, 0);
-        // It knows neither levels nor widths.
+        // QEMU's device has neither levels nor widths.
         let members = members().filter(|member| {
             let distinct = member.level.is_none() || member.suits_sbsa();
             member.mask == mask && member.width == Width::Word && distinct && !member.forgets()

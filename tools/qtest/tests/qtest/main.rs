@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `vpl011-qtest` as a program, and beside QEMU's own PL011.
+//! `vpl011-qtest` as a program, and compared with QEMU's own PL011.
 
 mod common;
 mod differential;

@@ -37,12 +37,12 @@ fn peer(path: &Path) -> UnixStream {
     stream
 }
 
-/// A program with a peer's socket in a folder of its own.
+/// A program with a peer's socket in its own folder.
 fn with_chardev() -> (Qtest, tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serial");
     let mut program = qtest(&["--chardev", path.to_str().unwrap()]);
-    // Answered only once the socket is there.
+    // Answered only once the socket exists.
     assert_eq!(program.command("clock_step"), "OK 0");
     (program, dir, path)
 }
@@ -70,13 +70,13 @@ fn the_base_is_the_callers() {
     );
 }
 
-/// Whether a character has a place: not seen at the first look, perhaps, as
-/// after a burst.
+/// Whether there is room for a character: perhaps not at the first read, as after a
+/// burst.
 fn has_room(program: &mut Qtest) -> bool {
     (0..2).any(|_| program.read('l', FR) & TXFF == 0)
 }
 
-/// The SBSA's registers only, and FIFOs that nothing enables.
+/// The SBSA's registers only, and FIFOs enabled from reset.
 #[test]
 fn the_profile_is_the_callers() {
     for (profile, id, places) in [("pl011", 0x34, 1), ("sbsa", 0, 32)] {
@@ -199,7 +199,7 @@ fn the_socket_goes_with_the_program_and_is_never_taken_over() {
     assert!(!path.exists());
 }
 
-/// As QEMU words them.
+/// In QEMU's wording.
 #[test]
 fn answers_have_their_form() {
     let mut program = qtest(&[]);
@@ -219,7 +219,7 @@ fn a_change_of_the_line_stands_before_the_answer() {
     program.write('l', IMSC, TX);
     program.write('l', DR, 0x41);
     assert!(program.irqs.is_empty(), "nobody has asked for them yet");
-    // RIS seen, so that the clear is final.
+    // RIS was read, so the clear is final.
     assert_eq!(program.read('l', RIS), TX);
     program.write('l', ICR, TX);
     assert_eq!(program.command("irq_intercept_in /any"), "OK");
@@ -246,8 +246,8 @@ fn the_peer_is_served_while_no_command_is_pending() {
     assert_eq!(program.read('l', DR), u32::from(b'x'));
 }
 
-/// What a peer wrote before a command was given is there at its answer, the
-/// first peer or any other.
+/// Input that a peer wrote before a command is served before its answer, for the first
+/// peer and any other.
 #[test]
 fn a_new_peer_is_accepted_before_the_next_answer() {
     let (mut program, _dir, path) = with_chardev();
@@ -260,8 +260,8 @@ fn a_new_peer_is_accepted_before_the_next_answer() {
         let mut got = [0];
         stream.read_exact(&mut got).unwrap();
         assert_eq!(got, [byte]);
-        // A program that another test starts holds a copy of every socket for a
-        // moment, so that dropping this one does not end the connection.
+        // A program that another test starts holds a copy of every socket for a moment,
+        // so dropping this one does not end the connection.
         stream.shutdown(Shutdown::Both).unwrap();
     }
 }
@@ -284,8 +284,8 @@ fn a_peer_that_does_not_read_holds_the_guest_back() {
     assert_eq!(program.read('b', FR) & TXFF, 0);
 }
 
-/// More than the ring holds, from a peer that leaves, with output that has
-/// nobody to take it; then another.
+/// More than the ring holds, from a peer that disconnects, with output that was not
+/// taken; then another peer.
 #[test]
 fn a_peer_that_leaves_loses_nothing() {
     let (mut program, _dir, path) = with_chardev();
@@ -319,7 +319,7 @@ fn the_end_of_input_ends_it_whatever_waits() {
     program.write('l', DR, 0x41);
     assert!(program.end());
     let mut rest = Vec::new();
-    // The input that nobody took may end the connection by a reset.
+    // The unread input may end the connection by a reset.
     let _ = stream.read_to_end(&mut rest);
     assert_eq!(rest, [0x41]);
 }

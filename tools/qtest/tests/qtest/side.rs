@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::Qtest;
 
-/// Where both have their device.
+/// The device's address on both sides.
 pub(crate) const BASE: u64 = 0x0900_0000;
 pub(crate) const FR: u64 = 0x018;
 pub(crate) const RXFE: u32 = 1 << 4;
@@ -23,7 +23,7 @@ pub(crate) struct Side {
 impl Side {
     fn start(command: &mut Command, socket: &Path) -> Self {
         let mut program = Qtest::start(command.stderr(Stdio::null()));
-        // Answered only once the socket is there.
+        // Answered only once the socket exists.
         assert_eq!(program.read('l', BASE + 0xFE0), 0x11);
         let peer = UnixStream::connect(socket).expect("the program listens");
         peer.set_read_timeout(Some(Duration::from_secs(10)))
@@ -72,7 +72,7 @@ impl Side {
         self.program.write('l', BASE + offset, value);
     }
 
-    /// One character from the peer, waited for.
+    /// Sends one character from the peer and waits until it arrives.
     pub(crate) fn receive(&mut self, byte: u8) {
         self.peer.write_all(&[byte]).unwrap();
         let patience = Instant::now() + Duration::from_secs(10);
@@ -81,7 +81,7 @@ impl Side {
         }
     }
 
-    /// One character to the peer.
+    /// Receives one character at the peer.
     pub(crate) fn sent(&mut self) -> u8 {
         let mut byte = [0];
         self.peer.read_exact(&mut byte).unwrap();

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-//! The conditions of C's preprocessor that a place in a file stands under: lines
-//! inserted below a false condition would be left out of the build unnoticed.
+//! The conditions of C's preprocessor around a place in a file: lines inserted below a
+//! false condition would be left out of the build unnoticed.
 
 use std::path::Path;
 
-/// Whether a file goes through the preprocessor, by its name.
+/// Whether a file is preprocessed, by its name.
 pub(super) fn has_preprocessor(file: &Path) -> bool {
     let end = file.extension().unwrap_or_default();
     ["c", "h", "S"].iter().any(|known| end == *known)
 }
 
-/// The conditions that are open at the end of a text, from the outermost, as
-/// their lines are. An `#else` stands behind what it is of. A header's guard
-/// against a second time is none.
+/// The conditions that are open at the end of a text, from the outermost, as written in
+/// their lines. An `#else` follows the lines of its condition. A header's include guard
+/// does not count.
 pub(super) fn at_end(text: &str) -> Vec<String> {
     let mut open: Vec<Condition> = Vec::new();
     let mut guard = None;
@@ -50,13 +50,13 @@ pub(super) fn at_end(text: &str) -> Vec<String> {
     open.into_iter().map(|condition| condition.line).collect()
 }
 
-/// One that is open.
+/// An open condition.
 struct Condition {
     line: String,
     is_guard: bool,
 }
 
-/// A directive without its comment, with single blanks.
+/// A directive without its comment, with single spaces.
 fn plain(directive: &str) -> String {
     let code = directive.split("/*").next().unwrap_or_default();
     let words: Vec<&str> = code.split_whitespace().collect();
@@ -78,10 +78,10 @@ mod tests {
             ("#if A\n#elif B\n", &["#if A #elif B"]),
             ("#if A\n#ifndef B\n#define C\n", &["#if A", "#ifndef B"]),
             ("#if A\n#if B\n#endif\n", &["#if A"]),
-            // A guard, with what stands within it.
+            // An include guard and its contents.
             ("#ifndef H\n#define H\n#ifdef A\n", &["#ifdef A"]),
             ("#ifndef H\n#define H\n#endif\n#ifdef A\n", &["#ifdef A"]),
-            // More of them closed than opened, which no compiler takes.
+            // More closed than opened, which no compiler accepts.
             ("#endif\n#else\n#ifdef A\n", &["#ifdef A"]),
         ] {
             assert_eq!(at_end(text), open, "{text}");

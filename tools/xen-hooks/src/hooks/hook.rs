@@ -16,28 +16,27 @@ pub(super) struct Hook {
     pub(super) name: String,
     /// Path in the Xen tree.
     pub(super) file: PathBuf,
-    /// Whole lines to look for; exactly one of these is given.
+    /// Whole lines to find; exactly one of these is given.
     before: Option<String>,
     after: Option<String>,
     replace: Option<String>,
     delete: Option<String>,
-    /// What is inserted, whole lines; none with `delete`.
+    /// The lines to insert, whole lines; none with `delete`.
     insert: Option<String>,
-    /// The conditions of the preprocessor that the place stands under, from
-    /// the outermost, as their lines are.
+    /// The conditions of the preprocessor around the place, from the outermost, as
+    /// written in their lines.
     #[serde(default)]
     within: Vec<String>,
-    /// It takes the place of the hook of its name in the folders before.
+    /// It replaces the hook with its name in the folders before.
     #[serde(default)]
     pub(super) instead: bool,
-    /// The name of the file it stands in, without `.toml`.
+    /// The name of its file, without `.toml`.
     #[serde(skip)]
     pub(super) group: String,
 }
 
 impl Hook {
-    /// Inserts as many blank lines instead; what was to be replaced or deleted
-    /// stays.
+    /// Inserts as many blank lines instead; lines to be replaced or deleted stay.
     pub(super) fn blank(&mut self) {
         let lines = |text: &Option<String>| text.as_deref().map_or(0, |text| text.lines().count());
         let gone = self.replace.take().or_else(|| self.delete.take());
@@ -91,7 +90,8 @@ impl Hook {
         .concat())
     }
 
-    /// That lines behind `text` are compiled when the hook expects them to be.
+    /// Checks that lines after `text` are compiled under the conditions that the hook
+    /// lists.
     fn check_conditions(&self, text: &str) -> Result<()> {
         if !conditions::has_preprocessor(&self.file) {
             return Ok(());

@@ -96,12 +96,12 @@ fn a_place_under_a_condition_is_named_or_refused() {
             if let Err(error) = applied {
                 assert!(error.to_string().contains("conditions"), "{error}");
             }
-            // What no preprocessor reads has lines that look like its own.
+            // Files that are not preprocessed have lines that look like directives.
             hook.file = "Makefile".into();
             assert!(hook.apply_to(text).is_ok());
         }
     }
-    // Behind an anchor that ends a condition.
+    // After an anchor that ends a condition.
     let mut behind = hook("after = \"#endif\"\ninsert = \"n\"");
     behind.file = "f.c".into();
     assert!(behind.apply_to(under).is_ok());
@@ -180,7 +180,7 @@ fn a_version_s_own_hooks_join_those_of_every_version() {
     assert!(error.to_string().contains("two hooks are named `every`"));
 }
 
-/// A tree of 4.17, and one that a vendor has changed.
+/// A tree of 4.17, and one changed by a vendor.
 #[test]
 fn a_vendor_s_tree_is_told_and_has_hooks_of_its_own() {
     let shim = tempfile::tempdir().unwrap();
@@ -209,7 +209,7 @@ fn a_vendor_s_tree_is_told_and_has_hooks_of_its_own() {
         set.apply(tree.path()).unwrap();
         assert_eq!(fs::read_to_string(tree.path().join("f")).unwrap(), made);
     }
-    // What it leaves out or replaces must be there.
+    // Hooks to be left out or replaced must exist.
     for text in ["without = [\"four\"]\n", &hook("four", "instead = true")] {
         add(vendor, text);
         let error = HookSet::for_version(shim.path(), "4.17-vendor".into()).unwrap_err();

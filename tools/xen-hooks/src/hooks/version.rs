@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// The version (`4.17`) that a Xen tree's own makefile states.
+/// The version (`4.17`) in a Xen tree's own makefile.
 pub(super) fn tree_version(tree: &Path) -> Result<String> {
     let path = tree.join("xen/Makefile");
     let text = fs::read_to_string(&path)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The console daemon with many guests, on the fake host: a process of its own,
-//! measured from outside. The machine's clock is this one's, so the figures are
-//! not the same twice.
+//! The console daemon with many guests, on the fake host: a separate process, measured
+//! from outside. The time is this machine's, so the figures vary between runs.
 
 use anyhow::{Context, Result};
 use steps::{Steps, cargo};
@@ -16,8 +15,7 @@ pub(crate) struct Backend {
     guests: u32,
 }
 
-/// A line of the table: a figure, what it is, its unit, and what it must not
-/// exceed.
+/// A line of the table: a figure, its title, its unit, and its limit.
 type Line = (&'static str, &'static str, &'static str, Option<f64>);
 
 /// MiB for a thousand guests; fewer have no goal.
@@ -128,7 +126,7 @@ const LINES: [Line; 27] = [
     ),
 ];
 
-/// What measures: a package, a test of it, and what has it measure with so many
+/// The measuring programs: a package, a test in it, and the variable with the number of
 /// guests.
 const PROGRAMS: [(&str, &str, &str); 2] = [
     ("vconsoled", "scale", "VCONSOLED_SCALE_GUESTS"),
@@ -136,7 +134,7 @@ const PROGRAMS: [(&str, &str, &str); 2] = [
 ];
 
 impl Backend {
-    /// Measures and prints the table. Whether every goal is met.
+    /// Measures and prints the table. Returns whether every goal is met.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let found: Found = steps.value("bench backend", |cx| {
             let mut all = Found::new();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Where the instructions of an access go: it is stepped through in the middle of a
-//! bare-metal guest's thousand, and each instruction is assigned to a part of Xen's
-//! work.
+//! The instructions of an access by part of Xen's work: single steps through an access
+//! in the middle of a bare-metal guest's thousand, with each instruction assigned to a
+//! part.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(crate) struct Breakdown {
 struct Access {
     title: &'static str,
     flavour: Flavour,
-    /// The guest's function that does.
+    /// The guest's function that does so.
     function: &'static str,
     address: u64,
 }
@@ -64,15 +64,15 @@ const ACCESSES: [Access; 4] = [
     },
 ];
 
-/// Where a guest's memory begins. It has no MMU on, so what lies below is Xen.
+/// Start of the guest's memory. Its MMU is off, so addresses below are Xen's.
 const GUEST: u64 = 0x4000_0000;
 
-/// Accesses that go before those that are stepped through.
+/// Accesses before those that are stepped through.
 const BEFORE: u32 = 200;
-/// Of so many the shortest counts, which rings no doorbell.
+/// The shortest of so many counts; it rings no doorbell.
 const STEPPED: usize = 15;
 
-/// What Xen is doing.
+/// The part of Xen's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Entry,
@@ -95,9 +95,8 @@ const PHASES: [(Phase, &str); 7] = [
 ];
 
 impl Phase {
-    /// What Xen does in `function`, after it did `self`. A function that says
-    /// nothing of it, such as one that finds a bit, is part of what went
-    /// before.
+    /// The part of Xen's work in `function`, after `self`. A function that fits every
+    /// part, such as one that finds a bit, belongs to the part before.
     fn then(self, function: &str) -> Self {
         match function {
             "vgic_sync_from_lrs" | "vgic_sync_to_lrs" => Self::Vgic,
@@ -118,7 +117,7 @@ impl Phase {
     }
 }
 
-/// Functions by address, in its order.
+/// Functions, sorted by address.
 struct Symbols(Vec<(u64, String)>);
 
 impl Symbols {
@@ -141,7 +140,8 @@ impl Symbols {
             let [address, kind, name] = line.split_whitespace().collect::<Vec<_>>()[..] else {
                 return None;
             };
-            // `$x` marks code for disassemblers; names with a dot first, a place in it.
+            // `$x` marks code for disassemblers; a name that starts with a dot marks a
+            // place in it.
             let function = matches!(kind, "t" | "T" | "w" | "W") && !name.starts_with(['$', '.']);
             let address = u64::from_str_radix(address, 16).ok()?;
             function.then(|| (address, name.to_owned()))
@@ -149,7 +149,7 @@ impl Symbols {
         Self(functions.collect())
     }
 
-    /// The function that `address` lies in.
+    /// The function that contains `address`.
     fn at(&self, address: u64) -> &str {
         let behind = self.0.partition_point(|(start, _)| *start <= address);
         behind
@@ -230,7 +230,7 @@ fn trace(
     Ok(traces)
 }
 
-/// The addresses of Xen's instructions in one access of the loop that begins.
+/// The addresses of Xen's instructions in one access of the loop that starts.
 fn stepped(debugger: &mut Debugger) -> Result<Vec<u64>> {
     let mut access = 0;
     loop {
@@ -259,7 +259,7 @@ fn stepped(debugger: &mut Debugger) -> Result<Vec<u64>> {
             }
             trace.push(at);
         };
-        // Or another domain got the CPU.
+        // Else another domain got the CPU.
         if back == access + 4 {
             traces.push(trace);
         }
@@ -272,7 +272,7 @@ fn stepped(debugger: &mut Debugger) -> Result<Vec<u64>> {
         .context("no access was stepped through")
 }
 
-/// Instructions by phase, an access a column, in Markdown.
+/// Instructions by phase, one column per access, in Markdown.
 fn table(columns: &[(Access, Vec<String>)]) -> String {
     let mut text = String::from("| |");
     for (access, _) in columns {
@@ -304,7 +304,7 @@ fn table(columns: &[(Access, Vec<String>)]) -> String {
     text
 }
 
-/// What Xen does at each instruction.
+/// The part of Xen's work at each instruction.
 fn phases(functions: &[String]) -> Vec<Phase> {
     functions
         .iter()
@@ -342,7 +342,7 @@ mod tests {
             .collect()
     }
 
-    /// A helper belongs to whoever calls it.
+    /// A helper belongs to its caller.
     #[test]
     fn each_instruction_has_one_phase() {
         let trace = functions(&[

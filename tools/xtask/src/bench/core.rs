@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The device alone, on this machine: instructions of each kind of access, as
-//! callgrind counts them, within a budget that is part of the repository.
+//! The device alone, on this machine: instructions of each kind of access, counted by
+//! callgrind, within a budget that is part of the repository.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use steps::{Cx, Steps, cargo, write};
 
 use crate::debian::host;
 
-/// Accesses that a figure is the mean of. A ring has room for so many.
+/// Accesses of which a figure is the mean. A ring has room for so many.
 const COUNT: u32 = 1000;
 
 /// How much a figure may exceed its budget.
@@ -27,12 +27,12 @@ pub(crate) struct Core {
     accept: bool,
 }
 
-/// Instructions an access, by case. They are whole but for what the host's
-/// own start takes, which is the same with and without accesses.
+/// Instructions per access, by case. They are whole numbers apart from the host's own
+/// start, which is the same with and without accesses.
 type Figures = BTreeMap<String, f64>;
 
 impl Core {
-    /// Measures and prints the table. Whether the budget holds.
+    /// Measures and prints the table. Returns whether the budget holds.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         host::prepare(steps)?;
         let found = measure(steps)?;
@@ -59,7 +59,7 @@ impl Core {
     }
 }
 
-/// Measures, and says what does not hold as an error.
+/// Measures, and returns an exceeded budget as an error.
 pub(crate) fn check(steps: &Steps) -> Result<()> {
     let broken = broken(&measure(steps)?, &read(&budget_file(steps))?);
     ensure!(
@@ -97,7 +97,7 @@ fn show(figures: &Figures) -> String {
     text
 }
 
-/// What is above its budget, or has none, or is gone.
+/// Figures above their budget, without one, or missing.
 fn broken(found: &Figures, budget: &Figures) -> Vec<String> {
     let mut broken = Vec::new();
     for (case, now) in found {
@@ -120,7 +120,7 @@ fn measure(steps: &Steps) -> Result<Figures> {
         let cases = cx.output(&mut Command::new(&program))?;
         let mut figures = Figures::new();
         for case in cases.lines() {
-            // As long an argument, so that the same is on the stack.
+            // An argument of the same length, so that the stack is the same.
             let none = count(cx, &program, case, 0)?;
             let all = count(cx, &program, case, COUNT)?;
             let each = f64::from(all.saturating_sub(none)) / f64::from(COUNT);
@@ -164,7 +164,7 @@ fn count(cx: &Cx, program: &Path, case: &str, times: u32) -> Result<u32> {
     collected(&said)
 }
 
-/// What callgrind says at its end.
+/// The total that callgrind prints at its end.
 fn collected(said: &str) -> Result<u32> {
     for line in said.lines() {
         if let Some((_, number)) = line.split_once("Collected :") {

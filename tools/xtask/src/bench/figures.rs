@@ -4,21 +4,21 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// What a machine found, by figure.
+/// A machine's results, by figure.
 pub(crate) type Found = BTreeMap<String, f64>;
 
-/// What a figure counts.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Instructions, each of which is a nanosecond.
+    /// Instructions of one nanosecond each.
     Instructions,
     /// The same, in milliseconds of the machine's time.
     Milliseconds,
-    /// How many.
+    /// A number.
     Count,
     /// Bytes of memory.
     Bytes,
-    /// One over another.
+    /// One divided by another.
     Ratio,
 }
 
@@ -34,35 +34,35 @@ impl Unit {
     }
 }
 
-/// What ours must not exceed.
+/// A limit of our figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Goal {
-    /// So many times the cost of an access that does nothing.
+    /// So many times the cost of an access without effect.
     Floor(f64),
     /// So many times stock's figure.
     Stock(f64),
     /// A value.
     Value(f64),
-    /// Another figure of stock's.
+    /// Another figure of stock.
     Other(&'static str),
 }
 
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figure {
-    /// Under which name the machine reports it.
+    /// The name in the machine's report.
     pub(crate) key: &'static str,
-    /// What it is.
+    /// Its title.
     pub(crate) title: &'static str,
-    /// What it counts.
+    /// Its unit.
     pub(crate) unit: Unit,
-    /// The figure of stock's that is the cost of the trap alone.
+    /// Stock's figure for the cost of the trap alone.
     pub(crate) floor: Option<&'static str>,
-    /// What ours must not exceed.
+    /// The limits of ours.
     pub(crate) goals: &'static [Goal],
 }
 
-/// An access that stock's device ignores, each way.
+/// An access that stock's device ignores, for reads and writes.
 const READ_FLOOR: &str = "rsr_read";
 const WRITE_FLOOR: &str = "fr_write";
 
@@ -257,8 +257,8 @@ pub(crate) const FIGURES: &[Figure] = &[
 ];
 
 impl Figure {
-    /// Whether ours meets every goal; `None` if there is none, or nothing to
-    /// compare with.
+    /// Whether ours meets every goal; `None` if there is none, or no figure to compare
+    /// with.
     pub(crate) fn met(&self, stock: &Found, ours: &Found) -> Option<bool> {
         let value = *ours.get(self.key)?;
         let limits: Option<Vec<f64>> = self
@@ -270,7 +270,7 @@ impl Figure {
         (!limits.is_empty()).then(|| limits.iter().all(|limit| value <= *limit))
     }
 
-    /// What ours must not exceed, if anything.
+    /// The limit of ours, if any.
     pub(crate) fn goal(&self, stock: &Found) -> Option<f64> {
         let limits = self
             .goals
@@ -289,7 +289,7 @@ impl Figure {
         }
     }
 
-    /// The cells of its line.
+    /// The cells of its line in the table.
     fn cells(&self, stock: &Found, ours: &Found) -> [String; 7] {
         let show = |value: Option<&f64>| value.map_or("-".into(), |value| self.unit.show(*value));
         let (theirs, our) = (stock.get(self.key), ours.get(self.key));
@@ -379,7 +379,7 @@ mod tests {
         let met = |value| by_key("dr_write").met(&stock, &found(&[("dr_write", value)]));
         assert_eq!(met(550.0), Some(true));
         assert_eq!(met(550.5), Some(false));
-        // Nothing to compare with, and nothing that was asked.
+        // Nothing to compare with, and a figure that was not measured.
         assert_eq!(
             by_key("dr_write").met(&found(&[]), &found(&[("dr_write", 1.0)])),
             None

@@ -27,7 +27,7 @@ pub(crate) struct Options {
 pub(crate) use self::core::check as check_core;
 pub(crate) use self::page::document;
 
-/// What is measured apart from the table.
+/// Measurements other than the table.
 #[derive(clap::Subcommand)]
 enum Other {
     Backend(backend::Backend),
@@ -36,7 +36,7 @@ enum Other {
 }
 
 impl Options {
-    /// Runs it. Whether every goal is met.
+    /// Runs it. Returns whether every goal is met.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         match &self.other {
             Some(Other::Backend(backend)) => backend.run(steps),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The tables and charts of docs/evidence/performance.md, made from docs/evidence/figures.json,
-//! which `cargo xtask bench --json` writes.
+//! The tables and charts of docs/evidence/performance.md, made from
+//! docs/evidence/figures.json, which `cargo xtask bench --json` writes.
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ const FROM: &str = "docs/evidence/figures.json";
 const CHARTS: &str = "docs/images";
 const END: &str = "<!-- end of what is made -->";
 
-/// Whether a figure belongs to the table of the hypervisor; all others are in
-/// that of the daemon and of what Linux moves.
+/// Whether a figure belongs to the hypervisor's table; all others are in the table of
+/// the daemon and of Linux's throughput.
 fn is_of_the_hypervisor(figure: &Figure) -> bool {
     let beside_others = ["crowd_total", "crowd_spread_ratio", "beside_a_poller"];
     [Unit::Instructions, Unit::Bytes].contains(&figure.unit) || beside_others.contains(&figure.key)
 }
 
-/// The tables: the mark before each, and which figures it has.
+/// The tables: the mark before each, and its figures.
 type Part = (&'static str, fn(&Figure) -> bool);
 
 const PARTS: [Part; 2] = [
@@ -36,7 +36,7 @@ const PARTS: [Part; 2] = [
     ),
 ];
 
-/// What is measured of each.
+/// The measured figures.
 fn measured(ours: &Found) -> Vec<&'static Figure> {
     let figures = FIGURES.iter();
     figures

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The table as bar charts, for people: one SVG file for each unit, in it a row
-//! for each figure with a bar of stock's and one of ours, and a mark at the
-//! goal. Times and counts, which are far apart, are on a logarithmic scale.
+//! The table as bar charts: one SVG file for each unit, with a row for each figure, a
+//! bar of stock and one of ours, and a mark at the goal. Times and counts, which differ
+//! widely, are on a logarithmic scale.
 
 use std::error::Error;
 use std::path::Path;
@@ -27,9 +27,9 @@ const CHARTS: [(&str, &str, Unit, f64); 3] = [
 
 const WIDTH: u32 = 960;
 const ROW: u32 = 46;
-/// Above and below the rows: titles, and the axis.
+/// Space above and below the rows: titles, and the axis.
 const AROUND: u32 = 120;
-/// Left of the bars: what each row is.
+/// Space left of the bars: the rows' names.
 const NAMES: u32 = 330;
 
 const STOCK: RGBColor = RGBColor(0xb0, 0xb8, 0xc0);
@@ -44,7 +44,7 @@ struct Row<'a> {
     goal: Option<f64>,
 }
 
-/// Draws the charts into `dir`, without those that would be empty.
+/// Draws the charts into `dir`, without empty ones.
 pub(crate) fn draw(dir: &Path, figures: &[&Figure], stock: &Found, ours: &Found) -> Result<()> {
     std::fs::create_dir_all(dir)?;
     for (name, title, unit, by) in CHARTS {
@@ -96,7 +96,7 @@ fn chart(title: &str, rows: &[Row], logarithmic: bool) -> Result<String, Box<dyn
             .x_label_area_size(32)
             .y_label_area_size(NAMES);
         if logarithmic {
-            // Nothing at all has no logarithm: it is no bar.
+            // Zero has no logarithm and gets no bar.
             let least = values().filter(|value| *value > 0.0).fold(most, f64::min) / 2.0;
             bars(
                 builder.build_cartesian_2d((least..most).log_scale(), 0.0..count)?,
@@ -133,7 +133,7 @@ where
         .draw()?;
     let area = chart.plotting_area();
     let pixels = area.strip_coord_spec();
-    // The area's own pixels, of those of the whole picture.
+    // The area's own pixels, out of the whole picture's.
     let origin = pixels.get_base_pixel();
     let place = |x: f64, row: f64| {
         let (x, y) = area.map_coordinate(&(x.max(least), row));
@@ -161,7 +161,7 @@ where
     Ok(())
 }
 
-/// A value with as many digits as say something.
+/// A value with its significant digits.
 fn figure(value: f64) -> String {
     match value {
         _ if value.fract().abs() < f64::EPSILON => format!("{value:.0}"),
@@ -197,15 +197,15 @@ mod tests {
         ] {
             assert!(instructions.contains(&format!("\n{said}\n")), "{said}");
         }
-        // The ground; a bar of each, twice.
+        // The background; two bars for each of the two.
         assert_eq!(instructions.matches("<rect").count(), 1 + 4);
         let goal = instructions.to_lowercase().matches("#d62728").count();
         assert_eq!(goal, 1, "only the write to UARTDR has a goal");
         let time = read("time.svg");
         assert!(time.contains("\n0.20\n") && time.contains("\n4\n"));
-        // Nobody measured that one with ours.
+        // Not measured with ours.
         assert!(!time.contains("1 MiB written"));
-        // None at all is a row without a bar of any length.
+        // Zero is a row without a bar.
         assert!(read("counts.svg").contains("doorbells"));
     }
 }

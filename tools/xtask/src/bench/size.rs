@@ -10,10 +10,10 @@ use steps::Steps;
 use super::figures::Found;
 use crate::xen::Flavour;
 
-/// The device in a tree that is built, seen from `xen/arch/arm`.
+/// The device in a built tree, relative to `xen/arch/arm`.
 const STOCK: &str = "vpl011.o";
 const OURS: &str = "vpl011/core.o";
-/// Without what is freed once Xen has started.
+/// Without code that is freed once Xen has started.
 const GLUE: [&str; 5] = [
     "vpl011/console.o",
     "vpl011/device.o",
@@ -66,7 +66,7 @@ fn sections(objects: &[PathBuf]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Bytes of the sections of a kind: it and its parts, as `.text.unlikely`.
+/// Bytes of the sections of a kind with its parts, as `.text.unlikely`.
 fn sum(listing: &str, kind: &str) -> f64 {
     let sizes = listing.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
@@ -77,7 +77,7 @@ fn sum(listing: &str, kind: &str) -> f64 {
     sizes.map(f64::from).sum()
 }
 
-/// Bytes of a device's state, as the C ABI says.
+/// Bytes of a device's state, as in the C ABI.
 fn state(header: &str) -> Result<f64> {
     header
         .lines()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Both hypervisors in machines whose clock counts instructions. Each machine
-//! is run twice: figures that differ between the runs are no figures.
+//! Both hypervisors in machines whose clock counts instructions. Each machine is run
+//! twice: figures that differ between the runs are invalid.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(crate) struct Xen {
 }
 
 impl Xen {
-    /// Measures and prints the table. Whether every goal is met.
+    /// Measures and prints the table. Returns whether every goal is met.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let (stock, ours) = match &self.from {
             Some(path) => read(path)?,
@@ -65,7 +65,7 @@ impl Xen {
         Ok(missed == 0)
     }
 
-    /// What stock's machine and ours found.
+    /// The results of stock's machine and of ours.
     fn measure(&self, steps: &Steps) -> Result<(Found, Found)> {
         let names = self.chosen()?;
         host::prepare(steps)?;
@@ -86,7 +86,7 @@ impl Xen {
         Ok((measure(Flavour::Stock)?, measure(Flavour::Ours)?))
     }
 
-    /// The measurements that were asked for.
+    /// The selected measurements.
     fn chosen(&self) -> Result<Vec<&'static str>> {
         let all = || e2e::figures().iter().map(|measurement| measurement.name);
         if let Some(name) = self.names.iter().find(|name| !all().any(|n| n == **name)) {
@@ -114,14 +114,14 @@ pub(super) fn read(path: &Path) -> Result<(Found, Found)> {
     Ok((summary.stock, summary.ours))
 }
 
-/// Such a file.
+/// The contents of such a file.
 #[derive(serde::Deserialize)]
 struct Summary {
     stock: Found,
     ours: Found,
 }
 
-/// Runs one machine and gives what it found, by figure.
+/// Runs one machine and returns its results, by figure.
 fn run(steps: &Steps, spec: &Spec, dom0: &Dom0, flavour: Flavour, names: &[&str]) -> Result<Found> {
     let label = flavour.step("bench");
     let log = steps.dirs.log(&label);
@@ -143,7 +143,7 @@ fn run(steps: &Steps, spec: &Spec, dom0: &Dom0, flavour: Flavour, names: &[&str]
     Ok(found)
 }
 
-/// That two runs found the same.
+/// Checks that two runs have the same results.
 fn same(first: &Found, again: &Found) -> Result<()> {
     for (name, value) in first {
         let other = again.get(name).with_context(|| format!("{name} is gone"))?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask audit`: the crates that everything is built from, by
-//! cargo-deny: their licences, where they come from, and, where the database
-//! can be reached, what is known against them. `deny.toml` has the rules.
+//! `cargo xtask audit`: the crates of every build, checked by cargo-deny: their
+//! licences, their sources, and, if the database can be reached, their known defects.
+//! `deny.toml` has the rules.
 
 use std::process::Command;
 
@@ -12,16 +12,16 @@ use super::tally::Tally;
 
 const VERSION: &str = "0.20.2";
 
-/// What cargo-deny says where it has no way to the database: a fault of the
-/// machine's, not of a crate.
+/// cargo-deny's message if it cannot reach the database: a fault of the machine, not of
+/// a crate.
 const UNREACHABLE: &str = "failed to fetch advisory database";
 
 /// Check licences, sources and known defects of all dependencies
 #[derive(clap::Args)]
 pub(crate) struct Options;
 
-/// Prints totals. Whether nothing is against them; what could not be checked
-/// counts as skipped.
+/// Prints totals. Returns whether there are no findings; checks that could not run
+/// count as skipped.
 pub(crate) fn run(steps: &Steps) -> Result<bool> {
     let program = install(steps, "cargo-deny", VERSION, &[])?;
     let mut tally = Tally::default();

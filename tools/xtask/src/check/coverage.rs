@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask coverage`: which lines and branches of `src/` its own tests
-//! reach, by cargo-llvm-cov.
+//! `cargo xtask coverage`: the lines and branches of `src/` that its own tests reach,
+//! measured by cargo-llvm-cov.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,10 +12,10 @@ use steps::{Key, Steps, cargo, install};
 
 const VERSION: &str = "0.9.1";
 
-/// What must be reached, in percent.
+/// The required coverage, in percent.
 const GOAL: f64 = 97.0;
 
-/// The tests that are about the device; the other crates' use it too.
+/// The tests of the device; those of other crates also use it.
 const TESTS: [&str; 4] = [
     "--package=vpl011",
     "--test=model",
@@ -27,7 +27,7 @@ const TESTS: [&str; 4] = [
 #[derive(clap::Args)]
 pub(crate) struct Options;
 
-/// Measures and prints the table. Whether the goal is met.
+/// Measures and prints the table. Returns whether the goal is met.
 pub(crate) fn run(steps: &Steps) -> Result<bool> {
     steps.run("llvm tools", Key::default(), &[], |cx| {
         cx.run(
@@ -46,7 +46,7 @@ pub(crate) fn run(steps: &Steps) -> Result<bool> {
                 .args(words)
                 .env("CARGO", cargo::program())
                 .env("CARGO_TARGET_DIR", cx.dirs.target.join("coverage"))
-                // Branches are counted by a flag that is not stable.
+                // The flag for branches is not stable.
                 .env("RUSTC_BOOTSTRAP", "1")
                 .current_dir(&cx.dirs.root);
             command
@@ -67,7 +67,7 @@ pub(crate) fn run(steps: &Steps) -> Result<bool> {
     is_met(&exported)
 }
 
-/// The ways of branches that no test takes. A generic function's are exported
+/// The directions of branches that no test takes. A generic function's are exported
 /// once for each of its types.
 fn not_taken(exported: &Value, root: &Path) -> Result<Vec<String>> {
     let mut ways: BTreeMap<(&str, u64, u64), [u64; 2]> = BTreeMap::new();
@@ -98,7 +98,7 @@ fn not_taken(exported: &Value, root: &Path) -> Result<Vec<String>> {
     Ok(named)
 }
 
-/// Whether enough lines are reached, and enough ways of branches taken.
+/// Whether enough lines are reached, and enough directions of branches taken.
 fn is_met(exported: &Value) -> Result<bool> {
     let mut met = true;
     for what in ["lines", "branches"] {

@@ -26,8 +26,7 @@ const TARGETS: [(&str, u64); 9] = [
     ("hvm_param", 50_000),
 ];
 
-/// What `cargo fuzz` gives rustc; the sanitizer alone needs leave to use what
-/// is not stable.
+/// The flags of `cargo fuzz`; only the sanitizer needs permission for unstable flags.
 const FLAGS: [&str; 8] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -53,30 +52,30 @@ pub(crate) struct Options {
     targets: Vec<String>,
 }
 
-/// How long a target runs, and from what it starts.
+/// How long a target runs, and its first inputs.
 #[derive(Clone, Copy)]
 enum Extent {
     /// The same runs each time, from the seeds.
     Runs(u64),
-    /// As many as there is time for, going on with all that was found before.
+    /// As many as the time allows, from all earlier findings.
     Seconds(u64),
 }
 
-/// What one target did.
+/// The result of one target.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Found {
     runs: u64,
-    /// Edges of the code that some input reached.
+    /// Edges of the code that were reached.
     edges: u64,
     /// Inputs that each reach something new.
     corpus: u64,
-    /// What broke it, in its own words.
+    /// libFuzzer's message of the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
 }
 
 impl Options {
-    /// Runs them. Whether nothing broke.
+    /// Runs them. Returns whether all passed.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         build(steps)?;
         let mut all = BTreeMap::new();
@@ -123,12 +122,12 @@ fn seeds(dirs: &Dirs) -> PathBuf {
     folder(dirs).join("seeds")
 }
 
-/// Builds the targets and has them make what they start from.
+/// Builds the targets and has them make their seeds.
 fn build(steps: &Steps) -> Result<()> {
     steps.always("fuzz targets", |cx| {
         cx.run(
             cargo::locked("build")
-                // Flags for a named target leave build scripts as they are.
+                // With a named target, the flags do not apply to build scripts.
                 .args(["--release", "--bins", "--target", &rust_target()])
                 .env("CARGO_TARGET_DIR", folder(cx.dirs))
                 .env("RUSTFLAGS", FLAGS.join(" "))
@@ -175,7 +174,7 @@ fn run(cx: &Cx, name: &str, extent: Extent) -> Result<()> {
     .with_context(|| format!("an input breaks {name}: see {}", broken.display()))
 }
 
-/// What libFuzzer says of itself: `#1024 pulse cov: 81 ft: 94 corp: 12/…`.
+/// The last status line of libFuzzer: `#1024 pulse cov: 81 ft: 94 corp: 12/…`.
 fn read(log: &str) -> Found {
     let number = |line: &str, after: &str| {
         let (_, rest) = line.split_once(after)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask hosts`: the demo and the quick tests in a minimal system of each
-//! Debian release that can build: a clean clone of what is committed, the
-//! compilers, crates and pinned files of this machine, and nothing else.
+//! `cargo xtask hosts`: the demo and the quick tests in a minimal system of each Debian
+//! release that can build: a clean clone of the commit, the compilers, crates and
+//! pinned files of this machine, and nothing else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,15 @@ use crate::debian::host;
 use crate::debian::packages::Packages;
 use crate::debian::system;
 
-/// What is run in each.
+/// The commands to run in each.
 const COMMANDS: [&[&str]; 2] = [&["demo"], &["test", "--quick"]];
 
-/// What a machine has before the first command.
+/// The packages before the first command.
 const INCLUDED: &str = "ca-certificates,git";
 
-/// Enters a root with the folders of this machine that it shares, each under its
-/// own name, as links may lead from one into another. The mounts go with their
-/// namespace, and so does every process.
+/// Enters a root with the folders that this machine shares, each under its own path, as
+/// links may lead from one into another. The mounts and all processes end with their
+/// namespace.
 const ENTER: &str = "\
 root=$1 cargo=$2 rustup=$3 store=$4; shift 4
 mount --make-rprivate /
@@ -48,7 +48,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Runs them. Whether everything passed everywhere.
+    /// Runs them. Returns whether everything passed on all releases.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let packages = Packages::read();
         let known = &packages.debian.hosts;
@@ -109,7 +109,7 @@ fn run(steps: &Steps, release: &str) -> Result<bool> {
     Ok(passed)
 }
 
-/// A command to which what is to be run is added.
+/// A command to which the command inside the root is added.
 fn enter(root: &Path) -> Result<Command> {
     let home = |variable: &str, folder: &str| {
         std::env::var_os(variable)

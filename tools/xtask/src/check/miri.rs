@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask miri`: the hypervisor's Rust side, run by an interpreter that
-//! checks every access to memory, and beside it the tests of the device, the
-//! ring and xenstore's wire that it gets through in seconds. It comes with
-//! nightly compilers alone, so one is pinned beside the stable one.
+//! `cargo xtask miri`: the hypervisor's Rust side, run by an interpreter that checks
+//! every access to memory, and the tests of the device, the ring and xenstore's wire
+//! that it finishes in seconds. Only nightly compilers include it, so a nightly is
+//! pinned beside the stable one.
 
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use steps::{Key, Steps};
 
-/// The nightly whose compiler is closest to the pinned stable one's successor.
+/// The nightly closest to the successor of the pinned stable compiler.
 const NIGHTLY: &str = "nightly-2026-05-20";
 
-/// What is run. The fake of xen-io shares memory and sets sockets by ioctl,
-/// which Miri cannot do; its wire protocol it can.
+/// The tests to run. The fake of xen-io shares memory and sets up sockets by ioctl,
+/// which Miri does not support; it supports the wire protocol.
 const SETS: [&[&str]; 4] = [
     &["--package=hyp-shim", "--test=entry", "--test=snapshot"],
     &["--package=vpl011", "--test=model", "--", "held::"],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask misra`: the C glue as Xen compiles it, under Debian's cppcheck
-//! with its addon for MISRA C. Every rule that the addon knows is held but those
-//! listed here, and the same in docs/design/upstreaming.md.
+//! `cargo xtask misra`: the C glue as Xen compiles it, checked by Debian's cppcheck
+//! with its addon for MISRA C. Every rule of the addon applies except those listed here
+//! and in docs/design/upstreaming.md.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::xen::{self, Flavour, Which};
 #[derive(clap::Args)]
 pub(crate) struct Options;
 
-/// The files of the glue, without their ends.
+/// The files of the glue, without extensions.
 const GLUE: [&str; 8] = [
     "console",
     "device",
@@ -31,12 +31,12 @@ const GLUE: [&str; 8] = [
     "rest",
 ];
 
-/// Where they and their headers are, in Xen's half of a tree.
+/// Their folder in Xen's half of a tree.
 const FOLDER: &str = "arch/arm/vpl011";
 const HEADER: &str = "arch/arm/include/asm/vpl011-private.h";
 
-/// Rules that are left out, and why. "Not adopted" is a rule that Xen's
-/// docs/misra/rules.rst does not have.
+/// Rules that are left out, and why. "Not adopted" is a rule that is not in Xen's
+/// docs/misra/rules.rst.
 const DEVIATIONS: [(&str, &str); 19] = [
     (
         "2.7",
@@ -77,7 +77,7 @@ const DEVIATIONS: [(&str, &str); 19] = [
     ),
 ];
 
-/// Preprocesses the glue and looks through it.
+/// Preprocesses the glue and checks it.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
     host::install(steps, "misra tools", &Packages::read().misra.packages)?;
     let which = Which::from(Flavour::Ours);
@@ -106,8 +106,8 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
     })
 }
 
-/// Has Xen's build make preprocessed files, and gives their lines the form of
-/// the standard, which cppcheck follows.
+/// Has Xen's build make preprocessed files, and converts their line markers to the
+/// standard's form, which cppcheck reads.
 fn preprocess(cx: &Cx, tree: &Path, work: &Path) -> Result<()> {
     files::empty(work)?;
     let made = GLUE.map(|file| format!("{FOLDER}/{file}.i"));
@@ -116,7 +116,7 @@ fn preprocess(cx: &Cx, tree: &Path, work: &Path) -> Result<()> {
             .arg("-C")
             .arg(tree)
             .args(["XEN_TARGET_ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"])
-            // With the one option that the tree has not on.
+            // With the one option that is off in the tree.
             .arg("EXTRA_CFLAGS_XEN_CORE=-DCONFIG_VPL011_TRACE=1")
             .args(&made),
     )?;
@@ -138,7 +138,7 @@ fn numbered(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// What was found in our files and is no deviation.
+/// The findings in our files that are no deviations.
 fn breaches(found: &str) -> Vec<String> {
     let ours = |line: &&str| line.contains(&format!("{FOLDER}/")) || line.contains(HEADER);
     let deviated = |line: &&str| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The checks: those of `cargo xtask test`, and those by external tools, which are
-//! too slow or too large to fetch for every run.
+//! The checks: those of `cargo xtask test`, and those by external tools, which are too
+//! slow or too large to download for every run.
 
 pub(crate) mod audit;
 pub(crate) mod coverage;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask mutants`: `src/` with one thing changed at a time, by
-//! cargo-mutants. A change that no test notices is a line that no test is
-//! about.
+//! `cargo xtask mutants`: `src/` with one change at a time, by cargo-mutants. A change
+//! that no test finds shows a line without a test.
 //!
-//! A change costs a few seconds, as only tests that end at once are asked: few
-//! cases of each property, no case-by-case test, no threads. What they miss the
-//! others may notice, never the other way round: the figure is a lower bound.
+//! A change costs a few seconds, as only short tests are run: few cases of each
+//! property, no case-by-case test, no threads. The other tests may find what these
+//! miss, so the figure is a lower bound.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -21,15 +20,15 @@ use crate::debian::host::rust_target;
 
 const VERSION: &str = "27.1.0";
 
-/// What must be noticed, in percent.
+/// The changes that must be found, in percent.
 const GOAL: usize = 90;
 
-/// What tests run under: five seconds of processor time, of which they need two.
-/// Those that use more are in a loop without end, and have noticed; so a busy
-/// machine decides nothing.
+/// Limits the tests to five seconds of processor time, of which they need two. Tests
+/// that use more are in an endless loop, which counts as found; a busy machine makes no
+/// difference.
 const RUNNER: &str = "prlimit --cpu=5";
 
-/// Seconds after which tests that still run have noticed: they wait for ever.
+/// Seconds after which tests that still run count as found: they wait for ever.
 const PATIENCE: &str = "300";
 
 /// Tests that take long, by a part of their names.
@@ -38,8 +37,7 @@ const SLOW: [&str; 3] = ["exhaustive::", "threads::", "after_any_other"];
 /// Cases of each property; at full length there are 256 and more.
 const CASES: &str = "16";
 
-/// Address space of one process in bytes: a change that makes a loop endless
-/// may have it collect without end.
+/// Address space of one process in bytes: an endless loop may allocate without end.
 const SPACE: u64 = 6 << 30;
 
 /// Make small changes to src/, one at a time, and check that tests notice them
@@ -57,7 +55,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Runs them and prints which went unnoticed. Whether enough did not.
+    /// Runs them and prints those not found. Returns whether enough were found.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let program = install(steps, "cargo-mutants", VERSION, &[])?;
         let output = steps.dirs.target.join("mutants");
@@ -72,7 +70,7 @@ impl Options {
             let mut limit = getrlimit(Resource::As);
             limit.current = Some(SPACE);
             setrlimit(Resource::As, limit).context("limiting memory")?;
-            // It fails when anything went unnoticed, which is looked at below.
+            // It fails if a change was not found, which is checked below.
             if let Err(error) = cx.run(&mut self.command(&program, cx.dirs)) {
                 lists
                     .join("missed.txt")
@@ -101,15 +99,15 @@ impl Options {
             .arg("--output")
             .arg(&output)
             .env("CARGO", cargo::program())
-            // What they depend on is built once.
+            // Their dependencies are built once.
             .env("CARGO_TARGET_DIR", output.join("build"))
             .env(format!("CARGO_TARGET_{target}_RUNNER"), RUNNER)
             .env("PROPTEST_CASES", CASES)
-            // That a case fails is enough, whichever it is.
+            // One failing case is enough, without shrinking.
             .env("PROPTEST_MAX_SHRINK_ITERS", "0")
             .current_dir(&dirs.root);
         if let Some(shard) = &self.shard {
-            // Every file has its share in each.
+            // Every file has a share in each shard.
             command.args(["--sharding", "round-robin", "--shard", shard]);
         }
         if self.files.is_empty() {
@@ -118,7 +116,7 @@ impl Options {
         for file in &self.files {
             command.args(["--file", file]);
         }
-        // The tests that are about the device; no others are built either.
+        // The tests of the device; no others are built.
         command.args([
             "--cargo-arg=--locked",
             "--cargo-arg=--test=model",
@@ -132,8 +130,8 @@ impl Options {
     }
 }
 
-/// Has cargo-mutants take changes that never ended for noticed: it would try
-/// them again, a minute each.
+/// Makes cargo-mutants count changes that never ended as found: it would try them
+/// again, a minute each.
 fn keep_timeouts(lists: &Path) -> Result<()> {
     let timeouts = fs::read_to_string(lists.join("timeout.txt")).unwrap_or_default();
     if !timeouts.is_empty() {
@@ -146,14 +144,14 @@ fn keep_timeouts(lists: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What became of the changes, each by its name.
+/// The results of the changes, each by its name.
 struct Outcomes {
     noticed: BTreeSet<String>,
     unnoticed: BTreeSet<String>,
 }
 
 impl Outcomes {
-    /// Reads the lists that cargo-mutants keeps.
+    /// Reads cargo-mutants' lists.
     fn read(lists: &Path) -> Result<Self> {
         let list = |name: &str| -> Result<BTreeSet<String>> {
             let path = lists.join(name);
@@ -166,9 +164,9 @@ impl Outcomes {
         };
         let unviable = list("unviable.txt")?;
         let mut noticed = list("caught.txt")?;
-        // A test that never ends is one that noticed.
+        // A test that never ends has found the change.
         noticed.extend(list("timeout.txt")?);
-        // This one names what did not compile too.
+        // This list also contains changes that did not compile.
         noticed.extend(list("previously_caught.txt")?);
         noticed.retain(|name| !unviable.contains(name));
         Ok(Self {
@@ -177,7 +175,7 @@ impl Outcomes {
         })
     }
 
-    /// Prints them. Whether enough were noticed.
+    /// Prints them. Returns whether enough were found.
     fn print(&self) -> Result<bool> {
         for name in &self.unnoticed {
             println!("unnoticed: {name}");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask crate`: that a registry accepts the crate `vpl011`, and that its
+//! `cargo xtask crate`: checks that a registry accepts the crate `vpl011`, and that its
 //! minimum compiler compiles it.
 
 use std::process::Command;
@@ -9,7 +9,7 @@ use steps::{Key, Steps, cargo};
 
 use crate::debian::host::BARE_TARGET;
 
-/// The compiler that `Cargo.toml` promises.
+/// The minimum compiler in `Cargo.toml`.
 const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
 
 /// Check the crate vpl011 as published: packed, and with its minimum compiler
