@@ -109,11 +109,11 @@ pub enum Request<'a> {
 /// How a case ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// As it must.
+    /// The requirement is met.
     Passed,
-    /// Otherwise.
+    /// It is not.
     Failed,
-    /// It could not be tried.
+    /// It could not be run.
     NotPossible,
 }
 

@@ -55,11 +55,11 @@ impl std::fmt::Display for Attempt {
 /// The result of looking for a pin.
 #[derive(Debug)]
 pub struct Found<'a> {
-    /// What was looked for.
+    /// The pin.
     pub pin: &'a Pin,
     /// The file in the store, and where it came from.
     pub file: Option<(PathBuf, String)>,
-    /// The origins that did not give it.
+    /// The origins without it.
     pub tried: Vec<Attempt>,
 }
 

@@ -14,10 +14,10 @@ use crate::debian::host;
 use crate::debian::packages::Packages;
 use crate::debian::pins;
 
-/// Free space that a first whole test takes, in MiB; most of it is cargo's.
+/// Free space for a first whole test, in MiB; most of it is cargo's.
 const DISK: u64 = 10 << 10;
 
-/// Memory of the emulated machine and of what runs beside it, in MiB.
+/// Memory of the emulated machine and of the programs beside it, in MiB.
 const MEMORY: u64 = 3800;
 
 /// Check prerequisites
@@ -28,19 +28,19 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 struct Finding {
     id: &'static str,
     ok: bool,
     detail: String,
-    /// How to mend it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
 }
 
 impl Finding {
-    /// What was seen, and how to mend it if it is not `ok`.
+    /// The result, and how to fix it if it is not `ok`.
     fn new(id: &'static str, ok: bool, detail: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             id,
@@ -52,15 +52,15 @@ impl Finding {
 }
 
 impl Options {
-    /// Looks at everything. Whether nothing is missing.
+    /// Checks everything. Returns whether nothing is missing.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let packages = Packages::read();
         let findings = [
             system(&packages),
-            // Files are listed, and patches made, by git.
+            // git lists files and makes patches.
             program("git", &apt::install_by_hand(&["git".into()])),
-            // Brings the pinned compiler, its targets, and what `miri`, `coverage`
-            // and `crate` want besides.
+            // Installs the pinned compiler, its targets, and further needs of `miri`,
+            // `coverage` and `crate`.
             program(
                 "rustup",
                 "install it (https://rustup.rs): rust-toolchain.toml says what it fetches",
@@ -110,14 +110,14 @@ fn system(packages: &Packages) -> Finding {
     )
 }
 
-/// A program by what it says of its version.
+/// A program, found by its version output.
 fn program(name: &'static str, fix: &str) -> Finding {
     let version = version(name);
     let detail = version.as_deref().unwrap_or("not there");
     Finding::new(name, version.is_some(), detail, fix)
 }
 
-/// What a program says of its version.
+/// A program's version output.
 fn version(program: &str) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -125,7 +125,7 @@ fn version(program: &str) -> Option<String> {
     Some(said.to_owned())
 }
 
-/// Whether every crate is here, or can be had.
+/// Whether every crate is here, or can be downloaded.
 fn crates(steps: &Steps) -> Finding {
     let fetch = |more: &[&str]| {
         steps.quietly("doctor crates", |cx| {
@@ -158,7 +158,7 @@ fn rust_targets() -> Finding {
     }
 }
 
-/// Packages of Debian's that are to be installed.
+/// Debian packages to be installed.
 fn tools(id: &'static str, wanted: &[String]) -> Result<Finding> {
     let missing = apt::missing_on_host(wanted)?;
     if missing.is_empty() {
@@ -198,7 +198,7 @@ fn memory() -> Finding {
     Finding::new("memory", available >= MEMORY, detail, fix)
 }
 
-/// Whether every pinned file is here, or can be had.
+/// Whether every pinned file is here, or can be downloaded.
 fn pinned(steps: &Steps) -> Finding {
     match pins::check(steps) {
         Ok(pins) => Finding::new(

@@ -69,7 +69,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    // Nothing we started may outlive us, however we end.
+    // No process that we start may outlive us, however we end.
     let family = process::Family;
     let result = run(&options);
     drop(family);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! xterm.js, as npm's lock file pins it: the terminals of pages for browsers.
+//! xterm.js, as pinned by npm's lock file: the terminals of pages for browsers.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 use steps::{Dirs, Key, Steps};
 
-/// Where npm puts it.
+/// The folder that npm installs it in.
 pub(crate) fn folder(dirs: &Dirs) -> PathBuf {
     project(dirs).join("node_modules")
 }
@@ -16,7 +16,7 @@ fn project(dirs: &Dirs) -> PathBuf {
     dirs.target.join("web-assets")
 }
 
-/// Fetches it by npm, unless it is there. Returns where.
+/// Fetches it by npm, unless it exists. Returns the folder.
 pub(crate) fn fetch(steps: &Steps) -> Result<PathBuf> {
     let (project, modules) = (project(&steps.dirs), folder(&steps.dirs));
     let pins = ["package.json", "package-lock.json"].map(|name| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The command's errors: each time a clear message, no partial change, no process
+//! The command's errors: each time a clear message, no partial change, and no process
 //! left.
 
 use std::fs;
@@ -52,7 +52,7 @@ fn a_folder_that_is_no_tree_is_named() {
     assert!(error.contains("/nonexistent is no Xen tree"), "{error}");
 }
 
-/// Cuts the machine's apt off from the network.
+/// Disconnects the machine's apt from the network.
 fn offline(place: &Place) {
     place.apt(
         "Acquire::http::Proxy \"http://127.0.0.1:9\";\n\
@@ -93,7 +93,7 @@ fn without_root_the_packages_to_install_by_hand_are_named() {
         "dpkg-query",
         "shift 2; for p; do [ $p = qemu-system-arm ] || echo \"$p installed\"; done",
     );
-    // Where another user may run it.
+    // In a folder where another user may run it.
     let copy = place.path("xtask");
     fs::copy(env!("CARGO_BIN_EXE_xtask"), &copy).unwrap();
     let output = if rustix::process::geteuid().is_root() {
@@ -119,7 +119,7 @@ fn without_root_the_packages_to_install_by_hand_are_named() {
 }
 
 fn is_running(pid: Pid) -> bool {
-    // One that has ended may still wait for somebody to take note.
+    // A process that has ended may still wait to be reaped.
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     test_kill_process(pid).is_ok() && !stat.is_ok_and(|stat| stat.contains(") Z "))
 }
@@ -131,8 +131,8 @@ fn pids(path: &Path) -> Vec<Pid> {
         .collect()
 }
 
-/// Starts a step whose program has children in its own group, in a session of
-/// their own, and deaf to SIGTERM; then ends xtask with `signal`.
+/// Starts a step with children in its own group, in their own session, and ignoring
+/// SIGTERM; then ends xtask with `signal`.
 fn nothing_outlives(signal: Signal, code: i32) {
     let place = Place::new();
     let list = place.path("pids");

@@ -25,23 +25,23 @@ use crate::xterm;
 
 /// One check.
 pub(super) struct Check {
-    /// Unique.
+    /// Its name, unique.
     pub(super) name: &'static str,
-    /// What would make it fail, on one line.
+    /// The defects that make it fail, on one line.
     pub(super) about: &'static str,
     pub(super) part_of: Part,
     pub(super) lane: Lane,
     pub(super) what: What,
 }
 
-/// Lanes run at the same time, each check of one after the other.
+/// Lanes run at the same time, each with its checks in sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// At the priority of the command: what measures time is here.
+    /// At the priority of the command: checks that measure time.
     First,
-    /// At a lower one: machines of other builds and versions.
+    /// At a lower priority: machines of other builds and versions.
     Machines,
-    /// At a lower one: fuzz targets.
+    /// At a lower priority: fuzz targets.
     Fuzz,
 }
 
@@ -57,18 +57,18 @@ impl Lane {
     }
 }
 
-/// Which runs a check is part of.
+/// The runs that include a check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Both,
-    /// `--quick` alone: a whole run has a check that does more.
+    /// Only `--quick`: a whole run has a check that does more.
     Quick,
-    /// A whole run alone.
+    /// Only a whole run.
     Whole,
 }
 
 impl Part {
-    /// Whether that is part of a run.
+    /// Whether a run includes it.
     pub(super) fn is_in(self, quick: bool) -> bool {
         self == Self::Both || (self == Self::Quick) == quick
     }
@@ -83,17 +83,17 @@ impl Part {
 }
 
 pub(super) enum What {
-    /// Cargo with these words; it holds if cargo says so.
+    /// Cargo with these arguments; passes if cargo succeeds.
     Cargo(&'static [&'static str]),
-    /// Cargo with each of these lines of words runs tests, which are counted.
+    /// Cargo with each of these argument lists runs tests, which are counted.
     Tests(&'static [&'static [&'static str]]),
-    /// It holds or not.
+    /// Passes or fails.
     Step(fn(&Steps) -> Result<()>),
-    /// It counts what holds.
+    /// Counts several results.
     Count(fn(&Steps) -> Tally),
 }
 
-/// All of them.
+/// All checks.
 pub(super) const ALL: &[Check] = &[
     Check {
         name: "fmt",
@@ -322,11 +322,12 @@ pub(super) const ALL: &[Check] = &[
     },
 ];
 
-/// The scenario that each whole run has on every version of Xen but the
-/// default one, which runs them all.
+/// The scenario that a whole run has on every version of Xen except the default one,
+/// which runs all.
 const OTHER_VERSIONS: &str = "demo";
 
-/// Of something that may tell why it, or a part of it, cannot be had here.
+/// The tally of a result that may contain why it, or a part of it, is not available
+/// here.
 fn maybe(name: &str, result: Result<Option<String>>) -> Tally {
     match result {
         Ok(Some(why)) => Tally::skipped(name, &why),
@@ -334,7 +335,8 @@ fn maybe(name: &str, result: Result<Option<String>>) -> Tally {
     }
 }
 
-/// What tests of the pages want besides. Where it cannot be had they are skipped.
+/// Further requirements of the pages' tests. Where they are not available, these tests
+/// are skipped.
 fn browser(steps: &Steps) -> Tally {
     let chromium = host::install(steps, "browser", &Packages::read().browser.packages);
     match chromium.and_then(|()| xterm::fetch(steps)) {
@@ -381,10 +383,10 @@ fn other_versions(steps: &Steps) -> Tally {
     tally
 }
 
-/// The most characters of what a failed check saw that the totals show.
+/// The most characters of a failed check's detail that the totals show.
 const SEEN_MAX: usize = 200;
 
-/// Scenarios on a version of Xen; all of them have failed if it cannot be built.
+/// Scenarios on a version of Xen; if it cannot be built, all of them have failed.
 fn scenarios(steps: &Steps, version: Version, chosen: &Chosen) -> Tally {
     let mut tally = Tally::default();
     match Bench::on(steps, version).and_then(|bench| bench.run(chosen)) {
@@ -408,7 +410,7 @@ fn scenarios(steps: &Steps, version: Version, chosen: &Chosen) -> Tally {
     tally
 }
 
-/// The page with the list, and what stands around it there.
+/// The page with the list, and the marks around it.
 const PAGE: &str = "docs/evidence/testing.md";
 const BEGIN: &str =
     "<!-- made by `cargo xtask docs --write` from tools/xtask/src/check/table.rs -->";
@@ -423,7 +425,7 @@ fn list() -> String {
     format!("\n| check | part of | lane | fails for |\n|---|---|---|---|\n{rows}\n")
 }
 
-/// Puts the list into its page.
+/// Writes the list into its page.
 pub(crate) fn document(root: &Path) -> Result<()> {
     docs::replace(&root.join(PAGE), BEGIN, &list(), END).with_context(|| PAGE.to_owned())
 }

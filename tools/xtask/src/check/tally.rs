@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! Totals of what ran.
+//! Totals of the checks.
 
 use std::fmt;
 
 use anyhow::{Error, Result};
 use pins::Unavailable;
 
-/// The most lines that are shown of what a failed test said.
+/// The most lines that are shown of a failed test's message.
 const SAID: usize = 4;
 
 /// Counts of one check, or of all.
@@ -14,14 +14,14 @@ const SAID: usize = 4;
 pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
-    /// What failed, and what it said.
+    /// The failures, with their messages.
     pub(crate) failures: Vec<String>,
-    /// What did not run, and why.
+    /// The skipped tests, and why.
     pub(crate) skipped: Vec<String>,
 }
 
 impl Tally {
-    /// Of one thing that holds or does not.
+    /// The count of one check that passes or fails.
     pub(crate) fn one(passed: bool) -> Self {
         Self {
             passed: usize::from(passed),
@@ -30,7 +30,7 @@ impl Tally {
         }
     }
 
-    /// The same for a step, of which an error says what is wrong.
+    /// The same for a step, with its error as the message.
     pub(crate) fn of<T>(name: &str, result: &Result<T>) -> Self {
         match result {
             Ok(_) => Self::one(true),
@@ -38,7 +38,7 @@ impl Tally {
         }
     }
 
-    /// Of one thing that cannot be tried here.
+    /// The count of one check that cannot run here.
     pub(crate) fn skipped(name: &str, why: &str) -> Self {
         Self {
             skipped: vec![format!("{name}: {why}")],
@@ -46,8 +46,8 @@ impl Tally {
         }
     }
 
-    /// Of so many that an error kept from passing: skipped, if they need a file
-    /// that nobody has any more.
+    /// The count of so many that could not run because of an error: skipped, if the
+    /// error is a file that is no longer available.
     pub(crate) fn kept(name: &str, count: usize, error: &Error) -> Self {
         let mut tally = Self::default();
         if error.downcast_ref::<Unavailable>().is_some() {
@@ -67,8 +67,8 @@ impl Tally {
         self.skipped.extend(other.skipped);
     }
 
-    /// Adds up what test programs say of themselves, and names what failed and
-    /// what they left out.
+    /// Adds up the totals that test programs print, and names the failed and the
+    /// ignored tests.
     pub(crate) fn read(log: &str) -> Self {
         let mut tally = Self::default();
         let lines: Vec<&str> = log.lines().collect();
@@ -93,14 +93,14 @@ impl Tally {
     }
 }
 
-/// The test of which a test program goes on to say how it failed.
+/// The test whose failure message follows in a test program's output.
 fn failed(line: &str) -> Option<&str> {
     let name = line.strip_prefix("---- ")?;
     name.strip_suffix(" stdout ----")
         .or(name.strip_suffix(" ----"))
 }
 
-/// Why it failed, by what follows: its panic, behind whatever it printed before.
+/// The reason in the lines that follow: the panic, after any other output.
 fn reason(lines: &[&str]) -> String {
     let ends = |line: &str| {
         failed(line).is_some() || line == "failures:" || line.starts_with("test result: ")

@@ -17,11 +17,11 @@ use super::tally::Tally;
 use crate::debian::host;
 use crate::debian::programs;
 
-/// What is added to the niceness of all lanes but the first.
+/// Added to the niceness of all lanes except the first.
 const NICE: i32 = 5;
 
-/// Cargo's variable: whether compilers keep what a change to our own code would
-/// want again.
+/// Cargo's variable: whether compilers keep data for incremental builds of our own
+/// code.
 const INCREMENTAL: &str = "CARGO_INCREMENTAL";
 
 /// Run all checks and print totals: lints, tests, fuzzers, and emulated Xen
@@ -36,7 +36,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Runs them all, whatever fails. Whether all passed.
+    /// Runs them all, even after a failure. Returns whether all passed.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let chosen = ALL.iter().filter(|check| check.part_of.is_in(self.quick));
         if self.list {
@@ -45,13 +45,13 @@ impl Options {
             }
             return Ok(true);
         }
-        // A whole run compiles our own code in half the time without.
+        // Without it a whole run compiles our own code in half the time.
         if !self.quick && env::var_os(INCREMENTAL).is_none() {
             let mut again = Command::new(env::current_exe()?);
             again.args(env::args_os().skip(1)).env(INCREMENTAL, "0");
             return Err(again.exec()).context("beginning again");
         }
-        // Some tests use the cross compiler, QEMU and other people's programs.
+        // Some tests use the cross compiler, QEMU and third-party programs.
         host::prepare(steps)?;
         programs::make(steps)?;
         let start = Instant::now();
@@ -79,19 +79,19 @@ impl Options {
     }
 }
 
-/// What a check found, and how long it took.
+/// The result of a check, and its duration.
 struct Done {
     name: &'static str,
     tally: Tally,
     took: Duration,
 }
 
-/// Runs the lanes of checks at the same time. Returns what they found in the
-/// order of the table.
+/// Runs the lanes of checks at the same time. Returns the results in the order of the
+/// table.
 fn run_lanes(steps: &Steps, chosen: &[&Check]) -> Vec<Done> {
     let lane = |lane: Lane| {
         if lane != Lane::First {
-            // Without it the lane runs all the same, at the priority of the first.
+            // On an error the lane runs at the priority of the first.
             let _ = rustix::process::nice(NICE);
         }
         let of_lane = chosen.iter().enumerate();
@@ -137,7 +137,7 @@ impl Check {
     }
 }
 
-/// Tests that cargo knows.
+/// Runs cargo's tests.
 fn tests(steps: &Steps, name: &str, lines: &[&[&str]]) -> Tally {
     let mut tally = Tally::default();
     let ran = steps.always(name, |cx| {
@@ -149,7 +149,7 @@ fn tests(steps: &Steps, name: &str, lines: &[&[&str]]) -> Tally {
     });
     if let Err(error) = ran {
         println!("    FAILED {error:#}");
-        // Tests that could not be built do not count themselves.
+        // Tests that failed to build print no totals.
         if tally.failed == 0 {
             tally.failed = 1;
             tally.failures.push(name.to_owned());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Debian packages of this machine, by its own apt, and packages' files.
+//! Debian packages of this machine, by its own apt, and the files in packages.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(crate) fn missing_on_host(wanted: &[String]) -> Result<Vec<String>> {
         .collect())
 }
 
-/// What a person types to install `packages`.
+/// The command for a user to install `packages`.
 pub(crate) fn install_by_hand(packages: &[String]) -> String {
     format!(
         "sudo apt-get update && sudo apt-get install --no-install-recommends {}",
@@ -67,7 +67,7 @@ pub(crate) fn install_on_host(cx: &Cx, packages: &[String]) -> Result<()> {
     })
 }
 
-/// Unpacks a package's files under `root`; nothing of it is run.
+/// Unpacks a package's files under `root`; runs none of them.
 pub(crate) fn extract(cx: &Cx, deb: &Path, root: &Path) -> Result<()> {
     cx.run(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(root))
 }

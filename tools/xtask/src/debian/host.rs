@@ -13,7 +13,7 @@ use steps::{Dirs, Steps};
 use crate::debian::apt;
 use crate::debian::packages::Packages;
 
-/// Rust's target for what runs without a system: hypervisor and guests.
+/// Rust's target for code without an operating system: hypervisor and guests.
 pub(crate) const BARE_TARGET: &str = "aarch64-unknown-none-softfloat";
 
 /// The compiler and its targets, as rustup reads them.
@@ -22,7 +22,7 @@ const TOOLCHAIN: &str = include_str!("../../../../rust-toolchain.toml");
 /// Held while packages are installed.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// This machine's architecture, as Debian calls it.
+/// Debian's name of this machine's architecture.
 pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -36,9 +36,9 @@ pub(crate) fn rust_target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-/// make, whose compilers keep what they made in the store (ccache): another
-/// variant, tree or clone compiles only what differs. Where ccache is not
-/// installed the compilers are called as they are.
+/// make, with compilers that keep their results in the store (ccache): another variant,
+/// tree or clone compiles only what differs. Without ccache the compilers are called
+/// directly.
 pub(crate) fn make(dirs: &Dirs) -> Result<Command> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let compilers = iter::once(PathBuf::from("/usr/lib/ccache"));
@@ -55,7 +55,7 @@ pub(crate) fn make(dirs: &Dirs) -> Result<Command> {
     Ok(make)
 }
 
-/// Installs whatever is missing.
+/// Installs all missing tools and targets.
 pub(crate) fn prepare(steps: &Steps) -> Result<()> {
     install_rust_targets(steps)?;
     tools(steps)
@@ -66,22 +66,22 @@ pub(crate) fn tools(steps: &Steps) -> Result<()> {
     install(steps, "tools", &Packages::read().host.packages())
 }
 
-/// Installs those that are missing, as a step of this name.
+/// Installs the missing ones, as a step of this name.
 pub(crate) fn install(steps: &Steps, step: &str, wanted: &[String]) -> Result<()> {
     steps.always(step, |cx| {
         let missing = apt::missing_on_host(wanted)?;
         if missing.is_empty() {
             return Ok(format!("all {} packages are installed", wanted.len()));
         }
-        // Lists, too, are locked while another step installs.
+        // Another step's installation also locks the package lists.
         let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         apt::install_on_host(cx, &missing)?;
         Ok(format!("{} packages installed", missing.len()))
     })
 }
 
-/// The Rust targets that are not installed; none where rustup is not in use,
-/// as cargo will say then what it lacks.
+/// The Rust targets that are not installed; none without rustup, as cargo then reports
+/// missing ones.
 pub(crate) fn missing_rust_targets() -> Vec<String> {
     let Ok(output) = Command::new("rustup")
         .args(["target", "list", "--installed"])
@@ -96,7 +96,7 @@ pub(crate) fn missing_rust_targets() -> Vec<String> {
     targets
 }
 
-/// All that something is built for.
+/// All targets of the builds.
 pub(crate) fn rust_targets() -> Vec<String> {
     let file: toml::Table = TOOLCHAIN.parse().expect("rustup reads it too");
     let targets = file["toolchain"]["targets"].clone();
@@ -131,7 +131,7 @@ mod tests {
         for source in sources {
             let text = std::fs::read_to_string(source).unwrap_or_default();
             let words = text.split('"').map(str::to_owned);
-            // The compiler's own target, of -gnu, comes with it.
+            // The compiler's own target, of -gnu, is always installed.
             named.extend(words.filter(|word| {
                 let system = word.split_once("-unknown-").map(|(_, system)| system);
                 matches!(system, Some("linux-musl" | "none-softfloat"))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What comes from Debian.
+//! Packages from Debian, and the machines that use them.
 
 pub(crate) mod apt;
 pub(crate) mod host;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// Architectures of the machines that build.
 const BUILDERS: [&str; 2] = ["amd64", "arm64"];
 
-/// The whole file.
+/// The contents of the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Packages {
@@ -30,27 +30,27 @@ pub(crate) struct Packages {
     pub(crate) linux: BTreeMap<String, Kernel>,
 }
 
-/// Whose packages.
+/// The Debian releases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Debian {
-    /// The codename, as the package mirror has it.
+    /// The codename, as on the package mirror.
     pub(crate) release: String,
     /// Codenames of the systems that can build.
     pub(crate) hosts: Vec<String>,
 }
 
-/// Tools of the machine that builds.
+/// Tools of the building machine.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Host {
     packages: Vec<String>,
-    /// What other machines need to compile for one.
+    /// The cross compilers for arm64 on other machines.
     cross: BTreeMap<String, String>,
 }
 
 impl Host {
-    /// Those that this machine needs.
+    /// The packages that this machine needs.
     pub(crate) fn packages(&self) -> Vec<String> {
         let mut packages = self.packages.clone();
         let others = self.cross.iter();
@@ -72,10 +72,9 @@ pub(crate) struct List {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Source {
     pub(crate) name: String,
-    /// The release it is of, if that is not [`Debian::release`]: a part alone is
-    /// taken then.
+    /// Its release, if not [`Debian::release`]: then only a part is used.
     pub(crate) release: Option<String>,
-    /// What Debian adds, not the upstream part.
+    /// Only Debian's part, not upstream's.
     #[serde(default)]
     pub(crate) packaging: bool,
 }
@@ -85,17 +84,17 @@ pub(crate) struct Source {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Kernel {
     pub(crate) follow: String,
-    /// The release it is of, if that is not [`Debian::release`].
+    /// Its release, if not [`Debian::release`].
     pub(crate) release: Option<String>,
 }
 
 impl Packages {
-    /// Reads the file, which is part of this program.
+    /// Reads the file, which is compiled into this program.
     pub(crate) fn read() -> Self {
         toml::from_str(include_str!("../../packages.toml")).expect("packages.toml is well formed")
     }
 
-    /// The sets of pinned files, and what each is made of.
+    /// The sets of pinned files, and their contents.
     pub(crate) fn sets(self) -> Vec<Set> {
         let set = |name: &str, wanted| Set {
             name: name.to_owned(),

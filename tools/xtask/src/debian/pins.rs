@@ -34,7 +34,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Runs the command. Whether all pins can be had.
+    /// Runs the command. Returns whether all pins are available.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         match self {
             Self::Check { json, no_store } => search(steps, !no_store, |found| {
@@ -50,7 +50,7 @@ impl Command {
     }
 }
 
-/// Looks for every pin, and for what to say of that.
+/// Looks for every pin; `say` prints the results.
 fn search<T>(steps: &Steps, stored: bool, say: impl FnOnce(&[Found]) -> Result<T>) -> Result<T> {
     let lock = Lock::read(&steps.lock)?;
     steps.quietly("pins check", |cx| {
@@ -100,7 +100,7 @@ pub(crate) fn check(steps: &Steps) -> Result<usize> {
     })
 }
 
-/// Moves sets, or all, and prints what changed.
+/// Moves some sets, or all, and prints the changes.
 fn update(steps: &Steps, wanted: &[String]) -> Result<()> {
     let mut sets = Packages::read().sets();
     for name in wanted {
@@ -122,7 +122,7 @@ fn update(steps: &Steps, wanted: &[String]) -> Result<()> {
     })
 }
 
-/// What a step that uses pins depends on.
+/// The key of a step that uses pins.
 pub(crate) fn key(pins: &Pins) -> Key {
     pins.0
         .iter()

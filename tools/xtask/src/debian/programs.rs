@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Programs of other people that consoles are tried with. Installed, some of
-//! them would start, now and at every boot, so they are only unpacked.
+//! Third-party programs for tests of consoles. If installed, some of them would start,
+//! now and at every boot, so they are only unpacked.
 
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,13 @@ use crate::debian::pins;
 #[derive(clap::Args)]
 pub(crate) struct Options;
 
-/// Fetches and unpacks them, and what they need.
+/// Fetches and unpacks them, with their dependencies.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
     host::tools(steps)?;
     make(steps)
 }
 
-/// Makes `target/programs`, in which the tests of `viewers` look.
+/// Makes `target/programs`, which the tests of `viewers` use.
 pub(crate) fn make(steps: &Steps) -> Result<()> {
     let root = steps.dirs.target.join("programs");
     let pins = steps.pins("programs")?.of(host::architecture());
@@ -30,7 +30,8 @@ pub(crate) fn make(steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Unpacks the compiler of FLASK's policies. Returns its path, and the step's key.
+/// Unpacks checkpolicy, the compiler of FLASK's policies. Returns its path, and the
+/// step's key.
 pub(crate) fn checkpolicy(steps: &Steps) -> Result<(PathBuf, String)> {
     let root = steps.dirs.target.join("policy");
     let pins = steps.pins("policy")?.of(host::architecture());
@@ -38,19 +39,18 @@ pub(crate) fn checkpolicy(steps: &Steps) -> Result<(PathBuf, String)> {
     Ok((root.join("usr/bin/checkpolicy"), key))
 }
 
-/// Where those for dom0 are unpacked.
+/// The folder of the programs for dom0.
 pub(crate) fn for_dom0(dirs: &Dirs) -> PathBuf {
     dirs.target.join("dom0-programs")
 }
 
-/// Makes the folder of those for dom0. Returns the step's key.
+/// Makes the folder of the programs for dom0. Returns the step's key.
 pub(crate) fn make_for_dom0(steps: &Steps) -> Result<String> {
     let pins = steps.pins("dom0")?;
     unpack(steps, "dom0 programs", &pins, &for_dom0(&steps.dirs))
 }
 
-/// Fetches and unpacks packages to a folder of their own. Returns the step's
-/// key.
+/// Fetches and unpacks packages into their own folder. Returns the step's key.
 pub(crate) fn unpack(steps: &Steps, step: &str, pins: &Pins, root: &Path) -> Result<String> {
     steps.run(step, pins::key(pins), &[root], |cx| {
         let files = cx.fetch(pins)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A minimal system of a Debian release in a folder. It reaches the network as this
-//! machine does. Making one needs root.
+//! A minimal system of a Debian release in a folder. It uses this machine's network.
+//! Making one needs root.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::Result;
 use steps::{Cx, files, write};
 
-/// Makes one, with packages beside the essential ones, separated by commas.
+/// Makes a system, with packages beside the essential ones, separated by commas.
 pub(crate) fn make(cx: &Cx, release: &str, included: &str, root: &Path) -> Result<()> {
     files::empty(root)?;
     let mirrors = cx.with_fetcher(|fetcher| pins::mirrors(fetcher.run))?;

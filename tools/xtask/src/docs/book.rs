@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The pages as an mdBook. They stay where they are read in the repository; a
-//! copy of them, each at its own path, is what mdBook is given, so that links
-//! from one page to another are the same in both.
+//! The pages as an mdBook. They stay at their paths in the repository; mdBook builds a
+//! copy of them, each at its own path, so links from one page to another are the same
+//! in both.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,8 +14,7 @@ use steps::{Cx, Dirs, Steps, files, install, write};
 
 use super::render;
 
-/// mdBook, and how it is built: without its server, and in the shortest
-/// time.
+/// mdBook, built without its server, which takes the shortest time.
 const MDBOOK: &str = "0.5.4";
 const OPTIONS: [&str; 4] = ["--debug", "--no-default-features", "--features", "search"];
 
@@ -23,12 +22,12 @@ const OPTIONS: [&str; 4] = ["--debug", "--no-default-features", "--features", "s
 const SUMMARY: &str = "docs/SUMMARY.md";
 const SUMMARY_FOLDER: &str = "docs";
 
-/// The page above the decisions, and the folder of them all.
+/// The page above the decisions, and their folder.
 const DECISIONS: &str = "docs/adr/README.md";
 const DECISIONS_FOLDER: &str = "docs/adr/";
 
-/// Files in Markdown that are no pages of the book: the table of contents, and what
-/// another page is made from.
+/// Files in Markdown that are no pages of the book: the table of contents, and a part
+/// of another page.
 const NOT_PAGES: [&str; 2] = [SUMMARY, "tools/xtask/src/run/conformance/preface.md"];
 
 /// The folder of forms for issues, which are no pages either.
@@ -108,11 +107,11 @@ fn names(summary: &str, page: &str) -> bool {
     summary.contains(&format!("]({page})"))
 }
 
-/// A page as the book has it: cells of tests show how many there are, and the
-/// tests when asked; names of cases may break.
+/// A page as shown in the book: cells of tests show the number, and the tests on a
+/// click; names of cases may wrap.
 fn disclosed(page: &str) -> String {
     let row = |line: &str| {
-        // An empty cell has its two spaces.
+        // An empty cell has two spaces.
         let line = line.replace("| |", "|  |");
         let cells = line.split(" | ").map(|cell| {
             let (cell, end) = match cell.strip_suffix(" |") {
@@ -144,8 +143,8 @@ fn disclosed(page: &str) -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// The entries of the decisions, which the table of contents leaves out: each
-/// is the one page of its file, by its heading.
+/// The entries of the decisions, which are not in the table of contents: one page per
+/// file, by its heading.
 fn decisions(dirs: &Dirs, pages: &BTreeSet<String>) -> Result<String> {
     let mut entries = String::new();
     for page in pages {
@@ -159,7 +158,7 @@ fn decisions(dirs: &Dirs, pages: &BTreeSet<String>) -> Result<String> {
     Ok(entries)
 }
 
-/// The table of contents with these entries below the decisions' own.
+/// The table of contents with these entries below the decisions' entry.
 fn with_decisions(summary: &str, entries: &str) -> String {
     let parent = format!("]({DECISIONS})\n");
     summary.replacen(&parent, &format!("{parent}{entries}"), 1)
@@ -169,7 +168,7 @@ fn read(dirs: &Dirs, name: &str) -> Result<String> {
     fs::read_to_string(dirs.root.join(name)).with_context(|| format!("reading {name}"))
 }
 
-/// The files that are, or may come, under version control and fit a pattern.
+/// The files that match a pattern and are, or could be, under version control.
 pub(super) fn tracked(cx: &Cx, pattern: &str) -> Result<BTreeSet<String>> {
     let listed = cx.output(
         Command::new("git")
@@ -190,11 +189,11 @@ fn from_root(summary: &str) -> String {
     })
 }
 
-/// Shows linkchecker the book in a place that everybody may enter, and that
-/// nobody else sees: it gives up root.
+/// Shows linkchecker the book in a place that every user may enter, and that other
+/// processes do not see: linkchecker drops root.
 const SHOW: &str = "mount --bind \"$1\" /mnt; shift; exec \"$@\"";
 
-/// Follows every link of the book within it, to its anchor.
+/// Checks every link within the book, with its anchor.
 fn check(cx: &Cx, html: &Path) -> Result<()> {
     write(&html.join("linkcheckerrc"), "[AnchorCheck]\n")?;
     cx.run(Command::new("chmod").args(["-R", "a+rX"]).arg(html))?;

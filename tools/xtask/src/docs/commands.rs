@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Every cargo command that a page quotes exists as it is written, and is part
-//! of `cargo xtask test` or in the list of those that are not, in
-//! docs/evidence/testing.md.
+//! Checks that every cargo command in a page exists as written, and is part of `cargo
+//! xtask test` or in docs/evidence/testing.md's list of those that are not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +14,7 @@ use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use crate::debian::host::rust_targets;
 use crate::run::e2e::Chosen;
 
-/// What `cargo xtask test` runs, whole or in part: words after `cargo xtask`.
+/// The commands of `cargo xtask test`, whole or in part: words after `cargo xtask`.
 const IN_TEST: [&str; 14] = [
     "test",
     "e2e",
@@ -33,7 +32,7 @@ const IN_TEST: [&str; 14] = [
     "xen export-patches",
 ];
 
-/// Words that stand for something, and something.
+/// Placeholders, and an example of each.
 const STAND_FOR: [(&str, &str); 10] = [
     ("K/N", "1/8"),
     ("N", "1"),
@@ -51,7 +50,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The pages, by name from the root.
+/// The pages, by path from the root.
 fn pages() -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--", "*.md"])
@@ -81,8 +80,8 @@ fn code(page: &str) -> Vec<String> {
     found
 }
 
-/// The commands of cargo's in a piece of code, as words. What a usage text puts
-/// in brackets is there, once.
+/// The cargo commands in a piece of code, as words. An optional part of a usage text is
+/// included, once.
 fn commands(code: &str) -> Vec<Vec<String>> {
     let code = code.split(" #").next().unwrap_or_default();
     code.split("&&")
@@ -115,14 +114,14 @@ fn packages() -> BTreeMap<String, BTreeSet<(String, String)>> {
     packages.collect()
 }
 
-/// Why a command of `cargo xtask` is none, if it is none.
+/// Why a `cargo xtask` command is invalid, if it is.
 fn wrong_with_xtask(words: &[String]) -> Option<String> {
     let line = std::iter::once("xtask").chain(words.iter().map(String::as_str));
     let matches = match crate::Options::command().try_get_matches_from(line) {
         Ok(matches) => matches,
         Err(error) => return Some(error.to_string()),
     };
-    // Names that are looked up only when the command runs.
+    // Names that are checked only when the command runs.
     let (command, options) = matches.subcommand()?;
     let names = |id| -> Vec<String> {
         let given = options.get_many::<String>(id).into_iter().flatten();
@@ -143,7 +142,7 @@ fn wrong_with_xtask(words: &[String]) -> Option<String> {
     .map(|error| error.to_string())
 }
 
-/// Why a command of cargo's own is none, as far as this repository's names go.
+/// Why a cargo command is invalid, as far as it uses this repository's names.
 fn wrong_with_cargo(words: &[String]) -> Option<String> {
     let packages = packages();
     let mut package = "vpl011";
@@ -199,7 +198,7 @@ fn wrong_with_cargo(words: &[String]) -> Option<String> {
     (!module.exists()).then(|| format!("{target} has no module {filter}"))
 }
 
-/// The commands of xtask's that docs/evidence/testing.md says are not run each time.
+/// The xtask commands that docs/evidence/testing.md lists as not run each time.
 fn by_hand() -> Vec<Vec<String>> {
     let page =
         fs::read_to_string(root().join("docs/evidence/testing.md")).expect("the page is there");
@@ -223,8 +222,8 @@ fn by_hand() -> Vec<Vec<String>> {
         .collect()
 }
 
-/// A command's words, without options that only say how; `--interactive`,
-/// `--docs` and `--stack` make it another one.
+/// A command's words, without options that only change how it runs; `--interactive`,
+/// `--docs` and `--stack` make it another command.
 fn up_to_options(words: &[String]) -> Vec<String> {
     let what = |word: &&String| {
         !word.starts_with('-') || ["--interactive", "--docs", "--stack"].contains(&word.as_str())
@@ -259,9 +258,9 @@ fn every_command_quoted_is_one() {
                         unknown.then(|| "neither in `cargo xtask test` nor by hand".to_owned())
                     })
                 }
-                // The first are part of `cargo test --workspace`.
+                // The first ones are part of `cargo test --workspace`.
                 "test" | "build" | "run" | "doc" | "publish" => wrong_with_cargo(&words[1..]),
-                // Of other people's programs.
+                // Third-party crates.
                 "add" | "install" => None,
                 _ => Some("not a command that is known here".to_owned()),
             };
@@ -277,7 +276,7 @@ fn every_command_quoted_is_one() {
     );
 }
 
-/// What can be run is told of: each command is in a page.
+/// Each command is in a page.
 #[test]
 fn every_command_is_quoted() {
     let mut quoted = BTreeSet::new();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The picture of the crates, of the device's modules and of the daemon's folders,
-//! and which uses which, from cargo's metadata and from the sources. Its text, for
-//! Graphviz, is what is compared; how it is drawn differs from version to version.
+//! The picture of the crates, of the device's modules and of the daemon's folders, and
+//! of their uses of each other, from cargo's metadata and the sources. Its text, for
+//! Graphviz, is compared; the drawing differs between Graphviz's versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use anyhow::Result;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use steps::{Cx, files, write};
 
-/// The text, and what Graphviz makes of it.
+/// The text, and Graphviz's output.
 const TEXT: &str = "docs/images/architecture.dot";
 const DRAWN: &str = "docs/images/architecture.svg";
 
@@ -23,7 +23,7 @@ const OVERVIEW: [&str; 2] = ["docs/images/overview.dot", "docs/images/overview.s
 /// The crate whose modules are shown.
 const DEVICE: &str = "vpl011";
 
-/// The crate whose rooms are shown: its modules at the top.
+/// The crate whose rooms are shown, which are its top-level modules.
 const DAEMON: &str = "vconsoled";
 
 /// Files that only declare and re-export.
@@ -32,14 +32,14 @@ const FRONT_DOORS: [&str; 3] = ["lib", "ring/mod", "snapshot/mod"];
 /// The folders of `src/`.
 const FOLDERS: [&str; 2] = ["ring", "snapshot"];
 
-/// Where unsafe code may stand.
+/// The crates that may contain unsafe code.
 const UNSAFE: [&str; 3] = ["hyp-shim", "xen-io", "bare-metal"];
 
 /// Writes the text, and draws it and README's picture.
 pub(super) fn make(cx: &Cx) -> Result<()> {
     let text = cx.dirs.root.join(TEXT);
     write(&text, source(&cx.dirs.root)?)?;
-    // What follows from other arrows is left out of the picture.
+    // Arrows that follow from others are left out of the picture.
     let reduced = cx.output(Command::new("tred").arg(&text))?;
     let reduced_text = cx.dirs.target.join("tmp/architecture.dot");
     write(&reduced_text, reduced)?;
@@ -52,7 +52,7 @@ fn draw(cx: &Cx, text: &Path, drawn: &str) -> Result<()> {
     write(&cx.dirs.root.join(drawn), svg)
 }
 
-/// Who uses whom.
+/// Each name with the names that it uses.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
 /// The text of the picture.
@@ -110,8 +110,7 @@ fn arrows(text: &mut String, prefix: &str, uses: &Uses) {
     }
 }
 
-/// The workspace's crates, and which of each other they use; what only their
-/// tests use is left out.
+/// The workspace's crates, and their uses of each other, without those of tests.
 fn crates(root: &Path) -> Result<Uses> {
     let mut metadata = MetadataCommand::new();
     metadata.manifest_path(root.join("Cargo.toml")).no_deps();
@@ -127,7 +126,7 @@ fn crates(root: &Path) -> Result<Uses> {
     Ok(found)
 }
 
-/// The modules of `src/`, and which of each other they use.
+/// The modules of `src/`, and their uses of each other.
 fn modules(root: &Path) -> Result<Uses> {
     let mut found = Uses::new();
     for folder in [String::new()]
@@ -149,14 +148,14 @@ fn modules(root: &Path) -> Result<Uses> {
     Ok(found)
 }
 
-/// Those that the crate alone uses.
+/// Modules that only the crate itself uses.
 fn used_by_nobody(modules: &Uses) -> impl Iterator<Item = &String> {
     let used: BTreeSet<_> = modules.values().flatten().collect();
     modules.keys().filter(move |module| !used.contains(module))
 }
 
-/// The daemon's modules at the top, each with all that is below it, and which
-/// of each other they use.
+/// The daemon's top-level modules, each with all modules below it, and their uses of
+/// each other.
 fn rooms(root: &Path) -> Result<Uses> {
     let source = root.join("tools").join(DAEMON).join("src");
     let mut found = Uses::new();
@@ -226,7 +225,7 @@ fn used(source: &str, folder: &str) -> BTreeSet<String> {
 mod tests {
     use super::*;
 
-    /// That its arrows are the allowed ones is checked by tests/architecture.
+    /// tests/architecture checks that its arrows are allowed.
     #[test]
     fn the_picture_is_of_what_there_is() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! The table in README.md that puts this PL011 beside others: how many cases of the
-//! conformance suite each passes, by docs/evidence/conformance.md, and what an
-//! access costs, by docs/evidence/figures.json. For PL011s that no command of this
-//! repository runs, it has results by hand and facts from their sources (README's
-//! notes).
+//! The table in README.md that compares this PL011 with others: the cases of the
+//! conformance suite that each passes, from docs/evidence/conformance.md, and the cost
+//! of an access, from docs/evidence/figures.json. PL011s that no command of this
+//! repository runs have results by hand and facts from their sources (README's notes).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,16 +12,16 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-/// The page, and what stands around the table.
+/// The page, and the marks around the table.
 const PAGE: &str = "README.md";
 const BEGIN: &str = "<!-- made by `cargo xtask docs --write` from docs/evidence/conformance.md and docs/evidence/figures.json -->\n";
 const END: &str = "<!-- end of what is made -->\n";
 
-/// What is not known of one of the others.
+/// An unknown result of one of the others.
 const UNKNOWN: &str = "–";
 
-/// A group of cases, what it is about, and what is known of OpenVMM's and
-/// cloud-hypervisor's.
+/// A group of cases, its subject, and the known results of OpenVMM and
+/// cloud-hypervisor.
 type Group = (&'static str, &'static str, [&'static str; 2]);
 
 const GROUPS: [Group; 10] = [
@@ -73,14 +72,14 @@ const GROUPS: [Group; 10] = [
     ("regressions", "defects that other PL011s had", [UNKNOWN; 2]),
 ];
 
-/// All cases that each of these two passed, in an earlier suite.
+/// The number of cases that each of these two passed, in an earlier suite.
 const BY_HAND: [&str; 2] = ["103 of 140 ¹", "70 ¹"];
 
 /// The targets of docs/evidence/conformance.md that are shown: ours in Xen, stock's,
 /// QEMU's, AMD's.
 const TARGETS: [&str; 4] = ["xen", "xen-stock", "qemu", "amd"];
 
-/// What is shown of docs/evidence/figures.json.
+/// The figures of docs/evidence/figures.json that are shown.
 const FIGURES: [(&str, &str); 3] = [
     (
         "dr_write",
@@ -93,7 +92,7 @@ const FIGURES: [(&str, &str); 3] = [
     ),
 ];
 
-/// What each is, in words.
+/// The kind of each PL011, in words.
 const WORDS: [[&str; 7]; 2] = [
     [
         "where it runs",
@@ -115,14 +114,14 @@ const WORDS: [[&str; 7]; 2] = [
     ],
 ];
 
-/// Such a file as `cargo xtask bench --json` writes.
+/// A file that `cargo xtask bench --json` writes.
 #[derive(Deserialize)]
 struct Figures {
     stock: BTreeMap<String, f64>,
     ours: BTreeMap<String, f64>,
 }
 
-/// Puts the table into the page.
+/// Writes the table into the page.
 pub(crate) fn make(root: &Path) -> Result<()> {
     super::replace(&root.join(PAGE), BEGIN, &table(root)?, END)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask docs`: the pages as a book with checked links, rustdoc, and the
-//! parts of pages that are made from other files.
+//! generated parts of pages.
 
 mod book;
 #[cfg(test)]
@@ -30,8 +30,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Builds and checks all of it, or writes what is made: the parts of this
-    /// module, and those that others make of what they have.
+    /// Builds and checks all of it, or writes the generated parts: those of this
+    /// module, and those of `others`.
     pub(crate) fn run(&self, steps: &Steps, others: &[fn(&Path) -> Result<()>]) -> Result<()> {
         host::install(steps, "docs tools", &Packages::read().docs.packages)?;
         if self.write {
@@ -53,13 +53,13 @@ impl Options {
     }
 }
 
-/// Puts a part that is made into its place in a page.
+/// Writes a generated part into its place in a page.
 pub(crate) fn replace(page: &Path, begin: &str, part: &str, end: &str) -> Result<()> {
     let text = fs::read_to_string(page)?;
     write(page, with_part(&text, begin, part, end)?)
 }
 
-/// A page with this part between its marks, in place of the one it has.
+/// A page with the text between its marks replaced by this part.
 fn with_part(page: &str, begin: &str, part: &str, end: &str) -> Result<String> {
     let (before, rest) = page
         .split_once(begin)
@@ -83,7 +83,8 @@ pub(crate) fn rustdoc(steps: &Steps) -> Result<()> {
     })
 }
 
-/// The examples in it. `cargo xtask test` runs them with all other tests.
+/// The examples in the documentation. `cargo xtask test` runs them with all other
+/// tests.
 fn examples(steps: &Steps) -> Result<()> {
     steps.always("doc tests", |cx| {
         cx.run(

@@ -20,7 +20,7 @@ struct Seen {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    /// As the mark in the page has it.
+    /// The name in the page's mark.
     name: String,
     columns: Vec<String>,
     rows: Vec<Vec<String>>,

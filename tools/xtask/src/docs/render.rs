@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The book as a browser shows it: Debian's Chromium opens every page at 1300
-//! and at 400 pixels, light and dark, and nothing may be wider than its column
-//! unless it has a scroll box.
+//! The book in a browser: Debian's Chromium opens every page at 1300 and at 400 pixels,
+//! light and dark, and nothing may be wider than its column unless it has a scroll box.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,16 +8,16 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use steps::{Cx, files, write};
 
-/// The browser without a window, of the package of the same name.
+/// The browser without a window, from the package with the same name.
 const BROWSER: &str = "chromium-headless-shell";
 
-/// What measures, with a place for the names of the pages.
+/// The measuring page, with a placeholder for the names of the pages.
 const MEASURE: &str = include_str!("measure.html");
 
-/// Each page is looked at so many times: two widths, two themes.
+/// Measurements of each page: two widths, two themes.
 const LOOKS: usize = 4;
 
-/// Looks at every page of the book. Returns how many there are.
+/// Measures every page of the book. Returns how many there are.
 pub(super) fn check(cx: &Cx, html: &Path) -> Result<usize> {
     let pages = pages(html)?;
     let measure = html.join("measure.html");
@@ -37,7 +36,7 @@ pub(super) fn check(cx: &Cx, html: &Path) -> Result<usize> {
                 "--disable-component-update",
             ])
             .arg(format!("--user-data-dir={}", profile.display()))
-            // Pages of one folder may look at each other.
+            // Pages of one folder may read each other.
             .arg("--allow-file-access-from-files")
             .args(["--virtual-time-budget=600000", "--dump-dom"])
             .arg(format!("file://{}", measure.display())),
@@ -47,13 +46,13 @@ pub(super) fn check(cx: &Cx, html: &Path) -> Result<usize> {
     Ok(pages.len())
 }
 
-/// The pages of the book, by name from its folder.
+/// The pages of the book, by path from its folder.
 fn pages(html: &Path) -> Result<Vec<PathBuf>> {
     let mut pages = Vec::new();
     for file in files::list(html)? {
         let name = file.strip_prefix(html)?;
         let is_page = name.extension().is_some_and(|end| end == "html");
-        // The table of contents is a frame of other pages.
+        // The table of contents is a frame in other pages.
         let is_part = ["toc.html", "404.html"]
             .iter()
             .any(|part| name == Path::new(part));
@@ -64,7 +63,7 @@ fn pages(html: &Path) -> Result<Vec<PathBuf>> {
     Ok(pages)
 }
 
-/// Whether every page was looked at and nothing was too wide.
+/// Fails unless every page was measured and nothing was too wide.
 fn judge(shown: &str, pages: usize) -> Result<()> {
     let (_, result) = shown
         .split_once("<pre id=\"result\">")

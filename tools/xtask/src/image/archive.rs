@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! An initramfs: a cpio archive in "newc" form, uncompressed, because the
-//! emulated machine unpacks it with its own slow CPU.
+//! An initramfs: a cpio archive in "newc" form, uncompressed, because the emulated
+//! machine's slow CPU unpacks it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,10 +11,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use steps::files::list;
 
-/// Part of the key of every image, as what is in one depends on it.
+/// Part of the key of every image, as an image's contents depend on it.
 pub(super) const TEXT: &str = include_str!("archive.rs");
 
-/// What stands at a path of the archive.
+/// The entry at a path of the archive.
 enum Entry {
     Folder,
     File {
@@ -37,12 +37,12 @@ pub(crate) struct Archive {
     merged: bool,
 }
 
-/// Folders that a system of today has under /usr.
+/// Folders that a current system has under /usr.
 const MERGED: [&str; 3] = ["/bin", "/lib", "/sbin"];
 
 impl Archive {
-    /// An archive with the folders that every system has, and the device that
-    /// the kernel opens for init.
+    /// An archive with the folders of every system, and the device that the kernel
+    /// opens for init.
     pub(crate) fn new() -> Self {
         let mut archive = Self::default();
         for folder in [
@@ -54,7 +54,7 @@ impl Archive {
         archive
     }
 
-    /// The same for a system whose programs and libraries are all under /usr.
+    /// The same for a system with all programs and libraries under /usr.
     pub(crate) fn merged() -> Self {
         let mut archive = Self::new();
         for folder in MERGED {
@@ -65,7 +65,7 @@ impl Archive {
         archive
     }
 
-    /// Where a path's entry really stands.
+    /// The real place of a path's entry.
     fn place(&self, path: &str) -> String {
         let moved = |folder: &str| {
             path.strip_prefix(folder)
@@ -91,30 +91,30 @@ impl Archive {
         self.entries.entry(path.to_owned()).or_insert(Entry::Folder);
     }
 
-    /// Adds a text that is only read.
+    /// Adds a text file that is not executable.
     pub(crate) fn text(&mut self, path: &str, contents: &str) {
         self.put(path, 0o644, contents.into());
     }
 
-    /// Adds a text that is run.
+    /// Adds an executable text file.
     pub(crate) fn script(&mut self, path: &str, contents: &str) {
         self.put(path, 0o755, contents.into());
     }
 
-    /// Adds a copy of a file of this machine, fit to be run.
+    /// Adds a copy of a file of this machine, executable.
     pub(crate) fn file(&mut self, path: &str, from: &Path) -> Result<()> {
         let contents = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
         self.put(path, 0o755, contents);
         Ok(())
     }
 
-    /// Adds all that is below a folder of this machine, as it is.
+    /// Adds everything below a folder of this machine, unchanged.
     pub(crate) fn tree(&mut self, from: &Path) -> Result<()> {
         self.some_of(from, |_| true)
     }
 
-    /// Adds what is `wanted`, by its path in the archive, of all that is below
-    /// a folder of this machine.
+    /// Adds those files below a folder of this machine that are `wanted`, by their path
+    /// in the archive.
     pub(crate) fn some_of(&mut self, from: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
         for file in list(from)? {
             let path = Path::new("/").join(file.strip_prefix(from)?);
@@ -134,14 +134,14 @@ impl Archive {
         Ok(())
     }
 
-    /// Adds a symbolic link, unless that is where it leads.
+    /// Adds a symbolic link, unless it would lead to itself.
     pub(crate) fn link(&mut self, path: &str, to: &str) {
         if self.place(path) != to {
             self.add(path, Entry::Link(to.to_owned()));
         }
     }
 
-    /// The programs and libraries in the archive, for a look at what they need.
+    /// The programs and libraries in the archive, to read their needs.
     pub(crate) fn contents(&self) -> impl Iterator<Item = &[u8]> {
         self.entries.values().filter_map(|entry| match entry {
             Entry::File { contents, .. } => Some(contents.as_slice()),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! dom0: Debian's kernel, the toolstack we built, our daemon and client, and
-//! the guests it is to start. There is no xenconsoled in it, unless the
-//! toolstack is the stock one.
+//! dom0: Debian's kernel, the toolstack we built, our daemon and client, and the guests
+//! it starts. It has no xenconsoled, unless the toolstack is the stock one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -31,7 +30,7 @@ const MODULES: [&str; 7] = [
     "virtio_console",
 ];
 
-/// Names under which xenstore's one client program is called.
+/// Names of xenstore's one client program.
 const XENSTORE_CLIENTS: [&str; 7] = [
     "xenstore-chmod",
     "xenstore-list",
@@ -42,7 +41,7 @@ const XENSTORE_CLIENTS: [&str; 7] = [
     "xenstore-write",
 ];
 
-/// Other people's, which attach to consoles, and the terminals they know; and
+/// Third-party programs that attach to consoles, and the terminals they support; and
 /// udev, which a scenario puts into a guest.
 const PROGRAMS: &[&str] = &[
     "bin/udevadm",
@@ -53,14 +52,14 @@ const PROGRAMS: &[&str] = &[
     "usr/sbin/conserver",
 ];
 const TERMINALS: &[&str] = &["lib/terminfo/s/screen", "lib/terminfo/v/vt100"];
-/// The one module of PAM's, and a rule that asks for it: whoever may start
-/// shellinabox may use it.
+/// The one module of PAM's, and a rule for it: every user who may start shellinabox may
+/// use it.
 const PAM_PERMIT: &str = "lib/aarch64-linux-gnu/security/pam_permit.so";
 const PAM: &str = "auth required pam_permit.so\naccount required pam_permit.so\n\
     session required pam_permit.so\n";
 const HOSTS: &str = "127.0.0.1 localhost\n";
 
-/// Where the package says which users it needs.
+/// The package's list of the users it needs.
 const SYSUSERS: &str = "usr/lib/sysusers.d/vconsoled.conf";
 
 /// The guest of `cargo xtask boot` and of `--interactive`.
@@ -72,20 +71,20 @@ memory = 192
 on_crash = \"destroy\"
 ";
 
-/// What QEMU is given to start dom0.
+/// QEMU's input to start dom0.
 #[derive(Clone)]
 pub(crate) struct Dom0 {
     /// Its kernel.
     pub(crate) kernel: PathBuf,
     /// Its initramfs.
     pub(crate) initrd: PathBuf,
-    /// The kernel and the initramfs of a Linux guest, which are in dom0's too.
+    /// The kernel and the initramfs of a Linux guest, which dom0's initramfs contains.
     pub(crate) guest_kernel: PathBuf,
     pub(crate) guest: PathBuf,
 }
 
 impl Dom0 {
-    /// Makes dom0's initramfs and everything in it, around a toolstack.
+    /// Makes dom0's initramfs with all its contents, for a toolstack.
     pub(crate) fn make(steps: &Steps, built: &Built, kernels: Kernels) -> Result<Self> {
         let is_hooked = built.which.flavour.is_hooked();
         let kernel = Kernel::fetch(steps, Linux::default())?;
@@ -146,8 +145,8 @@ impl Dom0 {
 }
 
 impl Dom0 {
-    /// Makes the initramfs of a dom0 that Debian's systemd runs. Our package is
-    /// in it, but not installed.
+    /// Makes the initramfs of a dom0 with Debian's systemd. It contains our package,
+    /// not installed.
     pub(crate) fn with_systemd(steps: &Steps, built: &Built, kernels: Kernels) -> Result<Self> {
         let kernel = Kernel::fetch(steps, Linux::default())?;
         let guest_kernel = Kernel::fetch(steps, kernels.guest)?;
@@ -201,7 +200,7 @@ impl Dom0 {
     }
 }
 
-/// The image's file; a version's dot begins no extension.
+/// The image's file; the dot of a version does not start an extension.
 fn file_name(which: Which, kernels: Kernels) -> String {
     format!("{}{}.cpio", which.tree(), kernels.suffix())
 }
@@ -238,8 +237,8 @@ fn compose(cx: &Cx, kernel: &Kernel, built: &Built, package: Option<&Package>) -
     Ok(archive)
 }
 
-/// Adds what makes a system domain 0, but for the console daemon, and what
-/// runs scenarios in it.
+/// Adds the files of a domain 0, except for the console daemon, and the programs that
+/// run scenarios in it.
 fn add_xen(cx: &Cx, archive: &mut Archive, kernel: &Kernel, built: &Built) -> Result<()> {
     archive.text("/etc/hostname", "dom0\n");
     archive.text("/etc/xen/xl.conf", "autoballoon = \"off\"\n");
@@ -263,13 +262,13 @@ fn add_xen(cx: &Cx, archive: &mut Archive, kernel: &Kernel, built: &Built) -> Re
     archive.file("/usr/bin/e2e", &programs::path(cx.dirs, &ARM64, "e2e"))
 }
 
-/// Puts our client where the xl that we built looks for one.
+/// Adds our client where our build of xl looks for one.
 fn add_client(archive: &mut Archive) {
     archive.link("/usr/lib/xen/bin/xenconsole", "/usr/bin/vconsole");
 }
 
-/// Where the toolstack's libraries are, and, in these roots, those that they
-/// and other programs need.
+/// The folders of the toolstack's libraries and, in these roots, of the libraries that
+/// they and other programs need.
 fn library_folders(built: &Built, roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut folders: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(built.tree.join("tools/libs"))? {
@@ -282,7 +281,7 @@ fn library_folders(built: &Built, roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// The file in which the package says which users it needs.
+/// The package's file with the users it needs.
 pub(super) fn package_users(package: &Package) -> Result<String> {
     Ok(fs::read_to_string(package.root.join(SYSUSERS))?)
 }
@@ -294,11 +293,10 @@ pub(super) fn add_users(archive: &mut Archive, sysusers: &str) {
     archive.text("/etc/group", &groups);
 }
 
-/// Who shellinabox is when it needs to be nobody in particular.
+/// The user that shellinabox switches to without another one.
 const NOBODY: &str = "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n";
 
-/// What systemd-sysusers would make of a file of its: users and groups beside
-/// root's.
+/// What systemd-sysusers makes of its file: users and groups in addition to root's.
 fn users_of(sysusers: &str) -> (String, String) {
     let names = sysusers
         .lines()

@@ -69,7 +69,7 @@ impl Firmware {
     }
 }
 
-/// Lints the images and what they stand on, for their own target.
+/// Lints the images and their dependencies, for their own target.
 pub(crate) fn lint(steps: &Steps) -> Result<()> {
     steps.always("clippy firmware", |cx| {
         let mut clippy = command(steps, "clippy");
@@ -79,9 +79,8 @@ pub(crate) fn lint(steps: &Steps) -> Result<()> {
     })
 }
 
-/// Cargo's folder for the images. It is their own: build scripts of common
-/// crates ask for the variable below, and would run again at each change of
-/// it.
+/// Cargo's folder for the images. It is separate: build scripts of common crates read
+/// the variable below, and would run again at each change of it.
 fn target(steps: &Steps) -> PathBuf {
     steps.dirs.target.join("firmware")
 }
@@ -93,8 +92,8 @@ fn command(steps: &Steps, verb: &str) -> Command {
     command.args(["--features", "firmware/images", "--bins"]);
     command.args(["--target", BARE_TARGET, "--target-dir"]);
     command.arg(target(steps)).current_dir(&steps.dirs.root);
-    // As published, arm_pl011 names features of the language that are stable
-    // by now, which a stable compiler takes from nobody else.
+    // The published arm_pl011 enables language features that are stable by now, which a
+    // stable compiler otherwise refuses.
     command.env("RUSTC_BOOTSTRAP", "arm_pl011");
     command
 }

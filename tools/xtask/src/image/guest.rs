@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The guests: Debian's kernel with busybox and a shell on each console it has,
-//! and bare-metal ones: one that tries what a guest must not do, and one that
-//! times what Xen does for it.
+//! The guests: Debian's kernel with busybox and a shell on each console, and bare-metal
+//! ones: one that tries forbidden accesses, and one that measures the cost of accesses
+//! in Xen.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::package::programs::{self, ARM64};
 
 const INIT: &str = include_str!("guest-init.sh");
 
-/// Root's password is "primecell", where one is asked for.
+/// Root's password is "primecell", where a login is required.
 const PASSWD: &str = "root:$6$vpl011$8VpWPXBiRu91d2EY8ynkB563NoRl6Eu7fMk0wFkcfQxZIUr7koBp3VtCYqDuEshrkW8BNNkQxMgS.rVUhrDqI.:0:0:root:/root:/bin/sh\n";
 
 /// Makes the guest's initramfs. Returns its path and the step's key.

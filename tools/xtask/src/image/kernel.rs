@@ -12,14 +12,14 @@ use steps::{Steps, files};
 use super::archive::Archive;
 use crate::debian::pins;
 
-/// What the guest's side of the demo rests on: options that must be built in.
+/// Options that the guest needs for the demo; they must be built in.
 const NEEDED: [&str; 3] = [
     "CONFIG_SERIAL_AMBA_PL011",
     "CONFIG_SERIAL_AMBA_PL011_CONSOLE",
     "CONFIG_HVC_XEN",
 ];
 
-/// Unpacks what is used of a package's hundreds of megabytes.
+/// Unpacks only the needed files of a package's hundreds of megabytes.
 const UNPACK: &str = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards \
     './boot/*' '*/drivers/xen/*' '*/drivers/virtio/*' '*/drivers/char/*'";
 
@@ -43,7 +43,8 @@ impl Linux {
         }
     }
 
-    /// What tells the files and steps of this version from those of the usual one.
+    /// The part of file and step names that distinguishes this version from the usual
+    /// one.
     pub(super) fn suffix(self) -> String {
         match self {
             Self::V6_1 => String::new(),
@@ -61,7 +62,7 @@ pub(crate) struct Kernels {
 }
 
 impl Kernels {
-    /// What tells images with these from the usual ones.
+    /// The part of names that distinguishes images with these from the usual ones.
     pub(super) fn suffix(self) -> String {
         match self.guest {
             Linux::V6_1 => String::new(),
@@ -73,7 +74,7 @@ impl Kernels {
 /// The kernel, unpacked.
 pub(crate) struct Kernel {
     pub(super) version: Linux,
-    /// The image as a boot loader wants it.
+    /// The image for a boot loader.
     pub(crate) image: PathBuf,
     modules: PathBuf,
     /// The step's key.
@@ -81,7 +82,7 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// Fetches and unpacks it.
+    /// Fetches and unpacks the kernel.
     pub(crate) fn fetch(steps: &Steps, version: Linux) -> Result<Self> {
         let suffix = version.suffix();
         let folder = format!("machine/kernel{suffix}");
@@ -103,7 +104,7 @@ impl Kernel {
             )?;
             check_options(&unpacked)?;
             fs::copy(only(&unpacked.join("boot"), "vmlinuz-")?, &image)?;
-            // Debian 13 has its files below usr alone.
+            // Debian 13 has its files only below usr.
             let modules = ["lib/modules", "usr/lib/modules"].map(|path| unpacked.join(path));
             let modules = modules.iter().find(|path| path.exists());
             let modules = only(modules.context("no modules")?, "")?;

@@ -9,17 +9,17 @@ use goblin::elf::Elf;
 
 use super::archive::Archive;
 
-/// Part of the key of every image, as what is in one depends on it.
+/// Part of the key of every image, as an image's contents depend on it.
 pub(super) const TEXT: &str = include_str!("libraries.rs");
 
-/// Where the loader of the image looks.
+/// The folder in which the image's loader looks.
 const FOLDER: &str = "/usr/lib/aarch64-linux-gnu";
 
-/// What the C library loads when a thread is cancelled, as libxl's are.
+/// The C library loads this when a thread is cancelled, as libxl's are.
 const LOADED_LATE: &str = "libgcc_s.so.1";
 
-/// Adds to `archive`, from the first of `folders` that has it, each library
-/// that something in it needs, and the loader.
+/// Adds to `archive` each library that something in it needs, from the first of
+/// `folders` with it, and the loader.
 pub(crate) fn add(archive: &mut Archive, folders: &[PathBuf]) -> Result<()> {
     archive.link("/lib/aarch64-linux-gnu", FOLDER);
     let mut there = BTreeSet::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A small Debian system that systemd runs: packages unpacked, dpkg's list of
-//! them, and what makes it a domain 0.
+//! A small Debian system with systemd: unpacked packages, dpkg's list of them, and the
+//! files of a domain 0.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::debian::pins;
 
 const INIT: &str = include_str!("systemd-init.sh");
 
-/// Units that are ours: what Debian's /etc/init.d/xen does, and the agent.
+/// Our units: a replacement for Debian's /etc/init.d/xen, and the agent.
 const UNITS: [(&str, &str); 2] = [
     (
         "xenstored.service",
@@ -24,11 +24,11 @@ const UNITS: [(&str, &str); 2] = [
     ("e2e.service", include_str!("systemd-e2e.service")),
 ];
 
-/// What stands for the programs that Debian's Xen has.
+/// In place of the programs in Debian's Xen.
 const STOCK: &str = "the stock one";
 
-/// Units that have nothing to do in an emulated machine that lives for a
-/// minute, or that wait for what it does not have.
+/// Units without use in an emulated machine that runs for a minute, or that wait for
+/// something it does not have.
 const MASKED: [&str; 17] = [
     "dev-hugepages.mount",
     "dev-mqueue.mount",
@@ -60,7 +60,7 @@ const FOLDERS: [&str; 7] = [
     "/var/log/xen/console",
 ];
 
-/// Folders of packages with nothing that runs.
+/// Folders of packages without programs.
 const LEFT_OUT: [&str; 8] = [
     "/usr/share/bash-completion/",
     "/usr/share/doc/",
@@ -74,9 +74,9 @@ const LEFT_OUT: [&str; 8] = [
 
 /// The packages, unpacked.
 pub(super) struct System {
-    /// Where to.
+    /// The folder they are unpacked to.
     pub(super) root: PathBuf,
-    /// What it depends on.
+    /// The step's key.
     pub(super) key: String,
 }
 
@@ -93,14 +93,14 @@ pub(super) fn fetch(steps: &Steps) -> Result<System> {
             let about = cx.output(Command::new("dpkg-deb").arg("--field").arg(deb))?;
             let about = about.trim_end();
             writeln!(status, "{about}\nStatus: install ok installed\n")?;
-            // dpkg misses a list of its files, which nobody asks it about.
+            // dpkg requires a list of a package's files; its contents are not used.
             let list = format!("var/lib/dpkg/info/{}.list", list_name(about));
             write(&root.join(list), "/.\n")?;
         }
         write(&root.join("var/lib/dpkg/status"), status)?;
         Ok(format!("{} packages unpacked", debs.len()))
     })?;
-    // What is taken of them stands here.
+    // The constants above select the files, so this source is part of the key.
     let ours = [INIT, include_str!("systemd.rs")].into_iter();
     let key = ours
         .chain(UNITS.map(|(_, text)| text))
@@ -111,7 +111,7 @@ pub(super) fn fetch(steps: &Steps) -> Result<System> {
     })
 }
 
-/// How dpkg calls a package's files, by what the package says of itself.
+/// dpkg's name for a package's files, from the package's control fields.
 fn list_name(about: &str) -> String {
     let field = |name: &str| {
         let line = about.lines().find_map(|line| line.strip_prefix(name))?;
@@ -125,7 +125,7 @@ fn list_name(about: &str) -> String {
 }
 
 impl System {
-    /// Adds the system to an archive, but for the libraries.
+    /// Adds the system to an archive, without the libraries.
     pub(super) fn add(&self, archive: &mut Archive) -> Result<()> {
         archive.some_of(&self.root, is_wanted)?;
         archive.script("/init", INIT);
@@ -138,7 +138,7 @@ impl System {
         archive.text("/etc/shadow", "root:*:19000::::::\n");
         archive.text("/etc/gshadow", "root:*::\ntty:*::\n");
         archive.text("/etc/default/xen", "XENCONSOLED_ARGS=--log=guest\n");
-        // Where Debian's programs would be, for our package to put aside.
+        // In place of Debian's programs, for our package to divert.
         for program in ["xenconsole", "xenconsoled"] {
             let path = format!("/usr/lib/xen-4.17/bin/{program}");
             archive.script(&path, &format!("#!/bin/sh\n# {STOCK}\n"));
@@ -158,7 +158,7 @@ impl System {
     }
 }
 
-/// Libraries are added by what needs them.
+/// Libraries are added separately, for the programs that need them.
 fn is_wanted(path: &str) -> bool {
     let (folder, name) = path.rsplit_once('/').unwrap_or_default();
     let library = name.contains(".so")

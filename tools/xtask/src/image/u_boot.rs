@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! U-Boot as a guest, from Debian's source: `tests/u-boot` says what is
-//! changed and how it is configured.
+//! U-Boot as a guest, from Debian's source: `tests/u-boot` has the changes and the
+//! configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use xen_hooks::HookSet;
 use crate::debian::{host, pins};
 use crate::xen::{fetch, jobs};
 
-/// What our configuration is put on top of.
+/// The base of our configuration.
 const DEFCONFIG: &str = "configs/qemu_arm64_defconfig";
 
 /// Fetches and builds it. Returns the image's path and the step's key.
@@ -51,8 +51,8 @@ fn make(cx: &Cx, source: &Path, out: &Path) -> Result<Command> {
     Ok(make)
 }
 
-/// Makes the configuration, in which every line of ours must hold: Kconfig
-/// drops without a word what it does not know.
+/// Makes the configuration and checks that it has every line of ours: Kconfig drops
+/// unknown options silently.
 fn configure(cx: &Cx, source: &Path, config: &Path, out: &Path) -> Result<()> {
     files::empty(out)?;
     cx.run(
@@ -74,8 +74,8 @@ fn configure(cx: &Cx, source: &Path, config: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a line of a fragment holds in a configuration, where an option
-/// whose conditions do not hold is not even mentioned.
+/// Whether a configuration has a line of a fragment; an option with unmet conditions is
+/// not listed at all.
 fn holds(line: &str, made: &str) -> bool {
     match line
         .strip_prefix("# ")

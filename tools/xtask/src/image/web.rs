@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! dom0 with the service of pages for browsers, which takes minutes to build: the
-//! plain dom0's initramfs, and behind it a small one, which Linux unpacks over it.
+//! dom0 with vconsole-web, which takes minutes to build: the plain dom0's initramfs,
+//! followed by a small one, which Linux unpacks over it.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ const PROGRAM: &str = "vconsole-web";
 const USERS: &str = include_str!("../../../vconsole-web/packaging/vconsole-web.sysusers");
 
 impl Dom0 {
-    /// The same with vconsole-web and its user, but not running.
+    /// The same with vconsole-web and its user; the service does not run.
     pub(crate) fn with_web(&self, steps: &Steps, built: &Built) -> Result<Self> {
         let program = programs::build(steps, &ARM64, &[PROGRAM])?;
         let package = package::make(steps, &VCONSOLED, &ARM64)?;

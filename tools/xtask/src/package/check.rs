@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A look at the finished package: that everything is in it, that pages can be
-//! read and scripts be run, and that it is the same when it is made again.
+//! Checks of the finished package: its contents are complete, pages are readable and
+//! scripts executable, and a second build gives the same package.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use super::programs::Arch;
 use super::recipe::Recipe;
 use super::{Package, pack};
 
-/// Fails with the first thing that is not as it should be.
+/// Fails with the first error.
 pub(super) fn check(steps: &Steps, package: &Package, recipe: &Recipe, arch: &Arch) -> Result<()> {
     let name = format!("package {} check, {}", recipe.name, arch.debian);
     steps.always(&name, |cx| {
@@ -39,7 +39,7 @@ pub(super) fn check(steps: &Steps, package: &Package, recipe: &Recipe, arch: &Ar
     })
 }
 
-/// Permissions by path; all must be root's.
+/// Permissions by path; root must own all files.
 fn contents(cx: &Cx, file: &Path) -> Result<BTreeMap<String, String>> {
     let list = cx.output(Command::new("dpkg-deb").arg("-c").arg(file))?;
     list.lines()
@@ -55,7 +55,7 @@ fn contents(cx: &Cx, file: &Path) -> Result<BTreeMap<String, String>> {
         .collect()
 }
 
-/// Every page is rendered without a complaint. Returns how many there are.
+/// Renders every page, without warnings. Returns how many there are.
 fn pages(cx: &Cx, recipe: &Recipe, root: &Path) -> Result<usize> {
     let man = root.join("usr/share/man");
     let pages = list(&man)?;
@@ -86,7 +86,7 @@ fn pages(cx: &Cx, recipe: &Recipe, root: &Path) -> Result<usize> {
     Ok(pages.len())
 }
 
-/// A page or a shell's completions name what they must.
+/// A page or a shell's completions contain the required words.
 fn tells(recipe: &Recipe, file: &Path, text: &str) -> Result<()> {
     for (_, word) in recipe.told.iter().filter(|(name, _)| file.ends_with(name)) {
         ensure!(
@@ -98,7 +98,7 @@ fn tells(recipe: &Recipe, file: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The shell understands every script.
+/// The shell can parse every script.
 fn scripts(cx: &Cx, package: &Package, recipe: &Recipe) -> Result<()> {
     let control = recipe.scripts.iter();
     let control = control.map(|script| package.staged.join("DEBIAN").join(script));
@@ -110,7 +110,8 @@ fn scripts(cx: &Cx, package: &Package, recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
-/// Lintian finds nothing, where it is installed. What to add to what is said.
+/// Runs lintian, if it is installed; it must find nothing. Returns a text for the
+/// result.
 fn lint(cx: &Cx, file: &Path) -> Result<&'static str> {
     if !Path::new("/usr/bin/lintian").exists() {
         return Ok("");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask package`: the Debian packages, of the daemon with its client and of
-//! the pages for browsers. The same sources give the same package, byte by byte;
-//! dom0's image is made from the daemon's for arm64. With `--stack` Xen's too.
+//! `cargo xtask package`: the Debian packages, of the daemon with its client and of the
+//! pages for browsers. The same sources give the same package, byte by byte; dom0's
+//! image is made from the daemon's for arm64. With `--stack` also Xen's.
 
 mod check;
 pub(crate) mod programs;
@@ -43,7 +43,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Makes what is asked for, looks at it, and says where it is.
+    /// Makes the requested packages, checks them, and prints their paths.
     pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
         let Some(release) = self.stack else {
             return run(steps);
@@ -53,19 +53,19 @@ impl Options {
     }
 }
 
-/// What `cargo xtask package` and the image need to know of a package.
+/// A package, for `cargo xtask package` and the image.
 pub(crate) struct Package {
     /// The file.
     pub(crate) file: PathBuf,
-    /// What it unpacks to.
+    /// The folder with its unpacked contents.
     pub(crate) root: PathBuf,
-    /// Where it was put together.
+    /// The folder in which it was assembled.
     staged: PathBuf,
-    /// A digest of what it was made from.
+    /// A digest of its sources.
     pub(crate) key: String,
 }
 
-/// Makes the packages, looks at them, and says where they are; then their scripts.
+/// Makes the packages, checks them, and prints their paths; then runs their scripts.
 fn run(steps: &Steps) -> Result<()> {
     for why in [packages(steps, true)?, scripts(steps)?]
         .into_iter()
@@ -76,9 +76,9 @@ fn run(steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Makes the packages, looks at them, and says where they are; that of the pages
-/// for this machine alone, unless for all. Why it was not made, if it cannot be had
-/// here.
+/// Makes the packages, checks them, and prints their paths; that of the pages only for
+/// this machine, unless for all. Returns why that one was not made, if it cannot be
+/// made here.
 pub(crate) fn packages(steps: &Steps, for_all: bool) -> Result<Option<String>> {
     host::prepare(steps)?;
     each(steps, |recipe| {
@@ -93,7 +93,7 @@ pub(crate) fn packages(steps: &Steps, for_all: bool) -> Result<Option<String>> {
     })
 }
 
-/// Runs the scripts of this machine's packages; or why they cannot be run here.
+/// Runs the scripts of this machine's packages; or returns why they cannot run here.
 pub(crate) fn scripts(steps: &Steps) -> Result<Option<String>> {
     host::prepare(steps)?;
     let mut archs = [&ARM64, &AMD64].into_iter();
@@ -109,7 +109,8 @@ pub(crate) fn scripts(steps: &Steps) -> Result<Option<String>> {
     Ok(why.map(str::to_owned).or(missing))
 }
 
-/// Each package in turn. Why the last is missing, if xterm.js cannot be had.
+/// Handles each package in turn. Returns why the last is missing, if xterm.js is not
+/// available.
 fn each(steps: &Steps, mut what: impl FnMut(&Recipe) -> Result<()>) -> Result<Option<String>> {
     what(&VCONSOLED)?;
     if let Err(error) = xterm::fetch(steps) {
@@ -119,7 +120,7 @@ fn each(steps: &Steps, mut what: impl FnMut(&Recipe) -> Result<()>) -> Result<Op
     Ok(None)
 }
 
-/// Makes a package for one architecture, unless it is there.
+/// Makes a package for one architecture, unless it exists.
 pub(crate) fn make(steps: &Steps, recipe: &Recipe, arch: &Arch) -> Result<Package> {
     let names: Vec<&str> = recipe.programs.iter().map(|(name, _)| *name).collect();
     let programs = programs::build(steps, arch, &names)?;
@@ -171,7 +172,7 @@ fn sources(dirs: &Dirs, recipe: &Recipe) -> PathBuf {
     dirs.root.join("tools").join(recipe.name).join("packaging")
 }
 
-/// What writes a program's manual page.
+/// The example that writes a program's manual page.
 fn example(dirs: &Dirs, program: &str) -> PathBuf {
     dirs.root
         .join(format!("tools/{program}/examples/{program}-manual.rs"))
@@ -180,12 +181,12 @@ fn example(dirs: &Dirs, program: &str) -> PathBuf {
 fn pack(cx: &Cx, recipe: &Recipe, staged: &Path, file: &Path) -> Result<()> {
     let mut pack = Command::new("dpkg-deb");
     pack.args(["--root-owner-group", "-Zxz", "--build"]);
-    // Every file is as old as the changelog's last entry.
+    // Every file has the time of the changelog's last entry.
     pack.env("SOURCE_DATE_EPOCH", epoch(cx, recipe)?);
     cx.run(pack.arg(staged).arg(file))
 }
 
-/// Puts everything where it is to be.
+/// Assembles the package's files.
 fn stage(cx: &Cx, recipe: &Recipe, arch: &Arch, root: &Path) -> Result<()> {
     for (program, folder) in recipe.programs {
         let to = root.join(folder).join(program);
@@ -225,7 +226,7 @@ fn stage(cx: &Cx, recipe: &Recipe, arch: &Arch, root: &Path) -> Result<()> {
     put(&docs.join("copyright"), &copyright, 0o644)
 }
 
-/// A text as a field of a Debian control file goes on.
+/// A text as continuation lines of a field in a Debian control file.
 fn indented(text: &str) -> String {
     let line = |line: &str| match line.trim_end() {
         "" => " .".to_owned(),
@@ -266,7 +267,7 @@ fn manual(cx: &Cx, recipe: &Recipe, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What dpkg is told of it.
+/// Writes the package's control files.
 fn control(cx: &Cx, recipe: &Recipe, arch: &Arch, root: &Path) -> Result<()> {
     let sources = sources(cx.dirs, recipe).join("debian");
     let folder = root.join("DEBIAN");
@@ -306,7 +307,8 @@ fn epoch(cx: &Cx, recipe: &Recipe) -> Result<String> {
     Ok(epoch.trim().to_owned())
 }
 
-/// As Debian wants pages and changelogs: gzipped, without a name or a time.
+/// Compresses pages and changelogs as Debian requires: with gzip, without a name or a
+/// time.
 fn compress(cx: &Cx, file: &Path) -> Result<()> {
     cx.run(Command::new("gzip").args(["-9", "-n"]).arg(file))
 }
@@ -322,7 +324,7 @@ fn put(to: &Path, contents: impl AsRef<[u8]>, mode: u32) -> Result<()> {
     Ok(())
 }
 
-/// Lets everybody into the folders, whatever the umask of who builds.
+/// Makes the folders accessible to every user, whatever the umask.
 fn open_folders(folder: &Path) -> Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     for entry in fs::read_dir(folder)? {

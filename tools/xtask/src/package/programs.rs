@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-//! Our own programs for dom0 and the guest: static, for one architecture. What is
-//! C in them, of the crate ring, is compiled by Debian's compiler for that
-//! architecture, without a C library's headers: none is there.
+//! Our own programs for dom0 and the guest: static, for one architecture. Their C code,
+//! from the crate ring, is compiled by Debian's compiler for that architecture, without
+//! a C library's headers, which are not installed.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use steps::{Dirs, Key, Steps, cargo};
 
-/// An architecture, by its names.
+/// The names of an architecture.
 pub(crate) struct Arch {
-    /// Debian's.
+    /// Debian's name.
     pub(crate) debian: &'static str,
-    /// The compiler's.
+    /// The Rust target.
     target: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub(crate) const AMD64: Arch = Arch {
 };
 
 impl Arch {
-    /// The machine, as compilers call it.
+    /// The machine's name in compilers.
     fn machine(&self) -> &str {
         self.target.split('-').next().unwrap_or_default()
     }
@@ -73,7 +73,7 @@ pub(crate) fn build(steps: &Steps, arch: &Arch, programs: &[&str]) -> Result<Str
     })
 }
 
-/// Where a program was built.
+/// The path of a built program.
 pub(crate) fn path(dirs: &Dirs, arch: &Arch, program: &str) -> PathBuf {
     dirs.target.join(arch.target).join("image").join(program)
 }

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: MIT
-//! What is in each package. Its files stand in `packaging` beside the sources.
+//! The contents of each package. Its files are in `packaging` beside the sources.
 
-/// A file that is installed as it is: where from, where to, and how.
+/// A file that is installed unchanged: source, destination, and mode.
 type File = (&'static str, &'static str, u32);
 
 /// A package.
 pub(crate) struct Recipe {
-    /// Its name, which is a crate's too.
+    /// Its name, which is also a crate's.
     pub(super) name: &'static str,
-    /// Programs, and the folder of each.
+    /// Programs, with the folder of each.
     pub(super) programs: &'static [(&'static str, &'static str)],
     pub(super) files: &'static [File],
     /// Files of xterm.js, as npm installs it.
     pub(super) xterm: &'static [&'static str],
-    /// Links, and what each leads to.
+    /// Links, with the target of each.
     pub(super) links: &'static [(&'static str, &'static str)],
-    /// Empty folders that root alone may look into.
+    /// Empty folders that only root may read.
     pub(super) private: &'static [&'static str],
-    /// Files that are the administrator's to change.
+    /// Files that the administrator may change.
     pub(super) conffiles: &'static str,
-    /// What dpkg runs and reads besides.
+    /// Other files for dpkg.
     pub(super) scripts: &'static [&'static str],
     pub(super) triggers: Option<&'static str>,
-    /// Cases of its scripts.
+    /// Test cases of its scripts.
     pub(super) cases: &'static [&'static str],
-    /// What people look for, and with which permissions.
+    /// Required files, with their permissions.
     pub(super) wanted: &'static [(&'static str, &'static str)],
-    /// What pages and shells' completions must tell.
+    /// Words that pages and shells' completions must contain.
     pub(super) told: &'static [(&'static str, &'static str)],
 }
 
@@ -63,7 +63,7 @@ pub(crate) const VCONSOLED: Recipe = Recipe {
     ],
     xterm: &[],
     links: &[
-        // Under the name that /etc/init.d/xen knows.
+        // Under the name that /etc/init.d/xen uses.
         ("usr/lib/vconsoled/xenconsoled", "../../sbin/vconsoled"),
         // As a login shell.
         ("usr/lib/vconsoled/vconsole-login", "../../bin/vconsole"),

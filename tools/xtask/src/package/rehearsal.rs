@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! A package's scripts, run by dpkg on a copy of this machine that is gone
-//! afterwards. Of the daemon's: what goes wrong while it is installed leaves one
-//! daemon or the other serving. Of the pages': nobody but this machine reaches
-//! them unless that is asked for, and a purge leaves nothing.
+//! A package's scripts, run by dpkg on a temporary copy of this machine. Of the
+//! daemon's: an error during the installation leaves one daemon or the other serving.
+//! Of the pages': they are reachable only from this machine unless configured
+//! otherwise, and a purge leaves nothing.
 
 use std::fs;
 use std::process::Command;
@@ -13,13 +13,13 @@ use steps::Steps;
 use super::recipe::Recipe;
 use super::{Package, sources};
 
-/// What makes a copy.
+/// The script that makes a copy.
 const COPY: &str = "tools/xtask/src/package/copy.sh";
-/// Beside the files of a package: its cases.
+/// Beside the files of a package: its test cases.
 const SCRIPT: &str = "rehearsal.sh";
 
-/// Each case with a copy of its own, for a package of this machine's; or why
-/// there can be no copy here.
+/// Runs each case on its own copy, for a package of this machine; or returns why no
+/// copy can be made here.
 pub(super) fn rehearse(
     steps: &Steps,
     package: &Package,

@@ -2,7 +2,7 @@
 //! A guest that Xen starts itself (dom0less): its modules in the machine's
 //! memory, and its node in the machine's device tree.
 //!
-//! QEMU makes the tree, dom0's modules included; the node is added to it.
+//! QEMU makes the tree with dom0's modules; the node is added to it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,25 +12,24 @@ use anyhow::{Context, Result, bail};
 
 use crate::rig::value;
 
-/// Where its kernel and initramfs are put in the machine's memory, behind
-/// dom0's.
+/// The addresses of its kernel and initramfs in the machine's memory, after dom0's.
 const KERNEL_AT: u64 = 0x6000_0000;
 const INITRD_AT: u64 = 0x6800_0000;
 
 /// Its memory, in MiB.
 const MEMORY: u64 = 192;
 
-/// What its node asks for as its UART.
+/// The UART that its node requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Vpl011 {
-    /// Nothing but one: an SBSA UART.
+    /// Without a type: an SBSA UART.
     Sbsa,
     /// The whole PL011.
     Pl011,
 }
 
 impl Vpl011 {
-    /// The property, as the device tree's source has it.
+    /// The property in device tree source.
     fn property(self) -> &'static str {
         match self {
             Self::Sbsa => "vpl011;",
@@ -39,7 +38,7 @@ impl Vpl011 {
     }
 }
 
-/// What to start it with.
+/// The guest's modules and settings.
 #[derive(Debug, Clone)]
 pub(crate) struct DomU {
     pub(crate) kernel: PathBuf,
@@ -49,7 +48,7 @@ pub(crate) struct DomU {
 }
 
 impl DomU {
-    /// Has `dump` (QEMU, told to write its tree to `dtb`) make the machine's
+    /// Has `dump` (QEMU with the option to write its tree to `dtb`) make the machine's
     /// tree, and adds the guest to it.
     pub(crate) fn make_tree(&self, dump: &mut Command, dtb: &Path) -> Result<()> {
         let run = |command: &mut Command| {
@@ -78,7 +77,7 @@ impl DomU {
         Ok(())
     }
 
-    /// QEMU's options that put the modules in memory.
+    /// QEMU's options that load the modules into memory.
     pub(crate) fn loaders(&self) -> Vec<String> {
         [(&self.kernel, KERNEL_AT), (&self.initrd, INITRD_AT)]
             .into_iter()
@@ -92,7 +91,7 @@ impl DomU {
             .collect()
     }
 
-    /// What is added to the source of the machine's tree.
+    /// The text that is added to the source of the machine's tree.
     fn node(&self) -> Result<String> {
         let module = |kind: &str, file: &Path, at: u64, more: &str| {
             let size = fs::metadata(file)

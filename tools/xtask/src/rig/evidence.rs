@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Evidence from a machine that hangs, before it is ended: Xen, by the keys of its
-//! console; QEMU, by its monitor; and the CPUs.
+//! Evidence from a hung machine before it is ended: from Xen, by the keys of its
+//! console; from QEMU, by its monitor; and the CPUs' registers.
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -15,21 +15,21 @@ use steps::end_of;
 use crate::rig::machine::{Machine, Output};
 use qemu::Debugger;
 
-/// Moves the console's input on: from dom0 to guests of Xen's own, to Xen.
+/// Switches the console's input: from dom0 to guests started by Xen, then to Xen.
 const SWITCH: &[u8] = b"\x01\x01\x01";
 const TO_XEN: &str = "*** Serial input to Xen";
 
-/// Xen's keys: timers, run queues, interrupts, domains with their vCPUs and
-/// list registers, and what each CPU is at.
+/// Xen's keys: timers, run queues, interrupts, domains with their vCPUs and list
+/// registers, and each CPU's present state.
 const KEYS: &[u8] = b"ariqd";
 
-/// For an answer to end.
+/// Silence after which an answer counts as complete.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// For an answer at all.
+/// Timeout of an answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// Of each CPU.
+/// Registers of each CPU.
 const REGISTERS: &[&str] = &[
     "CNTV_CTL_EL0",
     "CNTV_CVAL_EL0",
@@ -41,25 +41,25 @@ const REGISTERS: &[&str] = &[
     "ESR_EL2",
 ];
 
-/// The words of a page, in which Xen keeps a vCPU.
+/// The words of a page; Xen keeps a vCPU in one.
 const PAGE: usize = 4096 / 8;
 
-/// The check that a machine fails by standing still.
+/// The check that a hung machine fails.
 pub(crate) const GOES_ON: &str = "the machine goes on";
 
-/// A machine that stands still, and where the evidence is.
+/// A hung machine, with the path of the evidence.
 #[derive(Debug)]
 pub(crate) struct StandsStill(String);
 
 impl StandsStill {
-    /// Asks the machine, of which `about` is known so far.
+    /// Collects the evidence; `about` describes the machine so far.
     pub(crate) fn of(
         machine: &mut Machine,
         input: &mut impl Write,
         log: &Path,
         about: &str,
     ) -> Self {
-        // Before the answers are in the log too.
+        // Before the log contains the answers too.
         let end = end_of(log);
         Self(format!("{about}; {}; {end}", keep(machine, input, log)))
     }
@@ -73,7 +73,8 @@ impl fmt::Display for StandsStill {
 
 impl std::error::Error for StandsStill {}
 
-/// Asks, and keeps the answers beside the machine's log. A sentence on that.
+/// Collects answers and stores them beside the machine's log. Returns a sentence about
+/// it.
 fn keep(machine: &mut Machine, input: &mut impl Write, log: &Path) -> String {
     let path = log.with_extension("evidence");
     let mut evidence = String::new();
@@ -105,7 +106,7 @@ fn keep(machine: &mut Machine, input: &mut impl Write, log: &Path) -> String {
     }
 }
 
-/// What Xen says at its console.
+/// Xen's answers on its console.
 fn xen(machine: &mut Machine, input: &mut impl Write) -> Result<String> {
     let mut said = String::new();
     let mut type_in = |keys: &[u8], enough: &str| {
@@ -125,7 +126,7 @@ fn xen(machine: &mut Machine, input: &mut impl Write) -> Result<String> {
     bail!("it does not take the console's input; it said:\n{said}")
 }
 
-/// What the console shows until `enough` is there, or nothing more comes.
+/// The console's output up to `enough`, or until it is silent.
 fn listen(machine: &mut Machine, enough: &str) -> Result<String> {
     let mut shown = Vec::new();
     let end = Instant::now() + ANSWER;
@@ -161,7 +162,7 @@ fn registers(debugger: &mut Debugger) -> Result<String> {
     Ok(text)
 }
 
-/// The virtual timers of dom0's vCPUs as Xen keeps them while these do not run.
+/// The virtual timers of dom0's vCPUs that are not running, as saved by Xen.
 fn saved_timers(debugger: &mut Debugger, xen: &Path) -> Result<String> {
     let file = fs::read(xen).with_context(|| format!("reading {}", xen.display()))?;
     let elf = Elf::parse(&file)?;
@@ -175,15 +176,15 @@ fn saved_timers(debugger: &mut Debugger, xen: &Path) -> Result<String> {
             .with_context(|| format!("there is no {name}"))
     };
     let (dom0, expired) = (address("hardware_domain")?, address("virt_timer_expired")?);
-    // Xen's memory is seen by a CPU that is in Xen.
+    // A CPU that runs Xen can read Xen's memory.
     let mut cpu = 0;
     while debugger.words(dom0, 1).is_err() {
         debugger.turn_to(cpu).context("no CPU is in Xen")?;
         cpu += 1;
     }
     let domain = debugger.words(dom0, 1)?[0];
-    // struct domain begins with the domain's number, that of its vCPUs, and a
-    // pointer to pointers to them.
+    // struct domain begins with the domain's number, the number of its vCPUs, and a
+    // pointer to an array of pointers to them.
     let head = debugger.words(domain, 2)?;
     let mut text = String::new();
     for (at, vcpu) in debugger
@@ -198,9 +199,9 @@ fn saved_timers(debugger: &mut Debugger, xen: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The control and the compare value of the virtual timer in a vCPU: in struct
-/// vtimer they are behind a struct timer, which ends with its function, that
-/// function's argument, and one more word.
+/// The control and the compare value of the virtual timer in a vCPU: in struct vtimer
+/// they follow a struct timer, which ends with its function, that function's argument,
+/// and one more word.
 fn timer_in(vcpu: &[u64], expired: u64) -> Option<(u64, u64)> {
     let function = vcpu.iter().position(|word| *word == expired)?;
     Some((*vcpu.get(function + 3)?, *vcpu.get(function + 4)?))

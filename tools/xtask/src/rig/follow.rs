@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A machine in which the agent runs scenarios: a line on each, until all have
-//! run or one has ended the machine.
+//! A machine in which the agent runs scenarios: a line for each, until all have run or
+//! one has ended the machine.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,36 +12,36 @@ use steps::{Progress, end_of};
 use super::evidence::{GOES_ON, StandsStill};
 use super::machine::{Machine, Output};
 
-/// From power-on to the agent's first word, on a busy machine.
+/// Timeout from power-on to the agent's first message, on a busy machine.
 const BOOT: Duration = Duration::from_secs(180);
 
-/// What a scenario may take beyond its own limit: putting dom0 in order.
+/// A scenario's time beyond its own limit: cleanup of dom0.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// What the agent in dom0 is to run.
+/// The agent's task in dom0.
 pub(crate) struct Task<'a> {
     /// Scenarios or measurements, by name.
     pub(crate) names: &'a [&'a str],
-    /// In their long form.
+    /// Whether they run in their long form.
     pub(crate) soak: bool,
 }
 
 impl Task<'_> {
-    /// As dom0's init finds it on the kernel's command line.
+    /// The task on the kernel's command line, for dom0's init.
     pub(crate) fn words(&self) -> String {
         let soak = if self.soak { " soak=1" } else { "" };
         format!("e2e={}{soak}", self.names.join(","))
     }
 }
 
-/// Why a machine did not run all that it was to run.
+/// Why a machine did not run its whole task.
 enum Ended {
     Off,
     Still(String),
 }
 
-/// Says a line on each scenario that runs in a machine, until the machine has
-/// run them all or one of them has ended it. Returns at least one outcome.
+/// Prints a line for each scenario that runs in a machine, until the machine has run
+/// them all or one of them has ended it. Returns at least one outcome.
 pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task) -> Vec<Outcome> {
     let mut complaints = String::new();
     let mut console = Complaints::default();
@@ -85,7 +85,7 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
                 outcomes.push(outcome);
             }
             Output::Event(Event::Done) => {
-                // What came on the console behind the last result.
+                // The console's output after the last result.
                 if let Some(last) = outcomes.last_mut() {
                     let told = last.checks.len();
                     last.look_at(&mut console);
@@ -127,7 +127,7 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
     outcomes
 }
 
-/// Finds, in a console, what dom0's kernel says when it is stalled.
+/// Finds the message of a stalled dom0 kernel in a console's output.
 #[derive(Default)]
 struct Stall {
     tail: Vec<u8>,
@@ -136,7 +136,7 @@ struct Stall {
 impl Stall {
     const SAID: &[u8] = b"rcu_sched kthread timer wakeup didn't happen";
 
-    /// Whether it is there, now that these bytes have come.
+    /// Whether the message is complete with these bytes.
     fn seen_in(&mut self, bytes: &[u8]) -> bool {
         self.tail.extend(bytes);
         let seen = self
@@ -149,7 +149,7 @@ impl Stall {
     }
 }
 
-/// Ends a scenario's line, and lists what failed.
+/// Ends a scenario's line, and lists the failures.
 pub(crate) fn say(progress: Progress, outcome: &Outcome) {
     progress.finish(&summary(outcome));
     say_failed(&outcome.checks);
@@ -161,7 +161,7 @@ fn say_failed(checks: &[Check]) {
     }
 }
 
-/// What became of a scenario, in a few words.
+/// A scenario's result in a few words.
 pub(crate) fn summary(outcome: &Outcome) -> String {
     let passed = outcome.checks.iter().filter(|check| check.pass).count();
     if outcome.pass {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! The emulated machine: QEMU with Xen, dom0 and its lines to the outside.
+//! The emulated machine: QEMU with Xen, dom0 and its connections to this program.
 //!
-//! The console (Xen's and dom0's) is QEMU's standard input and output. The
-//! test agent's events have a virtio port of their own, so that no console
-//! output can break into them; QEMU writes that port to its standard error,
-//! where its own complaints come too. Its monitor and its debugger are sockets
-//! without a name, which only we can speak to.
+//! The console (Xen's and dom0's) is QEMU's standard input and output. The test agent's
+//! events have a virtio port of their own, so that no console output mixes with them;
+//! QEMU writes that port to its standard error, together with its own messages. Its
+//! monitor and its debugger are sockets without a name, which only this program can
+//! use.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -29,7 +29,7 @@ use crate::rig::value;
 use qemu::Debugger;
 use qemu::Monitor;
 
-/// Where QEMU puts dom0's kernel and initramfs in the machine's memory.
+/// Addresses of dom0's kernel and initramfs in QEMU's machine.
 const KERNEL_AT: u64 = 0x5000_0000;
 const INITRD_AT: u64 = 0x5800_0000;
 
@@ -37,15 +37,15 @@ const INITRD_AT: u64 = 0x5800_0000;
 const MEMORY: u32 = 3072;
 const DOM0_MEMORY: u32 = 1024;
 
-/// Which QEMU, and how it emulates.
+/// The QEMU program, and how it emulates.
 #[derive(Debug, Clone)]
 pub(crate) struct Emulator {
     pub(crate) program: PathBuf,
-    /// What its option `-accel` is given, if it is given.
+    /// The argument of its option `-accel`, if any.
     pub(crate) accel: Option<String>,
 }
 
-/// This machine's own, as it comes.
+/// This machine's own QEMU, with default options.
 impl Default for Emulator {
     fn default() -> Self {
         Self {
@@ -55,7 +55,7 @@ impl Default for Emulator {
     }
 }
 
-/// What to boot, and on what.
+/// What to boot, and on which machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     /// Xen's image.
@@ -65,17 +65,17 @@ pub(crate) struct Spec {
     pub(crate) gic: u8,
     /// CPUs.
     pub(crate) cpus: u8,
-    /// Whether its clock counts instructions, one a nanosecond, so that what
-    /// it measures does not depend on the host. It then has one CPU.
+    /// Whether its clock counts instructions, one a nanosecond, so that its
+    /// measurements do not depend on the host. It then has one CPU.
     pub(crate) counted: bool,
     /// dom0's task: words for its kernel's command line, read by its init.
     pub(crate) task: String,
-    /// A guest that Xen itself starts, beside dom0.
+    /// A guest that Xen itself starts, in addition to dom0.
     pub(crate) guest: Option<DomU>,
 }
 
 impl Spec {
-    /// One whose clock counts instructions, for a task of dom0's.
+    /// A machine whose clock counts instructions, for a task of dom0.
     pub(crate) fn counted(hypervisor: PathBuf, task: String) -> Self {
         Self {
             hypervisor,
@@ -88,7 +88,7 @@ impl Spec {
         }
     }
 
-    /// QEMU's command line, with a device tree in which everything stands.
+    /// QEMU's command line, with a device tree that contains all guests.
     fn command(&self, dom0: &Dom0, log: &Path) -> Result<Command> {
         let Some(guest) = &self.guest else {
             return Ok(self.command_on("", dom0));
@@ -103,7 +103,7 @@ impl Spec {
 
     /// QEMU's command line, with further options of the machine.
     fn command_on(&self, options: &str, dom0: &Dom0) -> Command {
-        // Should we be killed, the kernel ends QEMU.
+        // If this program is killed, the kernel ends QEMU.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]);
         command.arg(&self.emulator.program);
@@ -117,7 +117,7 @@ impl Spec {
         }
         if self.counted {
             command.args(["-icount", "shift=0,sleep=off"]);
-            // What else would differ from one run to the next.
+            // Other sources of differences between runs.
             command.args(["-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]);
         }
         command.args(["-m", &MEMORY.to_string()]);
@@ -168,14 +168,14 @@ fn loader(what: &str, at: u64, file: &Path, bootargs: Option<&str>) -> OsString 
     option
 }
 
-/// What comes out of the machine.
+/// Output of the machine.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Bytes of the console.
     Console(Vec<u8>),
-    /// Something the agent says.
+    /// An event of the agent.
     Event(Event),
-    /// Something that QEMU complains of.
+    /// A message of QEMU.
     Complaint(String),
 }
 
@@ -192,13 +192,13 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Switches it on. Everything from its console also goes to `log`.
+    /// Starts it. All output of its console also goes to `log`.
     pub(crate) fn start(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
         Self::run(spec, spec.command(dom0, log)?, log)
     }
 
-    /// The same, but that it stands before its first instruction until a
-    /// debugger lets it go.
+    /// The same, but stopped before its first instruction until a debugger continues
+    /// it.
     pub(crate) fn start_halted(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
         let mut command = spec.command(dom0, log)?;
         command.arg("-S");
@@ -234,12 +234,12 @@ impl Machine {
         })
     }
 
-    /// QEMU's monitor. To be asked for once.
+    /// QEMU's monitor. To be called once.
     pub(crate) fn monitor(&self) -> Result<Monitor> {
         Monitor::attach(self.monitor.try_clone()?)
     }
 
-    /// Stops the machine for its debugger. To be asked for once.
+    /// Stops the machine for its debugger. To be called once.
     pub(crate) fn debug(&self, monitor: &mut Monitor) -> Result<Debugger> {
         monitor.ask("gdbserver chardev:debugger")?;
         Debugger::attach(self.debugger.try_clone()?)
@@ -255,8 +255,8 @@ impl Machine {
         self.input.take()
     }
 
-    /// The next output, `None` once the machine is off. None until `deadline`
-    /// is an error.
+    /// The next output, `None` once the machine is off. An error if there is none until
+    /// `deadline`.
     pub(crate) fn next(&mut self, deadline: Instant) -> Result<Option<Output>> {
         match self
             .output
@@ -272,8 +272,8 @@ impl Machine {
     }
 }
 
-/// A character device of QEMU's that is a socket to us, and both its ends. The
-/// second is QEMU's, and is to be kept until that runs.
+/// A QEMU character device that is a socket, and both its ends. The second is QEMU's,
+/// to be kept until QEMU runs.
 fn socket(command: &mut Command, id: &str) -> Result<(UnixStream, UnixStream)> {
     let (ours, its) = UnixStream::pair()?;
     fcntl_setfd(&its, FdFlags::empty())?;

@@ -9,8 +9,8 @@ pub(crate) mod typing;
 
 use std::path::Path;
 
-/// A path as the value of an option: QEMU reads a doubled comma as one that is
-/// part of the value.
+/// A path as the value of an option: QEMU reads a doubled comma as a comma in the
+/// value.
 pub(crate) fn value(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-//! Typing at the machine's console. Xen keeps 128 characters until dom0 or a guest
-//! takes them (`SERIAL_RX_SIZE` in its `drivers/char/console.c`), and further ones
-//! are lost: there is no flow control.
+//! Typing at the machine's console. Xen buffers 128 characters until dom0 or a guest
+//! reads them (`SERIAL_RX_SIZE` in its `drivers/char/console.c`); further ones are
+//! lost, as there is no flow control.
 
 use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-/// So much goes at once, and after that nothing for a while: 1600 characters a
-/// second, which leave dom0 80 ms to take them.
+/// Characters written at once, followed by a pause: 1600 characters a second, which
+/// leaves dom0 80 ms to read them.
 const PIECE: usize = 16;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Types no faster than dom0 takes it.
+/// Types no faster than dom0 reads.
 pub(crate) fn type_in(input: &mut impl Write, text: &[u8]) -> io::Result<()> {
     for piece in text.chunks(PIECE) {
         input.write_all(piece)?;
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
     use std::time::Instant;
 
-    /// A console that is read every 50 ms, and what it had no place for.
+    /// A console that is read every 50 ms, and the characters that did not fit.
     struct Console {
         kept: Vec<u8>,
         waiting: usize,

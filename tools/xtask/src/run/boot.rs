@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask boot`: the machine with a person at its console. It is also
-//! what `demo --interactive` runs.
+//! `cargo xtask boot`: the machine with a user at its console. `demo --interactive`
+//! uses it too.
 
 use std::io::{IsTerminal, Read, Write};
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ use crate::rig::machine::{Emulator, Machine, Output, Spec};
 use crate::rig::typing::type_in;
 use crate::xen::{self, Choice, Flavour, Which};
 
-/// A person may be silent for as long as they like.
+/// A user may be silent for a long time.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Boot to a shell in dom0 (its end switches the machine off)
@@ -38,7 +38,7 @@ pub(crate) struct Boot {
 }
 
 impl Boot {
-    /// Builds everything and hands the terminal over.
+    /// Builds everything and connects the terminal.
     pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
         let flavour = if self.stock {
             Flavour::Stock
@@ -70,7 +70,7 @@ pub(crate) fn hand_over(mut machine: Machine) -> Result<()> {
         thread::spawn(move || {
             type_into(input);
             if terminal {
-                // The terminal is gone, and with it the person.
+                // The terminal is gone, and with it the user.
                 let _ = kill_process(getpid(), Signal::HUP);
             }
         });
@@ -80,12 +80,12 @@ pub(crate) fn hand_over(mut machine: Machine) -> Result<()> {
     shown
 }
 
-/// Passes what is typed on, until there is no more or nobody who takes it.
+/// Passes input on until it ends or the machine no longer reads it.
 fn type_into(mut input: impl Write) {
     let mut buffer = [0; 64];
     while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
         if type_in(&mut input, &buffer[..length]).is_err() {
-            // The machine is off, and the other thread sees it.
+            // The machine is off; the other thread notices.
             loop {
                 thread::park();
             }
@@ -111,7 +111,7 @@ fn show(machine: &mut Machine) -> Result<()> {
 /// The terminal as it was before we changed it.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
-/// Passes every key on, Ctrl-C too: it is the machine's.
+/// Passes every key to the machine, also Ctrl-C.
 fn raw() -> Result<()> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
@@ -132,7 +132,7 @@ pub(crate) fn restore() {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
         .take();
     if let Some(settings) = before {
-        // There is nobody left to tell if it fails.
+        // A failure cannot be reported any more.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &settings);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask e2e`: scenarios in emulated machines, one boot for all that
-//! want the same machine; and those that want a machine for themselves.
+//! `cargo xtask e2e`: scenarios in emulated machines, one boot for all that need the
+//! same machine; and those that need a machine of their own.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Runs them. Whether all passed.
+    /// Runs them. Returns whether all passed.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         if self.list {
             for (name, about) in Chosen::known().list() {
@@ -50,11 +50,11 @@ impl Options {
     }
 }
 
-/// What is to be run, in the order of a whole run.
+/// The scenarios to run, in the order of a whole run.
 pub(crate) struct Chosen {
-    /// By the agent in dom0.
+    /// Scenarios run by the agent in dom0.
     inside: Vec<&'static Scenario>,
-    /// By us, at the machine's console.
+    /// Scenarios run by this program, at the machine's console.
     outside: Vec<&'static Outside>,
 }
 
@@ -67,7 +67,7 @@ impl Chosen {
         }
     }
 
-    /// Those of a whole run.
+    /// The scenarios of a whole run.
     fn whole_run() -> Self {
         Self {
             inside: e2e::whole_run().collect(),
@@ -75,12 +75,12 @@ impl Chosen {
         }
     }
 
-    /// Those of a whole run that need our usual build of the hypervisor.
+    /// The scenarios of a whole run that need our usual build of the hypervisor.
     pub(crate) fn usual() -> Self {
         Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours)
     }
 
-    /// Those that need another one.
+    /// The scenarios that need another build.
     pub(crate) fn other_builds() -> Self {
         Self::of_builds(|hypervisor| hypervisor != Hypervisor::Ours)
     }
@@ -92,7 +92,7 @@ impl Chosen {
         chosen
     }
 
-    /// The scenarios of these names; without names, those of a whole run.
+    /// The scenarios with these names; without names, those of a whole run.
     pub(crate) fn named(names: &[String]) -> Result<Self> {
         if names.is_empty() {
             return Ok(Self::whole_run());
@@ -108,7 +108,7 @@ impl Chosen {
         Ok(chosen)
     }
 
-    /// Those with a long form of these names; all of them if there are no names.
+    /// The scenarios with a long form and these names; all of them without names.
     pub(crate) fn long(names: &[String]) -> Result<Self> {
         let known: Vec<&str> = e2e::soaks().map(|scenario| scenario.name).collect();
         if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
@@ -126,7 +126,7 @@ impl Chosen {
         self.list().count()
     }
 
-    /// Names, and what the scenarios show.
+    /// Names and descriptions of the scenarios.
     fn list(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let inside = self.inside.iter().map(|s| (s.name, s.about));
         inside.chain(self.outside.iter().map(|s| (s.name, s.about)))
@@ -151,15 +151,15 @@ pub(crate) struct Bench<'a> {
     built: Built,
     /// Whether scenarios run in their long form.
     pub(crate) soak: bool,
-    /// Of several runs, which; a part of its logs' names.
+    /// The number of this run, if there are several; a part of its logs' names.
     pub(crate) number: Option<usize>,
     pub(crate) emulator: Emulator,
-    /// What is booted in place of any hypervisor that was built.
+    /// Booted in place of a built hypervisor.
     pub(crate) hypervisor: Option<PathBuf>,
 }
 
 impl<'a> Bench<'a> {
-    /// Does every step up to the images, with the default version of Xen.
+    /// Runs every step up to the images, with the default version of Xen.
     pub(crate) fn prepare(steps: &'a Steps) -> Result<Self> {
         Self::on(steps, Version::default())
     }
@@ -182,7 +182,7 @@ impl<'a> Bench<'a> {
         host::prepare(steps)?;
         let flavour = Flavour::Stock;
         let mut built = xen::build(steps, Which { version, flavour })?;
-        // dom0 has our daemon all the same.
+        // dom0 has our daemon nevertheless.
         built.which.flavour = Flavour::Ours;
         Self::with(steps, built, Kernels::default())
     }
@@ -201,9 +201,9 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Switches on a machine for a task of dom0's (words on its kernel's command
-    /// line), beside a guest that Xen itself starts, if there is one. Its console
-    /// is logged under `name`.
+    /// Starts a machine for a task of dom0 (words on its kernel's command line), with a
+    /// guest that Xen itself starts, if there is one. Its console is logged under
+    /// `name`.
     pub(crate) fn start(
         &self,
         needs: e2e::Machine,
@@ -238,7 +238,7 @@ impl<'a> Bench<'a> {
         Ok((Machine::start(&spec, dom0, &log)?, log))
     }
 
-    /// What is built for a scenario's hypervisor.
+    /// The build for a scenario's hypervisor.
     fn which(&self, hypervisor: Hypervisor) -> Which {
         let flavour = match hypervisor {
             Hypervisor::Ours => Flavour::Ours,
@@ -254,7 +254,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Runs scenarios and says a line on each.
+    /// Runs scenarios and prints a line for each.
     pub(crate) fn run(&self, chosen: &Chosen) -> Result<Vec<Outcome>> {
         let mut outcomes = self.run_inside(&chosen.inside)?;
         for scenario in &chosen.outside {
@@ -281,7 +281,7 @@ impl<'a> Bench<'a> {
         }
         let mut outcomes = Vec::new();
         for (needs, mut left) in groups {
-            // A machine that dies takes one scenario with it, not the rest.
+            // A machine that fails ends one scenario, not the rest.
             while !left.is_empty() {
                 let done = self.run_group(needs, &left)?;
                 left.drain(..done.len().min(left.len()));
@@ -291,8 +291,8 @@ impl<'a> Bench<'a> {
         Ok(outcomes)
     }
 
-    /// Boots once and runs scenarios until one ends the machine. Returns at
-    /// least one outcome.
+    /// Boots once and runs scenarios until one ends the machine. Returns at least one
+    /// outcome.
     fn run_group(&self, needs: e2e::Machine, scenarios: &[&Scenario]) -> Result<Vec<Outcome>> {
         let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
         let system = match needs.dom0 {

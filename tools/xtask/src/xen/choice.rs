@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The Xen to build, from a command's options: a version, whose source Debian has,
-//! or a tree of the user.
+//! The Xen to build, from a command's options: a version, whose source is Debian's, or
+//! a tree of the user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -25,12 +25,12 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// Whether it is a tree of the user's.
+    /// Whether it is the user's tree.
     pub(crate) fn is_given(&self) -> bool {
         self.tree.is_some()
     }
 
-    /// The version to build, whose source is in place if it was given.
+    /// The version to build; a given tree's source is put in place.
     pub(crate) fn version(&self, steps: &Steps) -> Result<Version> {
         let Some(given) = &self.tree else {
             return Ok(self.xen);
@@ -49,7 +49,7 @@ impl Choice {
     }
 }
 
-/// The key of a tree as it stands: its files with their lengths and times.
+/// The key of a tree's present state: its files with their lengths and times.
 pub(super) fn listing(tree: &Path) -> Result<Key> {
     let mut key = Key::default();
     let mut left = entries(tree)?;
@@ -70,7 +70,7 @@ pub(super) fn listing(tree: &Path) -> Result<Key> {
     Ok(key)
 }
 
-/// What is in a folder, in an order that does not change; not git's own.
+/// The entries of a folder, in a fixed order, without git's own.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! Xen's source: Debian's package at the pinned version, unpacked. And the
-//! same of another source package.
+//! Xen's source: Debian's package at the pinned version, unpacked. It unpacks other
+//! source packages too.
 //!
-//! Of a package of another release than ours only the upstream part is pinned:
-//! what Debian does to it is for that release.
+//! Of a package of another release than ours only the upstream part is pinned: Debian's
+//! changes are for that release.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,8 +19,8 @@ use super::choice::listing;
 use super::version::Version;
 use crate::debian::pins;
 
-/// Fetches and unpacks a version's source; a tree that was given is in place.
-/// Returns the key.
+/// Fetches and unpacks a version's source; a given tree is already in place. Returns
+/// the key.
 pub(crate) fn source(steps: &Steps, version: Version) -> Result<String> {
     let tree = steps.dirs.target.join(version.source());
     if version == Version::Given {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The hypervisor: the Rust object, and Xen around it.
+//! The hypervisor: the Rust object, and Xen with it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use super::tree::{Tree, update};
 use crate::debian::host::{self, BARE_TARGET};
 use crate::debian::programs;
 
-/// Where the object goes in a tree; make knows a shipped object by its suffix.
+/// The object's path in a tree; make recognises a shipped object by its suffix.
 const OBJECT: &str = "xen/arch/arm/vpl011/core.o_shipped";
 
-/// What gcc 14, Debian 13's, warns of in 4.17's `__irq_to_desc()`.
+/// A warning of gcc 14, Debian 13's, in 4.17's `__irq_to_desc()`.
 const TOLERATED: &str = "-Wno-error=array-bounds";
 
 /// Builds `xen/xen` of the tree. Returns its path.
@@ -54,7 +54,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree) -> Result<PathBuf> {
         if !options.is_empty() {
             let config = tree.path.join("xen/.config");
             let defaults = fs::read_to_string(&config)?;
-            // Of two lines on one option the last counts.
+            // Of two lines for one option the last applies.
             fs::write(&config, format!("{defaults}{}\n", options.join("\n")))?;
             cx.run(make()?.arg("olddefconfig"))?;
         }

@@ -126,7 +126,7 @@ impl Command {
     }
 }
 
-/// A version's source, fetched if need be.
+/// A version's source, fetched if missing.
 fn fetched(steps: &Steps, version: Version) -> Result<PathBuf> {
     host::tools(steps)?;
     fetch::source(steps, version)?;
@@ -143,7 +143,7 @@ fn patches(steps: &Steps, tree: &Path, into: &Path) -> Result<Vec<PathBuf>> {
     })
 }
 
-/// That the hooks can be had as patches for the source of a version.
+/// Checks that the hooks can be exported as patches for a version's source.
 pub(crate) fn check_patches(steps: &Steps, version: Version) -> Result<()> {
     let into = steps.dirs.target.join("tmp/patches");
     files::remove(&into)?;
@@ -151,12 +151,12 @@ pub(crate) fn check_patches(steps: &Steps, version: Version) -> Result<()> {
     Ok(())
 }
 
-/// That the hooks change nothing while the options are off.
+/// Checks that the hooks change nothing while the options are off.
 pub(crate) fn check_off(steps: &Steps) -> Result<()> {
     off::check(steps, Version::default())
 }
 
-/// That a guest sees the same with the fast trap and without, on a version.
+/// Checks that a guest sees the same with the fast trap and without, on a version.
 pub(crate) fn check_traps(steps: &Steps, version: Version) -> Result<()> {
     traps::check(steps, version)
 }
@@ -165,7 +165,7 @@ pub(crate) fn check_traps(steps: &Steps, version: Version) -> Result<()> {
 #[derive(Clone)]
 pub(crate) struct Built {
     pub(crate) which: Which,
-    /// The hypervisor's image, as a boot loader wants it.
+    /// The hypervisor's image, for a boot loader.
     pub(crate) hypervisor: PathBuf,
     /// The tree in which the toolstack was built.
     pub(crate) tree: PathBuf,
@@ -189,7 +189,7 @@ pub(crate) fn build(steps: &Steps, which: impl Into<Which>) -> Result<Built> {
     })
 }
 
-/// Fetches and builds a hypervisor alone.
+/// Fetches and builds only a hypervisor.
 pub(crate) fn hypervisor(steps: &Steps, which: Which) -> Result<PathBuf> {
     let source = fetch::source(steps, which.version)?;
     let tree = Tree::prepare(steps, &source, which)?;
@@ -211,8 +211,8 @@ mod tests {
 
     use super::*;
 
-    /// docs/reference/hooks.md has a row for each hook, with its file, and none
-    /// for a hook that is gone.
+    /// docs/reference/hooks.md has a row for each hook, with its file, and no row for a
+    /// removed hook.
     #[test]
     fn every_hook_is_explained() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! That Xen with our hooks, and both of their options off, is Xen without them:
-//! object by object, section by section.
+//! Checks that Xen with our hooks, and both of their options off, equals Xen without
+//! them: object by object, section by section.
 //!
-//! The other tree has the room of three more parameters in each domain and the
-//! mended timer as well, which no option turns off, and blank lines where ours
-//! has hooks, as objects hold numbers of lines.
+//! The other tree also has the room of three more parameters in each domain and the
+//! fixed timer, which no option turns off, and blank lines in place of our hooks, as
+//! objects contain line numbers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,13 +19,13 @@ use super::hypervisor;
 use super::tree::Tree;
 use super::version::{Flavour, Version, Which};
 
-/// Objects that say when they were built, or with which options.
+/// Objects that contain the build time or the options.
 const TELLING: [&str; 2] = ["common/version.o", "common/config_data.o"];
 
-/// Objects that are made of others.
+/// Objects that are linked from others.
 const LINKED: [&str; 2] = ["built_in.o", "prelink.o"];
 
-/// Sections for the debugger or the linker alone.
+/// Sections only for the debugger or the linker.
 const ASIDE: [&str; 6] = [
     ".debug",
     ".rela.debug",
@@ -64,7 +64,7 @@ pub(crate) fn check(steps: &Steps, version: Version) -> Result<()> {
     })
 }
 
-/// What is in each section of an object.
+/// The contents of an object's sections.
 type Sections = BTreeMap<String, Vec<u8>>;
 
 /// Every object below a folder, by its path there.
@@ -76,7 +76,7 @@ fn objects_of(root: &Path) -> Result<BTreeMap<PathBuf, Sections>> {
             let entry = entry?;
             let path = entry.path();
             let name = path.strip_prefix(root)?;
-            // Xen's build makes a link to its own folder there.
+            // Xen's build makes a link there to its own folder.
             if entry.file_type()?.is_dir() {
                 folders.push(path);
             } else if is_compared(name) {
@@ -90,7 +90,7 @@ fn objects_of(root: &Path) -> Result<BTreeMap<PathBuf, Sections>> {
     Ok(found)
 }
 
-/// Whether it is an object of Xen's, and tells of nothing but its source.
+/// Whether it is an object of Xen that depends only on its source.
 fn is_compared(name: &Path) -> bool {
     let file = name.file_name().unwrap_or_default().to_string_lossy();
     file.ends_with(".o")
@@ -107,7 +107,7 @@ fn sections(bytes: &[u8]) -> Result<Sections> {
         let name = elf.shdr_strtab.get_at(header.sh_name).unwrap_or_default();
         if !ASIDE.iter().any(|aside| name.starts_with(aside)) {
             let data = header.file_range().and_then(|range| bytes.get(range));
-            // One that takes no room in the file has a size all the same.
+            // A section without contents in the file still has a size.
             let contents =
                 data.map_or_else(|| header.sh_size.to_le_bytes().to_vec(), <[u8]>::to_vec);
             found.insert(name.to_owned(), contents);
@@ -116,7 +116,7 @@ fn sections(bytes: &[u8]) -> Result<Sections> {
     Ok(found)
 }
 
-/// The sections that are not the same in both.
+/// The sections that differ.
 fn difference(one: &Sections, other: &Sections) -> Vec<String> {
     let mut names: Vec<&String> = one.keys().chain(other.keys()).collect();
     names.sort();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The sysroot: Debian's arm64 packages unpacked, to compile the toolstack
-//! against and to take the images' libraries and busybox from.
+//! The sysroot: Debian's arm64 packages unpacked, to compile the toolstack against and
+//! to copy the images' libraries and busybox from.
 
 use anyhow::Result;
 use steps::Steps;

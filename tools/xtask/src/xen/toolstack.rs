@@ -13,28 +13,27 @@ use super::jobs;
 use super::tree::Tree;
 use crate::debian::host;
 
-/// Folders of `tools/`, in the order in which they need each other, but for
-/// xenstore's.
+/// Folders of `tools/`, in the order of their dependencies, without xenstore's.
 const PARTS: [&str; 5] = ["include", "libs", "xl", "helpers", "console"];
 
-/// What dom0 runs, in the tree.
+/// The program that dom0 runs, in the tree.
 pub(crate) const XL: &str = "tools/xl/xl";
 pub(crate) const INIT_DOM0: &str = "tools/helpers/xen-init-dom0";
 pub(crate) const XENCONSOLED: &str = "tools/console/daemon/xenconsoled";
 pub(crate) const XENCONSOLE: &str = "tools/console/client/xenconsole";
 pub(crate) const XENTRACE: &str = "tools/xentrace/xentrace";
 
-/// Where a tree has its xenstore.
+/// The paths of xenstore in a tree.
 pub(crate) struct Xenstore {
     /// Folders of `tools/`.
     parts: &'static [&'static str],
-    /// In the tree: the daemon, and the one client.
+    /// Paths in the tree: the daemon, and the one client.
     pub(crate) daemon: &'static str,
     pub(crate) client: &'static str,
 }
 
 impl Xenstore {
-    /// Of this tree: 4.17 has daemon and clients in one folder.
+    /// The paths in this tree: 4.17 has daemon and clients in one folder.
     pub(crate) fn of(tree: &Path) -> Self {
         if tree.join("tools/xs-clients").exists() {
             Self {
@@ -52,7 +51,7 @@ impl Xenstore {
     }
 }
 
-/// Switches of Xen's configure: nothing but what dom0 needs on arm64.
+/// Options of Xen's configure: only what dom0 needs on arm64.
 const CONFIGURE: [&str; 16] = [
     "--host=aarch64-linux-gnu",
     "--prefix=/usr",
@@ -115,7 +114,7 @@ pub(crate) fn build(steps: &Steps, tree: &Tree, sysroot_key: &str) -> Result<Str
 }
 
 fn configure(cx: &Cx, tree: &Path, sysroot: &Path) -> Result<String> {
-    // Debian's source has left these out for autoreconf to put in.
+    // Debian's source lacks these; autoreconf is to add them.
     for name in ["config.sub", "config.guess"] {
         fs::copy(autotools_file(name)?, tree.join(name))?;
     }
@@ -137,7 +136,7 @@ fn configure(cx: &Cx, tree: &Path, sysroot: &Path) -> Result<String> {
     Ok("configured for arm64".into())
 }
 
-/// This machine's architecture, as Xen's makefiles call it.
+/// This machine's architecture, in Xen's makefiles.
 fn compile_arch() -> &'static str {
     match std::env::consts::ARCH {
         "aarch64" => "arm64",
@@ -149,7 +148,7 @@ fn compiler(sysroot: &Path) -> String {
     format!("aarch64-linux-gnu-gcc --sysroot={}", sysroot.display())
 }
 
-/// A file that automake brings, wherever its version keeps it.
+/// A file of automake, in the folder of any version.
 fn autotools_file(name: &str) -> Result<PathBuf> {
     let mut folders = vec![PathBuf::from("/usr/share/misc")];
     for entry in fs::read_dir("/usr/share").context("reading /usr/share")? {

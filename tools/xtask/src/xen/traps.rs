@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! That a guest sees the same with the fast trap and without, by Xen's own
+//! Checks that a guest sees the same with the fast trap and without, by Xen's own
 //! functions on this machine: `hyp-shim/tests/vgic.rs`, on a tree of a version.
 
 use anyhow::{Result, ensure};

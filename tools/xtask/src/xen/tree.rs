@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The Xen trees that we build: copies of the fetched source, with our hooks
-//! and without. A tree is brought up to date by writing only files
-//! that differ, so that make rebuilds only what they touch.
+//! The Xen trees that we build: copies of the fetched source, with our hooks and
+//! without. An update of a tree writes only files that differ, so that make rebuilds
+//! only what depends on them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,16 +18,16 @@ use super::version::Which;
 pub(crate) struct Tree {
     pub(crate) which: Which,
     pub(crate) path: PathBuf,
-    /// The key of the source it is a copy of.
+    /// The key of its source.
     source: String,
     changes: Changes,
 }
 
-/// Lists, in a tree, the files that differ from the source.
+/// The list, in a tree, of the files that differ from the source.
 const CHANGED: &str = ".vpl011-changed";
 
 impl Tree {
-    /// Copies the source if need be and applies the hooks.
+    /// Copies the source if missing and applies the hooks.
     pub(crate) fn prepare(steps: &Steps, source: &str, which: Which) -> Result<Self> {
         let pristine = steps.dirs.target.join(which.version.source());
         let path = steps.dirs.target.join("xen").join(which.tree());
@@ -81,7 +81,7 @@ impl Tree {
         let list = self.path.join(CHANGED);
         let before = fs::read_to_string(&list).unwrap_or_default();
         let now: BTreeSet<&Path> = self.changes.keys().map(PathBuf::as_path).collect();
-        // The union, until all is written: a tree cut short is mended next time.
+        // The union, until all is written: the next run completes an interrupted one.
         let names = |paths: &BTreeSet<&Path>| {
             let lines: Vec<String> = paths
                 .iter()
@@ -96,7 +96,7 @@ impl Tree {
         for path in either.difference(&now) {
             let (from, to) = (pristine.join(path), self.path.join(path));
             if from.exists() {
-                // Not fs::copy alone: make must see a new time.
+                // Not fs::copy alone: make needs a new time.
                 fs::write(&to, fs::read(&from)?)?;
             } else if to.exists() {
                 fs::remove_file(&to)?;
@@ -110,7 +110,7 @@ impl Tree {
         Ok(written)
     }
 
-    /// The key of what is built from the changed files that `part` selects.
+    /// The key of a build from the changed files that `part` selects.
     pub(crate) fn key(&self, part: impl Fn(&Path) -> bool) -> Key {
         self.changes.iter().filter(|(path, _)| part(path)).fold(
             Key::default().text(&self.source),
@@ -119,7 +119,7 @@ impl Tree {
     }
 }
 
-/// Writes a file whose contents differ. Returns whether it did.
+/// Writes a file if its contents differ. Returns whether it did.
 pub(crate) fn update(path: &Path, contents: &[u8]) -> Result<bool> {
     if fs::read(path).is_ok_and(|stands| stands == contents) {
         return Ok(false);
@@ -162,7 +162,7 @@ mod tests {
         );
         assert_eq!(hooked.bring_up_to_date(&source).unwrap(), 0);
 
-        // One hook less: its file is the source's again, and ours is gone.
+        // With one hook less, its file is the source's again, and ours is removed.
         assert_eq!(tree(&work, &[]).bring_up_to_date(&source).unwrap(), 2);
         assert_eq!(read("xen/a.c"), "a");
         assert!(!work.join("xen/new/b.c").exists());

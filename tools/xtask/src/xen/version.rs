@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Which Xen: a version that there are hooks for, built in some way.
+//! Which Xen: a version with hooks, built in some way.
 
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    /// As Xen's makefile states it, and in the names of folders.
+    /// The version in Xen's makefile and in the names of folders.
     pub(crate) fn number(self) -> &'static str {
         match self {
             Self::V4_17 => "4.17",
@@ -32,8 +32,8 @@ impl Version {
         }
     }
 
-    /// The folder of its source as fetched, below `target/`; trees with hooks and
-    /// without are beside it.
+    /// The folder of its fetched source, below `target/`; trees with hooks and without
+    /// are beside it.
     pub(crate) fn source(self) -> &'static str {
         match self {
             Self::V4_17 => "xen/src",
@@ -59,32 +59,31 @@ pub(crate) enum Flavour {
     /// The same, with Xen's assertions and lock checks, our trace points, and
     /// FLASK, which enforces the tree's own policy.
     Debug,
-    /// The same as ours, with Xen's other implementation of the vGIC.
+    /// The same as ours, with Xen's other vGIC.
     NewVgic,
-    /// The same as ours, with accesses by Xen's own way alone.
+    /// The same as ours, with accesses only by Xen's own path.
     NoFastTrap,
     /// With our hooks, and both of their options off.
     Off,
     /// As Debian has it, with the room of our parameters and the mended timer, and
     /// blank lines for our other hooks: what the one before is compared with.
     Room,
-    /// As Debian has it.
+    /// As in Debian.
     Stock,
 }
 
-/// The device itself; its faster way is on where it is.
+/// The device; its fast path is on by default.
 const RUST: &str = "CONFIG_VPL011_RUST=y";
-/// A policy of FLASK's, built in.
+/// A built-in FLASK policy.
 const POLICY: &str = "CONFIG_XSM_FLASK_POLICY=y";
 
 impl Flavour {
-    /// The only hooks that it has, if it has not all of them: those that no
-    /// option turns off.
+    /// Its only hooks, if it does not have all of them: those that no option turns off.
     pub(crate) fn only_hooks(self) -> Option<&'static [&'static str]> {
         (self == Self::Room).then_some(&["public-hvm-params", "vtimer-handler-is-done"])
     }
 
-    /// What is behind the version in the names of trees, and of steps.
+    /// The text after the version in the names of trees, and of steps.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Ours => ("", ""),
@@ -107,12 +106,12 @@ impl Flavour {
         self.options().contains(&RUST)
     }
 
-    /// Whether it has a policy of FLASK's.
+    /// Whether it has a FLASK policy.
     pub(crate) fn has_policy(self) -> bool {
         self.options().contains(&POLICY)
     }
 
-    /// What its configuration has beside Xen's defaults.
+    /// The options of its configuration besides Xen's defaults.
     pub(crate) fn options(self) -> &'static [&'static str] {
         match self {
             Self::Ours => &[RUST],
@@ -143,7 +142,7 @@ pub(crate) struct Which {
     pub(crate) flavour: Flavour,
 }
 
-/// Of the default version.
+/// For the default version.
 impl From<Flavour> for Which {
     fn from(flavour: Flavour) -> Self {
         Self {
@@ -154,7 +153,7 @@ impl From<Flavour> for Which {
 }
 
 impl Which {
-    /// The tree's folder and the beginning of the names of what is made of it.
+    /// The tree's folder and the prefix of the names of its results.
     pub(crate) fn tree(self) -> String {
         let (suffix, _) = self.flavour.names();
         format!("{}{suffix}", self.version.number())

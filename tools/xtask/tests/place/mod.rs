@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
-//! A machine for the command to run on.
+//! A fake machine for the command.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-/// A workspace's folders, and programs that stand in for the machine's.
+/// A workspace's folders, and programs that replace the machine's.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
 }
 
 impl Place {
-    /// A machine on which every package is installed.
+    /// A machine with every package installed.
     pub(crate) fn new() -> Self {
         let place = Self {
             dir: tempfile::tempdir().unwrap(),
         };
-        // Another user must get in, too.
+        // Another user needs access too.
         fs::set_permissions(place.dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         fs::create_dir(place.path("bin")).unwrap();
         fs::create_dir(place.path("target")).unwrap();
@@ -50,7 +50,7 @@ impl Place {
         fs::write(path, contents).unwrap();
     }
 
-    /// Gives the machine's apt these settings.
+    /// Sets the options of the machine's apt.
     pub(crate) fn apt(&self, settings: &str) {
         self.write("apt.conf", format!("Acquire::Retries \"0\";\n{settings}"));
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The build: what Debian's rules need is installed, and they make the packages.
+//! The build: installs the build dependencies and runs Debian's rules.
 
 use std::fs;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ pub(super) fn packages(
     built(builder)
 }
 
-/// The packages that were built, without those of debug symbols.
+/// The built packages, without those of debug symbols.
 fn built(builder: &Builder) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(builder.path("/build"))? {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The system in which the packages are built: a minimal one of the release, for
-//! this machine's architecture, with a cross compiler and the libraries of arm64.
-//! Nothing of arm64 is run. What is installed in it is what the release's index
-//! lists on that day.
+//! The system in which the packages are built: a minimal one of the release, for this
+//! machine's architecture, with a cross compiler and the libraries of arm64. No arm64
+//! program runs in it. Its packages are those in the release's index on that day.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,18 +13,18 @@ use steps::{Cx, Key, Steps};
 use super::Release;
 use crate::debian::system;
 
-/// What the system has from the beginning.
+/// The system's first packages.
 const INCLUDED: &str = "ca-certificates,ccache,dpkg-dev,fakeroot";
 
-/// Its second architecture, and the compiler for that.
+/// Its second architecture, and the cross compiler.
 const FOREIGN: &str = "\
 dpkg --add-architecture arm64
 apt-get -q update
 apt-get -q install -y --no-install-recommends crossbuild-essential-arm64
 ";
 
-/// Enters a root. `/dev` is a new one with the files that a build needs; the
-/// mounts go with their namespace, and so does every process.
+/// Enters a root. `/dev` is a new one with the files that a build needs; the mounts and
+/// all processes end with their namespace.
 const ENTER: &str = "\
 root=$1 ccache=$2; shift 2
 mount --make-rprivate /
@@ -44,7 +43,7 @@ exec chroot \"$root\" env -i HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteract
     PATH=/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin \"$@\"
 ";
 
-/// Where it has the source, which is below the folder that packages are written to.
+/// The folder of the source, below the folder that packages are written to.
 pub(super) const SOURCE: &str = "/build/xen";
 
 /// A system to build in.
@@ -55,7 +54,7 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Makes it, unless it is there.
+    /// Makes the system, unless it exists.
     pub(super) fn make(steps: &Steps, release: &Release) -> Result<Self> {
         let root = steps
             .dirs
@@ -84,7 +83,7 @@ impl Builder {
     }
 }
 
-/// A command to which what is to be run is added.
+/// A command to which the command inside the root is added.
 fn enter(root: &Path) -> Result<Command> {
     let ccache = pins::Store::of_user()?.folder().join("ccache");
     fs::create_dir_all(&ccache)?;

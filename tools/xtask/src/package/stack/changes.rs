@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What a cross build changes in Debian's part of a source package: lines of ours
-//! beside a line that is there once, or in its place.
+//! The changes of a cross build to Debian's part of a source package: lines of ours
+//! beside a line that occurs once, or in its place.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use steps::write;
 /// A change of one file.
 #[derive(Debug)]
 pub(super) struct Change {
-    /// Below the source.
+    /// Path below the source.
     file: &'static str,
     /// A whole line, which the file must have exactly once.
     anchor: &'static str,
@@ -20,7 +20,7 @@ pub(super) struct Change {
 
 #[derive(Debug)]
 enum Put {
-    /// Lines behind the anchor.
+    /// Lines after the anchor.
     Behind(&'static str),
     /// Lines in the anchor's place.
     Instead(&'static str),
@@ -39,12 +39,12 @@ const fn instead(file: &'static str, anchor: &'static str, lines: &'static str) 
 const CONTROL: &str = "debian/control";
 const RULES: &str = "debian/rules";
 
-/// Of Debian 13's Xen 4.20.
+/// The changes to Debian 13's Xen 4.20.
 pub(super) const TRIXIE: [Change; 10] = [
-    // The build runs iasl, so it is the building machine's.
+    // The build runs iasl, so it must be the building machine's.
     instead(CONTROL, "   iasl,", "   acpica-tools:native,\n"),
     // ocaml for arm64 cannot be installed beside that of the building machine, so
-    // oxenstored is not built; the C xenstored is there.
+    // oxenstored is not built; the C xenstored is.
     instead(CONTROL, "   ocaml,", ""),
     instead(CONTROL, "   ocaml-findlib,", ""),
     instead(
@@ -64,13 +64,13 @@ pub(super) const TRIXIE: [Change; 10] = [
         "export _PYTHON_SYSCONFIGDATA_NAME := _sysconfigdata__linux_$(DEB_HOST_MULTIARCH)\n\
          export _PYTHON_HOST_PLATFORM := linux-$(DEB_HOST_GNU_CPU)\n",
     ),
-    // The prefix of the cross tools, for those that are not named one by one.
+    // The prefix of the cross tools, for tools without their own variable.
     behind(
         RULES,
         "\tCC=$(DEB_HOST_GNU_TYPE)-gcc \\",
         "\tCROSS_COMPILE=$(DEB_HOST_GNU_TYPE)- \\\n",
     ),
-    // The shim for x86 is left out: configure looks at the building machine for it.
+    // The shim for x86 is left out: configure would enable it for the building machine.
     behind(
         RULES,
         "\t$(make_args_tools) ./configure \\",
@@ -91,7 +91,7 @@ pub(super) const TRIXIE: [Change; 10] = [
     ),
 ];
 
-/// Makes changes in a source.
+/// Applies changes to a source.
 pub(super) fn make(changes: &[Change], source: &Path) -> Result<()> {
     changes.iter().try_for_each(|change| change.make(source))
 }
@@ -116,7 +116,7 @@ impl Change {
         write(&path, text.lines().map(line).collect::<String>())
     }
 
-    /// What a step's key says of it.
+    /// Its text in a step's key.
     pub(super) fn text(&self) -> String {
         format!("{self:?}")
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A look at the finished repository: that all is in it, that the hypervisor has
-//! our device and the toolstack knows it, and what lintian says.
+//! Checks of the finished repository: it is complete, the hypervisor has our device and
+//! the toolstack supports it; prints lintian's counts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,10 +14,10 @@ use super::builder::{Builder, SOURCE};
 use super::source::Source;
 use super::{Release, repository};
 
-/// Functions of ours that the hypervisor must have.
+/// Our functions that the hypervisor must have.
 const ENTRIES: [&str; 3] = ["domain_vpl011_init", "vpl011_access", "vpl011_ring_event"];
 
-/// Fails with the first thing that is not as it should be.
+/// Fails with the first error.
 pub(super) fn check(
     steps: &Steps,
     release: &Release,
@@ -68,7 +68,7 @@ fn unpack(cx: &Cx, folder: &Path, name: &str) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// The hypervisor has the functions of the device.
+/// Checks that the hypervisor has the functions of the device.
 fn has_entries(cx: &Cx, syms: &Path) -> Result<()> {
     let symbols = cx.output(Command::new("aarch64-linux-gnu-nm").arg(syms))?;
     for entry in ENTRIES {
@@ -78,7 +78,8 @@ fn has_entries(cx: &Cx, syms: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Each file whose name begins so has a word in it, and there is one.
+/// Checks that there is a file with this name prefix, and that each one contains a
+/// word.
 fn knows(root: &Path, name: &str, word: &str) -> Result<()> {
     let mut found = files::list(root)?;
     found.retain(|file| {
@@ -103,7 +104,7 @@ fn knows(root: &Path, name: &str, word: &str) -> Result<()> {
     Ok(())
 }
 
-/// What lintian says, counted, where it is installed. What to add to what is said.
+/// Counts lintian's findings, if it is installed. Returns a text for the result.
 fn lint(cx: &Cx, folder: &Path) -> Result<String> {
     if !Path::new("/usr/bin/lintian").exists() {
         return Ok(", no lintian here".into());

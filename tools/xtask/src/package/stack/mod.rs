@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask package --stack`: Debian packages of all that a host needs, for
-//! arm64, as one apt repository. Xen's are built by Debian's own rules, from
-//! Debian's own source package with our patches and our object; the daemon's is
-//! beside them.
+//! `cargo xtask package --stack`: all Debian packages of a host, for arm64, as one apt
+//! repository. Xen's are built by Debian's own rules, from Debian's own source package
+//! with our patches and our object; the daemon's is added.
 
 mod build;
 mod builder;
@@ -23,22 +22,22 @@ use crate::debian::host;
 use crate::debian::packages::Packages;
 use crate::xen::{self, Version};
 
-/// A Debian release that there are packages for.
+/// A Debian release with packages.
 #[derive(Debug)]
 pub(crate) struct Release {
     pub(crate) name: &'static str,
     xen: Version,
     /// Sets of pinned files: upstream's part, and Debian's.
     parts: [&'static str; 2],
-    /// What is changed in Debian's part.
+    /// The changes to Debian's part.
     changes: &'static [changes::Change],
-    /// The entry above Debian's changelog.
+    /// Our entry at the top of Debian's changelog.
     entry: &'static str,
-    /// What must come of it beside the daemon's.
+    /// The required packages besides the daemon's.
     packages: &'static [&'static str],
 }
 
-/// All of them.
+/// All releases.
 const RELEASES: [Release; 1] = [Release {
     name: "trixie",
     xen: Version::V4_20,
@@ -66,7 +65,7 @@ const RELEASES: [Release; 1] = [Release {
     ],
 }];
 
-/// The release of a name, for the command line.
+/// The release with a name, for the command line.
 pub(crate) fn release(name: &str) -> Result<&'static Release, String> {
     let known = || RELEASES.map(|release| release.name).join(", ");
     let mut releases = RELEASES.iter();
@@ -75,7 +74,7 @@ pub(crate) fn release(name: &str) -> Result<&'static Release, String> {
 }
 
 impl Release {
-    /// A step's name.
+    /// The name of a step for this release.
     fn step(&self, name: &str) -> String {
         format!("stack {name}, {}", self.name)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The packages as a repository that apt takes from a folder: `Packages`, and a
+//! The packages as a repository that apt reads from a folder: `Packages`, and a
 //! `Release` whose origin a host can prefer to Debian's. It is not signed.
 
 use std::fmt::Write as _;
@@ -13,10 +13,11 @@ use steps::{Cx, Key, Steps, files, write};
 use super::super::Package;
 use super::Release;
 
-/// What a host prefers it by.
+/// The origin, by which a host can prefer it.
 pub(super) const ORIGIN: &str = "vpl011";
 
-/// Puts packages into a folder of the release, with an index. Returns the folder.
+/// Copies packages into a folder of the release and writes the index. Returns the
+/// folder.
 pub(super) fn make(
     steps: &Steps,
     release: &Release,
@@ -50,7 +51,7 @@ pub(super) fn make(
     Ok(folder)
 }
 
-/// Writes `Packages`, and the same gzipped.
+/// Writes `Packages`, plain and gzipped.
 fn index(cx: &Cx, folder: &Path) -> Result<()> {
     let mut scan = Command::new("dpkg-scanpackages");
     scan.args(["--multiversion", "."]).current_dir(folder);
@@ -77,14 +78,14 @@ fn described(cx: &Cx, folder: &Path, release: &Release) -> Result<String> {
     ))
 }
 
-/// When the changelog's entry was made, as `Release` has it.
+/// The time of the changelog's entry, in the format of `Release`.
 fn date(entry: &str) -> Result<String> {
     let (_, date) = entry.rsplit_once(">  ").context("the entry has no date")?;
     let date = date.trim().strip_suffix("+0000");
     Ok(date.context("the entry's date is not in UTC")?.to_owned() + "UTC")
 }
 
-/// The versions that `Packages` lists, each with its package.
+/// The versions in `Packages`, each with its package.
 pub(super) fn listed(packages: &str) -> Result<Vec<(String, String)>> {
     let stanzas = packages
         .split("\n\n")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The source package: upstream's part and Debian's, both pinned, with what a
-//! cross build changes in Debian's, our patches at the end of its series, our
-//! object, and an entry in its changelog.
+//! The source package: upstream's part and Debian's, both pinned, with the changes of a
+//! cross build to Debian's, our patches at the end of its series, our object, and an
+//! entry in its changelog.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::builder::{Builder, SOURCE};
 use super::changes;
 use crate::debian::pins;
 
-/// Where the object is, below the source.
+/// The path of the object, below the source.
 const OBJECT: &str = "debian/vpl011/core.o";
 
 /// Our patches, below Debian's.
@@ -29,7 +29,7 @@ pub(super) struct Source {
     pub(super) key: String,
 }
 
-/// Puts it together, with an object for the hypervisor.
+/// Assembles the source package, with an object for the hypervisor.
 pub(super) fn make(
     steps: &Steps,
     release: &Release,
@@ -74,7 +74,7 @@ pub(super) fn make(
             }
         }
         changes::make(release.changes, &tree)?;
-        // The series is for the tree with Debian's own patches.
+        // The series applies to the tree with Debian's own patches.
         builder.run(cx, SOURCE, &["dpkg-source", "--before-build", "."])?;
         let count = add_series(cx, &shim, &tree)?;
         fs::create_dir_all(tree.join("debian/vpl011"))?;
@@ -87,7 +87,7 @@ pub(super) fn make(
     Ok(Source { version, key })
 }
 
-/// Puts our patches behind Debian's. Returns how many there are.
+/// Adds our patches after Debian's. Returns how many there are.
 fn add_series(cx: &Cx, shim: &Path, tree: &Path) -> Result<usize> {
     let folder = tree.join("debian/patches");
     let work = cx.dirs.target.join("tmp/stack-series");
@@ -98,7 +98,7 @@ fn add_series(cx: &Cx, shim: &Path, tree: &Path) -> Result<usize> {
     Ok(patches.len())
 }
 
-/// Debian's series with patches of ours behind it.
+/// Debian's series, followed by our patches.
 fn appended(series: &str, patches: &[PathBuf]) -> Result<String> {
     let mut text = series.trim_end().to_owned() + "\n";
     for patch in patches {
@@ -109,7 +109,7 @@ fn appended(series: &str, patches: &[PathBuf]) -> Result<String> {
     Ok(text)
 }
 
-/// The changelog's entry for our packages of a version of Debian's, and our version.
+/// The changelog's entry for our packages of a Debian version, and our version.
 fn entry(template: &str, version: &str) -> Result<(String, String)> {
     let entry = template.replace("@VERSION@", version);
     let heading = entry

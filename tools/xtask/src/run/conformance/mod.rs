@@ -43,7 +43,7 @@ pub(crate) struct Options {
     of: String,
 }
 
-/// What stands above the table in the documentation.
+/// The text above the table in the documentation.
 const PREFACE: &str = include_str!("preface.md");
 
 /// The results of AMD's Xen, from a run by hand.
@@ -75,7 +75,7 @@ impl Target {
         }
     }
 
-    /// Whether a case that fails here is our fault.
+    /// Whether a failed case here is a defect of ours.
     fn is_ours(self) -> bool {
         match self {
             Self::Model | Self::Xen => true,
@@ -96,7 +96,7 @@ impl Target {
                     Ok((results::summary(&results), results))
                 })
             }
-            // With its own toolstack, which may know a UART that ours does not.
+            // With its own toolstack, which may support a UART that ours does not.
             Self::XenStock if xen.is_given() => {
                 let bench = Bench::with_stock_toolstack(steps, xen.version(steps)?)?;
                 xen::run(&bench, "conformance-stock")
@@ -114,7 +114,7 @@ impl Target {
 }
 
 impl Options {
-    /// Runs the suite and shows the table. Whether ours passed every case.
+    /// Runs the suite and prints the table. Returns whether ours passed every case.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let chosen: Vec<Target> = Target::ALL
             .into_iter()
@@ -150,8 +150,8 @@ impl Options {
     }
 }
 
-/// Runs the suite where no machine with Xen is needed: in how many places, and
-/// whether all is as it must be. In Xen it is a scenario.
+/// Runs the suite on the targets without Xen: one result for each. In Xen it is a
+/// scenario.
 pub(crate) fn quick(steps: &Steps) -> Vec<Result<()>> {
     [Target::Model, Target::Qemu]
         .into_iter()
@@ -175,7 +175,7 @@ pub(crate) fn quick(steps: &Steps) -> Vec<Result<()>> {
         .collect()
 }
 
-/// Runs the suite on targets, a step each.
+/// Runs the suite on targets, one step for each.
 fn run(steps: &Steps, targets: &[Target], xen: &Choice) -> Result<Vec<Column>> {
     targets
         .iter()

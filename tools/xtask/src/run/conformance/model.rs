@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The suite in this process: the device on a ring of real size, and the far
-//! side of that.
+//! The suite in this process: the device on a ring of real size, and its far side.
 
 use conformance::{Abort, NotPossible, Target};
 use e2e::far_side::FarSide;
@@ -12,7 +11,7 @@ use vpl011::{Access, Outcome, Uart};
 
 use e2e::suite::{Ending, Results};
 
-/// A data abort's syndrome with ISV, for a load of 64 bits.
+/// The syndrome of a data abort with ISV, for a load of 64 bits.
 const WIDE: u64 = 0x24 << 26 | 1 << 24 | 3 << 22;
 
 /// Runs every case.
@@ -39,7 +38,7 @@ impl<'page> Model<'page> {
         }
     }
 
-    /// Does what an outcome asks for.
+    /// Performs the requests of an outcome.
     fn settle(&mut self, outcome: Outcome) -> u32 {
         self.line = !outcome.pending.is_empty();
         if outcome.doorbell {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The suite as firmware of QEMU's `virt` machine, on its own PL011. The far
-//! end of the serial line is a socket; the suite's requests come by another
-//! one, through semihosting.
+//! The suite as firmware of QEMU's `virt` machine, on its own PL011. The far end of the
+//! serial line is a socket; the suite's requests use another one, through semihosting.
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -21,19 +20,19 @@ use steps::process::Running;
 /// The longest wait for the suite's next request.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// QEMU 7.2 never reads the rest of what finds semihosting's 1024 bytes full.
+/// QEMU 7.2 loses the rest of an answer once semihosting's 1024 bytes are full.
 const ANSWER_MAX: usize = 512;
 
-/// How long input stays where it is before the device counts as full.
+/// How long input must stay unread before the device counts as full.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// Runs the image until it has told what became of every case, or ends.
+/// Runs the image until it has reported every case, or ends.
 pub(super) fn run(image: &Path) -> Result<Results> {
     let (uart, uart_inside) = UnixStream::pair()?;
     let (mut control, control_inside) = UnixStream::pair()?;
     uart.set_nonblocking(true)?;
     let _running = start(image, &uart_inside, &control_inside)?;
-    // Its end is QEMU's alone: it closes when QEMU ends.
+    // Only QEMU holds its end: it closes when QEMU ends.
     drop(control_inside);
     let mut peer = Socket {
         outside: uart,
@@ -68,7 +67,7 @@ pub(super) fn run(image: &Path) -> Result<Results> {
 
 /// Starts QEMU with the inner ends of the two sockets.
 fn start(image: &Path, uart: &UnixStream, control: &UnixStream) -> Result<Running> {
-    // Should we be killed, the kernel ends QEMU.
+    // If this program is killed, the kernel ends QEMU.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", "qemu-system-aarch64"]);
     command.args(["-machine", "virt,gic-version=3", "-cpu", "cortex-a57"]);
@@ -96,8 +95,8 @@ fn start(image: &Path, uart: &UnixStream, control: &UnixStream) -> Result<Runnin
     running
 }
 
-/// The far end of the serial line. It holds QEMU's end too, to see what QEMU
-/// has not read.
+/// The far end of the serial line. It also holds QEMU's end, to see what QEMU has not
+/// read.
 struct Socket {
     outside: UnixStream,
     inside: UnixStream,
@@ -105,7 +104,7 @@ struct Socket {
 }
 
 impl Socket {
-    /// Waits until the device has taken what it has room for.
+    /// Waits until the device has taken as much as it has room for.
     fn settle(&self) {
         let mut before = u64::MAX;
         let mut since = Instant::now();
@@ -119,8 +118,8 @@ impl Socket {
         }
     }
 
-    /// Waits until there is something to read from `control`. QEMU stops while
-    /// nobody takes its output, a few hundred bytes of it.
+    /// Waits until `control` is readable. QEMU stops if its output is not read, after a
+    /// few hundred bytes.
     fn wait_for(&mut self, control: &UnixStream) -> Result<()> {
         let limit = Timespec::try_from(PATIENCE)?;
         loop {
@@ -151,8 +150,8 @@ impl Socket {
 
 impl Peer for Socket {
     fn exchange(&mut self, _take: u16, input: &[u8]) -> Body {
-        // A socket has room for whatever one request can carry; what it has
-        // not shows in the case.
+        // A socket has room for the data of one request; anything missing fails the
+        // case.
         let _ = self.outside.write_all(input);
         self.settle();
         self.collect();
@@ -171,7 +170,7 @@ impl Peer for Socket {
     fn reset(&mut self) {
         let mut buffer = [0; 4096];
         while let Ok(1..) = ioctl_fionread(&self.inside) {
-            // What QEMU has not read, it is not going to.
+            // QEMU will not read what it has not read by now.
             if self.inside.read(&mut buffer).is_err() {
                 break;
             }

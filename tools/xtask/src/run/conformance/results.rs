@@ -10,10 +10,10 @@ use e2e::suite::{Ending, Results};
 use serde::Deserialize;
 use serde_json::json;
 
-/// What a column is of, and the endings of all cases there.
+/// A column's title, and the endings of all cases.
 pub(super) type Column = (&'static str, Results);
 
-/// How a case reads in the table.
+/// The text for a case in the table.
 fn word(ending: &Ending) -> &'static str {
     match ending {
         Ending::Pass => "pass",
@@ -34,7 +34,7 @@ fn rows(
     })
 }
 
-/// The table for people, as Markdown.
+/// The table as Markdown.
 pub(super) fn table(results: &[Column]) -> String {
     let mut table = String::from("| case | rests on |");
     for (target, _) in results {
@@ -53,7 +53,7 @@ pub(super) fn table(results: &[Column]) -> String {
     table
 }
 
-/// How many cases ended how on a target.
+/// The number of cases by ending on a target.
 pub(super) fn summary(results: &Results) -> String {
     let count = |what: fn(&Ending) -> bool| results.iter().filter(|ending| what(ending)).count();
     let mut summary = format!("{} pass", count(|ending| *ending == Ending::Pass));
@@ -71,7 +71,7 @@ pub(super) fn summary(results: &Results) -> String {
     summary
 }
 
-/// The failures and the cases left out, each with its reason once.
+/// The failed and the omitted cases, each reason once.
 pub(super) fn findings(results: &[Column]) -> String {
     let mut text = String::new();
     for (target, results) in results {
@@ -87,7 +87,7 @@ pub(super) fn findings(results: &[Column]) -> String {
     text
 }
 
-/// The results on one target, by group and name, and what they are of.
+/// The results on one target, by group and name, with the target's description.
 pub(super) fn json(of: &str, results: &Results) -> Result<String> {
     let cases: BTreeMap<String, &Ending> = conformance::all()
         .map(|case| format!("{}::{}", case.group, case.name))
@@ -98,7 +98,7 @@ pub(super) fn json(of: &str, results: &Results) -> Result<String> {
     )?)
 }
 
-/// The results that such a file has, in the order of the cases.
+/// The results in such a file, in the order of the cases.
 pub(super) fn of_json(text: &str) -> Result<Results> {
     #[derive(Deserialize)]
     struct File {
@@ -113,7 +113,7 @@ pub(super) fn of_json(text: &str) -> Result<Results> {
         .collect())
 }
 
-/// A line on each target.
+/// A line for each target.
 pub(super) fn summaries(results: &[Column]) -> String {
     let line = |(target, results): &Column| format!("- {target}: {}\n", summary(results));
     results.iter().map(line).collect()
@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    /// What was run by hand is in the page as its file has it.
+    /// The page contains the results of the run by hand, as in their file.
     #[test]
     fn the_page_has_the_column_of_amds_file() {
         let evidence = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/evidence");

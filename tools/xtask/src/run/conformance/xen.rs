@@ -6,7 +6,7 @@ use e2e::suite::Results;
 
 use crate::run::e2e::{Bench, Chosen};
 
-/// Runs the scenario and takes the results from what it reports.
+/// Runs the scenario and reads the results from its report.
 pub(super) fn run(bench: &Bench, scenario: &str) -> Result<Results> {
     let scenario = e2e::scenario(scenario).context("no such scenario")?;
     let Some(mut outcome) = bench.run(&Chosen::from(scenario))?.pop() else {

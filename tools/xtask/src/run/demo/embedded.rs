@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The embedded demo: no QEMU, no root. It is a program of its own, so that
-//! this one need not be built with the device and the daemon in it.
+//! The embedded demo: no QEMU, no root. It is a separate program, so that this one is
+//! built without the device and the daemon.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ pub(crate) fn run(steps: &Steps) -> Result<Outcome> {
                 .args(["--package", "vconsoled", "--example", "embedded"])
                 .current_dir(&steps.dirs.root),
         )?;
-        // Its status says again what its outcome says.
+        // Its exit status repeats its outcome.
         let output = Command::new(cx.dirs.target.join("debug/examples/embedded")).output()?;
         let outcome: Outcome = serde_json::from_slice(&output.stdout).with_context(|| {
             let said = String::from_utf8_lossy(&output.stderr);

@@ -48,7 +48,7 @@ enum Console {
 }
 
 impl Options {
-    /// Runs it. Whether all of it was seen.
+    /// Runs it. Returns whether every part was seen.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         let started = Instant::now();
         if let Some(console) = self.interactive {

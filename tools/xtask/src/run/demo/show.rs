@@ -6,12 +6,12 @@ use e2e::report::Outcome;
 use rustix::termios::tcgetwinsize;
 use serde_json::Value;
 
-/// A width to fall back to, and the least that is of use, in columns.
+/// The default width, and the least useful one, in columns.
 const WIDTH: usize = 120;
 const NARROW: usize = 60;
 
-/// Shows everything. `consoles` says what each is and how it was opened: the
-/// UART, and the PV console.
+/// Prints everything. `consoles` describes each one and how it was opened: the UART,
+/// and the PV console.
 pub(crate) fn all(outcome: &Outcome, consoles: [&str; 2]) {
     let data = Value::Object(outcome.data.clone());
     let transcript = |console: &str| {
@@ -84,8 +84,8 @@ fn fold_line(line: &str, column: usize) -> Vec<String> {
         .collect()
 }
 
-/// Text without control characters and the sequences that ESC begins: a
-/// guest's output must not drive the terminal it is shown on.
+/// Text without control characters and escape sequences: a guest's output must not
+/// control the terminal that shows it.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut characters = text.chars();
@@ -102,7 +102,7 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// The table of what it cost.
+/// The table of the costs.
 fn figures(data: &Value) -> Vec<String> {
     let at = |path: &str| match data.pointer(path) {
         None | Some(Value::Null) => "-".to_owned(),

@@ -14,22 +14,22 @@ use steps::{Cx, Steps, cargo, files};
 
 use crate::xterm;
 
-/// Whom the demo's token is of.
+/// The tenant of the demo's token.
 const TENANT: &str = "demo";
-/// How long both programs may take to be there, and between two looks.
+/// Timeout of both programs' start, and the pause between two checks.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Both programs, which end with this.
+/// Both programs; dropping this ends them.
 struct Demo {
     web: Running,
     _host: Running,
-    /// Where the pages are, as `http://127.0.0.1:PORT`.
+    /// The origin of the pages, as `http://127.0.0.1:PORT`.
     origin: String,
     token: String,
 }
 
-/// Shows it until it is interrupted.
+/// Runs the demo until it is interrupted.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
     let assets = xterm(steps);
     let mut demo = start(steps, assets)?;
@@ -41,7 +41,7 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Logs in and waits for both guests on the page. It takes no xterm.js.
+/// Logs in and waits for both guests on the page. It needs no xterm.js.
 pub(crate) fn check(steps: &Steps) -> Result<()> {
     let demo = start(steps, None)?;
     steps.always("web demo", |_| {
@@ -81,7 +81,7 @@ impl Demo {
     }
 }
 
-/// Nothing where npm cannot fetch it: pages without terminals are served then.
+/// `None` if npm cannot fetch it: then the pages have no terminals.
 fn xterm(steps: &Steps) -> Option<PathBuf> {
     let missing = |error: &anyhow::Error| {
         eprintln!("There will be no terminals, as npm has fetched no xterm.js: {error:#}");

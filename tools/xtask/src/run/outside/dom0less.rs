@@ -8,22 +8,22 @@ use anyhow::Result;
 use super::Checks;
 use super::terminal::Terminal;
 
-/// From power-on to a shell, on a busy machine.
+/// Timeout from power-on to a shell, on a busy machine.
 const BOOT: Duration = Duration::from_secs(240);
-/// Something that only prints.
+/// Timeout of a command that only prints.
 const SHORT: Duration = Duration::from_secs(60);
 
-/// Moves the console's input on: from dom0 to the guest, to Xen, to dom0.
+/// Switches the console's input: from dom0 to the guest, to Xen, to dom0.
 const SWITCH: &str = "\x01\x01\x01";
 
 const TO_DOM0: &str = "*** Serial input to DOM0";
 const TO_GUEST: &str = "*** Serial input to DOM1";
 const TO_XEN: &str = "*** Serial input to Xen";
 
-/// What stands before a guest's line while the input is not the guest's.
+/// The prefix of a guest's lines while the input is not the guest's.
 const PREFIX: &str = "DOM1: ";
 
-/// What Linux calls an SBSA UART.
+/// Linux's name for an SBSA UART.
 const SBSA: &str = "SBSA";
 
 /// `vpl011 = "pl011"` in the guest's node.
@@ -31,12 +31,12 @@ pub(super) fn pl011(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> 
     play(terminal, checks, "PL011 rev3")
 }
 
-/// `vpl011` alone, as upstream's documents have it.
+/// `vpl011` alone, as in upstream's documents.
 pub(super) fn sbsa(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> {
     play(terminal, checks, SBSA)
 }
 
-/// With a UART that the guest's driver calls this.
+/// With a UART that the guest's driver names `driver`.
 fn play(terminal: &mut Terminal, checks: &mut Checks, driver: &str) -> Result<()> {
     terminal.expect(&format!("is a {driver}"), BOOT)?;
     terminal.expect("Run /init as init process", BOOT)?;
@@ -63,7 +63,7 @@ fn play(terminal: &mut Terminal, checks: &mut Checks, driver: &str) -> Result<()
     a_guest_that_does_not_read(terminal, checks)
 }
 
-/// The kernel's log, which comes while the input is dom0's.
+/// The kernel's log, printed while the input is dom0's.
 fn lines_are_prefixed(shown: &str, driver: &str, checks: &mut Checks) {
     let lines: Vec<&str> = shown
         .lines()
@@ -105,12 +105,12 @@ fn output_is_complete(terminal: &mut Terminal, checks: &mut Checks) -> Result<()
     terminal.expect("guest:/# ", SHORT).map(drop)
 }
 
-/// What Linux reads of the flags, and what it counted.
+/// The flags that Linux reads, and its counters.
 fn the_driver_is_content(terminal: &mut Terminal, driver: &str, checks: &mut Checks) -> Result<()> {
     terminal.send("grep ^0: /proc/tty/driver/ttyAMA\r")?;
     terminal.expect("0: uart:", SHORT)?;
     let line = terminal.expect("guest:/# ", SHORT)?;
-    // An SBSA UART has none.
+    // An SBSA UART has no modem lines.
     let modem_lines: &[&str] = match driver {
         SBSA => &[],
         _ => &["CTS|", "DSR|CD"],
@@ -127,8 +127,8 @@ fn the_driver_is_content(terminal: &mut Terminal, driver: &str, checks: &mut Che
     Ok(())
 }
 
-/// More is typed than device and driver hold: what has no place is lost, the
-/// console and everybody else go on, and so does the guest when it reads.
+/// More input than device and driver hold: only what does not fit is lost, the console
+/// and other domains continue, and so does the guest when it reads.
 fn a_guest_that_does_not_read(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> {
     terminal.send(
         "stty raw -echo; echo deaf-$((6*7)); sleep 9; timeout 1 cat >/tmp/typed; \
@@ -153,8 +153,8 @@ fn a_guest_that_does_not_read(terminal: &mut Terminal, checks: &mut Checks) -> R
     terminal.send("echo k\"\"ept-$(wc -c </tmp/typed)-\r")?;
     terminal.expect("kept-", SHORT)?;
     let count = terminal.expect("-", SHORT)?.parse().unwrap_or(0);
-    // At least the device's FIFO and what is typed ahead of it; beyond that it
-    // is a race between the typist and the guest's CPU.
+    // At least the device's FIFO and the queue of typed characters; beyond that it is a
+    // race between the typist and the guest's CPU.
     checks.check(
         "what had a place was kept",
         (32 + 128..=6000).contains(&count),

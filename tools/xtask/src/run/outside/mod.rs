@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Scenarios played from outside the machine: a person at its serial console,
-//! which is Xen's. Nothing in dom0 could do that.
+//! Scenarios run from outside the machine: a user at its serial console, which is
+//! Xen's. They cannot run in dom0.
 
 mod dom0less;
 mod terminal;
@@ -22,9 +22,9 @@ use crate::rig::machine::Machine;
 pub(crate) struct Outside {
     /// The name on the command line; unique among all scenarios.
     pub(crate) name: &'static str,
-    /// What it shows, on one line.
+    /// Its description, on one line.
     pub(crate) about: &'static str,
-    /// What it runs on.
+    /// The machine that it needs.
     pub(crate) needs: e2e::Machine,
     /// The kernel's command line of the guest that Xen starts.
     pub(crate) bootargs: &'static str,
@@ -36,7 +36,7 @@ pub(crate) struct Outside {
 /// A shell on the UART.
 const BOOTARGS: &str = "console=ttyAMA0 rdinit=/init";
 
-/// In the order in which a whole run takes them.
+/// In the order of a whole run.
 pub(crate) const ALL: &[Outside] = &[
     Outside {
         name: "dom0less",
@@ -56,12 +56,12 @@ pub(crate) const ALL: &[Outside] = &[
     },
 ];
 
-/// What was looked at so far.
+/// The checks so far.
 #[derive(Default)]
 struct Checks(Vec<Check>);
 
 impl Checks {
-    /// States whether something held, and what was seen.
+    /// Records whether a check passed, and what was seen.
     fn check(&mut self, id: &str, pass: bool, detail: impl Into<String>) {
         self.0.push(Check {
             id: id.to_owned(),
@@ -70,7 +70,7 @@ impl Checks {
         });
     }
 
-    /// States that something must succeed, and hands back what it gave.
+    /// Records that something must succeed, and returns its value.
     fn ok<T>(&mut self, id: &str, result: Result<T>) -> Result<T> {
         let detail = match &result {
             Ok(_) => "it did".to_owned(),
@@ -82,7 +82,7 @@ impl Checks {
 }
 
 impl Outside {
-    /// Plays it on a machine and its console's log, whatever comes of it.
+    /// Runs it on a machine and its console's log, whatever the result.
     pub(crate) fn run(&self, machine: impl FnOnce() -> Result<(Machine, PathBuf)>) -> Outcome {
         let start = Instant::now();
         let mut checks = Checks::default();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A person at the machine's serial console: typing, reading, waiting.
+//! A user at the machine's serial console: typing, reading, waiting.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -15,14 +15,14 @@ use crate::rig::evidence::StandsStill;
 use crate::rig::machine::{Machine, Output};
 use crate::rig::typing::type_in;
 
-/// What Xen puts before a line of its own. As each CPU counts lines for itself,
-/// it also stands wherever a guest's vCPU has moved: it is not shown here.
+/// Xen's prefix for its own lines. As each CPU counts lines for itself, it also appears
+/// wherever a guest's vCPU has moved: it is left out here.
 const MARK: &str = "(XEN) ";
 
-/// Leaves marks out, however they are cut.
+/// Removes marks, also if they arrive in pieces.
 #[derive(Default)]
 struct Unmarked {
-    /// What may be the beginning of one.
+    /// A possible beginning of a mark.
     held: String,
 }
 
@@ -37,7 +37,7 @@ impl Unmarked {
     }
 }
 
-/// A running machine with somebody at its console.
+/// A running machine with a user at its console.
 pub(super) struct Terminal {
     machine: Machine,
     input: ChildStdin,
@@ -47,7 +47,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Sits down at a machine whose console is logged in `log`.
+    /// Connects to a machine whose console is logged in `log`.
     pub(super) fn new(mut machine: Machine, log: PathBuf) -> Result<Self> {
         let input = machine.take_input().context("the machine has no input")?;
         Ok(Self {
@@ -59,18 +59,18 @@ impl Terminal {
         })
     }
 
-    /// Types text, as fast as it is taken.
+    /// Types text, as fast as it is read.
     pub(super) fn send(&mut self, text: &str) -> Result<()> {
         type_in(&mut self.input, text.as_bytes()).context("typing at the console")
     }
 
-    /// Types text at once, whatever has no place.
+    /// Types text at once, even if it does not fit.
     pub(super) fn flood(&mut self, text: &str) -> Result<()> {
         self.input.write_all(text.as_bytes())?;
         self.input.flush().context("typing at the console")
     }
 
-    /// Waits until `pattern` is shown; the text between it and the last one.
+    /// Waits until `pattern` is shown; returns the text between it and the last one.
     pub(super) fn expect(&mut self, pattern: &str, limit: Duration) -> Result<String> {
         let deadline = Instant::now() + limit;
         let mut skip = 0;
@@ -79,7 +79,7 @@ impl Terminal {
                 return Ok(String::from_utf8_lossy(&before).into_owned());
             }
             match self.machine.next(deadline) {
-                // What is waited for is ASCII; a kernel's log is too.
+                // The pattern is ASCII, and so is a kernel's log.
                 Ok(Some(Output::Console(bytes))) => {
                     let text = self.unmarked.text(&String::from_utf8_lossy(&bytes));
                     self.screen.show(text.as_bytes());
@@ -102,7 +102,7 @@ impl Terminal {
         }
     }
 
-    /// Everything shown so far, but for Xen's marks.
+    /// Everything shown so far, without Xen's marks.
     pub(super) fn shown(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.screen.shown())
     }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask soak`: the scenarios about faults in their long form, over and
-//! over.
+//! `cargo xtask soak`: the scenarios about faults in their long form, repeatedly.
 
 mod stall;
 
@@ -26,7 +25,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Runs rounds. Whether everything held.
+    /// Runs rounds. Returns whether all passed.
     pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         if self.stall.stall {
             return self.stall.run(steps, &self.scenarios);
@@ -56,7 +55,7 @@ impl Options {
     }
 }
 
-/// What a scenario counted, on one line.
+/// A scenario's counts, on one line.
 fn figures(outcome: &Outcome) -> String {
     let counted = outcome
         .data

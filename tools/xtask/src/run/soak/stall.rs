@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask soak --stall`: scenarios on new machines, again and again, and how
-//! many of the machines hung.
+//! `cargo xtask soak --stall`: scenarios on new machines, repeatedly, and the number of
+//! machines that hung.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::rig::evidence::GOES_ON;
 use crate::run::e2e::{Bench, Chosen};
 use crate::xen::Version;
 
-/// What is repeated if no scenario is named: a guest beside dom0 from power-on.
+/// The scenario that is repeated if none is named: a guest beside dom0 from power-on.
 const SCENARIO: &str = "dom0less";
 
 #[derive(clap::Args)]
@@ -48,12 +48,12 @@ pub(super) struct Repeat {
     accel: Option<String>,
 }
 
-/// What became of runs.
+/// The results of runs.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     runs: usize,
     failed: usize,
-    /// Of those, on a machine that stood still.
+    /// Of those, failures on a machine that hung.
     still: usize,
 }
 
@@ -67,7 +67,7 @@ impl Counts {
 }
 
 impl Repeat {
-    /// Runs them and prints what became of them. Whether all passed.
+    /// Runs them and prints the results. Returns whether all passed.
     pub(super) fn run(&self, steps: &Steps, scenarios: &[String]) -> Result<bool> {
         let default = [SCENARIO.to_owned()];
         let chosen = Chosen::named(if scenarios.is_empty() {
@@ -88,7 +88,7 @@ impl Repeat {
             numbered.number = Some(next.fetch_add(1, Ordering::Relaxed));
             numbered.run(&chosen)
         };
-        // The first builds what only some scenarios want.
+        // The first builds what only some scenarios need.
         for outcome in run()? {
             counts.add(&outcome);
         }
