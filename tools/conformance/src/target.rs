@@ -41,7 +41,7 @@ pub trait Target {
     fn line(&mut self) -> bool;
 
     /// Takes the interrupt if it is delivered. A system may deliver it once more than
-    /// its line is high, or, where the line is no level, once only.
+    /// its line shows, or, where the line is no level, once only.
     fn interrupted(&mut self) -> bool {
         self.line()
     }

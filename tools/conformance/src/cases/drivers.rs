@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A script per driver: all output is delivered, all input received, and
-//! interrupts are bounded, whatever the pace of the far side.
+//! A script per driver: all output is delivered, all input received, and interrupts are
+//! bounded, at any pace of the far side.
 
 use crate::drivers::{
     ArceOs, Driver, Earlycon, Edk2, FreeBsd, Kind, Linux, NetBsd, NewOpenBsd, NuttX, OldOpenBsd,
@@ -82,7 +82,7 @@ fn output_only(uart: &mut Uart<'_>, driver: &mut impl Driver, pace: Option<u16>)
     exchange(uart, driver, pace, pattern(100), &[]).map(drop)
 }
 
-/// A far side that takes a few bytes a turn, over a line that is full.
+/// A far side that takes a few bytes a turn, over a full line.
 const SLOW: Option<u16> = Some(7);
 
 fn linux_full_driver(uart: &mut Uart<'_>) -> Verdict {

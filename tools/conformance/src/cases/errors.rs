@@ -34,7 +34,7 @@ fn overrun(uart: &mut Uart<'_>) {
     uart.send(pattern(33));
 }
 
-/// A break that comes back from the transmitter.
+/// A break that loops back from the transmitter.
 fn looped_break(uart: &mut Uart<'_>) {
     uart.fifos();
     uart.write(reg::CR, LOOPED);
@@ -120,7 +120,7 @@ fn a_clear_of_the_status_leaves_the_interrupt(uart: &mut Uart<'_>) -> Verdict {
     uart.lacks(reg::RIS, int::OE)
 }
 
-/// TRM 2.4.3: what is in the FIFO stays, the new character is lost.
+/// TRM 2.4.3: the FIFO's contents stay, the new character is lost.
 fn an_overrun_keeps_the_fifo(uart: &mut Uart<'_>) -> Verdict {
     overrun(uart);
     uart.has(reg::FR, fr::RXFF)?;
@@ -172,7 +172,7 @@ fn an_overrun_without_fifos(uart: &mut Uart<'_>) -> Verdict {
     uart.has(reg::FR, fr::RXFE)
 }
 
-/// A flush forgets characters; the overrun before it still marks the next.
+/// A flush drops characters; the overrun before it still marks the next.
 fn an_overrun_outlives_a_flush(uart: &mut Uart<'_>) -> Verdict {
     overrun(uart);
     uart.write(reg::LCR_H, lcr_h::WLEN8);
@@ -180,7 +180,7 @@ fn an_overrun_outlives_a_flush(uart: &mut Uart<'_>) -> Verdict {
     uart.see(reg::DR, DR_OE | u32::from(b'n'))
 }
 
-/// Input that has no place waits on the line.
+/// Input without room waits on the line.
 fn the_line_never_overruns(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.feed(pattern(300));

@@ -43,7 +43,7 @@ fn clearing_one_leaves_the_others(uart: &mut Uart<'_>) -> Verdict {
     uart.see(reg::RIS, 0)
 }
 
-/// The line falls and rises with the access that causes it, not later.
+/// The line falls and rises with the access that causes it, no later.
 fn input_raises_the_line_and_the_last_read_lowers_it(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::RX | int::RT | int::TX);
@@ -109,8 +109,8 @@ fn it_falls_and_rises_time_and_again(uart: &mut Uart<'_>) -> Verdict {
     Ok(())
 }
 
-/// A handler that ends the interrupt and touches nothing gets the next one then,
-/// and not at some later access (NuttX).
+/// A handler that ends the interrupt and does nothing else gets the next one then, and
+/// not at some later access (NuttX).
 fn left_high_it_interrupts_again_at_once(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::TX);

@@ -53,7 +53,7 @@ fn only_here_rxe_gates_reception(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::CR, cr::UARTEN | cr::TXE | cr::LBE);
     uart.send(&[0]);
-    // The interrupt it wants.
+    // The interrupt that the driver needs.
     uart.has(reg::RIS, int::TX)?;
     uart.lacks(reg::FR, fr::BUSY)?;
     uart.write(reg::CR, cr::UARTEN | cr::TXE | cr::RXE);
@@ -82,7 +82,7 @@ fn receive_interrupts_work(uart: &mut Uart<'_>) -> Verdict {
     uart.see(reg::MIS, int::RX | int::RT)
 }
 
-/// The far side is there and ready: guests with `crtscts` must not stall.
+/// The far side is present and ready: guests with `crtscts` must not stall.
 fn outside_it_the_far_side_is_ready(uart: &mut Uart<'_>) -> Verdict {
     for control in [0, cr::RTS, cr::DTR, cr::OUT1, cr::OUT2, 0xC000] {
         uart.write(reg::CR, control);
@@ -147,7 +147,7 @@ fn a_modem_interrupt_is_cleared(uart: &mut Uart<'_>) -> Verdict {
     uart.see(reg::RIS, 0)
 }
 
-/// In QEMU they stick.
+/// In QEMU they stay set.
 fn modem_inputs_return_afterwards(uart: &mut Uart<'_>) -> Verdict {
     uart.write(reg::CR, cr::LBE);
     uart.see_bits(reg::FR, MODEM, 0)?;

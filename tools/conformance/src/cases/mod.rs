@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The cases, by subject.
 
-/// Lists the cases of a module, each with what it rests on.
+/// Lists the cases of a module, each with its source.
 macro_rules! cases {
     ($group:literal: $($name:ident $source:literal,)*) => {
         pub(super) const CASES: &[crate::Case] = &[$(crate::Case {

@@ -49,7 +49,7 @@ fn input_needs_no_enable_bits(uart: &mut Uart<'_>) -> Verdict {
     uart.receives(b"hello")
 }
 
-/// U-Boot takes any bit of DR[31:8] for an error.
+/// U-Boot treats any bit of DR[31:8] as an error.
 fn good_characters_carry_no_flags(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.feed(&[0xFF, 0x00]);
@@ -97,7 +97,7 @@ fn input_is_exact(uart: &mut Uart<'_>) -> Verdict {
     uart.receives(pattern(1000))
 }
 
-/// What finds the FIFO full waits on the line, and is not an overrun.
+/// Input for a full FIFO waits on the line, and is not an overrun.
 fn input_waits_for_room(uart: &mut Uart<'_>) -> Verdict {
     uart.feed(pattern(500));
     uart.lacks(reg::RIS, int::OE)?;
@@ -168,8 +168,8 @@ fn one_burst_past_the_level_raises_rx(uart: &mut Uart<'_>) -> Verdict {
     uart.has(reg::RIS, int::RX)
 }
 
-/// Linux's handler does not clear RX and RT, NetBSD clears nothing: reading
-/// has to lower them.
+/// Linux's handler does not clear RX and RT, NetBSD's clears nothing: reading has to
+/// lower them.
 fn draining_lowers_rx_and_rt(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::RX | int::RT);
@@ -190,7 +190,7 @@ fn cleared_rx_returns_with_the_next_character_at_the_level(uart: &mut Uart<'_>) 
     uart.has(reg::RIS, int::RX)
 }
 
-/// A driver that clears first and then reads some has the rest reported.
+/// To a driver that clears first and then reads a part, the rest is reported.
 fn cleared_rx_returns_with_a_read_that_leaves_the_level(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.feed(pattern(17));
@@ -243,8 +243,7 @@ fn rt_ends_with_the_data(uart: &mut Uart<'_>) -> Verdict {
     uart.see(reg::RIS, 0)
 }
 
-/// A FIFO that is full can receive nothing: to it the line is silent, whatever
-/// waits there.
+/// A full FIFO can receive nothing: for it the line is silent, whatever waits there.
 fn rt_reports_a_full_fifo(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::RT);
@@ -300,8 +299,8 @@ fn cleared_rt_returns_with_a_mask_write(uart: &mut Uart<'_>) -> Verdict {
     uart.line_is(true)
 }
 
-/// Both cleared with a full FIFO and more on the line: a driver that opens the
-/// port has an interrupt.
+/// Both cleared with a full FIFO and more input on the line: a driver that opens the
+/// port gets an interrupt.
 fn a_full_fifo_is_found_when_the_port_is_opened(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::RX | int::RT);
@@ -314,8 +313,7 @@ fn a_full_fifo_is_found_when_the_port_is_opened(uart: &mut Uart<'_>) -> Verdict 
     uart.receives(pattern(100))
 }
 
-/// A driver that has not looked since the newest character came has not been
-/// told of it.
+/// A driver that has read no flags since the newest character arrived has not seen it.
 fn a_clear_of_what_was_not_shown_keeps_it(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::RX | int::RT);
@@ -329,8 +327,8 @@ fn a_clear_of_what_was_not_shown_keeps_it(uart: &mut Uart<'_>) -> Verdict {
     Ok(())
 }
 
-/// With and without FIFOs: one that is full was shown, read from no more and
-/// cleared; then more comes, and has no place.
+/// With and without FIFOs: a full FIFO was shown, read no further and cleared; then
+/// more input arrives, without room.
 fn input_behind_a_full_fifo_interrupts(uart: &mut Uart<'_>) -> Verdict {
     for (line_control, full, mask) in [
         (0, 1, int::RX),
@@ -355,8 +353,8 @@ fn input_behind_a_full_fifo_interrupts(uart: &mut Uart<'_>) -> Verdict {
     Ok(())
 }
 
-/// It came after the last look at the flags: the driver clears what it was
-/// shown of the characters before.
+/// It arrived after the last read of the flags: the driver clears the interrupt of the
+/// earlier characters.
 fn a_clear_keeps_a_character_that_just_came(uart: &mut Uart<'_>) -> Verdict {
     for (line_control, mask) in [
         (0, int::RX),
@@ -379,8 +377,8 @@ fn a_clear_keeps_a_character_that_just_came(uart: &mut Uart<'_>) -> Verdict {
     Ok(())
 }
 
-/// seL4 clears whatever there is, looks at nothing, and leaves reading to
-/// others: two interrupts for a character, and no more.
+/// seL4 clears every interrupt, reads no flags, and leaves reading to other code: two
+/// interrupts for a character, and no more.
 fn blind_clears_do_not_storm(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::RX | int::RT);
@@ -400,8 +398,8 @@ fn blind_clears_do_not_storm(uart: &mut Uart<'_>) -> Verdict {
     Ok(())
 }
 
-/// More than FIFO and handler hold, by UARTRTINTR alone, of which the handler
-/// reads one character each time.
+/// More than FIFO and handler hold, by UARTRTINTR alone; the handler reads one
+/// character each time.
 fn rt_alone_brings_everything(uart: &mut Uart<'_>) -> Verdict {
     for line_control in [0, lcr_h::FEN] {
         uart.write(reg::LCR_H, line_control);
@@ -418,8 +416,8 @@ fn rt_alone_brings_everything(uart: &mut Uart<'_>) -> Verdict {
     Ok(())
 }
 
-/// TRM 3.3.7: FEN turns the FIFOs into registers and back. What was received
-/// goes, what is still on the line does not.
+/// TRM 3.3.7: FEN turns the FIFOs into registers and back. Received characters are
+/// lost, those still on the line are not.
 fn a_fen_toggle_flushes_received_characters(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::RX | int::RT);

@@ -48,7 +48,7 @@ fn flags_after_reset(uart: &mut Uart<'_>) -> Verdict {
     uart.see(reg::FR, 0x97)
 }
 
-/// A register that keeps the `bits` that exist in it, and nothing else.
+/// A register that stores the `bits` that exist in it, and nothing else.
 fn keeps(uart: &mut Uart<'_>, offset: u16, bits: u32) -> Verdict {
     for value in [0xFFFF_FFFF, 0, 0x5555_5555, 0xAAAA_AAAA, 0] {
         uart.write(offset, value);
@@ -90,8 +90,8 @@ fn dma_control_is_stored(uart: &mut Uart<'_>) -> Verdict {
     keeps(uart, reg::DMACR, 0x7)
 }
 
-/// EDK2 re-programs the port at every start unless these read back exactly;
-/// NuttX and Zephyr decide by them too.
+/// EDK2 re-programs the port at every start unless these read back exactly; NuttX and
+/// Zephyr depend on them too.
 fn configuration_reads_back(uart: &mut Uart<'_>) -> Verdict {
     let wanted = [
         (reg::IBRD, 13),
@@ -121,7 +121,7 @@ fn read_only_registers_ignore_writes(uart: &mut Uart<'_>) -> Verdict {
     Ok(())
 }
 
-/// Stock Xen aborts the guest that reads it.
+/// Stock Xen aborts a guest's read of it.
 fn clear_register_reads_zero(uart: &mut Uart<'_>) -> Verdict {
     uart.send(b"x");
     uart.see(reg::ICR, 0)?;
@@ -129,7 +129,7 @@ fn clear_register_reads_zero(uart: &mut Uart<'_>) -> Verdict {
     uart.has(reg::RIS, int::TX)
 }
 
-/// TRM 3.3.5 and 3.3.6 forbid some divisors; no line here runs at any of them.
+/// TRM 3.3.5 and 3.3.6 forbid some divisors; no line here depends on them.
 fn divisors_do_not_matter(uart: &mut Uart<'_>) -> Verdict {
     for (ibrd, fbrd) in [
         (0, 0),

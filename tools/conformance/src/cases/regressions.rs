@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Defects that other emulators of this UART had or have, each by a case that
-//! fails on it. The commit or project is named; those that a rule's own case
-//! covers are listed in docs/design/requirements.md.
+//! Defects of other emulators of this UART, past or present, each by a case that fails
+//! on it. The commit or project is named; those covered by a rule's own case are listed
+//! in docs/design/requirements.md.
 
 use crate::registers::{cr, fr, int, lcr_h, reg};
 use crate::{Uart, Verdict, pattern};
@@ -30,7 +30,7 @@ cases! { "regressions":
     output_past_a_ring_is_not_dropped "Xen, open; R4",
 }
 
-/// RXFF and FEN tested the wrong way round; Xvisor took RXFF from CR.
+/// RXFF and FEN tested with inverted sense; Xvisor took RXFF from CR.
 fn rxff_follows_fen_alone(uart: &mut Uart<'_>) -> Verdict {
     uart.write(reg::CR, 0);
     uart.feed(b"x");
@@ -64,7 +64,7 @@ fn receive_interrupts_survive_a_fen_toggle(uart: &mut Uart<'_>) -> Verdict {
     uart.receives(pattern(16))
 }
 
-/// Bytes were lost while the far side could take none.
+/// Bytes were lost while the far side could not take any.
 fn a_far_side_that_stalls_loses_nothing(uart: &mut Uart<'_>) -> Verdict {
     let bytes = pattern(200);
     uart.fifos();
@@ -130,7 +130,7 @@ fn input_after_a_clear_interrupts_up_to_the_last_place(uart: &mut Uart<'_>) -> V
     uart.line_is(true)
 }
 
-/// Loopback into a full FIFO passed the depth; a paste of 16 overwrote, of 32
+/// Loopback into a full FIFO exceeded the depth; a paste of 16 overwrote, of 32
 /// panicked.
 fn loopback_never_exceeds_the_depth(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
@@ -139,7 +139,7 @@ fn loopback_never_exceeds_the_depth(uart: &mut Uart<'_>) -> Verdict {
     uart.receives(pattern(32))
 }
 
-/// An empty DR read returned what was read last.
+/// A read of an empty DR returned the last character read.
 fn an_empty_read_is_not_stale(uart: &mut Uart<'_>) -> Verdict {
     uart.feed(b"x");
     uart.read(reg::DR);

@@ -39,7 +39,7 @@ cases! { "transmit":
     a_clear_of_others_keeps_it "TRM 3.3.13; D3",
 }
 
-/// earlycon never writes CR; ACPI guests neither.
+/// earlycon never writes CR, nor do ACPI guests.
 fn output_needs_no_enable_bits(uart: &mut Uart<'_>) -> Verdict {
     uart.write(reg::CR, 0);
     uart.send(b"early");
@@ -50,7 +50,7 @@ fn a_line_with_room_does_not_stay_busy(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     for &byte in pattern(100) {
         uart.write(reg::DR, byte.into());
-        // One look may show it on its way.
+        // The first FR read may show it in flight.
         uart.lacks(reg::FR, fr::TXFF)?;
         uart.see_bits(reg::FR, fr::TXFE | fr::TXFF | fr::BUSY, fr::TXFE)?;
     }
@@ -78,7 +78,7 @@ fn busy_holds_only_while_bytes_are_queued(uart: &mut Uart<'_>) -> Verdict {
     uart.outputs(b"ab")
 }
 
-/// Nobody at the far end, so the guest waits; nothing is dropped.
+/// Without a far side the guest waits; nothing is dropped.
 fn a_line_without_a_far_side_fills_up(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.block()?;
@@ -137,7 +137,7 @@ fn unmasking_alone_raises_nothing(uart: &mut Uart<'_>) -> Verdict {
     uart.line_is(false)
 }
 
-/// Even a single byte ends with TXRIS.
+/// Even a single byte raises TXRIS.
 fn one_byte_raises_it(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::TX);
@@ -217,7 +217,7 @@ fn without_fifos_empty_is_the_level(uart: &mut Uart<'_>) -> Verdict {
     uart.has(reg::RIS, int::TX)
 }
 
-/// Every drain to the level or below raises it anew, after a clear too.
+/// Every drain to the level or below raises it again, also after a clear.
 fn each_drain_raises_it(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.block()?;
@@ -247,8 +247,8 @@ fn a_level_now_exceeded_lowers_it(uart: &mut Uart<'_>) -> Verdict {
     uart.lacks(reg::RIS, int::TX)
 }
 
-/// RTEMS writes a chunk and then clears: the drain that hardware still has
-/// before it comes after the clear.
+/// RTEMS writes a chunk and then clears: on hardware the drain is still to come, and
+/// follows the clear.
 fn a_clear_right_after_writing_keeps_it(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.write(reg::IMSC, int::TX);
@@ -269,7 +269,7 @@ fn flag_and_data_reads_do_not_show_it(uart: &mut Uart<'_>) -> Verdict {
     uart.has(reg::RIS, int::TX)
 }
 
-/// The drain that is still to come raises it, not the clear.
+/// The later drain raises it, not the clear.
 fn a_clear_above_the_level_raises_nothing(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.block()?;
@@ -280,7 +280,7 @@ fn a_clear_above_the_level_raises_nothing(uart: &mut Uart<'_>) -> Verdict {
     uart.has(reg::RIS, int::TX)
 }
 
-/// Old OpenBSD clears what it reads on every interrupt: no storm.
+/// Old OpenBSD clears the RIS bits that it reads on every interrupt: no storm.
 fn a_second_clear_lowers_it(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.send(b"x");
@@ -307,7 +307,7 @@ fn a_clear_after_a_masked_status_read_lowers_it(uart: &mut Uart<'_>) -> Verdict 
     cleared_when_seen_in(uart, reg::MIS)
 }
 
-/// A MIS read that masks TXRIS away shows nothing of it.
+/// A MIS read with TXRIS masked does not show it.
 fn a_masked_status_read_does_not_show_it(uart: &mut Uart<'_>) -> Verdict {
     uart.fifos();
     uart.send(b"x");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! D10: access widths, offsets that name nothing.
+//! D10: access widths, offsets without a register.
 
 use crate::registers::{cr, fr, int, reg};
 use crate::{Uart, Verdict, Width};
@@ -46,7 +46,7 @@ fn narrow_writes_leave_other_bytes(uart: &mut Uart<'_>) -> Verdict {
     uart.see(reg::IMSC, int::OE | int::TX)
 }
 
-/// NetBSD accesses bytes: it cannot clear what lies in the other one.
+/// NetBSD uses byte accesses: it cannot clear bits of the other byte.
 fn narrow_clear_reaches_its_byte(uart: &mut Uart<'_>) -> Verdict {
     overrun_once(uart);
     uart.has(reg::RIS, int::OE | int::RX)?;
@@ -56,7 +56,7 @@ fn narrow_clear_reaches_its_byte(uart: &mut Uart<'_>) -> Verdict {
     uart.lacks(reg::RIS, int::OE)
 }
 
-/// OE is an interrupt of the upper byte that loopback can raise everywhere.
+/// OE is an interrupt in the upper byte that loopback can raise on every target.
 fn overrun_once(uart: &mut Uart<'_>) {
     uart.write(reg::CR, cr::UARTEN | cr::TXE | cr::RXE | cr::LBE);
     uart.send(b"ab");
@@ -154,14 +154,14 @@ fn offsets_between_registers_name_nothing(uart: &mut Uart<'_>) -> Verdict {
     )
 }
 
-/// The integration test registers of the TRM stand at 0x080 to 0x08C.
+/// The integration test registers of the TRM are at 0x080 to 0x08C.
 fn offsets_of_test_registers_are_harmless(uart: &mut Uart<'_>) -> Verdict {
     is_zero_whatever_is_written(uart, &[0x080, 0x084, 0x088, 0x08C])?;
     uart.send(b"x");
     uart.outputs(b"x")
 }
 
-/// Every word of the frame that names no register.
+/// Every word of the frame without a register.
 fn unknown_offsets_change_nothing(uart: &mut Uart<'_>) -> Verdict {
     for offset in (0x04C..0xFE0).step_by(4).chain([0x008, 0x01C]) {
         uart.write(offset, 0xFFFF_FFFF);

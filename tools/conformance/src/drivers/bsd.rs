@@ -17,8 +17,8 @@ fn mask(queues: &Queues) -> u32 {
     }
 }
 
-/// 24 bytes after TXRIS without a look at TXFF, then unmasks TXIM; only
-/// MIS.TX tells it that they are gone.
+/// Writes 24 bytes after TXRIS without reading TXFF, then unmasks TXIM; only MIS.TX
+/// shows that they are gone.
 #[derive(Debug, Default)]
 pub struct FreeBsd(Queues);
 
@@ -208,7 +208,7 @@ impl NewOpenBsd {
         uart.write(reg::IMSC, mask(&self.0));
     }
 
-    /// The console's way out: FIFO by FIFO, then until it is empty.
+    /// The console's output: FIFO by FIFO, then until it is empty.
     pub fn console(uart: &mut Uart<'_>, bytes: &[u8]) -> Verdict {
         for &byte in bytes {
             uart.wait("room", |uart| !uart.any(reg::FR, fr::TXFF))?;

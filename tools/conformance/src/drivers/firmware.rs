@@ -5,7 +5,7 @@ use super::{Driver, Queues};
 use crate::registers::{cr, fr, lcr_h, reg};
 use crate::{Uart, Verdict, Width};
 
-/// Any of bits 31 to 8 of DR is an error to it; the divisors may stay 0.
+/// Treats any of bits 31 to 8 of DR as an error; the divisors may stay 0.
 #[derive(Debug, Default)]
 pub struct UBoot(Queues);
 
@@ -41,7 +41,7 @@ impl Driver for UBoot {
     }
 }
 
-/// Programs the port unless it reads back as wanted; data by bytes.
+/// Programs the port unless it reads back as required; data by bytes.
 #[derive(Debug, Default)]
 pub struct Edk2 {
     queues: Queues,
@@ -49,7 +49,7 @@ pub struct Edk2 {
 }
 
 impl Edk2 {
-    /// What every one of its stages does first.
+    /// The first action of each of its stages.
     pub fn initialize(&mut self, uart: &mut Uart<'_>) -> Verdict {
         let wanted = [
             (reg::LCR_H, lcr_h::WLEN8 | lcr_h::FEN),
@@ -74,7 +74,7 @@ impl Edk2 {
         Ok(())
     }
 
-    /// Times it had to program the port.
+    /// How often it had to program the port.
     #[must_use]
     pub fn programmed(&self) -> u32 {
         self.programmed
@@ -107,7 +107,7 @@ impl Driver for Edk2 {
     }
 }
 
-/// Flushes by BUSY before it hands over.
+/// Flushes by BUSY before the next stage.
 #[derive(Debug, Default)]
 pub struct TfA(Queues);
 

@@ -11,11 +11,11 @@ const ERRORS: u32 = 0x780;
 /// Which driver of Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The PL011's.
+    /// The PL011 driver.
     Full,
-    /// The PL011's, before 4.1.
+    /// The PL011 driver before 4.1.
     UpTo40,
-    /// The SBSA UART's.
+    /// The SBSA UART driver.
     Sbsa,
 }
 
@@ -64,8 +64,8 @@ impl Linux {
         Ok(())
     }
 
-    /// Half a FIFO without a look at TXFF in the handler, up to TXFF outside;
-    /// the interrupt stays unmasked while more is left.
+    /// Half a FIFO without reading TXFF in the handler, up to TXFF outside; the
+    /// interrupt stays unmasked while more is left.
     fn transmit(&mut self, uart: &mut Uart<'_>, in_handler: bool) {
         let most = if in_handler { 16 } else { usize::MAX };
         for _ in 0..most {
@@ -106,7 +106,7 @@ impl Linux {
         self.write(uart, reg::CR, control);
     }
 
-    /// Closes the port, without a wait for its output.
+    /// Closes the port without waiting for its output.
     pub fn close(&mut self, uart: &mut Uart<'_>) {
         self.queues.mask = 0;
         self.write(uart, reg::IMSC, 0);
@@ -152,7 +152,7 @@ impl Driver for Linux {
     fn send(&mut self, uart: &mut Uart<'_>, bytes: &[u8]) -> Verdict {
         self.queues.enqueue(bytes);
         if self.kind == Kind::UpTo40 {
-            // It takes the provoked interrupt for granted.
+            // It relies on the provoked interrupt.
             self.queues.mask |= int::TX;
             self.write(uart, reg::IMSC, self.queues.mask);
         } else {
@@ -161,7 +161,7 @@ impl Driver for Linux {
         Ok(())
     }
 
-    /// RIS under its own mask, again and again, up to 256 times.
+    /// Handles RIS under its own mask, repeatedly, up to 256 times.
     fn interrupt(&mut self, uart: &mut Uart<'_>) -> Verdict {
         for _ in 0..256 {
             let status = self.read(uart, reg::RIS) & self.queues.mask;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! What the drivers of real systems do with the port, access by access, and
-//! that all they send arrives, all they are sent is received, and interrupts
-//! stay within bounds.
+//! The accesses of real systems' drivers, and checks that all their output arrives, all
+//! their input is received, and interrupts stay within bounds.
 //!
-//! Each driver is written from its behaviour: the order of accesses, what it
-//! waits for and what it takes for granted. None of their text is here.
+//! Each driver is written from its behaviour: the order of accesses, the conditions it
+//! waits for, and its assumptions. None of their source text is here.
 
 mod bsd;
 mod firmware;
@@ -20,7 +19,7 @@ pub use firmware::{Edk2, TfA, UBoot};
 pub use linux::{Earlycon, Kind, Linux};
 pub use rtos::{ArceOs, NuttX, Rtems, SeL4, Unikraft, Zephyr};
 
-/// A driver as [`exchange`] sees it.
+/// A driver as [`exchange`] uses it.
 pub trait Driver {
     /// Opens the port.
     fn open(&mut self, uart: &mut Uart<'_>) -> Verdict;
@@ -33,28 +32,28 @@ pub trait Driver {
         uart.fail("interrupts of a polled driver", 1, 0)
     }
 
-    /// A polled driver's look for input.
+    /// A polled driver's check for input.
     fn poll(&mut self, _uart: &mut Uart<'_>) -> Verdict {
         Ok(())
     }
 
-    /// What it keeps.
+    /// Its queues.
     fn queues(&self) -> &Queues;
 }
 
-/// What most drivers keep.
+/// The state of most drivers.
 #[derive(Debug, Default)]
 pub struct Queues {
     /// Bytes that wait for room.
     to_send: Deque<u8, 1024>,
-    /// What arrived.
+    /// Bytes received.
     received: Vec<u8, 1024>,
     /// The driver's copy of IMSC, for those that keep one.
     mask: u32,
 }
 
 impl Queues {
-    /// What the driver received so far.
+    /// The driver's input so far.
     #[must_use]
     pub fn received(&self) -> &[u8] {
         &self.received
@@ -67,17 +66,17 @@ impl Queues {
 
     fn enqueue(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            // No exchange is as long as the queue.
+            // No exchange is longer than the queue.
             let _ = self.to_send.push_back(byte);
         }
     }
 
     fn receive(&mut self, data: u32) {
-        // What is too much shows by its length.
+        // Too much input is found by its length.
         let _ = self.received.push(data.to_le_bytes()[0]);
     }
 
-    /// Reads DR until RXFE, as every driver does in one way or another.
+    /// Reads DR until RXFE, as every driver does in some form.
     fn receive_all(&mut self, uart: &mut Uart<'_>) {
         for _ in 0..MOST_AT_ONCE {
             if uart.any(crate::registers::reg::FR, crate::registers::fr::RXFE) {
@@ -89,8 +88,8 @@ impl Queues {
     }
 }
 
-/// Characters in one go after which a device that always has another one
-/// counts as broken.
+/// Characters in a row after which a device that always has another one counts as
+/// broken.
 const MOST_AT_ONCE: usize = 2048;
 
 /// Handler calls in a row, none of which moved a byte, after which the line
@@ -117,9 +116,9 @@ pub fn serve(driver: &mut impl Driver, uart: &mut Uart<'_>) -> Verdict<u32> {
     Ok(calls)
 }
 
-/// Sends `output` and `input` at the same time. With a `pace` the far side
-/// takes and gives so many bytes a turn, over a line that was full; without,
-/// it takes all and gives 16. Returns the interrupts taken.
+/// Sends `output` and `input` at the same time. With a `pace` the far side takes and
+/// gives so many bytes a turn, over a line that was full; without one, it takes all and
+/// gives 16. Returns the interrupts taken.
 pub fn exchange(
     uart: &mut Uart<'_>,
     driver: &mut impl Driver,
@@ -148,7 +147,7 @@ pub fn exchange(
         uart.turn(pace.unwrap_or(u16::MAX), chunks.next().unwrap_or_default());
     }
     uart.outputs(output)?;
-    // What the last drain raised is the driver's to end.
+    // The driver has to end the interrupt of the last drain.
     interrupts += serve(driver, uart)?;
     let received = driver.queues().received();
     for (&seen, &expected) in received.iter().zip(input) {
@@ -159,7 +158,7 @@ pub fn exchange(
     Ok(interrupts)
 }
 
-/// As [`exchange`], and no more than two interrupts for each byte.
+/// Like [`exchange`], with at most two interrupts for each byte.
 pub fn bounded_exchange(
     uart: &mut Uart<'_>,
     driver: &mut impl Driver,

@@ -8,7 +8,7 @@ use crate::{Uart, Verdict, Width};
 const ENABLED: u32 = cr::UARTEN | cr::TXE | cr::RXE;
 const RX: u32 = int::RX | int::RT;
 
-/// Sends byte by byte, each once `busy` is no longer set in FR.
+/// Sends byte by byte, each once `busy` is clear in FR.
 fn send_polled(uart: &mut Uart<'_>, bytes: &[u8]) -> Verdict {
     for &byte in bytes {
         uart.wait("room", |uart| !uart.any(reg::FR, fr::TXFF))?;
@@ -54,7 +54,7 @@ impl Driver for Zephyr {
         Ok(())
     }
 
-    /// The first fill is its own; the rest follows interrupts.
+    /// The driver makes the first fill; the rest follows interrupts.
     fn send(&mut self, uart: &mut Uart<'_>, bytes: &[u8]) -> Verdict {
         self.0.enqueue(bytes);
         self.transmit(uart)
@@ -74,9 +74,8 @@ impl Driver for Zephyr {
     }
 }
 
-/// Clears RX and RT and then reads at most a FIFO; writes a chunk and then
-/// clears TX; reads DR before each byte it writes, which takes input away on
-/// hardware too.
+/// Clears RX and RT and then reads at most a FIFO; writes a chunk and then clears TX;
+/// reads DR before each byte it writes, which loses input on hardware too.
 #[derive(Debug, Default)]
 pub struct Rtems(Queues);
 
@@ -174,7 +173,7 @@ impl Driver for NuttX {
     }
 }
 
-/// Clears everything it knows first, then takes one character a time.
+/// First clears every interrupt it has, then takes one character at a time.
 #[derive(Debug, Default)]
 pub struct SeL4(Queues);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Drivers that receive, as a family: each way in which one handler differs
-//! from another, in every combination.
+//! Drivers that receive, as a family: every way in which one handler differs from
+//! another, in all combinations.
 
 mod play;
 
@@ -14,9 +14,9 @@ use crate::target::Width;
 pub enum Status {
     /// Not at all.
     Never,
-    /// UARTRIS, first of all.
+    /// UARTRIS, first.
     Before,
-    /// UARTMIS, last of all; while it shows something the handler goes on.
+    /// UARTMIS, last; while it is not 0 the handler continues.
     After,
 }
 
@@ -29,23 +29,23 @@ pub enum Drain {
     One,
     /// As many as the trigger level, or until RXFE.
     Level,
-    /// Nothing: a thread reads until RXFE. A handler that does not clear the
-    /// interrupt masks it until then.
+    /// Nothing: a thread reads until RXFE. A handler that does not clear the interrupt
+    /// masks it until then.
     Later,
 }
 
-/// When the handler clears the interrupt, and which.
+/// When the handler clears interrupts, and which ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acknowledge {
     /// Never.
     Nothing,
-    /// Its own, before it reads characters.
+    /// The enabled ones, before it reads characters.
     OwnBefore,
-    /// Its own, after it read characters.
+    /// The enabled ones, after it read characters.
     OwnAfter,
-    /// All there are, before it reads characters.
+    /// All, before it reads characters.
     AllBefore,
-    /// All there are, after it read characters.
+    /// All, after it read characters.
     AllAfter,
 }
 
@@ -93,14 +93,14 @@ pub fn members() -> impl Iterator<Item = Member> {
     })
 }
 
-/// The digit of `at` that selects one of `from`; the others are left in `at`.
+/// The digit of `at` that selects one of `from`; the other digits are left in `at`.
 fn pick<T: Copy>(at: &mut usize, from: &[T]) -> T {
     let digit = *at % from.len();
     *at /= from.len();
     from[digit]
 }
 
-/// What a driver reaches the device by, and where it puts what it reads.
+/// The driver's access to the device, and the destination of its input.
 pub trait Port {
     /// Loads from a register.
     fn read(&mut self, offset: u16, width: Width) -> u32;
@@ -112,30 +112,30 @@ pub trait Port {
     fn received(&mut self, byte: u8);
 }
 
-/// A handler went on for longer than any input lasts.
+/// A handler ran for longer than any input lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endless;
 
-/// Rounds of one handler call, and characters of one drain, that no honest
-/// device asks for.
+/// Rounds of one handler call, and characters of one drain, that no correct device
+/// needs.
 const ENDLESS: usize = 1 << 20;
 
 impl Member {
-    /// Whether its thread has something to do after each interrupt.
+    /// Whether its thread has work after each interrupt.
     #[must_use]
     pub fn drains_later(&self) -> bool {
         self.drain == Drain::Later
     }
 
-    /// Whether the device is an SBSA UART as this driver takes it to be: it
-    /// has FIFOs, and their level is that of reset.
+    /// Whether it suits an SBSA UART: it enables FIFOs, and their level is that of
+    /// reset.
     #[must_use]
     pub fn suits_sbsa(&self) -> bool {
         self.level == Some(2)
     }
 
-    /// Whether it clears what it was shown and then leaves characters that it
-    /// has not read: a defect of the driver on any UART.
+    /// Whether it clears what it was shown and then leaves characters unread: a defect
+    /// of the driver on any UART.
     #[must_use]
     pub fn forgets(&self) -> bool {
         let leaves = matches!(self.drain, Drain::One | Drain::Level);
@@ -146,8 +146,8 @@ impl Member {
         self.status != Status::Never && clears_after && leaves
     }
 
-    /// Characters that it may leave unread at the end: with RXIM alone it is
-    /// not told of fewer than the level.
+    /// Characters that it may leave unread at the end: with RXIM alone, fewer than the
+    /// level are not reported.
     #[must_use]
     pub fn may_leave(&self) -> usize {
         if self.mask == int::RX {
@@ -186,8 +186,8 @@ impl Member {
         self.write(port, reg::IMSC, self.mask);
     }
 
-    /// The interrupt handler. The thread of a driver that drains later has
-    /// something to do after it.
+    /// The interrupt handler. The thread of a driver that drains later has work after
+    /// it.
     pub fn interrupt(&self, port: &mut impl Port) -> Result<(), Endless> {
         for _ in 0..ENDLESS {
             if self.status == Status::Before {

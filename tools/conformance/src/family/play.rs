@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A member and a device on which characters come at given moments.
+//! A member and a device that receives characters at given moments.
 
 use super::{Endless, Member, Port};
 use crate::target::Width;
@@ -18,25 +18,25 @@ pub trait Scene {
     /// The far end has something to send.
     fn send(&mut self, characters: impl Iterator<Item = u8>);
 
-    /// Whether the far end has something to do, so that it will run.
+    /// Whether the far end has work, so that it will run.
     fn is_wanted(&self) -> bool;
 
     /// The far end runs.
     fn run_far_end(&mut self);
 }
 
-/// Characters that come at once.
+/// Characters that arrive at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Burst {
     /// Accesses of the guest since the last burst; fewer if it rests before.
     pub after: usize,
     /// How many characters.
     pub characters: usize,
-    /// Accesses of the guest before the far end does what it has to do next.
+    /// Accesses of the guest before the far end does its next work.
     pub delay: usize,
 }
 
-/// What a member met.
+/// A failure of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
     /// More than two interrupts for each character.
@@ -48,12 +48,12 @@ pub enum Wrong {
     },
     /// The device always has another character.
     Endless,
-    /// A character that is not the next.
+    /// A character out of order.
     Garbled {
         /// Characters received before.
         at: usize,
     },
-    /// Nothing happens any more, and characters are left.
+    /// Nothing happens any more, but characters are left.
     Stuck {
         /// Characters that were not received.
         left: usize,
@@ -68,7 +68,7 @@ impl From<Endless> for Wrong {
     }
 }
 
-/// The character sent as number `index`: loss differs from reordering.
+/// The character sent as number `index`; distinguishes loss from reordering.
 fn character(index: usize) -> u8 {
     let [low, ..] = (index * 7 + index / 251).to_le_bytes();
     low
@@ -77,9 +77,9 @@ fn character(index: usize) -> u8 {
 struct Play<'s, S> {
     scene: &'s mut S,
     to_come: core::slice::Iter<'s, Burst>,
-    /// Accesses until the far end does what it has to do.
+    /// Accesses until the far end does its work.
     delay: usize,
-    /// Accesses since it had something to do.
+    /// Accesses since it had work.
     delayed: usize,
     /// Accesses since the last burst.
     since: usize,
@@ -89,7 +89,7 @@ struct Play<'s, S> {
 }
 
 impl<S: Scene> Play<'_, S> {
-    /// What may happen before an access.
+    /// Events before an access.
     fn between(&mut self) {
         if self.scene.is_wanted() {
             self.delayed += 1;
@@ -110,7 +110,7 @@ impl<S: Scene> Play<'_, S> {
         self.scene.run_far_end();
     }
 
-    /// The next burst; whether there was one.
+    /// Sends the next burst; returns whether there was one.
     fn burst(&mut self) -> bool {
         let Some(burst) = self.to_come.next() else {
             return false;
@@ -123,7 +123,7 @@ impl<S: Scene> Play<'_, S> {
         true
     }
 
-    /// The guest rests; whether something happens outside it.
+    /// The guest rests; returns whether something happens outside it.
     fn rest(&mut self) -> bool {
         if self.scene.is_wanted() {
             self.far_end();
@@ -153,12 +153,12 @@ impl<S: Scene> Port for Play<'_, S> {
 }
 
 impl Member {
-    /// Drives a device, which is as reset leaves it, until nothing happens any
-    /// more. Each burst comes once.
+    /// Drives a device, which is in its reset state, until nothing happens any more.
+    /// Each burst arrives once.
     pub fn play(&self, scene: &mut impl Scene, bursts: &[Burst]) -> Result<(), Wrong> {
         let mut play = Play {
             scene,
-            // What comes before FEN is set would be flushed.
+            // Characters that arrive before FEN is set would be flushed.
             to_come: [].iter(),
             delay: 0,
             delayed: 0,

@@ -36,7 +36,7 @@ pub(crate) struct Packages {
 pub(crate) struct Debian {
     /// The codename, as on the package mirror.
     pub(crate) release: String,
-    /// Codenames of the systems that can build.
+    /// Codenames of the releases that can build.
     pub(crate) hosts: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Checks that every cargo command in a page exists as written, and is part of `cargo
-//! xtask test` or in docs/evidence/testing.md's list of those that are not.
+//! Checks that every cargo command in a page exists as written, and is part of
+//! `cargo xtask test` or in docs/evidence/testing.md's list of those that are not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

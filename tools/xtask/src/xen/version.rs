@@ -65,8 +65,8 @@ pub(crate) enum Flavour {
     NoFastTrap,
     /// With our hooks, and both of their options off.
     Off,
-    /// As Debian has it, with the room of our parameters and the mended timer, and
-    /// blank lines for our other hooks: what the one before is compared with.
+    /// As in Debian, with the room of our parameters and the fixed timer, and blank
+    /// lines for our other hooks: `Off` is compared with it.
     Room,
     /// As in Debian.
     Stock,
