@@ -92,7 +92,8 @@ extern "C" fn abort() -> vpl011_outcome {
 }
 
 /// The usual access: a character that goes straight to the line. As an `extern "C"`
-/// function, like all that end an access, so that the outcome is returned in registers.
+/// function, like all that end an access, so that the first of them returns the outcome
+/// in registers.
 #[inline(never)]
 extern "C" fn write(device: &mut Device, access: Access, value: u32) -> vpl011_outcome {
     match device.send(access, value) {

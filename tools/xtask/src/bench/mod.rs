@@ -27,7 +27,7 @@ pub(crate) struct Options {
 pub(crate) use self::core::check as check_core;
 pub(crate) use self::page::document;
 
-/// Measurements other than the table.
+/// What is measured apart from the table.
 #[derive(clap::Subcommand)]
 enum Other {
     Backend(backend::Backend),

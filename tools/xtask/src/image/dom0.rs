@@ -293,7 +293,7 @@ pub(super) fn add_users(archive: &mut Archive, sysusers: &str) {
     archive.text("/etc/group", &groups);
 }
 
-/// The user that shellinabox switches to without another one.
+/// The unprivileged user of shellinabox.
 const NOBODY: &str = "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n";
 
 /// What systemd-sysusers makes of its file: users and groups in addition to root's.

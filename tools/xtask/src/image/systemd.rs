@@ -24,7 +24,7 @@ const UNITS: [(&str, &str); 2] = [
     ("e2e.service", include_str!("systemd-e2e.service")),
 ];
 
-/// In place of the programs in Debian's Xen.
+/// The content of the scripts in place of the programs in Debian's Xen.
 const STOCK: &str = "the stock one";
 
 /// Units without use in an emulated machine that runs for a minute, or that wait for

@@ -88,7 +88,7 @@ impl Spec {
         }
     }
 
-    /// QEMU's command line, with a device tree that contains all guests.
+    /// QEMU's command line, with the guest's node in the device tree if there is one.
     fn command(&self, dom0: &Dom0, log: &Path) -> Result<Command> {
         let Some(guest) = &self.guest else {
             return Ok(self.command_on("", dom0));
