@@ -9,9 +9,9 @@ use vpl011::ring::memory::RingMemory;
 
 /// A mapped page that the backend writes concurrently.
 ///
-/// Every access is one relaxed atomic load or store: it is defined while another party
-/// writes, and the compiler neither splits nor repeats it. An offset outside the page
-/// panics.
+/// Every access is one relaxed atomic load or store: the only kind that is defined
+/// while another party writes, and that the compiler neither splits nor repeats. An
+/// offset outside the page panics.
 #[derive(Debug)]
 pub struct Page {
     base: NonNull<u8>,
