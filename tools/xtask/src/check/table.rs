@@ -158,7 +158,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "quick tests",
-        about: "tests of every crate, but for exhaustive, loom, process and doc tests",
+        about: "tests of every crate, but for exhaustive, loom, process, browser and doc tests",
         part_of: Part::Quick,
         lane: Lane::First,
         what: What::Tests(&[
@@ -166,6 +166,7 @@ pub(super) const ALL: &[Check] = &[
                 "--workspace",
                 "--exclude=interleavings",
                 "--exclude=oracle",
+                "--exclude=vconsole-web",
                 "--exclude=vconsoled",
                 "--lib",
                 "--bins",
@@ -181,6 +182,7 @@ pub(super) const ALL: &[Check] = &[
                 "--test=daemon",
                 "--test=descriptors",
             ],
+            &["--package=vconsole-web", "--lib", "--bins", "--test=web"],
         ]),
     },
     Check {
