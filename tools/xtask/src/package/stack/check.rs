@@ -78,17 +78,13 @@ fn has_entries(cx: &Cx, syms: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Checks that there is a file with this name prefix, and that each one contains a
-/// word.
+/// Checks that there is a program or library of this name, and that it contains a word.
+/// Scripts of the name, such as a shell's completions, are not looked at.
 fn knows(root: &Path, name: &str, word: &str) -> Result<()> {
     let mut found = files::list(root)?;
     found.retain(|file| {
         let name_of = file.file_name().unwrap_or_default().to_string_lossy();
         (name_of == name || name_of.starts_with(&format!("{name}."))) && !file.is_symlink()
-    });
-    found.retain(|file| {
-        file.components()
-            .any(|part| part.as_os_str() != "bash-completion")
     });
     let binary = found.iter().find_map(|file| {
         let bytes = fs::read(file).ok()?;
