@@ -81,8 +81,8 @@ struct Writer {
     mapping: Option<MappedBuffer>,
     /// When output came, while a reader needs it.
     times: Option<Times>,
-    /// Those readers, and their positions.
-    readers: Vec<(Record, u64)>,
+    /// The ids of those readers, and their positions.
+    readers: Vec<(u64, u64)>,
 }
 
 impl OutputBuffer {
@@ -271,9 +271,9 @@ impl OutputBuffer {
         }
     }
 
-    /// Starts or stops noting for that reader when output comes. Times are
-    /// available from `from`, the reader's position, on.
-    pub fn set_times(&self, reader: Record, wanted: bool, from: u64) {
+    /// Starts or stops noting for the reader with that id when output comes. Times
+    /// are available from `from`, the reader's position, on.
+    pub fn set_times(&self, reader: u64, wanted: bool, from: u64) {
         let mut writer = self.writer();
         writer.readers.retain(|(one, _)| *one != reader);
         if wanted {
@@ -298,7 +298,7 @@ impl OutputBuffer {
     }
 
     /// A reader is gone for now: times are noted as before.
-    pub fn leave_times(&self, reader: Record) {
+    pub fn leave_times(&self, reader: u64) {
         self.writer().readers.retain(|(one, _)| *one != reader);
     }
 
@@ -314,7 +314,7 @@ impl OutputBuffer {
     }
 
     /// A reader does not need times before `position` any more.
-    pub fn forget_times(&self, reader: Record, position: u64) {
+    pub fn forget_times(&self, reader: u64, position: u64) {
         let mut writer = self.writer();
         let writer = &mut *writer;
         for (one, from) in &mut writer.readers {

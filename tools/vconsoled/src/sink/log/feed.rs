@@ -20,14 +20,10 @@ const SENT: usize = 256;
 /// a prompt.
 const REST: Duration = Duration::from_millis(200);
 
-/// Where the lines of an output buffer continue: at the recorded position, or at
-/// the end.
-pub(super) fn noted_position(output: &OutputBuffer, record: Record) -> u64 {
-    let noted = output.record(record);
-    let noted = noted.and_then(|noted| noted.try_into().ok());
-    noted.map_or(output.end(), |noted| {
-        u64::from_le_bytes(noted).min(output.end())
-    })
+/// Where the lines of an output buffer continue, if that was recorded.
+pub(super) fn noted_position(output: &OutputBuffer, record: Record) -> Option<u64> {
+    let noted = output.record(record)?.try_into().ok()?;
+    Some(u64::from_le_bytes(noted).min(output.end()))
 }
 
 /// The feed of one console.
@@ -41,7 +37,8 @@ pub(super) struct JournalFeed {
     /// Start of the incomplete line, and the recorded position.
     unfinished: u64,
     record: Record,
-    noted: u64,
+    /// The recorded position; none before the first step.
+    noted: Option<u64>,
     pub(super) closing: Closing,
     finished: bool,
 }
@@ -62,7 +59,7 @@ impl JournalFeed {
             came: None,
             unfinished: position,
             record,
-            noted: u64::MAX,
+            noted: None,
             closing: Closing::No,
             finished: false,
         }
@@ -83,11 +80,28 @@ impl JournalFeed {
         self.lines.rename(domain);
     }
 
+    /// Whether nothing was sent yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.noted.is_none()
+    }
+
+    /// Whether both have one record of one output.
+    pub(super) fn has_record_of(&self, other: &Self) -> bool {
+        self.record == other.record && self.shared.has_output_of(&other.shared)
+    }
+
     /// Sends some lines.
     pub(super) fn step(&mut self, buffers: &mut Buffers, now: Instant) -> io::Result<Step> {
         let Some(output) = self.shared.output().clone() else {
             return Ok(Step::Nothing);
         };
+        if self.is_new()
+            && let Some(noted) = noted_position(&output, self.record)
+        {
+            // The console's earlier feed may have ended after this one was created.
+            self.cursor = Cursor::at(noted);
+            self.unfinished = noted;
+        }
         self.shared.urgent.store(false, Ordering::Relaxed);
         if let Some(step) = self.send(&output, now) {
             return Ok(step);
@@ -159,10 +173,10 @@ impl JournalFeed {
     fn note(&mut self, output: &OutputBuffer) {
         let position = self.cursor.position();
         self.shared.position.store(position, Ordering::Release);
-        if self.noted != self.unfinished {
-            self.noted = self.unfinished;
+        if self.noted != Some(self.unfinished) {
+            self.noted = Some(self.unfinished);
             // Without it some lines are sent again, or waiting ones are not.
-            let _noted = output.write_record(self.record, &self.noted.to_le_bytes());
+            let _noted = output.write_record(self.record, &self.unfinished.to_le_bytes());
         }
     }
 }

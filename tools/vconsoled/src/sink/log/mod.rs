@@ -31,6 +31,9 @@ mod text;
 mod upkeep;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io;
@@ -123,6 +126,13 @@ struct Shared {
 impl Shared {
     fn output(&self) -> MutexGuard<'_, Option<Arc<OutputBuffer>>> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_output_of(&self, other: &Self) -> bool {
+        let output = self.output().clone();
+        output
+            .zip(other.output().clone())
+            .is_some_and(|(one, other)| Arc::ptr_eq(&one, &other))
     }
 
     fn typed(&self) -> MutexGuard<'_, Vec<(Arrival, Vec<u8>)>> {
@@ -233,7 +243,6 @@ impl Logs {
         cast: Option<Cast>,
     ) -> Log {
         let position = open_log::noted_position(&output, record);
-        output.set_times(record, options.style.timestamps, position);
         self.begin_task(path, position, output, |shared| {
             Task::Log(Box::new(OpenLog::new(shared, options, cast)))
         })
@@ -248,7 +257,7 @@ impl Logs {
         output: Arc<OutputBuffer>,
         record: Record,
     ) -> Log {
-        let position = feed::noted_position(&output, record);
+        let position = feed::noted_position(&output, record).unwrap_or(output.end());
         self.begin_task(PathBuf::from("the journal"), position, output, |shared| {
             Task::Journal(Box::new(JournalFeed::new(shared, journal, lines, record)))
         })

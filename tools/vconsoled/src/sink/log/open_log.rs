@@ -54,7 +54,7 @@ pub(super) struct OpenLog {
 impl OpenLog {
     pub(super) fn new(shared: Arc<Shared>, options: LogOptions, cast: Option<Cast>) -> Self {
         let position = shared.position.load(Ordering::Acquire);
-        Self {
+        let mut log = Self {
             shared,
             options,
             cast,
@@ -68,7 +68,9 @@ impl OpenLog {
             closing: Closing::No,
             state: None,
             rotated: false,
-        }
+        };
+        log.configure(options);
+        log
     }
 
     /// Changes the options.
@@ -76,7 +78,7 @@ impl OpenLog {
         self.options = options;
         if let Some(output) = &*self.shared.output() {
             let position = self.cursor.position();
-            output.set_times(self.record(), options.style.timestamps, position);
+            output.set_times(self.shared.id, options.style.timestamps, position);
         }
     }
 
@@ -262,6 +264,8 @@ impl OpenLog {
         let noted = Progress::of(output, self.record());
         if let Some(noted) = noted {
             self.text = noted.text();
+            // The console's earlier log may have ended after this one was created.
+            self.cursor = Cursor::at(noted.position().min(output.end()));
             if let Some(pending) = noted.pending(output, self.record())
                 && file::complete(path, noted.extent(), &pending.bytes)?
             {
@@ -331,7 +335,7 @@ impl OpenLog {
         self.progress(file).write(output, self.record());
         let position = self.cursor.position();
         self.shared.position.store(position, Ordering::Release);
-        output.forget_times(self.record(), position);
+        output.forget_times(self.shared.id, position);
         let lost = self.cursor.lost(output);
         self.shared.lost.store(lost, Ordering::Relaxed);
     }
@@ -346,15 +350,15 @@ impl OpenLog {
         self.file.is_none()
     }
 
-    /// Whether its console is closed.
-    pub(super) fn is_closing(&self) -> bool {
-        self.closing != Closing::No
+    /// Whether both have one record of one output.
+    pub(super) fn has_record_of(&self, other: &Self) -> bool {
+        self.record() == other.record() && self.shared.has_output_of(&other.shared)
     }
 
     /// Releases the output's times when the log is closed.
     pub(super) fn leave(&self) {
         if let Some(output) = &*self.shared.output() {
-            output.leave_times(self.record());
+            output.leave_times(self.shared.id);
         }
     }
 

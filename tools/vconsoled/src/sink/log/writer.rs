@@ -59,11 +59,44 @@ pub(super) enum Task {
 }
 
 impl Task {
-    fn closing(&mut self) -> &mut Closing {
+    fn closing(&self) -> Closing {
         match self {
-            Self::Log(log) => &mut log.closing,
-            Self::Journal(feed) => &mut feed.closing,
+            Self::Log(log) => log.closing,
+            Self::Journal(feed) => feed.closing,
         }
+    }
+
+    fn close(&mut self, closing: Closing) {
+        match self {
+            Self::Log(log) => log.closing = closing,
+            Self::Journal(feed) => feed.closing = closing,
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing() != Closing::No
+    }
+
+    fn is_new(&self) -> bool {
+        match self {
+            Self::Log(log) => log.is_new(),
+            Self::Journal(feed) => feed.is_new(),
+        }
+    }
+
+    /// Whether both continue one record of one output.
+    fn has_record_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Log(log), Self::Log(other)) => log.has_record_of(other),
+            (Self::Journal(feed), Self::Journal(other)) => feed.has_record_of(other),
+            _ => false,
+        }
+    }
+
+    /// Whether both write to one file.
+    fn has_file_of(&self, other: &Self) -> bool {
+        let path = |task: &Self| Some(task.log()?.path().to_owned());
+        path(self).is_some() && path(self) == path(other)
     }
 
     fn log(&self) -> Option<&OpenLog> {
@@ -96,7 +129,7 @@ pub(super) struct Writer {
     timers: BTreeMap<u64, Instant>,
     /// Logs that were just written, and when to check all of them again.
     resting: BTreeSet<u64>,
-    /// Logs whose file belongs to another log that is incomplete.
+    /// Tasks whose file or record belongs to another task that is incomplete.
     behind: BTreeSet<u64>,
     /// Files may be opened.
     begun: bool,
@@ -217,11 +250,11 @@ impl Writer {
             }
             Command::Close(id, state, gone) => {
                 if let Some(task) = self.tasks.get_mut(&id) {
-                    *task.closing() = if gone {
+                    task.close(if gone {
                         Closing::ForGood
                     } else {
                         Closing::ForNow
-                    };
+                    });
                     if let Some(log) = task.log_mut() {
                         log.state = state;
                     }
@@ -265,19 +298,20 @@ impl Writer {
         self.ready.append(&mut self.resting);
     }
 
-    /// Whether the log's file may not be opened yet, or belongs to a closed
-    /// console's log that is incomplete.
+    /// Whether a task cannot start: files may not be opened yet, or its file or its
+    /// record belongs to a closed task that is incomplete.
     fn is_behind(&self, id: u64) -> bool {
-        let log = self.tasks.get(&id).and_then(Task::log);
-        log.filter(|log| log.is_new()).is_some_and(|log| {
-            let others = self.tasks.iter().filter(|(other, _)| **other != id);
-            let mut others = others.filter_map(|(other, task)| Some((other, task.log()?)));
-            !self.begun && !log.is_closing()
-                || others.any(|(other, before)| {
-                    let first = *other < id || !log.is_closing();
-                    before.is_closing() && first && before.path() == log.path()
-                })
-        })
+        let Some(task) = self.tasks.get(&id).filter(|task| task.is_new()) else {
+            return false;
+        };
+        let early = !self.begun && !task.is_closing() && task.log().is_some();
+        let mut others = self.tasks.iter().filter(|(other, _)| **other != id);
+        early
+            || others.any(|(other, before)| {
+                let first = *other < id || !task.is_closing();
+                let shared = task.has_file_of(before) || task.has_record_of(before);
+                before.is_closing() && first && shared
+            })
     }
 
     fn run_slice(&mut self, id: u64) {
@@ -299,7 +333,7 @@ impl Writer {
             }
             Task::Journal(feed) => feed.step(&mut self.buffers, now),
         };
-        let goes_on = *task.closing() == Closing::No;
+        let goes_on = !task.is_closing();
         match step {
             Ok(Step::Wrote) if goes_on => {
                 self.resting.insert(id);
@@ -312,23 +346,34 @@ impl Writer {
             Ok(Step::Again(at)) => {
                 self.timers.insert(id, at);
             }
-            Ok(Step::Nothing) if !goes_on => {
-                if let Some(state) = task.log_mut().and_then(|log| log.state.take()) {
-                    // It may not exist.
-                    let _gone = std::fs::remove_file(state);
-                }
-                if let Some(Task::Log(log)) = self.tasks.remove(&id) {
-                    log.leave();
-                }
-                self.ready.append(&mut self.behind);
-                self.counts.open.fetch_sub(1, Ordering::AcqRel);
-                self.counts.closing.fetch_sub(1, Ordering::AcqRel);
-            }
+            Ok(Step::Nothing) if !goes_on => self.end(id),
+            // A later task continues its record.
+            Err(_) if !goes_on && self.is_continued(id) => self.end(id),
             Ok(Step::Nothing) => {}
             Err(_) => {
                 self.later.insert(id, Instant::now() + PAUSE);
             }
         }
+    }
+
+    /// Whether another task has the same record.
+    fn is_continued(&self, id: u64) -> bool {
+        let task = self.tasks.get(&id);
+        let mut others = self.tasks.iter().filter(|(other, _)| **other != id);
+        task.is_some_and(|task| others.any(|(_, other)| other.has_record_of(task)))
+    }
+
+    fn end(&mut self, id: u64) {
+        if let Some(Task::Log(mut log)) = self.tasks.remove(&id) {
+            if let Some(state) = log.state.take() {
+                // It may not exist.
+                let _gone = std::fs::remove_file(state);
+            }
+            log.leave();
+        }
+        self.ready.append(&mut self.behind);
+        self.counts.open.fetch_sub(1, Ordering::AcqRel);
+        self.counts.closing.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Maintains files that are not written any more.
