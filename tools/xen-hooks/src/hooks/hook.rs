@@ -21,6 +21,8 @@ pub(super) struct Hook {
     after: Option<String>,
     replace: Option<String>,
     delete: Option<String>,
+    /// Whole lines after those of `delete`: all up to the first such are deleted too.
+    through: Option<String>,
     /// The lines to insert, whole lines; none with `delete`.
     insert: Option<String>,
     /// The conditions of the preprocessor around the place, from the outermost, as
@@ -40,6 +42,7 @@ impl Hook {
     pub(super) fn blank(&mut self) {
         let lines = |text: &Option<String>| text.as_deref().map_or(0, |text| text.lines().count());
         let gone = self.replace.take().or_else(|| self.delete.take());
+        self.through = None;
         let more = lines(&self.insert).saturating_sub(lines(&gone));
         self.insert = Some("\n".repeat(more));
         self.after = gone.or_else(|| self.after.take());
@@ -59,12 +62,12 @@ impl Hook {
             self.insert.is_some() != self.delete.is_some(),
             "give `insert`, or `delete`"
         );
+        ensure!(
+            self.through.is_none() || self.delete.is_some(),
+            "give `through` with `delete` only"
+        );
         let anchor = anchor.trim_end_matches('\n');
-        let at: Vec<usize> = text
-            .match_indices(anchor)
-            .map(|(at, _)| at)
-            .filter(|&at| whole_lines(text, at, anchor.len()))
-            .collect();
+        let at: Vec<usize> = places(text, anchor).collect();
         let &[at] = at.as_slice() else {
             bail!(
                 "its anchor stands {} times in {}, and must stand exactly once: {anchor:?}",
@@ -72,7 +75,18 @@ impl Hook {
                 self.file.display()
             );
         };
-        let end = (at + anchor.len() + 1).min(text.len());
+        let mut end = at + anchor.len();
+        if let Some(through) = &self.through {
+            let through = through.trim_end_matches('\n');
+            let Some(last) = places(text, through).find(|last| *last > end) else {
+                bail!(
+                    "its `through` does not follow in {}: {through:?}",
+                    self.file.display()
+                );
+            };
+            end = last + through.len();
+        }
+        let end = (end + 1).min(text.len());
         let place = if keeps_before { end } else { at };
         self.check_conditions(&text[..place])?;
         let kept = |keeps: bool| if keeps { &text[at..end] } else { "" };
@@ -105,6 +119,12 @@ impl Hook {
         );
         Ok(())
     }
+}
+
+/// Where these whole lines stand.
+fn places(text: &str, lines: &str) -> impl Iterator<Item = usize> {
+    let found = text.match_indices(lines).map(|(at, _)| at);
+    found.filter(move |&at| whole_lines(text, at, lines.len()))
 }
 
 /// Whether `text[at..at + len]` begins and ends at line breaks.

@@ -21,6 +21,18 @@ fn whole_lines_are_inserted_replaced_and_deleted() {
     assert_eq!(applied("replace = \"b\"\ninsert = \"new\""), "a\nnew\nc\n");
     assert_eq!(applied("delete = \"b\""), "a\nc\n");
     assert_eq!(applied("delete = \"c\""), "a\nb\n");
+    assert_eq!(applied("delete = \"a\"\nthrough = \"b\""), "c\n");
+    assert_eq!(applied("delete = \"a\"\nthrough = \"c\""), "");
+}
+
+/// Only the first of several is meant, and only whole lines count.
+#[test]
+fn lines_are_deleted_through_the_next_that_fits() {
+    let deleted = hook("delete = \"f\"\nthrough = \"}\"").apply_to("}\nf\nx}\n}\ng\n}\n");
+    assert_eq!(deleted.unwrap(), "}\ng\n}\n");
+    let hook = hook("delete = \"b\"\nthrough = \"a\"");
+    let error = hook.apply_to("a\nb\n").unwrap_err().to_string();
+    assert!(error.contains("does not follow"), "{error}");
 }
 
 #[test]
@@ -51,6 +63,7 @@ fn a_hook_says_one_thing() {
         "after = \"b\"",
         "insert = \"new\"",
         "delete = \"b\"\ninsert = \"new\"",
+        "after = \"b\"\ninsert = \"new\"\nthrough = \"b\"",
         "after = \"a\"\nreplace = \"b\"\ninsert = \"new\"",
     ] {
         let error = hook(text).apply_to("a\nb\n").unwrap_err().to_string();
