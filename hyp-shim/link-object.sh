@@ -18,14 +18,14 @@ trap 'rm -f "$names"' EXIT
 "${LD:-${prefix}ld}" -r --gc-sections -T "$(dirname "$0")/fold-sections.lds" \
     -o "$object" "$library"
 
-# Xen has room for 127 characters of a symbol's name, with the name of its file
-# before it, and does not look whether it fits: longer names are cut, and
-# numbered so that no two are the same.
+# Xen has room for 127 characters of a symbol's name together with the name of its
+# file, and does not check the length: longer names are cut, and numbered so that
+# they stay different.
 "${NM:-${prefix}nm}" "$object" | awk '
     length($NF) > 72 { print $NF, substr($NF, 1, 66) "." ++count }
 ' >"$names"
 
-# Global are names of C alone: those that Xen calls, and those that its own
-# definitions replace.
+# Only names of C are global: those that Xen calls, and those that its own definitions
+# replace.
 "${OBJCOPY:-${prefix}objcopy}" --redefine-syms="$names" --wildcard \
     --keep-global-symbol='vpl011_*' --keep-global-symbol='mem*' "$object"

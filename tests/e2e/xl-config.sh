@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What xl makes of `pl011` in a guest's configuration: every case is a dry run
-# (`xl create -n`), which needs xl, a hypervisor to ask and nothing else.
-# Prints one line a case; ends with 1 if one failed. XL names another xl.
+# How xl reads `pl011` in a guest's configuration: every case is a dry run
+# (`xl create -n`), which needs only xl and a hypervisor.
+# Prints one line for each case; exits with 1 if a case failed. XL sets another xl.
 
 XL=${XL:-xl}
 dir=$(mktemp -d) || exit 1
@@ -44,8 +44,8 @@ absent() {
     else pass; fi
 }
 
-# refused WHAT LINES MESSAGE [OTHER]: not accepted, MESSAGE and not OTHER says
-# why, no result.
+# refused WHAT LINES MESSAGE [OTHER]: not accepted; the error has MESSAGE and not
+# OTHER; no result.
 refused() {
     try "$1" "$2"
     if [ $status -eq 0 ]; then fail "accepted"
@@ -91,7 +91,7 @@ taken 'vuart="pl011", the same in libxl'"'s words" 'vuart="pl011"\n' "$on"
 taken 'pl011=n with vuart' 'pl011=n\nvuart="sbsa_uart"\n' '"vuart": "sbsa_uart"'
 absent 'vuart alone' 'vuart="sbsa_uart"\n'
 
-# Words elsewhere stay what they were.
+# Words elsewhere are read as before.
 refused 'a word for another key' 'on_crash=destroy\n' \
     ":4: config parsing error near \`destroy': syntax error, unexpected IDENT"
 refused 'a word in a list' 'vif=[bridge]\n' \
@@ -99,7 +99,7 @@ refused 'a word in a list' 'vif=[bridge]\n' \
 refused 'pl011=y after an error' 'a=b\npl011=y\n' \
     "near \`b': syntax error" "near \`y'"
 
-# Channels are written as they always were.
+# Channels are written as before.
 agent='name=org.example.agent.0'
 taken 'a channel on a socket' \
     "pl011=y\nchannel=[\"$agent,connection=socket,path=/run/agent\"]\n" \

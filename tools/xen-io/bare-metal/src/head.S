@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry of an image at EL1, MMU off. What stands behind this file is run when
- * bare_metal_main is done; it has the vectors. The linker script says where the
- * image wants to be (text_offset) and how large it is (image_size).
+ * Entry of an image at EL1, MMU off. The file that follows this one has the vectors,
+ * and runs when bare_metal_main returns. The linker script defines the load offset
+ * (text_offset) and the size (image_size).
  */
         .section .text.head, "ax"
         .globl  _start

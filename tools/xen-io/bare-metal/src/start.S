@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exceptions of an image, behind head.S.
+ * Exceptions of an image, after head.S.
  *
- * A data abort is not the end: the vector notes it and goes on behind the
- * instruction, so that an image can try what it must not do. An interrupt is
- * noted by bare_metal_interrupt, and then stays masked.
+ * A data abort is recorded, and execution continues after the instruction, so that
+ * an image can try forbidden accesses. bare_metal_interrupt records an interrupt,
+ * which then stays masked.
  */
 
-        /* Off, by PSCI, which has an answer in Xen and in QEMU. */
+        /* Power off by PSCI, which Xen and QEMU support. */
         .globl  bare_metal_off
 bare_metal_off:
         mov     w0, #0x0008

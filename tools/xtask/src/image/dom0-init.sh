@@ -1,9 +1,9 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
-# dom0's init. What it is to do stands on the kernel's command line:
+# dom0's init. The kernel's command line has its task:
 #   e2e=NAME,NAME…    run these scenarios, then power off
 #   soak=1            the same in their long form
-#   attach=vuart|pv   start the guest, hand over that console, then power off
+#   attach=vuart|pv   start the guest, attach to that console, then power off
 #   neither           a shell; the machine ends with it
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=vt100
 /bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin
@@ -25,7 +25,7 @@ done
 mount -t xenfs xenfs /proc/xen
 
 xenstored --pid-file /run/xenstored.pid
-# Nothing may write domain 0's keys before this: it would take dom0 for set up.
+# Nothing may write domain 0's keys before this, which skips a dom0 that has them.
 xen-init-dom0
 if [ -x /usr/sbin/vconsoled ]; then
     vconsoled --log=all
@@ -41,7 +41,7 @@ attach=$(word attach)
 soak=$(word soak)
 
 if [ -n "$scenarios" ]; then
-    # Events go out by a port of their own, where no other output can break them.
+    # Events have their own port, where no other output is mixed with them.
     e2e run ${soak:+--soak} $(echo "$scenarios" | tr , ' ') >/dev/vport0p1 2>/dev/console
 elif [ -n "$attach" ]; then
     type=

@@ -1,8 +1,8 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
-# The guest's init: a shell on ttyAMA0 and on hvc0, as far as they are there; or
-# on those alone that the kernel's command line lists (shells=TTY,TTY). Those
-# of logins=TTY,TTY ask for a password first.
+# The guest's init: a shell on ttyAMA0 and on hvc0, if they exist, or only on those
+# that the kernel's command line lists (shells=TTY,TTY). Those of logins=TTY,TTY
+# require a password.
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin
 /bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin /root
 /bin/busybox --install -s
@@ -13,11 +13,11 @@ mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 mount -t tmpfs run /run
 hostname -F /etc/hostname
-# From here on consoles are compared byte by byte, and a slow machine makes the
-# kernel warn of late timers. A WARN is a panic, which each level shows.
+# From here on consoles are compared byte by byte, and on a slow machine the kernel
+# warns of late timers. A WARN is a panic, which is shown at every level.
 echo 4 >/proc/sys/kernel/printk
 echo 1 >/proc/sys/kernel/panic_on_warn
-# A guest that Xen starts itself is told of no hypervisor.
+# The device tree of a guest that Xen starts itself has no hypervisor.
 if [ -d /proc/device-tree/hypervisor ]; then
     for module in xen-privcmd xen-evtchn xenfs; do
         insmod /lib/modules/$module.ko

@@ -1,8 +1,7 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
-# What comes before systemd in a dom0 without udev: the modules of Xen's
-# interfaces. What is to be done then stands on the kernel's command line and
-# is read by e2e.service.
+# Before systemd, in a dom0 without udev: loads the modules of Xen's interfaces.
+# e2e.service reads its task from the kernel's command line.
 export PATH=/usr/sbin:/usr/bin
 /bin/busybox --install -s /usr/bin 2>/dev/null
 mount -t proc proc /proc
@@ -12,7 +11,7 @@ for module in xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs virtio_mmio v
     insmod /lib/modules/$module.ko
 done
 mount -t xenfs xenfs /proc/xen
-# A service with a root of its own cannot leave the kernel's first one.
+# A service with RootDirectory cannot leave the kernel's first root.
 mkdir /system
 mount --rbind / /system
 cd /system

@@ -4,9 +4,8 @@
 #
 #   copy.sh SCRIPT CASE PACKAGE FOLDER
 #
-# as root, in a mount, a pid and a network namespace of its own. FOLDER is empty;
-# what is written goes there, into memory. The case `copy` tells whether a copy can
-# be made here.
+# as root, in new mount, PID and network namespaces. FOLDER is empty; all writes go
+# there, into memory. The case `copy` tests whether a copy can be made here.
 set -eu
 
 SCRIPT=$1 CASE=$2 PACKAGE=$3 FOLDER=$4
@@ -20,7 +19,7 @@ mount --rbind /dev "$FOLDER/root/dev"
 mount -t tmpfs tmpfs "$FOLDER/root/run"
 cp "$SCRIPT" "$FOLDER/root/run/rehearsal.sh"
 cp "$PACKAGE" "$FOLDER/root/run/package.deb"
-# dpkg reads what every package has, several times: here few are installed.
+# dpkg reads the lists of all packages several times: here few are installed.
 INSTALLED=$FOLDER/root/var/lib/dpkg
 mkdir "$FOLDER/dpkg" "$FOLDER/dpkg/info" "$FOLDER/dpkg/updates" "$FOLDER/dpkg/triggers"
 for package in dpkg init-system-helpers; do
