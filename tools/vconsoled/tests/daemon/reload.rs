@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Another configuration for a running daemon.
 
+use proptest::prelude::*;
+
 use crate::support::*;
 use vconsoled::Config;
 use vconsoled::config::Overflow;
@@ -183,4 +185,60 @@ fn logs_and_the_journal_follow_a_reload_while_consoles_are_served() {
         "nothing more for the journal"
     );
     daemon.stop().unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Reloads at any moment: each file has every line once, and so has the journal,
+    /// because each continues where it stopped.
+    #[test]
+    fn whatever_is_switched_off_and_on_again_has_each_line_once(
+        steps in prop::collection::vec(any::<(bool, bool, bool)>(), 1..40),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut config, _control) = with_control(&dir);
+        let logs = dir.path().join("log");
+        std::fs::create_dir(&logs).unwrap();
+        let journald = std::os::unix::net::UnixDatagram::bind(dir.path().join("journal")).unwrap();
+        journald.set_read_timeout(Some(PATIENCE)).unwrap();
+        config.log = vconsoled::config::Logs {
+            journal: true,
+            journal_rate: 0,
+            journal_socket: dir.path().join("journal"),
+            record: true,
+            ..logs_in(&logs)
+        };
+        let machine = Machine::new();
+        let (_, mut pv, _uart) = guest(&machine, "guest");
+        let daemon = Daemon::start(&machine, config.clone());
+        let mut expected = String::new();
+        let last = std::iter::once((true, true, true));
+        for (step, (log, record, journal)) in steps.into_iter().chain(last).enumerate() {
+            let mut config = config.clone();
+            (config.log.guests, config.log.record, config.log.journal) = (log, record, journal);
+            daemon.handle.reload(Ok(config));
+            let line = format!("line {step}\n");
+            pv.send(line.as_bytes());
+            expected += &line;
+        }
+        // The datagrams of a socket are few: the daemon waits for this.
+        let mut entries = String::new();
+        while entries.len() < expected.len() {
+            let mut entry = [0; 4096];
+            let length = journald.recv(&mut entry).unwrap();
+            let entry = String::from_utf8_lossy(&entry[..length]);
+            entries += &entry[entry.find("line ").unwrap()..];
+        }
+        prop_assert_eq!(&entries, &expected);
+        daemon.stop().unwrap();
+        let read = |name: &str| std::fs::read_to_string(logs.join(name)).unwrap();
+        prop_assert_eq!(&read("guest-guest.log"), &expected);
+        let recording = read("guest-guest.cast");
+        let events = recording.lines().skip(1).map(|line| {
+            let (_, _, text): (f64, String, String) = serde_json::from_str(line).unwrap();
+            text
+        });
+        prop_assert_eq!(&events.collect::<String>(), &expected);
+    }
 }

@@ -160,6 +160,16 @@ fn a_log_that_is_opened_again_keeps_its_times() {
     }
 }
 
+/// The message of the next entry.
+fn message(journald: &UnixDatagram) -> String {
+    let mut entry = [0; 4096];
+    let length = journald.recv(&mut entry).unwrap();
+    let entry = String::from_utf8_lossy(&entry[..length]).into_owned();
+    let (_, message) = entry.split_once("MESSAGE\n").unwrap();
+    // The length has eight bytes.
+    message[8..].to_owned()
+}
+
 #[test]
 fn lines_reach_the_journal_once_when_it_is_switched_off_and_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -172,12 +182,7 @@ fn lines_reach_the_journal_once_when_it_is_switched_off_and_on() {
     let reader = thread::spawn(move || {
         let mut lines = String::new();
         for _ in 0..ROUNDS {
-            let mut entry = [0; 4096];
-            let length = journald.recv(&mut entry).unwrap();
-            let entry = String::from_utf8_lossy(&entry[..length]);
-            let (_, message) = entry.split_once("MESSAGE\n").unwrap();
-            // The length has eight bytes.
-            lines += &message[8..];
+            lines += &message(&journald);
         }
         lines
     });
@@ -186,4 +191,32 @@ fn lines_reach_the_journal_once_when_it_is_switched_off_and_on() {
         logs.feed(Arc::clone(&journal), lines, output, Record::Journal)
     });
     assert_eq!(reader.join().unwrap(), all);
+}
+
+#[test]
+fn lines_that_wait_for_the_journal_are_sent_after_logs_were_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let journald = UnixDatagram::bind(&path).unwrap();
+    journald.set_read_timeout(Some(PATIENCE)).unwrap();
+    let logs = Logs::start("logs").unwrap();
+    let output = Arc::new(OutputBuffer::in_memory(1 << 16).unwrap());
+    let lines = Lines::new(1, "web", "pv0", Rate { lines: 0, burst: 0 });
+    let feed = logs.feed(
+        Journal::at(&path).unwrap(),
+        lines,
+        Arc::clone(&output),
+        Record::Journal,
+    );
+    // More than the socket takes.
+    for line in 0..ROUNDS {
+        let line = format!("{line}\n");
+        output.append(line.as_bytes(), output.checkpoint()).unwrap();
+    }
+    feed.more(output.end());
+    let mut sent = vec![message(&journald)];
+    logs.reopen();
+    sent.extend((1..ROUNDS).map(|_| message(&journald)));
+    let expected: Vec<String> = (0..ROUNDS).map(|line| format!("{line}\n")).collect();
+    assert_eq!(sent, expected);
 }

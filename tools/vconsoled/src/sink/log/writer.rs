@@ -240,10 +240,10 @@ impl Writer {
             }
             Command::More(id) => self.make_ready(id),
             Command::Reopen => {
-                self.later.clear();
                 for (id, task) in &mut self.tasks {
                     if let Some(log) = task.log_mut() {
                         log.reopen = true;
+                        self.later.remove(id);
                         self.ready.insert(*id);
                     }
                 }
