@@ -103,6 +103,8 @@ pub(crate) struct Lines {
     found: Found,
     /// Lines to send.
     ready: VecDeque<Line>,
+    /// Number of all lines so far.
+    taken: u64,
     rate: Rate,
     /// When the lines so far would all have been sent at the rate.
     earned: Option<Instant>,
@@ -160,6 +162,7 @@ impl Lines {
             watch: None,
             found: 0,
             ready: VecDeque::new(),
+            taken: 0,
             rate,
             earned: None,
             full_since: None,
@@ -192,6 +195,16 @@ impl Lines {
     /// Lines that were lost.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Number of all lines so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// How many of them are neither sent nor left out.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.ready.len() as u64
     }
 
     /// Adds output. A carriage return ends a line too. Returns whether a line was
@@ -242,6 +255,7 @@ impl Lines {
             if !text.is_empty() {
                 let text = text.to_owned();
                 self.ready.push_back(Line { text, found: None });
+                self.taken += 1;
             }
         }
         self.line.clear();
@@ -258,6 +272,7 @@ impl Lines {
                 text: self.line.trim_ascii_end().to_owned(),
                 found: Some((Arc::clone(watch), found)),
             });
+            self.taken += 1;
         }
         found != 0
     }

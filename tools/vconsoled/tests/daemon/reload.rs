@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Another configuration for a running daemon.
 
+use std::os::unix::net::UnixDatagram;
+use std::thread;
+
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -123,7 +126,7 @@ fn logs_and_the_journal_follow_a_reload_while_consoles_are_served() {
     let (mut config, _control) = with_control(&dir);
     let logs = dir.path().join("log");
     std::fs::create_dir(&logs).unwrap();
-    let journald = std::os::unix::net::UnixDatagram::bind(dir.path().join("journal")).unwrap();
+    let journald = UnixDatagram::bind(dir.path().join("journal")).unwrap();
     journald.set_read_timeout(Some(PATIENCE)).unwrap();
     config.log = vconsoled::config::Logs {
         guests: false,
@@ -187,20 +190,51 @@ fn logs_and_the_journal_follow_a_reload_while_consoles_are_served() {
     daemon.stop().unwrap();
 }
 
+/// What happens before a line.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// Log, recording and journal are switched on or off.
+    Reload([bool; 3]),
+    Reopen,
+    /// The next daemon has the last configuration.
+    Restart,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        6 => any::<[bool; 3]>().prop_map(Change::Reload),
+        1 => Just(Change::Reopen),
+        1 => Just(Change::Restart),
+    ]
+}
+
+/// The lines that reach a journal.
+fn entries(journald: &UnixDatagram, length: usize) -> String {
+    let mut entries = String::new();
+    while entries.len() < length {
+        let mut entry = [0; 4096];
+        let length = journald.recv(&mut entry).unwrap();
+        let entry = String::from_utf8_lossy(&entry[..length]);
+        entries += &entry[entry.find("line ").unwrap()..];
+    }
+    entries
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// Reloads at any moment: each file has every line once, and so has the journal,
-    /// because each continues where it stopped.
+    /// At any moment: each file has every line once, and so has the journal, because
+    /// each continues where it stopped.
     #[test]
     fn whatever_is_switched_off_and_on_again_has_each_line_once(
-        steps in prop::collection::vec(any::<(bool, bool, bool)>(), 1..40),
+        changes in prop::collection::vec(change(), 1..40),
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let (mut config, _control) = with_control(&dir);
+        let (mut config, control) = with_control(&dir);
+        config.state_dir = Some(dir.path().join("state"));
         let logs = dir.path().join("log");
         std::fs::create_dir(&logs).unwrap();
-        let journald = std::os::unix::net::UnixDatagram::bind(dir.path().join("journal")).unwrap();
+        let journald = UnixDatagram::bind(dir.path().join("journal")).unwrap();
         journald.set_read_timeout(Some(PATIENCE)).unwrap();
         config.log = vconsoled::config::Logs {
             journal: true,
@@ -211,26 +245,41 @@ proptest! {
         };
         let machine = Machine::new();
         let (_, mut pv, _uart) = guest(&machine, "guest");
-        let daemon = Daemon::start(&machine, config.clone());
-        let mut expected = String::new();
-        let last = std::iter::once((true, true, true));
-        for (step, (log, record, journal)) in steps.into_iter().chain(last).enumerate() {
-            let mut config = config.clone();
-            (config.log.guests, config.log.record, config.log.journal) = (log, record, journal);
-            daemon.handle.reload(Ok(config));
-            let line = format!("line {step}\n");
+        let mut daemon = Daemon::start(&machine, config.clone());
+        let last = [Change::Reload([true; 3])];
+        let changes: Vec<Change> = changes.into_iter().chain(last).collect();
+        let lines = (0..changes.len()).map(|step| format!("line {step}\n"));
+        let lines: Vec<String> = lines.collect();
+        let expected = lines.concat();
+        let length = expected.len();
+        // A daemon that ends waits for a full journal.
+        let mut journald = Some(journald);
+        let mut reader = None;
+        let mut read = || journald.take().map(|one| thread::spawn(move || entries(&one, length)));
+        for (line, change) in lines.iter().zip(changes) {
+            match change {
+                Change::Reload([log, record, journal]) => {
+                    config.log.guests = log;
+                    config.log.record = record;
+                    config.log.journal = journal;
+                    daemon.handle.reload(Ok(config.clone()));
+                }
+                Change::Reopen => daemon.handle.reopen_logs(),
+                Change::Restart => {
+                    reader = reader.or_else(&mut read);
+                    daemon.stop().unwrap();
+                    daemon = Daemon::start(&machine, config.clone());
+                }
+            }
             pv.send(line.as_bytes());
-            expected += &line;
         }
-        // The datagrams of a socket are few: the daemon waits for this.
-        let mut entries = String::new();
-        while entries.len() < expected.len() {
-            let mut entry = [0; 4096];
-            let length = journald.recv(&mut entry).unwrap();
-            let entry = String::from_utf8_lossy(&entry[..length]);
-            entries += &entry[entry.find("line ").unwrap()..];
-        }
-        prop_assert_eq!(&entries, &expected);
+        wait_for("the last reload", || {
+            let consoles = status(&control).consoles;
+            let mut rows = consoles.iter().filter(|row| row.console == "pv0");
+            rows.all(|row| !row.log.is_empty() && !row.recording.is_empty()).then_some(())
+        });
+        let reader = reader.or_else(read).unwrap();
+        prop_assert_eq!(&reader.join().unwrap(), &expected);
         daemon.stop().unwrap();
         let read = |name: &str| std::fs::read_to_string(logs.join(name)).unwrap();
         prop_assert_eq!(&read("guest-guest.log"), &expected);

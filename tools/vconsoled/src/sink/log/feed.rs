@@ -2,6 +2,7 @@
 //! Sends one console's lines to the journal, all of them or those that match
 //! rules, and records for the next daemon which of them were sent.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,8 +35,10 @@ pub(super) struct JournalFeed {
     cursor: Cursor,
     /// When the output came that was not matched yet.
     came: Option<Instant>,
-    /// Start of the incomplete line, and the recorded position.
-    unfinished: u64,
+    /// Numbers of lines, and the position in the output up to which these have it.
+    marks: VecDeque<(u64, u64)>,
+    /// The position up to which all lines were sent.
+    sent: u64,
     record: Record,
     /// The recorded position; none before the first step.
     noted: Option<u64>,
@@ -57,7 +60,8 @@ impl JournalFeed {
             lines,
             cursor: Cursor::at(position),
             came: None,
-            unfinished: position,
+            marks: VecDeque::new(),
+            sent: position,
             record,
             noted: None,
             closing: Closing::No,
@@ -100,7 +104,7 @@ impl JournalFeed {
         {
             // The console's earlier feed may have ended after this one was created.
             self.cursor = Cursor::at(noted);
-            self.unfinished = noted;
+            self.sent = noted;
         }
         self.shared.urgent.store(false, Ordering::Relaxed);
         if let Some(step) = self.send(&output, now) {
@@ -132,7 +136,7 @@ impl JournalFeed {
             self.came = None;
             if self.lines.look() {
                 // The next daemon must not match it again.
-                self.unfinished = self.cursor.position();
+                self.mark(self.cursor.position());
             }
             return Ok(Step::Partly);
         }
@@ -140,43 +144,56 @@ impl JournalFeed {
         Ok(next.map_or(Step::Nothing, Step::Again))
     }
 
-    /// Sends lines; when all are sent, records the position.
+    /// Sends lines, and records the position.
     fn send(&mut self, output: &OutputBuffer, now: Instant) -> Option<Step> {
         let sent = self.lines.send(&self.journal, SENT, now);
         self.shared.lost.store(self.lines.lost(), Ordering::Relaxed);
+        self.note(output);
         match sent {
-            Sent::All => self.note(output),
-            Sent::Some => return Some(Step::Partly),
-            Sent::Full(again) => return Some(Step::Later(again)),
+            Sent::All => None,
+            Sent::Some => Some(Step::Partly),
+            Sent::Full(again) => Some(Step::Later(again)),
         }
-        None
     }
 
     fn take(&mut self, bytes: &[u8], now: Instant) {
         let in_output = self.cursor.is_in_output();
         self.came = self.lines.is_watched().then_some(now);
-        let long = self.lines.take(bytes);
-        let at = self.cursor.position();
-        self.cursor.advance(bytes.len());
-        let line_end = bytes.iter().rposition(|byte| *byte == b'\n');
+        let mut at = self.cursor.position();
         if !in_output {
             self.lines.miss(now);
-            self.unfinished = at;
-        } else if let Some(end) = line_end {
-            self.unfinished = at + end as u64 + 1;
-        } else if long {
-            self.unfinished = self.cursor.position();
+            self.mark(at);
         }
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let long = self.lines.take(piece);
+            at += piece.len() as u64;
+            if in_output && (long || piece.ends_with(b"\n")) {
+                self.mark(at);
+            }
+        }
+        self.cursor.advance(bytes.len());
+    }
+
+    /// The lines so far have the output up to there.
+    fn mark(&mut self, position: u64) {
+        self.marks.push_back((self.lines.taken(), position));
     }
 
     /// Records the position for the next daemon.
     fn note(&mut self, output: &OutputBuffer) {
         let position = self.cursor.position();
         self.shared.position.store(position, Ordering::Release);
-        if self.noted != Some(self.unfinished) {
-            self.noted = Some(self.unfinished);
+        let done = self.lines.taken() - self.lines.waiting();
+        while let Some((lines, position)) = self.marks.front()
+            && *lines <= done
+        {
+            self.sent = *position;
+            self.marks.pop_front();
+        }
+        if self.noted != Some(self.sent) {
+            self.noted = Some(self.sent);
             // Without it some lines are sent again, or waiting ones are not.
-            let _noted = output.write_record(self.record, &self.unfinished.to_le_bytes());
+            let _noted = output.write_record(self.record, &self.sent.to_le_bytes());
         }
     }
 }
