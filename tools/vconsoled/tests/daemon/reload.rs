@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use crate::support::*;
 use vconsoled::Config;
+use vconsoled::buffer::OutputBuffer;
 use vconsoled::config::Overflow;
 use xen_io::fake::Machine;
 
@@ -193,8 +194,8 @@ fn logs_and_the_journal_follow_a_reload_while_consoles_are_served() {
 /// What happens before a line.
 #[derive(Clone, Copy, Debug)]
 enum Change {
-    /// Log, recording and journal are switched on or off.
-    Reload([bool; 3]),
+    /// Log, recording and journal are switched on or off, and times and rotation.
+    Reload([bool; 5]),
     Reopen,
     /// The next daemon has the last configuration.
     Restart,
@@ -202,7 +203,7 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        6 => any::<[bool; 3]>().prop_map(Change::Reload),
+        6 => any::<[bool; 5]>().prop_map(Change::Reload),
         1 => Just(Change::Reopen),
         1 => Just(Change::Restart),
     ]
@@ -213,9 +214,13 @@ fn entries(journald: &UnixDatagram, length: usize) -> String {
     let mut entries = String::new();
     while entries.len() < length {
         let mut entry = [0; 4096];
-        let length = journald.recv(&mut entry).unwrap();
+        let Ok(length) = journald.recv(&mut entry) else {
+            return entries;
+        };
         let entry = String::from_utf8_lossy(&entry[..length]);
-        entries += &entry[entry.find("line ").unwrap()..];
+        entries += entry
+            .split_once("MESSAGE\n")
+            .map_or("", |(_, text)| &text[8..]);
     }
     entries
 }
@@ -231,7 +236,8 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let (mut config, control) = with_control(&dir);
-        config.state_dir = Some(dir.path().join("state"));
+        let state = dir.path().join("state");
+        config.state_dir = Some(state.clone());
         let logs = dir.path().join("log");
         std::fs::create_dir(&logs).unwrap();
         let journald = UnixDatagram::bind(dir.path().join("journal")).unwrap();
@@ -241,12 +247,21 @@ proptest! {
             journal_rate: 0,
             journal_socket: dir.path().join("journal"),
             record: true,
+            count: 1000,
             ..logs_in(&logs)
         };
         let machine = Machine::new();
         let (_, mut pv, _uart) = guest(&machine, "guest");
         let mut daemon = Daemon::start(&machine, config.clone());
-        let last = [Change::Reload([true; 3])];
+        let all_files = || {
+            let consoles = status(&control).consoles;
+            let mut rows = consoles.iter().filter(|row| row.console == "pv0");
+            let row = rows.next()?;
+            (!row.log.is_empty() && !row.recording.is_empty()).then_some(())
+        };
+        // The journal begins when the console is first served with it.
+        wait_for("the console", all_files);
+        let last = [Change::Reload([true; 5])];
         let changes: Vec<Change> = changes.into_iter().chain(last).collect();
         let lines = (0..changes.len()).map(|step| format!("line {step}\n"));
         let lines: Vec<String> = lines.collect();
@@ -258,33 +273,44 @@ proptest! {
         let mut read = || journald.take().map(|one| thread::spawn(move || entries(&one, length)));
         for (line, change) in lines.iter().zip(changes) {
             match change {
-                Change::Reload([log, record, journal]) => {
+                Change::Reload([log, record, journal, timestamps, small]) => {
                     config.log.guests = log;
                     config.log.record = record;
                     config.log.journal = journal;
+                    config.log.timestamps = timestamps;
+                    config.log.size = vconsoled::config::Size(if small { 64 } else { 0 });
                     daemon.handle.reload(Ok(config.clone()));
                 }
                 Change::Reopen => daemon.handle.reopen_logs(),
                 Change::Restart => {
                     reader = reader.or_else(&mut read);
                     daemon.stop().unwrap();
+                    // A thread that waits for the journal ends with its process.
+                    for file in state.read_dir().unwrap() {
+                        let path = file.unwrap().path();
+                        wait_for("its files", || OutputBuffer::adopt(&path).map(drop));
+                    }
                     daemon = Daemon::start(&machine, config.clone());
                 }
             }
             pv.send(line.as_bytes());
         }
-        wait_for("the last reload", || {
-            let consoles = status(&control).consoles;
-            let mut rows = consoles.iter().filter(|row| row.console == "pv0");
-            rows.all(|row| !row.log.is_empty() && !row.recording.is_empty()).then_some(())
-        });
+        wait_for("the last reload", all_files);
         let reader = reader.or_else(read).unwrap();
         prop_assert_eq!(&reader.join().unwrap(), &expected);
         daemon.stop().unwrap();
-        let read = |name: &str| std::fs::read_to_string(logs.join(name)).unwrap();
-        prop_assert_eq!(&read("guest-guest.log"), &expected);
+        let read = |name: &str| String::from_utf8(logged(&logs, name)).unwrap();
+        let log = read("guest-guest.log");
+        let lines = log.split_inclusive('\n').map(|line| match time(line) {
+            Some(_) => &line[STAMP..],
+            None => line,
+        });
+        let lines = lines.filter(|line| *line != "Logfile Opened\n");
+        prop_assert_eq!(&lines.collect::<String>(), &expected);
         let recording = read("guest-guest.cast");
-        let events = recording.lines().skip(1).map(|line| {
+        // Each file has a header.
+        let events = recording.lines().filter(|line| line.starts_with('['));
+        let events = events.map(|line| {
             let (_, _, text): (f64, String, String) = serde_json::from_str(line).unwrap();
             text
         });
