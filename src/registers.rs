@@ -50,7 +50,7 @@ pub(crate) struct StoredRegister {
     pub(crate) reset: u16,
     #[cfg_attr(
         not(feature = "snapshot"),
-        expect(dead_code, reason = "what a refused snapshot says")
+        expect(dead_code, reason = "in the error of a refused snapshot")
     )]
     pub(crate) name: &'static str,
 }

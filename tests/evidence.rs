@@ -142,11 +142,11 @@ fn check(document: &str, at_least: usize) {
 }
 
 #[test]
-fn what_people_ask_of_a_console_daemon() {
+fn the_tests_of_the_backend_page_exist() {
     check("docs/evidence/backend.md", 120);
 }
 
 #[test]
-fn what_must_hold_against_whom() {
+fn the_tests_of_the_threat_model_exist() {
     check("docs/design/threat-model.md", 40);
 }

@@ -85,7 +85,7 @@ fn a_missing_compiler_is_installed_once() {
 }
 
 #[test]
-fn who_cannot_install_is_told_what_to() {
+fn a_user_who_cannot_install_gets_the_package_names() {
     for programs in [
         &[("id", "/bin/echo 1000"), ("apt-get", "exit 0")][..],
         &[("id", ROOT)],

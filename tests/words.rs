@@ -55,7 +55,7 @@ fn has(flat: &str, phrase: &str) -> bool {
 }
 
 #[test]
-fn no_text_has_a_phrase_that_has_to_be_guessed_at() {
+fn no_text_has_a_listed_phrase() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let listed = Command::new("git")
         .args(["ls-files", "-z"])

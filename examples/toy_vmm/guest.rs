@@ -56,14 +56,14 @@ mod tests {
     use crate::access;
 
     #[test]
-    fn the_guest_is_heard_and_hears() {
+    fn the_guest_sends_and_receives() {
         let (said, lines) = run();
         assert_eq!(said, "Who is there?\nHello, a stranger.\n");
         assert_eq!(lines, [false, true, false]);
     }
 
     #[test]
-    fn the_frame_is_the_devices_and_no_more() {
+    fn the_device_answers_in_its_frame_only() {
         assert!(access(FRAME.start - 1).is_none());
         assert!(access(FRAME.end - 4).is_some());
         assert!(access(FRAME.end).is_none());

@@ -368,7 +368,7 @@ fn declared(header: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_census_sees_every_kind_of_declaration() {
+fn every_kind_of_declaration_is_counted() {
     let header = "#ifndef GUARD\n#define GUARD\n#define N 1 /* #define NO 2 */\n\
                   struct s {\n    int a; /* b; */\n    int c[2];\n};\nint f(struct s *s, int x);\n";
     let expected = ["N", "struct s", "struct s.a", "struct s.c", "f()"].map(String::from);

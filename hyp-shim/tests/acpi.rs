@@ -181,7 +181,7 @@ fn others(program: &Path) -> Result<(), Failed> {
 fn defects() -> Result<(), Failed> {
     for (number, defect) in DEFECTS.into_iter().enumerate() {
         if tables(&program(&format!("defect-{number}"), Some(defect))).is_ok() {
-            return Err(format!("{} in place of {} is not noticed", defect.1, defect.0).into());
+            return Err(format!("{} in place of {} is not detected", defect.1, defect.0).into());
         }
     }
     Ok(())

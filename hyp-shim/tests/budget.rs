@@ -140,7 +140,7 @@ fn names_fit_xens_buffers() {
 }
 
 #[test]
-fn memory_functions_give_way_to_the_hypervisors() {
+fn the_hypervisors_memory_functions_replace_ours() {
     for (kind, name) in symbols() {
         if ["memcpy", "memmove", "memset", "memcmp", "bcmp"].contains(&name.as_str()) {
             assert_eq!(kind, 'W', "{name} would clash with Xen's");
@@ -175,7 +175,7 @@ fn is_vector_register(operand: &str) -> bool {
 }
 
 #[test]
-fn vector_registers_are_known_from_the_rest() {
+fn vector_registers_are_recognised() {
     for operand in ["v31.16b", " q0", "d2", "{v1.4s", "s9", "h0", "b7"] {
         assert!(is_vector_register(operand), "{operand}");
     }

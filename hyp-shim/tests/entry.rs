@@ -138,7 +138,7 @@ fn the_guests_divisors_are_in_the_ring_page() {
 }
 
 #[test]
-fn a_full_ring_stalls_who_polls() {
+fn a_full_ring_stalls_a_polling_guest() {
     let ring = Ring::new();
     let mut device = Device::new(Some(&ring));
     for _ in 0..2049 {
@@ -164,7 +164,7 @@ fn a_byte_without_a_ring_leaves_by_its_outcome() {
 }
 
 #[test]
-fn what_is_no_access_is_one_to_abort() {
+fn an_invalid_access_aborts() {
     let ring = Ring::new();
     let mut device = Device::new(Some(&ring));
     for not_an_access in [esr(3, false), esr(2, true) & !(1 << 24), 0, u64::MAX] {
@@ -179,7 +179,7 @@ fn what_is_no_access_is_one_to_abort() {
 }
 
 #[test]
-fn a_glance_answers_what_polls_and_nothing_else() {
+fn a_glance_answers_polling_reads_only() {
     let ring = Ring::new();
     let mut device = Device::new(Some(&ring));
     let glance = AtomicU64::new(device.read(FR).glance);
@@ -200,7 +200,7 @@ fn peek(glance: &AtomicU64, esr: u64, offset: u64) -> u64 {
 
 /// The count of fruitless polls is in the word that the caller keeps.
 #[test]
-fn every_256th_look_in_vain_says_so() {
+fn every_256th_fruitless_poll_is_reported() {
     let ring = Ring::new();
     let mut device = Device::new(Some(&ring));
     let outcome = device.read(FR);

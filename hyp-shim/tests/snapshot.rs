@@ -107,7 +107,7 @@ impl Device {
 }
 
 #[test]
-fn a_device_goes_on_elsewhere() {
+fn a_device_continues_after_a_restore() {
     for profile in [VPL011_PROFILE_PL011, VPL011_PROFILE_SBSA] {
         let mut before = Device::busy(profile);
         let snapshot = before.save().unwrap();
@@ -129,7 +129,7 @@ fn a_device_without_a_ring_has_no_snapshot() {
 }
 
 #[test]
-fn broken_bytes_are_told_apart_and_change_nothing() {
+fn damaged_bytes_have_distinct_errors_and_change_nothing() {
     let good = Device::busy(VPL011_PROFILE_PL011).save().unwrap();
     let mut device = Device::busy(VPL011_PROFILE_PL011);
     let before = device.save();

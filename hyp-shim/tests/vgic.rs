@@ -69,7 +69,7 @@ const DEFECTS: [(&str, &str, &str); 8] = [
         "        (void)regs;\n\n    __do_trap_serror(regs, true);\n",
     ),
     (
-        "the device is asked before it is known that there is a trap to handle",
+        "the device is called before there is a trap to handle",
         "        vgic_sync_from_lrs(v);\n}",
         "        vgic_sync_from_lrs(v);\n    vpl011_takes_trap(&emul.regs);\n}",
     ),
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
         trial("what_the_device_does_not_take_goes_stocks_way", || {
             each("stocks_way")
         }),
-        trial("defects_of_the_hooks_are_noticed", notice),
+        trial("defects_of_the_hooks_are_detected", notice),
     ];
     let trials = trials
         .into_iter()

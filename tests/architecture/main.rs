@@ -191,7 +191,7 @@ fn modules_use_only_what_is_below_them() {
         let used = uses(module);
         assert_eq!(
             used, may_use,
-            "what src/{module}.rs uses, and what LAYERS says"
+            "what src/{module}.rs uses, and what LAYERS lists"
         );
         below.insert(module.to_owned());
     }

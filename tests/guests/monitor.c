@@ -157,7 +157,7 @@ static uint16_t whom(uint64_t domid)
     return domid ? (uint16_t)domid : DOMID_SELF;
 }
 
-static void obey(char *line)
+static void handle(char *line)
 {
     const char *command = word(&line);
     uint64_t a = number(&line), b = number(&line), c = number(&line);
@@ -237,6 +237,6 @@ void bare_metal_main(void)
     for ( ; ; )
     {
         read_line(line, sizeof(line));
-        obey(line);
+        handle(line);
     }
 }

@@ -103,7 +103,7 @@ fn a_clear_refills_it() {
 }
 
 #[test]
-fn what_has_no_place_stays_on_the_line() {
+fn input_without_room_stays_on_the_line() {
     let mut uart = Bench::new().fifos();
     uart.feed(pattern(33));
     assert!(uart.any(reg::FR, fr::RXFF));
@@ -137,7 +137,7 @@ fn an_event_that_brings_nothing_raises_nothing() {
 /// Both interrupts shown and cleared with a full FIFO and more on the line: new
 /// input interrupts, another event does not.
 #[test]
-fn a_full_fifo_is_never_forgotten() {
+fn new_input_behind_a_full_fifo_interrupts_again() {
     let mut uart = Bench::new().fifos();
     uart.write(reg::IMSC, int::RX | int::RT);
     uart.feed(pattern(100));
@@ -156,7 +156,7 @@ fn a_full_fifo_is_never_forgotten() {
 /// Input that arrived while the guest read the status, and was not signalled yet,
 /// was not shown.
 #[test]
-fn a_clear_looks_at_the_line_first() {
+fn a_clear_takes_input_from_the_line_first() {
     let mut uart = Bench::new().fifos();
     uart.write(reg::IMSC, int::RX | int::RT);
     uart.feed(pattern(32));
@@ -241,7 +241,7 @@ fn unknown_offsets_read_zero_and_ignore_writes() {
 
 /// An offset beyond the frame is a caller's error, and harmless.
 #[test]
-fn offsets_beyond_the_frame_name_nothing() {
+fn offsets_beyond_the_frame_are_unknown() {
     let mut uart = Bench::new();
     uart.write(0x1000, 0x41);
     assert_eq!(uart.read(0x1030), 0);
@@ -250,7 +250,7 @@ fn offsets_beyond_the_frame_name_nothing() {
 
 /// An unused line counts nothing; an `LCR_H` write is no transfer.
 #[test]
-fn counters_start_at_nothing() {
+fn counters_start_at_zero() {
     let mut uart = Bench::new();
     uart.write(reg::LCR_H, lcr_h::FEN);
     assert_eq!(uart.uart.counters(), vpl011::uart::Counters::default());

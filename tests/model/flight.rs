@@ -17,7 +17,7 @@ fn a_fifo_of_characters_makes_it_full() {
         assert_eq!(uart.read(reg::FR) & TX, fr::TXFE);
         for count in 1..=32 {
             uart.send(b"-");
-            assert_eq!(uart.peek(reg::FR), None, "only the device can tell");
+            assert_eq!(uart.peek(reg::FR), None, "only the device has this state");
             let expected = if count == 32 { FULL } else { fr::BUSY };
             assert_eq!(uart.read(reg::FR) & TX, expected, "{count}");
         }
@@ -28,7 +28,7 @@ fn a_fifo_of_characters_makes_it_full() {
 
 /// Any number of them is sent at the second read in a row.
 #[test]
-fn a_second_look_finds_them_gone() {
+fn a_second_read_shows_them_sent() {
     for count in [1, 2, 31, 32, 80] {
         let mut uart = Bench::new().fifos();
         uart.send(&LINE[..count]);
@@ -42,7 +42,7 @@ fn a_second_look_finds_them_gone() {
 
 /// A driver that was shown an empty FIFO has room for a FIFO's depth.
 #[test]
-fn a_look_never_claims_what_was_not_written() {
+fn a_read_shows_only_written_characters_in_flight() {
     let mut uart = Bench::new().fifos();
     for round in 0..100 {
         uart.send(&LINE[..31]);
@@ -54,7 +54,7 @@ fn a_look_never_claims_what_was_not_written() {
 /// A single holding register is not shown as full: its driver waits for each
 /// character. Characters sent through it do not count for a FIFO.
 #[test]
-fn without_fifos_nothing_is_seen_in_flight() {
+fn without_fifos_nothing_is_in_flight() {
     let mut uart = Bench::new();
     for _ in 0..3 {
         uart.send(LINE);
@@ -70,7 +70,7 @@ fn without_fifos_nothing_is_seen_in_flight() {
 
 /// Characters that wait for the line are shown as long as they wait.
 #[test]
-fn a_line_that_stalls_is_shown_at_each_look() {
+fn a_stalled_line_is_shown_at_each_read() {
     let mut uart = Bench::with_room(40).fifos();
     uart.send(LINE);
     for _ in 0..3 {
@@ -97,7 +97,7 @@ fn a_status_that_shows_tx_ends_it() {
 /// A driver that was shown TXFF gets an interrupt, whatever it clears before it
 /// waits; and at most two once it waits.
 #[test]
-fn a_look_that_shows_full_promises_the_interrupt() {
+fn a_read_that_shows_full_is_followed_by_an_interrupt() {
     for clears in 0..4 {
         let mut uart = Bench::new().fifos();
         uart.send(&LINE[..32]);

@@ -21,7 +21,7 @@ fn looped() -> Bench {
 /// A driver that reads UARTFR is shown TXFF once, and reads data; a second read in
 /// a row instead lets the time pass.
 #[test]
-fn a_full_loop_is_shown_at_one_look() {
+fn a_full_loopback_is_shown_at_one_read() {
     let mut uart = looped();
     for byte in pattern(32) {
         assert!(!uart.any(reg::FR, fr::TXFF));
@@ -53,7 +53,7 @@ fn only_a_loop_is_held() {
 
 /// A driver that waits for TXFF and never reads data overruns, but does not hang.
 #[test]
-fn a_loop_that_nobody_reads_goes_on() {
+fn an_unread_loopback_continues() {
     for fen in [lcr_h::FEN, 0] {
         let mut uart = looped();
         uart.write(reg::LCR_H, fen);

@@ -274,7 +274,7 @@ fn a_glance_leaves_clearing_to_the_device() {
 
 /// A glance can be restored completely from its word.
 #[test]
-fn a_glance_is_its_word() {
+fn a_glance_is_restored_from_its_word() {
     let mut uart = Bench::new().fifos();
     let access = Access::new(reg::FR, Width::Word);
     let outcome = uart.uart.read(access);
@@ -308,7 +308,7 @@ fn a_guest_that_polls_for_input_stalls() {
 /// The bench sends every write by the fast path if possible, and compares it with
 /// the normal path; here, drivers' output must use the fast path.
 #[test]
-fn output_goes_the_short_way() {
+fn output_uses_the_fast_path() {
     let mut uart = Bench::new().fifos();
     uart.send(b"polled");
     assert_eq!(uart.sent_short, 6);

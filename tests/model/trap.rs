@@ -74,7 +74,7 @@ fn the_frame_is_4_kib() {
 }
 
 #[test]
-fn errors_say_what_is_wrong() {
+fn each_error_has_its_message() {
     assert_eq!(
         BadTrap::TooWide.to_string(),
         "a 64-bit access to a device of 32-bit registers"

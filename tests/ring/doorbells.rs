@@ -50,7 +50,7 @@ fn other_accesses_do_not_ring() {
 
 /// xenconsoled publishes `out_cons`, notifies and does not read again.
 #[test]
-fn a_backend_that_does_not_look_again_is_told_again() {
+fn a_backend_that_does_not_look_again_is_notified_again() {
     let page = AtomicPage::new();
     let (mut guest, _) = attach(&page);
     assert_eq!(send(&mut guest, &pattern(10)), 1);
@@ -123,7 +123,7 @@ fn the_last_that_waited_rings_into_an_empty_ring_only() {
 }
 
 #[test]
-fn a_backend_that_was_blocked_is_told_at_half() {
+fn a_backend_that_was_blocked_is_notified_at_half() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     let mut input = pattern(4000);
@@ -154,7 +154,7 @@ fn a_backend_that_was_blocked_is_told_at_half() {
 
 /// The backend found `in` full although the guest had read meanwhile.
 #[test]
-fn a_backend_that_filled_a_moving_ring_is_told() {
+fn a_backend_that_filled_a_moving_ring_is_notified() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     assert_eq!(peer.put_in(&pattern(600)).bytes, 600);
@@ -162,14 +162,14 @@ fn a_backend_that_filled_a_moving_ring_is_told() {
     assert_eq!(
         peer.put_in(&pattern(1000)).bytes,
         456,
-        "full, and not yet told of it"
+        "full, and not yet notified of it"
     );
     let (bytes, doorbells) = receive(&mut guest);
     assert_eq!((bytes.len(), doorbells), (1056, 1));
 }
 
 #[test]
-fn a_backend_that_was_never_blocked_is_not_told() {
+fn a_backend_that_was_never_blocked_is_not_notified() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     for _ in 0..20 {
@@ -196,7 +196,7 @@ fn the_event_index_rings_at_its_threshold_only() {
     assert_eq!(send(&mut guest, &pattern(10)), 1);
     let (bytes, notify) = take(&mut peer);
     assert_eq!(bytes, pattern(10));
-    assert!(!notify, "nobody waits for room");
+    assert!(!notify, "no backend waits for room");
     assert_eq!(
         send(&mut guest, &pattern(10)),
         0,
@@ -205,7 +205,7 @@ fn the_event_index_rings_at_its_threshold_only() {
 }
 
 #[test]
-fn with_the_event_index_room_is_told_to_who_waits() {
+fn with_the_event_index_a_waiting_backend_is_notified_of_room() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     peer.enable_event_index();
@@ -221,7 +221,7 @@ fn with_the_event_index_room_is_told_to_who_waits() {
 }
 
 #[test]
-fn with_the_event_index_input_is_told_to_who_waits() {
+fn with_the_event_index_a_waiting_guest_is_notified_of_input() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     peer.enable_event_index();
@@ -262,7 +262,7 @@ fn input_behind_a_full_fifo_is_signalled() {
 
 /// Input that arrived between the status read and the clear, behind other bytes.
 #[test]
-fn a_clear_sees_input_that_was_not_signalled() {
+fn a_clear_finds_input_that_was_not_signalled() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     peer.enable_event_index();
@@ -298,7 +298,7 @@ fn with_the_event_index_the_backend_names_the_room() {
 /// The word is gone, for example after a crash and a backend without the event
 /// index: the next byte rings, and the plain rule applies again.
 #[test]
-fn without_its_word_the_event_index_is_forgotten() {
+fn without_its_word_the_event_index_is_off() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     peer.enable_event_index();
@@ -340,7 +340,7 @@ fn withdrawing_the_event_index_restores_the_rule() {
 }
 
 #[test]
-fn a_far_end_without_the_event_index_is_always_told() {
+fn a_far_end_without_the_event_index_is_always_notified() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     assert!(peer.put_in(b"a").notify);
@@ -359,7 +359,7 @@ fn a_backend_that_looks_by_itself_is_rung_when_the_ring_is_full() {
     let _ = guest.backend_event();
     assert!(!peer.arm_out(2048));
     assert_eq!(send(&mut guest, &pattern(2047)), 0);
-    assert!(!peer.arm_out(2048), "asking again changes nothing");
+    assert!(!peer.arm_out(2048), "a second request changes nothing");
     assert_eq!(send(&mut guest, b"x"), 1);
     assert!(peer.arm_out(2048) && peer.arm_out(usize::MAX));
     assert_eq!(take(&mut peer).0.len(), 2048);

@@ -47,7 +47,7 @@ fn wrapped(index: i64) -> u32 {
 
 /// All pairs of indices within 40 of the ends of their range, for small rings.
 #[test]
-fn filled_is_the_distance_of_honest_indices() {
+fn filled_is_the_distance_of_valid_indices() {
     for centre in [0, 1 << 31] {
         for size in [1_i64, 2, 4, 8, 16] {
             for cons in centre - 40..centre + 40 {
@@ -160,7 +160,7 @@ fn each_fill_of_in_arrives_and_leaves_its_room() {
 }
 
 #[test]
-fn each_lie_about_out_is_counted_once() {
+fn each_invalid_index_of_out_is_counted_once() {
     for base in BASES {
         for lie in lies(OUT_SIZE) {
             let page = AtomicPage::new();
@@ -182,7 +182,7 @@ fn each_lie_about_out_is_counted_once() {
 }
 
 #[test]
-fn each_lie_about_in_is_counted_once() {
+fn each_invalid_index_of_in_is_counted_once() {
     for base in BASES {
         for lie in lies(IN_SIZE) {
             let page = AtomicPage::new();

@@ -37,7 +37,7 @@ fn an_event_is_passed_once() {
 }
 
 #[test]
-fn a_lie_about_out_cons_is_counted_and_overcome() {
+fn an_invalid_out_cons_is_counted_and_corrected() {
     for lie in [1, 2049, 0x8000_0000, 0_u32.wrapping_sub(2049)] {
         let page = AtomicPage::new();
         let (mut guest, _) = attach(&page);
@@ -58,7 +58,7 @@ fn a_lie_about_out_cons_is_counted_and_overcome() {
 
 /// A backend that never takes output blocks only its own guest.
 #[test]
-fn a_backend_that_never_takes_blocks_no_one() {
+fn a_backend_that_never_takes_does_not_block_the_guest() {
     let page = AtomicPage::new();
     let (mut guest, _) = attach(&page);
     send(&mut guest, &pattern(2080));
@@ -70,7 +70,7 @@ fn a_backend_that_never_takes_blocks_no_one() {
 }
 
 #[test]
-fn a_lie_about_in_prod_is_counted_and_overcome() {
+fn an_invalid_in_prod_is_counted_and_corrected() {
     for lie in [1025, 0x8000_0000, u32::MAX] {
         let page = AtomicPage::new();
         let (mut guest, _) = attach(&page);
@@ -86,7 +86,7 @@ fn a_lie_about_in_prod_is_counted_and_overcome() {
 }
 
 #[test]
-fn a_peer_overcomes_lies_about_out_prod() {
+fn a_peer_corrects_an_invalid_out_prod() {
     let page = AtomicPage::new();
     let mut peer = RingPeer::new(&page);
     page.store_u32(OUT_PROD, 5000);
@@ -101,7 +101,7 @@ fn a_peer_overcomes_lies_about_out_prod() {
 }
 
 #[test]
-fn a_peer_overcomes_lies_about_in_cons() {
+fn a_peer_corrects_an_invalid_in_cons() {
     let page = AtomicPage::new();
     let mut peer = RingPeer::new(&page);
     page.store_u32(IN_CONS, 77);
@@ -114,7 +114,7 @@ fn a_peer_overcomes_lies_about_in_cons() {
 }
 
 #[test]
-fn a_peer_that_attaches_to_nonsense_starts_empty() {
+fn a_peer_that_attaches_to_invalid_indices_starts_empty() {
     let page = AtomicPage::new();
     for (index, value) in [
         (IN_CONS, 1),
@@ -133,7 +133,7 @@ fn a_peer_that_attaches_to_nonsense_starts_empty() {
 /// Invalid thresholds cost only doorbells or delays; a byte that has to wait rings
 /// in any case.
 #[test]
-fn nonsense_thresholds_are_harmless() {
+fn invalid_thresholds_are_harmless() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     peer.enable_event_index();
@@ -145,7 +145,7 @@ fn nonsense_thresholds_are_harmless() {
 
 /// Anyone who can write to the page can change the indices of either end.
 #[test]
-fn scribbled_indices_are_put_right() {
+fn overwritten_indices_are_corrected() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     send(&mut guest, &pattern(2080));
@@ -191,7 +191,7 @@ proptest! {
     /// Both ends survive arbitrary writes to the page, and transfer bytes again
     /// afterwards, following any bytes from before.
     #[test]
-    fn scribbling_is_survived(acts in vec(act(), 1..60)) {
+    fn both_ends_survive_arbitrary_writes(acts in vec(act(), 1..60)) {
         let page = AtomicPage::new();
         let (mut guest, mut peer) = attach(&page);
         for act in acts {

@@ -9,7 +9,7 @@ use vpl011::ring::peer::RingPeer;
 use crate::{LCR_H, attach, attach_to, receive, send, write};
 
 #[test]
-fn output_lies_where_a_backend_looks() {
+fn output_is_where_a_backend_reads_it() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     send(&mut guest, b"xy");
@@ -21,7 +21,7 @@ fn output_lies_where_a_backend_looks() {
 }
 
 #[test]
-fn input_lies_where_a_guest_looks() {
+fn input_is_where_a_guest_reads_it() {
     let page = AtomicPage::new();
     let (mut guest, mut peer) = attach(&page);
     assert_eq!(peer.put_in(b"xyz").bytes, 3);

@@ -5,10 +5,12 @@ mod ages;
 mod doorbells;
 mod exhaustive;
 mod hostile;
+mod interrupted;
 mod layout;
 mod snapshot;
 mod threads;
 mod transfer;
+mod versions;
 
 use vpl011::ring::fake::AtomicPage;
 use vpl011::ring::peer::RingPeer;

@@ -37,7 +37,7 @@ impl Bell {
                 true
             }
             Err(RecvTimeoutError::Disconnected) => false,
-            Err(RecvTimeoutError::Timeout) => panic!("{} slept for ever", self.peer),
+            Err(RecvTimeoutError::Timeout) => panic!("{} was never woken", self.peer),
         }
     }
 }

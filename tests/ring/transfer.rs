@@ -49,7 +49,7 @@ fn polling_stalls_while_characters_wait_for_the_backend() {
 /// guest that polls an empty receiver causes no access to the page, and a backend
 /// that signals when the ring was empty has done enough.
 #[test]
-fn input_is_looked_for_while_some_is_known_to_wait() {
+fn input_is_taken_while_some_is_waiting() {
     for known in [1, 31, 32, 33, 100] {
         let page = AtomicPage::new();
         let (mut guest, mut peer) = attach(&page);

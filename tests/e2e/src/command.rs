@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_and_failure_are_told() {
+    fn output_and_failure_are_returned() {
         let limit = Duration::from_secs(10);
         let finished = run("sh", &["-c", "echo out; echo err >&2; exit 3"], limit).unwrap();
         assert_eq!(

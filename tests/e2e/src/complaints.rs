@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_are_told_from_what_a_good_boot_says() {
+    fn a_good_boot_has_no_complaint_and_errors_are_found() {
         for line in [
             "(XEN) Xen WARN at arch/arm/vgic.c:432",
             "(XEN) Assertion 'spin_is_locked(&v->lock)' failed at vpl011.c:10",

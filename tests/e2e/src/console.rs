@@ -175,7 +175,7 @@ impl Console {
             let taken = self.type_some(bytes, end)?;
             if taken == 0 {
                 bail!(
-                    "{}: {} bytes were not taken within {limit:?}",
+                    "{}: {} bytes were not accepted within {limit:?}",
                     self.title,
                     bytes.len()
                 );

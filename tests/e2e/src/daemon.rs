@@ -41,7 +41,7 @@ pub(crate) struct Served {
     pub(crate) doorbells_out: u64,
     pub(crate) resyncs: u64,
     /// `connected`, or the reason why not.
-    #[expect(dead_code, reason = "shown where something is amiss")]
+    #[expect(dead_code, reason = "printed with failures")]
     pub(crate) state: String,
 }
 
@@ -183,7 +183,7 @@ pub(crate) fn memory(pid: u32) -> Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
     kib.and_then(|kib| kib.parse().ok())
-        .with_context(|| format!("process {pid} says {line:?} of its memory"))
+        .with_context(|| format!("process {pid} has {line:?} as its memory"))
 }
 
 /// Whether this project's daemon serves the consoles, not the stock one.
@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_line_is_understood() {
+    fn the_status_line_is_parsed() {
         let line = r#"{"version":1,"pid":7,"consoles":[
             {"domid":1,"name":"g","console":"vuart0","kind":"vuart-private","tty":"/dev/pts/3",
              "from_guest":10,"to_guest":2,"doorbells_in":3,"doorbells_out":4,"resyncs":0,
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_seen_running_and_gone() {
+    fn a_running_process_is_distinguished_from_an_ended_one() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         assert!(is_running(child.id()));
         child.kill().unwrap();

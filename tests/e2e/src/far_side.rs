@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_held_it_takes_what_it_is_told_to() {
+    fn while_held_it_takes_the_requested_bytes() {
         let page = AtomicPage::new();
         let mut port = RingPort::new(&page);
         let mut far = FarSide::new(RingPeer::new(&page));

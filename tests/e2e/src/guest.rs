@@ -177,7 +177,7 @@ pub(crate) fn domid(name: &str) -> Result<u16> {
     let text = xl(&["domid", name])?;
     text.trim()
         .parse()
-        .with_context(|| format!("xl domid {name} said {text:?}"))
+        .with_context(|| format!("xl domid {name} printed {text:?}"))
 }
 
 /// The numbers of all domains except dom0, including dying ones.
@@ -204,7 +204,7 @@ pub(crate) fn free_memory() -> Result<u64> {
         free = xl(&["dmesg"]).ok().and_then(|dmesg| parse_free(&dmesg));
         free.is_some()
     });
-    free.context("Xen's log says nothing of free memory after it was asked")
+    free.context("Xen's log has no report of free memory after the request")
 }
 
 /// What Xen prints before its list of free memory.

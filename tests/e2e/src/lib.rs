@@ -202,7 +202,7 @@ mod tests {
     fn names_are_unique_and_fit_for_a_command_line() {
         let mut seen = std::collections::BTreeSet::new();
         for scenario in scenarios().iter().chain(figures()) {
-            assert!(seen.insert(scenario.name), "{} stands twice", scenario.name);
+            assert!(seen.insert(scenario.name), "{} occurs twice", scenario.name);
             assert!(
                 scenario
                     .name
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_scenarios_names_some() {
+    fn the_lists_of_scenarios_name_existing_ones() {
         let complain = scenarios::COMPLAIN.iter().map(|(name, _)| name);
         for name in complain
             .chain(scenarios::REPLACE_DAEMON)

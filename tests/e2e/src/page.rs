@@ -172,17 +172,17 @@ impl Page {
                 self.place.1 += bytes.len() as u64;
                 self.shown.extend_from_slice(&bytes);
             }
-            Ok(Some(Message::Text(text))) => self.heed(&text)?,
+            Ok(Some(Message::Text(text))) => self.handle(&text)?,
             Ok(None) => {}
             Err(_) => self.attach_again()?,
         }
         Ok(())
     }
 
-    fn heed(&mut self, text: &[u8]) -> Result<()> {
+    fn handle(&mut self, text: &[u8]) -> Result<()> {
         let event: Value = serde_json::from_slice(text)?;
         if event["event"] == "lost" {
-            let lost = event["bytes"].as_u64().context("how many bytes")?;
+            let lost = event["bytes"].as_u64().context("the number of bytes")?;
             self.lost += lost;
             self.place.1 += lost;
         } else if event["event"] == "over" && event["again"] != true {

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_neither_leaves_the_client_nor_asks_for_sysrq() {
+    fn typed_bytes_have_no_escape_and_no_sysrq_key() {
         assert!(
             !typeable(1, LEN)
                 .iter()

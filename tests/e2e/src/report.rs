@@ -120,10 +120,7 @@ impl Outcome {
         let mut found = console.found();
         found.retain(|line| !declared.iter().any(|part| line.contains(part)));
         if !found.is_empty() {
-            self.fail(
-                "the machine's console complains of nothing",
-                found.join("\n"),
-            );
+            self.fail("no complaint on the machine's console", found.join("\n"));
         }
     }
 }
@@ -262,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_console_that_complains_fails_a_scenario_that_did_not_declare_it() {
+    fn an_undeclared_complaint_on_a_console_fails_a_scenario() {
         let panic = b"[1.2] Kernel panic - not syncing: sysrq triggered crash\r\n";
         for (scenario, text, pass) in [
             ("demo", &b"(XEN) quiet\r\n"[..], true),

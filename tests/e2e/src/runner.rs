@@ -27,7 +27,7 @@ const START: Duration = Duration::from_secs(90);
 pub fn run(names: &[String], soak: bool) -> Result<bool> {
     let chosen: Vec<&Scenario> = names
         .iter()
-        .map(|name| scenario(name).with_context(|| format!("no scenario is called `{name}`")))
+        .map(|name| scenario(name).with_context(|| format!("there is no scenario `{name}`")))
         .collect::<Result<_>>()?;
     if !command::poll(START, || guest::domids().is_ok()) {
         guest::xl(&["list"]).context("dom0 is not ready")?;
@@ -50,7 +50,7 @@ pub fn run(names: &[String], soak: bool) -> Result<bool> {
 /// The process of one scenario: runs it, and reports to its parent.
 pub fn run_here(name: &str, soak: bool) -> Result<()> {
     let Some(scenario) = scenario(name) else {
-        bail!("no scenario is called `{name}`")
+        bail!("there is no scenario `{name}`")
     };
     let mut report = Report::to_stdout(soak);
     if let Err(error) = (scenario.run)(&mut report) {
@@ -88,10 +88,10 @@ fn run_apart(scenario: &Scenario, soak: bool, logs: &mut Logs) -> Outcome {
     for (id, held) in [
         ("leaves no domain", leave_no_domain()),
         (
-            "leaves the daemon as it was",
+            "the daemon is unchanged",
             leave_daemon(before.as_ref(), scenario),
         ),
-        ("no guest's console complains", quiet(logs, scenario)),
+        ("no complaint on any guest's console", quiet(logs, scenario)),
     ] {
         if let Err(error) = held {
             checks.push(failed(id, &error));
@@ -118,8 +118,10 @@ fn leave_daemon(before: Option<&Daemon>, scenario: &Scenario) -> Result<()> {
     };
     let now = daemon::status();
     let now = now.map_err(|error| match before.start_again() {
-        Ok(_) => error.context("none answered, and another one was started"),
-        Err(again) => error.context(format!("none answered, nor can one be started: {again:#}")),
+        Ok(_) => error.context("it did not answer, and another one was started"),
+        Err(again) => error.context(format!(
+            "it did not answer, and none can be started: {again:#}"
+        )),
     })?;
     let is_replaced = now.pid != before.pid();
     if is_replaced && !declared(scenario.name).replaces_daemon {
@@ -230,14 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn one_that_dies_leaves_what_it_found() {
+    fn the_results_of_a_scenario_that_crashes_are_kept() {
         let (told, ended) = follow_shell(&format!("{CHECK} kill -ABRT $$"), LIMIT);
         assert_eq!(told, ["a"]);
         assert!(ended.unwrap_err().to_string().contains("ended early"));
     }
 
     #[test]
-    fn one_that_hangs_is_ended_with_all_it_started() {
+    fn a_scenario_that_hangs_is_ended_with_its_processes() {
         let file = std::env::temp_dir().join(format!("e2e-runner-{}", std::process::id()));
         let script = format!("{CHECK} sleep 60 & echo $! > {}; wait", file.display());
         let start = Instant::now();

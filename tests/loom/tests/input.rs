@@ -183,7 +183,7 @@ fn a_guest_that_clears_what_it_saw_sleeps_on_no_byte() {
 }
 
 #[test]
-fn a_guest_that_cleared_is_told_of_more() {
+fn a_guest_that_cleared_is_notified_of_more() {
     check(|| cleared_while_more_comes(Ours::with_event_index));
 }
 
@@ -224,7 +224,7 @@ fn a_backend_that_looks_before_it_notifies_sleeps_on_no_room() {
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn without_barriers_room_is_not_told_of() {
+fn without_barriers_room_is_not_notified() {
     check(|| {
         through_a_full_ring(Barriers::Left, Ours::with_event_index);
     });

@@ -144,7 +144,7 @@ fn without_barriers_bytes_are_read_too_early() {
 
 #[test]
 #[should_panic(expected = "written over before it was read")]
-fn a_backend_that_gives_room_away_too_early_is_written_over() {
+fn a_backend_that_releases_room_too_early_is_overwritten() {
     check(|| {
         let attach = |machine: &Machine| {
             let mut backend = Old::attach(machine);

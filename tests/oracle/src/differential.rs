@@ -283,7 +283,10 @@ impl Both {
             expected.holds.len(),
             "what the line holds"
         );
-        assert_eq!(line.known, expected.known, "what is known of the line");
+        assert_eq!(
+            line.known, expected.known,
+            "whether the line's state is known"
+        );
         self.device.backend_mut().line.took.clear();
         self.oracle.line.took.clear();
         let counters = self.device.counters();

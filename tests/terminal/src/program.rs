@@ -75,7 +75,7 @@ impl Program {
     pub fn read(&mut self, length: usize) -> Vec<u8> {
         match read(self.child.stdout.as_mut().expect("a pipe"), length) {
             Ok(bytes) => bytes,
-            Err(why) => panic!("{why}; said: {:?}", self.last_words()),
+            Err(why) => panic!("{why}; said: {:?}", self.last_output()),
         }
     }
 
@@ -89,7 +89,7 @@ impl Program {
     }
 
     /// Kills it; returns its standard error.
-    fn last_words(&mut self) -> String {
+    fn last_output(&mut self) -> String {
         let _gone = self.child.kill();
         let mut words = Vec::new();
         if let Some(stderr) = &mut self.child.stderr {

@@ -196,7 +196,7 @@ fn the_old_client_of_a_flooding_guest_can_be_left() {
 
 /// Any amount pasted into a guest that does not read.
 #[test]
-fn the_keys_that_leave_are_heard_after_any_paste() {
+fn the_keys_that_leave_work_after_any_paste() {
     let host = Host::start();
     let _guest = host.guest("guest");
     for size in [0, 24 << 10, 100 << 10, 1 << 20] {
@@ -220,7 +220,7 @@ fn the_keys_that_leave_are_heard_after_any_paste() {
 }
 
 #[test]
-fn the_keys_that_leave_are_heard_while_there_is_no_daemon() {
+fn the_keys_that_leave_work_while_there_is_no_daemon() {
     let mut host = Host::start();
     let (_, _pv, mut vuart) = host.guest("guest");
     for (client, keys) in [

@@ -176,7 +176,7 @@ fn a_log_that_is_compressed_meanwhile_is_followed_and_read() {
 
 /// A closed reader is noticed without any output.
 #[test]
-fn nobody_is_followed_for() {
+fn a_follower_without_a_reader_ends() {
     let (host, mut pv, log) = host();
     pv.send(b"one\n");
     until_logged(&log, b"one\n");

@@ -88,7 +88,7 @@ fn a_client_in_a_pid_namespace_is_a_client() {
 }
 
 #[test]
-fn the_words_of_a_client_name_a_console_and_are_not_run() {
+fn the_arguments_of_a_client_name_a_console_and_are_not_run() {
     let host = Host::start();
     let (_, mut pv, mut vuart) = host.guest("web");
     let (_, mut other, _vuart) = host.guest("db");

@@ -12,9 +12,9 @@ fn json(host: &Host, words: &str) -> Value {
 }
 
 #[test]
-fn who_is_there_is_listed_and_told_something() {
+fn viewers_are_listed_and_get_a_message() {
     let host = Host::with(|config| {
-        let text = "[sessions]\nbanner = '''\nbe good\nand quiet'''\n";
+        let text = "[sessions]\nbanner = '''\nfirst line\nsecond line'''\n";
         config.sessions = vconsoled::Config::parse(text).unwrap().sessions;
     });
     let _web = host.guest("web");
@@ -22,7 +22,7 @@ fn who_is_there_is_listed_and_told_something() {
     let mut user = Terminal::open();
     let _types = user.run(host.vconsole("attach web/vuart0 --exclusive"));
     user.until("console vuart0 of domain 1, web, nobody else types");
-    user.until("[be good]\r\n[and quiet]\r\n");
+    user.until("[first line]\r\n[second line]\r\n");
     let mut watches = Program::piped(host.vconsole("attach db --read-only"));
     host.until_viewers("vuart0", 1);
     viewers::wait_for("both", || {
@@ -90,7 +90,7 @@ fn the_keyboard_goes_from_one_to_another_and_back() {
     // After a lost takeover, a reconnecting client takes nothing from others.
     let mut host = host;
     host.stop_daemon();
-    first.complaint("waiting for it to come back]\n");
+    first.complaint("reconnecting]\n");
     host.start_daemon();
     first.complaint("back]\n");
     first.write(b"still");
@@ -98,7 +98,7 @@ fn the_keyboard_goes_from_one_to_another_and_back() {
 }
 
 #[test]
-fn a_terminal_that_was_left_is_closed_and_a_script_knows_why() {
+fn a_terminal_that_was_left_is_closed_and_a_script_gets_the_reason() {
     let host = Host::with(|config| config.sessions.idle_timeout = 1);
     let _guest = host.guest("web");
     let mut user = Terminal::open();

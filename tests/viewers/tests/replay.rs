@@ -55,7 +55,7 @@ fn a_guest_s_recording_is_played_also_when_it_has_gone() {
 }
 
 #[test]
-fn what_cannot_be_played_is_said() {
+fn what_cannot_be_played_is_reported() {
     let host = Host::start();
     let (_domid, _pv, _vuart) = host.guest("guest");
     let log = host.dir.path().join("log");
@@ -78,7 +78,7 @@ fn what_cannot_be_played_is_said() {
 }
 
 #[test]
-fn it_takes_its_time_and_ends_when_told_to() {
+fn playback_keeps_the_pauses_and_ends_on_a_key() {
     let host = Host::start();
     let path = file(&host, "[0, \"o\", \"first\"]\n[3600, \"o\", \"later\"]\n");
     let words = format!("replay {}", path.display());
@@ -98,7 +98,7 @@ fn it_takes_its_time_and_ends_when_told_to() {
 
 /// A replay sends a terminal no queries, and resets it at the end.
 #[test]
-fn a_terminal_is_asked_nothing_and_is_left_as_it_was() {
+fn playback_sends_no_queries_and_restores_the_terminal() {
     let host = Host::start();
     let path = file(&host, "[0, \"o\", \"a\\u001b[6nb\\u001b[1mc\"]\n");
     let shown = |path: &Path, more: &str| {

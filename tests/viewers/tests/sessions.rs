@@ -23,7 +23,7 @@ fn said(output: &Output) -> String {
 /// The exit codes of the client's page, except those that require another user
 /// (tests/viewers/tests/ssh.rs) or time.
 #[test]
-fn exit_codes_say_why() {
+fn exit_codes_give_the_reason() {
     let mut host = Host::start();
     let (domid, _pv, _vuart) = host.guest("web");
     let missing = [
@@ -104,7 +104,7 @@ fn sends(host: &Host, guest: &mut Guest, arguments: &[&str], expected: &[u8]) {
 }
 
 #[test]
-fn scripts_type_and_know_that_it_arrived() {
+fn scripts_type_and_get_a_confirmation() {
     let host = Host::start();
     let (_, _pv, mut vuart) = host.guest("web");
     sends(
@@ -132,7 +132,7 @@ fn scripts_type_and_know_that_it_arrived() {
 }
 
 #[test]
-fn scripts_learn_that_a_guest_takes_no_input() {
+fn scripts_get_an_error_if_a_guest_takes_no_input() {
     let host = Host::start();
     let (_, mut pv, _vuart) = host.guest("web");
     let much = "x".repeat(8192);

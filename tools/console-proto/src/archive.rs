@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_tells_what_was_put_into_it_and_no_other_does() {
+    fn a_frame_gives_back_its_origin_and_others_are_refused() {
         let origin = Origin {
             device: 1,
             inode: u64::MAX,

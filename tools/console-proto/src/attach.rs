@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_request_is_said() {
+    fn an_invalid_request_gets_a_message() {
         for (line, words) in [
             ("{", "EOF"),
             ("{}", "version"),

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_and_takes_no_memory() {
+    fn invalid_frames_are_refused_and_take_no_memory() {
         let mut decoder = Decoder::default();
         assert!(decoder.push(b"\x03\xff\xff\xff\xff").is_err());
         let mut decoder = Decoder::default();

@@ -100,7 +100,7 @@ impl Search<'_, '_> {
                     found.file = Some((file, "the store".into()));
                     continue;
                 }
-                Held::Nothing => "not there",
+                Held::Nothing => "not found",
                 Held::Damaged => "a file with other contents",
             };
             found.tried.push(Attempt::gone(&origin, said));
@@ -120,7 +120,7 @@ impl Search<'_, '_> {
                     continue;
                 }
                 Some(_) => "a file with other contents",
-                None => "not there",
+                None => "not found",
             };
             found.tried.push(Attempt::gone(&origin, said));
         }

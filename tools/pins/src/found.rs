@@ -9,7 +9,7 @@ use crate::lock::Pin;
 
 /// A pin that no origin has any more. Steps that need it cannot run on any machine.
 #[derive(Debug, thiserror::Error)]
-#[error("{pin} cannot be had:\n  {}\n{HELP}", tried.join("\n  "))]
+#[error("{pin} is not available:\n  {}\n{HELP}", tried.join("\n  "))]
 pub struct Unavailable {
     pin: String,
     /// Each origin and its result.
@@ -17,7 +17,7 @@ pub struct Unavailable {
 }
 
 const HELP: &str = "\
-Give a folder that holds the file with --from DIR, ask a snapshot archive with \
+Give a folder that holds the file with --from DIR, use a snapshot archive with \
 --snapshot URL, or move the pin with `cargo xtask pins update` (docs/reference/pins.md).";
 
 /// An origin without the pin.
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_file_that_nobody_has_is_unavailable() {
+    fn only_a_file_that_no_source_has_is_unavailable() {
         let is_unavailable = |tried: &[Attempt]| explain("n 1", tried).is::<Unavailable>();
         let gone = || Attempt::gone("the pool", "404");
         assert!(is_unavailable(&[gone(), gone()]));

@@ -241,7 +241,7 @@ mod tests {
         );
         assert_eq!(parts, ("z", "1:1.2+b1", "arm64"));
         let index = Index {
-            run: &|_| unreachable!("nothing is asked"),
+            run: &|_| unreachable!("no request is made"),
             root: PathBuf::new(),
             mirrors: vec!["http://m/debian".into()],
         };

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_source_package_is_known_by_its_address() {
+    fn a_part_of_a_source_package_is_recognised_by_its_address() {
         let files = [
             "m/x.dsc",
             "m/x.orig.tar.xz",

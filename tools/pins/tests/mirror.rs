@@ -168,7 +168,7 @@ fn a_newer_version_is_named_and_not_taken() {
 }
 
 #[test]
-fn the_index_knows_another_place() {
+fn the_index_lists_another_place() {
     let bench = Bench::new();
     let moved = "pool/old/tool_1.0-1_arm64.deb";
     bench.index(&[("1.0-1", moved, CONTENTS)]);
@@ -237,7 +237,7 @@ fn a_folder_gives_what_it_has() {
         from: Some(folder.clone()),
         ..NONE
     };
-    bench.assert_missing(&from, true, &["not there"]);
+    bench.assert_missing(&from, true, &["not found"]);
     fs::create_dir(&folder).unwrap();
     let file = folder.join("tool_1.0-1_arm64.deb");
     fs::write(&file, "version 0ne").unwrap();
@@ -247,7 +247,7 @@ fn a_folder_gives_what_it_has() {
 }
 
 #[test]
-fn the_snapshot_archive_is_asked_only_if_told() {
+fn the_snapshot_archive_is_used_only_if_requested() {
     let bench = Bench::new();
     let archived = format!("archive/20260102T235959Z/{FILE}");
     bench

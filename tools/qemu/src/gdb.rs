@@ -188,13 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn a_step_says_where_it_ended() {
+    fn a_step_returns_where_it_ended() {
         let (mut debugger, _machine) = machine(&["+$T05thread:01;#07", "+$0100000000000000#aa"]);
         assert_eq!(debugger.step().unwrap(), 1);
     }
 
     #[test]
-    fn a_system_register_is_known_by_its_name() {
+    fn a_system_register_is_found_by_its_name() {
         let (mut debugger, machine) = machine(&[
             "+$m<reg name=\"CNTV_CVAL_EL0\" bitsize=\"64\" regnum=\"167\"/><reg name=\"CNTV_#00",
             "+$lCTL_EL0\" bitsize=\"64\" regnum=\"170\"/>#00",

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_say_what_is_wrong() {
+    fn bad_lines_get_a_message() {
         assert_eq!(parse("  "), Err(Error::Empty));
         assert_eq!(parse("readq 0"), Err(Error::Unknown("readq".to_owned())));
         assert_eq!(parse("readl"), Err(Error::Arguments("readl", "an address")));

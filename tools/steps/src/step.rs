@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_must_make_what_it_says() {
+    fn a_step_must_make_the_files_that_it_names() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("o");
         let ran = steps(dir.path()).run("s", Key::default(), &[&missing], |_| Ok("done".into()));

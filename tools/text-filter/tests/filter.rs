@@ -126,7 +126,7 @@ const QUESTIONS: [&str; 30] = [
 ];
 
 #[test]
-fn replayed_output_asks_nothing_and_looks_the_same() {
+fn replayed_output_has_no_queries_and_looks_the_same() {
     for question in QUESTIONS {
         let raw = format!("a{question}b");
         assert_eq!(text(Policy::Replay, raw.as_bytes()), "ab", "{question:?}");
@@ -196,7 +196,7 @@ proptest! {
 
     /// As a daemon does after a restart.
     #[test]
-    fn another_filter_goes_on_from_before_what_is_held(
+    fn another_filter_continues_from_before_what_is_held(
         bytes in pieces(),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -239,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn replayed_output_asks_nothing_wherever_the_question_stands(
+    fn replayed_output_has_no_queries_wherever_they_stand(
         before in pieces(),
         question in proptest::sample::select(QUESTIONS.to_vec()),
     ) {

@@ -32,7 +32,7 @@ function parseRecording(bytes) {
   if (ZSTD.every((byte, at) => bytes[at] === byte)) {
     throw new Refusal("This file is compressed. Unpack it first: “zstd -d FILE”.");
   }
-  const recording = { events: [], length: 0, nonsense: 0 };
+  const recording = { events: [], length: 0, skipped: 0 };
   const add = (event) => recording.events.push({ at: recording.length, ...event });
   let base = null;
   let last = null;
@@ -45,7 +45,7 @@ function parseRecording(bytes) {
       add({ size: [bounded(line.width, COLUMNS), bounded(line.height, ROWS)] });
     } else if (event === null) {
       other ??= isHeader(line) ? line.version : null;
-      recording.nonsense += 1;
+      recording.skipped += 1;
     } else if (event.text !== undefined || event.size) {
       const time = base + line[0];
       // A clock that was set back makes no pause.
@@ -57,10 +57,10 @@ function parseRecording(bytes) {
     }
   }
   if (base === null && Number.isInteger(other)) {
-    throw new Refusal("This is asciicast, version " + other + ", and version 2 alone is played.");
+    throw new Refusal("This is asciicast, version " + other + ", and only version 2 can be played.");
   }
-  if (base === null) throw new Refusal("This is no recording (asciicast, version 2).");
-  if (!hasOutput) throw new Refusal("This recording holds no output.");
+  if (base === null) throw new Refusal("This is not a recording (asciicast, version 2).");
+  if (!hasOutput) throw new Refusal("This recording has no output.");
   return recording;
 }
 

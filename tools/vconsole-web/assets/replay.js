@@ -46,7 +46,7 @@ class Player {
     find("choose").hidden = false;
   }
 
-  say(text) { this.state.textContent = text; }
+  showState(text) { this.state.textContent = text; }
 
   async choose(file) {
     this.pause();
@@ -54,21 +54,21 @@ class Player {
     this.recording = null;
     this.chosen = file;
     this.rewind(0);
-    if (!file) return this.say("");
-    this.say("Reading…");
+    if (!file) return this.showState("");
+    this.showState("Reading…");
     let recording;
     try {
       recording = await readRecording(file);
     } catch (error) {
-      if (this.chosen === file) this.say(error instanceof Refusal ? error.message : "This file cannot be played.");
+      if (this.chosen === file) this.showState(error instanceof Refusal ? error.message : "This file cannot be played.");
       return;
     }
     if (this.chosen !== file) return;
     this.recording = recording;
     this.bar.max = recording.length;
     this.tools.hidden = false;
-    const { nonsense } = recording;
-    this.say(nonsense === 0 ? "" : nonsense === 1 ? "One line is no event." : nonsense + " lines are no events.");
+    const { skipped } = recording;
+    this.showState(skipped === 0 ? "" : skipped === 1 ? "One line was skipped." : skipped + " lines were skipped.");
     this.rewind(0);
   }
 

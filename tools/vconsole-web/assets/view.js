@@ -40,7 +40,7 @@ class Pane {
       event.preventDefault();
       const text = event.target.value;
       const found = event.shiftKey ? search.findNext(text) : search.findPrevious(text);
-      this.say(found ? "" : "Not found.");
+      this.showState(found ? "" : "Not found.");
     });
     this.readOnly.addEventListener("change", () => this.send(JSON.stringify({ mode: this.mode() })));
     find("break").addEventListener("click", () => this.askBreak());
@@ -50,7 +50,7 @@ class Pane {
 
   mode() { return this.readOnly.checked ? "ro" : "rw"; }
 
-  say(text) { this.state.textContent = text; }
+  showState(text) { this.state.textContent = text; }
 
   send(message) {
     if (this.socket && this.socket.readyState === WebSocket.OPEN) this.socket.send(message);
@@ -80,15 +80,15 @@ class Pane {
       if (typeof message.data !== "string") return this.show(new Uint8Array(message.data));
       const event = JSON.parse(message.data);
       if (event.event === "over") over = event;
-      else this.heed(event);
+      else this.handle(event);
     };
     socket.onclose = async () => {
       if (!opened && await isLoggedOut()) over = { why: "session", again: false };
       if (over && !over.again) {
-        this.say("Over: " + over.why + (over.why === "session" ? ". Log in again." : "."));
+        this.showState("Closed: " + over.why + (over.why === "session" ? ". Log in again." : "."));
         return;
       }
-      this.say("Gone; waiting for it to come back.");
+      this.showState("Disconnected; reconnecting.");
       setTimeout(() => this.connect(), this.pause);
       this.pause = Math.min(this.pause * 2, RETRY_LAST);
     };
@@ -105,7 +105,7 @@ class Pane {
     if (fresh.length > 0) this.terminal.write(fresh);
   }
 
-  heed(event) {
+  handle(event) {
     if (event.event === "attached") {
       const before = this.place;
       this.domid = event.domid;
@@ -113,21 +113,21 @@ class Pane {
       this.old = event.end;
       this.pause = RETRY_FIRST;
       const same = before && before.stream === event.stream && before.from === event.position;
-      this.remark(before && !same ? "\r\n[another stream; bytes may be missing here]\r\n" : "");
-      this.heed({ event: "mode", mode: event.mode });
-      this.say(same ? "Back." : "");
+      this.print(before && !same ? "\r\n[another stream; bytes may be missing here]\r\n" : "");
+      this.handle({ event: "mode", mode: event.mode });
+      this.showState(same ? "Reconnected." : "");
     } else if (event.event === "lost") {
       this.place.from += event.bytes;
-      this.remark("[" + event.bytes + " bytes lost]");
+      this.print("[" + event.bytes + " bytes lost]");
     } else if (event.event === "notice") {
-      this.remark("\r\n[" + event.text + "]\r\n");
+      this.print("\r\n[" + event.text + "]\r\n");
     } else if (event.event === "mode") {
       this.readOnly.checked = event.mode === "ro";
       this.terminal.options.disableStdin = event.mode === "ro";
     }
   }
 
-  remark(text) { if (text) this.terminal.write(text); }
+  print(text) { if (text) this.terminal.write(text); }
 
   askBreak() {
     const dialog = document.querySelector("dialog");
@@ -147,7 +147,7 @@ class Pane {
       .catch(() => null);
     const page = answer && new DOMParser().parseFromString(await answer.text(), "text/html");
     const said = page && page.querySelector("[role=alert], [role=status]");
-    this.say(said ? said.textContent : "No break: nobody answers.");
+    this.showState(said ? said.textContent : "No break was sent: the server does not answer.");
   }
 }
 

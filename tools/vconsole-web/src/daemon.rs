@@ -44,7 +44,7 @@ impl Daemon {
         if status.version == VERSION {
             Ok(status.consoles)
         } else {
-            Err(strange("the daemon speaks another version"))
+            Err(strange("the daemon uses another version of the protocol"))
         }
     }
 

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_counts_from_the_proxy_and_a_cookie_from_anybody_else() {
+    fn a_header_counts_from_the_proxy_and_a_cookie_from_others() {
         let app = app(&[]);
         let alice = Tenant::new("alice").unwrap();
         let secret = app.sessions.begin(&alice).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_other_pages_are_told_apart() {
+    fn requests_of_other_pages_are_recognised() {
         let host = ("host", "consoles.example:7433");
         for (origins, by_host, by_option) in [
             (vec!["http://consoles.example:7433"], true, false),

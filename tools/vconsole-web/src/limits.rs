@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn not_more_are_known_than_there_is_room_for() {
+    fn the_number_of_entries_is_bounded() {
         let buckets = Buckets::new(1, Duration::from_secs(10));
         let now = Instant::now();
         for who in 0..KNOWN_MAX + 64 {

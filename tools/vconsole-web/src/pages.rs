@@ -60,7 +60,7 @@ fn theirs(visitor: &Visitor, title: &str, head: &Html, main: &Html) -> Html {
 pub(crate) fn list(visitor: &Visitor, rows: &[Row]) -> Html {
     let none = Html::default();
     if rows.is_empty() {
-        let main = html!("<p>There is no console that you may use at present.</p>\n");
+        let main = html!("<p>At present there is no console that you have a right to.</p>\n");
         return theirs(visitor, "Consoles", &none, &main);
     }
     let table: Html = rows.iter().map(row).collect();
@@ -69,7 +69,7 @@ pub(crate) fn list(visitor: &Visitor, rows: &[Row]) -> Html {
          <th scope=\"col\">Open</th><th scope=\"col\">Guest</th><th scope=\"col\">Console</th>\
          <th scope=\"col\">State</th><th scope=\"col\">Viewers</th><th scope=\"col\">You may</th>\
          <th scope=\"col\"></th></tr></thead>\n<tbody>\n{}</tbody>\n</table>\n\
-         <p><button>Open those chosen</button> <a href=\"/\">Look again</a></p>\n</form>\n",
+         <p><button>Open the selected consoles</button> <a href=\"/\">Reload the list</a></p>\n</form>\n",
         table
     );
     theirs(visitor, "Consoles", &none, &main)
@@ -138,7 +138,7 @@ pub(crate) fn view(visitor: &Visitor, consoles: &[Console], has_terminal: bool) 
     );
     let dialog = html!(
         "<dialog aria-labelledby=\"sure\"><form method=\"dialog\"><p id=\"sure\"></p>\
-         <button value=\"send\">Send a break</button> <button value=\"\" autofocus>Do not</button>\
+         <button value=\"send\">Send a break</button> <button value=\"\" autofocus>Cancel</button>\
          </form></dialog>\n"
     );
     let main = html!("<div class=\"panes\">\n{}</div>\n{}", panes, dialog);
@@ -153,7 +153,7 @@ fn pane(console: &Console) -> Html {
     html!(
         "<section class=\"pane\" data-console=\"{}\" aria-label=\"{} of {}\">\n\
          <h2>{} <small>{}</small></h2>\n\
-         <noscript><p>Terminals take scripts. <a href=\"/text?c={}\">The text</a> does not.</p></noscript>\n\
+         <noscript><p>Terminals need scripts. <a href=\"/text?c={}\">The text</a> does not.</p></noscript>\n\
          <div class=\"tools\" hidden><label><input type=\"checkbox\" class=\"read-only\"> Read only</label> \
          <button type=\"button\" class=\"break\">Break…</button> \
          <label>Search <input type=\"search\" class=\"search\"></label> \
@@ -173,7 +173,7 @@ fn pane(console: &Console) -> Html {
 pub(crate) fn text(visitor: &Visitor, console: &Console, text: &str) -> Html {
     let title = format!("{} – text of {}", console.domain, console.console);
     let main = html!(
-        "<p><a href=\"/text?c={}#end\">Look again</a> <a href=\"/view?c={}\">Terminal</a></p>\n\
+        "<p><a href=\"/text?c={}#end\">Reload the list</a> <a href=\"/view?c={}\">Terminal</a></p>\n\
          <pre tabindex=\"0\">{}</pre>\n<p id=\"end\"></p>\n",
         query(&console.text()),
         query(&console.text()),
@@ -260,7 +260,7 @@ pub(crate) fn ask_break(visitor: &Visitor, console: &str) -> Html {
          key after it for SysRq.</p>\n<form method=\"post\" action=\"/break\">\
          <input type=\"hidden\" name=\"c\" value=\"{}\">\
          <input type=\"hidden\" name=\"form\" value=\"{}\">\
-         <button>Send a break</button> <a href=\"/\">Do not</a></form>\n",
+         <button>Send a break</button> <a href=\"/\">Cancel</a></form>\n",
         console,
         console,
         visitor.form_token
@@ -270,7 +270,7 @@ pub(crate) fn ask_break(visitor: &Visitor, console: &str) -> Html {
 
 pub(crate) fn break_sent(visitor: &Visitor, console: &str) -> Html {
     let main = html!(
-        "<p role=\"status\">The console {} has got a break.</p>\n",
+        "<p role=\"status\">A break was sent to the console {}.</p>\n",
         console
     );
     theirs(visitor, "Break sent", &Html::default(), &main)
@@ -280,7 +280,7 @@ pub(crate) fn break_sent(visitor: &Visitor, console: &str) -> Html {
 pub(crate) fn gone(visitor: &Visitor) -> Html {
     let head = html!("<meta http-equiv=\"refresh\" content=\"5\">\n");
     let main = html!(
-        "<p role=\"alert\">The console daemon does not answer. This page looks again every five \
+        "<p role=\"alert\">The console daemon does not answer. This page is reloaded every five \
          seconds.</p>\n"
     );
     theirs(visitor, "No daemon", &head, &main)

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_opened_in_a_session_learns_of_its_end() {
+    fn the_end_of_a_session_is_signalled_to_its_connections() {
         let sessions = sessions();
         let secret = sessions.begin(&alice()).unwrap();
         let found = sessions.find(&secret).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn who_begins_many_ends_its_own() {
+    fn a_tenant_with_too_many_sessions_loses_its_own() {
         let (sessions, start) = (sessions(), Instant::now());
         let bob = Tenant::new("bob").unwrap();
         sessions.begin_at(&bob, "bob", start);

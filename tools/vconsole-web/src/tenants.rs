@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_said_by_line() {
+    fn errors_in_a_file_name_the_line() {
         let hash = "a".repeat(64);
         for line in [
             "token",

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_is_not_for_people() {
+    fn a_channel_is_not_offered() {
         let mut rows = rows(&[(1, "web", "channel1"), (2, "db", "pv0")]);
         rows[0].kind = "channel".into();
         rows[0].tty = "/run/agent.sock".into();
@@ -302,14 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn of_two_domains_of_a_name_the_newest_is_meant() {
+    fn of_two_domains_of_a_name_the_newest_is_used() {
         let rows = rows(&[(1, "web", "pv0"), (9, "web", "pv0"), (3, "db", "pv0")]);
         assert_eq!(short(named(&rows, "web")), "9/pv0");
         assert_eq!(short(named(&rows, "1/pv0")), "1/pv0");
     }
 
     #[test]
-    fn who_names_one_of_several_is_told_of_the_others() {
+    fn a_name_of_several_domains_reports_the_others() {
         let mut rows = rows(&[(1, "web", "pv0"), (9, "web", "pv0"), (9, "web", "pv1")]);
         rows.push(Row {
             domid: 12,
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_all_proves_nothing() {
+    fn an_incomplete_list_does_not_show_that_a_domain_is_missing() {
         let status = |incomplete| Status {
             version: 1,
             pid: 1,
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_the_only_domain_is_meant() {
+    fn without_a_name_the_only_domain_is_used() {
         let one = rows(&[(7, "", "vuart0"), (7, "", "pv0")]);
         assert_eq!(short(any(&one, false)), "7/pv0");
         let two = rows(&[(7, "a", "pv0"), (8, "b", "pv0")]);

@@ -60,7 +60,7 @@ mod tests {
     use anyhow::Context as _;
 
     #[test]
-    fn a_code_outlives_what_is_said_around_it() {
+    fn an_exit_code_outlives_added_context() {
         let error = because(Why::Denied, "no");
         assert_eq!((code(&error), error.to_string()), (4, "no".to_owned()));
         let error = Err::<(), _>(error).context("around").unwrap_err();

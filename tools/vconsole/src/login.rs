@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn words_name_a_console_and_nothing_else() {
+    fn arguments_name_a_console_and_nothing_else() {
         for (command, original, expected) in [
             (None, None, "any"),
             (None, Some(" "), "any"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_shell_knows_whose_words_it_is_given() {
+    fn a_login_shell_distinguishes_arguments_of_operator_and_user() {
         assert_eq!(Words::of_shell(None, None), Words::default());
         let users = Words::of_shell(Some("web"), None);
         assert_eq!((users.fixed, users.asked), (None, Some("web".to_owned())));

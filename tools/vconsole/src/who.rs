@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_there_is_shown_plainly() {
+    fn viewers_are_listed_without_control_characters() {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         let viewers = [
             Viewer {

@@ -39,7 +39,7 @@ fn file(dir: &Path, name: &str, lines: &[String]) -> PathBuf {
 }
 
 #[test]
-fn a_chain_that_holds_is_told_from_one_that_does_not() {
+fn valid_and_broken_chains_are_distinguished() {
     let dir = tempfile::tempdir().unwrap();
     let (lines, last) = chain(5);
     let (holds, said) = run(&[file(dir.path(), "whole", &lines)], None);
@@ -97,7 +97,7 @@ fn files_of_one_chain_are_checked_together_and_a_hash_is_looked_for() {
 }
 
 #[test]
-fn what_a_kill_left_is_told_of() {
+fn what_a_kill_left_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let (mut lines, _) = chain(2);
     lines[1].truncate(20);

@@ -130,7 +130,7 @@ fn pipes_carry_every_byte_both_ways() {
 }
 
 #[test]
-fn a_pty_may_come_late_and_the_start_is_told() {
+fn a_pty_may_come_late_and_the_start_is_reported() {
     let mut host = Host::new();
     let pty = Terminal::raw();
     let (told, tell) = rustix::pipe::pipe().unwrap();
@@ -144,7 +144,7 @@ fn a_pty_may_come_late_and_the_start_is_told() {
     // On a busy machine this may be too short; then the check is weaker.
     std::thread::sleep(Duration::from_millis(300));
     let early = is_ready(&told, Duration::ZERO);
-    assert!(!early, "nothing is told before the console is open");
+    assert!(!early, "no start is reported before the console is open");
     host.announce("vuart/0", &pty);
     assert!(is_ready(&told, PATIENCE));
     let mut byte = [1];
@@ -218,7 +218,7 @@ fn the_terminal_is_raw_inside_and_as_it_was_afterwards() {
 
 /// A console of another daemon has only a pty.
 #[test]
-fn without_our_daemon_a_pty_is_shown_in_the_same_manner() {
+fn without_our_daemon_a_pty_is_shown_in_the_same_way() {
     let mut host = Host::new();
     let mut pty = Terminal::raw();
     host.announce("console", &pty);
@@ -229,11 +229,11 @@ fn without_our_daemon_a_pty_is_shown_in_the_same_manner() {
     child.write(b"in vain\x1d");
     assert!(child.wait().success());
     let came = is_ready(&pty.outer, Duration::ZERO);
-    assert!(!came, "the guest hears nothing");
+    assert!(!came, "the guest gets no input");
 }
 
 #[test]
-fn who_takes_no_output_can_still_be_ended() {
+fn a_client_with_blocked_output_can_be_ended() {
     let mut host = Host::new();
     let mut pty = Terminal::raw();
     host.announce("console", &pty);
@@ -280,7 +280,10 @@ fn a_restarted_daemon_is_followed() {
     let name = first.name();
     drop(first);
     let said = child.complaint("]\n");
-    assert!(said.contains("console pv0 of domain 1: gone"), "{said:?}");
+    assert!(
+        said.contains("console pv0 of domain 1: disconnected"),
+        "{said:?}"
+    );
     // Typed while no daemon is there: it waits.
     child.write(b"typed");
 
@@ -290,7 +293,7 @@ fn a_restarted_daemon_is_followed() {
         Some(Terminal::raw()).filter(|second| second.name() == name)
     });
     host.announce("console", &second);
-    assert!(child.complaint("]\n").contains("back"));
+    assert!(child.complaint("]\n").contains("reconnected"));
     assert_eq!(second.read(5), b"typed");
     second.write(b"two");
     assert_eq!(child.read(3), b"two");
@@ -343,7 +346,7 @@ fn the_end_of_the_domain_is_the_end() {
 }
 
 #[test]
-fn what_cannot_be_is_said() {
+fn impossible_requests_are_reported() {
     let mut host = Host::new();
     for (arguments, words) in [
         ("attach nobody", "there is no domain \"nobody\""),

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn options_mean_what_they_mean_to_xenconsoled() {
+    fn options_mean_the_same_as_in_xenconsoled() {
         let logs = |line| {
             let log = changed(Config::installed(), line).log;
             (log.guests, log.hypervisor)
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_given_up_where_it_is_in_the_way() {
+    fn no_sandbox_keeps_the_user_and_all_access() {
         let config = changed(Config::installed(), "--no-sandbox");
         assert_eq!((config.process.user, config.process.sandbox), (None, false));
     }
@@ -305,7 +305,7 @@ mod tests {
         let changed = read("--log=guest -o discard --timestamp none");
         assert!(changed.log.guests && !changed.log.hypervisor && !changed.log.timestamps);
         assert_eq!(changed.overflow, Overflow::Discard);
-        assert_eq!(changed.log.dir, Path::new("/l"), "not said otherwise");
+        assert_eq!(changed.log.dir, Path::new("/l"), "not set otherwise");
     }
 
     #[test]

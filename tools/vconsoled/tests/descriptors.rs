@@ -86,7 +86,7 @@ fn connect(client: &UnixStream, path: &Path) {
 }
 
 #[test]
-fn without_descriptors_viewers_and_logs_go_on_and_newcomers_wait() {
+fn without_descriptors_viewers_and_logs_continue_and_new_connections_wait() {
     let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
@@ -155,7 +155,7 @@ fn without_descriptors_viewers_and_logs_go_on_and_newcomers_wait() {
 }
 
 #[test]
-fn without_descriptors_what_is_served_goes_on_and_the_rest_waits() {
+fn without_descriptors_served_consoles_continue_and_others_wait() {
     let _turn = alone();
     let machine = Machine::new();
     let heard = Heard::default();

@@ -107,7 +107,7 @@ fn in_order(calls: &[String], expected: &[&str]) {
 /// A ring has one backend at a time: one stops before the other starts, with
 /// programs that are installed by then.
 #[test]
-fn the_stock_daemon_and_ours_are_never_there_at_once() {
+fn the_stock_daemon_and_ours_never_run_at_once() {
     for systemd in [true, false] {
         let host = Host::new(systemd);
         let (restart, stop) = if systemd {

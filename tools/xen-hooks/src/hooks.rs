@@ -248,8 +248,8 @@ impl HookSet {
             let stands = tree.join(&copy.to);
             ensure!(
                 !stands.exists(),
-                "{} is there already: have the hooks been applied to this tree before? \
-                 Start from a fresh one",
+                "{} exists already: the hooks were applied to this tree before. Use \
+                 a tree without them",
                 stands.display()
             );
             changes.insert(copy.to.clone(), contents);

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_s_repository_becomes_what_the_hooks_make() {
+    fn a_user_s_repository_becomes_what_the_hooks_make() {
         let dir = tempfile::tempdir().unwrap();
         let (shim, tree) = set_up(dir.path());
         let patches = exported(dir.path(), &shim, &tree).unwrap();

@@ -96,7 +96,7 @@ mod tests {
     use std::os::unix::net::{UnixDatagram, UnixStream};
 
     #[test]
-    fn a_peer_is_who_the_kernel_says() {
+    fn a_peer_s_credentials_are_the_kernel_s() {
         let (near, _far) = UnixStream::pair().unwrap();
         let peer = of(&near).unwrap();
         let status = std::fs::read_to_string("/proc/self/status").unwrap();

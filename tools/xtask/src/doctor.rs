@@ -63,7 +63,7 @@ impl Options {
             // `coverage` and `crate`.
             program(
                 "rustup",
-                "install it (https://rustup.rs): rust-toolchain.toml says what it fetches",
+                "install it (https://rustup.rs): rust-toolchain.toml lists what it fetches",
             ),
             rust_targets(),
             crates(steps),
@@ -96,7 +96,7 @@ fn system(packages: &Packages) -> Finding {
     let mut lines = text.lines();
     let codename = lines
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .unwrap_or("a system of unknown name");
+        .unwrap_or("a system without a name");
     let architecture = host::architecture();
     let known = releases.iter().any(|release| release == codename)
         && ["amd64", "arm64"].contains(&architecture);
@@ -113,7 +113,7 @@ fn system(packages: &Packages) -> Finding {
 /// A program, found by its version output.
 fn program(name: &'static str, fix: &str) -> Finding {
     let version = version(name);
-    let detail = version.as_deref().unwrap_or("not there");
+    let detail = version.as_deref().unwrap_or("not found");
     Finding::new(name, version.is_some(), detail, fix)
 }
 
@@ -138,14 +138,14 @@ fn crates(steps: &Steps) -> Finding {
         })
     };
     if fetch(&["--offline"]).is_ok() {
-        return Finding::new("crates", true, "all of them are here", "");
+        return Finding::new("crates", true, "all are present", "");
     }
     let fetched = fetch(&[]).map_err(|error| error.to_string());
     let detail = match &fetched {
         Ok(()) => "fetched",
         Err(error) => error.lines().last().unwrap_or_default(),
     };
-    let fix = "connect this machine, or tell cargo of its proxy or mirror";
+    let fix = "connect this machine, or set cargo's proxy or mirror";
     Finding::new("crates", fetched.is_ok(), detail, fix)
 }
 
@@ -167,7 +167,7 @@ fn tools(id: &'static str, wanted: &[String]) -> Result<Finding> {
     }
     let by_hand = apt::install_by_hand(&missing);
     let fix = if rustix::process::geteuid().is_root() {
-        format!("the first command that wants them installs them, or by hand: {by_hand}")
+        format!("the first command that needs them installs them, or by hand: {by_hand}")
     } else {
         format!("installing needs root: {by_hand}")
     };

@@ -61,7 +61,7 @@ fn offline(place: &Place) {
 }
 
 #[test]
-fn pins_that_cannot_be_had_are_listed() {
+fn unavailable_pins_are_listed() {
     let place = Place::new();
     offline(&place);
     let output = place.run(&["pins", "check"]);
@@ -73,7 +73,7 @@ fn pins_that_cannot_be_had_are_listed() {
 }
 
 #[test]
-fn apt_offline_is_said_in_words() {
+fn apt_offline_has_a_clear_message() {
     let place = Place::new();
     offline(&place);
     let error = error(&place.run(&["xen", "fetch"]));
@@ -181,7 +181,7 @@ fn an_unknown_scenario_is_refused_before_anything_is_built() {
 }
 
 #[test]
-fn doctor_names_what_is_missing_and_how_to_mend_it() {
+fn doctor_names_what_is_missing_and_how_to_install_it() {
     let place = Place::new();
     offline(&place);
     place.program(

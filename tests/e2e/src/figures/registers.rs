@@ -176,7 +176,7 @@ pub(crate) fn poller(report: &mut Report) -> Result<()> {
     let ticks = computes.number(&format!("turns {TURNS:x}"))?;
     report.data("beside_a_poller", ticks * computes.tick);
     let answer = beside.number("read 22000018");
-    report.check("the one that waited takes a command", answer.is_ok(), "");
+    report.check("the waiting guest accepts a command", answer.is_ok(), "");
     Ok(())
 }
 

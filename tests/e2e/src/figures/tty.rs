@@ -108,7 +108,7 @@ impl Tty {
         }
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            bail!("the console was silent for too long");
+            bail!("the console printed nothing for too long");
         }
         let left = Timespec::try_from(left)?;
         poll(&mut [PollFd::new(&self.0, flags)], Some(&left))?;

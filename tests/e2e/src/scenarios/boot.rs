@@ -67,7 +67,7 @@ pub(crate) fn earlycon(report: &mut Report) -> Result<()> {
         twice
             .iter()
             .any(|line| line.contains("console [ttyAMA0] enabled")),
-        format_args!("both say {twice:?}"),
+        format_args!("both print {twice:?}"),
     );
     let last = kernels.last().copied().unwrap_or_default();
     report.check(
@@ -82,7 +82,7 @@ pub(crate) fn earlycon(report: &mut Report) -> Result<()> {
     );
     let shells = log.rsplit(FIRST_PROCESS).next().unwrap_or_default();
     report.check(
-        "then user space speaks",
+        "then user space prints",
         shells.contains(PROMPT),
         "a prompt",
     );
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_handover_may_be_said_twice() {
+    fn only_the_handover_may_be_printed_twice() {
         let enabled = "[1] printk: console [ttyAMA0] enabled";
         let log = vec!["[0] a", enabled, enabled, "[2] b", "[2] b", enabled];
         let (once, twice) = by_both_consoles(log);

@@ -36,12 +36,12 @@ pub(crate) fn sysrq(report: &mut Report) -> Result<()> {
         &help,
     );
     report.check(
-        "the shell sees neither break nor key",
+        "the shell gets neither break nor key",
         !shown.contains(&b'h'),
         String::from_utf8_lossy(&shown),
     );
     let echo = shell.run("echo h", SHORT)?;
-    report.check_eq("the next h is the shell's", &echo.as_str(), &"h\n");
+    report.check_eq("the next h goes to the shell", &echo.as_str(), &"h\n");
     let after = uart_line(&mut shell)?;
     report.check("the driver counted it", after.contains("brk:1 "), after);
 

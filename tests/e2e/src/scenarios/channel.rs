@@ -61,7 +61,7 @@ pub(crate) fn channel(report: &mut Report) -> Result<()> {
     );
     let socket = fs::symlink_metadata(SOCKET).context(SOCKET)?;
     report.check(
-        "the socket is its owner's alone",
+        "only its owner can open the socket",
         socket.file_type().is_socket() && socket.permissions().mode() & 0o777 == 0o600,
         format_args!("{:o}", socket.permissions().mode()),
     );
@@ -86,17 +86,17 @@ pub(crate) fn channel(report: &mut Report) -> Result<()> {
     let mut second = connect()?;
     let refused = command::poll(SHORT, || !second.is_open());
     report.check(
-        "a second client is turned away",
+        "a second client is refused",
         refused && client.is_open(),
-        "while one is there",
+        "while one is connected",
     );
     pty(report, &guest.name, &mut shell)?;
 
     guest.destroy()?;
     let gone = command::poll(guest::GONE, || !Path::new(SOCKET).exists());
-    report.check("the socket goes with the guest", gone, SOCKET);
+    report.check("the socket is removed with the guest", gone, SOCKET);
     let ended = command::poll(SHORT, || !client.is_open());
-    report.check("and so does the client's connection", ended, "socat ends");
+    report.check("and the client's connection is closed", ended, "socat ends");
     report.check("the guest is gone", guest::all_gone(), "no domain is left");
     Ok(())
 }
@@ -154,7 +154,7 @@ fn from_guest(report: &mut Report, shell: &mut Shell, client: &mut Console) -> R
     let sum = shell.run(&format!("{pattern} | sha256sum"), SHORT)?;
     let same = came == wanted && sum.starts_with(&pattern::sha256(&came));
     report.check(
-        "they are the guest's",
+        "they are the bytes that the guest sent",
         same,
         pattern::difference(&came, &wanted),
     );
@@ -190,7 +190,11 @@ fn pty(report: &mut Report, name: &str, shell: &mut Shell) -> Result<()> {
         .send("head -n 1 </dev/hvc2 | sed 's/^/got /'\r")?;
     console.send("typed\n")?;
     report.check_ok("and types to it", shell.console.expect("got typed", SHORT));
-    report.check("it leaves on ^]", console.leave()?, "as others do");
+    report.check(
+        "it leaves on ^]",
+        console.leave()?,
+        "as from other consoles",
+    );
     Ok(())
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn spellings(report: &mut Report) -> Result<()> {
         }
     }
     report.check(
-        "each spelling is taken or refused in words",
+        "each spelling is accepted, or refused with a message",
         finished.success && passed >= CASES,
         finished.text.lines().last().unwrap_or_default(),
     );

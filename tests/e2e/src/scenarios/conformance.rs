@@ -181,7 +181,7 @@ impl Backend {
             Some(&limit),
         )? == 0
         {
-            bail!("the suite said nothing for {PATIENCE:?}");
+            bail!("the suite printed nothing for {PATIENCE:?}");
         }
         let mut ports = Vec::new();
         self.platform.events.pending(&mut ports)?;

@@ -54,7 +54,7 @@ fn guest(report: &mut Report, name: &str) -> Result<()> {
     console.send(&format!("{TYPED}\r"))?;
     let echo = console.expect("\r\n[", LIMIT)?;
     report.check_eq(
-        format_args!("{name}: what was typed comes back"),
+        format_args!("{name}: what was typed is echoed"),
         &String::from_utf8_lossy(&echo).as_ref(),
         &TYPED,
     );

@@ -35,26 +35,26 @@ pub(crate) fn scribble(report: &mut Report) -> Result<()> {
     let writes = report.amount(1_000_000, 10_000_000);
     thread::scope(|scope| {
         let scribbler = scope.spawn(move || scribble_on(&ring, writes));
-        from_guest(report, &mut shell, "a bystander meanwhile", 61)?;
-        to_guest(report, &mut shell, "a bystander meanwhile", 62)?;
+        from_guest(report, &mut shell, "another guest meanwhile", 61)?;
+        to_guest(report, &mut shell, "another guest meanwhile", 62)?;
         // The victim prints into the corrupted ring.
         while !scribbler.is_finished() {
             monitor.mumble()?;
         }
         scribbler
             .join()
-            .map_err(|_| anyhow!("the scribbler panicked"))
+            .map_err(|_| anyhow!("the writing thread panicked"))
     })?;
     report.data("writes", writes);
     report.check_ok("the victim's line works again", monitor.come_round());
-    report.check_ok("the bystander goes on", shell.run("true", SHORT));
+    report.check_ok("the other guest continues", shell.run("true", SHORT));
     report.check_eq("the daemon is the same", &daemon::status()?.pid, &served_by);
     let status = daemon::status()?;
     let resyncs = status.console(victim.domid, Line::Vuart)?.resyncs;
-    report.check("the daemon has set indices right", resyncs > 0, resyncs);
+    report.check("the daemon has corrected indices", resyncs > 0, resyncs);
     report.data("resyncs", resyncs);
     report.check_eq(
-        "and none of the bystander's",
+        "and none of the other guest's",
         &status.console(other.domid, Line::Vuart)?.resyncs,
         &0,
     );
@@ -100,10 +100,10 @@ pub(crate) fn hammer(report: &mut Report) -> Result<()> {
             let shown = shell.run("seq 500", 2 * TRANSFER)?;
             rounds += u32::from(shown == wanted);
             if shown != wanted {
-                report.check("a bystander's output", false, shown);
+                report.check("another guest's output", false, shown);
             }
         }
-        report.check("a bystander's output comes whole", rounds > 0, rounds);
+        report.check("another guest's output is complete", rounds > 0, rounds);
         report.data("bystander's outputs", rounds);
         waiting
             .join()
@@ -111,7 +111,7 @@ pub(crate) fn hammer(report: &mut Report) -> Result<()> {
     })?;
     for (vcpu, accesses) in counts.iter().enumerate() {
         report.check(
-            format_args!("vCPU {vcpu} has hammered"),
+            format_args!("vCPU {vcpu} has accessed registers"),
             *accesses > 1000,
             format_args!("{accesses} accesses"),
         );
@@ -155,7 +155,7 @@ pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
     let shown = shell.run(&format!("seq {LINES}"), TRANSFER)?;
     let whole = numbers(LINES, "\n");
     report.check(
-        "who watches sees every byte",
+        "an open client shows every byte",
         shown == whole,
         format_args!("{} of {} bytes", shown.len(), whole.len()),
     );
@@ -163,7 +163,7 @@ pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
     let whole = numbers(LINES, "\r\n");
     let kept = counted(&log()).to_owned();
     report.check(
-        "the log has what fitted, as it came",
+        "the log has what fitted, unchanged",
         kept.len() > FITS && whole.starts_with(&kept),
         format_args!("{} of {} bytes", kept.len(), whole.len()),
     );
@@ -173,7 +173,7 @@ pub(crate) fn full_disk(report: &mut Report) -> Result<()> {
         let _ = shell.run("echo room again", SHORT);
         log().contains("room again\r\n")
     });
-    report.check("with room the log goes on", goes_on, log().len());
+    report.check("with room the log continues", goes_on, log().len());
     // The rest is less than what is kept for a log that is behind.
     let late = log();
     let late = counted(&late);
@@ -204,7 +204,7 @@ pub(crate) fn standstill(report: &mut Report) -> Result<()> {
     ))?;
     let log = || daemon::log(&guest.name, Line::Vuart).unwrap_or_default();
     let begun = command::poll(SHORT, || log().contains("\n100\r\n"));
-    report.check("output that nobody watches is logged", begun, log().len());
+    report.check("output without a client is logged", begun, log().len());
     xl(&["pause", &guest.name])?;
     let mut length = log().len();
     let still = command::poll(SHORT, || {
@@ -212,7 +212,7 @@ pub(crate) fn standstill(report: &mut Report) -> Result<()> {
         std::mem::replace(&mut length, log().len()) == length
     });
     report.check(
-        "a paused guest says no more",
+        "a paused guest prints nothing",
         still && !log().contains("all said"),
         format_args!("{length} bytes so far"),
     );
@@ -220,7 +220,7 @@ pub(crate) fn standstill(report: &mut Report) -> Result<()> {
     let whole = numbers(LINES, "\r\n");
     let all = command::poll(TRANSFER, || log().contains("all said"));
     report.check(
-        "unpaused, it says the rest, each line once",
+        "unpaused, it prints the rest, each line once",
         all && log().contains(&whole),
         format_args!("{} bytes", log().len()),
     );
@@ -232,17 +232,17 @@ pub(crate) fn standstill(report: &mut Report) -> Result<()> {
         format_args!("{:?}", guest::domids()),
     );
     let last = "Kernel panic - not syncing";
-    report.check("its last words are logged", log().contains(last), last);
+    report.check("its last output is logged", log().contains(last), last);
     let guest = Config::monitor("crash").pl011().create()?;
     let mut monitor = Monitor::open(&guest.name)?;
     monitor.crash()?;
     report.check(
-        "a guest that says that it has crashed is gone",
+        "a guest that reports a crash is gone",
         guest::all_gone(),
         format_args!("{:?}", guest::domids()),
     );
     report.check(
-        "and their consoles are served no more",
+        "and their consoles are no longer served",
         daemon::serves_nobody(),
         "none",
     );
@@ -267,7 +267,7 @@ impl Stopped {
     fn process(path: &str) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
         let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-        let pid = pid.with_context(|| format!("{path} says {text:?}"))?;
+        let pid = pid.with_context(|| format!("{path} has {text:?}"))?;
         kill_process(pid, Signal::STOP)?;
         Ok(Self(pid))
     }

@@ -84,7 +84,7 @@ fn paste(report: &mut Report, name: &str, rate: Option<u32>) -> Result<()> {
     );
     let least = Duration::from_secs(1) * (u32::try_from(PASTE)? - BURST) / rate;
     report.check(
-        format_args!("{name}: not before their time"),
+        format_args!("{name}: not faster than the rate"),
         took >= least,
         format_args!("{took:?} for {PASTE} bytes at {rate} a second"),
     );

@@ -67,14 +67,14 @@ pub(crate) fn destroy(report: &mut Report) -> Result<()> {
     destroy_writing(report, "last")?;
     let lost = start.saturating_sub(guest::free_memory()?);
     report.check(
-        "what Linux had came back",
+        "the memory of Linux guests was freed",
         lost < 1024,
         format_args!("{lost} KiB"),
     );
     report.data("guests", 2 * rounds + 4);
     report.data("free memory in KiB", start);
     report.check(
-        "no console is served any more",
+        "no console is left",
         daemon::serves_nobody(),
         format_args!("{:?}", daemon::status()?.consoles),
     );
@@ -134,7 +134,11 @@ pub(crate) fn pv_only(report: &mut Report) -> Result<()> {
         "ls /dev/ttyAMA0 /proc/device-tree/serial@22000000 2>/dev/null; true",
         SHORT,
     )?;
-    report.check_eq("what the guest has of a UART", &uart.as_str(), &"");
+    report.check_eq(
+        "device and node of a UART in the guest",
+        &uart.as_str(),
+        &"",
+    );
     let served: Vec<String> = daemon::status()?
         .consoles
         .into_iter()
@@ -144,7 +148,7 @@ pub(crate) fn pv_only(report: &mut Report) -> Result<()> {
     let mut client = Console::open(&guest.name, Line::Vuart)?;
     let ended = command::poll(Duration::from_secs(15), || !client.is_open());
     report.check(
-        "xl console -t vuart gives up",
+        "xl console -t vuart ends",
         ended,
         client.transcript().trim(),
     );

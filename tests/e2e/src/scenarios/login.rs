@@ -16,7 +16,7 @@ pub(crate) fn login(report: &mut Report) -> Result<()> {
     for (driver, guest) in guest::of_each_driver("login", BOOTARGS)? {
         let mut console = Console::open(&guest.name, Line::Vuart)?;
         console.expect("guest login: ", BOOT)?;
-        enter(&mut console, "no such word")?;
+        enter(&mut console, "wrong password")?;
         let refused = console.expect("Login incorrect", SHORT);
         report.check_ok(
             format_args!("{driver}: a wrong password is refused"),
@@ -38,7 +38,7 @@ pub(crate) fn login(report: &mut Report) -> Result<()> {
         );
         shell.console.send("exit\r")?;
         let again = shell.console.expect("guest login: ", SHORT);
-        report.check_ok(format_args!("{driver}: it asks again after exit"), again);
+        report.check_ok(format_args!("{driver}: it prompts again after exit"), again);
     }
     Ok(())
 }

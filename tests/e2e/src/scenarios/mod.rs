@@ -101,7 +101,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "u-boot",
-        about: "U-Boot comes to its prompt on the PL011, answers version and shows memory",
+        about: "U-Boot prints its prompt on the PL011, answers version and shows memory",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: u_boot::u_boot,
@@ -171,14 +171,14 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "loopback",
-        about: "TIOCM_LOOP: bytes and modem lines come back to the guest and reach nobody else",
+        about: "TIOCM_LOOP: bytes and modem lines return to the guest and are not sent to dom0",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: serial::looped,
     },
     Scenario {
         name: "throttle",
-        about: "a guest that stops reading stops the sender, loses nothing; one that never reads harms nobody",
+        about: "a guest that stops reading stops the sender, loses nothing; one that never reads delays no other",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: serial::throttle,
@@ -234,21 +234,21 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "daemon-term",
-        about: "the daemon ends in order and comes back: both consoles work, nothing is lost",
+        about: "the daemon is stopped and started again: both consoles work, nothing is lost",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: restart::term,
     },
     Scenario {
         name: "daemon-kill",
-        about: "the daemon is killed and comes back: both consoles work, every byte is logged once",
+        about: "the daemon is killed and started again: both consoles work, every byte is logged once",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: restart::kill,
     },
     Scenario {
         name: "daemon-kills",
-        about: "the daemon is killed again and again while a guest prints and reads: every byte once",
+        about: "the daemon is killed repeatedly while a guest prints and reads: every byte once",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: restart::kills,
@@ -290,7 +290,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "scribble",
-        about: "a backend that scribbles on the ring's page harms nobody else, and is got over",
+        about: "a backend that overwrites the ring's page affects no other guest; the console recovers",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: faults::scribble,
@@ -304,7 +304,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "slow-xenstore",
-        about: "consoles go on while xenstored does not answer",
+        about: "consoles continue while xenstored does not answer",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: faults::slow_xenstore,
@@ -318,7 +318,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "standstill",
-        about: "pause and unpause, output that nobody watches, and a guest that crashes",
+        about: "pause and unpause, output without a client, and a guest that crashes",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: faults::standstill,
@@ -332,35 +332,35 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "hypervisor-log",
-        about: "what Xen itself says is in hypervisor.log, once and as it comes",
+        about: "Xen's own messages are in hypervisor.log, each once and without a request",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: upkeep::hypervisor_log,
     },
     Scenario {
         name: "least-privilege",
-        about: "the daemon is not root, has no capabilities, and serves a new guest all the same",
+        about: "the daemon is not root, has no capabilities, and still serves a new guest",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: upkeep::least_privilege,
     },
     Scenario {
         name: "bad-config",
-        about: "configurations that xl refuses in words, making nothing",
+        about: "configurations that xl refuses with a message, creating nothing",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: config::bad,
     },
     Scenario {
         name: "xl-config",
-        about: "every spelling of pl011 and of channels, right and wrong, through xl create -n",
+        about: "every spelling of pl011 and of channels, valid and invalid, through xl create -n",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: config::spellings,
     },
     Scenario {
         name: "bad-params",
-        about: "wrong pages and ports are refused, nothing half set, and right ones then work",
+        about: "wrong pages and ports are refused and change nothing, and right ones then work",
         needs: Machine::DEFAULT,
         limit: LIMIT,
         run: params::params,
@@ -426,7 +426,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "web",
-        about: "a tenant's page: log in, type, go on over a reboot of the guest and the daemon's kill",
+        about: "a tenant's page: log in, type, continue over a reboot of the guest and a kill of the daemon",
         needs: Machine {
             dom0: Dom0::Web,
             ..Machine::DEFAULT
@@ -476,7 +476,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "conformance-stock",
-        about: "the same cases on Xen's own UART, whatever comes of them",
+        about: "the same cases on Xen's own UART, with any results",
         needs: Machine {
             hypervisor: Hypervisor::Stock,
             ..Machine::DEFAULT

@@ -104,7 +104,7 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
     ] {
         site.refuse(what, brk, breaks, "EINVAL");
     }
-    site.refuse_domain("a domain that is not", DomId(0x7000));
+    site.refuse_domain("a domain that does not exist", DomId(0x7000));
 
     let ring = site.xen.map_resource(site.domid, Resource::VUART)?;
     let printed = command::poll(Duration::from_secs(20), || {

@@ -39,13 +39,13 @@ pub(crate) fn again(report: &mut Report) -> Result<()> {
         .collect();
     let limit = Duration::from_secs(report.amount(150, 1500));
     let served = backend.serve(asked.as_bytes(), wanted.len(), limit);
-    if let Some(closed) = report.check_ok("each event that must come comes", served) {
+    if let Some(closed) = report.check_ok("each expected event arrives", served) {
         report.check("the port is closed now and then", closed > 20, closed);
         report.data("closed and bound", closed);
     }
     let answered = String::from_utf8_lossy(&backend.output);
     report.check(
-        "every question arrived once, and every answer",
+        "every request arrived once, and every reply",
         answered == wanted,
         pattern::difference(answered.as_bytes(), wanted.as_bytes()),
     );
@@ -54,7 +54,7 @@ pub(crate) fn again(report: &mut Report) -> Result<()> {
     drop(backend);
     daemon.start_again()?;
     report.check_ok(
-        "the daemon serves it then",
+        "afterwards the daemon serves it",
         Monitor::open(&guest.name).map(drop),
     );
     Ok(())

@@ -28,7 +28,7 @@ pub(crate) fn params(report: &mut Report) -> Result<()> {
     let before = private_params(&guest)?;
     // Without this check, a guest whose hypercalls all fail would pass.
     report.check_eq(
-        "get 17, which a guest may",
+        "get 17, which a guest is allowed",
         &monitor.ask("get 11")?.word().as_str(),
         &"ok",
     );
@@ -100,7 +100,7 @@ fn stock_page(report: &mut Report) -> Result<()> {
     // The guest's first output: "monitor".
     let read = monitor.ask(&format!("read {:x}", gfn * PAGE + OUT))?;
     report.check(
-        "the stock ring is in reach",
+        "the guest can access the stock ring",
         read == Answer::Value(i64::from(u32::from_le_bytes(*b"moni"))),
         format_args!("{read:x?}"),
     );
@@ -153,7 +153,7 @@ fn try_port(report: &mut Report, guest: &Guest, monitor: &mut Monitor, port: u64
     let console = xen.hvm_param(DomId(guest.domid), HvmParam::CONSOLE_EVTCHN)?;
     let sent = monitor.ask(&format!("send {console:x}"))?;
     report.check_eq(
-        "send on the PV console's port, which a guest may",
+        "send on the PV console's port, which a guest is allowed",
         &sent.word().as_str(),
         &"ok",
     );
@@ -237,7 +237,7 @@ pub(crate) fn linux(report: &mut Report) -> Result<()> {
     shell.run(UNRESTRICTED, SHORT)?;
     let answer = shell.run(&format!("e2e probe intrude {} {port}", guest.domid), SHORT)?;
     let attempts: BTreeMap<String, String> = serde_json::from_str(answer.trim())
-        .with_context(|| format!("the probe said {answer:?}"))?;
+        .with_context(|| format!("the probe printed {answer:?}"))?;
     for (attempt, result) in &attempts {
         let wanted: &[&str] = match attempt {
             a if a.starts_with("get 17") => &["ok"],
@@ -251,7 +251,7 @@ pub(crate) fn linux(report: &mut Report) -> Result<()> {
     report.check_ok("the UART still works", shell.run("true", SHORT));
     let mapped = Privcmd::open()?.map_resource(DomId(guest.domid), Resource::VUART);
     report.check(
-        "the ring stands",
+        "the ring is unchanged",
         mapped.is_ok(),
         crate::errno::word(&mapped),
     );

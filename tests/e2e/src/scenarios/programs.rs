@@ -77,7 +77,7 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
             for (other, user) in &mut users {
                 let seen = user.expect(&shown(name), WAIT);
                 report.check_ok(
-                    format_args!("{}: {other} sees what {name} types", line.tty()),
+                    format_args!("{}: {other} shows what is typed in {name}", line.tty()),
                     seen,
                 );
             }
@@ -88,14 +88,20 @@ pub(crate) fn programs(report: &mut Report) -> Result<()> {
         let mut web = Web::open()?;
         for name in names {
             let seen = web.until(&shown(name));
-            report.check_ok(format_args!("a browser sees what {name} typed"), seen);
+            report.check_ok(
+                format_args!("a browser shows what was typed in {name}"),
+                seen,
+            );
         }
         web.press(&typed("a browser"))?;
         let seen = web.until(&shown("a browser"));
-        report.check_ok("a browser sees what it types", seen);
+        report.check_ok("a browser shows what is typed in it", seen);
         for (other, user) in &mut users {
             let seen = user.expect(&shown("a browser"), WAIT);
-            report.check_ok(format_args!("{other} sees what a browser types"), seen);
+            report.check_ok(
+                format_args!("{other} shows what is typed in a browser"),
+                seen,
+            );
         }
         let log = fs::read_to_string("/var/log/conserver/guest").unwrap_or_default();
         report.check(

@@ -63,7 +63,11 @@ pub(crate) fn kills(report: &mut Report) -> Result<()> {
         let reached = format!("count {}.", wanted.max(1));
         let there = command::poll(PATIENCE, || log().is_ok_and(|log| log.contains(&reached)));
         if !there {
-            report.check(format_args!("kill {kill}"), false, "the log stands still");
+            report.check(
+                format_args!("kill {kill}"),
+                false,
+                "the log no longer grows",
+            );
             break;
         }
         let part = |kill: usize| typed.len() * kill / kills;
@@ -225,7 +229,7 @@ fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
         );
         let followed = shell.run("true", SHORT);
         report.check_ok(
-            format_args!("the open client of {} goes on", line.name()),
+            format_args!("the open client of {} continues", line.name()),
             followed,
         );
         drop(shell);

@@ -30,7 +30,7 @@ pub(crate) fn crtscts(report: &mut Report) -> Result<()> {
         shell.run(&format!("stty {setting}"), SHORT)?;
         let modes = shell.run("stty -a", SHORT)?;
         report.check(
-            format_args!("stty {setting} is taken"),
+            format_args!("stty {setting} is accepted"),
             modes.replace('\n', " ").contains(&format!("{shown} ")),
             modes.trim(),
         );
@@ -44,7 +44,7 @@ pub(crate) fn crtscts(report: &mut Report) -> Result<()> {
         to_guest(report, &mut shell, setting, seed + 1)?;
         let kept = shell.run("stty -a", SHORT)?;
         report.check_eq(
-            format_args!("{setting} all the while"),
+            format_args!("{setting} from start to end"),
             &kept.replace('\n', " ").contains(&format!("{shown} ")),
             &true,
         );
@@ -61,8 +61,8 @@ pub(crate) fn looped(report: &mut Report) -> Result<()> {
     let silence = shell.run("e2e probe loopback >/tmp/found", TRANSFER)?;
     report.check_eq("what reaches the far side", &silence.as_str(), &"");
     let found = shell.run("cat /tmp/found", SHORT)?;
-    let found: BTreeMap<String, String> =
-        serde_json::from_str(found.trim()).with_context(|| format!("the probe said {found:?}"))?;
+    let found: BTreeMap<String, String> = serde_json::from_str(found.trim())
+        .with_context(|| format!("the probe printed {found:?}"))?;
     // The lines that are on: the outputs as set, and the inputs that are wired to
     // them.
     for (step, wanted) in [
@@ -133,10 +133,10 @@ pub(crate) fn throttle(report: &mut Report) -> Result<()> {
         other.run("touch /tmp/go", SHORT)?;
         typing
             .join()
-            .unwrap_or_else(|_| bail!("the typist panicked"))
+            .unwrap_or_else(|_| bail!("the typing thread panicked"))
     })?;
     report.check_eq(
-        "everything is there in the end",
+        "all bytes arrive",
         &String::from_utf8_lossy(&summed).as_ref(),
         &pattern::sha256(&sent).as_str(),
     );
@@ -157,12 +157,12 @@ fn never(report: &mut Report, other: &mut Shell) -> Result<()> {
     let sent = monitor.stuff(&typed, Duration::from_secs(3))?;
     let taken = still(&deaf, before)? - before;
     report.check(
-        "of what is typed at a guest that never reads a ring is full",
+        "a guest that never reads has a full ring of input",
         (1024..=HELD).contains(&taken),
         format_args!("{taken} bytes"),
     );
     report.check(
-        "its client can be left all the same",
+        "its client can still be left",
         monitor.leave()?,
         format_args!("after {sent} bytes"),
     );
@@ -173,7 +173,7 @@ fn never(report: &mut Report, other: &mut Shell) -> Result<()> {
         format_args!("{grown} KiB"),
     );
     report.check_eq(
-        "another guest speaks meanwhile",
+        "another guest prints meanwhile",
         &other.run("seq 500", SHORT)?,
         &pattern::numbers(500, "\n"),
     );

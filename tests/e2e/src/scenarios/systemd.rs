@@ -96,7 +96,7 @@ fn install(report: &mut Report) -> Result<()> {
     for program in DIVERTED {
         let aside = fs::read_to_string(format!("{program}.stock")).unwrap_or_default();
         report.check(
-            format_args!("{program} is put aside"),
+            format_args!("{program} is diverted"),
             aside.contains("the stock one"),
             aside.trim(),
         );
@@ -237,7 +237,7 @@ fn ends(report: &mut Report, domid: u16, shell: &mut Shell) -> Result<()> {
         });
         let goes_on = readers.go_on(None);
         report.check(
-            format_args!("{way}: another daemon serves, and nobody's end shows it"),
+            format_args!("{way}: another daemon serves, and no connection ends"),
             another && goes_on && readers.are_there() && tty()? == name,
             format_args!("after process {before} process {}", property("MainPID")?),
         );
@@ -252,7 +252,7 @@ fn ends(report: &mut Report, domid: u16, shell: &mut Shell) -> Result<()> {
     // A terminal and two sockets for each console, a viewer with its pending
     // output, and its input.
     let kept = property("NFileDescriptorStore")?;
-    report.check_eq("what systemd keeps", &kept.as_str(), &"10");
+    report.check_eq("what systemd stores", &kept.as_str(), &"10");
     let logged = command::poll(PATIENCE, || {
         daemon::log(GUEST, Line::Pv).is_ok_and(|log| log.contains(ALL))
     });
@@ -427,7 +427,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_line_is_seen_and_a_repeated_piece_is_not() {
+    fn a_missing_line_is_an_error_and_a_repeated_piece_is_not() {
         let whole = "guest:/# count 1.\r\ncount 2.\r\ncount 3.\r\n";
         assert_eq!(missing(whole, 3), None);
         let repeated = "count 1.\r\ncount 2.\r\ncou.\r\ncount 2.\r\ncount 3.\r\n";

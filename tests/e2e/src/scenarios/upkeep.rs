@@ -31,7 +31,11 @@ pub(crate) fn hypervisor_log(report: &mut Report) -> Result<()> {
     let arrived = command::poll(PATIENCE, || {
         log().matches(said).count() > before.matches(said).count()
     });
-    report.check("what Xen says now arrives by itself", arrived, said);
+    report.check(
+        "new messages of Xen arrive without a request",
+        arrived,
+        said,
+    );
     let dmesg = xl(&["dmesg"])?;
     let complete = command::poll(PATIENCE, || {
         let log = log();
@@ -52,11 +56,8 @@ pub(crate) fn least_privilege(report: &mut Report) -> Result<()> {
         let path = entry?.path().join("status");
         let status = fs::read_to_string(&path)?;
         let holds = Held::read(&status).is_some_and(|held| held.nothing());
-        let seen: Vec<&str> = status
-            .lines()
-            .filter(|line| Held::speaks_of(line))
-            .collect();
-        let id = format_args!("thread {number} is nobody in particular").to_string();
+        let seen: Vec<&str> = status.lines().filter(|line| Held::is_about(line)).collect();
+        let id = format_args!("thread {number} is not root and has no capability").to_string();
         report.check(id, holds, seen.join(", ").replace('\t', " "));
     }
     let guest = Config::linux("late")
@@ -91,7 +92,7 @@ struct Held {
 }
 
 impl Held {
-    fn speaks_of(line: &str) -> bool {
+    fn is_about(line: &str) -> bool {
         [
             "Uid:",
             "CapPrm:",
@@ -138,7 +139,7 @@ mod tests {
         CapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
 
     #[test]
-    fn one_thing_too_many_is_seen() {
+    fn each_extra_privilege_is_detected() {
         assert!(Held::read(CONFINED).unwrap().nothing());
         for (from, to) in [
             ("990\t990\t990\t990\nGid", "990\t990\t0\t990\nGid"),

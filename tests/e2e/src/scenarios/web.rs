@@ -43,7 +43,7 @@ pub(crate) fn web(report: &mut Report) -> Result<()> {
     let _neighbour = Config::monitor(NEIGHBOUR).pl011().create()?;
     let stranger = Session::begin("no-token");
     report.check(
-        "nobody without a token",
+        "no access without a token",
         stranger.is_err(),
         format_args!("{:?}", stranger.err().map(|error| error.to_string())),
     );
@@ -59,7 +59,7 @@ pub(crate) fn web(report: &mut Report) -> Result<()> {
     );
     page.type_in("echo $((6 * 7))\r")?;
     let echo = page.expect("echo $((6 * 7))\r\n42\r\n", SHORT);
-    report.check_ok("what is typed comes back, and its answer", echo);
+    report.check_ok("what is typed is echoed, and its output is shown", echo);
 
     page.type_in("reboot -f\r")?;
     page.another_stream(BOOT)?;
@@ -92,13 +92,13 @@ pub(crate) fn web(report: &mut Report) -> Result<()> {
         format_args!("{counted:?} of {LINES} lines, {} bytes lost", page.lost),
     );
     report.check(
-        "the page went on in the same stream",
+        "the page continued in the same stream",
         page.connections > before && page.streams == 2,
         format_args!("by connection {}", page.connections),
     );
     page.type_in("echo $((7 * 8))\r")?;
     let typed = page.expect("\n56\r\n", SHORT);
-    report.check_ok("what is typed then is answered too", typed);
+    report.check_ok("what is typed then has its output too", typed);
     report.data("bytes on the page", page.shown.len());
     Ok(())
 }

@@ -6,7 +6,7 @@ use viewers::{Guest, Host, Program, Terminal, noise, wait_for};
 use crate::GREETING;
 
 #[test]
-fn several_clients_see_everything_and_all_of_them_type() {
+fn several_clients_get_all_output_and_all_of_them_type() {
     let host = Host::start();
     let (_, _pv, mut vuart) = host.guest("guest");
     vuart.send(b"before ");
@@ -36,7 +36,7 @@ fn several_clients_see_everything_and_all_of_them_type() {
 }
 
 #[test]
-fn history_is_as_long_as_wanted() {
+fn history_is_as_long_as_requested() {
     let host = Host::start();
     let (_, mut pv, _vuart) = host.guest("guest");
     let sent = noise(200_000);
@@ -62,7 +62,7 @@ fn history_is_as_long_as_wanted() {
 }
 
 #[test]
-fn without_a_name_the_only_domain_is_meant_or_the_user_is_asked() {
+fn without_a_name_the_only_domain_is_used_or_a_list_is_shown() {
     let host = Host::start();
     let (_, mut pv, _vuart) = host.guest("one");
     pv.send(b"hello");
@@ -85,7 +85,7 @@ fn without_a_name_the_only_domain_is_meant_or_the_user_is_asked() {
 }
 
 #[test]
-fn of_two_domains_of_a_name_the_newest_is_meant_and_the_other_told() {
+fn of_two_domains_of_a_name_the_newest_is_used_and_the_other_reported() {
     let host = Host::start();
     let (old, mut old_pv, _old_vuart) = host.guest("web");
     let (new, mut new_pv, _new_vuart) = host.guest("web");
@@ -115,7 +115,7 @@ fn of_two_domains_of_a_name_the_newest_is_meant_and_the_other_told() {
 }
 
 #[test]
-fn what_cannot_be_attached_is_said_at_once() {
+fn a_console_that_cannot_be_attached_is_reported_at_once() {
     let host = Host::start();
     let _guest = host.guest("guest");
     for (words, complaint) in [
@@ -151,7 +151,7 @@ fn nothing_was_typed(host: &Host, vuart: &mut Guest) {
 }
 
 #[test]
-fn the_keys_do_what_the_help_says() {
+fn the_keys_do_what_the_help_lists() {
     let host = Host::start();
     let (domid, _pv, mut vuart) = host.guest("guest");
     let mut user = Terminal::open();
@@ -191,7 +191,7 @@ fn the_keys_do_what_the_help_says() {
 }
 
 #[test]
-fn who_came_to_read_does_not_type() {
+fn a_read_only_client_does_not_type() {
     let host = Host::start();
     let (_, _pv, mut vuart) = host.guest("guest");
     let mut user = Terminal::open();
@@ -220,7 +220,7 @@ fn a_break_is_sent_from_a_script() {
 
 /// `xl console`, on the pty, and other clients, on sockets, at once.
 #[test]
-fn the_old_client_and_the_new_one_see_the_same() {
+fn the_old_client_and_the_new_one_show_the_same() {
     let host = Host::start();
     let (_, mut pv, mut vuart) = host.guest("guest");
     let mut old = Program::piped(host.xenconsole("1 --num 0 --type pv"));

@@ -44,7 +44,7 @@ fn the_terminal_is_as_it_was_however_it_ends() {
             _ => {
                 // While there is no daemon, the user can still leave.
                 host.stop_daemon();
-                user.until("waiting for it to come back]");
+                user.until("reconnecting]");
                 user.write(b"\x1d");
             }
         }
@@ -82,11 +82,7 @@ fn a_suspended_client_leaves_the_terminal_to_the_shell() {
     user.until("left\r\n");
     assert!(shell.wait().success());
     assert!(user.is_cooked());
-    assert_eq!(
-        vuart.receive(3),
-        b"two",
-        "what the shell was told is not here"
-    );
+    assert_eq!(vuart.receive(3), b"two", "what the shell read is not here");
 
     for stop in [Signal::TSTP, Signal::STOP] {
         let mut client = user.run(host.vconsole("attach guest/vuart0"));
@@ -130,7 +126,7 @@ fn a_suspended_client_leaves_the_terminal_to_the_shell() {
 }
 
 #[test]
-fn a_daemon_that_comes_back_goes_on_to_the_byte() {
+fn output_continues_to_the_byte_after_a_restart() {
     let mut host = Host::start();
     let (_, _pv, mut vuart) = host.guest("guest");
     let mut client = Program::piped(host.vconsole("attach guest/vuart0"));
@@ -161,7 +157,7 @@ fn a_daemon_that_comes_back_goes_on_to_the_byte() {
 }
 
 #[test]
-fn a_stopped_terminal_is_told_what_it_missed_and_can_be_left() {
+fn a_stopped_terminal_shows_how_much_it_missed_and_can_be_left() {
     let host = Host::start();
     let (_, mut pv, _vuart) = host.guest("guest");
     // The client's output is not read.
@@ -176,7 +172,7 @@ fn a_stopped_terminal_is_told_what_it_missed_and_can_be_left() {
     });
     assert!(lost < 4_000_000);
     client.write(b"typed");
-    assert_eq!(pv.receive(5), b"typed", "the client hears all the same");
+    assert_eq!(pv.receive(5), b"typed", "the client still reads its input");
     // All remaining bytes arrive, and the message has the number of lost ones.
     let lost = usize::try_from(lost).unwrap();
     let seen = client.read(sent.len() - lost);
@@ -193,7 +189,7 @@ fn a_stopped_terminal_is_told_what_it_missed_and_can_be_left() {
 }
 
 #[test]
-fn escape_sequences_are_left_out_if_wanted() {
+fn escape_sequences_are_left_out_if_requested() {
     let host = Host::start();
     let (_, mut pv, _vuart) = host.guest("guest");
     pv.send(b"\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07.");
@@ -205,7 +201,7 @@ fn escape_sequences_are_left_out_if_wanted() {
 
 /// Nothing waits for the answer any more, and a terminal's answer would be typed.
 #[test]
-fn a_terminal_is_not_asked_what_was_asked_before() {
+fn terminal_queries_are_not_replayed() {
     let host = Host::start();
     let (_, mut pv, _vuart) = host.guest("guest");
     pv.send(b"\x1b[1mold\x1b[6n\x1b[0m.");

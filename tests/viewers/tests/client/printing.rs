@@ -54,7 +54,7 @@ fn the_list_is_a_table_or_json_once_or_again_and_again() {
 }
 
 #[test]
-fn what_was_said_is_printed_from_memory_without_a_log() {
+fn output_is_printed_from_memory_without_a_log() {
     let host = Host::start();
     let (_, mut pv, _vuart) = host.guest("guest");
     let sent = noise(10_000);

@@ -32,7 +32,7 @@ fn lines(file: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn wherever_a_kill_cuts_it_the_chain_goes_on() {
+fn the_chain_continues_wherever_a_kill_cuts_it() {
     let whole = go_on(b"", 3);
     let ends: Vec<usize> = (1..=whole.len())
         .filter(|at| whole[at - 1] == b'\n')
@@ -123,7 +123,7 @@ fn lines_that_are_removed_moved_added_or_made_anew_are_found() {
 }
 
 #[test]
-fn a_line_that_says_what_is_not_whole_is_about_those_bytes_alone() {
+fn a_line_about_torn_bytes_covers_those_bytes_alone() {
     let whole = go_on(&[&go_on(b"", 1)[..], b"a part"].concat(), 1);
     let (held, state) = check(&whole);
     assert_eq!((held, state.torn), (Ok(()), 1));

@@ -31,7 +31,7 @@ const EXPECTED: [(&str, &str); 6] = [
     ),
     (
         "receive levels",
-        "QEMU raises RX at every character and knows no RT: FIFOs stay disabled",
+        "QEMU raises RX at every character and has no RT: FIFOs stay disabled",
     ),
     (
         "empty reads",

@@ -218,7 +218,7 @@ fn a_change_of_the_line_stands_before_the_answer() {
     let mut program = qtest(&[]);
     program.write('l', IMSC, TX);
     program.write('l', DR, 0x41);
-    assert!(program.irqs.is_empty(), "nobody has asked for them yet");
+    assert!(program.irqs.is_empty(), "they were not requested yet");
     // RIS was read, so the clear is final.
     assert_eq!(program.read('l', RIS), TX);
     program.write('l', ICR, TX);

@@ -29,7 +29,7 @@ fn trouble(visitor: &Visitor, trouble: &Trouble) -> Response {
 }
 
 fn no_console() -> Response {
-    failure(StatusCode::BAD_REQUEST, "That is no console.")
+    failure(StatusCode::BAD_REQUEST, "There is no such console.")
 }
 
 pub(super) async fn list(State(app): Shared, visitor: Visitor) -> Response {

@@ -23,7 +23,10 @@ pub(super) async fn ask(State(app): Shared, peer: Peer) -> Response {
 fn form(app: &App, peer: &Peer, status: StatusCode, why: Option<&str>) -> Response {
     match peer {
         Peer::Direct { .. } if app.tenants.are_listed() => page(status, pages::login(why)),
-        _ => failure(StatusCode::UNAUTHORIZED, "Nobody can log in here."),
+        _ => failure(
+            StatusCode::UNAUTHORIZED,
+            "Login with a token is not possible here.",
+        ),
     }
 }
 
@@ -50,10 +53,13 @@ pub(super) async fn log_in(
     let Some(tenant) = app.tenants.find(Kind::Token, token.trim().as_bytes()) else {
         app.logins.take(address);
         tracing::warn!("a login from {address} failed");
-        return again(StatusCode::FORBIDDEN, "Nobody has that token.");
+        return again(StatusCode::FORBIDDEN, "This token is not valid.");
     };
     let Ok(secret) = app.sessions.begin(&tenant) else {
-        return failure(StatusCode::INTERNAL_SERVER_ERROR, "No session can begin.");
+        return failure(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "No session can be started.",
+        );
     };
     tracing::info!("{tenant} has logged in from {address}");
     let secure = if peer.is_secure() { "; Secure" } else { "" };

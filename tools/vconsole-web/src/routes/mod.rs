@@ -149,10 +149,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
                 "Too many requests. Wait a moment.",
             )),
             None => Err(match peer {
-                Peer::Proxy => failure(
-                    StatusCode::UNAUTHORIZED,
-                    "The proxy has not said who you are.",
-                ),
+                Peer::Proxy => failure(StatusCode::UNAUTHORIZED, "The proxy sent no user name."),
                 Peer::Direct { .. } => Redirect::to("/login").into_response(),
             }),
         }
@@ -175,7 +172,10 @@ impl FromRequestParts<Arc<App>> for Ours {
 }
 
 fn others() -> Response {
-    failure(StatusCode::FORBIDDEN, "That comes from another page.")
+    failure(
+        StatusCode::FORBIDDEN,
+        "This request comes from another page.",
+    )
 }
 
 /// A filled form from one of this service's pages.
@@ -190,7 +190,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Filled<T> {
         let request = Request::from_parts(parts, body);
         match Form::from_request(request, app).await {
             Ok(Form(filled)) => Ok(Self(filled)),
-            Err(wrong) => Err(failure(wrong.status(), "That form is not one of these.")),
+            Err(wrong) => Err(failure(
+                wrong.status(),
+                "This form has other fields than expected.",
+            )),
         }
     }
 }

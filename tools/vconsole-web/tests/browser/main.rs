@@ -51,7 +51,7 @@ fn main() -> ExitCode {
             replay::a_hostile_one_does_no_harm,
         ),
         (
-            "a_broken_recording_is_refused_in_words",
+            "a_broken_recording_is_refused_with_a_message",
             replay::a_broken_one_is_refused_in_words,
         ),
     ];
@@ -118,10 +118,10 @@ fn a_tenant_uses_a_terminal() {
     );
 
     host.stop_daemon();
-    page.until(STATE, "Gone; waiting for it to come back.");
+    page.until(STATE, "Disconnected; reconnecting.");
     vuart.send(b"after");
     host.start_daemon();
-    page.until(STATE, "Back.");
+    page.until(STATE, "Reconnected.");
     page.until(SHOWN, "hi<img src=x onerror=document.title='stolen'>.after");
     page.type_in("x");
     assert_eq!(vuart.receive(1), b"x");

@@ -101,7 +101,7 @@ pub(crate) fn has_its_times_and_is_wound() {
     shows(&mut page, "0", first, size);
     let time = "document.querySelector('.time').textContent";
     assert_eq!(page.evaluate(time), "0:00 of 2:00");
-    assert_eq!(page.evaluate(STATE), "One line is no event.");
+    assert_eq!(page.evaluate(STATE), "One line was skipped.");
 
     // Only the last two seconds of a pause remain.
     press(&mut page, "play");
@@ -193,7 +193,7 @@ pub(crate) fn a_broken_one_is_refused_in_words() {
     let host = host();
     let (web, mut page) = open(&host);
     open_player(&web, &mut page);
-    let none = "This is no recording (asciicast, version 2).";
+    let none = "This is not a recording (asciicast, version 2).";
     let good = format!("{HEADER}[0, \"o\", \"good\"]\n");
     for (text, why) in [
         ("a log\nand no recording\n", none),
@@ -204,7 +204,7 @@ pub(crate) fn a_broken_one_is_refused_in_words() {
             "{\"version\": 3, \"term\": {}}\n",
             "This is asciicast, version 3, and version 2 alone is played.",
         ),
-        (HEADER, "This recording holds no output."),
+        (HEADER, "This recording has no output."),
     ] {
         // The recording loaded before does not remain.
         load(&mut page, &file(&host, &good));

@@ -47,8 +47,8 @@ fn main() -> ExitCode {
     .find_map(|(path, why)| (!Path::new(path).exists()).then_some(why))
     .or_else(|| (!geteuid().is_root()).then_some("needs root"));
     let trials = [
-        ("nginx_asks_pam_who_a_tenant_is", pam as fn()),
-        ("nginx_lets_in_whom_its_file_lists", file),
+        ("nginx_authenticates_tenants_by_pam", pam as fn()),
+        ("nginx_admits_tenants_of_its_file", file),
         ("tries_to_guess_a_password_run_out", tries),
     ];
     let trials = trials.into_iter().map(|(name, test)| {

@@ -232,7 +232,7 @@ impl<S: Read + Write> Terminal<S> {
         while bytes.len() < length {
             bytes.extend(self.next().unwrap());
         }
-        assert_eq!(bytes.len(), length, "more than was asked for");
+        assert_eq!(bytes.len(), length, "more than was requested");
         bytes
     }
 

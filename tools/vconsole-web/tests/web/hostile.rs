@@ -47,7 +47,7 @@ fn oversized_requests_are_refused() {
 }
 
 #[test]
-fn a_browser_that_sends_nonsense_is_cut_off_and_the_guest_gets_none_of_it() {
+fn a_browser_that_sends_invalid_messages_is_disconnected_and_the_guest_gets_none() {
     let host = host();
     let (_, mut pv, _) = host.guest("web");
     let web = Web::start(&host);

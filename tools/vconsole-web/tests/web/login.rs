@@ -64,7 +64,7 @@ fn tries_to_guess_a_token_run_out() {
 }
 
 #[test]
-fn what_other_pages_ask_for_is_refused() {
+fn requests_of_other_pages_are_refused() {
     let host = host();
     let _guest = host.guest("web");
     let web = Web::start(&host);
@@ -140,7 +140,7 @@ fn every_answer_forbids_what_its_page_does_not_need() {
 }
 
 #[test]
-fn the_proxy_s_word_counts_at_its_socket_alone() {
+fn the_proxy_s_header_counts_at_its_socket_alone() {
     let host = host();
     let _guest = host.guest("web");
     let socket = host.dir.path().join("web.sock");

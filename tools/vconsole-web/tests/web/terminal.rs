@@ -9,7 +9,7 @@ use viewers::{noise, wait_for};
 use crate::client::{Web, host, member};
 
 #[test]
-fn who_may_types_and_everybody_sees() {
+fn a_viewer_with_the_right_types_and_all_viewers_get_it() {
     let host = host();
     let (_, mut pv, _) = host.guest("web");
     let web = Web::start(&host);
@@ -40,7 +40,7 @@ fn who_may_types_and_everybody_sees() {
 }
 
 #[test]
-fn a_terminal_goes_on_to_the_byte_when_the_daemon_is_back() {
+fn a_terminal_continues_to_the_byte_after_a_restart() {
     let mut host = host();
     let (_, mut pv, _) = host.guest("web");
     let web = Web::start(&host);
@@ -81,7 +81,7 @@ fn a_terminal_goes_on_to_the_byte_when_the_daemon_is_back() {
 }
 
 #[test]
-fn a_browser_that_types_on_is_told_that_it_is_over() {
+fn a_refused_browser_that_still_types_gets_the_reason() {
     let host = host();
     let web = Web::start(&host);
     let cookie = web.log_in(&web.tokens[0]);
@@ -97,7 +97,7 @@ fn a_browser_that_types_on_is_told_that_it_is_over() {
 }
 
 #[test]
-fn what_guests_say_is_text_on_every_page() {
+fn output_of_guests_is_text_on_every_page() {
     let host = host();
     let name = "<script>alert(1)</script>";
     let (domid, mut pv, _) = host.guest(name);
@@ -129,7 +129,7 @@ fn what_guests_say_is_text_on_every_page() {
 }
 
 #[test]
-fn what_a_tenant_may_not_is_said() {
+fn a_refused_tenant_gets_a_message() {
     let host = host();
     let _guests = ["web", "db"].map(|name| host.guest(name));
     let web = Web::start(&host);

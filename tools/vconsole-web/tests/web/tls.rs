@@ -92,7 +92,7 @@ fn a_certificate_counts_if_it_is_signed_and_listed() {
 }
 
 #[test]
-fn what_is_wrong_with_the_words_is_said() {
+fn invalid_options_are_reported() {
     let [pem, key, alice] = ["server.pem", "server.key", "alice.key"]
         .map(|name| certificate(name).display().to_string());
     for (words, what) in [

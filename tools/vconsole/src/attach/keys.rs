@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_shell_nobody_goes_back_to_it() {
+    fn without_a_shell_the_client_is_not_suspended() {
         let mut keys = Keys::new(Some(0x1d), Some(0x14), false);
         assert_eq!(keys.press(b"\x14z"), [Key::Unknown(b'z')]);
         assert!(!keys.help().join("\n").contains("suspend"));

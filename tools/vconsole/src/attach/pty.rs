@@ -137,7 +137,7 @@ impl Console<'_> {
             Ok(_) | Err(_) => {
                 self.pty = None;
                 self.typed.clear();
-                display.remark("gone; waiting for it to come back");
+                display.remark("disconnected; reconnecting");
             }
         }
     }
@@ -167,7 +167,7 @@ impl Console<'_> {
                 continue;
             }
             match self.reopen() {
-                Ok(true) => display.remark("back"),
+                Ok(true) => display.remark("reconnected"),
                 Ok(false) => {}
                 Err(error) => display.remark(&format!("cannot be opened: {error:#}")),
             }

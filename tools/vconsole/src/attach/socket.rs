@@ -337,7 +337,7 @@ impl Console<'_> {
         self.typed.clear();
         self.pause = RETRY_FIRST;
         self.again = Some(Instant::now());
-        display.remark("gone; waiting for it to come back");
+        display.remark("disconnected; reconnecting");
     }
 
     /// Continues where the stream stopped, or retries; `false` when the domain is
@@ -350,7 +350,7 @@ impl Console<'_> {
         match answer {
             Ok((attached, stream)) => {
                 self.stream = Some((stream, Decoder::default()));
-                display.remark("back");
+                display.remark("reconnected");
                 let before = self.wanted.resume.replace(place(&attached));
                 if before != self.wanted.resume {
                     // The history is a different one: the number of missing bytes

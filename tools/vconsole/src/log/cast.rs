@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_recording_is_told_from_one() {
+    fn other_files_are_not_taken_for_recordings() {
         for line in [
             "[1, \"o\", \"before the header\"]",
             "{\"version\": 3, \"term\": {}}",
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_as_long_as_is_wanted() {
+    fn pauses_are_as_long_as_requested() {
         let delays = |speed, max_idle, times: &[f64]| -> Vec<u128> {
             let mut pace = Pace::new(speed, max_idle);
             let delays = times.iter().map(|time| pace.delay(*time).as_millis());

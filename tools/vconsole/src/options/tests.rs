@@ -4,7 +4,7 @@ use clap::Parser as _;
 use super::{Options, Xenconsole};
 
 #[test]
-fn what_people_say_is_understood() {
+fn usual_command_lines_are_parsed() {
     for line in [
         "vconsole list",
         "vconsole list --json --watch --control /s",
@@ -52,7 +52,7 @@ fn what_people_say_is_understood() {
 /// Every call of this program that a page quotes. Brackets of a usage text are
 /// removed.
 #[test]
-fn what_the_pages_say_is_understood() {
+fn command_lines_of_the_pages_are_parsed() {
     let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let mut left = vec![docs];
     let mut seen = 0;
@@ -80,11 +80,11 @@ fn what_the_pages_say_is_understood() {
             }
         }
     }
-    assert!(seen > 10, "only {seen}: have the pages changed their form?");
+    assert!(seen > 10, "only {seen}: the pages may have another form");
 }
 
 #[test]
-fn what_libxl_says_is_understood() {
+fn command_lines_of_libxl_are_parsed() {
     for line in [
         "xenconsole 3 --num 0 --type pv",
         "xenconsole 3 --num 1 --type pv --start-notify-fd 9",

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn history_is_asked_for_in_bytes() {
+    fn history_is_given_in_bytes() {
         for (text, bytes) in [
             ("none", 0),
             ("0", 0),

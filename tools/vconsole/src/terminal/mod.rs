@@ -190,7 +190,7 @@ mod tests {
         assert!(!child.wait().unwrap().success());
         assert!(shown.contains("is raw: true"), "{shown}");
         let left = shown.find(LEAVE).expect("the screen as it was");
-        let said = shown.find("on purpose").expect("the panic is told");
+        let said = shown.find("on purpose").expect("the panic is printed");
         assert!(left < said, "where the user sees it: {shown}");
         assert!(!is_raw(&inner));
     }

@@ -44,7 +44,7 @@ impl System {
     fn answer(&self, command: &str) -> String {
         match command {
             "" => String::new(),
-            ASK_SYSTEM => "Model guest 1.0 aarch64, with no kernel to speak of\r\n".into(),
+            ASK_SYSTEM => "Model guest 1.0 aarch64, without a kernel\r\n".into(),
             ASK_INTERRUPTS => {
                 format!(
                     " 32: {:>10}   uart-pl011\r\n",

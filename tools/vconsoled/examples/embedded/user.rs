@@ -32,7 +32,7 @@ impl Terminal {
         let name = loop {
             match store.read(&path)? {
                 Some(name) if !name.is_empty() => break String::from_utf8(name)?,
-                _ => ensure!(Instant::now() < deadline, "nobody serves {path}"),
+                _ => ensure!(Instant::now() < deadline, "no daemon serves {path}"),
             }
             std::thread::sleep(TICK);
         };

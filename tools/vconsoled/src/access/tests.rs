@@ -202,7 +202,7 @@ fn without_a_rule_the_sockets_permissions_decide() {
 }
 
 #[test]
-fn names_that_are_not_there_are_told_and_give_nothing() {
+fn unknown_names_are_reported_and_grant_nothing() {
     let text = "[[access]]\nusers = ['root']\ndomains = ['*']\nrights = ['list']\n\
                 [[access]]\nusers = ['nonesuch', 'root']\ngroups = ['nonesuch']\n\
                 domains = ['*']\nrights = ['watch']\n";
@@ -223,7 +223,7 @@ fn names_that_are_not_there_are_told_and_give_nothing() {
 /// Every rule of one tenant by one caller, against every caller with every
 /// tenant.
 #[test]
-fn who_asks_for_a_tenant_gets_what_that_tenant_has_by_it_and_nothing_of_its_own() {
+fn a_request_for_a_tenant_has_that_tenant_s_rights_and_none_of_its_own() {
     let tenant = |name: &str| Tenant::new(name);
     let guest = Guest {
         name: "web-1",

@@ -77,7 +77,7 @@ fn every_consumer_gets_all_of_it_over_many_laps() {
 }
 
 #[test]
-fn who_falls_behind_is_told_how_much_was_lost() {
+fn a_slow_consumer_gets_the_number_of_lost_bytes() {
     let output = output(100);
     let mut slow = Cursor::default();
     let sent = pattern(0, 1_500_000);
@@ -96,7 +96,7 @@ fn who_falls_behind_is_told_how_much_was_lost() {
 }
 
 #[test]
-fn only_scrollback_stays_when_nobody_waits() {
+fn only_scrollback_stays_when_no_consumer_waits() {
     let output = output(100);
     append(&output, &pattern(0, 5000));
     assert_eq!((output.start(), output.scrollback()), (0, 4900));
@@ -135,7 +135,7 @@ fn memory_is_given_back() {
 
 /// A reader in another thread detects overwritten bytes.
 #[test]
-fn a_reader_that_is_overtaken_notices() {
+fn an_overtaken_reader_gets_an_error() {
     let output = output(100);
     let total: u64 = 10_000_000;
     std::thread::scope(|scope| {
@@ -169,7 +169,7 @@ fn in_file(dir: &tempfile::TempDir, owner: &str) -> OutputBuffer {
 }
 
 #[test]
-fn the_next_process_goes_on_where_the_last_one_was_killed() {
+fn the_next_process_continues_where_the_last_one_was_killed() {
     let dir = tempfile::tempdir().unwrap();
     let mut sent = Vec::new();
     for round in 0..5_u32 {
@@ -211,7 +211,7 @@ fn go_on(output: &OutputBuffer, sent: &mut Vec<u8>, length: usize) {
 }
 
 #[test]
-fn what_is_added_by_a_window_is_read_and_outlives_the_process() {
+fn what_is_added_by_a_mapping_is_read_and_outlives_the_process() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let mut sent = Vec::new();
     for round in 0..6 {
@@ -256,7 +256,7 @@ fn with_mapping(dir: &tempfile::TempDir) -> (OutputBuffer, Vec<u8>) {
 }
 
 #[test]
-fn bytes_of_a_window_count_when_their_word_says_so() {
+fn bytes_of_a_mapping_count_when_their_word_is_written() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let (output, mut sent) = with_mapping(&dir);
     drop(output);
@@ -277,7 +277,7 @@ fn bytes_of_a_window_count_when_their_word_says_so() {
 }
 
 #[test]
-fn how_far_the_pty_got_is_said_by_a_word_while_there_is_a_window() {
+fn the_pty_s_position_is_in_a_word_while_there_is_a_mapping() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let output = in_file(&dir, "me");
     assert!(!output.show(5), "there is no mapping");
@@ -292,7 +292,7 @@ fn how_far_the_pty_got_is_said_by_a_word_while_there_is_a_window() {
 }
 
 #[test]
-fn what_was_given_up_is_not_made_anew_by_who_reads_it() {
+fn a_read_does_not_allocate_released_memory() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let output = in_file(&dir, "me");
     let held = || rustix::fs::fstat(&*output.file()).unwrap().st_blocks;
@@ -306,7 +306,7 @@ fn what_was_given_up_is_not_made_anew_by_who_reads_it() {
 }
 
 #[test]
-fn a_ring_that_was_replaced_is_told_of_by_a_note() {
+fn a_replaced_ring_is_in_a_note() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let (output, _sent) = with_mapping(&dir);
     output.append(b"other", mark(0)).unwrap();
@@ -316,7 +316,7 @@ fn a_ring_that_was_replaced_is_told_of_by_a_note() {
 }
 
 #[test]
-fn memory_of_a_window_is_given_back_when_it_is_closed() {
+fn memory_of_a_mapping_is_given_back_when_it_is_closed() {
     let output = output(1000);
     let held = |output: &OutputBuffer| rustix::fs::fstat(&*output.file()).unwrap().st_blocks * 512;
     let mut sent = Vec::new();
@@ -335,7 +335,7 @@ fn memory_of_a_window_is_given_back_when_it_is_closed() {
 }
 
 #[test]
-fn a_file_that_is_no_memory_has_no_window_and_goes_on() {
+fn a_file_that_is_no_memory_has_no_mapping_and_is_still_used() {
     let file = tempfile::tempfile().unwrap();
     let output = OutputBuffer::over(file, 1000);
     let mut sent = Vec::new();
@@ -427,7 +427,7 @@ fn a_file_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_written_goes_on_in_memory() {
+fn what_cannot_be_written_is_kept_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("history");
     let output = in_file(&dir, "me");

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_keeps_up_knows_each_time_to_the_millisecond() {
+    fn a_reader_that_keeps_up_gets_each_time_to_the_millisecond() {
         let mut stream = Stream::new();
         for at in 0..10_000 {
             stream.byte(at, at.cast_signed());
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_is_believed() {
+    fn a_clock_that_is_set_back_is_accepted() {
         let mut stream = Stream::new();
         for (after, time) in [(0, 5_000), (10, 5_010), (20, 1_000), (30, 1_010)] {
             stream.byte(after, time);
@@ -228,7 +228,7 @@ mod tests {
 
     /// The places in the file wrap many times.
     #[test]
-    fn another_process_knows_what_is_still_to_be_asked_for() {
+    fn another_process_reads_all_times_that_are_still_needed() {
         let mut stream = Stream::new();
         for at in 0..20_000 {
             stream.byte(at * 100, at.cast_signed() * 100);

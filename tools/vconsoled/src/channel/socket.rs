@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_way_is_no_obstacle() {
+    fn a_long_path_is_used() {
         let (_dir, dir) = directory();
         let deep = dir.join("d".repeat(120));
         std::fs::create_dir(&deep).unwrap();

@@ -20,7 +20,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn nothing_said_is_what_is_installed() {
+fn an_empty_configuration_is_the_installed_one() {
     assert_eq!(Config::parse("").unwrap(), Config::installed());
     assert_eq!(Config::parse(EXAMPLE).unwrap(), Config::installed());
     let some = "[log]\n[sockets]\n[process]\n";
@@ -140,7 +140,7 @@ fn errors_name_the_line_and_what_to_do() {
 }
 
 #[test]
-fn a_port_that_other_hosts_reach_is_opened_if_that_is_said() {
+fn a_port_that_other_hosts_reach_is_opened_only_if_configured() {
     for (address, is_public) in [
         ("127.0.0.1:9758", false),
         ("[::1]:9758", false),
@@ -177,7 +177,7 @@ fn input_rates_are_read_and_written() {
 }
 
 #[test]
-fn a_key_that_is_not_known_is_named_and_ends_nothing() {
+fn an_unknown_key_is_reported_and_ignored() {
     let text = "siez = 3\n[log]\nguests = true\nsiez = 3\n[[console]]\nsiez = 3\n";
     let config = Config::parse(text).unwrap();
     assert!(config.log.guests);

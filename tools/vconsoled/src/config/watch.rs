@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_for_all_consoles_unless_it_says_which() {
+    fn a_table_is_for_all_consoles_unless_it_names_some() {
         let text = "[[watch]]\nname = \"a\"\nset = \"oops\"\n\
                     [[watch]]\nname = \"b\"\nmatch = \"x\"\ndomains = [\"web-*\", \
                     \"00000000-0000-0000-0000-00000000000A\"]\nconsoles = [\"vuart?\"]\n";
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused_in_words() {
+    fn what_cannot_be_used_is_refused_with_a_message() {
         let table = |keys: &str| rules(&format!("[[watch]]\n{keys}\n")).unwrap_err();
         for (keys, words) in [
             ("set = \"oops\"", "missing field `name`"),

@@ -72,7 +72,7 @@ pub(super) fn make(config: &Config, owner: Option<Uid>) -> anyhow::Result<()> {
             give(&real, owner)?;
         } else if fs::metadata(folder)?.uid() == 0 {
             tracing::warn!(
-                "the folder {} holds what is not ours and stays root's; user {owner} may have no \
+                "the folder {} has other files and stays root's; user {owner} may have no \
                  way to write there: choose another, or give it to that user",
                 folder.display()
             );

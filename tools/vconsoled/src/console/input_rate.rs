@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_byte_may_go_when_it_is_said_and_not_before() {
+    fn the_next_byte_may_go_at_the_given_time_and_not_before() {
         for bytes_a_second in [1, 3, 960, 11_520, 999_983] {
             let mut now = Instant::now();
             let mut pacing = InputPacing::new(rate(bytes_a_second), now);

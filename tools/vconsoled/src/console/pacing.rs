@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_ends_with_a_look_that_finds_little() {
+    fn a_flow_ends_with_a_poll_that_finds_little() {
         let (mut flow, now) = flow();
         assert_eq!(flow.next(), Some(after(now, 1)));
         flow.found(500, now);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_has_not_gone_on_for_250_ms_is_over_and_wakes_nobody() {
+    fn a_flow_without_output_for_250_ms_ends_and_causes_no_wakeup() {
         let (mut flow, now) = flow();
         flow.found(0, after(now, 1));
         assert_eq!(flow.next(), Some(after(now, 251)));

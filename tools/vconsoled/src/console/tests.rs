@@ -170,7 +170,7 @@ fn a_pty_that_was_full_takes_what_flows_as_soon_as_it_has_room() {
 }
 
 #[test]
-fn a_pty_whose_reader_keeps_up_has_its_share_of_a_turn() {
+fn a_pty_whose_reader_keeps_up_has_its_share_of_a_service_slice() {
     let mut bench = Bench::new(Slot::Pv);
     let mut now = Instant::now();
     while bench.sent.len() < 512 * 1024 {
@@ -198,7 +198,7 @@ fn a_pty_whose_reader_keeps_up_has_its_share_of_a_turn() {
         bench.run_slice(now);
         // Before and after reading the ring.
         let shown = bench.console.shown.position() - before;
-        assert!(shown <= 2 * 16 * 1024, "{shown} bytes in one turn");
+        assert!(shown <= 2 * 16 * 1024, "{shown} bytes in one service slice");
     }
     // The reader ends when the pty closes.
     drop(bench);
@@ -234,7 +234,7 @@ fn input_at_a_rate_comes_in_time_and_nothing_looks_for_it_before() {
         let (mut came, mut looks, mut now) = (0, 0, begin);
         while came < 2000 {
             let Next::At(next) = bench.run_slice(now) else {
-                panic!("{slot}: {came} bytes came, and it does not say when more do");
+                panic!("{slot}: {came} bytes came, and no time is set for more");
             };
             looks += 1;
             came += bench.take_in();
@@ -270,7 +270,7 @@ fn a_guest_that_paused_finds_no_more_than_a_burst() {
         if slot == Slot::Vuart {
             let asked = bench.guest.page.load_u32(IN_EVENT);
             let cons = bench.guest.page.load_u32(IN_CONS);
-            assert!(asked.wrapping_sub(cons) < 5, "no doorbell was asked for");
+            assert!(asked.wrapping_sub(cons) < 5, "no doorbell was requested");
         }
         now += Duration::from_secs(1);
         bench.take_in();

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_typed_and_an_end_are_told_apart() {
+    fn no_input_and_an_end_are_distinguished() {
         let input_journal = InputJournal::new().unwrap();
         let (near, far) = typed(b"");
         let none = input_journal.take(HERE, &near, &mut [0; 8]).unwrap_err();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_bytes_are_refused() {
         let (one, other) = UnixStream::pair().unwrap();
         assert!(InputJournal::resume(vec![one.into(), other.into()]).is_err());
         assert!(InputJournal::resume(Vec::new()).is_err());

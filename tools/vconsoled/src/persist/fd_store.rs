@@ -175,7 +175,7 @@ mod tests {
     const VARIABLE_MAX: usize = 131_072;
 
     #[test]
-    fn names_tell_consoles_and_purposes_apart_and_are_short() {
+    fn names_distinguish_consoles_and_purposes_and_are_short() {
         let mut names = std::collections::BTreeSet::new();
         let viewers = (0..32).flat_map(|number| {
             [Mode::ReadOnly, Mode::ReadWrite].map(|mode| Purpose::Session(mode, number))

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_uart_says_is_no_rate() {
+    fn impossible_line_settings_give_no_rate() {
         assert_eq!(bytes_a_second(0), None);
         assert_eq!(bytes_a_second(u32::MAX), None);
         assert_eq!(rate(0x70, 0, 63), None);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn no_rate_is_so_low_that_input_stands_still() {
+    fn no_rate_is_so_low_that_input_stops() {
         assert_eq!(rate(0xFF, 0xFFFF, 0x3F), Some(5));
         for word in (0..u32::MAX).step_by(9973) {
             let rate = bytes_a_second(word).map(NonZeroU32::get);

@@ -280,7 +280,7 @@ fn a_user_who_makes_lines_without_end_has_them_left_out_and_counted() {
 /// The file is moved at any time; a daemon is restarted; both files are one
 /// chain.
 #[test]
-fn the_chain_goes_on_over_restarts_and_rotation() {
+fn the_chain_continues_over_restarts_and_rotation() {
     let host = Host::new();
     let old = host.dir.path().join("audit.log.1");
     let rotate = || std::fs::rename(host.file(), &old).unwrap();

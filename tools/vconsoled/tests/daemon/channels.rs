@@ -271,7 +271,7 @@ fn a_driver_that_resumes_is_followed_even_under_the_same_numbers() {
 }
 
 #[test]
-fn another_daemon_goes_on_where_the_last_one_stopped() {
+fn another_daemon_continues_where_the_last_one_stopped() {
     let machine = Machine::new();
     let mut guest = Channelled::new(&machine);
     let daemon = Daemon::start(&machine, Config::default());
@@ -343,7 +343,7 @@ fn a_second_console_has_a_pty_and_a_log() {
 /// A client opens the path in `tty`, so the guest must not be able to write the
 /// node: it is emptied rather than removed.
 #[test]
-fn a_guest_cannot_say_which_terminal_a_client_opens() {
+fn a_guest_cannot_choose_which_terminal_a_client_opens() {
     let machine = Machine::new();
     let domid = machine.create_domain("guest").unwrap();
     let mut frontend = machine.add_frontend(domid, 1, &[]).unwrap();
@@ -396,7 +396,7 @@ fn consoles_that_a_device_model_serves_are_left_to_it() {
 }
 
 #[test]
-fn a_console_that_the_toolstack_takes_offline_is_let_go() {
+fn a_console_that_the_toolstack_takes_offline_is_closed() {
     let machine = Machine::new();
     let mut guest = Channelled::new(&machine);
     let _daemon = Daemon::start(&machine, Config::default());
@@ -446,7 +446,7 @@ fn many_channels_of_many_guests() {
 /// With this node libxl starts no QEMU for a channel; guests that were created so
 /// outlive the daemon, and so does the node.
 #[test]
-fn the_toolstack_is_told_that_no_device_model_is_needed() {
+fn a_node_shows_the_toolstack_that_no_device_model_is_needed() {
     let machine = Machine::new();
     let mut store = machine.toolstack().unwrap();
     let mut told = || store.read("/tool/vconsoled/channels").unwrap();

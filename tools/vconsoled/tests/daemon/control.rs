@@ -6,7 +6,7 @@ use vconsoled::Config;
 use xen_io::fake::Machine;
 
 #[test]
-fn the_status_tells_what_there_is() {
+fn the_status_lists_all_consoles() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let (domid, mut pv, _) = guest(&machine, "guest");
@@ -59,7 +59,7 @@ fn the_status_tells_what_there_is() {
 }
 
 #[test]
-fn a_break_reaches_the_uart_it_is_meant_for() {
+fn a_break_reaches_the_named_uart() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let (first, ..) = guest(&machine, "first");
@@ -127,7 +127,7 @@ fn the_control_socket_withstands_its_clients() {
 }
 
 #[test]
-fn a_socket_left_by_a_dead_daemon_is_replaced() {
+fn a_socket_left_by_an_ended_daemon_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let (config, socket) = with_control(&dir);
@@ -146,7 +146,7 @@ fn a_socket_left_by_a_dead_daemon_is_replaced() {
 }
 
 #[test]
-fn a_service_asks_for_a_tenant_and_gets_what_is_the_tenant_s() {
+fn a_service_that_acts_for_a_tenant_gets_the_tenant_s_consoles() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let _guests = ["web", "db"].map(|name| guest(&machine, name));

@@ -91,7 +91,7 @@ fn answer(stream: &UnixStream) -> String {
 }
 
 #[test]
-fn a_question_is_answered_when_the_domains_are_known() {
+fn a_request_is_answered_when_the_domains_are_known() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let _guest = guest(&machine, "guest");
@@ -113,7 +113,7 @@ fn a_question_is_answered_when_the_domains_are_known() {
 }
 
 #[test]
-fn while_xenstore_is_silent_nobody_is_told_that_there_is_no_such_domain() {
+fn while_xenstore_does_not_answer_no_domain_is_reported_missing() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let _guest = guest(&machine, "guest");
@@ -147,7 +147,7 @@ fn while_xenstore_is_silent_nobody_is_told_that_there_is_no_such_domain() {
 }
 
 #[test]
-fn what_came_while_xenstore_was_lost_is_not_known_rather_than_not_there() {
+fn a_domain_made_while_xenstore_was_lost_is_unknown_and_not_missing() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let _guest = guest(&machine, "guest");

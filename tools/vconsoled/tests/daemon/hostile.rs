@@ -168,7 +168,7 @@ fn grants_and_ports_that_do_not_exist_are_refused_in_one_line() {
 
 /// The guest changes its state as fast as it can: reads of it are limited.
 #[test]
-fn a_guest_that_flips_its_state_delays_nobody() {
+fn a_guest_that_flips_its_state_delays_no_other_guest() {
     let machine = Machine::new();
     let heard = Heard::default();
     let _daemon = Daemon::start_heard(&machine, Config::default(), &heard);
@@ -332,7 +332,7 @@ fn two_channels_do_not_share_a_socket() {
 /// Every node of the toolstack, each with every invalid value: nothing ends, and
 /// after a correction the console is served again.
 #[test]
-fn garbage_in_any_node_of_the_toolstack_harms_nobody() {
+fn garbage_in_any_node_of_the_toolstack_affects_no_other_guest() {
     let machine = Machine::new();
     let heard = Heard::default();
     let daemon = Daemon::start_heard(&machine, Config::default(), &heard);
@@ -402,7 +402,7 @@ fn garbage_in_any_node_of_the_toolstack_harms_nobody() {
 
 /// With and without a client on the socket.
 #[test]
-fn a_channel_with_wild_indices_is_set_right_and_counted() {
+fn a_channel_with_invalid_indices_is_corrected_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
     let path = root.join("agent.sock");

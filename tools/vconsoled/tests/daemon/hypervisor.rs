@@ -47,7 +47,7 @@ fn messages_of_the_hypervisor_are_logged() {
 }
 
 #[test]
-fn each_message_starts_with_the_time_if_wanted() {
+fn each_message_starts_with_the_time_if_configured() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     machine.say(b"(XEN) one\n(XEN) two\n");
@@ -96,7 +96,7 @@ fn a_restart_repeats_nothing_and_misses_nothing() {
 }
 
 #[test]
-fn guests_are_served_where_the_messages_cannot_be_had() {
+fn guests_are_served_where_the_messages_are_unavailable() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let mut other = machine.platform().unwrap();

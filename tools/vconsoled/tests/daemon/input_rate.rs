@@ -153,7 +153,7 @@ fn a_uart_has_the_rate_that_its_guest_set() {
 }
 
 #[test]
-fn the_status_tells_the_rate_in_force() {
+fn the_status_has_the_rate_in_force() {
     let dir = tempfile::tempdir().unwrap();
     let (general, control) = with_control(&dir);
     let machine = Machine::new();

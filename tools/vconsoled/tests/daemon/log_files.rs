@@ -90,7 +90,7 @@ fn a_guest_that_rebooted_while_there_was_no_daemon_loses_no_line() {
 }
 
 #[test]
-fn what_somebody_else_writes_to_a_log_stays_over_restarts() {
+fn what_other_programs_write_to_a_log_stays_over_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let machine = Machine::new();

@@ -48,7 +48,7 @@ fn lines(from: usize, count: usize) -> String {
 }
 
 #[test]
-fn old_logs_are_compressed_while_the_guest_goes_on_and_hold_every_line() {
+fn old_logs_are_compressed_while_the_guest_runs_and_have_every_line() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
     config.log.compress = true;

@@ -11,7 +11,7 @@ use vconsoled::sink::log;
 use xen_io::fake::Machine;
 
 #[test]
-fn logs_are_named_as_people_expect() {
+fn logs_have_the_documented_names() {
     let dir = tempfile::tempdir().unwrap();
     let outside = dir.path().join("outside");
     let logs = dir.path().join("logs");
@@ -194,7 +194,7 @@ fn only_so_many_old_files_are_kept() {
 }
 
 #[test]
-fn escape_sequences_are_left_out_unless_wanted() {
+fn escape_sequences_are_left_out_unless_configured() {
     let dir = tempfile::tempdir().unwrap();
     let sent = b"\x1b[1;32mOK\x1b[0m \x1b]0;title\x07done\r\n";
     let files = {

@@ -47,7 +47,7 @@ fn lost(control: &Path, bytes: usize) -> u64 {
 }
 
 #[test]
-fn what_the_guest_has_no_room_for_is_discarded_and_counted() {
+fn input_without_room_is_discarded_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let (sockets, control, consoles) = sockets(&dir);
     let machine = Machine::new();
@@ -64,7 +64,7 @@ fn what_the_guest_has_no_room_for_is_discarded_and_counted() {
 }
 
 #[test]
-fn a_reload_frees_who_is_held_up() {
+fn a_reload_releases_a_blocked_writer() {
     let dir = tempfile::tempdir().unwrap();
     let (sockets, control, consoles) = sockets(&dir);
     let machine = Machine::new();

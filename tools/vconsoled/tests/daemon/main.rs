@@ -23,6 +23,8 @@ mod recording;
 mod reload;
 mod schemas;
 mod serving;
+mod sessions;
+mod sockets;
 mod state;
 mod support;
 mod trouble;

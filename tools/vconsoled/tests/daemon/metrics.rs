@@ -35,7 +35,7 @@ fn ask(path: &Path, request: &[u8]) -> String {
 }
 
 #[test]
-fn counters_are_told_as_prometheus_reads_them() {
+fn counters_have_the_format_of_prometheus() {
     let dir = tempfile::tempdir().unwrap();
     let (config, path) = config(&dir);
     let machine = Machine::new();
@@ -91,7 +91,7 @@ fn the_socket_withstands_its_clients() {
 }
 
 #[test]
-fn the_socket_has_the_permissions_that_are_wanted() {
+fn the_socket_has_the_configured_permissions() {
     let dir = tempfile::tempdir().unwrap();
     let (mut config, path) = config(&dir);
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -111,7 +111,7 @@ fn the_socket_has_the_permissions_that_are_wanted() {
 }
 
 #[test]
-fn a_port_tells_the_same_and_withstands_its_clients() {
+fn a_port_serves_the_same_and_withstands_its_clients() {
     let dir = tempfile::tempdir().unwrap();
     let (config, path) = config(&dir);
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -186,7 +186,7 @@ fn names(text: &str) -> std::collections::BTreeSet<&str> {
 }
 
 #[test]
-fn alerts_and_dashboard_name_counters_that_there_are() {
+fn alerts_and_dashboard_name_existing_counters() {
     let dir = tempfile::tempdir().unwrap();
     let (config, path) = config(&dir);
     let machine = Machine::new();
@@ -226,7 +226,7 @@ fn alerts_and_dashboard_name_counters_that_there_are() {
 /// With Prometheus' own tool, if it is installed.
 #[test]
 #[ignore = "promtool is not part of what the checks install"]
-fn promtool_takes_the_alerts() {
+fn promtool_accepts_the_alerts() {
     let file = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/packaging/monitoring/vconsoled.rules.yml"

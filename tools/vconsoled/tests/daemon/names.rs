@@ -246,7 +246,7 @@ fn narrow(number: Option<u64>) -> u16 {
 }
 
 #[test]
-fn a_name_means_the_newest_domain_that_has_it_by_every_way() {
+fn a_name_means_the_newest_domain_of_that_name_in_every_interface() {
     for seed in 1..=RUNS {
         let mut world = World::new(seed);
         let mut steps = Vec::new();
@@ -366,7 +366,7 @@ fn log(dir: &tempfile::TempDir, name: &str) -> String {
 
 /// Every kind of console, and every kind of request that names one.
 #[test]
-fn a_request_does_what_its_console_can_or_says_why_not() {
+fn a_request_is_carried_out_or_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let (first, _pv, _uart) = guest(&machine, "first");

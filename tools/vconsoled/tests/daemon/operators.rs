@@ -77,7 +77,7 @@ impl Host {
 }
 
 #[test]
-fn who_tells_of_every_way_to_be_there() {
+fn who_lists_every_kind_of_connection() {
     let host = Host::new("");
     assert_eq!(host.who().viewers, []);
     let _watches = host.attach(r#","mode":"ro","origin":"192.0.2.1 5""#);
@@ -159,14 +159,14 @@ fn a_message_is_shown_to_viewers_and_never_to_the_guest() {
 }
 
 #[test]
-fn messages_that_nobody_reads_are_bounded_and_counted() {
+fn unread_messages_are_bounded_and_counted() {
     let host = Host::new("");
     let mut viewer = host.attach("");
     host.until_viewers(1);
     // It reads nothing, and its socket is full: the queue is bounded.
     let text = "x".repeat(200);
     let refused = (0..100_000).find(|_| host.ask(&format!("message 1 {text}"))["viewers"] == 0);
-    let sent = refused.expect("the answer says that it was not shown");
+    let sent = refused.expect("the answer reports that it was not shown");
     for _ in 0..sent {
         assert!(matches!(viewer.frame(), Frame::Notice(_)));
     }
@@ -178,7 +178,7 @@ fn messages_that_nobody_reads_are_bounded_and_counted() {
 }
 
 #[test]
-fn one_types_alone_until_it_leaves_or_somebody_takes_over() {
+fn exclusive_input_lasts_until_its_viewer_leaves_or_another_takes_it() {
     let mut host = Host::new("");
     let mut first = host.attach("");
     let mut plain = host.plain();
@@ -237,7 +237,7 @@ fn one_types_alone_until_it_leaves_or_somebody_takes_over() {
 }
 
 #[test]
-fn who_may_type_and_does_not_is_sent_away_with_a_reason() {
+fn an_idle_viewer_with_the_right_to_type_is_closed_with_a_reason() {
     let mut host = Host::new("[[console]]\nconsole = 'pv0'\nidle-timeout = 1\n");
     let mut watches = host.attach(r#","mode":"ro""#);
     let mut other = Attached::new(&host.control, r#""domid":1,"console":"vuart0""#);

@@ -109,7 +109,7 @@ impl Attached {
                 other => panic!("{other:?} after {} of {length} bytes", bytes.len()),
             }
         }
-        assert_eq!(bytes.len(), length, "more than was asked for");
+        assert_eq!(bytes.len(), length, "more than was requested");
         bytes
     }
 

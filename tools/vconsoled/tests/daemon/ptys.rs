@@ -29,7 +29,7 @@ fn read(viewers: &mut [Viewer], piece: &[u8]) {
 }
 
 #[test]
-fn output_reaches_whoever_has_the_pty_open_in_any_order_of_coming_and_going() {
+fn output_reaches_every_process_with_the_pty_open_in_any_order_of_open_and_close() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let (domid, mut pv, _uart) = guest(&machine, "guest");

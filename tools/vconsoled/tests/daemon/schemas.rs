@@ -70,7 +70,7 @@ fn check(value: &Value, schema: &Value, at: &str) -> Vec<String> {
                 }
             }
             "$schema" | "title" | "description" | "const" | "enum" | "minimum" | "maximum" => {}
-            _ => fail(format!("the checker does not know {word:?}")),
+            _ => fail(format!("the checker does not support {word:?}")),
         }
     }
     wrong.extend(inner);
@@ -78,7 +78,7 @@ fn check(value: &Value, schema: &Value, at: &str) -> Vec<String> {
 }
 
 #[test]
-fn answers_are_as_the_schemas_say() {
+fn answers_follow_the_schemas() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let (domid, ..) = guest(&machine, "web");

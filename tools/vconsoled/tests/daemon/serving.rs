@@ -97,12 +97,12 @@ fn a_console_that_is_described_late_is_served() {
 }
 
 #[test]
-fn the_tty_is_told_last_and_taken_back_at_the_end() {
+fn the_tty_node_is_written_last_and_removed_at_the_end() {
     let machine = Machine::new();
     let (domid, pv, uart) = guest(&machine, "guest");
     let daemon = Daemon::start(&machine, Config::default());
     for console in [PV, VUART] {
-        let name = tty(&machine, domid, console).expect("told when the daemon is ready");
+        let name = tty(&machine, domid, console).expect("written when the daemon is ready");
         assert!(name.starts_with("/dev/pts/"));
         let mode = std::os::unix::fs::PermissionsExt::mode(
             &std::fs::metadata(&name).unwrap().permissions(),
@@ -121,7 +121,7 @@ fn the_tty_is_told_last_and_taken_back_at_the_end() {
 }
 
 #[test]
-fn a_tty_that_somebody_else_told_stays() {
+fn a_tty_node_that_another_process_wrote_stays() {
     let machine = Machine::new();
     let (domid, _, _) = guest(&machine, "guest");
     let daemon = Daemon::start(&machine, Config::default());
@@ -135,7 +135,7 @@ fn a_tty_that_somebody_else_told_stays() {
 }
 
 #[test]
-fn a_new_daemon_goes_on_where_the_old_one_stopped() {
+fn a_new_daemon_continues_where_the_old_one_stopped() {
     let machine = Machine::new();
     let dir = tempfile::tempdir().unwrap();
     let config = Config {
@@ -189,7 +189,7 @@ fn input_waits_for_the_guest_and_none_is_lost() {
 }
 
 #[test]
-fn output_that_nobody_sees_is_kept_up_to_64_kib_and_the_newest_at_that() {
+fn unread_output_is_kept_the_newest_64_kib() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let (domid, mut pv, _) = guest(&machine, "guest");

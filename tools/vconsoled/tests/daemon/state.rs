@@ -105,7 +105,7 @@ enum Change {
 }
 
 #[test]
-fn what_another_domain_of_that_number_said_is_not_believed() {
+fn output_of_another_domain_of_that_number_is_not_used() {
     for change in [Change::Nothing, Change::Boot, Change::Uuid, Change::Start] {
         let dir = tempfile::tempdir().unwrap();
         let (mut config, control) = with_control(&dir);

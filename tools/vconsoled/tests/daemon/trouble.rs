@@ -14,7 +14,7 @@ const OUT_PROD: usize = 3084;
 const IN_CONS: usize = 3072;
 
 #[test]
-fn a_ring_with_wild_indices_is_set_right_and_harms_nobody() {
+fn a_ring_with_invalid_indices_is_corrected_and_affects_no_other_guest() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::new();
     let (domid, mut pv, _) = guest(&machine, "wild");
@@ -157,7 +157,7 @@ fn consoles_of_other_backends_are_left_alone() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_had_when_it_is_free() {
+fn a_port_in_use_is_bound_when_it_is_free() {
     let machine = Machine::new();
     let (domid, mut pv, _) = guest(&machine, "guest");
     let mut other = machine.platform().unwrap();

@@ -93,7 +93,7 @@ fn matches(control: &Path, domid: DomId, console: &str) -> String {
 }
 
 #[test]
-fn lines_that_rules_find_are_counted_and_told_of() {
+fn lines_that_rules_find_are_counted_and_reported() {
     let mut place = Place::new(RULES);
     let metrics = place.dir.path().join("metrics.sock");
     place.config.sockets.metrics = Some(metrics.clone());
@@ -220,7 +220,7 @@ fn a_reload_and_a_new_name_bring_other_rules() {
 
 /// The journal gets a part of a flood; the counters count all of it.
 #[test]
-fn a_flood_of_lines_is_counted_and_told_of_in_part() {
+fn a_flood_of_lines_is_counted_and_reported_in_part() {
     const LINES: u64 = 20_000;
     let mut place = Place::new(RULES);
     (

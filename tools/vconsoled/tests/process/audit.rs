@@ -9,9 +9,9 @@ use console_proto::audit::Check;
 use serde_json::Value;
 
 use crate::Process;
+use crate::host::Host;
 use crate::peer::Attached;
 use crate::privileges::{is_root, place};
-use crate::restart::Host;
 use crate::support::{PV, Serial as _, Viewer, ask, guest, wait_for};
 use crate::tracer::Tracer;
 
@@ -54,7 +54,7 @@ fn check(file: &Path) -> Check {
     check
 }
 
-pub(crate) fn a_kill_at_every_system_call_of_the_audit_leaves_a_chain_that_holds() {
+pub(crate) fn a_kill_at_every_system_call_of_the_audit_leaves_a_valid_chain() {
     let (host, file) = host();
     let (domid, _pv, _uart) = guest(&host.machine, "guest");
     let mut stops = 0;
@@ -65,7 +65,7 @@ pub(crate) fn a_kill_at_every_system_call_of_the_audit_leaves_a_chain_that_holds
         drop(Attached::new(&host.control(), PV0));
         stops = tracer.run(kill_at, || count(&file, "detached") > before);
         tracer.kill(daemon);
-        wait_for("Xen to notice", || {
+        wait_for("Xen to unmap its pages", || {
             (host.machine.mapped_pages(domid) == 0).then_some(())
         });
         check(&file);
@@ -81,7 +81,7 @@ pub(crate) fn a_kill_at_every_system_call_of_the_audit_leaves_a_chain_that_holds
     assert_eq!(lines(&file).pop().unwrap()["event"], "stopped");
 }
 
-pub(crate) fn what_the_audit_loses_while_its_disk_stands_still_is_counted_in_it() {
+pub(crate) fn what_the_audit_loses_while_its_disk_does_not_answer_is_counted_in_it() {
     let (host, file) = host();
     let (domid, mut pv, _uart) = guest(&host.machine, "guest");
     let daemon = host.start(|_| ());

@@ -19,7 +19,7 @@ use xen_io::DomId;
 use xen_io::Platform;
 use xen_io::xenstore::Client;
 
-use crate::restart::{Host, Running};
+use crate::host::{Host, Running};
 use crate::support::{PV, Serial as _, Viewer, guest, status, wait_for};
 
 /// Makes this process a broker.
@@ -185,7 +185,7 @@ pub(crate) fn a_daemon_that_is_no_longer_root_connects_to_xenstored_again() {
 
 /// The broker may stall: served consoles continue, and the next connection is
 /// made when it continues.
-pub(crate) fn nobody_waits_for_the_broker() {
+pub(crate) fn the_daemon_does_not_wait_for_the_broker() {
     let (host, xenstored) = confined();
     let (domid, mut pv, _uart) = guest(&host.machine, "guest");
     let daemon = start(&host);

@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
+use crate::host::{Host, pattern, same};
 use crate::manager::Manager;
-use crate::restart::{Host, pattern, same};
 use crate::sockets::waiting;
 use crate::support::{PV, Viewer, guest, wait_for};
 
@@ -37,7 +37,7 @@ pub(crate) fn a_rate_holds_and_loses_nothing_over_kills() {
             (arrived.len() >= kill * STEP).then_some(())
         });
         daemon.kill();
-        wait_for("Xen to notice", || {
+        wait_for("Xen to unmap its pages", || {
             (host.machine.mapped_pages(domid) == 0).then_some(())
         });
         arrived.extend(waiting(&mut pv));

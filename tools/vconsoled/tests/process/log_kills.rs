@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::restart::Host;
+use crate::host::Host;
 use crate::support::{
     STAMP, Serial, content, guest, is_compressed, logged, old_files, time, wait_for,
 };
@@ -55,7 +55,7 @@ pub(crate) fn a_line_has_the_time_at_which_it_came_whenever_it_is_written() {
         }
         if killed {
             tracer.kill(daemon);
-            wait_for("Xen to notice", || {
+            wait_for("Xen to unmap its pages", || {
                 (host.machine.mapped_pages(domid) == 0).then_some(())
             });
         } else {
@@ -115,7 +115,7 @@ pub(crate) fn a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_no
         pv.send(lines.concat().as_bytes());
         stops = tracer.run(kill_at, || complete(sent, &taken));
         tracer.kill(daemon);
-        wait_for("Xen to notice", || {
+        wait_for("Xen to unmap its pages", || {
             (host.machine.mapped_pages(domid) == 0).then_some(())
         });
         if stops < kill_at {
@@ -194,7 +194,7 @@ pub(crate) fn a_kill_at_every_system_call_of_a_recording_loses_nothing_and_repea
             recorded(&dir) == sent && logged(&dir, LOG) == sent
         });
         tracer.kill(daemon);
-        wait_for("Xen to notice", || {
+        wait_for("Xen to unmap its pages", || {
             (host.machine.mapped_pages(domid) == 0).then_some(())
         });
         if stops < kill_at {

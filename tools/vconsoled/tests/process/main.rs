@@ -6,9 +6,12 @@
 mod access;
 mod audit;
 mod broker;
+mod disk;
+mod host;
 mod input_rate;
 mod log_kills;
 mod manager;
+mod operators;
 mod outsiders;
 #[expect(dead_code, reason = "most of it is for tests inside one process")]
 #[path = "../daemon/peer.rs"]
@@ -24,6 +27,7 @@ mod starts;
 #[path = "../daemon/support.rs"]
 mod support;
 mod tracer;
+mod users;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
@@ -45,25 +49,15 @@ fn main() -> ExitCode {
         vconsoled::confine::broker::serve().unwrap();
         return ExitCode::SUCCESS;
     }
-    if let (Ok(host), Ok(config)) = (std::env::var(restart::HOST), std::env::var(ROLE)) {
-        restart::serve(&host, &config);
+    if let (Ok(host), Ok(config)) = (std::env::var(host::HOST), std::env::var(ROLE)) {
+        host::serve(&host, &config);
         return ExitCode::SUCCESS;
     }
     if let Ok(config) = std::env::var(ROLE) {
         daemon(&config);
         return ExitCode::SUCCESS;
     }
-    let tests = [
-        tests(),
-        confinement_tests(),
-        retried_tests(),
-        log_tests(),
-        outsider_tests(),
-        access_tests(),
-    ]
-    .into_iter();
-    let tests = tests.flatten().collect();
-    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), tests()).exit_code()
 }
 
 fn test(name: &'static str, run: fn()) -> Trial {
@@ -81,294 +75,86 @@ fn as_root(name: &'static str, run: fn()) -> Trial {
         .with_ignored_flag(!is_root)
 }
 
+/// Trials of functions, each by its name.
+macro_rules! trials {
+    ($kind:ident: $($module:ident::$name:ident,)*) => {
+        vec![$($kind(stringify!($name), $module::$name),)*]
+    };
+}
+
 fn tests() -> Vec<Trial> {
-    vec![
-        test(
-            "the_manager_is_told_of_readiness_reload_and_end",
-            service::the_manager_is_told_of_readiness_reload_and_end,
-        ),
-        test(
-            "of_several_that_start_at_once_one_serves",
-            starts::of_several_that_start_at_once_one_serves,
-        ),
-        test(
-            "an_idle_loop_beats_and_one_that_has_ended_does_not",
-            service::an_idle_loop_beats_and_one_that_has_ended_does_not,
-        ),
-        test(
-            "a_watchdog_for_another_process_is_left_alone",
-            service::a_watchdog_for_another_process_is_left_alone,
-        ),
-        test(
-            "a_hundred_kills_lose_nothing_and_repeat_nothing",
-            restart::a_hundred_kills_lose_nothing_and_repeat_nothing,
-        ),
-        test(
-            "a_kill_at_every_system_call_loses_nothing_and_repeats_nothing",
-            restart::a_kill_at_every_system_call_loses_nothing_and_repeats_nothing,
-        ),
-        test(
-            "a_terminal_survives_with_those_who_have_it_open",
-            restart::a_terminal_survives_with_those_who_have_it_open,
-        ),
-        test(
-            "a_terminal_loses_nothing_and_sees_a_piece_twice_at_most",
-            restart::a_terminal_loses_nothing_and_sees_a_piece_twice_at_most,
-        ),
-        test(
-            "who_came_or_left_while_there_was_no_daemon_is_known",
-            ptys::who_came_or_left_while_there_was_no_daemon_is_known,
-        ),
-        test(
-            "a_plain_reader_notices_no_end_and_gets_every_byte_once",
-            sockets::a_plain_reader_notices_no_end_and_gets_every_byte_once,
-        ),
-        test(
-            "whoever_connects_while_there_is_no_daemon_is_served",
-            sockets::whoever_connects_while_there_is_no_daemon_is_served,
-        ),
-        test(
-            "a_slow_reader_is_told_once_what_it_lost_across_ends",
-            sockets::a_slow_reader_is_told_once_what_it_lost_across_ends,
-        ),
-        test(
-            "what_is_typed_arrives_once_wherever_the_daemon_is_killed",
-            sockets::what_is_typed_arrives_once_wherever_the_daemon_is_killed,
-        ),
-        test(
-            "a_rate_holds_and_loses_nothing_over_kills",
-            input_rate::a_rate_holds_and_loses_nothing_over_kills,
-        ),
-        test(
-            "what_is_kept_goes_with_its_viewer_and_its_domain",
-            sockets::what_is_kept_goes_with_its_viewer_and_its_domain,
-        ),
-    ]
-}
-
-fn confinement_tests() -> Vec<Trial> {
-    vec![
-        test(
-            "a_confined_daemon_serves_and_can_do_nothing_else",
-            privileges::a_confined_daemon_serves_and_can_do_nothing_else,
-        ),
-        test(
-            "other_users_may_pass_to_the_sockets_whatever_the_umask",
-            privileges::other_users_may_pass_to_the_sockets_whatever_the_umask,
-        ),
-        test(
-            "a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else",
-            privileges::a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else,
-        ),
-        as_root(
-            "a_group_that_leads_to_the_logs_is_kept_and_roots_never",
-            privileges::a_group_that_leads_to_the_logs_is_kept_and_roots_never,
-        ),
-        test(
-            "a_confined_daemon_compresses_and_removes_old_logs",
-            privileges::a_confined_daemon_compresses_and_removes_old_logs,
-        ),
-        test(
-            "a_confined_daemon_tells_its_counters_at_a_port",
-            privileges::a_confined_daemon_tells_its_counters_at_a_port,
-        ),
-        test(
-            "a_confined_daemon_of_another_user_writes_the_audit",
-            audit::a_confined_daemon_of_another_user_writes_the_audit,
-        ),
-        test(
-            "a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket",
-            privileges::a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket,
-        ),
-        as_root(
-            "a_daemon_of_another_user_has_no_way_back",
-            privileges::a_daemon_of_another_user_has_no_way_back,
-        ),
-        test(
-            "a_log_folder_that_is_a_link_is_followed_and_a_log_is_not",
-            privileges::a_log_folder_that_is_a_link_is_followed_and_a_log_is_not,
-        ),
-        as_root(
-            "a_daemon_that_is_no_longer_root_connects_to_xenstored_again",
-            broker::a_daemon_that_is_no_longer_root_connects_to_xenstored_again,
-        ),
-        as_root(
-            "folders_of_others_stay_theirs",
-            privileges::folders_of_others_stay_theirs,
-        ),
-        as_root(
-            "an_unknown_user_is_refused_in_words",
-            privileges::an_unknown_user_is_refused_in_words,
-        ),
-    ]
-}
-
-fn retried_tests() -> Vec<Trial> {
-    vec![
-        test(
-            "a_pty_is_kept_until_its_console_is_served",
-            retried::a_pty_is_kept_until_its_console_is_served,
-        ),
-        test(
-            "sockets_and_viewers_are_kept_until_their_console_is_served",
-            retried::sockets_and_viewers_are_kept_until_their_console_is_served,
-        ),
-        test(
-            "what_was_typed_is_kept_and_nobody_else_waits",
-            retried::what_was_typed_is_kept_and_nobody_else_waits,
-        ),
-        test(
-            "what_waits_for_a_console_goes_with_its_domain",
-            retried::what_waits_for_a_console_goes_with_its_domain,
-        ),
-    ]
-}
-
-fn log_tests() -> Vec<Trial> {
-    vec![
-        test(
-            "a_line_has_the_time_at_which_it_came_whenever_it_is_written",
-            log_kills::a_line_has_the_time_at_which_it_came_whenever_it_is_written,
-        ),
-        test(
-            "a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind",
-            log_kills::a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind,
-        ),
-        test(
-            "a_kill_at_every_system_call_of_a_recording_loses_nothing_and_repeats_nothing",
-            log_kills::a_kill_at_every_system_call_of_a_recording_loses_nothing_and_repeats_nothing,
-        ),
-        test(
-            "a_kill_at_every_system_call_of_the_audit_leaves_a_chain_that_holds",
-            audit::a_kill_at_every_system_call_of_the_audit_leaves_a_chain_that_holds,
-        ),
-        test(
-            "what_the_audit_loses_while_its_disk_stands_still_is_counted_in_it",
-            audit::what_the_audit_loses_while_its_disk_stands_still_is_counted_in_it,
-        ),
-        test(
-            "a_disk_that_does_not_answer_delays_no_guest",
-            restart::a_disk_that_does_not_answer_delays_no_guest,
-        ),
-        test(
-            "a_disk_that_is_slow_slows_the_guest_and_loses_nothing",
-            restart::a_disk_that_is_slow_slows_the_guest_and_loses_nothing,
-        ),
-        test(
-            "a_full_disk_costs_what_does_not_fit_and_no_more",
-            restart::a_full_disk_costs_what_does_not_fit_and_no_more,
-        ),
-        test(
-            "a_disk_that_stays_full_costs_what_the_log_says",
-            restart::a_disk_that_stays_full_costs_what_the_log_says,
-        ),
-    ]
-}
-
-fn outsider_tests() -> Vec<Trial> {
-    vec![
-        test(
-            "nobody_waits_for_the_service_manager",
-            outsiders::nobody_waits_for_the_service_manager,
-        ),
-        test(
-            "nobody_waits_for_journald",
-            outsiders::nobody_waits_for_journald,
-        ),
-        test(
-            "nobody_waits_for_who_reads_standard_error",
-            outsiders::nobody_waits_for_who_reads_standard_error,
-        ),
-        test(
-            "nobody_waits_for_xenstored",
-            outsiders::nobody_waits_for_xenstored,
-        ),
-        test(
-            "nobody_waits_for_the_disk_of_the_logs",
-            outsiders::nobody_waits_for_the_disk_of_the_logs,
-        ),
-        test(
-            "nobody_waits_for_a_viewer",
-            outsiders::nobody_waits_for_a_viewer,
-        ),
-        test(
-            "nobody_waits_for_who_reads_a_pty",
-            outsiders::nobody_waits_for_who_reads_a_pty,
-        ),
-        test(
-            "nobody_waits_for_who_reads_the_counters",
-            outsiders::nobody_waits_for_who_reads_the_counters,
-        ),
-        as_root(
-            "nobody_waits_for_the_broker",
-            broker::nobody_waits_for_the_broker,
-        ),
-        test(
-            "nobody_waits_for_the_toolstack",
-            outsiders::nobody_waits_for_the_toolstack,
-        ),
-        test(
-            "nobody_waits_for_guests_that_flood_the_journal",
-            outsiders::nobody_waits_for_guests_that_flood_the_journal,
-        ),
-        test(
-            "nobody_waits_for_rules_that_watch_guests_that_flood",
-            outsiders::nobody_waits_for_rules_that_watch_guests_that_flood,
-        ),
-    ]
-}
-
-fn access_tests() -> Vec<Trial> {
-    vec![
-        as_root(
-            "each_gets_what_the_rules_give_and_no_more",
-            access::each_gets_what_the_rules_give_and_no_more,
-        ),
-        as_root(
-            "a_console_s_own_sockets_ask_the_same_rules",
-            access::a_console_s_own_sockets_ask_the_same_rules,
-        ),
-        as_root(
-            "a_renamed_domain_takes_nobody_along",
-            access::a_renamed_domain_takes_nobody_along,
-        ),
-        as_root(
-            "nobody_goes_on_from_a_domain_to_another_of_its_number",
-            access::nobody_goes_on_from_a_domain_to_another_of_its_number,
-        ),
-        as_root(
-            "after_a_reboot_rights_are_decided_anew",
-            access::after_a_reboot_rights_are_decided_anew,
-        ),
-        as_root(
-            "a_reload_sends_away_who_may_not_watch_and_silences_who_may_not_type",
-            access::a_reload_sends_away_who_may_not_watch_and_silences_who_may_not_type,
-        ),
-        as_root(
-            "of_many_groups_the_last_counts_too",
-            access::of_many_groups_the_last_counts_too,
-        ),
-        as_root(
-            "a_confined_daemon_serves_users_by_rules",
-            access::a_confined_daemon_serves_users_by_rules,
-        ),
-        as_root(
-            "nobody_learns_which_domains_there_are",
-            access::nobody_learns_which_domains_there_are,
-        ),
-        as_root(
-            "operators_are_who_has_the_right_control",
-            access::operators_are_who_has_the_right_control,
-        ),
-        as_root(
-            "no_user_closes_out_another",
-            access::no_user_closes_out_another,
-        ),
-        as_root(
-            "who_is_attached_is_told_from_beginning_to_end",
-            access::who_is_attached_is_told_from_beginning_to_end,
-        ),
-    ]
+    let mut all = trials![
+        test:
+        service::the_manager_gets_readiness_reload_and_end,
+        starts::of_several_that_start_at_once_one_serves,
+        service::an_idle_loop_beats_and_one_that_has_ended_does_not,
+        service::a_watchdog_for_another_process_is_left_alone,
+        restart::a_hundred_kills_lose_nothing_and_repeat_nothing,
+        restart::a_kill_at_every_system_call_loses_nothing_and_repeats_nothing,
+        restart::a_terminal_survives_with_the_processes_that_have_it_open,
+        restart::a_terminal_loses_nothing_and_gets_a_piece_twice_at_most,
+        ptys::opens_and_closes_without_a_daemon_are_detected,
+        sockets::a_plain_reader_notices_no_end_and_gets_every_byte_once,
+        sockets::a_client_that_connects_while_there_is_no_daemon_is_served,
+        sockets::a_slow_reader_gets_its_loss_reported_once_over_ends,
+        sockets::what_is_typed_arrives_once_wherever_the_daemon_is_killed,
+        input_rate::a_rate_holds_and_loses_nothing_over_kills,
+        sockets::what_is_kept_goes_with_its_viewer_and_its_domain,
+        privileges::a_confined_daemon_serves_and_can_do_nothing_else,
+        privileges::other_users_may_pass_to_the_sockets_whatever_the_umask,
+        privileges::a_confined_daemon_makes_channels_below_its_folders_and_nowhere_else,
+        privileges::a_confined_daemon_compresses_and_removes_old_logs,
+        privileges::a_confined_daemon_serves_its_counters_at_a_port,
+        audit::a_confined_daemon_of_another_user_writes_the_audit,
+        privileges::a_confined_daemon_makes_no_code_and_no_namespace_and_reaches_no_socket,
+        privileges::a_log_folder_that_is_a_link_is_followed_and_a_log_is_not,
+        retried::a_pty_is_kept_until_its_console_is_served,
+        retried::sockets_and_viewers_are_kept_until_their_console_is_served,
+        retried::input_is_kept_and_no_other_guest_waits,
+        retried::what_waits_for_a_console_goes_with_its_domain,
+        log_kills::a_line_has_the_time_at_which_it_came_whenever_it_is_written,
+        log_kills::a_kill_at_every_system_call_of_the_log_loses_nothing_and_leaves_nothing_behind,
+        log_kills::a_kill_at_every_system_call_of_a_recording_loses_nothing_and_repeats_nothing,
+        audit::a_kill_at_every_system_call_of_the_audit_leaves_a_valid_chain,
+        audit::what_the_audit_loses_while_its_disk_does_not_answer_is_counted_in_it,
+        disk::a_disk_that_does_not_answer_delays_no_guest,
+        disk::a_disk_that_is_slow_slows_the_guest_and_loses_nothing,
+        disk::a_full_disk_costs_what_does_not_fit_and_no_more,
+        disk::a_disk_that_stays_full_costs_what_the_log_reports,
+        outsiders::no_guest_waits_for_the_service_manager,
+        outsiders::no_guest_waits_for_journald,
+        outsiders::no_guest_waits_for_the_reader_of_standard_error,
+        outsiders::no_guest_waits_for_xenstored,
+        outsiders::no_guest_waits_for_the_disk_of_the_logs,
+        outsiders::no_guest_waits_for_a_viewer,
+        outsiders::no_guest_waits_for_the_reader_of_a_pty,
+        outsiders::no_guest_waits_for_the_reader_of_the_counters,
+        outsiders::no_guest_waits_for_the_toolstack,
+        outsiders::no_guest_waits_for_guests_that_flood_the_journal,
+        outsiders::no_guest_waits_for_rules_that_watch_guests_that_flood,
+    ];
+    all.extend(trials![
+        as_root:
+        privileges::a_group_that_leads_to_the_logs_is_kept_and_roots_never,
+        privileges::a_daemon_of_another_user_has_no_way_back,
+        broker::a_daemon_that_is_no_longer_root_connects_to_xenstored_again,
+        privileges::folders_of_others_stay_theirs,
+        privileges::an_unknown_user_is_refused_with_a_message,
+        broker::the_daemon_does_not_wait_for_the_broker,
+        access::each_user_has_exactly_the_rights_of_the_rules,
+        access::a_console_s_own_sockets_follow_the_same_rules,
+        access::a_renamed_domain_keeps_no_viewer_without_rights,
+        access::no_viewer_continues_on_another_domain_of_that_number,
+        access::after_a_reboot_rights_are_decided_anew,
+        access::a_reload_ends_sessions_and_input_without_a_right,
+        access::of_many_groups_the_last_counts_too,
+        access::a_confined_daemon_serves_users_by_rules,
+        operators::users_without_rights_cannot_list_domains,
+        operators::operators_are_users_with_the_right_control,
+        operators::no_user_can_use_up_the_places_of_another,
+        operators::attached_users_are_reported_from_beginning_to_end,
+    ]);
+    all
 }
 
 /// Serves, and executes each line of standard input until its end.

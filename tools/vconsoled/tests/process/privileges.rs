@@ -109,7 +109,7 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// The port is opened before the confinement.
-pub(crate) fn a_confined_daemon_tells_its_counters_at_a_port() {
+pub(crate) fn a_confined_daemon_serves_its_counters_at_a_port() {
     let place = place("user = \"\"\nsandbox = true");
     let key = "[sockets]\nmetrics-listen = \"127.0.0.1:0\"";
     let mut daemon = Process::start(&place.config.replace("[sockets]", key), &[]);
@@ -356,7 +356,7 @@ pub(crate) fn a_daemon_of_another_user_has_no_way_back() {
     });
     assert_eq!(owner("log/guest-late.log"), NOBODY, "one of xenconsoled's");
     assert_eq!(owner("log/guest-late-vuart0.log"), NOBODY);
-    assert_eq!(owner("precious"), 0, "a second name is no way to it");
+    assert_eq!(owner("precious"), 0, "a hard link gives no access to it");
     assert_eq!(owner("run/control.sock"), NOBODY);
     daemon.end();
     daemon.ended();
@@ -404,7 +404,7 @@ pub(crate) fn folders_of_others_stay_theirs() {
     }
 }
 
-pub(crate) fn an_unknown_user_is_refused_in_words() {
+pub(crate) fn an_unknown_user_is_refused_with_a_message() {
     let config = vconsoled::Config::parse("[process]\nuser = \"nonesuch\"\n").unwrap();
     let error = vconsoled::confine::give_up(&config).unwrap_err();
     let said = format!("{error:#}");

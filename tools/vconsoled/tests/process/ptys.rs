@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::host::{Host, Running};
 use crate::manager::Manager;
-use crate::restart::{Host, Running};
 use crate::support::{PV, PvDriver, Serial, Viewer, guest, status, tty, wait_for};
 use xen_io::DomId;
 
@@ -51,7 +51,7 @@ impl Bench {
 
 /// For each number of viewers that were there before, left meanwhile, came
 /// meanwhile and left afterwards.
-pub(crate) fn who_came_or_left_while_there_was_no_daemon_is_known() {
+pub(crate) fn opens_and_closes_without_a_daemon_are_detected() {
     let host = Host::new("");
     let manager = Manager::new(host.dir.path().join("notify"));
     let (domid, pv, _uart) = guest(&host.machine, "guest");
@@ -78,7 +78,7 @@ pub(crate) fn who_came_or_left_while_there_was_no_daemon_is_known() {
             daemon.kill();
             viewers.drain(..leave);
             viewers.extend((0..come).map(|_| open(&bench)));
-            wait_for("Xen to notice", || {
+            wait_for("Xen to unmap its pages", || {
                 (bench.host.machine.mapped_pages(domid) == 0).then_some(())
             });
             daemon = bench.start();

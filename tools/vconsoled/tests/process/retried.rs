@@ -8,8 +8,8 @@ use std::os::unix::net::UnixStream;
 
 use xen_io::{DomId, Platform};
 
+use crate::host::{Host, Running};
 use crate::manager::Manager;
-use crate::restart::{Host, Running};
 use crate::sockets::{IN_CONS, IN_PROD, connect, end, read};
 use crate::support::{PV, PvDriver, Serial, UartDriver, VUART, Viewer};
 use crate::support::{guest, status, tty, wait_for};
@@ -152,7 +152,7 @@ fn read_to(stream: &mut UnixStream, end: &[u8]) -> bool {
     true
 }
 
-pub(crate) fn what_was_typed_is_kept_and_nobody_else_waits() {
+pub(crate) fn input_is_kept_and_no_other_guest_waits() {
     let mut bench = Bench::new();
     let daemon = bench.start();
     let mut viewer = Viewer::open(&bench.host.machine, bench.domid, PV);
@@ -175,7 +175,7 @@ pub(crate) fn what_was_typed_is_kept_and_nobody_else_waits() {
         viewer.write(b"typed");
         tracer.run(kill_at, || bench.pv.index(IN_PROD) != before);
         tracer.kill(daemon);
-        wait_for("Xen to notice", || {
+        wait_for("Xen to unmap its pages", || {
             (bench.host.machine.mapped_pages(bench.domid) == 0).then_some(())
         });
         // The pty does not have it any more, and the ring does not have it yet.

@@ -37,7 +37,7 @@ impl Manager {
     }
 
     /// The next message that is not a watchdog notification.
-    fn hear_news(&self) -> String {
+    fn read_news(&self) -> String {
         loop {
             let said = self.hear();
             if said != "WATCHDOG=1\n" {
@@ -47,7 +47,7 @@ impl Manager {
     }
 }
 
-pub(crate) fn the_manager_is_told_of_readiness_reload_and_end() {
+pub(crate) fn the_manager_gets_readiness_reload_and_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let manager = Manager::new(&path);
@@ -78,10 +78,10 @@ pub(crate) fn an_idle_loop_beats_and_one_that_has_ended_does_not() {
     let took = started.elapsed();
     assert!(
         took > Duration::from_micros(PERIOD),
-        "a beat each turn is no rest: {took:?}"
+        "it woke up more often than the watchdog needs: {took:?}"
     );
     child.end();
-    assert_eq!(manager.hear_news(), "STOPPING=1\n");
+    assert_eq!(manager.read_news(), "STOPPING=1\n");
     child.ended();
     manager.0.set_nonblocking(true).unwrap();
     let mut buffer = [0; 16];

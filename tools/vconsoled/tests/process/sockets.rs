@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use xen_io::DomId;
 
+use crate::host::{Host, Running, Sender, pattern, same};
 use crate::manager::Manager;
-use crate::restart::{Host, Running, Sender, pattern, same};
 use crate::support::{PATIENCE, PV, PvDriver, Serial, Viewer, guest, wait_for};
 use crate::tracer::Tracer;
 
@@ -59,7 +59,7 @@ pub(crate) fn end(host: &Host, domid: DomId, daemon: Running, in_order: bool) {
     } else {
         daemon.kill();
     }
-    wait_for("Xen to notice", || {
+    wait_for("Xen to unmap its pages", || {
         (host.machine.mapped_pages(domid) == 0).then_some(())
     });
 }
@@ -112,7 +112,7 @@ pub(crate) fn a_plain_reader_notices_no_end_and_gets_every_byte_once() {
     daemon.stop();
 }
 
-pub(crate) fn whoever_connects_while_there_is_no_daemon_is_served() {
+pub(crate) fn a_client_that_connects_while_there_is_no_daemon_is_served() {
     let host = Host::new("");
     let manager = Manager::new(host.dir.path().join("notify"));
     let start = || host.start(|command| manager.prepare(command));
@@ -131,7 +131,7 @@ pub(crate) fn whoever_connects_while_there_is_no_daemon_is_served() {
     daemon.stop();
 }
 
-pub(crate) fn a_slow_reader_is_told_once_what_it_lost_across_ends() {
+pub(crate) fn a_slow_reader_gets_its_loss_reported_once_over_ends() {
     let host = Host::new("");
     let manager = Manager::new(host.dir.path().join("notify"));
     let start = || host.start(|command| manager.prepare(command));
@@ -178,7 +178,7 @@ pub(crate) fn a_slow_reader_is_told_once_what_it_lost_across_ends() {
         lost += gap;
         bytes = &bytes[next..];
     }
-    assert_eq!(position, sent, "bytes and what was told of others");
+    assert_eq!(position, sent, "bytes, and the reported number of others");
     assert!(lost > 1_000_000, "{lost}");
     daemon.stop();
 }
@@ -225,7 +225,7 @@ pub(crate) fn what_is_typed_arrives_once_wherever_the_daemon_is_killed() {
         };
         let stops = tracer.run(kill_at, complete);
         tracer.kill(daemon);
-        wait_for("Xen to notice", || {
+        wait_for("Xen to unmap its pages", || {
             (host.machine.mapped_pages(domid) == 0).then_some(())
         });
         arrived.extend(waiting(&mut pv));

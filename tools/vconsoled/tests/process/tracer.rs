@@ -10,7 +10,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::restart::Running;
+use crate::host::Running;
 use crate::support::{PATIENCE, wait_for};
 
 /// Time without a system call after which a waiting daemon counts as idle.

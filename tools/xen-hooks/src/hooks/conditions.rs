@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_open_at_the_end_is_known() {
+    fn open_conditions_are_listed() {
         for (text, open) in [
             ("int a;\n", &[][..]),
             ("#ifdef A\nint a;\n", &["#ifdef A"]),

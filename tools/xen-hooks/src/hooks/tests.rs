@@ -58,7 +58,7 @@ fn blanked_a_hook_leaves_every_other_line_its_number() {
 }
 
 #[test]
-fn a_hook_says_one_thing() {
+fn a_hook_has_one_action() {
     for text in [
         "after = \"b\"",
         "insert = \"new\"",
@@ -121,7 +121,7 @@ fn a_place_under_a_condition_is_named_or_refused() {
 }
 
 #[test]
-fn what_the_files_rely_on_is_asked_for() {
+fn what_the_files_rely_on_is_checked() {
     let tree = tempfile::tempdir().unwrap();
     fs::write(tree.path().join("f"), "one two\n").unwrap();
     for (rule, holds) in [
@@ -195,7 +195,7 @@ fn a_version_s_own_hooks_join_those_of_every_version() {
 
 /// A tree of 4.17, and one changed by a vendor.
 #[test]
-fn a_vendor_s_tree_is_told_and_has_hooks_of_its_own() {
+fn a_vendor_s_tree_is_recognised_and_has_hooks_of_its_own() {
     let shim = tempfile::tempdir().unwrap();
     let add = |file: &str, text: &str| {
         write(&shim.path().join("hooks").join(file), text).unwrap();

@@ -187,7 +187,7 @@ impl Machine {
         self.0.switch.raise(Virq::CON_RING);
     }
 
-    /// Creates a domain that is not introduced yet.
+    /// Creates a domain that does not exist introduced yet.
     pub fn create_domain(&self, name: &str) -> io::Result<DomId> {
         let domid = {
             let mut last = self

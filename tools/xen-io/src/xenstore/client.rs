@@ -375,7 +375,7 @@ impl Client {
                 return Ok(Some(message));
             }
             if self.events.len() >= EVENTS_MAX {
-                return Err(wire::invalid("more events than anyone could want"));
+                return Err(wire::invalid("too many events"));
             }
             self.events.push_back(message.watch_event()?);
         }

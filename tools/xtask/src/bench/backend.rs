@@ -111,10 +111,15 @@ const LINES: [Line; 27] = [
         "us",
         Some(10_000.0),
     ),
-    ("web_seen_mib", "what the viewers saw, exactly", "MiB", None),
+    (
+        "web_seen_mib",
+        "output that the viewers got, exact",
+        "MiB",
+        None,
+    ),
     (
         "web_lost_mib",
-        "what they were told to have missed",
+        "lost bytes that were reported to them",
         "MiB",
         None,
     ),
@@ -152,7 +157,7 @@ impl Backend {
                 let said = cx.output(&mut test(&["--quiet"]))?;
                 let last = said.lines().last().unwrap_or_default();
                 let found: Found = serde_json::from_str(last)
-                    .with_context(|| format!("{target} says {last:?}"))?;
+                    .with_context(|| format!("{target} printed {last:?}"))?;
                 all.extend(found);
             }
             Ok((format!("{} guests", self.guests), all))

@@ -87,7 +87,10 @@ enum Phase {
 const PHASES: [(Phase, &str); 7] = [
     (Phase::Entry, "exception entry: registers saved"),
     (Phase::Vgic, "vGIC: list registers in and out"),
-    (Phase::Dispatch, "dispatch: whose address is it, and the PC"),
+    (
+        Phase::Dispatch,
+        "dispatch: which device has the address, and the PC",
+    ),
     (Phase::Device, "the device"),
     (Phase::Lock, "its lock"),
     (Phase::Doorbell, "event channel"),

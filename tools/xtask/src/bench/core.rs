@@ -64,7 +64,7 @@ pub(crate) fn check(steps: &Steps) -> Result<()> {
     let broken = broken(&measure(steps)?, &read(&budget_file(steps))?);
     ensure!(
         broken.is_empty(),
-        "{}; if that is meant: cargo xtask bench core --accept",
+        "{}; if that is intended: cargo xtask bench core --accept",
         broken.join("; ")
     );
     Ok(())
@@ -145,7 +145,7 @@ fn build(cx: &Cx) -> Result<PathBuf> {
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["target"]["kind"][0] == "bench")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo names no program")
+        .context("cargo's output names no program")
 }
 
 /// The instructions of a whole run.
@@ -171,7 +171,7 @@ fn collected(said: &str) -> Result<u32> {
             return Ok(number.trim().parse()?);
         }
     }
-    bail!("callgrind does not say what it counted: {said:?}")
+    bail!("callgrind printed no count: {said:?}")
 }
 
 #[cfg(test)]

@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_which_goal_was_missed() {
+    fn the_table_shows_which_goal_was_missed() {
         let stock = found(&[("rsr_read", 579.0), ("fr_read", 636.0)]);
         let text = table(&[by_key("fr_read")], &stock, &found(&[("fr_read", 640.0)]));
         let line = text.lines().nth(2).unwrap();

@@ -31,7 +31,7 @@ pub(crate) fn measure(
 ) -> Result<()> {
     let folder = image
         .parent()
-        .context("the image is in no folder")?
+        .context("the image's path has no folder")?
         .join("arch/arm");
     let device = if flavour.is_hooked() { OURS } else { STOCK };
     let listing = sections(&[folder.join(device)])?;
@@ -83,7 +83,7 @@ fn state(header: &str) -> Result<f64> {
         .lines()
         .find_map(|line| line.strip_prefix("#define VPL011_STATE_SIZE"))
         .and_then(|size| size.trim().parse().ok())
-        .context("the header does not say how large a state is")
+        .context("the header has no size of a state")
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ fn run(steps: &Steps, spec: &Spec, dom0: &Dom0, flavour: Flavour, names: &[&str]
     );
     let mut found = BTreeMap::new();
     for outcome in outcomes {
-        ensure!(outcome.pass, "{label}: {} went wrong", outcome.scenario);
+        ensure!(outcome.pass, "{label}: {} failed", outcome.scenario);
         for (name, value) in outcome.data {
             if let Some(value) = value.as_f64() {
                 found.insert(name, value);

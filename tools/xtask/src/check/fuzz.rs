@@ -171,7 +171,7 @@ fn run(cx: &Cx, name: &str, extent: Extent) -> Result<()> {
             .arg(&corpus)
             .arg(seeds(cx.dirs).join(name)),
     )
-    .with_context(|| format!("an input breaks {name}: see {}", broken.display()))
+    .with_context(|| format!("{name} fails on an input: see {}", broken.display()))
 }
 
 /// The last status line of libFuzzer: `#1024 pulse cov: 81 ft: 94 corp: 12/…`.
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_fuzzer_says_is_read() {
+    fn the_fuzzer_s_output_is_parsed() {
         let log = "INFO: Seed: 1\n\
                    #2\tINITED cov: 5 ft: 6 corp: 1/1b exec/s: 0 rss: 30Mb\n\
                    #512\tpulse  cov: 81 ft: 94 corp: 12/40b lim: 4 exec/s: 256 rss: 31Mb\n\

@@ -24,7 +24,7 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
                 .args(["--package", "vpl011"])
                 .current_dir(&cx.dirs.root),
         )?;
-        Ok("a registry would take it".into())
+        Ok("a registry would accept it".into())
     })?;
     let toolchain = format!("rust {OLDEST}");
     steps.run(&toolchain, Key::default(), &[], |cx| {

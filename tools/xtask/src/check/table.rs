@@ -187,7 +187,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "browser",
-        about: "a Chromium and an xterm.js for tests of the pages that can be had and are not there",
+        about: "a Chromium or an xterm.js for tests of the pages that is available and not installed",
         part_of: Part::Whole,
         lane: Lane::First,
         what: What::Count(browser),
@@ -219,7 +219,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "fuzz",
-        about: "an input that breaks a target, in a short run from its seeds",
+        about: "an input on which a target fails, in a short run from its seeds",
         part_of: Part::Whole,
         lane: Lane::Fuzz,
         what: What::Count(|steps| each("fuzz", fuzz::quick(steps))),
@@ -240,7 +240,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "package",
-        about: "a Debian package that its own test, or lintian if it is installed, finds wrong; `package` makes that of the pages for the other architecture too",
+        about: "a Debian package that fails its own test, or lintian if it is installed; `package` makes that of the pages for the other architecture too",
         part_of: Part::Whole,
         lane: Lane::First,
         what: What::Count(|steps| maybe("package", package::packages(steps, false))),
@@ -282,7 +282,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "xen traps",
-        about: "a guest that sees other interrupts with the fast trap than without",
+        about: "a guest that gets other interrupts with the fast trap than without",
         part_of: Part::Whole,
         lane: Lane::Machines,
         what: What::Count(traps),

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_that_nobody_has_is_missing() {
+    fn a_package_that_is_not_installed_is_missing() {
         let wanted = ["dpkg".to_owned(), "no-such-package".to_owned()];
         assert_eq!(missing_on_host(&wanted).unwrap(), ["no-such-package"]);
     }

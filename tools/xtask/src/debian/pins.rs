@@ -87,7 +87,7 @@ fn print(found: &[Found]) {
             println!("MISSING  {:#}", found.error());
         }
     }
-    println!("{had} of {} pins can be had", found.len());
+    println!("{had} of {} pins are available", found.len());
 }
 
 /// For `cargo xtask doctor`: fetches every pin. Returns how many there are.

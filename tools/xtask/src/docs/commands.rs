@@ -187,12 +187,12 @@ fn wrong_with_cargo(words: &[String]) -> Option<String> {
             }
             "--workspace" | "--no-deps" | "--doc" | "--dry-run" | "--all" | "--check"
             | "--release" => {}
-            word if word.starts_with('-') => return Some(format!("is {word} right?")),
+            word if word.starts_with('-') => return Some(format!("{word} is no command")),
             word => filter = Some(word),
         }
     }
     let (Some(filter), Some(target)) = (filter, target) else {
-        return filter.map(|filter| format!("what is {filter}?"));
+        return filter.map(|filter| format!("{filter} is no filter"));
     };
     let module = root().join(format!("tests/{target}/{filter}.rs"));
     (!module.exists()).then(|| format!("{target} has no module {filter}"))
@@ -201,7 +201,7 @@ fn wrong_with_cargo(words: &[String]) -> Option<String> {
 /// The xtask commands that docs/evidence/testing.md lists as not run each time.
 fn by_hand() -> Vec<Vec<String>> {
     let page =
-        fs::read_to_string(root().join("docs/evidence/testing.md")).expect("the page is there");
+        fs::read_to_string(root().join("docs/evidence/testing.md")).expect("the page exists");
     let (_, list) = page
         .split_once("\n## By hand\n")
         .expect("the list has its heading");
@@ -214,7 +214,7 @@ fn by_hand() -> Vec<Vec<String>> {
         .collect();
     assert!(
         listed.len() > 8,
-        "only {listed:?}: has the list changed its form?"
+        "only {listed:?}: the list may have another form"
     );
     listed
         .into_iter()
@@ -262,7 +262,7 @@ fn every_command_quoted_is_one() {
                 "test" | "build" | "run" | "doc" | "publish" => wrong_with_cargo(&words[1..]),
                 // Third-party crates.
                 "add" | "install" => None,
-                _ => Some("not a command that is known here".to_owned()),
+                _ => Some("not a known command".to_owned()),
             };
             if let Some(fault) = fault {
                 wrong.push(format!("{page}: `{quoted}`: {fault}"));
@@ -270,10 +270,7 @@ fn every_command_quoted_is_one() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(
-        seen > 100,
-        "only {seen}: have the pages changed their form?"
-    );
+    assert!(seen > 100, "only {seen}: the pages may have another form");
 }
 
 /// Each command is in a page.
@@ -290,10 +287,7 @@ fn every_command_is_quoted() {
     }
     for command in crate::Options::command().get_subcommands() {
         let name = command.get_name();
-        assert!(
-            quoted.contains(name),
-            "no page tells of `cargo xtask {name}`"
-        );
+        assert!(quoted.contains(name), "no page has `cargo xtask {name}`");
     }
 }
 
@@ -317,7 +311,7 @@ fn usage_texts_and_comments_are_read_as_commands() {
 }
 
 #[test]
-fn what_is_not_a_command_is_found_out() {
+fn what_is_not_a_command_is_refused() {
     let wrong = |line: &str| {
         let words = commands(line).remove(0);
         match &words[1][..] {

@@ -181,7 +181,7 @@ type Counts = [(u32, u32); TARGETS.len()];
 
 fn words((passed, asked): (u32, u32)) -> String {
     match passed {
-        _ if asked == 0 => "cannot be asked".to_owned(),
+        _ if asked == 0 => "cannot be run".to_owned(),
         _ if passed == asked => format!("all {asked}"),
         _ => format!("{passed} of {asked}"),
     }
@@ -214,7 +214,7 @@ fn count(page: &str) -> Result<BTreeMap<String, Counts>> {
         };
         ensure!(
             GROUPS.iter().any(|(known, ..)| *known == group),
-            "README's table knows no group {group}"
+            "README's table has no group {group}"
         );
         let of_group = counts.entry(group.to_owned()).or_default();
         for ((passed, asked), &column) in of_group.iter_mut().zip(&columns) {
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_in_the_readme_is_what_the_results_say() {
+    fn the_table_in_the_readme_matches_the_results() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let page = fs::read_to_string(root.join(PAGE)).unwrap();
         assert!(

@@ -63,7 +63,7 @@ pub(crate) fn replace(page: &Path, begin: &str, part: &str, end: &str) -> Result
 fn with_part(page: &str, begin: &str, part: &str, end: &str) -> Result<String> {
     let (before, rest) = page
         .split_once(begin)
-        .with_context(|| format!("the page has no place for {begin}"))?;
+        .with_context(|| format!("the page has no line {begin}"))?;
     let (_, after) = rest
         .split_once(end)
         .with_context(|| format!("the page has no end of {begin}"))?;

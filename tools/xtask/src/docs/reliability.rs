@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_of_what_was_seen() {
+    fn the_tables_match_their_data() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let copy = tempfile::tempdir().unwrap();
         fs::create_dir_all(copy.path().join(PAGE).parent().unwrap()).unwrap();

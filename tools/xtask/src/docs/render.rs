@@ -87,7 +87,7 @@ mod tests {
     use super::judge;
 
     #[test]
-    fn every_look_must_fit() {
+    fn every_view_must_fit() {
         let shown = |lines: &str| format!("<pre id=\"result\">{lines}</pre>");
         let fits = "fits\nfits\nfits\nfits\n";
         assert!(judge(&shown(&format!("{fits}end\n")), 1).is_ok());

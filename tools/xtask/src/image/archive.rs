@@ -202,7 +202,7 @@ mod tests {
         assert!(matches!(archive.entries["/bin"], Entry::Link(_)));
         assert!(
             !archive.entries.contains_key("/usr/lib/y"),
-            "it leads to itself"
+            "a link to itself"
         );
     }
 

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_wanted_and_their_papers_are_not() {
+    fn programs_are_packed_and_their_documentation_is_not() {
         for wanted in [
             "/lib/systemd/systemd",
             "/usr/bin/dpkg",

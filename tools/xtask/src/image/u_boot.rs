@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_was_dropped_is_noticed() {
+    fn a_dropped_line_is_an_error() {
         let made = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C_D=1\n";
         for line in [
             "CONFIG_A=y",

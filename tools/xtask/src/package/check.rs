@@ -32,9 +32,12 @@ pub(super) fn check(steps: &Steps, package: &Package, recipe: &Recipe, arch: &Ar
         pack(cx, recipe, &package.staged, &again)?;
         ensure!(
             fs::read(&again)? == fs::read(&package.file)?,
-            "made again from the same files it is another one"
+            "a second build from the same files differs"
         );
-        let said = format!("{} files, {pages} pages, the same again{lint}", files.len());
+        let said = format!(
+            "{} files, {pages} pages, a second build is identical{lint}",
+            files.len()
+        );
         Ok(said)
     })
 }
@@ -46,9 +49,9 @@ fn contents(cx: &Cx, file: &Path) -> Result<BTreeMap<String, String>> {
         .map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let [mode, owner, _, _, _, path, ..] = words[..] else {
-                anyhow::bail!("{line:?} is no entry");
+                anyhow::bail!("{line:?} is not an entry");
             };
-            ensure!(owner == "root/root", "{path} is {owner}'s");
+            ensure!(owner == "root/root", "{path} belongs to {owner}");
             let path = path.trim_start_matches('.').to_owned();
             Ok((path, mode.to_owned()))
         })
@@ -91,7 +94,7 @@ fn tells(recipe: &Recipe, file: &Path, text: &str) -> Result<()> {
     for (_, word) in recipe.told.iter().filter(|(name, _)| file.ends_with(name)) {
         ensure!(
             text.contains(word),
-            "{} says nothing of {word}",
+            "{} does not mention {word}",
             file.display()
         );
     }

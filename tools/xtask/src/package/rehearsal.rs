@@ -46,7 +46,7 @@ pub(super) fn rehearse(
             cx.run(&mut run(case))
                 .with_context(|| format!("the case {case}"))?;
         }
-        Ok((format!("{} cases hold", recipe.cases.len()), None))
+        Ok((format!("{} cases passed", recipe.cases.len()), None))
     })
 }
 

@@ -45,7 +45,7 @@ const REGISTERS: &[&str] = &[
 const PAGE: usize = 4096 / 8;
 
 /// The check that a hung machine fails.
-pub(crate) const GOES_ON: &str = "the machine goes on";
+pub(crate) const GOES_ON: &str = "the machine continues";
 
 /// A hung machine, with the path of the evidence.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ fn xen(machine: &mut Machine, input: &mut impl Write) -> Result<String> {
             return Ok(said);
         }
     }
-    bail!("it does not take the console's input; it said:\n{said}")
+    bail!("it does not take the console's input; it printed:\n{said}")
 }
 
 /// The console's output up to `enough`, or until it is silent.
@@ -136,7 +136,7 @@ fn listen(machine: &mut Machine, enough: &str) -> Result<String> {
         match machine.next(end.min(now + silence)) {
             Ok(Some(Output::Console(bytes))) => shown.extend(bytes),
             Ok(Some(_)) => {}
-            Ok(None) => bail!("the machine went off"),
+            Ok(None) => bail!("the machine has ended"),
             Err(_) => break,
         }
         silence = SILENCE;

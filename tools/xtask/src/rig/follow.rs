@@ -60,7 +60,7 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
             Output::Console(bytes) => {
                 console.take(&bytes);
                 if stall.seen_in(&bytes) {
-                    break Ended::Still("dom0's kernel misses its timer".into());
+                    break Ended::Still("dom0's kernel has lost its timer".into());
                 }
             }
             Output::Complaint(line) => {
@@ -105,7 +105,7 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
         ),
         _ => (
             "the machine runs",
-            format!("the machine went off; {}", end_of(log)),
+            format!("the machine has ended; {}", end_of(log)),
         ),
     };
     detail += "\n";

@@ -138,7 +138,7 @@ fn patches(steps: &Steps, tree: &Path, into: &Path) -> Result<Vec<PathBuf>> {
     steps.value("xen patches", |cx| {
         let work = cx.dirs.target.join("tmp/series");
         let patches = xen_hooks::export(&cx.dirs.root.join("hyp-shim"), tree, &work, into)?;
-        let said = format!("{}; git am gives what the hooks give", patches.len());
+        let said = format!("{}; git am gives the same tree as the hooks", patches.len());
         Ok((said, patches))
     })
 }
@@ -233,8 +233,11 @@ mod tests {
             .map(|(name, file)| (name, file.to_str().unwrap()))
             .collect();
         let missing: Vec<_> = hooks.difference(&explained).collect();
-        assert!(missing.is_empty(), "it has no row for {missing:?}");
+        assert!(missing.is_empty(), "the page has no row for {missing:?}");
         let gone: Vec<_> = explained.difference(&hooks).collect();
-        assert!(gone.is_empty(), "there is no hook for its rows {gone:?}");
+        assert!(
+            gone.is_empty(),
+            "the page has rows without a hook: {gone:?}"
+        );
     }
 }

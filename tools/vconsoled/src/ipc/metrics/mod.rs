@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_told_apart() {
+    fn requests_are_distinguished() {
         for (request, ended, expected) in [
             ("", false, Wanted::More),
             ("", true, Wanted::Bare),

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_console_that_failed_is_down_and_says_no_more() {
+    fn a_failed_console_is_down_and_has_no_other_line() {
         let mut broken = console("");
         broken.matches.clear();
         broken.state = "port 99: no such port".to_owned();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_as_the_format_wants_them() {
+    fn lines_follow_the_format() {
         let in_force = Some(InForce {
             uid: 990,
             files: Files::Partly,

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn who_ends_while_nothing_can_be_written_counts_what_is_left() {
+    fn at_the_end_unwritten_events_are_counted() {
         let (tell, told) = mpsc::channel();
         let outlet = Outlet::start("audit", move |_: &Stamped| {
             tell.send(()).unwrap();

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_process_goes_on_where_this_one_stopped() {
+    fn the_next_process_continues_where_this_one_stopped() {
         let (near, mut far) = UnixStream::pair().unwrap();
         let mut queue = SendQueue::new(1000).unwrap();
         queue.add(b"one").unwrap();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_is_told_once_and_counted() {
+    fn lost_bytes_are_reported_once_and_counted() {
         let (near, mut far) = UnixStream::pair().unwrap();
         let mut queue = SendQueue::new(0).unwrap();
         queue.add(b"ab").unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ends_while_it_tells_of_a_loss_has_told_nothing() {
+    fn a_process_that_ends_during_a_report_of_loss_has_reported_nothing() {
         let mut queue = SendQueue::new(10).unwrap();
         queue.lose(70, b"[70 bytes]").unwrap();
         // As if it was killed after the record in the first page, or within the note.
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_bytes_are_refused() {
         let empty = rustix::fs::memfd_create("empty", MemfdFlags::CLOEXEC).unwrap();
         assert!(SendQueue::resume(empty).is_err());
         let (socket, _peer) = UnixStream::pair().unwrap();

@@ -376,12 +376,12 @@ impl Session {
     /// Closes the session without the unsent output.
     pub(crate) fn cut_off(mut self, why: &str) {
         self.visitor.tell_end(why);
-        let last_words = match self.encoding {
+        let last_output = match self.encoding {
             _ if self.is_sending() => return,
             Encoding::Framed => frame::ended(why),
             Encoding::Plain if why == IDLE => b"\r\n[nothing was typed for too long]\r\n".to_vec(),
             Encoding::Plain => return,
         };
-        let _told = self.stream.write(&last_words);
+        let _told = self.stream.write(&last_output);
     }
 }

@@ -65,7 +65,7 @@ fn lines(domain: &str) -> Lines {
 }
 
 #[test]
-fn an_entry_says_where_its_line_comes_from() {
+fn an_entry_names_the_source_of_its_line() {
     let journald = Journald::new();
     journald.send(&mut lines("web"), b"[    0.0] Linux\r\n");
     let entry = journald.next().unwrap();
@@ -185,7 +185,7 @@ fn a_journal_that_is_full_is_waited_for_and_then_costs_lines() {
 }
 
 #[test]
-fn only_so_many_lines_are_sent_and_what_is_left_out_is_said() {
+fn the_number_of_lines_is_bounded_and_omissions_are_reported() {
     let journald = Journald::new();
     let mut lines = lines("web");
     lines.limit(Rate {

@@ -128,7 +128,7 @@ impl Socket {
                 PollFd::new(&self.outside, PollFlags::IN),
             ];
             if poll(&mut fds, Some(&limit))? == 0 {
-                bail!("the suite said nothing for {PATIENCE:?}");
+                bail!("the suite printed nothing for {PATIENCE:?}");
             }
             let [control, output] = fds.map(|fd| !fd.revents().is_empty());
             if output {

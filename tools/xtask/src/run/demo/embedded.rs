@@ -23,7 +23,7 @@ pub(crate) fn run(steps: &Steps) -> Result<Outcome> {
         let outcome: Outcome = serde_json::from_slice(&output.stdout).with_context(|| {
             let said = String::from_utf8_lossy(&output.stderr);
             format!(
-                "the embedded demo has no outcome ({}): {said}",
+                "the embedded demo printed no result ({}): {said}",
                 output.status
             )
         })?;

@@ -102,7 +102,7 @@ pub(crate) fn web(steps: &Steps) -> Result<()> {
 fn emulated(steps: &Steps, version: Version) -> Result<Outcome> {
     let scenario = e2e::scenario("demo").context("there is no scenario `demo`")?;
     let outcome = Bench::on(steps, version)?.run(&scenario.into())?.pop();
-    outcome.context("the demo has no outcome")
+    outcome.context("the demo printed no result")
 }
 
 fn interactive(steps: &Steps, version: Version, console: Console) -> Result<()> {

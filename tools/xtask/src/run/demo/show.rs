@@ -127,11 +127,7 @@ fn figures(data: &Value) -> Vec<String> {
             "interrupts of the guest",
             at("/guest_interrupts")
         ),
-        format!(
-            "{:<34} {}",
-            "what the guest's driver reported",
-            at("/driver")
-        ),
+        format!("{:<34} {}", "reported by the guest's driver", at("/driver")),
         format!("{:<34} {}", "served by", at("/served_by")),
     ]
 }
@@ -157,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_drive_the_terminal_is_left_out() {
+    fn control_sequences_are_left_out() {
         assert_eq!(plain("\u{1b}[6na\u{1b}[1;31mb\u{7}\r\nc\u{1b}"), "ab\nc");
     }
 

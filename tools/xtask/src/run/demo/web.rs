@@ -84,7 +84,7 @@ impl Demo {
 /// `None` if npm cannot fetch it: then the pages have no terminals.
 fn xterm(steps: &Steps) -> Option<PathBuf> {
     let missing = |error: &anyhow::Error| {
-        eprintln!("There will be no terminals, as npm has fetched no xterm.js: {error:#}");
+        eprintln!("The pages have no terminals, because npm has fetched no xterm.js: {error:#}");
     };
     xterm::fetch(steps).inspect_err(missing).ok()
 }

@@ -45,7 +45,7 @@ fn play(terminal: &mut Terminal, checks: &mut Checks, driver: &str) -> Result<()
     terminal.expect("dom0:/# ", BOOT)?;
     terminal.send("echo dom0-$((6*7))\r")?;
     let answer = terminal.expect("dom0-42", SHORT);
-    checks.ok("the console's input is dom0's at first", answer)?;
+    checks.ok("at first the console's input goes to dom0", answer)?;
 
     terminal.send(SWITCH)?;
     terminal.expect(TO_GUEST, SHORT)?;
@@ -54,7 +54,7 @@ fn play(terminal: &mut Terminal, checks: &mut Checks, driver: &str) -> Result<()
     terminal.send("echo guest-$((6*7))\r")?;
     let before = terminal.expect("guest-42", SHORT)?;
     checks.check(
-        "with the input, the guest's output is bare",
+        "while it has the input, the guest's output has no prefix",
         !before.contains("DOM1:"),
         before.trim(),
     );
@@ -78,7 +78,7 @@ fn lines_are_prefixed(shown: &str, driver: &str, checks: &mut Checks) {
     );
     let whole = lines.iter().filter(|line| line.starts_with('[')).count();
     checks.check(
-        "lines are whole, behind the guest's name",
+        "otherwise lines are whole, with the guest's name",
         whole > 100,
         format!("{whole} of {} begin with a time", lines.len()),
     );
@@ -131,10 +131,10 @@ fn the_driver_is_content(terminal: &mut Terminal, driver: &str, checks: &mut Che
 /// and other domains continue, and so does the guest when it reads.
 fn a_guest_that_does_not_read(terminal: &mut Terminal, checks: &mut Checks) -> Result<()> {
     terminal.send(
-        "stty raw -echo; echo deaf-$((6*7)); sleep 9; timeout 1 cat >/tmp/typed; \
-         stty sane; echo heard-$((6*7))\r",
+        "stty raw -echo; echo pause-$((6*7)); sleep 9; timeout 1 cat >/tmp/typed; \
+         stty sane; echo resume-$((6*7))\r",
     )?;
-    terminal.expect("deaf-42", SHORT)?;
+    terminal.expect("pause-42", SHORT)?;
     terminal.flood(&"x".repeat(6000))?;
     terminal.send(SWITCH)?;
     terminal.expect(TO_XEN, SHORT)?;
@@ -145,9 +145,9 @@ fn a_guest_that_does_not_read(terminal: &mut Terminal, checks: &mut Checks) -> R
     terminal.expect(TO_DOM0, SHORT)?;
     terminal.send("echo dom0-$((7*7))\r")?;
     let answer = terminal.expect("dom0-49", SHORT);
-    checks.ok("a guest that does not read blocks nobody", answer)?;
-    let answer = terminal.expect("DOM1: heard-42", SHORT);
-    checks.ok("and it reads on later", answer)?;
+    checks.ok("a guest that does not read delays no other domain", answer)?;
+    let answer = terminal.expect("DOM1: resume-42", SHORT);
+    checks.ok("and later it continues to read", answer)?;
     terminal.send(SWITCH)?;
     terminal.expect(TO_GUEST, SHORT)?;
     terminal.send("echo k\"\"ept-$(wc -c </tmp/typed)-\r")?;
@@ -156,7 +156,7 @@ fn a_guest_that_does_not_read(terminal: &mut Terminal, checks: &mut Checks) -> R
     // At least the device's FIFO and the queue of typed characters; beyond that it is a
     // race between the typist and the guest's CPU.
     checks.check(
-        "what had a place was kept",
+        "input that had room was kept",
         (32 + 128..=6000).contains(&count),
         format!("{count} of 6000 characters"),
     );

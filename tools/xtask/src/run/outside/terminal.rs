@@ -86,7 +86,7 @@ impl Terminal {
                 }
                 Ok(Some(Output::Event(_) | Output::Complaint(_))) => {}
                 Ok(None) => bail!(
-                    "waiting for {pattern:?}: the machine went off; {}",
+                    "waiting for {pattern:?}: the machine has ended; {}",
                     end_of(&self.log)
                 ),
                 Err(error) => {

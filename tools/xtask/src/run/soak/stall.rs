@@ -112,7 +112,7 @@ impl Repeat {
             counts.add(outcome);
         }
         println!(
-            "{} runs, {} failed, {} of them on a machine that stood still",
+            "{} runs, {} failed, {} of them on a stalled machine",
             counts.runs, counts.failed, counts.still
         );
         Ok(counts.failed == 0)
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn machines_that_stand_still_are_told_from_other_failures() {
+    fn stalled_machines_are_distinguished_from_other_failures() {
         let outcome = |id: &str, pass| {
             let check = Check {
                 id: id.into(),

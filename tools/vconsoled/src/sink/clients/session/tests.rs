@@ -26,7 +26,7 @@ fn typed(session: &mut Session) -> usize {
 }
 
 #[test]
-fn only_what_reaches_the_guest_is_no_idleness() {
+fn only_input_that_reaches_the_guest_ends_idleness() {
     let (mut session, mut far) = session();
     let mut before = session.active;
     for (silenced, bytes, counts) in [
