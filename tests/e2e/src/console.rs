@@ -14,7 +14,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use terminal::{Screen, Terminal};
 
-use crate::command;
+use crate::{command, guest};
+
+/// How long a daemon may take to serve a console: a domain that reboots is listed
+/// before it is built.
+const SERVED: Duration = Duration::from_secs(120);
 
 /// The key that leaves a console: ^].
 pub(crate) const LEAVE: u8 = 0x1d;
@@ -45,6 +49,24 @@ impl Line {
             Self::Vuart => "ttyAMA0",
             Self::Pv => "hvc0",
         }
+    }
+
+    /// The name of its pty in dom0, as soon as a daemon serves it.
+    pub(crate) fn pty(self, domid: u16) -> Result<String> {
+        let node = match self {
+            Self::Vuart => format!("/local/domain/{domid}/vuart/0/tty"),
+            Self::Pv => format!("/local/domain/{domid}/console/tty"),
+        };
+        let mut path = String::new();
+        let served = command::poll(SERVED, || {
+            let read = command::run("xenstore-read", &[&node], SERVED);
+            path = read.and_then(command::Finished::ok).unwrap_or_default();
+            path.trim().starts_with("/dev/")
+        });
+        if !served {
+            bail!("no daemon serves a console at {node}");
+        }
+        Ok(path.trim().to_owned())
     }
 }
 
@@ -77,8 +99,11 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Opens `xl console` on a line of a guest, in a terminal in raw mode.
+    /// Opens `xl console` on a line of a guest, in a terminal in raw mode. The client
+    /// gives up if the console is not served after 5 s, which is too short for a busy
+    /// machine.
     pub(crate) fn open(guest: &str, line: Line) -> Result<Self> {
+        line.pty(guest::domid(guest)?)?;
         let mut args = vec!["console"];
         if line == Line::Vuart {
             args.extend(["-t", "vuart"]);

@@ -10,11 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-use crate::command;
 use crate::console::Line;
-
-/// How long the daemon may take to announce a console.
-const OFFER: Duration = Duration::from_secs(20);
 
 /// The pty, raw.
 #[derive(Debug)]
@@ -23,20 +19,8 @@ pub(crate) struct Tty(File);
 impl Tty {
     /// Opens the pty of a guest's console when it is announced.
     pub(crate) fn open(domid: u16, line: Line) -> Result<Self> {
-        let node = match line {
-            Line::Vuart => format!("/local/domain/{domid}/vuart/0/tty"),
-            Line::Pv => format!("/local/domain/{domid}/console/tty"),
-        };
-        let mut path = String::new();
-        let offered = command::poll(OFFER, || {
-            let read = command::run("xenstore-read", &[&node], OFFER);
-            path = read.and_then(command::Finished::ok).unwrap_or_default();
-            path.trim().starts_with("/dev/")
-        });
-        if !offered {
-            bail!("no console is offered at {node}");
-        }
-        Self::at(path.trim()).with_context(|| format!("opening {}", path.trim()))
+        let path = line.pty(domid)?;
+        Self::at(&path).with_context(|| format!("opening {path}"))
     }
 
     /// Opens a terminal and makes it raw.

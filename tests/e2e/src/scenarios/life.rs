@@ -145,7 +145,7 @@ pub(crate) fn pv_only(report: &mut Report) -> Result<()> {
         .map(|console| console.kind)
         .collect();
     report.check_eq("what the daemon serves", &served, &vec!["pv".to_owned()]);
-    let mut client = Console::open(&guest.name, Line::Vuart)?;
+    let mut client = Console::spawn("xl", &["console", "-t", "vuart", &guest.name])?;
     let ended = command::poll(Duration::from_secs(15), || !client.is_open());
     report.check(
         "xl console -t vuart ends",

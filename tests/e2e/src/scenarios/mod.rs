@@ -32,7 +32,7 @@ mod web;
 use crate::{Dom0, Hypervisor, Machine, Scenario};
 
 /// Seconds for a scenario of one or two guests, on a busy machine.
-const LIMIT: u64 = 600;
+const LIMIT: u64 = 1200;
 
 /// Scenarios with a long form, which a soak repeats.
 pub(crate) const LONG: &[&str] = &[
