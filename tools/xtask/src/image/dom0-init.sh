@@ -20,7 +20,8 @@ mkdir -p /run/xen /run/xenstored /run/lock /var/lib/xen /var/lib/xenstored /var/
 hostname -F /etc/hostname
 ifconfig lo 127.0.0.1
 for module in xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs virtio_mmio virtio_console; do
-    insmod /lib/modules/$module.ko
+    # Some kernels have it built in.
+    [ ! -e /lib/modules/$module.ko ] || insmod /lib/modules/$module.ko
 done
 mount -t xenfs xenfs /proc/xen
 

@@ -9,7 +9,6 @@ use anyhow::Result;
 use steps::{Cx, Key, Steps};
 
 use super::archive::{self, Archive};
-use super::kernel::Linux;
 use super::{Firmware, Kernel, Kernels, guest, libraries, systemd, u_boot};
 use crate::debian::programs as others;
 use crate::package::programs::{self, ARM64};
@@ -87,7 +86,7 @@ impl Dom0 {
     /// Makes dom0's initramfs with all its contents, for a toolstack.
     pub(crate) fn make(steps: &Steps, built: &Built, kernels: Kernels) -> Result<Self> {
         let is_hooked = built.which.flavour.is_hooked();
-        let kernel = Kernel::fetch(steps, Linux::default())?;
+        let kernel = Kernel::fetch(steps, kernels.dom0)?;
         let guest_kernel = Kernel::fetch(steps, kernels.guest)?;
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &guest_kernel, &sysroot)?;
@@ -148,7 +147,7 @@ impl Dom0 {
     /// Makes the initramfs of a dom0 with Debian's systemd. It contains our package,
     /// not installed.
     pub(crate) fn with_systemd(steps: &Steps, built: &Built, kernels: Kernels) -> Result<Self> {
-        let kernel = Kernel::fetch(steps, Linux::default())?;
+        let kernel = Kernel::fetch(steps, kernels.dom0)?;
         let guest_kernel = Kernel::fetch(steps, kernels.guest)?;
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &guest_kernel, &sysroot)?;
@@ -317,6 +316,7 @@ fn users_of(sysusers: &str) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::kernel::Linux;
     use crate::xen::Flavour;
 
     #[test]
@@ -331,8 +331,14 @@ mod tests {
         let kernels = Kernels::default();
         assert_eq!(file_name(Flavour::Ours.into(), kernels), "4.17.cpio");
         assert_eq!(file_name(Flavour::Stock.into(), kernels), "4.17-stock.cpio");
-        let guest = Linux::V6_12;
-        let name = file_name(Flavour::Ours.into(), Kernels { guest });
-        assert_eq!(name, "4.17-guest-6.12.cpio");
+        let (old, new) = (Linux::V6_1, Linux::V6_12);
+        for (dom0, guest, wanted) in [
+            (old, new, "4.17-guest-6.12.cpio"),
+            (new, old, "4.17-dom0-6.12.cpio"),
+            (new, new, "4.17-dom0-6.12-guest-6.12.cpio"),
+        ] {
+            let name = file_name(Flavour::Ours.into(), Kernels { dom0, guest });
+            assert_eq!(name, wanted);
+        }
     }
 }

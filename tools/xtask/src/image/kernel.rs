@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Debian's arm64 kernels, unmodified: dom0's and the guest's.
+//! Debian's arm64 kernels, unmodified: dom0's and the guests'.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ const NEEDED: [&str; 3] = [
 
 /// Unpacks only the needed files of a package's hundreds of megabytes.
 const UNPACK: &str = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards \
-    './boot/*' '*/drivers/xen/*' '*/drivers/virtio/*' '*/drivers/char/*'";
+    './boot/*' '*/modules.builtin' '*/drivers/xen/*' '*/drivers/virtio/*' \
+    '*/drivers/char/*'";
 
 /// A version of Debian's kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -53,9 +54,12 @@ impl Linux {
     }
 }
 
-/// The kernels of guests.
+/// The kernels of a machine's Linux systems, which are Debian's.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(crate) struct Kernels {
+    /// Version of dom0's kernel, which is Debian's
+    #[arg(long = "dom0-kernel", value_name = "LINUX", default_value = "6.1")]
+    pub(super) dom0: Linux,
     /// Version of the Linux guests' kernel, which is Debian's
     #[arg(long = "guest-kernel", value_name = "LINUX", default_value = "6.1")]
     pub(super) guest: Linux,
@@ -64,10 +68,11 @@ pub(crate) struct Kernels {
 impl Kernels {
     /// The part of names that distinguishes images with these from the usual ones.
     pub(super) fn suffix(self) -> String {
-        match self.guest {
-            Linux::V6_1 => String::new(),
-            Linux::V6_12 => format!("-guest{}", self.guest.suffix()),
-        }
+        [("-dom0", self.dom0), ("-guest", self.guest)]
+            .iter()
+            .filter(|(_, kernel)| *kernel != Linux::default())
+            .map(|(system, kernel)| format!("{system}{}", kernel.suffix()))
+            .collect()
     }
 }
 
@@ -125,19 +130,29 @@ impl Kernel {
         })
     }
 
-    /// Adds modules to `/lib/modules` of an archive, by name.
+    /// Adds modules to `/lib/modules` of an archive, by name, except for those that are
+    /// built into the kernel.
     pub(crate) fn add_modules(&self, archive: &mut Archive, names: &[&str]) -> Result<()> {
         let files = files::list(&self.modules)?;
+        let built_in = fs::read_to_string(self.modules.join("modules.builtin"))?;
         for name in names {
             let file = format!("{name}.ko");
-            let from = files
-                .iter()
-                .find(|path| path.ends_with(&file))
-                .with_context(|| format!("Debian's kernel has no module {file}"))?;
-            archive.file(&format!("/lib/modules/{file}"), from)?;
+            match files.iter().find(|path| path.ends_with(&file)) {
+                Some(from) => archive.file(&format!("/lib/modules/{file}"), from)?,
+                None => ensure!(
+                    has_module(&built_in, &file),
+                    "Debian's kernel has no module {file}"
+                ),
+            }
         }
         Ok(())
     }
+}
+
+/// Whether a module's file is in a list of paths.
+fn has_module(paths: &str, file: &str) -> bool {
+    let mut paths = paths.lines().map(Path::new);
+    paths.any(|path| path.ends_with(file))
 }
 
 fn check_options(unpacked: &Path) -> Result<()> {
@@ -168,4 +183,17 @@ fn only(folder: &Path, prefix: &str) -> Result<PathBuf> {
         }
     }
     found.with_context(|| format!("no {prefix}* in {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_found_by_its_whole_name() {
+        let paths = "kernel/drivers/char/virtio_console.ko\nkernel/fs/binfmt_script.ko\n";
+        assert!(has_module(paths, "virtio_console.ko"));
+        assert!(!has_module(paths, "console.ko"));
+        assert!(!has_module(paths, "xenfs.ko"));
+    }
 }

@@ -8,7 +8,8 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 for module in xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs virtio_mmio virtio_console; do
-    insmod /lib/modules/$module.ko
+    # Some kernels have it built in.
+    [ ! -e /lib/modules/$module.ko ] || insmod /lib/modules/$module.ko
 done
 mount -t xenfs xenfs /proc/xen
 # A service with RootDirectory cannot leave the kernel's first root.

@@ -169,7 +169,7 @@ impl<'a> Bench<'a> {
         Self::with_kernels(steps, version, Kernels::default())
     }
 
-    /// The same with a version of the guests' kernel.
+    /// The same with versions of the kernels.
     fn with_kernels(steps: &'a Steps, version: Version, kernels: Kernels) -> Result<Self> {
         host::prepare(steps)?;
         let flavour = Flavour::Ours;
