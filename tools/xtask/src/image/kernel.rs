@@ -72,7 +72,8 @@ impl Kernels {
             .iter()
             .filter(|(_, kernel)| *kernel != Linux::default())
             .map(|(system, kernel)| format!("{system}{}", kernel.suffix()))
-            .collect()
+            .collect::<Vec<_>>()
+            .concat()
     }
 }
 
