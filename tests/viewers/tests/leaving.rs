@@ -234,7 +234,7 @@ fn the_keys_that_leave_work_while_there_is_no_daemon() {
         vuart.send(b"up!");
         user.until("up!");
         host.stop_daemon();
-        user.until("gone; waiting");
+        user.until("disconnected; reconnecting");
         user.write(keys);
         let asked = Instant::now();
         client.wait();

@@ -129,7 +129,7 @@ fn a_tenant_uses_a_terminal() {
     page.evaluate("document.querySelector('.break').click()");
     page.until("document.querySelector('dialog').open + ''", "true");
     page.evaluate("document.querySelector('dialog button[value=send]').click()");
-    page.until(STATE, "The console 1/vuart0 has got a break.");
+    page.until(STATE, "A break was sent to the console 1/vuart0.");
 
     // The guest reboots: another domain of the same name.
     host.machine.destroy(domid).unwrap();

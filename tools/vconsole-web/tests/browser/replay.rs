@@ -202,7 +202,7 @@ pub(crate) fn a_broken_one_is_refused_in_words() {
         ("[[[[", none),
         (
             "{\"version\": 3, \"term\": {}}\n",
-            "This is asciicast, version 3, and version 2 alone is played.",
+            "This is asciicast, version 3, and only version 2 can be played.",
         ),
         (HEADER, "This recording has no output."),
     ] {
@@ -250,5 +250,5 @@ pub(crate) fn a_broken_one_is_refused_in_words() {
         "[0, \"o\", \"a\"]\n[0, \"o\", \"to\n[0, \"o\", \"b\"]\n[\"0\", \"o\", \"c\"]\n[0, \"o\"";
     load(&mut page, &file(&host, &format!("{HEADER}{cut}")));
     page.until(SHOWN, "ab");
-    page.until(STATE, "3 lines are no events.");
+    page.until(STATE, "3 lines were skipped.");
 }
