@@ -4,6 +4,7 @@
 
 use core::arch::asm;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use vpl011::Backend;
 use vpl011::backend::Sent;
@@ -11,11 +12,14 @@ use vpl011::ring::layout::PAGE_SIZE;
 use vpl011::ring::memory::RingMemory;
 use vpl011::ring::port::RingPort;
 
+const HYPERCALL_MEMORY: u64 = 12;
 const HYPERCALL_SCHED: u64 = 29;
 const HYPERCALL_EVTCHN: u64 = 32;
 const HYPERCALL_HVM: u64 = 34;
 
-const SCHEDOP_YIELD: u64 = 0;
+const XENMEM_ADD_TO_PHYSMAP: u64 = 7;
+const XENMAPSPACE_SHARED_INFO: u32 = 0;
+const SCHEDOP_POLL: u64 = 3;
 const EVTCHNOP_SEND: u64 = 4;
 const HVMOP_GET_PARAM: u64 = 1;
 
@@ -29,6 +33,23 @@ struct HvmParam {
     pad: u16,
     index: u32,
     value: u64,
+}
+
+#[repr(C)]
+struct AddToPhysmap {
+    domid: u16,
+    size: u16,
+    space: u32,
+    index: u64,
+    gfn: u64,
+}
+
+#[repr(C)]
+struct SchedPoll {
+    ports: *const u32,
+    count: u32,
+    /// In Xen's time; 0 if there is none.
+    timeout: u64,
 }
 
 /// A hypercall with the address of an argument, which both sides access in memory.
@@ -81,6 +102,49 @@ fn own_param(index: u32) -> Option<u64> {
     };
     let result = hypercall(HYPERCALL_HVM, HVMOP_GET_PARAM, &mut param);
     (result == 0).then_some(param.value)
+}
+
+/// Memory in whose place Xen puts the page that it shares with the guest.
+static SHARED: SharedInfo = SharedInfo {
+    _vcpu: [0; 6],
+    pending: [const { AtomicU64::new(0) }; 64],
+    _rest: [0; 442],
+};
+
+#[repr(C, align(4096))]
+struct SharedInfo {
+    _vcpu: [u64; 6],
+    /// A bit for each port.
+    pending: [AtomicU64; 64],
+    _rest: [u64; 442],
+}
+
+impl SharedInfo {
+    /// Has Xen share it. Returns whether it does.
+    fn map(&self) -> bool {
+        let mut request = AddToPhysmap {
+            domid: DOMID_SELF,
+            size: 0,
+            space: XENMAPSPACE_SHARED_INFO,
+            index: 0,
+            gfn: (core::ptr::from_ref(self).addr() / PAGE_SIZE) as u64,
+        };
+        hypercall(HYPERCALL_MEMORY, XENMEM_ADD_TO_PHYSMAP, &mut request) == 0
+    }
+
+    /// Takes back a port's event; returns whether there was one. Nobody here reads
+    /// the other ports' events.
+    fn take(&self, port: u32) -> bool {
+        let word = &self.pending[port as usize / 64];
+        let at = core::ptr::from_ref(word).cast();
+        clean(at, size_of::<AtomicU64>());
+        let (events, event) = (word.load(Ordering::Relaxed), 1 << (port % 64));
+        if events & event != 0 {
+            word.store(events & !event, Ordering::Relaxed);
+            clean(at, size_of::<AtomicU64>());
+        }
+        events & event != 0
+    }
 }
 
 /// The console's page.
@@ -141,6 +205,9 @@ pub(crate) struct Console {
 impl Console {
     /// Gets its page and port from Xen.
     pub(crate) fn open() -> Option<Self> {
+        if !SHARED.map() {
+            return None;
+        }
         let page = usize::try_from(own_param(CONSOLE_PFN)?).ok()? * PAGE_SIZE;
         Some(Self {
             ring: RingPort::new(Page(NonNull::new(page as *mut u8)?)),
@@ -155,7 +222,7 @@ impl Console {
         for &byte in bytes {
             while self.ring.try_send(byte) == Sent::Full {
                 self.notify();
-                yield_cpu();
+                self.wait();
             }
         }
         self.notify();
@@ -170,16 +237,28 @@ impl Console {
                 }
                 return byte;
             }
-            yield_cpu();
+            self.wait();
         }
+    }
+
+    /// Sleeps until there is an event that was not waited for. The ring is to be
+    /// looked at before and after: an event may be older than the last look.
+    fn wait(&self) {
+        if SHARED.take(self.port) {
+            return;
+        }
+        let port = self.port;
+        clean(core::ptr::from_ref(&port).cast(), size_of::<u32>());
+        let mut poll = SchedPoll {
+            ports: &raw const port,
+            count: 1,
+            timeout: 0,
+        };
+        hypercall(HYPERCALL_SCHED, SCHEDOP_POLL, &mut poll);
     }
 
     fn notify(&self) {
         let mut port = self.port;
         hypercall(HYPERCALL_EVTCHN, EVTCHNOP_SEND, &mut port);
     }
-}
-
-fn yield_cpu() {
-    hypercall(HYPERCALL_SCHED, SCHEDOP_YIELD, &mut 0_u64);
 }
