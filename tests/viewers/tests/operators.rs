@@ -92,7 +92,7 @@ fn the_keyboard_goes_from_one_to_another_and_back() {
     host.stop_daemon();
     first.complaint("reconnecting]\n");
     host.start_daemon();
-    first.complaint("back]\n");
+    first.complaint("reconnected]\n");
     first.write(b"still");
     assert_eq!(vuart.receive(5), b"still");
 }

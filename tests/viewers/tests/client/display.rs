@@ -150,7 +150,7 @@ fn output_continues_to_the_byte_after_a_restart() {
     }
     assert!(client.read(sent.len() - 51_000) == sent[51_000..]);
     let mut vuart = guest.join().unwrap();
-    let said = client.complaint("back]\n");
+    let said = client.complaint("reconnected]\n");
     assert!(said.contains("disconnected; reconnecting"), "{said}");
     client.write(b"typed");
     assert_eq!(vuart.receive(5), b"typed");
