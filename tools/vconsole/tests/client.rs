@@ -333,7 +333,11 @@ fn the_end_of_the_domain_is_the_end() {
         // The daemon is faster than the toolstack.
         host.withdraw("console");
         drop(pty);
-        assert!(child.complaint("]\n").contains("disconnected; reconnecting"));
+        assert!(
+            child
+                .complaint("]\n")
+                .contains("disconnected; reconnecting")
+        );
         assert!(child.runs());
         if nodes_stay {
             host.machine.kill(host.domid);
