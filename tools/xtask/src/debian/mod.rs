@@ -7,3 +7,4 @@ pub(crate) mod packages;
 pub(crate) mod pins;
 pub(crate) mod programs;
 pub(crate) mod system;
+pub(crate) mod unpacked;

@@ -26,6 +26,7 @@ pub(crate) struct Packages {
     pub(crate) source: BTreeMap<String, Source>,
     pub(crate) sysroot: List,
     pub(crate) systemd: List,
+    pub(crate) install: OfRelease,
     /// Kernels, by version.
     pub(crate) linux: BTreeMap<String, Kernel>,
 }
@@ -64,6 +65,14 @@ impl Host {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct List {
+    pub(crate) packages: Vec<String>,
+}
+
+/// Packages by name, of their own release.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfRelease {
+    pub(crate) release: String,
     pub(crate) packages: Vec<String>,
 }
 
@@ -111,6 +120,10 @@ impl Packages {
             ),
             set("policy", Wanted::Packages(self.policy.packages, &BUILDERS)),
         ];
+        sets.push(Set {
+            release: self.install.release,
+            ..set("install", Wanted::Closure(self.install.packages))
+        });
         for (version, kernel) in self.linux {
             let release = kernel.release.as_ref();
             sets.push(Set {

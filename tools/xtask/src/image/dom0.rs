@@ -80,6 +80,8 @@ pub(crate) struct Dom0 {
     /// The kernel and the initramfs of a Linux guest, which dom0's initramfs contains.
     pub(crate) guest_kernel: PathBuf,
     pub(crate) guest: PathBuf,
+    /// Its disks, in the order of their names in Linux.
+    pub(crate) disks: Vec<PathBuf>,
 }
 
 impl Dom0 {
@@ -139,6 +141,7 @@ impl Dom0 {
             initrd,
             guest_kernel: guest_kernel.image,
             guest,
+            disks: Vec::new(),
         })
     }
 }
@@ -195,6 +198,7 @@ impl Dom0 {
             initrd,
             guest_kernel: guest_kernel.image,
             guest,
+            disks: Vec::new(),
         })
     }
 }

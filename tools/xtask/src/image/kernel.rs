@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use steps::{Steps, files};
+use steps::{Cx, Steps, files};
 
 use super::archive::Archive;
 use crate::debian::pins;
@@ -22,7 +22,8 @@ const NEEDED: [&str; 3] = [
 /// Unpacks only the needed files of a package's hundreds of megabytes.
 const UNPACK: &str = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards \
     './boot/*' '*/modules.builtin' '*/drivers/xen/*' '*/drivers/virtio/*' \
-    '*/drivers/char/*'";
+    '*/drivers/char/*' '*/drivers/block/virtio_blk*' '*/fs/ext4/*' '*/fs/jbd2/*' \
+    '*/fs/mbcache*' '*/lib/crc16*' '*/crypto/crc32c_generic*'";
 
 /// A version of Debian's kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -83,6 +84,8 @@ pub(crate) struct Kernel {
     /// The image for a boot loader.
     pub(crate) image: PathBuf,
     modules: PathBuf,
+    /// Its own name for its version, which is also the folder of its modules.
+    release: String,
     /// The step's key.
     pub(crate) key: String,
 }
@@ -127,8 +130,18 @@ impl Kernel {
             version,
             image,
             modules: folder.join("modules"),
+            release: pins.0[0].name.replace("linux-image-", ""),
             key,
         })
+    }
+
+    /// Copies the modules to their place in a system, for depmod.
+    pub(super) fn copy_modules(&self, cx: &Cx, root: &Path) -> Result<()> {
+        let folder = root.join("usr/lib/modules");
+        fs::create_dir_all(&folder)?;
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(&self.modules);
+        cx.run(copy.arg(folder.join(&self.release)))
     }
 
     /// Adds modules to `/lib/modules` of an archive, by name, except for those that are

@@ -2,6 +2,7 @@
 //! Boot images: dom0's initramfs, which contains the guest's.
 
 mod archive;
+mod disk;
 mod dom0;
 mod firmware;
 mod guest;
@@ -11,6 +12,7 @@ mod systemd;
 mod u_boot;
 mod web;
 
+pub(crate) use self::disk::{Disk, drive, make_filesystem};
 pub(crate) use self::dom0::Dom0;
 pub(crate) use self::firmware::{CONFORMANCE, Firmware, lint as lint_firmware};
 pub(crate) use self::kernel::{Kernel, Kernels};

@@ -23,7 +23,7 @@ use e2e::report::Event;
 use rustix::io::{FdFlags, fcntl_setfd};
 use steps::process::{Running, stop_if_interrupted};
 
-use crate::image::Dom0;
+use crate::image::{Dom0, drive};
 use crate::rig::domu::DomU;
 use crate::rig::value;
 use qemu::Debugger;
@@ -161,6 +161,10 @@ impl Spec {
         command
             .arg("-device")
             .arg(loader("initrd", INITRD_AT, &dom0.initrd, None));
+        // Linux numbers these devices from the last one.
+        for (number, disk) in dom0.disks.iter().enumerate().rev() {
+            command.args(drive(number, disk));
+        }
         command
     }
 

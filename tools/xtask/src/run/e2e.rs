@@ -15,6 +15,7 @@ use crate::image::{Dom0, Kernels};
 use crate::rig::domu::DomU;
 use crate::rig::follow::{Task, follow, say};
 use crate::rig::machine::{Emulator, Machine, Spec};
+use crate::run::install;
 use crate::run::outside::{self, Outside};
 use crate::xen::{self, Built, Choice, Flavour, Version, Which};
 
@@ -56,6 +57,8 @@ pub(crate) struct Chosen {
     inside: Vec<&'static Scenario>,
     /// Scenarios run by this program, at the machine's console.
     outside: Vec<&'static Outside>,
+    /// Whether the scenario is run that has several machines, one after the other.
+    install: bool,
 }
 
 impl Chosen {
@@ -64,6 +67,7 @@ impl Chosen {
         Self {
             inside: e2e::scenarios().iter().collect(),
             outside: outside::ALL.iter().collect(),
+            install: true,
         }
     }
 
@@ -71,6 +75,7 @@ impl Chosen {
     fn whole_run() -> Self {
         Self {
             inside: e2e::whole_run().collect(),
+            install: false,
             ..Self::known()
         }
     }
@@ -105,6 +110,7 @@ impl Chosen {
         let wanted = |name: &str| names.iter().any(|wanted| wanted == name);
         chosen.inside.retain(|scenario| wanted(scenario.name));
         chosen.outside.retain(|scenario| wanted(scenario.name));
+        chosen.install = wanted(install::NAME);
         Ok(chosen)
     }
 
@@ -118,6 +124,7 @@ impl Chosen {
         Ok(Self {
             inside: e2e::soaks().filter(|s| wanted(s.name)).collect(),
             outside: Vec::new(),
+            install: false,
         })
     }
 
@@ -129,7 +136,10 @@ impl Chosen {
     /// Names and descriptions of the scenarios.
     fn list(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let inside = self.inside.iter().map(|s| (s.name, s.about));
-        inside.chain(self.outside.iter().map(|s| (s.name, s.about)))
+        let install = self.install.then_some((install::NAME, install::ABOUT));
+        inside
+            .chain(self.outside.iter().map(|s| (s.name, s.about)))
+            .chain(install)
     }
 }
 
@@ -138,6 +148,7 @@ impl From<&'static Scenario> for Chosen {
         Self {
             inside: vec![scenario],
             outside: Vec::new(),
+            install: false,
         }
     }
 }
@@ -271,6 +282,9 @@ impl<'a> Bench<'a> {
             say(progress, &outcome);
             outcomes.push(outcome);
         }
+        if chosen.install {
+            outcomes.push(install::run(self.steps)?);
+        }
         Ok(outcomes)
     }
 
@@ -330,10 +344,12 @@ mod tests {
 
     #[test]
     fn what_takes_minutes_to_build_is_run_by_name_alone() {
-        let has = |chosen: &Chosen| chosen.list().any(|(name, _)| name == "web");
-        assert!(!has(&Chosen::usual()) && !has(&Chosen::other_builds()));
-        assert!(!has(&Chosen::named(&[]).unwrap()));
-        assert!(has(&Chosen::named(&["web".to_owned()]).unwrap()));
+        for alone in ["web", install::NAME] {
+            let has = |chosen: &Chosen| chosen.list().any(|(name, _)| name == alone);
+            assert!(!has(&Chosen::usual()) && !has(&Chosen::other_builds()));
+            assert!(!has(&Chosen::named(&[]).unwrap()));
+            assert!(has(&Chosen::named(&[alone.to_owned()]).unwrap()));
+        }
     }
 
     #[test]

@@ -5,5 +5,6 @@ pub(crate) mod boot;
 pub(crate) mod conformance;
 pub(crate) mod demo;
 pub(crate) mod e2e;
+pub(crate) mod install;
 pub(crate) mod outside;
 pub(crate) mod soak;

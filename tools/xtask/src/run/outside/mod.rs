@@ -13,7 +13,7 @@ use anyhow::Result;
 use e2e::complaints::Complaints;
 use e2e::report::{Check, Outcome};
 
-use self::terminal::Terminal;
+pub(crate) use self::terminal::Terminal;
 use crate::rig::domu::Vpl011;
 use crate::rig::evidence::{GOES_ON, StandsStill};
 use crate::rig::machine::Machine;
@@ -58,11 +58,11 @@ pub(crate) const ALL: &[Outside] = &[
 
 /// The checks so far.
 #[derive(Default)]
-struct Checks(Vec<Check>);
+pub(crate) struct Checks(Vec<Check>);
 
 impl Checks {
     /// Records whether a check passed, and what was seen.
-    fn check(&mut self, id: &str, pass: bool, detail: impl Into<String>) {
+    pub(crate) fn check(&mut self, id: &str, pass: bool, detail: impl Into<String>) {
         self.0.push(Check {
             id: id.to_owned(),
             pass,
@@ -71,7 +71,7 @@ impl Checks {
     }
 
     /// Records that something must succeed, and returns its value.
-    fn ok<T>(&mut self, id: &str, result: Result<T>) -> Result<T> {
+    pub(crate) fn ok<T>(&mut self, id: &str, result: Result<T>) -> Result<T> {
         let detail = match &result {
             Ok(_) => "it did".to_owned(),
             Err(error) => format!("{error:#}"),
@@ -84,28 +84,36 @@ impl Checks {
 impl Outside {
     /// Runs it on a machine and its console's log, whatever the result.
     pub(crate) fn run(&self, machine: impl FnOnce() -> Result<(Machine, PathBuf)>) -> Outcome {
-        let start = Instant::now();
-        let mut checks = Checks::default();
-        let mut console = Complaints::default();
-        let played = machine().and_then(|(machine, log)| {
+        outcome(self.name, |checks, console| {
+            let (machine, log) = machine()?;
             let played = Terminal::new(machine, log.clone())
-                .and_then(|mut terminal| (self.play)(&mut terminal, &mut checks));
+                .and_then(|mut terminal| (self.play)(&mut terminal, checks));
             console.take(&fs::read(log)?);
             played
-        });
-        if let Err(error) = played {
-            let id = if error.is::<StandsStill>() {
-                GOES_ON
-            } else {
-                "runs to its end"
-            };
-            checks.check(id, false, format!("{error:#}"));
-        }
-        let seconds = start.elapsed().as_secs_f64();
-        let mut outcome = Outcome::new(self.name, seconds, checks.0, serde_json::Map::new());
-        outcome.look_at(&mut console);
-        outcome
+        })
     }
+}
+
+/// The result of a scenario, of its checks and of the complaints on its consoles.
+pub(crate) fn outcome(
+    name: &str,
+    play: impl FnOnce(&mut Checks, &mut Complaints) -> Result<()>,
+) -> Outcome {
+    let start = Instant::now();
+    let mut checks = Checks::default();
+    let mut console = Complaints::default();
+    if let Err(error) = play(&mut checks, &mut console) {
+        let id = if error.is::<StandsStill>() {
+            GOES_ON
+        } else {
+            "runs to its end"
+        };
+        checks.check(id, false, format!("{error:#}"));
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let mut outcome = Outcome::new(name, seconds, checks.0, serde_json::Map::new());
+    outcome.look_at(&mut console);
+    outcome
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Unmarked {
 }
 
 /// A running machine with a user at its console.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     machine: Machine,
     input: ChildStdin,
     log: PathBuf,
@@ -48,7 +48,7 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Connects to a machine whose console is logged in `log`.
-    pub(super) fn new(mut machine: Machine, log: PathBuf) -> Result<Self> {
+    pub(crate) fn new(mut machine: Machine, log: PathBuf) -> Result<Self> {
         let input = machine.take_input().context("the machine has no input")?;
         Ok(Self {
             machine,
@@ -60,18 +60,18 @@ impl Terminal {
     }
 
     /// Types text, as fast as it is read.
-    pub(super) fn send(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn send(&mut self, text: &str) -> Result<()> {
         type_in(&mut self.input, text.as_bytes()).context("typing at the console")
     }
 
     /// Types text at once, even if it does not fit.
-    pub(super) fn flood(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn flood(&mut self, text: &str) -> Result<()> {
         self.input.write_all(text.as_bytes())?;
         self.input.flush().context("typing at the console")
     }
 
     /// Waits until `pattern` is shown; returns the text between it and the last one.
-    pub(super) fn expect(&mut self, pattern: &str, limit: Duration) -> Result<String> {
+    pub(crate) fn expect(&mut self, pattern: &str, limit: Duration) -> Result<String> {
         let deadline = Instant::now() + limit;
         let mut skip = 0;
         loop {
@@ -103,7 +103,7 @@ impl Terminal {
     }
 
     /// Everything shown so far, without Xen's marks.
-    pub(super) fn shown(&self) -> Cow<'_, str> {
+    pub(crate) fn shown(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.screen.shown())
     }
 }

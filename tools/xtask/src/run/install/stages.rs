@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//! What the administrator does, in order, and what is looked at.
+
+use anyhow::Result;
+
+use super::host::Host;
+use crate::run::outside::Checks;
+
+/// The guest prints numbered lines, with its clock, until it is told to end.
+const COUNTS: &[&str] = &[
+    "touch /tmp/on; i=0",
+    "c() { i=$((i+1)); read t r </proc/uptime; echo count $i $t; }",
+    "(while [ -e /tmp/on ]; do c; usleep 20000; done; echo all counted) &",
+];
+const END: &[&str] = &["rm /tmp/on"];
+const COUNTED: &str = "all counted";
+
+/// Reads the last such count in a log: how many lines it has, how many of them have a
+/// wrong number, and the longest time between two in seconds.
+const AWK: &str = "/count [0-9]/ {sub(/.*count/, \"count\"); \
+    if ($2 == 1) n = wrong = most = 0; n++; if ($2 != n) wrong++; \
+    if (n > 1 && $3 - t > most) most = $3 - t; t = $3} \
+    END {print n + 0, wrong + 0, most + 0}";
+
+const LOGS: &str = "/var/log/xen/console";
+
+/// The repository, as on the page docs/start/debian.md.
+const SOURCES: &str = "/etc/apt/sources.list.d/vpl011.sources";
+const REPOSITORY: &[&str] = &[
+    "Types: deb",
+    "URIs: file:/srv/vpl011/now",
+    "Suites: ./",
+    "Trusted: yes",
+];
+
+fn write_file(host: &mut Host, path: &str, lines: &[&str]) -> Result<()> {
+    let lines: Vec<String> = lines.iter().map(|line| format!("'{line}'")).collect();
+    host.run(&format!("printf '%s\\n' {} >{path}", lines.join(" ")))?;
+    Ok(())
+}
+
+/// Checks that one daemon serves the consoles, and the other one does not run.
+fn serves(host: &mut Host, checks: &mut Checks, when: &str, program: &str) -> Result<()> {
+    let other = if program == "vconsoled" {
+        "xenconsoled"
+    } else {
+        "vconsoled"
+    };
+    let (_, running) = host.attempt(&format!("pgrep -lx '{program}|{other}'"))?;
+    let names: Vec<&str> = running
+        .lines()
+        .filter_map(|line| line.split(' ').next_back())
+        .collect();
+    checks.check(
+        &format!("{when}, {program} serves alone"),
+        names.contains(&program) && !names.contains(&other),
+        running,
+    );
+    Ok(())
+}
+
+/// What a log of the guest's has: no number is missing or stands twice, up to the last.
+fn counted(host: &mut Host, checks: &mut Checks, when: &str, log: &str) -> Result<()> {
+    let found = host.run(&format!("awk '{AWK}' {LOGS}/{log}"))?;
+    let mut words = found.split(' ');
+    let lines: u32 = words.next().unwrap_or_default().parse().unwrap_or(0);
+    let wrong = words.next().unwrap_or_default();
+    let pause = words.next().unwrap_or_default();
+    checks.check(
+        &format!("{when}, every line of the guest's is logged once"),
+        lines > 100 && wrong == "0",
+        format!("{lines} lines, {wrong} wrong; the longest pause {pause} s"),
+    );
+    println!("    {when}: {lines} lines, {wrong} wrong, the longest pause {pause} s");
+    Ok(())
+}
+
+/// Debian's own Xen, with a guest that begins to print.
+pub(super) fn stock(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    host.run(&format!(
+        "mkdir -p {LOGS}; echo XENCONSOLED_ARGS=--log=guest >>/etc/default/xen; \
+         systemctl restart xen"
+    ))?;
+    serves(host, checks, "at first", "xenconsoled")?;
+    guest(host)?;
+    let domains = host.run("xl list")?;
+    checks.check(
+        "Debian's xl lists dom0 and the guest",
+        domains.contains("Domain-0") && domains.contains("guest "),
+        domains,
+    );
+    host.in_guest("xl console guest", COUNTS, "count 50 ")?;
+    Ok(())
+}
+
+/// Starts the guest.
+fn guest(host: &mut Host) -> Result<()> {
+    let config = [
+        "name=\"guest\"",
+        "kernel=\"/guest/Image\"",
+        "ramdisk=\"/guest/guest.cpio.gz\"",
+        "memory=192",
+        "extra=\"console=hvc0\"",
+    ];
+    write_file(host, "/root/guest.cfg", &config)?;
+    host.run("xl create guest.cfg").map(drop)
+}
+
+/// Our daemon takes the running guest's console over.
+pub(super) fn taken_over(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    host.run("mount -o ro /dev/vdb /srv/vpl011")?;
+    write_file(host, SOURCES, REPOSITORY)?;
+    host.run("apt-get -q update")?;
+    host.run("apt-get -q install -y vconsoled")?;
+    serves(host, checks, "with our package", "vconsoled")?;
+    let state = host.run("systemctl is-active vconsoled")?;
+    checks.check("the service is active", state == "active", state);
+    host.in_guest("xl console guest", END, COUNTED)?;
+    counted(
+        host,
+        checks,
+        "while our daemon took over",
+        "guest-guest.log",
+    )
+}
+
+/// A newer version of the daemon's package, while the guest prints.
+pub(super) fn upgraded(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    host.in_guest("xl console guest", COUNTS, "count 50 ")?;
+    host.run(&format!("sed -i s,/now,/newer, {SOURCES}"))?;
+    host.run("apt-get -q update")?;
+    host.run("apt-get -q install -y vconsoled")?;
+    let version = host.run("dpkg-query -W vconsoled")?;
+    checks.check("it is the newer one", version.ends_with("+newer"), version);
+    serves(host, checks, "after the upgrade", "vconsoled")?;
+    host.in_guest("xl console guest", END, COUNTED)?;
+    counted(host, checks, "during the upgrade", "guest-guest.log")
+}
+
+/// The daemon's package is removed and then purged, with the guest running.
+pub(super) fn removed(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    host.run("apt-get -q remove -y vconsoled")?;
+    serves(host, checks, "after the removal", "xenconsoled")?;
+    let shown = host.in_guest("xl console guest", &["echo still-$((6*7))"], "still-42");
+    checks.ok("xenconsoled serves the running guest", shown)?;
+    host.run("apt-get -q purge -y vconsoled")?;
+    serves(host, checks, "after the purge", "xenconsoled")?;
+    let shown = host.in_guest("xl console guest", &["echo purged-$((6*7))"], "purged-42");
+    checks.ok("and still does after the purge", shown)?;
+    Ok(())
+}
