@@ -170,8 +170,27 @@ pub(crate) fn ask(
     // It may be refused before all of it is sent.
     let _cut_off = stream.write_all(format!("{head}\r\n{body}").as_bytes());
     let mut text = Vec::new();
-    let _cut_off = stream.read_to_end(&mut text);
+    let mut piece = [0; 4096];
+    // Chromium does not close the connection.
+    while !is_whole(&text)
+        && let Ok(length @ 1..) = stream.read(&mut piece)
+    {
+        text.extend_from_slice(&piece[..length]);
+    }
     Answer::parse(&String::from_utf8_lossy(&text))
+}
+
+/// Whether an answer has as many bytes as it announced.
+fn is_whole(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.and_then(|length| length.trim().parse().ok());
+    length.is_some_and(|length: usize| body.len() >= length)
 }
 
 /// An answer; the status is 0 if the connection was closed without one.
