@@ -40,7 +40,7 @@ const CONTROL: &str = "debian/control";
 const RULES: &str = "debian/rules";
 
 /// The changes to Debian 13's Xen 4.20.
-pub(super) const TRIXIE: [Change; 10] = [
+pub(super) const TRIXIE: [Change; 11] = [
     // The build runs iasl, so it must be the building machine's.
     instead(CONTROL, "   iasl,", "   acpica-tools:native,\n"),
     // ocaml for arm64 cannot be installed beside that of the building machine, so
@@ -56,6 +56,16 @@ pub(super) const TRIXIE: [Change; 10] = [
         "debian/xen-utils-common.install",
         "etc/xen/oxenstored.conf",
         "",
+    ),
+    // On a host that ran Debian's packages an oxenstored runs whose file is gone, which
+    // the script does not find. It would start the other store in addition.
+    instead(
+        "debian/xen-utils-common.xen.init",
+        "\tlog_progress_msg \"xenstored\"",
+        "\tif start-stop-daemon --status --pidfile \"$XENSTORED_PIDFILE\" --name oxenstored; then\n\
+         \t\treturn 0\n\
+         \tfi\n\
+         \tlog_progress_msg \"xenstored\"\n",
     ),
     // Python's extensions are compiled for arm64.
     behind(
