@@ -7,7 +7,7 @@ mod check;
 pub(crate) mod programs;
 mod recipe;
 mod rehearsal;
-mod stack;
+pub(crate) mod stack;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -15,7 +15,7 @@ use crate::image::{Dom0, Kernels};
 use crate::rig::domu::DomU;
 use crate::rig::follow::{Task, follow, say};
 use crate::rig::machine::{Emulator, Machine, Spec};
-use crate::run::install;
+use crate::run::install::{self, Installation};
 use crate::run::outside::{self, Outside};
 use crate::xen::{self, Built, Choice, Flavour, Version, Which};
 
@@ -57,8 +57,8 @@ pub(crate) struct Chosen {
     inside: Vec<&'static Scenario>,
     /// Scenarios run by this program, at the machine's console.
     outside: Vec<&'static Outside>,
-    /// Whether the scenario is run that has several machines, one after the other.
-    install: bool,
+    /// Scenarios with a Debian on a disk.
+    install: Vec<&'static Installation>,
 }
 
 impl Chosen {
@@ -67,7 +67,7 @@ impl Chosen {
         Self {
             inside: e2e::scenarios().iter().collect(),
             outside: outside::ALL.iter().collect(),
-            install: true,
+            install: install::ALL.iter().collect(),
         }
     }
 
@@ -75,7 +75,7 @@ impl Chosen {
     fn whole_run() -> Self {
         Self {
             inside: e2e::whole_run().collect(),
-            install: false,
+            install: Vec::new(),
             ..Self::known()
         }
     }
@@ -110,7 +110,7 @@ impl Chosen {
         let wanted = |name: &str| names.iter().any(|wanted| wanted == name);
         chosen.inside.retain(|scenario| wanted(scenario.name));
         chosen.outside.retain(|scenario| wanted(scenario.name));
-        chosen.install = wanted(install::NAME);
+        chosen.install.retain(|scenario| wanted(scenario.name));
         Ok(chosen)
     }
 
@@ -124,7 +124,7 @@ impl Chosen {
         Ok(Self {
             inside: e2e::soaks().filter(|s| wanted(s.name)).collect(),
             outside: Vec::new(),
-            install: false,
+            install: Vec::new(),
         })
     }
 
@@ -136,10 +136,9 @@ impl Chosen {
     /// Names and descriptions of the scenarios.
     fn list(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let inside = self.inside.iter().map(|s| (s.name, s.about));
-        let install = self.install.then_some((install::NAME, install::ABOUT));
         inside
             .chain(self.outside.iter().map(|s| (s.name, s.about)))
-            .chain(install)
+            .chain(self.install.iter().map(|s| (s.name, s.about)))
     }
 }
 
@@ -148,7 +147,7 @@ impl From<&'static Scenario> for Chosen {
         Self {
             inside: vec![scenario],
             outside: Vec::new(),
-            install: false,
+            install: Vec::new(),
         }
     }
 }
@@ -282,8 +281,8 @@ impl<'a> Bench<'a> {
             say(progress, &outcome);
             outcomes.push(outcome);
         }
-        if chosen.install {
-            outcomes.push(install::run(self.steps)?);
+        for scenario in &chosen.install {
+            outcomes.push((scenario.run)(self.steps)?);
         }
         Ok(outcomes)
     }
@@ -344,7 +343,7 @@ mod tests {
 
     #[test]
     fn what_takes_minutes_to_build_is_run_by_name_alone() {
-        for alone in ["web", install::NAME] {
+        for alone in ["web", "install", "install-stack"] {
             let has = |chosen: &Chosen| chosen.list().any(|(name, _)| name == alone);
             assert!(!has(&Chosen::usual()) && !has(&Chosen::other_builds()));
             assert!(!has(&Chosen::named(&[]).unwrap()));

@@ -79,8 +79,24 @@ impl Release {
         format!("stack {name}, {}", self.name)
     }
 
+    /// The folder of its repository.
+    fn folder(&self, steps: &Steps) -> PathBuf {
+        steps.dirs.target.join("package/stack").join(self.name)
+    }
+
+    /// The repository that was made last.
+    pub(crate) fn repository(&self, steps: &Steps) -> Result<PathBuf> {
+        let folder = self.folder(steps);
+        ensure!(
+            folder.join("Release").exists(),
+            "there are no packages in {}: make them with `cargo xtask package --stack`",
+            folder.display()
+        );
+        Ok(folder)
+    }
+
     /// The hypervisor's file in its package.
-    fn hypervisor(&self) -> String {
+    pub(crate) fn hypervisor(&self) -> String {
         format!("/boot/xen-{}-arm64", self.xen.number())
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn make(
     built: &[PathBuf],
     daemon: &Package,
 ) -> Result<PathBuf> {
-    let folder = steps.dirs.target.join("package/stack").join(release.name);
+    let folder = release.folder(steps);
     let debs: Vec<&PathBuf> = built.iter().chain([&daemon.file]).collect();
     let mut key = Key::default();
     for deb in &debs {

@@ -57,6 +57,13 @@ impl Host {
         Ok(host)
     }
 
+    /// Restarts it, which ends the emulated machine.
+    pub(super) fn restart(mut self) -> Result<()> {
+        // systemd would wait for the shell, which does not end by a signal.
+        self.terminal.send("systemctl reboot --no-block; exit\r")?;
+        self.terminal.expect("rebooting machine", COMMAND).map(drop)
+    }
+
     /// Runs a command that must succeed. Returns its output.
     pub(super) fn run(&mut self, line: &str) -> Result<String> {
         let (status, output) = self.attempt(line)?;

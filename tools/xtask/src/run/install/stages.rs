@@ -26,21 +26,29 @@ const LOGS: &str = "/var/log/xen/console";
 
 /// The repository, as on the page docs/start/debian.md.
 const SOURCES: &str = "/etc/apt/sources.list.d/vpl011.sources";
-const REPOSITORY: &[&str] = &[
-    "Types: deb",
-    "URIs: file:/srv/vpl011/now",
-    "Suites: ./",
-    "Trusted: yes",
-];
 
-fn write_file(host: &mut Host, path: &str, lines: &[&str]) -> Result<()> {
+/// Mounts the second disk, and lets apt read the repository in a folder of it.
+pub(super) fn add_repository(host: &mut Host, folder: &str) -> Result<()> {
+    host.run("mount -o ro /dev/vdb /srv/vpl011")?;
+    let uri = format!("URIs: file:/srv/vpl011{folder}");
+    let lines = ["Types: deb", &uri, "Suites: ./", "Trusted: yes"];
+    write_file(host, SOURCES, &lines)?;
+    host.run("apt-get -q update").map(drop)
+}
+
+pub(super) fn write_file(host: &mut Host, path: &str, lines: &[&str]) -> Result<()> {
     let lines: Vec<String> = lines.iter().map(|line| format!("'{line}'")).collect();
     host.run(&format!("printf '%s\\n' {} >{path}", lines.join(" ")))?;
     Ok(())
 }
 
 /// Checks that one daemon serves the consoles, and the other one does not run.
-fn serves(host: &mut Host, checks: &mut Checks, when: &str, program: &str) -> Result<()> {
+pub(super) fn serves(
+    host: &mut Host,
+    checks: &mut Checks,
+    when: &str,
+    program: &str,
+) -> Result<()> {
     let other = if program == "vconsoled" {
         "xenconsoled"
     } else {
@@ -82,7 +90,7 @@ pub(super) fn stock(host: &mut Host, checks: &mut Checks) -> Result<()> {
          systemctl restart xen"
     ))?;
     serves(host, checks, "at first", "xenconsoled")?;
-    guest(host)?;
+    guest(host, &["extra=\"console=hvc0\""])?;
     let domains = host.run("xl list")?;
     checks.check(
         "Debian's xl lists dom0 and the guest",
@@ -93,24 +101,21 @@ pub(super) fn stock(host: &mut Host, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
-/// Starts the guest.
-fn guest(host: &mut Host) -> Result<()> {
-    let config = [
+/// Starts the guest, with lines of its own in its configuration.
+pub(super) fn guest(host: &mut Host, lines: &[&str]) -> Result<()> {
+    let usual = [
         "name=\"guest\"",
         "kernel=\"/guest/Image\"",
         "ramdisk=\"/guest/guest.cpio.gz\"",
         "memory=192",
-        "extra=\"console=hvc0\"",
     ];
-    write_file(host, "/root/guest.cfg", &config)?;
+    write_file(host, "/root/guest.cfg", &[&usual, lines].concat())?;
     host.run("xl create guest.cfg").map(drop)
 }
 
 /// Our daemon takes the running guest's console over.
 pub(super) fn taken_over(host: &mut Host, checks: &mut Checks) -> Result<()> {
-    host.run("mount -o ro /dev/vdb /srv/vpl011")?;
-    write_file(host, SOURCES, REPOSITORY)?;
-    host.run("apt-get -q update")?;
+    add_repository(host, "/now")?;
     host.run("apt-get -q install -y vconsoled")?;
     serves(host, checks, "with our package", "vconsoled")?;
     let state = host.run("systemctl is-active vconsoled")?;

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+//! The scenario `install-stack`: the packages that `cargo xtask package --stack` has
+//! made are installed as on the page docs/start/debian.md, and the machine starts again
+//! with the hypervisor that they put into /boot. A guest then has a PL011.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Error, Result};
+use e2e::report::Outcome;
+use steps::Steps;
+
+use super::common::{copied, told};
+use super::host::Host;
+use super::stages::{add_repository, guest, serves, write_file};
+use crate::image::{Disk, make_filesystem};
+use crate::package::stack;
+use crate::run::outside::Checks;
+
+pub(super) const NAME: &str = "install-stack";
+
+/// The second disk's size in MiB.
+const SIZE: u32 = 64;
+
+/// apt's preference for our packages.
+const PREFERENCES: &str = "/etc/apt/preferences.d/vpl011";
+const PREFERENCE: &[&str] = &["Package: *", "Pin: release o=vpl011", "Pin-Priority: 1001"];
+
+/// Debian's packages may be newer, and are then replaced by a lower version.
+const INSTALL: &str =
+    "apt-get -q install -y --allow-downgrades xen-system-arm64 xen-utils-common vconsoled";
+
+/// Installed packages of Xen that are not ours.
+const OTHERS: &str = "dpkg-query -W -f '${db:Status-Abbrev}${Package} ${Version}\\n' \
+                      'xen*' 'libxen*' | grep ^ii | grep -v vpl011; true";
+
+/// The stores that run, and the one that Debian's init script knows.
+const STORES: &str = "pgrep -lx 'oxenstored|xenstored'; cat /run/xenstore.pid";
+
+pub(super) fn run(steps: &Steps) -> Result<Outcome> {
+    let release = stack::release("trixie").map_err(Error::msg)?;
+    let repository = release.repository(steps)?;
+    let disk = Disk::make(steps)?;
+    let media = steps.dirs.target.join("install/stack.img");
+    steps.always("install media, stack", |cx| {
+        make_filesystem(cx, &repository, SIZE, &media)?;
+        Ok("made".into())
+    })?;
+    let dom0 = copied(steps, &disk, &media)?;
+    Ok(told(NAME, |checks, console| {
+        let log = format!("machine-{NAME}-debian");
+        let mut host = Host::boot(steps, &disk.hypervisor, &dom0, &log)?;
+        installed(&mut host, checks)?;
+        host.restart()?;
+        console.take(&fs::read(steps.dirs.log(&log))?);
+
+        let hypervisor = copy_out(steps, &dom0.disks[0], &release.hypervisor())?;
+        let log = format!("machine-{NAME}");
+        let mut host = Host::boot(steps, &hypervisor, &dom0, &log)?;
+        started(&mut host, checks)?;
+        console.take(&fs::read(steps.dirs.log(&log))?);
+        Ok(())
+    }))
+}
+
+/// Copies a file out of the disk of a machine that is off. Returns the copy.
+fn copy_out(steps: &Steps, disk: &Path, file: &str) -> Result<PathBuf> {
+    let copy = steps.dirs.target.join("install/xen");
+    steps.always("installed hypervisor", |cx| {
+        fs::write(&copy, "")?;
+        let mut dump = Command::new("debugfs");
+        dump.arg("-R")
+            .arg(format!("dump {file} {}", copy.display()));
+        cx.run(dump.arg(disk))?;
+        Ok(format!("{} bytes", fs::metadata(&copy)?.len()))
+    })?;
+    Ok(copy)
+}
+
+/// Our packages, in place of Debian's.
+fn installed(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    write_file(host, PREFERENCES, PREFERENCE)?;
+    add_repository(host, "")?;
+    host.run(INSTALL)?;
+    let audit = host.run("dpkg --audit")?;
+    checks.check("every package is configured", audit.is_empty(), audit);
+    let others = host.run(OTHERS)?;
+    checks.check("all packages of Xen are ours", others.is_empty(), others);
+    one_store(host, checks, "oxenstored")?;
+    serves(host, checks, "with our packages", "vconsoled")
+}
+
+/// Our hypervisor, and a guest with the device.
+fn started(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    let version = host.run("xl dmesg | grep 'Xen version'")?;
+    checks.check("ours is running", version.contains("+vpl011."), version);
+    one_store(host, checks, "xenstored")?;
+    serves(host, checks, "after the restart", "vconsoled")?;
+    let lines = ["extra=\"console=hvc0 console=ttyAMA0\"", "pl011=\"y\""];
+    guest(host, &lines)?;
+    for (number, open) in ["vconsole attach guest/vuart0", "xl console -t vuart guest"]
+        .into_iter()
+        .enumerate()
+    {
+        let line = format!("echo $(tty)-{number}");
+        let shown = host.in_guest(open, &[&line], &format!("/dev/ttyAMA0-{number}"));
+        checks.ok(&format!("`{open}` gives a shell"), shown)?;
+    }
+    Ok(())
+}
+
+/// Checks that one store runs, and that the init script's file names it.
+fn one_store(host: &mut Host, checks: &mut Checks, program: &str) -> Result<()> {
+    let stores = host.run(STORES)?;
+    let alone = match *stores.split_whitespace().collect::<Vec<_>>() {
+        [id, name, known] => id == known && name == program,
+        _ => false,
+    };
+    checks.check(&format!("{program} is the only store"), alone, stores);
+    Ok(())
+}
