@@ -11,6 +11,12 @@ use crate::sink::journal::Rate;
 const ROUNDS: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(60);
 
+fn begun() -> Logs {
+    let logs = Logs::start("logs").unwrap();
+    logs.begin();
+    logs
+}
+
 /// Writes a line in each round. `open` creates the sink, which is closed after the
 /// line, in every tenth round after it was written. Returns all lines.
 fn reopen(logs: &Logs, mut open: impl FnMut(Arc<OutputBuffer>) -> Log) -> String {
@@ -47,8 +53,7 @@ fn read(path: &Path) -> String {
 #[test]
 fn a_log_that_is_opened_again_at_once_has_each_line_once() {
     let dir = tempfile::tempdir().unwrap();
-    let logs = Logs::start("logs").unwrap();
-    logs.begin();
+    let logs = begun();
     let path = dir.path().join("log");
     let all = reopen(&logs, |output| {
         logs.open([path.clone()], style(false), output).unwrap()
@@ -61,8 +66,7 @@ fn a_log_that_is_opened_again_at_once_has_each_line_once() {
 #[test]
 fn a_log_that_is_opened_again_elsewhere_continues_there() {
     let dir = tempfile::tempdir().unwrap();
-    let logs = Logs::start("logs").unwrap();
-    logs.begin();
+    let logs = begun();
     let output = Arc::new(OutputBuffer::in_memory(1 << 16).unwrap());
     let path = |round: usize| dir.path().join(format!("{round:03}"));
     let open = |round| {
@@ -92,8 +96,7 @@ fn a_log_that_is_opened_again_elsewhere_continues_there() {
 #[test]
 fn a_log_that_fails_does_not_delay_the_next() {
     let dir = tempfile::tempdir().unwrap();
-    let logs = Logs::start("logs").unwrap();
-    logs.begin();
+    let logs = begun();
     let (bad, good) = (dir.path().join("missing/log"), dir.path().join("log"));
     let output = Arc::new(OutputBuffer::in_memory(1 << 16).unwrap());
     drop(logs.open([bad], style(false), Arc::clone(&output)).unwrap());
@@ -113,8 +116,7 @@ fn a_log_that_fails_does_not_delay_the_next() {
 #[test]
 fn a_recording_that_is_opened_again_at_once_has_each_line_once() {
     let dir = tempfile::tempdir().unwrap();
-    let logs = Logs::start("logs").unwrap();
-    logs.begin();
+    let logs = begun();
     let path = dir.path().join("cast");
     let rotation = Rotation { size: 0, count: 0 };
     let all = reopen(&logs, |output| {
@@ -134,8 +136,7 @@ fn a_recording_that_is_opened_again_at_once_has_each_line_once() {
 #[test]
 fn a_log_that_is_opened_again_keeps_its_times() {
     let dir = tempfile::tempdir().unwrap();
-    let logs = Logs::start("logs").unwrap();
-    logs.begin();
+    let logs = begun();
     for round in 0..ROUNDS {
         let output = Arc::new(OutputBuffer::in_memory(1 << 16).unwrap());
         let open = |name: &str| {
@@ -160,6 +161,14 @@ fn a_log_that_is_opened_again_keeps_its_times() {
     }
 }
 
+/// A socket as journald's, and the journal that sends to it.
+fn journal(dir: &Path) -> (UnixDatagram, Arc<Journal>) {
+    let path = dir.join("journal");
+    let journald = UnixDatagram::bind(&path).unwrap();
+    journald.set_read_timeout(Some(PATIENCE)).unwrap();
+    (journald, Journal::at(&path).unwrap())
+}
+
 /// The message of the next entry.
 fn message(journald: &UnixDatagram) -> String {
     let mut entry = [0; 4096];
@@ -173,11 +182,8 @@ fn message(journald: &UnixDatagram) -> String {
 #[test]
 fn lines_reach_the_journal_once_when_it_is_switched_off_and_on() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("journal");
-    let journald = UnixDatagram::bind(&path).unwrap();
-    journald.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (journald, journal) = journal(dir.path());
     let logs = Logs::start("logs").unwrap();
-    let journal = Journal::at(&path).unwrap();
     let rate = Rate { lines: 0, burst: 0 };
     let reader = thread::spawn(move || {
         let mut lines = String::new();
@@ -196,18 +202,11 @@ fn lines_reach_the_journal_once_when_it_is_switched_off_and_on() {
 #[test]
 fn lines_that_wait_for_the_journal_are_sent_after_logs_were_opened_again() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("journal");
-    let journald = UnixDatagram::bind(&path).unwrap();
-    journald.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (journald, journal) = journal(dir.path());
     let logs = Logs::start("logs").unwrap();
     let output = Arc::new(OutputBuffer::in_memory(1 << 16).unwrap());
     let lines = Lines::new(1, "web", "pv0", Rate { lines: 0, burst: 0 });
-    let feed = logs.feed(
-        Journal::at(&path).unwrap(),
-        lines,
-        Arc::clone(&output),
-        Record::Journal,
-    );
+    let feed = logs.feed(journal, lines, Arc::clone(&output), Record::Journal);
     // More than the socket takes.
     for line in 0..ROUNDS {
         let line = format!("{line}\n");

@@ -95,8 +95,8 @@ impl Task {
 
     /// Whether both write to one file.
     fn has_file_of(&self, other: &Self) -> bool {
-        let path = |task: &Self| Some(task.log()?.path().to_owned());
-        path(self).is_some() && path(self) == path(other)
+        let logs = self.log().zip(other.log());
+        logs.is_some_and(|(log, other)| log.path() == other.path())
     }
 
     fn log(&self) -> Option<&OpenLog> {
