@@ -263,12 +263,14 @@ fn a_newer_glance_is_never_overwritten() {
     let mut device = Device::new(Some(&ring));
     let idle = device.read(FR).glance;
     let glance = AtomicU64::new(idle);
+    let polls = AtomicU64::new(0);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     peek(&glance, esr(2, false), FR);
+                    polls.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
@@ -276,7 +278,11 @@ fn a_newer_glance_is_never_overwritten() {
             // UARTIMSC, in bits 47:32.
             let newest = idle & !(0x7FF << 32) | (mask & 0x7FF) << 32;
             glance.store(newest, Ordering::Relaxed);
-            std::thread::yield_now();
+            // The polls that this interrupted have ended.
+            let before = polls.load(Ordering::Relaxed);
+            while polls.load(Ordering::Relaxed) < before + 2 {
+                std::hint::spin_loop();
+            }
             glance.load(Ordering::Relaxed) << 8 != newest << 8
         });
         done.store(true, Ordering::Relaxed);
