@@ -85,15 +85,16 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
     let tree = steps.dirs.target.join("xen").join(which.tree()).join("xen");
     steps.always("misra", |cx| {
         let work = cx.dirs.target.join("tmp/misra");
-        preprocess(cx, &tree, &work)?;
+        files::empty(&work)?;
+        let glue = work.join("glue.c");
+        preprocess(cx, &tree, &glue)?;
         let found = work.join("found");
         cx.run(
             Command::new("cppcheck")
                 .args(["--addon=misra", "--std=c99", "--platform=unix64", "--quiet"])
-                .arg(xen::jobs())
                 .arg("--template={file}:{line} {id}")
                 .arg(format!("--output-file={}", found.display()))
-                .args(GLUE.map(|file| work.join(file).with_extension("c"))),
+                .arg(&glue),
         )?;
         let breaches = breaches(&fs::read_to_string(&found)?);
         ensure!(
@@ -106,27 +107,29 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
     })
 }
 
-/// Has Xen's build make preprocessed files, and converts their line markers to the
-/// standard's form, which cppcheck reads.
-fn preprocess(cx: &Cx, tree: &Path, work: &Path) -> Result<()> {
-    files::empty(work)?;
-    let made = GLUE.map(|file| format!("{FOLDER}/{file}.i"));
-    cx.run(
+/// Has Xen's build preprocess the glue as one file, whose headers are then analysed
+/// once, and converts its line markers to the standard's form, which cppcheck reads.
+fn preprocess(cx: &Cx, tree: &Path, to: &Path) -> Result<()> {
+    let whole = tree.join(FOLDER).join("whole.c");
+    let made = whole.with_extension("i");
+    write(
+        &whole,
+        GLUE.map(|file| format!("#include \"{file}.c\"\n")).concat(),
+    )?;
+    let ran = cx.run(
         Command::new("make")
             .arg("-C")
             .arg(tree)
             .args(["XEN_TARGET_ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"])
             // With the one option that is off in the tree.
             .arg("EXTRA_CFLAGS_XEN_CORE=-DCONFIG_VPL011_TRACE=1")
-            .args(&made),
-    )?;
-    for (file, made) in GLUE.iter().zip(&made) {
-        let made = tree.join(made);
-        let text = fs::read_to_string(&made).with_context(|| made.display().to_string())?;
-        write(&work.join(file).with_extension("c"), numbered(&text))?;
-        fs::remove_file(&made)?;
-    }
-    Ok(())
+            .arg(made.strip_prefix(tree)?),
+    );
+    fs::remove_file(&whole)?;
+    ran?;
+    let text = fs::read_to_string(&made).with_context(|| made.display().to_string())?;
+    fs::remove_file(&made)?;
+    write(to, numbered(&text))
 }
 
 /// `# 7 "file" 2` as `#line 7 "file"`.
