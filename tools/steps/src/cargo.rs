@@ -18,6 +18,14 @@ pub fn locked(command: &str) -> Command {
     cargo
 }
 
+/// Selects crates and features as a whole run's tests do, also for a build of one
+/// program or example: with other features cargo would compile dependencies again.
+pub const WORKSPACE: [&str; 3] = [
+    "--workspace",
+    "--exclude=oracle",
+    "--features=vpl011/serde,vpl011/vm-device",
+];
+
 #[cfg(test)]
 mod tests {
     use std::fs;

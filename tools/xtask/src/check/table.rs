@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum as _;
-use steps::Steps;
+use steps::{Steps, cargo};
 
 use super::fuzz;
 use super::misra;
@@ -197,11 +197,7 @@ pub(super) const ALL: &[Check] = &[
         about: "all tests of every crate, doc tests included",
         part_of: Part::Whole,
         lane: Lane::First,
-        what: What::Tests(&[&[
-            "--workspace",
-            "--exclude=oracle",
-            "--features=vpl011/serde,vpl011/vm-device",
-        ]]),
+        what: What::Tests(&[&cargo::WORKSPACE]),
     },
     Check {
         name: "oracle",

@@ -245,9 +245,14 @@ fn manual(cx: &Cx, recipe: &Recipe, root: &Path) -> Result<()> {
     empty(&made)?;
     for (program, _) in recipe.programs {
         let example = format!("{program}-manual");
-        let mut run = cargo::locked("run");
-        run.args(["--package", program, "--example", &example, "--"]);
-        cx.run(run.arg(&made).current_dir(&cx.dirs.root))?;
+        cx.run(
+            cargo::locked("build")
+                .args(cargo::WORKSPACE)
+                .args(["--example", &example])
+                .current_dir(&cx.dirs.root),
+        )?;
+        let example = cx.dirs.target.join("debug/examples").join(example);
+        cx.run(Command::new(example).arg(&made).current_dir(&cx.dirs.root))?;
     }
     let share = root.join("usr/share");
     for file in list(&made)? {

@@ -15,7 +15,8 @@ pub(crate) fn run(steps: &Steps) -> Result<Outcome> {
     steps.value("embedded demo", |cx| {
         cx.run(
             cargo::locked("build")
-                .args(["--package", "vconsoled", "--example", "embedded"])
+                .args(cargo::WORKSPACE)
+                .args(["--example", "embedded"])
                 .current_dir(&steps.dirs.root),
         )?;
         // Its exit status repeats its outcome.

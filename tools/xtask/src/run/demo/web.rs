@@ -98,17 +98,12 @@ fn start(steps: &Steps, assets: Option<PathBuf>) -> Result<Demo> {
 }
 
 fn build(cx: &Cx) -> Result<()> {
-    for words in [
-        ["--package", "vconsoled", "--example", "embedded"],
-        ["--package", "vconsole-web", "--bin", "vconsole-web"],
-    ] {
-        cx.run(
-            cargo::locked("build")
-                .args(words)
-                .current_dir(&cx.dirs.root),
-        )?;
-    }
-    Ok(())
+    cx.run(
+        cargo::locked("build")
+            .args(cargo::WORKSPACE)
+            .args(["--example", "embedded", "--bin", "vconsole-web"])
+            .current_dir(&cx.dirs.root),
+    )
 }
 
 fn begin(cx: &Cx, assets: Option<PathBuf>) -> Result<Demo> {
