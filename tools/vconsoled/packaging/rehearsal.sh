@@ -13,17 +13,25 @@ CASE=$1 PACKAGE=$2
 PID=/run/xenconsoled.pid
 WAITS=/usr/local/lib/rehearsal
 
+# The stock daemon serves in the background, and writes its number into the file that
+# its option names.
 version() {
-    mkdir -p "/usr/lib/xen-$1/bin"
-    cp /bin/sleep "/usr/lib/xen-$1/bin/xenconsoled"
+    mkdir -p "/usr/lib/xen-$1/bin" "$WAITS/$1"
+    cp /bin/sleep "$WAITS/$1/xenconsoled"
+    cat >"/usr/lib/xen-$1/bin/xenconsoled" <<END
+#!/bin/sh
+$WAITS/$1/xenconsoled 600 </dev/null >/dev/null 2>&1 &
+echo \$! >"\$2"
+END
+    chmod 755 "/usr/lib/xen-$1/bin/xenconsoled"
     echo "the stock client of $1" >"/usr/lib/xen-$1/bin/xenconsole"
 }
 
 prepare() {
     rm -f /usr/sbin/policy-rc.d /etc/vconsoled.toml /etc/default/xen
+    touch /run/said
     version 4.17
-    mkdir -p "$WAITS"
-    cp /bin/sleep "$WAITS/xenconsoled"
+    cp /bin/sleep "$WAITS/vconsoled"
     cat >/etc/init.d/xen <<'END'
 #!/bin/sh
 ### BEGIN INIT INFO
@@ -37,12 +45,13 @@ pid=/run/xenconsoled.pid
 case $1 in
 stop | restart)
     start-stop-daemon --stop --quiet --oknodo --retry=TERM/2/KILL/2 --pidfile $pid --name xenconsoled
+    rm -f $pid
     ;;
 esac
 case $1 in
 start | restart)
-    /usr/lib/xen-4.17/bin/xenconsoled 600 </dev/null >/dev/null 2>&1 &
-    echo $! >$pid
+    start-stop-daemon --start --quiet --pidfile $pid \
+        --exec /usr/lib/xen-4.17/bin/xenconsoled -- --pid-file $pid
     ;;
 esac
 END
@@ -52,14 +61,20 @@ END
     rm -f /sbin/runlevel
     printf '#!/bin/sh\necho N 2\n' >/sbin/runlevel
     chmod 755 /sbin/runlevel
-    # The daemon's place: options and configuration are checked by the real one.
+    # The daemon's place: options and configuration are checked by the real one. Like
+    # it, this one writes a letter when it serves, and leaves the terminal.
     dpkg-divert --quiet --local --no-rename --add --divert /usr/sbin/vconsoled.real /usr/sbin/vconsoled
     cat >/usr/sbin/vconsoled <<END
 #!/bin/sh
 case \$1 in
 --check-config) exec /usr/sbin/vconsoled.real "\$@" ;;
 esac
-exec $WAITS/xenconsoled 600
+if [ -e /run/broken ]; then
+    echo "it cannot serve" >&2
+    exit 1
+fi
+printf R
+exec $WAITS/vconsoled 600 </dev/null >/dev/null 2>&1
 END
     chmod 755 /usr/sbin/vconsoled
     # Seconds for what does not end by itself.
@@ -97,10 +112,14 @@ installs() {
     package --install "$PACKAGE" || fail "it is not installed"
 }
 
+said() {
+    grep -q "$1" /run/said || fail "it does not say \"$1\""
+}
+
 # It is not configured, and says why.
 refuses() {
     package --install "$PACKAGE" && fail "it is installed"
-    grep -q "$1" /run/said || fail "it does not say \"$1\""
+    said "$1"
 }
 
 recovers() {
@@ -108,25 +127,53 @@ recovers() {
     ours_serves
 }
 
-# The daemon that has the rings, by its program.
-serves() {
-    pid=$(cat $PID 2>/dev/null) && [ -d "/proc/$pid" ] || fail "nobody serves"
-    # It was started just now.
+# Waits until a condition holds: a daemon was started just now.
+soon() {
     for try in $(seq 100); do
-        [ "$(readlink "/proc/$pid/exe")" != "$1" ] || return 0
+        ! "$@" || return 0
         sleep 0.2
     done
-    fail "$(readlink "/proc/$pid/exe") serves, not $1"
+    return 1
 }
 
+runs() {
+    [ "$(readlink "/proc/$1/exe")" = "$2" ]
+}
+
+# The supervisor that xenconsoled-start leaves has one daemon.
+supervises() {
+    DAEMON=$(cat "/proc/$1/task/$1/children") && DAEMON=${DAEMON% } &&
+        runs "$DAEMON" "$WAITS/vconsoled"
+}
+
+# The stock daemon that ran at the beginning.
 stock_serves() {
     [ -d "/proc/$STOCK" ] || fail "the stock daemon was ended"
     [ "$(cat $PID)" = "$STOCK" ] || fail "another one was started"
+    ours_is_gone
+}
+
+# Another one, as before ours was installed.
+stock_serves_again() {
+    soon test -s $PID && soon runs "$(cat $PID)" "$WAITS/4.17/xenconsoled" ||
+        fail "the stock daemon does not serve"
+    ours_is_gone
 }
 
 ours_serves() {
-    serves "$WAITS/xenconsoled"
-    [ ! -d "/proc/$STOCK" ] || fail "the stock daemon runs beside it"
+    soon test -s $PID && soon supervises "$(cat $PID)" || fail "ours does not serve"
+    [ ! -d "/proc/$STOCK" ] || fail "the daemon before it runs beside it"
+}
+
+ours_still_serves() {
+    [ "$(cat $PID)" = "$STOCK" ] && supervises "$STOCK" && [ "$DAEMON" = "$1" ] ||
+        fail "ours was ended"
+}
+
+ours_is_gone() {
+    for exe in /proc/[0-9]*/exe; do
+        [ "$(readlink "$exe")" != "$WAITS/vconsoled" ] || fail "ours serves, by $exe"
+    done
 }
 
 stock_in_place() {
@@ -151,6 +198,32 @@ ours_in_place() {
 
 bad_configuration() {
     echo 'input-rate = "fast"' >/etc/vconsoled.toml
+}
+
+# No room for one file more in the package's folder.
+little_room() {
+    folder=/usr/lib/vconsoled
+    mkdir -p $folder
+    cp -a $folder /run/files
+    mount -t tmpfs -o nr_inodes="$(($(ls $folder | wc -l) + 1))" tmpfs $folder
+    cp -a /run/files/. $folder
+}
+
+# OpenRC of this machine's Debian release, as it would be with its services started.
+with_openrc() {
+    for deb in /run/others/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -C / --keep-directory-symlink -x
+    done
+    mkdir -p /etc/runlevels/default /etc/insserv.conf.d /run/openrc
+    touch /etc/insserv.conf /run/openrc/softlevel
+    for folder in daemons exclusive failed hotplugged inactive options scheduled started \
+        starting stopping tmp wasinactive; do
+        mkdir "/run/openrc/$folder"
+    done
+    for service in xenstored xenconsoled; do
+        printf '#!/sbin/openrc-run\nstart() { :; }\nstop() { :; }\n' >/etc/init.d/$service
+        chmod 755 /etc/init.d/$service
+    done
 }
 
 # The cases
@@ -187,6 +260,15 @@ unkillable)
     rm /run/unkillable
     recovers
     ;;
+dead)
+    # It crashed, and its number is another program's now.
+    kill -KILL "$STOCK"
+    sleep 600 &
+    echo $! >$PID
+    installs
+    ours_serves
+    [ -d "/proc/$!" ] || fail "another program was ended"
+    ;;
 no-room)
     # For one link more, and not for the second.
     cp -a /usr/lib/xen-4.17/bin /run/programs
@@ -198,6 +280,29 @@ no-room)
     mount -o remount,nr_inodes=16 /usr/lib/xen-4.17/bin
     recovers
     ;;
+no-room-files)
+    little_room
+    refuses "No space left on device"
+    stock_serves
+    stock_in_place 4.17
+    mount -o remount,nr_inodes=64 /usr/lib/vconsoled
+    installs
+    ours_serves
+    ;;
+no-room-upgrade)
+    installs
+    ours_serves
+    STOCK=$(cat $PID) served=$DAEMON
+    files=$(cksum /usr/lib/vconsoled/*)
+    little_room
+    refuses "No space left on device"
+    ours_still_serves "$served"
+    ours_in_place 4.17
+    [ "$(cksum /usr/lib/vconsoled/*)" = "$files" ] || fail "files of both versions are mixed"
+    mount -o remount,nr_inodes=64 /usr/lib/vconsoled
+    installs
+    ours_serves
+    ;;
 bad-configuration-first)
     bad_configuration
     refuses "input-rate"
@@ -208,10 +313,11 @@ bad-configuration-first)
     ;;
 bad-configuration-upgrade)
     installs
-    STOCK=$(cat $PID)
+    ours_serves
+    STOCK=$(cat $PID) served=$DAEMON
     bad_configuration
     refuses "input-rate"
-    stock_serves
+    ours_still_serves "$served"
     ours_in_place 4.17
     rm /etc/vconsoled.toml
     recovers
@@ -228,11 +334,89 @@ policy)
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
     installs
-    grep -q "policy-rc.d forbids" /run/said || fail "it does not say why nothing changed"
+    said "policy-rc.d forbids"
     stock_serves
     rm /usr/sbin/policy-rc.d
     # Configured anew, as dpkg-reconfigure would.
     package --unpack "$PACKAGE" && recovers
+    ;;
+no-service)
+    # Neither systemd nor Debian's init script: another one starts Xen's daemons.
+    mv /etc/init.d/xen /etc/init.d/xencommons
+    installs
+    said "nothing here starts vconsoled"
+    stock_serves
+    ours_in_place 4.17
+    /etc/init.d/xencommons restart
+    ours_serves
+    STOCK=$(cat $PID)
+    package --remove vconsoled || fail "it is not removed"
+    said "nothing here starts xenconsoled"
+    stock_in_place 4.17
+    ours_is_gone
+    ;;
+supervised)
+    installs
+    ours_serves
+    supervisor=$(cat $PID)
+    killed=$DAEMON
+    kill -KILL "$killed"
+    gone() { [ ! -d "/proc/$killed" ]; }
+    soon gone || fail "it was not killed"
+    ours_serves
+    [ "$(cat $PID)" = "$supervisor" ] || fail "it has another supervisor"
+    /etc/init.d/xen start || fail "a second start is an error"
+    kept=$DAEMON
+    ours_serves
+    [ "$DAEMON" = "$kept" ] || fail "a second start ends it"
+    # While it is not running, too.
+    kill -KILL "$DAEMON"
+    /etc/init.d/xen stop || fail "it cannot be stopped"
+    [ ! -d "/proc/$supervisor" ] || fail "its supervisor is there"
+    ours_is_gone
+    touch /run/broken
+    ! /etc/init.d/xen start >/run/said 2>&1 || fail "it starts, and cannot serve"
+    said "it cannot serve"
+    unsupervised() { ! grep -qx xenconsoled /proc/[0-9]*/comm 2>/dev/null; }
+    soon unsupervised || fail "it has a supervisor and did not start"
+    rm /run/broken
+    /etc/init.d/xen start
+    ours_serves
+    /etc/init.d/xen stop
+    ours_is_gone
+    ;;
+openrc)
+    with_openrc
+    # As Debian's script, which OpenRC runs as it is.
+    installs
+    ours_serves
+    rc-service xen restart >/run/said 2>&1 || fail "OpenRC does not restart it"
+    ours_serves
+    /etc/init.d/xen stop
+    # As a service of OpenRC's own.
+    cp /usr/share/vconsoled/vconsoled.openrc /etc/init.d/vconsoled
+    chmod 755 /etc/init.d/vconsoled
+    rc-service vconsoled start >/run/said 2>&1 || fail "it does not start"
+    PID=/run/vconsoled.pid STOCK=none
+    ours_serves
+    killed=$DAEMON
+    kill -KILL "$killed"
+    gone() { [ ! -d "/proc/$killed" ]; }
+    soon gone || fail "it was not killed"
+    ours_serves
+    kept=$DAEMON
+    bad_configuration
+    ! rc-service vconsoled reload >/run/said 2>&1 || fail "a bad configuration is accepted"
+    said "input-rate"
+    ! rc-service vconsoled restart >/run/said 2>&1 || fail "it restarts with it"
+    ours_serves
+    [ "$DAEMON" = "$kept" ] || fail "it was ended"
+    rm /etc/vconsoled.toml
+    rc-service vconsoled stop >/run/said 2>&1 || fail "it does not stop"
+    ours_is_gone
+    rc-service xenconsoled start >/run/said 2>&1
+    ! rc-service vconsoled start >/run/said 2>&1 || fail "it starts beside xenconsoled"
+    said "rc-service xenconsoled stop"
     ;;
 two-versions)
     version 4.20
@@ -243,18 +427,19 @@ two-versions)
     ours_in_place 4.17 4.20 4.21
     package --remove vconsoled || fail "it is not removed"
     stock_in_place 4.17 4.20 4.21
-    serves /usr/lib/xen-4.17/bin/xenconsoled
+    stock_serves_again
     ;;
 again)
     installs
     package --remove vconsoled || fail "it is not removed"
     stock_in_place 4.17
-    serves /usr/lib/xen-4.17/bin/xenconsoled
+    stock_serves_again
     STOCK=$(cat $PID)
     installs
     ours_serves
     package --purge vconsoled || fail "it is not purged"
     stock_in_place 4.17
+    stock_serves_again
     [ ! -e /etc/vconsoled.toml ] || fail "its configuration is left"
     ;;
 *)

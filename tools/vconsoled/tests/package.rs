@@ -225,3 +225,19 @@ fn the_unit_leaves_every_folder_of_the_configuration_writable() {
     }
     assert!(has("RuntimeDirectory=vconsoled") && has("RuntimeDirectoryPreserve=yes"));
 }
+
+/// systemd logs a variable of a command that is not set, at each start.
+#[test]
+fn the_unit_sets_the_variables_of_its_commands() {
+    let unit = include_str!("../packaging/vconsoled.service");
+    let commands = unit.lines().filter(|line| line.starts_with("Exec"));
+    let words = commands.flat_map(|line| line.split(['=', ' ']));
+    let names = words.filter_map(|word| word.strip_prefix('$'));
+    // The manager sets this one.
+    let names: Vec<_> = names.filter(|name| *name != "MAINPID").collect();
+    assert!(!names.is_empty());
+    for name in names {
+        let set = format!("Environment={name}=");
+        assert!(unit.lines().any(|line| line == set), "{name}");
+    }
+}

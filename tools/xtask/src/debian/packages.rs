@@ -21,6 +21,7 @@ pub(crate) struct Packages {
     pub(crate) misra: List,
     pub(crate) programs: List,
     pub(crate) policy: List,
+    pub(crate) openrc: List,
     pub(crate) dom0: List,
     /// Source packages, by the names of their sets.
     pub(crate) source: BTreeMap<String, Source>,
@@ -119,6 +120,7 @@ impl Packages {
                 Wanted::Packages(self.programs.packages, &BUILDERS),
             ),
             set("policy", Wanted::Packages(self.policy.packages, &BUILDERS)),
+            set("openrc", Wanted::Packages(self.openrc.packages, &BUILDERS)),
         ];
         sets.push(Set {
             release: self.install.release,

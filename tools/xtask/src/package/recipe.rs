@@ -24,6 +24,8 @@ pub(crate) struct Recipe {
     pub(super) triggers: Option<&'static str>,
     /// Test cases of its scripts.
     pub(super) cases: &'static [&'static str],
+    /// The set of pinned packages that these need.
+    pub(super) others: Option<&'static str>,
     /// Required files, with their permissions.
     pub(super) wanted: &'static [(&'static str, &'static str)],
     /// Words that pages and shells' completions must contain.
@@ -60,11 +62,14 @@ pub(crate) const VCONSOLED: Recipe = Recipe {
             0o755,
         ),
         ("xen-programs", "usr/lib/vconsoled/xen-programs", 0o755),
+        (
+            "vconsoled.openrc",
+            "usr/share/vconsoled/vconsoled.openrc",
+            0o644,
+        ),
     ],
     xterm: &[],
     links: &[
-        // Under the name that /etc/init.d/xen uses.
-        ("usr/lib/vconsoled/xenconsoled", "../../sbin/vconsoled"),
         // As a login shell.
         ("usr/lib/vconsoled/vconsole-login", "../../bin/vconsole"),
     ],
@@ -76,14 +81,21 @@ pub(crate) const VCONSOLED: Recipe = Recipe {
         "first",
         "held",
         "unkillable",
+        "dead",
         "no-room",
+        "no-room-files",
+        "no-room-upgrade",
         "bad-configuration-first",
         "bad-configuration-upgrade",
         "bad-options",
         "policy",
+        "no-service",
+        "supervised",
+        "openrc",
         "two-versions",
         "again",
     ],
+    others: Some("openrc"),
     wanted: &[
         ("/etc/vconsoled.toml", "-rw-r--r--"),
         ("/lib/systemd/system/vconsoled.service", "-rw-r--r--"),
@@ -91,7 +103,6 @@ pub(crate) const VCONSOLED: Recipe = Recipe {
         ("/usr/lib/sysusers.d/vconsoled.conf", "-rw-r--r--"),
         ("/usr/lib/vconsoled/vconsole-login", "lrwxrwxrwx"),
         ("/usr/lib/vconsoled/xen-programs", "-rwxr-xr-x"),
-        ("/usr/lib/vconsoled/xenconsoled", "lrwxrwxrwx"),
         ("/usr/lib/vconsoled/xenconsoled-start", "-rwxr-xr-x"),
         ("/usr/sbin/vconsoled", "-rwxr-xr-x"),
         (
@@ -116,6 +127,7 @@ pub(crate) const VCONSOLED: Recipe = Recipe {
         ("/usr/share/man/man1/vconsole-attach.1.gz", "-rw-r--r--"),
         ("/usr/share/man/man1/vconsole-log.1.gz", "-rw-r--r--"),
         ("/usr/share/man/man8/vconsoled.8.gz", "-rw-r--r--"),
+        ("/usr/share/vconsoled/vconsoled.openrc", "-rw-r--r--"),
         ("/usr/share/zsh/vendor-completions/_vconsole", "-rw-r--r--"),
         ("/usr/share/zsh/vendor-completions/_vconsoled", "-rw-r--r--"),
     ],
@@ -162,6 +174,7 @@ pub(crate) const VCONSOLE_WEB: Recipe = Recipe {
     scripts: SCRIPTS,
     triggers: None,
     cases: &["serves", "unit", "removed", "purged"],
+    others: None,
     wanted: &[
         ("/etc/default/vconsole-web", "-rw-r--r--"),
         ("/etc/vconsole-web/tenants", "-rw-r--r--"),

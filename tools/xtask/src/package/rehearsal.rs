@@ -8,10 +8,12 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use pins::Pins;
 use steps::Steps;
 
 use super::recipe::Recipe;
 use super::{Package, sources};
+use crate::debian::host;
 
 /// The script that makes a copy.
 const COPY: &str = "tools/xtask/src/package/copy.sh";
@@ -25,6 +27,10 @@ pub(super) fn rehearse(
     package: &Package,
     recipe: &Recipe,
 ) -> Result<Option<&'static str>> {
+    let others = match recipe.others {
+        Some(set) => steps.pins(set)?.of(host::architecture()),
+        None => Pins(Vec::new()),
+    };
     steps.value(&format!("package {} scripts", recipe.name), |cx| {
         let folder = cx.dirs.target.join("package/rehearsal");
         fs::create_dir_all(&folder)?;
@@ -42,8 +48,9 @@ pub(super) fn rehearse(
         if !cx.attempt(&mut run("copy"))?.0 {
             return Ok(skipped("needs overlays and namespaces"));
         }
+        let others = cx.fetch(&others)?;
         for case in recipe.cases {
-            cx.run(&mut run(case))
+            cx.run(run(case).args(&others))
                 .with_context(|| format!("the case {case}"))?;
         }
         Ok((format!("{} cases passed", recipe.cases.len()), None))
