@@ -19,6 +19,7 @@ pub(crate) struct Packages {
     pub(crate) browser: List,
     pub(crate) hosts: List,
     pub(crate) misra: List,
+    pub(crate) rpm: List,
     pub(crate) programs: List,
     pub(crate) policy: List,
     pub(crate) openrc: List,

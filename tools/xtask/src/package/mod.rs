@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask package`: the Debian packages, of the daemon with its client and of the
 //! pages for browsers. The same sources give the same package, byte by byte; dom0's
-//! image is made from the daemon's for arm64. With `--stack` also Xen's.
+//! image is made from the daemon's for arm64. With `--stack` also Xen's, with `--rpm`
+//! the daemon's RPM.
 
 mod check;
 pub(crate) mod programs;
 mod recipe;
 mod rehearsal;
+mod rpm;
 pub(crate) mod stack;
 
 use std::fs;
@@ -40,11 +42,18 @@ pub(crate) struct Options {
         value_parser = stack::release
     )]
     stack: Option<&'static stack::Release>,
+
+    /// Instead, the RPM of vconsoled with vconsole
+    #[arg(long, conflicts_with = "stack")]
+    rpm: bool,
 }
 
 impl Options {
     /// Makes the requested packages, checks them, and prints their paths.
     pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
+        if self.rpm {
+            return rpm::run(steps);
+        }
         let Some(release) = self.stack else {
             return run(steps);
         };

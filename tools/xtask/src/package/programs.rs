@@ -27,7 +27,7 @@ pub(crate) const AMD64: Arch = Arch {
 
 impl Arch {
     /// The machine's name in compilers.
-    fn machine(&self) -> &str {
+    pub(super) fn machine(&self) -> &str {
         self.target.split('-').next().unwrap_or_default()
     }
 
