@@ -58,8 +58,8 @@ installed)
     not_called "restart"
     getent passwd vconsoled | grep -q nologin || fail "there is no user for it"
     rpm --verify --nodeps vconsoled >/run/said || fail "files are not as packed"
-    rpm --query --configfiles vconsoled | grep -qx /etc/vconsoled.toml ||
-        fail "its configuration would be replaced"
+    rpm --query --queryformat '[%{FILENAMES} %{FILEFLAGS:fflags}\n]' vconsoled |
+        grep -qx '/etc/vconsoled.toml cn' || fail "its configuration would be replaced"
     vconsoled --check-config >/run/said 2>&1 || fail "its own configuration cannot be used"
     vconsole --version >/run/said 2>&1 || fail "its client does not run"
     ;;
