@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 //! Cargo, always with the versions of `Cargo.lock`.
 
+use std::env;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use anyhow::{Context, Result};
 
 /// The cargo that runs this program.
 #[must_use]
 pub fn program() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// A cargo command that builds: with the locked versions, or not at all.
@@ -25,6 +29,25 @@ pub const WORKSPACE: [&str; 3] = [
     "--exclude=oracle",
     "--features=vpl011/serde,vpl011/vm-device",
 ];
+
+/// Cargo's own folder; crates are unpacked below.
+pub fn home() -> Result<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    home.context("neither CARGO_HOME nor HOME is set")
+}
+
+/// A command that builds what leaves this machine, for a target and into cargo's target
+/// folder: the same on each machine. Messages of panics name the crates' files, so the
+/// path of cargo's folder is replaced.
+pub fn portable(target: &str, into: &Path) -> Result<Command> {
+    let flag = format!("--remap-path-prefix={}=/cargo", home()?.display());
+    let mut cargo = locked("build");
+    cargo.arg("--config");
+    cargo.arg(format!("target.{target}.rustflags = [{flag:?}]"));
+    cargo.args(["--target", target, "--target-dir"]).arg(into);
+    Ok(cargo)
+}
 
 #[cfg(test)]
 mod tests {

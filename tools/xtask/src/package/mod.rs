@@ -31,8 +31,8 @@ use recipe::{Recipe, VCONSOLE_WEB};
 /// Make the Debian packages of vconsoled with vconsole, and of vconsole-web
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Instead, everything for a host of a Debian release (trixie): Xen's packages
-    /// with our device, cross-built for arm64 in a system of that release, and
+    /// Instead, everything for a host of a Debian release, trixie or bookworm: Xen's
+    /// packages with our device, cross-built for arm64 in a system of that release, and
     /// vconsoled's, as an apt repository in target/package/stack; needs root
     #[arg(
         long,
@@ -46,6 +46,10 @@ pub(crate) struct Options {
     /// Instead, the RPM of vconsoled with vconsole
     #[arg(long, conflicts_with = "stack")]
     rpm: bool,
+    /// Also build everything a second time, from other folders, and fail unless each
+    /// file of the repository is the same
+    #[arg(long, requires = "stack")]
+    twice: bool,
 }
 
 impl Options {
@@ -57,7 +61,7 @@ impl Options {
         let Some(release) = self.stack else {
             return run(steps);
         };
-        println!("{}", stack::run(steps, release)?.display());
+        println!("{}", stack::run(steps, release, self.twice)?.display());
         Ok(())
     }
 }
@@ -256,6 +260,8 @@ fn manual(cx: &Cx, recipe: &Recipe, root: &Path) -> Result<()> {
         let example = format!("{program}-manual");
         cx.run(
             cargo::locked("build")
+                .arg("--target-dir")
+                .arg(&cx.dirs.target)
                 .args(cargo::WORKSPACE)
                 .args(["--example", &example])
                 .current_dir(&cx.dirs.root),

@@ -48,8 +48,8 @@ pub(crate) fn build(steps: &Steps, arch: &Arch, programs: &[&str]) -> Result<Str
     let name = format!("build {}, {}", programs.join(", "), arch.debian);
     steps.value(&name, |cx| {
         let before = key().ok();
-        let mut build = cargo::locked("build");
-        build.args(["--profile", "image", "--target", arch.target]);
+        let mut build = cargo::portable(arch.target, &cx.dirs.target)?;
+        build.args(["--profile", "image"]);
         for program in programs {
             build.args(["--package", program]);
         }

@@ -76,9 +76,9 @@ pub(crate) fn object(steps: &Steps) -> Result<PathBuf> {
     steps.always("rust library", |cx| {
         let before = digest(&library);
         cx.run(
-            cargo::locked("build")
+            cargo::portable(BARE_TARGET, &steps.dirs.target)?
                 .args(["--profile", "hypervisor", "--package", "hyp-shim"])
-                .args(["--no-default-features", "--target", BARE_TARGET])
+                .arg("--no-default-features")
                 .current_dir(&steps.dirs.root),
         )?;
         Ok(if digest(&library) == before {
@@ -94,6 +94,7 @@ pub(crate) fn object(steps: &Steps) -> Result<PathBuf> {
         .file(&shim.join("fold-sections.lds"))?
         .file(&script)?;
     steps.run("rust object", key, &[&object], |cx| {
+        fs::create_dir_all(steps.dirs.target.join("xen"))?;
         cx.run(Command::new(&script).arg(&library).arg(&object))?;
         Ok(format!(
             "linked, {} KiB",

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use steps::{Key, Steps, write};
 
-use super::Release;
-use super::builder::{Builder, SOURCE};
+use super::builder::Builder;
+use super::release::Release;
 use super::source::Source;
 use crate::xen::jobs;
 
@@ -22,22 +22,24 @@ pub(super) fn packages(
     builder: &Builder,
     source: &Source,
 ) -> Result<Vec<PathBuf>> {
+    let tree = builder.source();
     let key = Key::default().text(&builder.key);
-    let key = key.file(&builder.path(SOURCE).join("debian/control"))?;
-    let marker = builder.path("/build/dependencies");
-    let needs = steps.run(&release.step("build dependencies"), key, &[&marker], |cx| {
+    let key = key.file(&builder.path(&tree).join("debian/control"))?;
+    let marker = builder.folder().join("dependencies");
+    let step = builder.step(release, "build dependencies");
+    let needs = steps.run(&step, key, &[&marker], |cx| {
         let mut install = vec!["apt-get", "-q", "build-dep", "-y"];
         install.push("--no-install-recommends");
         install.extend(CROSS);
-        install.push(SOURCE);
+        install.push(&tree);
         builder.run(cx, "/", &install)?;
         write(&marker, "installed\n")?;
         Ok("installed".into())
     })?;
     let key = Key::default().text(needs).text(&source.key);
-    let last = format!("/build/xen_{}_arm64.changes", source.version);
-    let last = builder.path(&last);
-    steps.run(&release.step("build"), key, &[&last], |cx| {
+    let last = format!("xen_{}_arm64.changes", source.version);
+    let last = builder.folder().join(last);
+    steps.run(&builder.step(release, "build"), key, &[&last], |cx| {
         for file in built(builder)? {
             fs::remove_file(file)?;
         }
@@ -45,7 +47,7 @@ pub(super) fn packages(
         let mut build = vec!["env", &parallel, "dpkg-buildpackage", "--no-pre-clean"];
         build.extend(["-b", "-us", "-uc"]);
         build.extend(CROSS);
-        builder.run(cx, SOURCE, &build)?;
+        builder.run(cx, &tree, &build)?;
         Ok(format!("{} packages", built(builder)?.len()))
     })?;
     built(builder)
@@ -54,7 +56,7 @@ pub(super) fn packages(
 /// The built packages, without those of debug symbols.
 fn built(builder: &Builder) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(builder.path("/build"))? {
+    for entry in fs::read_dir(builder.folder())? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.ends_with(".deb") && !name.contains("-dbg") {

@@ -10,11 +10,11 @@ use std::process::Command;
 use anyhow::Result;
 use steps::{Cx, Key, Steps};
 
-use super::Release;
+use super::release::Release;
 use crate::debian::system;
 
 /// The system's first packages.
-const INCLUDED: &str = "ca-certificates,ccache,dpkg-dev,fakeroot";
+const INCLUDED: &str = "ca-certificates,ccache,dpkg-dev,fakeroot,lintian";
 
 /// Its second architecture, and the cross compiler.
 const FOREIGN: &str = "\
@@ -26,7 +26,8 @@ apt-get -q install -y --no-install-recommends crossbuild-essential-arm64
 /// Enters a root. `/dev` is a new one with the files that a build needs; the mounts and
 /// all processes end with their namespace.
 const ENTER: &str = "\
-root=$1 ccache=$2; shift 2
+root=$1 ccache=$2 host=$3 umask=$4; shift 4
+hostname \"$host\"
 mount --make-rprivate /
 mount -t proc proc \"$root/proc\"
 mount -t tmpfs -o mode=755 dev \"$root/dev\"
@@ -38,17 +39,43 @@ ln -s /proc/self/fd \"$root/dev/fd\"
 mkdir -p \"$root/dev/shm\" \"$root/ccache\"
 mount -t tmpfs shm \"$root/dev/shm\"
 mount --bind \"$ccache\" \"$root/ccache\"
-exec chroot \"$root\" env -i HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \\
-    CCACHE_DIR=/ccache CCACHE_BASEDIR=/build CCACHE_NOHASHDIR=1 \\
+umask \"$umask\"
+exec chroot \"$root\" env -i LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \\
     PATH=/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin \"$@\"
 ";
 
-/// The folder of the source, below the folder that packages are written to.
-pub(super) const SOURCE: &str = "/build/xen";
+/// The circumstances of a build, on which its files must not depend.
+struct Place {
+    /// The text after a step's name.
+    label: &'static str,
+    /// The folder that packages are written to; the source is below.
+    folder: &'static str,
+    host: &'static str,
+    umask: &'static str,
+    environment: &'static [&'static str],
+}
+
+static FIRST: Place = Place {
+    label: "",
+    folder: "/build",
+    host: "build",
+    umask: "022",
+    environment: &["HOME=/root", "TZ=UTC0", "CCACHE_DIR=/ccache"],
+};
+
+/// Without ccache, whose results would be those of the first build.
+static SECOND: Place = Place {
+    label: " again",
+    folder: "/srv/elsewhere/built-again",
+    host: "elsewhere",
+    umask: "002",
+    environment: &["HOME=/nonexistent", "TZ=ELSEWHERE-14", "CCACHE_DISABLE=1"],
+};
 
 /// A system to build in.
 pub(super) struct Builder {
     root: PathBuf,
+    place: &'static Place,
     /// The key of the step that made it.
     pub(super) key: String,
 }
@@ -64,10 +91,35 @@ impl Builder {
         let key = Key::default().text(INCLUDED).text(FOREIGN);
         let key = steps.run(&release.step("system"), key, &[&root], |cx| {
             system::make(cx, release.name, INCLUDED, &root)?;
-            cx.run(enter(&root)?.args(["sh", "-exc", FOREIGN]))?;
+            cx.run(enter(&root, &FIRST)?.args(["sh", "-exc", FOREIGN]))?;
             Ok("made, with a compiler for arm64".into())
         })?;
-        Ok(Self { root, key })
+        let place = &FIRST;
+        Ok(Self { root, place, key })
+    }
+
+    /// The same system, for a second build under other circumstances.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            root: self.root.clone(),
+            place: &SECOND,
+            key: self.key.clone(),
+        }
+    }
+
+    /// The name of a step of a build.
+    pub(super) fn step(&self, release: &Release, name: &str) -> String {
+        release.step(&format!("{name}{}", self.place.label))
+    }
+
+    /// The folder that packages are written to, from outside.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.path(self.place.folder)
+    }
+
+    /// The folder of the source, from inside.
+    pub(super) fn source(&self) -> String {
+        format!("{}/xen", self.place.folder)
     }
 
     /// A path in it, from outside.
@@ -77,19 +129,26 @@ impl Builder {
 
     /// Runs a command in it, in a folder.
     pub(super) fn run(&self, cx: &Cx, folder: &str, command: &[&str]) -> Result<()> {
-        let mut enter = enter(&self.root)?;
-        enter.args(["env", "--chdir", folder]);
-        cx.run(enter.args(command))
+        cx.run(&mut self.command(folder, command)?)
+    }
+
+    /// A command in it, in a folder.
+    pub(super) fn command(&self, folder: &str, command: &[&str]) -> Result<Command> {
+        let mut enter = enter(&self.root, self.place)?;
+        enter.args(["env", "--chdir", folder]).args(command);
+        Ok(enter)
     }
 }
 
 /// A command to which the command inside the root is added.
-fn enter(root: &Path) -> Result<Command> {
+fn enter(root: &Path, place: &Place) -> Result<Command> {
     let ccache = pins::Store::of_user()?.folder().join("ccache");
     fs::create_dir_all(&ccache)?;
-    fs::create_dir_all(root.join("build"))?;
+    fs::create_dir_all(root.join(place.folder.trim_start_matches('/')))?;
     let mut enter = Command::new("unshare");
-    enter.args(["--mount", "--pid", "--fork", "--kill-child"]);
+    enter.args(["--mount", "--uts", "--pid", "--fork", "--kill-child"]);
     enter.args(["sh", "-ec", ENTER, "sh"]).arg(root).arg(ccache);
+    enter.args([place.host, place.umask]);
+    enter.arg("env").args(place.environment);
     Ok(enter)
 }

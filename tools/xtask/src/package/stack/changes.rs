@@ -39,19 +39,14 @@ const fn instead(file: &'static str, anchor: &'static str, lines: &'static str) 
 const CONTROL: &str = "debian/control";
 const RULES: &str = "debian/rules";
 
-/// The changes to Debian 13's Xen 4.20.
-pub(super) const TRIXIE: [Change; 11] = [
+/// The changes to each release's source.
+pub(super) static COMMON: [Change; 10] = [
     // The build runs iasl, so it must be the building machine's.
     instead(CONTROL, "   iasl,", "   acpica-tools:native,\n"),
     // ocaml for arm64 cannot be installed beside that of the building machine, so
     // oxenstored is not built; the C xenstored is.
     instead(CONTROL, "   ocaml,", ""),
     instead(CONTROL, "   ocaml-findlib,", ""),
-    instead(
-        "debian/xen-utils-V.install.vsn-in",
-        "usr/lib/xen-@version@/ocaml/xsd_glue",
-        "",
-    ),
     instead(
         "debian/xen-utils-common.install",
         "etc/xen/oxenstored.conf",
@@ -101,9 +96,39 @@ pub(super) const TRIXIE: [Change; 11] = [
     ),
 ];
 
+/// Those to Debian 13's Xen 4.20: a part of oxenstored.
+pub(super) static TRIXIE: [Change; 1] = [instead(
+    "debian/xen-utils-V.install.vsn-in",
+    "usr/lib/xen-@version@/ocaml/xsd_glue",
+    "",
+)];
+
+/// Those to Debian 12's Xen 4.17: its rules build with one job. The documentation has
+/// to be built so.
+pub(super) static BOOKWORM: [Change; 3] = [
+    behind(
+        RULES,
+        "include /usr/share/dpkg/architecture.mk",
+        "JOBS := $(patsubst parallel=%,-j%,$(filter parallel=%,$(DEB_BUILD_OPTIONS)))\n",
+    ),
+    instead(
+        RULES,
+        "\t$(MAKE) $(make_args_xen) xen",
+        "\t$(MAKE) $(JOBS) $(make_args_xen) xen\n",
+    ),
+    instead(
+        RULES,
+        "\t$(MAKE) $(make_args_tools) tools docs CONFIG_PV_SHIM=n",
+        "\t$(MAKE) $(JOBS) $(make_args_tools) tools CONFIG_PV_SHIM=n\n\
+         \t$(MAKE) $(make_args_tools) docs CONFIG_PV_SHIM=n\n",
+    ),
+];
+
 /// Applies changes to a source.
-pub(super) fn make(changes: &[Change], source: &Path) -> Result<()> {
-    changes.iter().try_for_each(|change| change.make(source))
+pub(super) fn make<'a>(changes: impl IntoIterator<Item = &'a Change>, source: &Path) -> Result<()> {
+    changes
+        .into_iter()
+        .try_for_each(|change| change.make(source))
 }
 
 impl Change {
@@ -161,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_device_s_object_and_option_are_put_in() {
-        let put: String = TRIXIE.iter().map(Change::text).collect();
+        let put: String = COMMON.iter().map(Change::text).collect();
         for part in [
             "cp debian/vpl011/core.o xen/arch/arm/vpl011/core.o_shipped",
             "CONFIG_VPL011_RUST=y",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Checks of the finished repository: it is complete, the hypervisor has our device and
-//! the toolstack supports it; prints lintian's counts.
+//! the toolstack supports it, no file names a folder of the build, and lintian has no
+//! findings but the known ones.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use steps::{Cx, Steps, files};
+use steps::{Cx, Steps, cargo, files};
 
-use super::builder::{Builder, SOURCE};
+use super::builder::Builder;
+use super::release::Release;
 use super::source::Source;
-use super::{Release, repository};
+use super::{lint, repository};
 
 /// Our functions that the hypervisor must have.
 const ENTRIES: [&str; 3] = ["domain_vpl011_init", "vpl011_access", "vpl011_ring_event"];
@@ -28,33 +30,57 @@ pub(super) fn check(
     steps.always(&release.step("check"), |cx| {
         let packages = fs::read_to_string(folder.join("Packages"))?;
         let listed: BTreeMap<_, _> = repository::listed(&packages)?.into_iter().collect();
-        for name in release.packages {
-            let version = listed.get(*name);
+        for name in release.packages() {
+            let version = listed.get(&name);
             let version = version.with_context(|| format!("no package {name} was built"))?;
             ensure!(*version == source.version, "{name} is of version {version}");
         }
         ensure!(listed.contains_key("vconsoled"), "no package vconsoled");
-        let open = |name: &str| unpack(cx, folder, name);
+        let root = cx.dirs.target.join("tmp/stack-check");
+        files::empty(&root)?;
+        for name in listed.keys() {
+            unpack(cx, folder, name, &root.join(name))?;
+        }
         let xen = release.hypervisor();
-        let hypervisor = open(&format!("xen-hypervisor-{}-arm64", release.xen.number()))?;
-        let image = fs::metadata(hypervisor.join(xen.trim_start_matches('/')));
+        let image = root.join(release.hypervisor_package());
+        let image = fs::metadata(image.join(xen.trim_start_matches('/')));
         let image = image.with_context(|| format!("the hypervisor's package has no {xen}"))?;
-        has_entries(cx, &builder.path(SOURCE).join("xen/xen-syms"))?;
-        let libraries = open(&format!("libxenmisc{}", release.xen.number()))?;
-        knows(&libraries, "libxenlight.so", "pl011")?;
-        let tools = open(&format!("xen-utils-{}", release.xen.number()))?;
-        knows(&tools, "xl", "pl011")?;
+        let tree = builder.source();
+        has_entries(cx, &builder.path(&tree).join("xen/xen-syms"))?;
+        knows(&root.join(release.libraries()), "libxenlight.so", "pl011")?;
+        knows(&root.join(release.programs()), "xl", "pl011")?;
+        name_no_folder(&root, &[tree, cargo::home()?.display().to_string()])?;
         Ok(format!(
             "{} packages, the image of {} KiB has the device{}",
             listed.len(),
             image.len() >> 10,
-            lint(cx, folder)?
+            lint::lint(cx, release, builder, folder)?
         ))
     })
 }
 
-/// Unpacks a package of the repository. Returns the folder.
-fn unpack(cx: &Cx, folder: &Path, name: &str) -> Result<PathBuf> {
+/// Checks that no file contains the path of a folder of the build, which another build
+/// would not have.
+fn name_no_folder(root: &Path, folders: &[String]) -> Result<()> {
+    for file in files::list(root)? {
+        if file.is_symlink() {
+            continue;
+        }
+        let bytes = fs::read(&file)?;
+        for folder in folders {
+            let path = folder.as_bytes();
+            ensure!(
+                !bytes.windows(path.len()).any(|window| window == path),
+                "{} names {folder}, a folder of the build",
+                file.strip_prefix(root)?.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Unpacks a package of the repository.
+fn unpack(cx: &Cx, folder: &Path, name: &str, root: &Path) -> Result<()> {
     let files = files::list(folder)?;
     let is_it = |file: &&PathBuf| {
         let file = file.file_name().unwrap_or_default().to_string_lossy();
@@ -62,10 +88,7 @@ fn unpack(cx: &Cx, folder: &Path, name: &str) -> Result<PathBuf> {
     };
     let file = files.iter().find(is_it);
     let file = file.with_context(|| format!("no file of {name}"))?;
-    let root = cx.dirs.target.join("tmp/stack-check").join(name);
-    files::empty(&root)?;
-    cx.run(Command::new("dpkg-deb").arg("-x").arg(file).arg(&root))?;
-    Ok(root)
+    cx.run(Command::new("dpkg-deb").arg("-x").arg(file).arg(root))
 }
 
 /// Checks that the hypervisor has the functions of the device.
@@ -100,29 +123,6 @@ fn knows(root: &Path, name: &str, word: &str) -> Result<()> {
     Ok(())
 }
 
-/// Counts lintian's findings, if it is installed. Returns a text for the result.
-fn lint(cx: &Cx, folder: &Path) -> Result<String> {
-    if !Path::new("/usr/bin/lintian").exists() {
-        return Ok(", no lintian here".into());
-    }
-    let mut lint = Command::new("lintian");
-    lint.args(["--allow-root", "--no-tag-display-limit"]);
-    for file in files::list(folder)? {
-        if file.extension().is_some_and(|end| end == "deb") {
-            lint.arg(file);
-        }
-    }
-    let (_, said) = cx.attempt(&mut lint)?;
-    let (errors, warnings) = counted(&said);
-    Ok(format!(", lintian: {errors} errors, {warnings} warnings"))
-}
-
-/// Lintian's errors and warnings.
-fn counted(said: &str) -> (usize, usize) {
-    let count = |sign| said.lines().filter(|line| line.starts_with(sign)).count();
-    (count("E: "), count("W: "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +141,17 @@ mod tests {
     }
 
     #[test]
-    fn lintians_lines_are_counted_by_their_weight() {
-        assert_eq!(counted("E: a: b\nW: a: c\nN: d\nW: e: f\n"), (1, 2));
+    fn a_file_that_names_a_folder_of_the_build_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = ["/build/xen".to_owned(), "/home/u/.cargo".to_owned()];
+        let put = |name: &str, text: &str| steps::write(&dir.path().join(name), text).unwrap();
+        put("a/usr/file", "/build/other and /home/u/cargo");
+        name_no_folder(dir.path(), &folders).unwrap();
+        put("b/usr/library", "\0\0/home/u/.cargo/registry\0");
+        let error = name_no_folder(dir.path(), &folders).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "b/usr/library names /home/u/.cargo, a folder of the build"
+        );
     }
 }

@@ -11,44 +11,45 @@ use anyhow::{Context, Result, ensure};
 use steps::{Cx, Key, Steps, files, write};
 
 use super::super::Package;
-use super::Release;
+use super::builder::Builder;
+use super::release::Release;
 
 /// The origin, by which a host can prefer it.
 pub(super) const ORIGIN: &str = "vpl011";
 
-/// Copies packages into a folder of the release and writes the index. Returns the
-/// folder.
+/// Copies packages into a folder and writes the index.
 pub(super) fn make(
     steps: &Steps,
     release: &Release,
+    builder: &Builder,
     built: &[PathBuf],
     daemon: &Package,
-) -> Result<PathBuf> {
-    let folder = release.folder(steps);
+    folder: &Path,
+) -> Result<()> {
     let debs: Vec<&PathBuf> = built.iter().chain([&daemon.file]).collect();
     let mut key = Key::default();
     for deb in &debs {
         key = key.file(deb)?;
     }
     let made = folder.join("Release");
-    steps.run(&release.step("repository"), key, &[&made], |cx| {
-        files::empty(&folder)?;
+    steps.run(&builder.step(release, "repository"), key, &[&made], |cx| {
+        files::empty(folder)?;
         for deb in &debs {
             fs::copy(
                 deb,
                 folder.join(deb.file_name().context("a file without a name")?),
             )?;
         }
-        index(cx, &folder)?;
-        let text = described(cx, &folder, release)?;
+        index(cx, folder)?;
+        let text = described(cx, folder, release)?;
         write(&made, text)?;
         let mut bytes = 0;
-        for deb in files::list(&folder)? {
+        for deb in files::list(folder)? {
             bytes += fs::metadata(deb)?.len();
         }
         Ok(format!("{} packages, {} KiB", debs.len(), bytes >> 10))
     })?;
-    Ok(folder)
+    Ok(())
 }
 
 /// Writes `Packages`, plain and gzipped.
@@ -74,7 +75,7 @@ fn described(cx: &Cx, folder: &Path, release: &Release) -> Result<String> {
         "Origin: {ORIGIN}\nLabel: {ORIGIN}\nSuite: {0}\nCodename: {0}\n\
          Architectures: arm64\nDate: {1}\nSHA256:\n{sums}",
         release.name,
-        date(release.entry)?
+        date(&release.entry())?
     ))
 }
 
@@ -109,13 +110,13 @@ pub(super) fn listed(packages: &str) -> Result<Vec<(String, String)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RELEASES;
+    use super::super::release::RELEASES;
     use super::*;
 
     #[test]
     fn a_release_is_as_old_as_its_changelog() {
-        for release in RELEASES {
-            let date = date(release.entry).unwrap();
+        for release in &RELEASES {
+            let date = date(&release.entry()).unwrap();
             assert!(date.ends_with(" 00:00:00 UTC"), "{date}");
         }
         assert!(date("x (1) y\n").is_err());
@@ -163,7 +164,7 @@ mod tests {
             origins: pins::Origins::default(),
             busy: steps::Busy::default(),
         };
-        let [release] = &RELEASES;
+        let [release, ..] = &RELEASES;
         let text = steps.value("index", |cx| {
             index(cx, &folder)?;
             Ok(("made".into(), described(cx, &folder, release)?))

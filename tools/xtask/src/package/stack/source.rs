@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use steps::{Cx, Steps, files, write};
+use pins::{Pin, Pins};
+use steps::{Cx, Key, Steps, files, write};
 
-use super::Release;
-use super::builder::{Builder, SOURCE};
+use super::builder::Builder;
 use super::changes;
-use crate::debian::pins;
+use super::release::Release;
 
 /// The path of the object, below the source.
 const OBJECT: &str = "debian/vpl011/core.o";
@@ -36,55 +36,88 @@ pub(super) fn make(
     builder: &Builder,
     object: &Path,
 ) -> Result<Source> {
-    let [upstream, packaging] = release.parts;
-    let (upstream, packaging) = (steps.pins(upstream)?, steps.pins(packaging)?);
-    ensure!(
-        upstream.version() == packaging.version(),
-        "the sets {:?} of pins.lock are of different versions, {} and {}: move both, \
-         `cargo xtask pins update {}`",
-        release.parts,
-        upstream.version(),
-        packaging.version(),
-        release.parts.join(" ")
-    );
-    let (entry, version) = entry(release.entry, packaging.version())?;
+    let [upstream, packaging] = parts(steps, release)?;
+    let (entry, version) = entry(&release.entry(), &packaging.version)?;
     let shim = steps.dirs.root.join("hyp-shim");
-    let mut key = pins::key(&upstream).text(pins::key(&packaging).finish());
+    let mut key = Key::default()
+        .text(&upstream.sha256)
+        .text(&packaging.sha256);
     key = key.text(&entry);
-    for change in release.changes {
+    for change in release.changes() {
         key = key.text(change.text());
+    }
+    for name in release.long_names {
+        key = key.text(name);
     }
     for input in files::list(&shim)? {
         key = key.file(&input)?;
     }
     key = key.file(object)?;
-    let made = builder.path(SOURCE).join(OBJECT);
-    let key = steps.run(&release.step("source"), key, &[&made], |cx| {
-        let tree = builder.path(SOURCE);
+    let tree = builder.path(&builder.source());
+    let made = tree.join(OBJECT);
+    let key = steps.run(&builder.step(release, "source"), key, &[&made], |cx| {
         files::empty(&tree)?;
-        for pins in [&upstream, &packaging] {
-            for file in cx.fetch(pins)? {
+        let parts = [(upstream, Some("--strip-components=1")), (packaging, None)];
+        for (pin, strip) in parts {
+            for file in cx.fetch(&Pins(vec![pin]))? {
                 let mut unpack = Command::new("tar");
                 unpack.args(["--extract", "--no-same-owner", "--file"]);
                 unpack.arg(file).arg("--directory").arg(&tree);
-                if std::ptr::eq(pins, &raw const upstream) {
-                    unpack.args(["--strip-components", "1"]);
-                }
-                cx.run(&mut unpack)?;
+                cx.run(unpack.args(strip))?;
             }
         }
-        changes::make(release.changes, &tree)?;
+        changes::make(release.changes(), &tree)?;
+        for name in release.long_names {
+            allow_long_name(&tree, name)?;
+        }
         // The series applies to the tree with Debian's own patches.
-        builder.run(cx, SOURCE, &["dpkg-source", "--before-build", "."])?;
+        let patch = ["dpkg-source", "--before-build", "."];
+        builder.run(cx, &builder.source(), &patch)?;
         let count = add_series(cx, &shim, &tree)?;
         fs::create_dir_all(tree.join("debian/vpl011"))?;
-        fs::copy(object, tree.join(OBJECT))?;
+        fs::copy(object, &made)?;
         let log = tree.join("debian/changelog");
         let text = entry + &fs::read_to_string(&log)?;
         write(&log, text)?;
         Ok(format!("{version}, {count} patches of ours"))
     })?;
     Ok(Source { version, key })
+}
+
+/// Upstream's part and Debian's, of one version.
+fn parts(steps: &Steps, release: &Release) -> Result<[Pin; 2]> {
+    let mut pins = Vec::new();
+    for set in release.sets {
+        pins.extend(steps.pins(set)?.0);
+    }
+    let part = |infix: &str| {
+        let mut files = pins.iter().filter(|pin| pin.file().contains(infix));
+        let found = files.next().cloned();
+        found.with_context(|| format!("no file *{infix}* in the sets {:?}", release.sets))
+    };
+    let [upstream, packaging] = [part(".orig.tar.")?, part(".debian.tar.")?];
+    ensure!(
+        upstream.version == packaging.version,
+        "the sets {:?} of pins.lock are of different versions, {} and {}: move both, \
+         `cargo xtask pins update {}`",
+        release.sets,
+        upstream.version,
+        packaging.version,
+        release.sets.join(" ")
+    );
+    Ok([upstream, packaging])
+}
+
+/// Overrides lintian's warning of a package's long file name, which our suffix causes.
+fn allow_long_name(tree: &Path, package: &str) -> Result<()> {
+    let file = tree.join(format!("debian/{package}.lintian-overrides"));
+    let mut text = String::new();
+    if file.exists() {
+        text = fs::read_to_string(&file)?;
+    }
+    text.push_str("# Debian's version, with the suffix of the packages that have the device.\n");
+    text.push_str("package-has-long-file-name\n");
+    write(&file, text)
 }
 
 /// Adds our patches after Debian's. Returns how many there are.
@@ -126,13 +159,13 @@ fn entry(template: &str, version: &str) -> Result<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RELEASES;
+    use super::super::release::RELEASES;
     use super::*;
 
     #[test]
     fn our_version_is_debian_s_with_a_suffix_and_newer() {
-        for release in RELEASES {
-            let (entry, ours) = entry(release.entry, "4.20.3+127-gc4-0+deb13u1").unwrap();
+        for release in &RELEASES {
+            let (entry, ours) = entry(&release.entry(), "4.20.3+127-gc4-0+deb13u1").unwrap();
             assert_eq!(ours, "4.20.3+127-gc4-0+deb13u1+vpl011.1");
             let heading = format!("xen ({ours}) {}; urgency=", release.name);
             assert!(entry.starts_with(&heading), "{entry}");
