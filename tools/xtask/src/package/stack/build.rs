@@ -13,7 +13,7 @@ use super::source::Source;
 use crate::xen::jobs;
 
 /// For arm64, without the tests, which would have to run there.
-const CROSS: [&str; 4] = ["-a", "arm64", "-P", "cross,nocheck"];
+const CROSS: [&str; 3] = ["-a", "arm64", "--build-profiles=cross,nocheck"];
 
 /// Builds the source's packages. Returns their files.
 pub(super) fn packages(

@@ -66,7 +66,7 @@ fn members(cx: &Cx, name: &str, one: &Path, other: &Path) -> Result<Vec<String>>
 /// Mode, owner, time and contents of each member of a package, and of its control files.
 fn listed(cx: &Cx, side: &str, deb: &Path) -> Result<BTreeMap<PathBuf, String>> {
     let root = cx.dirs.target.join("tmp/stack-compare").join(side);
-    files::remove(&root)?;
+    files::empty(&root)?;
     cx.run(Command::new("dpkg-deb").arg("-R").arg(deb).arg(&root))?;
     let mut listed = BTreeMap::new();
     let mut folders = vec![root.clone()];

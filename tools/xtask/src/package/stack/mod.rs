@@ -22,6 +22,7 @@ use steps::Steps;
 
 use self::builder::Builder;
 pub(crate) use self::release::{Release, release};
+use self::twice::Second;
 use crate::debian::host;
 use crate::debian::packages::Packages;
 
@@ -36,12 +37,13 @@ pub(crate) fn run(steps: &Steps, release: &'static Release, twice: bool) -> Resu
     );
     host::prepare(steps)?;
     host::install(steps, "stack tools", &Packages::read().hosts.packages)?;
+    let second = twice.then(|| Second::prepare(steps, release)).transpose()?;
     let builder = Builder::make(steps, release)?;
     let folder = release.folder(steps);
     let source = assembly::make(steps, release, &builder, &folder)?;
     check::check(steps, release, &builder, &source, &folder)?;
-    if twice {
-        twice::check(steps, release, &builder, &folder)?;
+    if let Some(second) = second {
+        second.compare(steps, release, &builder, &folder)?;
     }
     Ok(folder)
 }

@@ -20,10 +20,13 @@ pub(crate) struct Release {
     changes: &'static [Change],
     /// Packages whose files' names our suffix makes longer than lintian allows.
     pub(super) long_names: &'static [&'static str],
-    /// What lintian finds, each with its package: all in files of Debian's that we do
-    /// not change.
+    /// What lintian finds, each with its package or [`EACH`]. Debian's own packages have
+    /// the same, but for those of vconsoled.
     pub(super) findings: &'static [(&'static str, &'static str)],
 }
+
+/// Each of Xen's packages.
+pub(super) const EACH: &str = "each";
 
 /// All releases; the first is the default.
 pub(super) static RELEASES: [Release; 2] = [
@@ -38,9 +41,12 @@ pub(super) static RELEASES: [Release; 2] = [
             "xen-hypervisor-common",
         ],
         findings: &[
+            (EACH, "old-fsf-address-in-copyright-file"),
             ("xen-utils-common", "no-manual-page"),
             ("xen-utils-common", "systemd-service-file-wraps-init-script"),
             ("xenstore-utils", "no-manual-page"),
+            // Its unit is in /lib: the package is the same for Debian 12.
+            ("vconsoled", "aliased-location"),
         ],
     },
     Release {
@@ -49,7 +55,15 @@ pub(super) static RELEASES: [Release; 2] = [
         sets: &["xen-4.17"],
         changes: &BOOKWORM,
         long_names: &[],
-        findings: &[],
+        findings: &[
+            ("xen-utils-4.17", "unusual-interpreter"),
+            (
+                "xen-utils-common",
+                "missing-systemd-service-for-init.d-script",
+            ),
+            ("xen-utils-common", "no-manual-page"),
+            ("xenstore-utils", "no-manual-page"),
+        ],
     },
 ];
 
