@@ -33,7 +33,7 @@ const IN_TEST: [&str; 14] = [
 ];
 
 /// Placeholders, and an example of each.
-const STAND_FOR: [(&str, &str); 10] = [
+const STAND_FOR: [(&str, &str); 13] = [
     ("K/N", "1/8"),
     ("N", "1"),
     ("FILE", "a.file"),
@@ -44,6 +44,9 @@ const STAND_FOR: [(&str, &str); 10] = [
     ("SCENARIO", "destroy"),
     ("SET", "sysroot"),
     ("RELEASE", "trixie"),
+    ("MIB", "64"),
+    ("LINE", "acpi=1"),
+    ("RATE", "960"),
 ];
 
 fn root() -> PathBuf {

@@ -151,7 +151,20 @@ impl Archive {
 
     /// Writes the archive. Returns its size in bytes.
     pub(crate) fn write(self, to: &Path) -> Result<u64> {
-        let mut out = BufWriter::new(File::create(to)?);
+        self.write_into(File::create(to)?)?;
+        Ok(fs::metadata(to)?.len())
+    }
+
+    /// Writes it behind another one, over which Linux unpacks it. Returns its own size
+    /// in bytes.
+    pub(crate) fn write_after(self, first: &Path, to: &Path) -> Result<u64> {
+        let before = fs::copy(first, to)?;
+        self.write_into(File::options().append(true).open(to)?)?;
+        Ok(fs::metadata(to)?.len() - before)
+    }
+
+    fn write_into(self, file: File) -> Result<()> {
+        let mut out = BufWriter::new(file);
         for (number, (path, entry)) in (1..).zip(self.entries) {
             let (mode, contents, device) = match entry {
                 Entry::Folder => (0o040_755, Vec::new(), (0, 0)),
@@ -169,7 +182,7 @@ impl Archive {
             out = writer.finish()?;
         }
         cpio::newc::trailer(out)?.flush()?;
-        Ok(fs::metadata(to)?.len())
+        Ok(())
     }
 
     fn put(&mut self, path: &str, mode: u32, contents: Vec<u8>) {

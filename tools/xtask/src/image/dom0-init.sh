@@ -4,7 +4,8 @@
 #   e2e=NAME,NAME…    run these scenarios, then power off
 #   soak=1            the same in their long form
 #   attach=vuart|pv   start the guest, attach to that console, then power off
-#   neither           a shell; the machine ends with it
+#   shell=1           after that a shell
+#   none of them      a shell; the machine ends with it
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=vt100
 /bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin
 /bin/busybox --install -s
@@ -41,6 +42,10 @@ scenarios=$(word e2e)
 attach=$(word attach)
 soak=$(word soak)
 
+shell() {
+    PS1='\h:\w# ' setsid -c sh </dev/hvc0 >/dev/hvc0 2>&1
+}
+
 if [ -n "$scenarios" ]; then
     # Events have their own port, where no other output is mixed with them.
     e2e run ${soak:+--soak} $(echo "$scenarios" | tr , ' ') >/dev/vport0p1 2>/dev/console
@@ -51,7 +56,11 @@ elif [ -n "$attach" ]; then
     fi
     xl create /guest/guest.cfg &&
         setsid -c xl console $type guest </dev/hvc0 >/dev/hvc0 2>&1
+    if [ -n "$(word shell)" ]; then
+        printf '\ndom0: /guest/guest.cfg, xl console %s guest; exit powers off.\n' "$type"
+        shell
+    fi
 else
-    PS1='\h:\w# ' setsid -c sh </dev/hvc0 >/dev/hvc0 2>&1
+    shell
 fi
 poweroff -f

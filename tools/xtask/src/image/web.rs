@@ -2,8 +2,6 @@
 //! dom0 with vconsole-web, which takes minutes to build: the plain dom0's initramfs,
 //! followed by a small one, which Linux unpacks over it.
 
-use std::fs;
-
 use anyhow::Result;
 use steps::{Key, Steps};
 
@@ -33,9 +31,7 @@ impl Dom0 {
             let program = programs::path(cx.dirs, &ARM64, PROGRAM);
             archive.file(&format!("/usr/sbin/{PROGRAM}"), &program)?;
             add_users(&mut archive, &(package_users(&package)? + USERS));
-            let size = archive.write(&initrd)?;
-            let both = [fs::read(&self.initrd)?, fs::read(&initrd)?];
-            fs::write(&initrd, both.concat())?;
+            let size = archive.write_after(&self.initrd, &initrd)?;
             Ok(format!("made, {} KiB more", size >> 10))
         })?;
         Ok(Self {

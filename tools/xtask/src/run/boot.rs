@@ -13,7 +13,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use steps::Steps;
 
 use crate::debian::host;
-use crate::image::{Dom0, Kernels};
+use crate::image::{Dom0, Kernels, OwnGuest};
 use crate::rig::machine::{Emulator, Machine, Output, Spec};
 use crate::rig::typing::type_in;
 use crate::xen::{self, Choice, Flavour, Which};
@@ -35,6 +35,8 @@ pub(crate) struct Boot {
     /// CPUs of the machine
     #[arg(long, default_value_t = 2)]
     cpus: u8,
+    #[command(flatten)]
+    own: Option<OwnGuest>,
 }
 
 impl Boot {
@@ -45,17 +47,23 @@ impl Boot {
         } else {
             Flavour::Ours
         };
+        self.own.as_ref().map_or(Ok(()), OwnGuest::check)?;
         host::prepare(steps)?;
         let version = self.xen.version(steps)?;
         let built = xen::build(steps, Which { version, flavour })?;
-        let dom0 = Dom0::make(steps, &built, Kernels::default())?;
+        let mut dom0 = Dom0::make(steps, &built, Kernels::default())?;
+        let mut task = String::new();
+        if let Some(own) = &self.own {
+            dom0 = dom0.with_own(steps, &built, own)?;
+            OwnGuest::TASK.clone_into(&mut task);
+        }
         let spec = Spec {
             hypervisor: built.hypervisor,
             emulator: Emulator::default(),
             gic: self.gic,
             cpus: self.cpus,
             counted: false,
-            task: String::new(),
+            task,
             guest: None,
         };
         hand_over(Machine::start(&spec, &dom0, &steps.dirs.log("boot"))?)
