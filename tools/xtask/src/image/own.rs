@@ -29,7 +29,8 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 pub(crate) struct OwnGuest {
     /// Start this image as a guest with `pl011 = 1`, and connect to that console;
     /// ^] leaves it for a shell in dom0
-    #[arg(long = "guest-image", value_name = "FILE")]
+    // Required only if there is another option of these.
+    #[arg(long = "guest-image", value_name = "FILE", required = false)]
     image: PathBuf,
     /// The guest's memory, in MiB
     #[arg(
