@@ -92,7 +92,6 @@ impl Broker {
             SocketFlags::CLOEXEC,
             None,
         )?;
-        set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
         let child = command
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
@@ -101,14 +100,19 @@ impl Broker {
             .spawn()?;
         // An open copy of the other end would hide the broker's exit.
         drop(command);
+        // Without a time limit: on a busy host this process may start late, and if it
+        // ends, the connection does.
         match receive(&socket, RecvFlags::empty())?.0.as_slice() {
-            READY => Ok(Self {
-                socket,
-                _child: child,
-                missed: AtomicBool::new(false),
-            }),
+            READY => {}
+            b"" => bail!("it ended at its start"),
             words => bail!("{}", String::from_utf8_lossy(words)),
         }
+        set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+        Ok(Self {
+            socket,
+            _child: child,
+            missed: AtomicBool::new(false),
+        })
     }
 
     /// Connects to xenstored.
@@ -226,6 +230,27 @@ fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<(Vec<u8>, Option<O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A program of the shell's in place of the broker.
+    fn shell(words: &str) -> anyhow::Result<Broker> {
+        let mut command = Command::new("sh");
+        command.args(["-c", words]);
+        Broker::spawn(command)
+    }
+
+    #[test]
+    fn a_broker_may_start_later_than_it_may_answer() {
+        let seconds = PATIENCE.as_secs() + 1;
+        shell(&format!("sleep {seconds}; printf ready >&0")).unwrap();
+    }
+
+    #[test]
+    fn a_broker_that_does_not_start_is_an_error() {
+        let error = shell("exit 1").err().unwrap().to_string();
+        assert_eq!(error, "it ended at its start");
+        let error = shell("printf 'no capabilities' >&0").err().unwrap();
+        assert_eq!(error.to_string(), "no capabilities");
+    }
 
     #[test]
     fn the_list_of_requests_is_closed() {
