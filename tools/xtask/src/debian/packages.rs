@@ -20,6 +20,7 @@ pub(crate) struct Packages {
     pub(crate) hosts: List,
     pub(crate) misra: List,
     pub(crate) rpm: List,
+    pub(crate) disks: List,
     pub(crate) programs: List,
     pub(crate) policy: List,
     pub(crate) openrc: List,
@@ -29,6 +30,8 @@ pub(crate) struct Packages {
     pub(crate) sysroot: List,
     pub(crate) systemd: List,
     pub(crate) install: OfRelease,
+    pub(crate) boot: OfRelease,
+    pub(crate) aavmf: OfRelease,
     /// Kernels, by version.
     pub(crate) linux: BTreeMap<String, Kernel>,
 }
@@ -127,6 +130,12 @@ impl Packages {
             release: self.install.release,
             ..set("install", Wanted::Closure(self.install.packages))
         });
+        for (name, list) in [("boot", self.boot), ("aavmf", self.aavmf)] {
+            sets.push(Set {
+                release: list.release,
+                ..set(name, Wanted::Packages(list.packages, &["arm64"]))
+            });
+        }
         for (version, kernel) in self.linux {
             let release = kernel.release.as_ref();
             sets.push(Set {

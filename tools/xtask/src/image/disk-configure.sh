@@ -6,6 +6,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONT
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t tmpfs run /run
+ln -s /proc/self/fd /dev/fd
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 depmod "$(ls /usr/lib/modules)"
@@ -21,7 +22,19 @@ for unit in apt-daily-upgrade.timer apt-daily.timer dev-hugepages.mount dev-mque
     systemd-update-utmp.service; do
     ln -sf /dev/null "/etc/systemd/system/$unit"
 done
-if [ -z "$(dpkg --audit)" ]; then
+# A disk with partitions gets GRUB, as by Debian's installer. No udev runs here that
+# would make the link by which update-grub finds the UUID.
+grub() {
+    links=/dev/disk/by-uuid
+    mkdir -p $links &&
+        ln -s /dev/vda2 "$links/$(blkid -s UUID -o value /dev/vda2)" &&
+        modprobe vfat &&
+        mount /boot/efi &&
+        grub-install --target=arm64-efi --removable --no-nvram &&
+        update-grub &&
+        umount /boot/efi
+}
+if [ -z "$(dpkg --audit)" ] && { [ ! -b /dev/vda2 ] || grub; }; then
     echo "All packages are configured."
 fi
 rm /usr/sbin/policy-rc.d

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 //! A dom0 of Debian 13 on a disk, with Debian's own Xen: pinned packages, which their
-//! own dpkg configures in an emulated machine, and the initramfs that mounts the disk.
+//! own dpkg configures in an emulated machine. Either QEMU loads hypervisor and kernel,
+//! with an initramfs of ours that mounts the disk, or the firmware starts the disk's
+//! GRUB, which loads the packages' own.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ::pins::Pins;
 use anyhow::{Result, ensure};
 use steps::{Cx, Key, Steps, write};
 
 use super::archive::{self, Archive};
+use super::efi::{self, EfiDisk};
 use super::kernel::{Kernel, Linux};
 use super::{Dom0, guest};
 use crate::debian::{pins, unpacked};
@@ -18,6 +22,9 @@ use crate::xen::sysroot;
 
 /// The file system's size in MiB; its file is sparse.
 const SIZE: u32 = 1500;
+
+/// The same with the kernel's whole package.
+const SIZE_WITH_KERNEL: u64 = 2500;
 
 const INIT: &str = include_str!("disk-init.sh");
 const CONFIGURE: &str = include_str!("disk-configure.sh");
@@ -36,23 +43,73 @@ const MODULES: [&str; 7] = [
     "ext4",
 ];
 
+/// Settings of a system that starts by GRUB, on the partitions of an [`EfiDisk`]. The
+/// initramfs has the modules of this machine only. As on the other disk, QEMU's virtual
+/// time is better used than by Xen's scrubbing of free memory, a queue for both CPUs and
+/// separate page tables.
+const GRUB: [(&str, &str); 3] = [
+    (
+        "etc/fstab",
+        "/dev/vda2 / ext4 noatime 0 0\n/dev/vda1 /boot/efi vfat noauto 0 0\n",
+    ),
+    ("etc/initramfs-tools/conf.d/modules", "MODULES=dep\n"),
+    (
+        "etc/default/grub.d/dom0.cfg",
+        "GRUB_TIMEOUT=1\n\
+         GRUB_CMDLINE_XEN=\"dom0_mem=1024M bootscrub=0 credit2_runqueue=cpu\"\n\
+         GRUB_CMDLINE_LINUX_XEN_REPLACE=\"console=hvc0 nokaslr\"\n",
+    ),
+];
+
+/// How the machine starts from the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// QEMU loads hypervisor, kernel and initramfs; the disk is dom0's root.
+    Loaded,
+    /// By firmware and GRUB.
+    Grub,
+}
+
+impl Start {
+    /// The part of the names of steps and folders that distinguishes this.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Loaded => "",
+            Self::Grub => "-grub",
+        }
+    }
+
+    /// The packages of the system.
+    fn pins(self, steps: &Steps) -> Result<Pins> {
+        let mut pins = steps.pins("install")?;
+        if self == Self::Grub {
+            pins.0.extend(steps.pins("boot")?.0);
+            pins.0.extend(steps.pins("linux-6.12")?.0);
+        }
+        Ok(pins)
+    }
+}
+
 /// The disk, and what boots from it.
 pub(crate) struct Disk {
     /// The configured system. Not to be written to.
     pub(crate) image: PathBuf,
     /// The hypervisor of Debian's package in it.
     pub(crate) hypervisor: PathBuf,
+    /// What QEMU loads, if it does.
     pub(crate) dom0: Dom0,
 }
 
 impl Disk {
     /// Makes the disk.
-    pub(crate) fn make(steps: &Steps) -> Result<Self> {
-        let folder = steps.dirs.target.join("install");
+    pub(crate) fn make(steps: &Steps, start: Start) -> Result<Self> {
+        let suffix = start.suffix();
+        let folder = steps.dirs.target.join(format!("install{suffix}"));
         let root = folder.join("root");
-        let pins = steps.pins("install")?;
+        let pins = start.pins(steps)?;
         let key = pins::key(&pins).text(include_str!("../debian/unpacked.rs"));
-        let unpacked = steps.run("debian dom0 packages", key, &[&root], |cx| {
+        let step = format!("debian dom0 packages{suffix}");
+        let unpacked = steps.run(&step, key, &[&root], |cx| {
             let debs = cx.fetch(&pins)?;
             unpacked::unpack(cx, &debs, &root)?;
             Ok(format!("{} packages unpacked", debs.len()))
@@ -61,6 +118,9 @@ impl Disk {
         let guest_kernel = Kernel::fetch(steps, Linux::default())?;
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &guest_kernel, &sysroot)?;
+        if start == Start::Grub {
+            efi::tools(steps)?;
+        }
         let dom0 = Dom0 {
             kernel: kernel.image.clone(),
             initrd: folder.join("first.cpio"),
@@ -71,12 +131,36 @@ impl Disk {
         let image = folder.join("configured.img");
         let key = [INIT, CONFIGURE, SHELL, archive::TEXT, &unpacked, &guest_key]
             .into_iter()
+            .chain(
+                [include_str!("efi.rs")]
+                    .into_iter()
+                    .filter(|_| start == Start::Grub),
+            )
             .fold(Key::default().text(&kernel.key), Key::text);
-        steps.run("debian dom0 disk", key, &[&image, &dom0.initrd], |cx| {
+        let step = format!("debian dom0 disk{suffix}");
+        steps.run(&step, key, &[&image, &dom0.initrd], |cx| {
             initramfs(&kernel, &sysroot_busybox(cx), &dom0.initrd)?;
-            furnish(cx, &root, &kernel, &dom0)?;
-            make_filesystem(cx, &root, SIZE, &image)?;
-            configure(cx, &dom0, &image)?;
+            furnish(&root, &dom0)?;
+            match start {
+                Start::Loaded => {
+                    kernel.copy_modules(cx, &root)?;
+                    make_filesystem(cx, &root, SIZE, &image)?;
+                    configure(cx, &dom0, &image, "/dev/vda")?;
+                }
+                Start::Grub => {
+                    for (path, text) in GRUB {
+                        write(&root.join(path), text)?;
+                    }
+                    fs::create_dir_all(root.join("boot/efi"))?;
+                    let disk = EfiDisk {
+                        esp: None,
+                        root: &root,
+                        size: SIZE_WITH_KERNEL,
+                    };
+                    disk.make(cx, &image)?;
+                    configure(cx, &dom0, &image, "/dev/vda2")?;
+                }
+            }
             Ok("configured by its own dpkg".into())
         })?;
         Ok(Self {
@@ -101,8 +185,7 @@ fn initramfs(kernel: &Kernel, busybox: &Path, to: &Path) -> Result<()> {
 }
 
 /// Adds what a dom0 needs beside its packages, and the guest.
-fn furnish(cx: &Cx, root: &Path, kernel: &Kernel, dom0: &Dom0) -> Result<()> {
-    kernel.copy_modules(cx, root)?;
+fn furnish(root: &Path, dom0: &Dom0) -> Result<()> {
     for (path, text) in [
         ("etc/hostname", "dom0\n"),
         ("etc/hosts", "127.0.0.1 localhost\n"),
@@ -144,8 +227,8 @@ pub(crate) fn make_filesystem(cx: &Cx, from: &Path, size: u32, to: &Path) -> Res
     cx.run(make.arg(from).arg(to).arg(format!("{size}M")))
 }
 
-/// Lets dpkg configure all packages, without Xen.
-fn configure(cx: &Cx, dom0: &Dom0, image: &Path) -> Result<()> {
+/// Lets dpkg configure all packages, without Xen, in the file system on a device.
+fn configure(cx: &Cx, dom0: &Dom0, image: &Path, device: &str) -> Result<()> {
     let mut run = Command::new("qemu-system-aarch64");
     run.args(["-machine", "virt,gic-version=3", "-cpu", "cortex-a57"]);
     run.args(["-smp", "2", "-m", "1024", "-display", "none"]);
@@ -153,10 +236,9 @@ fn configure(cx: &Cx, dom0: &Dom0, image: &Path) -> Result<()> {
     run.args(["-serial", "stdio"]);
     run.arg("-kernel").arg(&dom0.kernel);
     run.arg("-initrd").arg(&dom0.initrd);
-    run.args([
-        "-append",
-        "console=ttyAMA0 rdinit=/init quiet start=/configure",
-    ]);
+    run.arg("-append").arg(format!(
+        "console=ttyAMA0 rdinit=/init quiet root={device} start=/configure"
+    ));
     run.args(drive(0, image));
     let (_, said) = cx.attempt(&mut run)?;
     ensure!(
@@ -170,11 +252,16 @@ fn configure(cx: &Cx, dom0: &Dom0, image: &Path) -> Result<()> {
 /// QEMU's options for a disk. What the guest has written is kept if QEMU is ended, but
 /// not if this machine fails.
 pub(crate) fn drive(number: usize, file: &Path) -> [String; 4] {
-    let file = file.to_string_lossy().replace(',', ",,");
+    let file = value(file);
     [
         "-drive".into(),
         format!("file={file},format=raw,if=none,id=disk{number},cache=unsafe"),
         "-device".into(),
         format!("virtio-blk-device,drive=disk{number}"),
     ]
+}
+
+/// A path as the value of an option of QEMU's, which reads a doubled comma as a comma.
+pub(crate) fn value(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
 }

@@ -4,6 +4,7 @@
 mod archive;
 mod disk;
 mod dom0;
+mod efi;
 mod firmware;
 mod guest;
 mod kernel;
@@ -13,8 +14,9 @@ mod systemd;
 mod u_boot;
 mod web;
 
-pub(crate) use self::disk::{Disk, drive, make_filesystem};
+pub(crate) use self::disk::{Disk, Start, drive, make_filesystem, value};
 pub(crate) use self::dom0::Dom0;
+pub(crate) use self::efi::Uefi;
 pub(crate) use self::firmware::{CONFORMANCE, Firmware, lint as lint_firmware};
 pub(crate) use self::kernel::{Kernel, Kernels};
 pub(crate) use self::own::OwnGuest;

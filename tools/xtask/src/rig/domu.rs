@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::rig::value;
+use crate::image::value;
 
 /// The addresses of its kernel and initramfs in the machine's memory, after dom0's.
 const KERNEL_AT: u64 = 0x6000_0000;

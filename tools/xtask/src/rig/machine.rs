@@ -23,9 +23,8 @@ use e2e::report::Event;
 use rustix::io::{FdFlags, fcntl_setfd};
 use steps::process::{Running, stop_if_interrupted};
 
-use crate::image::{Dom0, drive};
+use crate::image::{Dom0, Uefi, drive, value};
 use crate::rig::domu::DomU;
-use crate::rig::value;
 use qemu::Debugger;
 use qemu::Monitor;
 
@@ -110,8 +109,8 @@ impl Spec {
         Ok(command)
     }
 
-    /// QEMU's command line, with further options of the machine.
-    fn command_on(&self, options: &str, dom0: &Dom0) -> Command {
+    /// QEMU's command line without what it boots, with further options of the machine.
+    fn emulated(&self, options: &str) -> Command {
         // If this program is killed, the kernel ends QEMU.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]);
@@ -130,20 +129,20 @@ impl Spec {
             command.args(["-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]);
         }
         command.args(["-m", &MEMORY.to_string()]);
-        command.args([
-            "-display",
-            "none",
-            "-nic",
-            "none",
-            "-no-reboot",
-            "-monitor",
-            "none",
-        ]);
+        command.args(["-display", "none", "-nic", "none", "-monitor", "none"]);
         command.args(["-serial", "stdio"]);
         command.args(["-chardev", "file,id=events,path=/dev/stderr"]);
         command.args(["-device", "virtio-serial-device"]);
         command.args(["-device", "virtserialport,nr=1,chardev=events,name=events"]);
         command
+    }
+
+    /// QEMU's command line for Xen and dom0 that it loads itself, with further options
+    /// of the machine.
+    fn command_on(&self, options: &str, dom0: &Dom0) -> Command {
+        let mut command = self.emulated(options);
+        command
+            .arg("-no-reboot")
             .arg("-kernel")
             .arg(&self.hypervisor)
             .arg("-append")
@@ -161,11 +160,17 @@ impl Spec {
         command
             .arg("-device")
             .arg(loader("initrd", INITRD_AT, &dom0.initrd, None));
-        // Linux numbers these devices from the last one.
-        for (number, disk) in dom0.disks.iter().enumerate().rev() {
-            command.args(drive(number, disk));
-        }
+        command.args(drives(&dom0.disks));
         command
+    }
+
+    /// QEMU's command line for firmware that boots the first of these disks. It gives
+    /// the system a device tree and no ACPI, which Debian's Xen does not use on arm64.
+    fn command_with(&self, uefi: &Uefi, disks: &[PathBuf], log: &Path) -> Result<Command> {
+        let mut command = self.emulated(",acpi=off");
+        command.args(uefi.drives(&log.with_extension("vars"))?);
+        command.args(drives(disks));
+        Ok(command)
     }
 
     fn bootargs(&self) -> String {
@@ -182,6 +187,12 @@ impl Spec {
             option
         }
     }
+}
+
+/// QEMU's options for disks. Linux numbers the devices from the last one.
+fn drives(disks: &[PathBuf]) -> impl Iterator<Item = String> {
+    let disks = disks.iter().enumerate().rev();
+    disks.flat_map(|(number, disk)| drive(number, disk))
 }
 
 fn loader(what: &str, at: u64, file: &Path, bootargs: Option<&str>) -> OsString {
@@ -222,8 +233,20 @@ impl Machine {
         Self::run(spec, spec.command(dom0, log)?, log)
     }
 
-    /// The same, but stopped before its first instruction until a debugger continues
-    /// it.
+    /// Starts one that its firmware boots from a disk, and starts again when it is
+    /// restarted. `spec.hypervisor` is used for its symbols only, and `spec.task` not at
+    /// all.
+    pub(crate) fn start_from(
+        spec: &Spec,
+        uefi: &Uefi,
+        disks: &[PathBuf],
+        log: &Path,
+    ) -> Result<Self> {
+        Self::run(spec, spec.command_with(uefi, disks, log)?, log)
+    }
+
+    /// The same as [`Self::start`], but stopped before its first instruction until a
+    /// debugger continues it.
     pub(crate) fn start_halted(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
         let mut command = spec.command(dom0, log)?;
         command.arg("-S");
