@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn what_takes_minutes_to_build_is_run_by_name_alone() {
-        for alone in ["web", "install", "install-stack"] {
+        for alone in ["web", "install", "install-stack", "install-grub"] {
             let has = |chosen: &Chosen| chosen.list().any(|(name, _)| name == alone);
             assert!(!has(&Chosen::usual()) && !has(&Chosen::other_builds()));
             assert!(!has(&Chosen::named(&[]).unwrap()));

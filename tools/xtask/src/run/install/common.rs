@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! What both scenarios do.
+//! What all scenarios do.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Result;
 use e2e::complaints::Complaints;
@@ -13,12 +13,22 @@ use crate::image::{Disk, Dom0};
 use crate::rig::follow::say;
 use crate::run::outside::{Checks, outcome};
 
-/// dom0 with a copy of the disk, to be written to, and a second disk.
+/// A copy of the disk, to be written to.
+pub(super) fn copy(steps: &Steps, disk: &Disk) -> Result<PathBuf> {
+    let image = disk.image.with_file_name("dom0.img");
+    steps.always("dom0's disk", |cx| {
+        let mut copy = Command::new("cp");
+        copy.arg("--sparse=always").arg(&disk.image);
+        cx.run(copy.arg(&image))?;
+        Ok("copied".into())
+    })?;
+    Ok(image)
+}
+
+/// dom0 with a copy of the disk, and a second disk.
 pub(super) fn copied(steps: &Steps, disk: &Disk, media: &Path) -> Result<Dom0> {
-    let image = steps.dirs.target.join("install/dom0.img");
-    fs::copy(&disk.image, &image)?;
     Ok(Dom0 {
-        disks: vec![image, media.to_owned()],
+        disks: vec![copy(steps, disk)?, media.to_owned()],
         ..disk.dom0.clone()
     })
 }

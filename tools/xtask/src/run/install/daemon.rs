@@ -11,12 +11,12 @@ use steps::Steps;
 use super::common::{copied, told};
 use super::host::Host;
 use super::{media, stages};
-use crate::image::Disk;
+use crate::image::{Disk, Start};
 
 pub(super) const NAME: &str = "install";
 
 pub(super) fn run(steps: &Steps) -> Result<Outcome> {
-    let disk = Disk::make(steps)?;
+    let disk = Disk::make(steps, Start::Loaded)?;
     let media = media::make(steps)?;
     let dom0 = copied(steps, &disk, &media)?;
     Ok(told(NAME, |checks, console| {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! The host: a Debian 13 on a disk, switched on with one hypervisor or another, and its
-//! administrator at the console.
+//! The host: a Debian 13 on a disk, switched on with one hypervisor or another, or by its
+//! own firmware; and its administrator at the console.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use steps::Steps;
 
-use crate::image::Dom0;
+use crate::image::{Dom0, Uefi};
 use crate::rig::machine::{Emulator, Machine, Spec};
 use crate::run::outside::Terminal;
 
@@ -24,6 +24,10 @@ const GUEST_PROMPT: &str = "guest:/# ";
 /// for a dom0 that does not read.
 const PIECE: usize = 64;
 
+/// What GRUB shows: its menu, and what the chosen entry loads first.
+const MENU: &str = "GNU GRUB";
+const CHOICE: &str = "Loading Xen 4.20";
+
 /// The key that leaves a console.
 const LEAVE: &str = "\x1d";
 
@@ -36,29 +40,61 @@ pub(super) struct Host {
 impl Host {
     /// Switches it on, with its disks, and waits for a shell.
     pub(super) fn boot(steps: &Steps, hypervisor: &Path, dom0: &Dom0, log: &str) -> Result<Self> {
-        let spec = Spec {
-            hypervisor: hypervisor.to_owned(),
-            emulator: Emulator::default(),
-            gic: 3,
-            cpus: 2,
-            counted: false,
-            task: "start=/usr/lib/systemd/systemd".into(),
-            guest: None,
-        };
         let log = steps.dirs.log(log);
-        let machine = Machine::start(&spec, dom0, &log)?;
-        let mut terminal = Terminal::new(machine, log)?;
-        terminal.expect(PROMPT, BOOT)?;
-        let mut host = Self {
-            terminal,
-            commands: 0,
-        };
-        host.run("stty cols 1000")?;
+        let machine = Machine::start(&spec(hypervisor), dom0, &log)?;
+        let mut host = Self::of(Terminal::new(machine, log)?);
+        host.log_in()?;
         Ok(host)
     }
 
-    /// Restarts it, which ends the emulated machine.
+    /// Switches one on whose firmware boots the first of its disks, and waits for a
+    /// shell.
+    pub(super) fn boot_by(
+        steps: &Steps,
+        uefi: &Uefi,
+        hypervisor: &Path,
+        disks: &[PathBuf],
+        log: &str,
+    ) -> Result<Self> {
+        let log = steps.dirs.log(log);
+        let machine = Machine::start_from(&spec(hypervisor), uefi, disks, &log)?;
+        let mut host = Self::of(Terminal::new(machine, log)?);
+        host.by_grub()?;
+        Ok(host)
+    }
+
+    fn of(terminal: Terminal) -> Self {
+        Self {
+            terminal,
+            commands: 0,
+        }
+    }
+
+    /// Waits for GRUB's choice, and for a shell.
+    fn by_grub(&mut self) -> Result<()> {
+        self.terminal.expect(MENU, BOOT)?;
+        self.terminal.expect(CHOICE, BOOT)?;
+        self.log_in()
+    }
+
+    /// Waits for a shell.
+    fn log_in(&mut self) -> Result<()> {
+        self.terminal.expect(PROMPT, BOOT)?;
+        self.run("stty cols 1000").map(drop)
+    }
+
+    /// Restarts one that its firmware boots, and waits for a shell.
+    pub(super) fn reboot(&mut self) -> Result<()> {
+        self.go_down()?;
+        self.by_grub()
+    }
+
+    /// Restarts it, which ends a machine without firmware.
     pub(super) fn restart(mut self) -> Result<()> {
+        self.go_down()
+    }
+
+    fn go_down(&mut self) -> Result<()> {
         // systemd would wait for the shell, which does not end by a signal.
         self.terminal.send("systemctl reboot --no-block; exit\r")?;
         self.terminal.expect("rebooting machine", COMMAND).map(drop)
@@ -104,6 +140,19 @@ impl Host {
         self.terminal.send(LEAVE)?;
         self.terminal.expect(PROMPT, COMMAND)?;
         shown.map(drop)
+    }
+}
+
+/// The machine of all scenarios.
+fn spec(hypervisor: &Path) -> Spec {
+    Spec {
+        hypervisor: hypervisor.to_owned(),
+        emulator: Emulator::default(),
+        gic: 3,
+        cpus: 2,
+        counted: false,
+        task: "start=/usr/lib/systemd/systemd".into(),
+        guest: None,
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The host's second disk: a repository with the console daemon's package, and one with
-//! the same package as of a newer version.
+//! The host's second disk, with repositories: for the daemon alone its package and the
+//! same as of a newer version; for the stack all of ours, the same as of newer versions,
+//! and Debian's own of Xen.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,17 @@ use steps::{Cx, Steps, files, write};
 
 use crate::image::make_filesystem;
 use crate::package::programs::ARM64;
+use crate::package::stack::Release;
 use crate::package::{self, VCONSOLED};
 
 /// The disk's size in MiB.
 const SIZE: u32 = 64;
 
-/// Makes the disk. Returns its file.
+/// The heads of the indices: ours has the origin that a host prefers.
+const OURS: &str = "Origin: vpl011\nSuite: trixie\nCodename: trixie\n";
+const DEBIANS: &str = "Origin: Debian\nSuite: stable\nCodename: trixie\n";
+
+/// Makes the disk of the daemon. Returns its file.
 pub(super) fn make(steps: &Steps) -> Result<PathBuf> {
     let package = package::make(steps, &VCONSOLED, &ARM64)?;
     let folder = steps.dirs.target.join("install");
@@ -26,15 +32,62 @@ pub(super) fn make(steps: &Steps) -> Result<PathBuf> {
         files::empty(&media)?;
         let now = media.join("now");
         fs::create_dir(&now)?;
-        fs::copy(&package.file, now.join("vconsoled_arm64.deb"))?;
+        fs::copy(
+            &package.file,
+            now.join(package.file.file_name().context("no name")?),
+        )?;
         let version = newer(cx, &package.file, &media.join("newer"))?;
         for folder in ["now", "newer"] {
-            index(cx, &media.join(folder))?;
+            index(cx, &media.join(folder), OURS)?;
         }
         make_filesystem(cx, &media, SIZE, &file)?;
         Ok(format!("made, with vconsoled {version}"))
     })?;
     Ok(file)
+}
+
+/// Makes the disk of the stack, with the folders `ours`, `newer` and `debian`. Returns
+/// its file.
+pub(super) fn of_stack(steps: &Steps, release: &Release) -> Result<PathBuf> {
+    let repository = release.repository(steps)?;
+    let mut debians = steps.pins("install")?;
+    debians.0.retain(|pin| is_xens(&pin.name));
+    let folder = steps.dirs.target.join("install");
+    let media = folder.join("media-stack");
+    let file = folder.join("stack.img");
+    steps.always("install media, stack", |cx| {
+        files::empty(&media)?;
+        let [ours, next, debian] = ["ours", "newer", "debian"].map(|name| media.join(name));
+        for folder in [&ours, &debian] {
+            fs::create_dir(folder)?;
+        }
+        let mut made = 0;
+        for from in files::list(&repository)? {
+            fs::copy(&from, ours.join(from.file_name().context("no name")?))?;
+            if from.extension().is_some_and(|kind| kind == "deb") {
+                newer(cx, &from, &next)?;
+                made += 1;
+            }
+        }
+        for (pin, deb) in debians.0.iter().zip(cx.fetch(&debians)?) {
+            fs::copy(deb, debian.join(pin.file()))?;
+        }
+        index(cx, &next, OURS)?;
+        index(cx, &debian, DEBIANS)?;
+        make_filesystem(cx, &media, SIZE, &file)?;
+        Ok(format!(
+            "made, {made} packages of ours and {} of Debian's",
+            debians.0.len()
+        ))
+    })?;
+    Ok(file)
+}
+
+/// Whether a package is made from Xen's source.
+fn is_xens(package: &str) -> bool {
+    ["libxen", "xen"]
+        .iter()
+        .any(|name| package.starts_with(name))
 }
 
 /// Makes the package again, as of a newer version, in a folder. Returns the version.
@@ -52,12 +105,13 @@ fn newer(cx: &Cx, deb: &Path, folder: &Path) -> Result<String> {
     fs::create_dir_all(folder)?;
     let mut pack = Command::new("dpkg-deb");
     pack.args(["--root-owner-group", "-Znone", "--build"]);
-    cx.run(pack.arg(&unpacked).arg(folder.join("vconsoled_arm64.deb")))?;
+    let name = deb.file_name().context("no name")?;
+    cx.run(pack.arg(&unpacked).arg(folder.join(name)))?;
     Ok(later)
 }
 
-/// Writes the index of a repository, which is not signed.
-fn index(cx: &Cx, folder: &Path) -> Result<()> {
+/// Writes the index of a repository, which is not signed; `head` describes it.
+fn index(cx: &Cx, folder: &Path, head: &str) -> Result<()> {
     let mut scan = Command::new("dpkg-scanpackages");
     let listed = cx.output(scan.arg(".").current_dir(folder))?;
     let packages = folder.join("Packages");
@@ -65,7 +119,7 @@ fn index(cx: &Cx, folder: &Path) -> Result<()> {
     let sum = cx.output(Command::new("sha256sum").arg(&packages))?;
     let (sum, _) = sum.split_once(' ').context("sha256sum gave no sum")?;
     let release = format!(
-        "Codename: trixie\nArchitectures: arm64\nDate: Thu, 01 Jan 2026 00:00:00 UTC\n\
+        "{head}Architectures: arm64\nDate: Thu, 01 Jan 2026 00:00:00 UTC\n\
          SHA256:\n {sum} {} Packages\n",
         listed.len()
     );

@@ -5,6 +5,7 @@
 
 mod common;
 mod daemon;
+mod grub;
 mod host;
 mod media;
 mod stack;
@@ -34,7 +35,13 @@ pub(crate) const ALL: &[Installation] = &[
     },
     Installation {
         name: stack::NAME,
-        about: "one gets our packages of Xen by apt, and starts again with their hypervisor",
+        about: "one gets our packages of Xen by apt while a guest prints, and starts again with \
+                their hypervisor",
         run: stack::run,
+    },
+    Installation {
+        name: grub::NAME,
+        about: "the same by firmware and GRUB from the disk's own partitions, and back to Debian's",
+        run: grub::run,
     },
 ];

@@ -15,6 +15,10 @@ const COUNTS: &[&str] = &[
 const END: &[&str] = &["rm /tmp/on"];
 const COUNTED: &str = "all counted";
 
+/// The commands that open the guest's consoles.
+pub(super) const PV: &str = "xl console guest";
+pub(super) const VUART: &str = "xl console -t vuart guest";
+
 /// Reads the last such count in a log: how many lines it has, how many of them have a
 /// wrong number, and the longest time between two in seconds.
 const AWK: &str = "/count [0-9]/ {sub(/.*count/, \"count\"); \
@@ -23,17 +27,52 @@ const AWK: &str = "/count [0-9]/ {sub(/.*count/, \"count\"); \
     END {print n + 0, wrong + 0, most + 0}";
 
 const LOGS: &str = "/var/log/xen/console";
+pub(super) const PV_LOG: &str = "guest-guest.log";
+pub(super) const VUART_LOG: &str = "guest-guest-vuart0.log";
 
 /// The repository, as on the page docs/start/debian.md.
-const SOURCES: &str = "/etc/apt/sources.list.d/vpl011.sources";
+pub(super) const SOURCES: &str = "/etc/apt/sources.list.d/vpl011.sources";
+
+/// Mounts the second disk, until the machine goes down.
+pub(super) fn mount_media(host: &mut Host) -> Result<()> {
+    host.run("mount -o ro /dev/vdb /srv/vpl011").map(drop)
+}
 
 /// Mounts the second disk, and lets apt read the repository in a folder of it.
 pub(super) fn add_repository(host: &mut Host, folder: &str) -> Result<()> {
-    host.run("mount -o ro /dev/vdb /srv/vpl011")?;
+    mount_media(host)?;
+    write_sources(host, SOURCES, folder)?;
+    host.run("apt-get -q update").map(drop)
+}
+
+/// Writes apt's file for the repository in a folder of the second disk.
+pub(super) fn write_sources(host: &mut Host, path: &str, folder: &str) -> Result<()> {
     let uri = format!("URIs: file:/srv/vpl011{folder}");
     let lines = ["Types: deb", &uri, "Suites: ./", "Trusted: yes"];
-    write_file(host, SOURCES, &lines)?;
+    write_file(host, path, &lines)
+}
+
+/// Lets apt read another folder's repository instead.
+pub(super) fn move_repository(host: &mut Host, from: &str, to: &str) -> Result<()> {
+    host.run(&format!("sed -i s,{from},{to}, {SOURCES}"))?;
     host.run("apt-get -q update").map(drop)
+}
+
+/// The guest begins to print at a shell on one of its consoles.
+pub(super) fn begin_counting(host: &mut Host, open: &str) -> Result<()> {
+    host.in_guest(open, COUNTS, "count 50 ")
+}
+
+/// It ends, and its log is looked at.
+pub(super) fn end_counting(
+    host: &mut Host,
+    checks: &mut Checks,
+    open: &str,
+    when: &str,
+    log: &str,
+) -> Result<()> {
+    host.in_guest(open, END, COUNTED)?;
+    counted(host, checks, when, log)
 }
 
 pub(super) fn write_file(host: &mut Host, path: &str, lines: &[&str]) -> Result<()> {
@@ -97,8 +136,7 @@ pub(super) fn stock(host: &mut Host, checks: &mut Checks) -> Result<()> {
         domains.contains("Domain-0") && domains.contains("guest "),
         domains,
     );
-    host.in_guest("xl console guest", COUNTS, "count 50 ")?;
-    Ok(())
+    begin_counting(host, PV)
 }
 
 /// Starts the guest, with lines of its own in its configuration.
@@ -120,37 +158,29 @@ pub(super) fn taken_over(host: &mut Host, checks: &mut Checks) -> Result<()> {
     serves(host, checks, "with our package", "vconsoled")?;
     let state = host.run("systemctl is-active vconsoled")?;
     checks.check("the service is active", state == "active", state);
-    host.in_guest("xl console guest", END, COUNTED)?;
-    counted(
-        host,
-        checks,
-        "while our daemon took over",
-        "guest-guest.log",
-    )
+    end_counting(host, checks, PV, "while our daemon took over", PV_LOG)
 }
 
 /// A newer version of the daemon's package, while the guest prints.
 pub(super) fn upgraded(host: &mut Host, checks: &mut Checks) -> Result<()> {
-    host.in_guest("xl console guest", COUNTS, "count 50 ")?;
-    host.run(&format!("sed -i s,/now,/newer, {SOURCES}"))?;
-    host.run("apt-get -q update")?;
+    begin_counting(host, PV)?;
+    move_repository(host, "/now", "/newer")?;
     host.run("apt-get -q install -y vconsoled")?;
     let version = host.run("dpkg-query -W vconsoled")?;
     checks.check("it is the newer one", version.ends_with("+newer"), version);
     serves(host, checks, "after the upgrade", "vconsoled")?;
-    host.in_guest("xl console guest", END, COUNTED)?;
-    counted(host, checks, "during the upgrade", "guest-guest.log")
+    end_counting(host, checks, PV, "during the upgrade", PV_LOG)
 }
 
 /// The daemon's package is removed and then purged, with the guest running.
 pub(super) fn removed(host: &mut Host, checks: &mut Checks) -> Result<()> {
     host.run("apt-get -q remove -y vconsoled")?;
     serves(host, checks, "after the removal", "xenconsoled")?;
-    let shown = host.in_guest("xl console guest", &["echo still-$((6*7))"], "still-42");
+    let shown = host.in_guest(PV, &["echo still-$((6*7))"], "still-42");
     checks.ok("xenconsoled serves the running guest", shown)?;
     host.run("apt-get -q purge -y vconsoled")?;
     serves(host, checks, "after the purge", "xenconsoled")?;
-    let shown = host.in_guest("xl console guest", &["echo purged-$((6*7))"], "purged-42");
+    let shown = host.in_guest(PV, &["echo purged-$((6*7))"], "purged-42");
     checks.ok("and still does after the purge", shown)?;
     Ok(())
 }
