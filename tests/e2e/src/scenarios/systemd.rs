@@ -33,17 +33,15 @@ const GATHERED: &str = "/tmp/gathered";
 /// The time limit of any command here, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// The package's programs in place of Debian's.
-const DIVERTED: [&str; 2] = [
-    "/usr/lib/xen-4.17/bin/xenconsole",
-    "/usr/lib/xen-4.17/bin/xenconsoled",
-];
+/// The package's programs in place of Xen's.
+const DIVERTED: [&str; 2] = ["xenconsole", "xenconsoled"];
 
 /// Lines of the guest's UART go to the journal.
 const CONFIG: &str = "[[console]]\nconsole = \"vuart0\"\njournal = true\n";
 
 pub(crate) fn systemd(report: &mut Report) -> Result<()> {
-    install(report)?;
+    let before = Before::look()?;
+    install(report, &before)?;
     unit(report)?;
     fs::write("/etc/vconsoled.toml", CONFIG)?;
     run("systemctl", &["restart", "vconsoled"])?;
@@ -59,7 +57,39 @@ pub(crate) fn systemd(report: &mut Report) -> Result<()> {
     journal(report, &mut shell)?;
     drop(shell);
     guest.destroy()?;
-    remove(report)
+    remove(report, &before)
+}
+
+/// dom0 without the package.
+struct Before {
+    /// Xen's programs by their paths, with their contents.
+    programs: Vec<(String, Vec<u8>)>,
+    /// Files with the package's name.
+    files: Vec<String>,
+}
+
+impl Before {
+    fn look() -> Result<Self> {
+        let mut programs = Vec::new();
+        for entry in fs::read_dir("/usr/lib")? {
+            let folder = entry?.path().join("bin");
+            for path in DIVERTED.map(|name| folder.join(name)) {
+                if path.exists() {
+                    let contents = fs::read(&path)?;
+                    programs.push((path.display().to_string(), contents));
+                }
+            }
+        }
+        let files = files()?;
+        Ok(Self { programs, files })
+    }
+}
+
+/// The files with the package's name.
+fn files() -> Result<Vec<String>> {
+    let folders = ["/etc", "/lib/", "/run", "/usr", "/var"];
+    let found = run("find", &[&folders[..], &["-name", "*vconsole*"]].concat())?;
+    Ok(found.lines().map(str::to_owned).collect())
 }
 
 /// Runs a command that must succeed; returns its output.
@@ -75,7 +105,7 @@ fn property(name: &str) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-fn install(report: &mut Report) -> Result<()> {
+fn install(report: &mut Report, before: &Before) -> Result<()> {
     run("dpkg", &["--install", PACKAGE])?;
     let shown = run(
         "dpkg-query",
@@ -93,12 +123,14 @@ fn install(report: &mut Report) -> Result<()> {
         user.is_some(),
         format_args!("{user:?}"),
     );
-    for program in DIVERTED {
-        let aside = fs::read_to_string(format!("{program}.stock")).unwrap_or_default();
+    report.check_eq("Xen's programs", &before.programs.len(), &DIVERTED.len());
+    for (program, contents) in &before.programs {
+        let aside = fs::read(format!("{program}.stock")).unwrap_or_default();
+        let now = fs::read(program).unwrap_or_default();
         report.check(
             format_args!("{program} is diverted"),
-            aside.contains("the stock one"),
-            aside.trim(),
+            aside == *contents && now != *contents,
+            format_args!("{} bytes aside, {} in its place", aside.len(), now.len()),
         );
     }
     Ok(())
@@ -386,33 +418,22 @@ fn said(entries: &[Entry]) -> Vec<String> {
         .collect()
 }
 
-/// Nothing is left of the package, and Debian's programs are back.
-fn remove(report: &mut Report) -> Result<()> {
+/// Nothing is left of the package, and Xen's programs are back.
+fn remove(report: &mut Report, before: &Before) -> Result<()> {
     let removed = run("dpkg", &["--purge", "vconsoled"]);
     report.check_ok("dpkg removes the package", removed);
-    for program in DIVERTED {
-        let there = fs::read_to_string(program).unwrap_or_default();
+    for (program, contents) in &before.programs {
+        let there = fs::read(program).unwrap_or_default();
         report.check(
             format_args!("{program} is back"),
-            there.contains("the stock one") && !Path::new(&format!("{program}.stock")).exists(),
-            there.trim(),
+            there == *contents && !Path::new(&format!("{program}.stock")).exists(),
+            format_args!("{} bytes", there.len()),
         );
     }
     let diverted = run("dpkg-divert", &["--list", "*xenconsole*"])?;
     report.check("nothing is diverted", diverted.is_empty(), diverted.trim());
-    let left = run(
-        "find",
-        &[
-            "/etc",
-            "/lib/",
-            "/run",
-            "/usr",
-            "/var",
-            "-name",
-            "*vconsole*",
-        ],
-    )?;
-    let left: Vec<&str> = left.lines().collect();
+    let mut left = files()?;
+    left.retain(|file| !before.files.contains(file));
     report.check("no file is left", left.is_empty(), format_args!("{left:?}"));
     report.check(
         "no daemon runs",

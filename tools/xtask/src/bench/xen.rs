@@ -13,7 +13,7 @@ use super::figures::{FIGURES, Figure, Found};
 use super::size;
 use crate::debian::host;
 use crate::image::{Dom0, Kernels};
-use crate::rig::follow::{Task, follow};
+use crate::rig::follow::{self, Task, follow};
 use crate::rig::machine::{Machine, Spec};
 use crate::xen::{self, Flavour};
 
@@ -103,7 +103,11 @@ impl Xen {
 }
 
 fn task<'a>(names: &'a [&'a str]) -> Task<'a> {
-    Task { names, soak: false }
+    Task {
+        names,
+        soak: false,
+        boot: follow::BOOT,
+    }
 }
 
 /// The figures that [`Xen::run`] wrote to a file.

@@ -31,6 +31,7 @@ pub(crate) struct Packages {
     pub(crate) systemd: List,
     pub(crate) install: OfRelease,
     pub(crate) boot: OfRelease,
+    pub(crate) agent: OfRelease,
     pub(crate) aavmf: OfRelease,
     /// Kernels, by version.
     pub(crate) linux: BTreeMap<String, Kernel>,
@@ -130,7 +131,11 @@ impl Packages {
             release: self.install.release,
             ..set("install", Wanted::Closure(self.install.packages))
         });
-        for (name, list) in [("boot", self.boot), ("aavmf", self.aavmf)] {
+        for (name, list) in [
+            ("boot", self.boot),
+            ("agent", self.agent),
+            ("aavmf", self.aavmf),
+        ] {
             sets.push(Set {
                 release: list.release,
                 ..set(name, Wanted::Packages(list.packages, &["arm64"]))

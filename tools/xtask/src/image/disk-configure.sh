@@ -22,6 +22,8 @@ for unit in apt-daily-upgrade.timer apt-daily.timer dev-hugepages.mount dev-mque
     systemd-update-utmp.service; do
     ln -sf /dev/null "/etc/systemd/system/$unit"
 done
+# Scenarios that run in this system read the guests' logs.
+[ ! -e /usr/bin/e2e ] || echo XENCONSOLED_ARGS=--log=guest >>/etc/default/xen
 # A disk with partitions gets GRUB, as by Debian's installer. No udev runs here that
 # would make the link by which update-grub finds the UUID.
 grub() {

@@ -10,14 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ::pins::Pins;
-use anyhow::{Result, ensure};
-use steps::{Cx, Key, Steps, write};
+use anyhow::{Error, Result, ensure};
+use steps::{Cx, Key, Steps, files, write};
 
 use super::archive::{self, Archive};
 use super::efi::{self, EfiDisk};
 use super::kernel::{Kernel, Linux};
 use super::{Dom0, guest};
 use crate::debian::{pins, unpacked};
+use crate::package::programs::{self, ARM64};
+use crate::package::{self, Package, VCONSOLED, stack};
 use crate::xen::sysroot;
 
 /// The file system's size in MiB; its file is sparse.
@@ -29,6 +31,7 @@ const SIZE_WITH_KERNEL: u64 = 2500;
 const INIT: &str = include_str!("disk-init.sh");
 const CONFIGURE: &str = include_str!("disk-configure.sh");
 const SHELL: &str = include_str!("disk-shell.service");
+const AGENT: &str = include_str!("disk-e2e.service");
 /// The last line of [`CONFIGURE`], if nothing is amiss.
 const CONFIGURED: &str = "All packages are configured.";
 
@@ -61,33 +64,64 @@ const GRUB: [(&str, &str); 3] = [
     ),
 ];
 
-/// How the machine starts from the disk.
+/// A system on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// QEMU loads hypervisor, kernel and initramfs; the disk is dom0's root.
-    Loaded,
-    /// By firmware and GRUB.
+pub(crate) enum System {
+    /// With Debian's Xen. QEMU loads hypervisor, kernel and initramfs; the disk is
+    /// dom0's root.
+    Debians,
+    /// With Debian's Xen, by firmware and GRUB.
     Grub,
+    /// With our packages of Xen, loaded likewise, the agent, and the daemon's package,
+    /// which is not installed.
+    Agent,
 }
 
-impl Start {
-    /// The part of the names of steps and folders that distinguishes this.
+impl System {
+    /// The part of the names of steps and folders that distinguishes it.
     fn suffix(self) -> &'static str {
         match self {
-            Self::Loaded => "",
+            Self::Debians => "",
             Self::Grub => "-grub",
+            Self::Agent => "-agent",
         }
     }
 
-    /// The packages of the system.
+    /// Debian's packages in it.
     fn pins(self, steps: &Steps) -> Result<Pins> {
         let mut pins = steps.pins("install")?;
-        if self == Self::Grub {
-            pins.0.extend(steps.pins("boot")?.0);
-            pins.0.extend(steps.pins("linux-6.12")?.0);
+        match self {
+            Self::Debians => {}
+            Self::Grub => {
+                pins.0.extend(steps.pins("boot")?.0);
+                pins.0.extend(steps.pins("linux-6.12")?.0);
+            }
+            Self::Agent => {
+                pins.0.retain(|pin| !is_xens(&pin.name));
+                pins.0.extend(steps.pins("agent")?.0);
+            }
         }
         Ok(pins)
     }
+
+    /// Our packages in it.
+    fn ours(self, steps: &Steps) -> Result<Vec<PathBuf>> {
+        if self != Self::Agent {
+            return Ok(Vec::new());
+        }
+        let release = stack::release("trixie").map_err(Error::msg)?;
+        let mut debs = files::list(&release.repository(steps)?)?;
+        debs.retain(|deb| {
+            let name = deb.file_name().unwrap_or_default().to_string_lossy();
+            is_xens(&name) && !name.starts_with("libxen-dev_") && name.ends_with(".deb")
+        });
+        Ok(debs)
+    }
+}
+
+/// Whether a package, or its file, is made from Xen's source, by its name.
+pub(crate) fn is_xens(name: &str) -> bool {
+    name.starts_with("libxen") || name.starts_with("xen")
 }
 
 /// The disk, and what boots from it.
@@ -102,15 +136,16 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Makes the disk.
-    pub(crate) fn make(steps: &Steps, start: Start) -> Result<Self> {
-        let suffix = start.suffix();
+    pub(crate) fn make(steps: &Steps, system: System) -> Result<Self> {
+        let suffix = system.suffix();
         let folder = steps.dirs.target.join(format!("install{suffix}"));
         let root = folder.join("root");
-        let pins = start.pins(steps)?;
+        let (pins, ours) = (system.pins(steps)?, system.ours(steps)?);
         let key = pins::key(&pins).text(include_str!("../debian/unpacked.rs"));
+        let key = ours.iter().try_fold(key, |key, deb| key.file(deb))?;
         let step = format!("debian dom0 packages{suffix}");
         let unpacked = steps.run(&step, key, &[&root], |cx| {
-            let debs = cx.fetch(&pins)?;
+            let debs = [cx.fetch(&pins)?, ours].concat();
             unpacked::unpack(cx, &debs, &root)?;
             Ok(format!("{} packages unpacked", debs.len()))
         })?;
@@ -118,7 +153,10 @@ impl Disk {
         let guest_kernel = Kernel::fetch(steps, Linux::default())?;
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &guest_kernel, &sysroot)?;
-        if start == Start::Grub {
+        let package = (system == System::Agent)
+            .then(|| package::make(steps, &VCONSOLED, &ARM64))
+            .transpose()?;
+        if system == System::Grub {
             efi::tools(steps)?;
         }
         let dom0 = Dom0 {
@@ -129,37 +167,36 @@ impl Disk {
             disks: Vec::new(),
         };
         let image = folder.join("configured.img");
-        let key = [INIT, CONFIGURE, SHELL, archive::TEXT, &unpacked, &guest_key]
+        let own = match (&package, system) {
+            (Some(package), _) => &package.key,
+            (None, System::Grub) => include_str!("efi.rs"),
+            (None, _) => "",
+        };
+        let texts = [INIT, CONFIGURE, SHELL, AGENT, archive::TEXT, own];
+        let key = [&*unpacked, &kernel.key, &guest_key]
             .into_iter()
-            .chain(
-                [include_str!("efi.rs")]
-                    .into_iter()
-                    .filter(|_| start == Start::Grub),
-            )
-            .fold(Key::default().text(&kernel.key), Key::text);
+            .chain(texts)
+            .fold(Key::default(), Key::text);
         let step = format!("debian dom0 disk{suffix}");
         steps.run(&step, key, &[&image, &dom0.initrd], |cx| {
             initramfs(&kernel, &sysroot_busybox(cx), &dom0.initrd)?;
             furnish(&root, &dom0)?;
-            match start {
-                Start::Loaded => {
-                    kernel.copy_modules(cx, &root)?;
-                    make_filesystem(cx, &root, SIZE, &image)?;
-                    configure(cx, &dom0, &image, "/dev/vda")?;
+            if system == System::Grub {
+                add_grub(&root)?;
+                let disk = EfiDisk {
+                    esp: None,
+                    root: &root,
+                    size: SIZE_WITH_KERNEL,
+                };
+                disk.make(cx, &image)?;
+                configure(cx, &dom0, &image, "/dev/vda2")?;
+            } else {
+                kernel.copy_modules(cx, &root)?;
+                if let Some(package) = &package {
+                    add_agent(cx, &root, package)?;
                 }
-                Start::Grub => {
-                    for (path, text) in GRUB {
-                        write(&root.join(path), text)?;
-                    }
-                    fs::create_dir_all(root.join("boot/efi"))?;
-                    let disk = EfiDisk {
-                        esp: None,
-                        root: &root,
-                        size: SIZE_WITH_KERNEL,
-                    };
-                    disk.make(cx, &image)?;
-                    configure(cx, &dom0, &image, "/dev/vda2")?;
-                }
+                make_filesystem(cx, &root, SIZE, &image)?;
+                configure(cx, &dom0, &image, "/dev/vda")?;
             }
             Ok("configured by its own dpkg".into())
         })?;
@@ -189,22 +226,48 @@ fn furnish(root: &Path, dom0: &Dom0) -> Result<()> {
     for (path, text) in [
         ("etc/hostname", "dom0\n"),
         ("etc/hosts", "127.0.0.1 localhost\n"),
-        ("etc/systemd/system/shell.service", SHELL),
     ] {
         write(&root.join(path), text)?;
     }
+    add_unit(root, "shell.service", SHELL)?;
     let configure = root.join("configure");
     write(&configure, CONFIGURE)?;
     fs::set_permissions(&configure, fs::Permissions::from_mode(0o755))?;
-    let units = root.join("etc/systemd/system");
-    let wants = units.join("multi-user.target.wants");
-    fs::create_dir_all(&wants)?;
-    link("../shell.service", &wants.join("shell.service"))?;
     for folder in ["guest", "srv/vpl011"] {
         fs::create_dir_all(root.join(folder))?;
     }
     fs::copy(&dom0.guest_kernel, root.join("guest/Image"))?;
     fs::copy(&dom0.guest, root.join("guest/guest.cpio.gz"))?;
+    Ok(())
+}
+
+/// Adds a unit that starts with the system.
+fn add_unit(root: &Path, name: &str, text: &str) -> Result<()> {
+    let units = root.join("etc/systemd/system");
+    write(&units.join(name), text)?;
+    let wants = units.join("multi-user.target.wants");
+    fs::create_dir_all(&wants)?;
+    link(&format!("../{name}"), &wants.join(name))
+}
+
+/// Adds what GRUB and the kernel's package need.
+fn add_grub(root: &Path) -> Result<()> {
+    for (path, text) in GRUB {
+        write(&root.join(path), text)?;
+    }
+    fs::create_dir_all(root.join("boot/efi"))?;
+    Ok(())
+}
+
+/// Adds the agent, the daemon's package for it, and the folder of guests' logs.
+fn add_agent(cx: &Cx, root: &Path, package: &Package) -> Result<()> {
+    add_unit(root, "e2e.service", AGENT)?;
+    fs::copy(
+        programs::path(cx.dirs, &ARM64, "e2e"),
+        root.join("usr/bin/e2e"),
+    )?;
+    fs::copy(&package.file, root.join("guest/vconsoled.deb"))?;
+    fs::create_dir_all(root.join("var/log/xen/console"))?;
     Ok(())
 }
 

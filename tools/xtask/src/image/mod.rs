@@ -14,7 +14,7 @@ mod systemd;
 mod u_boot;
 mod web;
 
-pub(crate) use self::disk::{Disk, Start, drive, make_filesystem, value};
+pub(crate) use self::disk::{Disk, System, drive, is_xens, make_filesystem, value};
 pub(crate) use self::dom0::Dom0;
 pub(crate) use self::efi::Uefi;
 pub(crate) use self::firmware::{CONFORMANCE, Firmware, lint as lint_firmware};

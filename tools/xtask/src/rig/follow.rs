@@ -12,8 +12,9 @@ use steps::{Progress, end_of};
 use super::evidence::{GOES_ON, StandsStill};
 use super::machine::{Machine, Output};
 
-/// Timeout from power-on to the agent's first message, on a busy machine.
-const BOOT: Duration = Duration::from_secs(180);
+/// Timeout from power-on to the agent's first message, on a busy machine with a small
+/// dom0.
+pub(crate) const BOOT: Duration = Duration::from_secs(180);
 
 /// A scenario's time beyond its own limit: cleanup of dom0.
 const SLACK: Duration = Duration::from_secs(60);
@@ -24,6 +25,8 @@ pub(crate) struct Task<'a> {
     pub(crate) names: &'a [&'a str],
     /// Whether they run in their long form.
     pub(crate) soak: bool,
+    /// Timeout from power-on to the agent's first message.
+    pub(crate) boot: Duration,
 }
 
 impl Task<'_> {
@@ -49,7 +52,7 @@ pub(crate) fn follow(mut machine: Machine, log: &Path, label: &str, task: &Task)
     let mut input = machine.take_input();
     let mut outcomes = Vec::new();
     let mut progress = Some(Progress::start(label));
-    let mut deadline = Instant::now() + BOOT;
+    let mut deadline = Instant::now() + task.boot;
     let why = loop {
         let output = match machine.next(deadline) {
             Ok(Some(output)) => output,

@@ -13,7 +13,7 @@ use steps::{Progress, Steps};
 use crate::debian::host;
 use crate::image::{Dom0, Kernels};
 use crate::rig::domu::DomU;
-use crate::rig::follow::{Task, follow, say};
+use crate::rig::follow::{self, Task, follow, say};
 use crate::rig::machine::{Emulator, Machine, Spec};
 use crate::run::install::{self, Installation};
 use crate::run::outside::{self, Outside};
@@ -24,6 +24,10 @@ use crate::xen::{self, Built, Choice, Flavour, Version, Which};
 pub(crate) struct Options {
     /// Names; if none is given, the scenarios of a whole run
     scenarios: Vec<String>,
+    /// Run them in a dom0 of Debian 13 on a disk, with the packages of Xen that `cargo
+    /// xtask package --stack` has made
+    #[arg(long, conflicts_with_all = ["xen", "tree", "dom0", "guest", "list"])]
+    debian: bool,
     #[command(flatten)]
     xen: Choice,
     #[command(flatten)]
@@ -42,9 +46,12 @@ impl Options {
             }
             return Ok(true);
         }
-        let chosen = Chosen::named(&self.scenarios)?;
-        let outcomes =
-            Bench::with_kernels(steps, self.xen.version(steps)?, self.kernels)?.run(&chosen)?;
+        let outcomes = if self.debian {
+            install::inside(steps, &self.scenarios)?
+        } else {
+            let chosen = Chosen::named(&self.scenarios)?;
+            Bench::with_kernels(steps, self.xen.version(steps)?, self.kernels)?.run(&chosen)?
+        };
         let failed = outcomes.iter().filter(|outcome| !outcome.pass).count();
         println!("{} passed, {failed} failed", outcomes.len() - failed);
         Ok(failed == 0)
@@ -319,6 +326,7 @@ impl<'a> Bench<'a> {
         let task = Task {
             names: &names,
             soak: self.soak,
+            boot: follow::BOOT,
         };
         let (machine, log) = self.start(needs, task.words(), None, &log)?;
         Ok(follow(machine, &log, &label, &task))

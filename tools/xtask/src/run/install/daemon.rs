@@ -11,12 +11,12 @@ use steps::Steps;
 use super::common::{copied, told};
 use super::host::Host;
 use super::{media, stages};
-use crate::image::{Disk, Start};
+use crate::image::{Disk, System};
 
 pub(super) const NAME: &str = "install";
 
 pub(super) fn run(steps: &Steps) -> Result<Outcome> {
-    let disk = Disk::make(steps, Start::Loaded)?;
+    let disk = Disk::make(steps, System::Debians)?;
     let media = media::make(steps)?;
     let dom0 = copied(steps, &disk, &media)?;
     Ok(told(NAME, |checks, console| {

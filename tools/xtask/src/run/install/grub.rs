@@ -15,7 +15,7 @@ use super::host::Host;
 use super::media;
 use super::stack::{PREFERENCES, installed, one_store, started, versions};
 use super::stages::{PV, SOURCES, VUART, guest, mount_media, serves, write_sources};
-use crate::image::{Disk, Start, Uefi};
+use crate::image::{Disk, System, Uefi};
 use crate::package::stack;
 use crate::run::outside::Checks;
 
@@ -31,7 +31,7 @@ const BACK: &str = "apt-get -q install -y --allow-downgrades \
 pub(super) fn run(steps: &Steps) -> Result<Outcome> {
     let release = stack::release("trixie").map_err(Error::msg)?;
     let media = media::of_stack(steps, release)?;
-    let disk = Disk::make(steps, Start::Grub)?;
+    let disk = Disk::make(steps, System::Grub)?;
     let uefi = Uefi::fetch(steps)?;
     let disks = [copy(steps, &disk)?, media];
     Ok(told(NAME, |checks, console| {

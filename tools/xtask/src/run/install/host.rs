@@ -13,7 +13,7 @@ use crate::rig::machine::{Emulator, Machine, Spec};
 use crate::run::outside::Terminal;
 
 /// Timeouts on a busy machine: from power-on to a shell, and of a command.
-const BOOT: Duration = Duration::from_secs(1200);
+pub(super) const BOOT: Duration = Duration::from_secs(1200);
 const COMMAND: Duration = Duration::from_secs(900);
 
 /// The end of bash's prompt, and of the guest's.
@@ -23,6 +23,9 @@ const GUEST_PROMPT: &str = "guest:/# ";
 /// Characters that are typed before their echo is waited for: half of what Xen keeps
 /// for a dom0 that does not read.
 const PIECE: usize = 64;
+
+/// dom0's task if QEMU loads it: the disk's own init.
+pub(super) const START: &str = "start=/usr/lib/systemd/systemd";
 
 /// What GRUB shows: its menu, and what the chosen entry loads first.
 const MENU: &str = "GNU GRUB";
@@ -144,14 +147,14 @@ impl Host {
 }
 
 /// The machine of all scenarios.
-fn spec(hypervisor: &Path) -> Spec {
+pub(super) fn spec(hypervisor: &Path) -> Spec {
     Spec {
         hypervisor: hypervisor.to_owned(),
         emulator: Emulator::default(),
         gic: 3,
         cpus: 2,
         counted: false,
-        task: "start=/usr/lib/systemd/systemd".into(),
+        task: START.into(),
         guest: None,
     }
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use steps::{Cx, Steps, files, write};
 
-use crate::image::make_filesystem;
+use crate::image::{is_xens, make_filesystem};
 use crate::package::programs::ARM64;
 use crate::package::stack::Release;
 use crate::package::{self, VCONSOLED};
@@ -81,13 +81,6 @@ pub(super) fn of_stack(steps: &Steps, release: &Release) -> Result<PathBuf> {
         ))
     })?;
     Ok(file)
-}
-
-/// Whether a package is made from Xen's source.
-fn is_xens(package: &str) -> bool {
-    ["libxen", "xen"]
-        .iter()
-        .any(|name| package.starts_with(name))
 }
 
 /// Makes the package again, as of a newer version, in a folder. Returns the version.

@@ -3,6 +3,7 @@
 //! packages by apt. They make a system of Debian's packages, so they are run by name
 //! alone.
 
+mod agent;
 mod common;
 mod daemon;
 mod grub;
@@ -10,6 +11,8 @@ mod host;
 mod media;
 mod stack;
 mod stages;
+
+pub(crate) use self::agent::run as inside;
 
 use anyhow::Result;
 use e2e::report::Outcome;

@@ -19,7 +19,7 @@ use super::stages::{
     PV, PV_LOG, VUART, VUART_LOG, add_repository, begin_counting, end_counting, guest, mount_media,
     move_repository, serves, stock, write_file,
 };
-use crate::image::{Disk, Start};
+use crate::image::{Disk, System};
 use crate::package::stack;
 use crate::run::outside::Checks;
 
@@ -43,7 +43,7 @@ const STORES: &str = "pgrep -lx 'oxenstored|xenstored'; cat /run/xenstore.pid";
 pub(super) fn run(steps: &Steps) -> Result<Outcome> {
     let release = stack::release("trixie").map_err(Error::msg)?;
     let media = media::of_stack(steps, release)?;
-    let disk = Disk::make(steps, Start::Loaded)?;
+    let disk = Disk::make(steps, System::Debians)?;
     let dom0 = copied(steps, &disk, &media)?;
     Ok(told(NAME, |checks, console| {
         let log = format!("machine-{NAME}-debian");
