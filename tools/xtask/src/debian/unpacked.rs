@@ -41,7 +41,7 @@ pub(crate) fn unpack(cx: &Cx, debs: &[PathBuf], root: &Path) -> Result<()> {
         extract(cx, deb, root)?;
         let about = cx.output(Command::new("dpkg-deb").arg("--field").arg(deb))?;
         let control = cx.dirs.target.join("tmp/control");
-        files::remove(&control)?;
+        files::empty(&control)?;
         cx.run(
             Command::new("dpkg-deb")
                 .arg("--control")

@@ -47,10 +47,21 @@ impl Options {
             return Ok(true);
         }
         let outcomes = if self.debian {
+            host::prepare(steps)?;
             install::inside(steps, &self.scenarios)?
         } else {
             let chosen = Chosen::named(&self.scenarios)?;
-            Bench::with_kernels(steps, self.xen.version(steps)?, self.kernels)?.run(&chosen)?
+            let mut outcomes = if chosen.inside.is_empty() && chosen.outside.is_empty() {
+                Vec::new()
+            } else {
+                let version = self.xen.version(steps)?;
+                Bench::with_kernels(steps, version, self.kernels)?.run(&chosen)?
+            };
+            for scenario in &chosen.install {
+                host::prepare(steps)?;
+                outcomes.push((scenario.run)(steps)?);
+            }
+            outcomes
         };
         let failed = outcomes.iter().filter(|outcome| !outcome.pass).count();
         println!("{} passed, {failed} failed", outcomes.len() - failed);
@@ -271,7 +282,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Runs scenarios and prints a line for each.
+    /// Runs scenarios, except those with a Debian on a disk, and prints a line for each.
     pub(crate) fn run(&self, chosen: &Chosen) -> Result<Vec<Outcome>> {
         let mut outcomes = self.run_inside(&chosen.inside)?;
         for scenario in &chosen.outside {
@@ -287,9 +298,6 @@ impl<'a> Bench<'a> {
                 scenario.run(|| self.start(scenario.needs, String::new(), Some(guest), &log));
             say(progress, &outcome);
             outcomes.push(outcome);
-        }
-        for scenario in &chosen.install {
-            outcomes.push((scenario.run)(self.steps)?);
         }
         Ok(outcomes)
     }

@@ -30,8 +30,8 @@ const BACK: &str = "apt-get -q install -y --allow-downgrades \
 
 pub(super) fn run(steps: &Steps) -> Result<Outcome> {
     let release = stack::release("trixie").map_err(Error::msg)?;
-    let media = media::of_stack(steps, release)?;
     let disk = Disk::make(steps, System::Grub)?;
+    let media = media::of_stack(steps, release)?;
     let uefi = Uefi::fetch(steps)?;
     let disks = [copy(steps, &disk)?, media];
     Ok(told(NAME, |checks, console| {

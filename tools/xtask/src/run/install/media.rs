@@ -86,7 +86,7 @@ pub(super) fn of_stack(steps: &Steps, release: &Release) -> Result<PathBuf> {
 /// Makes the package again, as of a newer version, in a folder. Returns the version.
 fn newer(cx: &Cx, deb: &Path, folder: &Path) -> Result<String> {
     let unpacked = cx.dirs.target.join("tmp/newer");
-    files::remove(&unpacked)?;
+    files::empty(&unpacked)?;
     cx.run(Command::new("dpkg-deb").arg("-R").arg(deb).arg(&unpacked))?;
     let control = unpacked.join("DEBIAN/control");
     let text = fs::read_to_string(&control)?;
