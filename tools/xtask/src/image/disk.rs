@@ -104,22 +104,24 @@ impl System {
         Ok(pins)
     }
 
-    /// Our packages in it.
+    /// Our packages in it, in place of those of Debian's that are on the other disks.
     fn ours(self, steps: &Steps) -> Result<Vec<PathBuf>> {
         if self != Self::Agent {
             return Ok(Vec::new());
         }
+        let replaced = steps.pins("install")?.0;
         let release = stack::release("trixie").map_err(Error::msg)?;
         let mut debs = files::list(&release.repository(steps)?)?;
         debs.retain(|deb| {
-            let name = deb.file_name().unwrap_or_default().to_string_lossy();
-            is_xens(&name) && !name.starts_with("libxen-dev_") && name.ends_with(".deb")
+            let file = deb.file_name().unwrap_or_default().to_string_lossy();
+            let (name, _) = file.split_once('_').unwrap_or_default();
+            is_xens(name) && replaced.iter().any(|pin| pin.name == name)
         });
         Ok(debs)
     }
 }
 
-/// Whether a package, or its file, is made from Xen's source, by its name.
+/// Whether a package is made from Xen's source, by its name.
 pub(crate) fn is_xens(name: &str) -> bool {
     name.starts_with("libxen") || name.starts_with("xen")
 }

@@ -3,7 +3,7 @@
 //! own firmware; and its administrator at the console.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use steps::Steps;
@@ -80,10 +80,12 @@ impl Host {
         self.log_in()
     }
 
-    /// Waits for a shell.
+    /// Waits for a shell, and sets the clock, for apt: QEMU's machine gives dom0 none.
     fn log_in(&mut self) -> Result<()> {
         self.terminal.expect(PROMPT, BOOT)?;
-        self.run("stty cols 1000").map(drop)
+        self.run("stty cols 1000")?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        self.run(&format!("date -s @{now}")).map(drop)
     }
 
     /// Restarts one that its firmware boots, and waits for a shell.
