@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use steps::{Cx, Steps};
 
-use super::disk::value;
+use super::drive::value;
 use crate::debian::packages::Packages;
 use crate::debian::{host, programs};
 

@@ -4,6 +4,7 @@
 mod archive;
 mod disk;
 mod dom0;
+mod drive;
 mod efi;
 mod firmware;
 mod guest;
@@ -14,8 +15,9 @@ mod systemd;
 mod u_boot;
 mod web;
 
-pub(crate) use self::disk::{Disk, System, drive, is_xens, make_filesystem, value};
+pub(crate) use self::disk::{Disk, System, is_xens, make_filesystem};
 pub(crate) use self::dom0::Dom0;
+pub(crate) use self::drive::{drive, value};
 pub(crate) use self::efi::Uefi;
 pub(crate) use self::firmware::{CONFORMANCE, Firmware, lint as lint_firmware};
 pub(crate) use self::kernel::{Kernel, Kernels};

@@ -48,8 +48,8 @@ fn chosen(names: &[String]) -> Result<[Vec<&'static str>; 2]> {
         );
     }
     let is_wanted = |scenario: &&Scenario| {
-        let named = |name: &String| name == scenario.name;
-        NAMES.contains(&scenario.name) && (names.is_empty() || names.iter().any(named))
+        let of = |name: &String| name == scenario.name;
+        NAMES.contains(&scenario.name) && (names.is_empty() || names.iter().any(of))
     };
     let (own, served) = e2e::scenarios()
         .iter()
