@@ -7,4 +7,4 @@ mod hooks;
 mod series;
 
 pub use self::hooks::{Changes, HookSet, known_versions};
-pub use self::series::export;
+pub use self::series::{export, export_set};

@@ -17,7 +17,7 @@ use crate::hooks::{Changes, HookSet, write};
 const NAME: &str = "vpl011";
 const EMAIL: &str = "vpl011@localhost";
 
-/// The file `series.toml`.
+/// A file `series.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Series {
@@ -39,9 +39,8 @@ struct Patch {
 }
 
 impl Series {
-    fn read(shim: &Path) -> Result<Self> {
-        let path = shim.join("hooks/series.toml");
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
@@ -88,12 +87,23 @@ impl Series {
     }
 }
 
-/// Writes the hooks for `tree` as patches into `into`, with `work` as the folder of a
-/// repository. Returns the patches.
+/// Writes the hooks for a Xen tree as patches into `into`, with `work` as the folder of
+/// a repository. Returns the patches.
 pub fn export(shim: &Path, tree: &Path, work: &Path, into: &Path) -> Result<Vec<PathBuf>> {
     let set = HookSet::for_tree(shim, tree)?;
+    export_set(&set, &shim.join("hooks/series.toml"), tree, work, into)
+}
+
+/// The same for any set and its tree, divided as the file `series` describes.
+pub fn export_set(
+    set: &HookSet,
+    series: &Path,
+    tree: &Path,
+    work: &Path,
+    into: &Path,
+) -> Result<Vec<PathBuf>> {
     let changes = set.plan(tree)?;
-    let series = Series::read(shim)?;
+    let series = Series::read(series)?;
     fs::create_dir_all(into)?;
     ensure!(
         patches(into)?.is_empty(),
@@ -113,7 +123,7 @@ pub fn export(shim: &Path, tree: &Path, work: &Path, into: &Path) -> Result<Vec<
     }
     repository.commit("what the series begins with")?;
     repository.git(&["tag", "before"])?;
-    for (patch, part) in series.split(&set, tree)? {
+    for (patch, part) in series.split(set, tree)? {
         for (file, contents) in part {
             write(&work.join(file), contents)?;
         }

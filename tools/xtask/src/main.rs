@@ -8,6 +8,7 @@ mod debian;
 mod docs;
 mod doctor;
 mod image;
+mod libvirt;
 mod package;
 mod rig;
 mod run;
@@ -65,6 +66,9 @@ enum Command {
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
     Xen(xen::Command),
+    /// Change a libvirt tree
+    #[command(subcommand)]
+    Libvirt(libvirt::Command),
 }
 
 fn main() -> ExitCode {
@@ -118,5 +122,6 @@ fn run(options: &Options) -> Result<bool> {
             .run(&steps, &[table::document, bench::document])
             .map(|()| true),
         Command::Xen(command) => command.run(&steps).map(|()| true),
+        Command::Libvirt(command) => command.run(&steps).map(|()| true),
     }
 }

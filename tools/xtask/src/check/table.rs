@@ -16,6 +16,7 @@ use crate::debian::host;
 use crate::debian::packages::Packages;
 use crate::docs;
 use crate::image;
+use crate::libvirt;
 use crate::package;
 use crate::run::conformance;
 use crate::run::demo;
@@ -275,6 +276,13 @@ pub(super) const ALL: &[Check] = &[
         part_of: Part::Whole,
         lane: Lane::Machines,
         what: What::Count(patches),
+    },
+    Check {
+        name: "libvirt patches",
+        about: "the same of the changes to libvirt, or one that does not fit its pinned source",
+        part_of: Part::Whole,
+        lane: Lane::Machines,
+        what: What::Step(libvirt::check_patches),
     },
     Check {
         name: "xen traps",

@@ -15,7 +15,7 @@ use crate::debian::host::rust_targets;
 use crate::run::e2e::Chosen;
 
 /// The commands of `cargo xtask test`, whole or in part: words after `cargo xtask`.
-const IN_TEST: [&str; 14] = [
+const IN_TEST: [&str; 15] = [
     "test",
     "e2e",
     "demo",
@@ -30,6 +30,7 @@ const IN_TEST: [&str; 14] = [
     "xen check-off",
     "xen check-traps",
     "xen export-patches",
+    "libvirt export-patches",
 ];
 
 /// Placeholders, and an example of each.
