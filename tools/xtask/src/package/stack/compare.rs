@@ -3,6 +3,7 @@
 //! members that do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ pub(super) fn differences(cx: &Cx, one: &Path, other: &Path) -> Result<Vec<Strin
                 if fs::read(one)? == fs::read(other)? {
                     continue;
                 }
-                if name.ends_with(".deb") {
+                if Path::new(name).extension() == Some(OsStr::new("deb")) {
                     differing.extend(members(cx, name, one, other)?);
                 } else {
                     differing.push(format!("{name}: differs"));
