@@ -70,7 +70,7 @@ const GRUB: [(&str, &str); 3] = [
 pub(crate) enum System {
     /// With Debian's Xen. QEMU loads hypervisor, kernel and initramfs; the disk is
     /// dom0's root.
-    Debians,
+    Plain,
     /// With Debian's Xen, by firmware and GRUB.
     Grub,
     /// With our packages of Xen, loaded likewise, the agent, and the daemon's package,
@@ -82,7 +82,7 @@ impl System {
     /// The part of the names of steps and folders that distinguishes it.
     fn suffix(self) -> &'static str {
         match self {
-            Self::Debians => "",
+            Self::Plain => "",
             Self::Grub => "-grub",
             Self::Agent => "-agent",
         }
@@ -92,7 +92,7 @@ impl System {
     fn pins(self, steps: &Steps) -> Result<Pins> {
         let mut pins = steps.pins("install")?;
         match self {
-            Self::Debians => {}
+            Self::Plain => {}
             Self::Grub => {
                 pins.0.extend(steps.pins("boot")?.0);
                 pins.0.extend(steps.pins("linux-6.12")?.0);

@@ -16,7 +16,7 @@ use crate::image::{Disk, System};
 pub(super) const NAME: &str = "install";
 
 pub(super) fn run(steps: &Steps) -> Result<Outcome> {
-    let disk = Disk::make(steps, System::Debians)?;
+    let disk = Disk::make(steps, System::Plain)?;
     let media = media::make(steps)?;
     let dom0 = copied(steps, &disk, &media)?;
     Ok(told(NAME, |checks, console| {

@@ -22,7 +22,7 @@ use crate::run::outside::Checks;
 pub(super) const NAME: &str = "install-grub";
 
 /// The second disk also has Debian's packages, for the way back.
-const DEBIANS: &str = "/etc/apt/sources.list.d/debian.sources";
+const STOCK: &str = "/etc/apt/sources.list.d/debian.sources";
 
 /// Debian's version of each package that has ours, as on the page.
 const BACK: &str = "apt-get -q install -y --allow-downgrades \
@@ -38,14 +38,14 @@ pub(super) fn run(steps: &Steps) -> Result<Outcome> {
         let log = format!("machine-{NAME}");
         let mut host = Host::boot_by(steps, &uefi, &disk.hypervisor, &disks, &log)?;
         from_disk(&mut host, checks)?;
-        debians(&mut host, checks, "at first")?;
-        write_sources(&mut host, DEBIANS, "/debian")?;
+        stock(&mut host, checks, "at first")?;
+        write_sources(&mut host, STOCK, "/debian")?;
         installed(&mut host, checks)?;
         host.reboot()?;
         started(&mut host, checks)?;
         back(&mut host, checks)?;
         host.reboot()?;
-        debians(&mut host, checks, "in the end")?;
+        stock(&mut host, checks, "in the end")?;
         console.take(&fs::read(steps.dirs.log(&log))?);
         Ok(())
     }))
@@ -62,10 +62,10 @@ fn from_disk(host: &mut Host, checks: &mut Checks) -> Result<()> {
 }
 
 /// Debian's hypervisor, store and daemon, and a guest with both stock consoles.
-fn debians(host: &mut Host, checks: &mut Checks, when: &str) -> Result<()> {
+fn stock(host: &mut Host, checks: &mut Checks, when: &str) -> Result<()> {
     let version = host.run("xl dmesg | grep 'Xen version'")?;
-    let is_debians = version.contains("Debian") && !version.contains("vpl011");
-    checks.check(&format!("{when}, Debian's Xen runs"), is_debians, version);
+    let is_stock = version.contains("Debian") && !version.contains("vpl011");
+    checks.check(&format!("{when}, Debian's Xen runs"), is_stock, version);
     one_store(host, checks, "oxenstored")?;
     serves(host, checks, when, "xenconsoled")?;
     let lines = [

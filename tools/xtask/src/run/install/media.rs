@@ -20,7 +20,7 @@ const SIZE: u32 = 64;
 
 /// The heads of the indices: ours has the origin that a host prefers.
 const OURS: &str = "Origin: vpl011\nSuite: trixie\nCodename: trixie\n";
-const DEBIANS: &str = "Origin: Debian\nSuite: stable\nCodename: trixie\n";
+const RELEASE: &str = "Origin: Debian\nSuite: stable\nCodename: trixie\n";
 
 /// Makes the disk of the daemon. Returns its file.
 pub(super) fn make(steps: &Steps) -> Result<PathBuf> {
@@ -50,8 +50,8 @@ pub(super) fn make(steps: &Steps) -> Result<PathBuf> {
 /// its file.
 pub(super) fn of_stack(steps: &Steps, release: &Release) -> Result<PathBuf> {
     let repository = release.repository(steps)?;
-    let mut debians = steps.pins("install")?;
-    debians.0.retain(|pin| is_xens(&pin.name));
+    let mut stock = steps.pins("install")?;
+    stock.0.retain(|pin| is_xens(&pin.name));
     let folder = steps.dirs.target.join("install");
     let media = folder.join("media-stack");
     let file = folder.join("stack.img");
@@ -69,15 +69,15 @@ pub(super) fn of_stack(steps: &Steps, release: &Release) -> Result<PathBuf> {
                 made += 1;
             }
         }
-        for (pin, deb) in debians.0.iter().zip(cx.fetch(&debians)?) {
+        for (pin, deb) in stock.0.iter().zip(cx.fetch(&stock)?) {
             fs::copy(deb, debian.join(pin.file()))?;
         }
         index(cx, &next, OURS)?;
-        index(cx, &debian, DEBIANS)?;
+        index(cx, &debian, RELEASE)?;
         make_filesystem(cx, &media, SIZE, &file)?;
         Ok(format!(
             "made, {made} packages of ours and {} of Debian's",
-            debians.0.len()
+            stock.0.len()
         ))
     })?;
     Ok(file)

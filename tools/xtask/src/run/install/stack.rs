@@ -42,7 +42,7 @@ const STORES: &str = "pgrep -lx 'oxenstored|xenstored'; cat /run/xenstore.pid";
 
 pub(super) fn run(steps: &Steps) -> Result<Outcome> {
     let release = stack::release("trixie").map_err(Error::msg)?;
-    let disk = Disk::make(steps, System::Debians)?;
+    let disk = Disk::make(steps, System::Plain)?;
     let media = media::of_stack(steps, release)?;
     let dom0 = copied(steps, &disk, &media)?;
     Ok(told(NAME, |checks, console| {
