@@ -44,6 +44,8 @@ pub(crate) struct Terminal {
     log: PathBuf,
     unmarked: Unmarked,
     screen: Screen,
+    /// QEMU's own messages.
+    complaints: String,
 }
 
 impl Terminal {
@@ -56,6 +58,7 @@ impl Terminal {
             log,
             unmarked: Unmarked::default(),
             screen: Screen::default(),
+            complaints: String::new(),
         })
     }
 
@@ -84,9 +87,14 @@ impl Terminal {
                     let text = self.unmarked.text(&String::from_utf8_lossy(&bytes));
                     self.screen.show(text.as_bytes());
                 }
-                Ok(Some(Output::Event(_) | Output::Complaint(_))) => {}
+                Ok(Some(Output::Complaint(line))) => {
+                    self.complaints.push_str("; ");
+                    self.complaints.push_str(&line);
+                }
+                Ok(Some(Output::Event(_))) => {}
                 Ok(None) => bail!(
-                    "waiting for {pattern:?}: the machine has ended; {}",
+                    "waiting for {pattern:?}: the machine has ended{}; {}",
+                    self.complaints,
                     end_of(&self.log)
                 ),
                 Err(error) => {
