@@ -50,6 +50,16 @@ impl Config {
         Self::new(name, &["kernel = \"/guest/u-boot.bin\"", "memory = 64"])
     }
 
+    /// Debian's installer, without any UART.
+    pub(crate) fn installer(name: &str) -> Self {
+        let lines = [
+            "kernel = \"/guest/installer-linux\"",
+            "ramdisk = \"/guest/installer-initrd.gz\"",
+            "memory = 640",
+        ];
+        Self::new(name, &lines)
+    }
+
     fn new(name: &str, lines: &[&str]) -> Self {
         let config = Self {
             name: name.to_owned(),

@@ -13,7 +13,8 @@
 //! Every dom0: `/usr/bin/e2e`, our `xl`, `/guest/Image`,
 //! `/guest/guest.cpio.gz`. The one that systemd runs: `/guest/vconsoled.deb`,
 //! which is not installed, and socat. The one for pages in a browser: the plain one,
-//! `/usr/sbin/vconsole-web` and its user.
+//! `/usr/sbin/vconsole-web` and its user. The one for Debian's installer: the plain one,
+//! `/guest/installer-linux` and `/guest/installer-initrd.gz`.
 //!
 //! The plain one, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
 //! --log=guest` running, `/guest/Image`, `/guest/guest.cpio.gz`,
@@ -120,6 +121,8 @@ pub enum Dom0 {
     Systemd,
     /// The plain one with vconsole-web.
     Web,
+    /// The plain one with Debian's installer, for a guest.
+    Installer,
 }
 
 /// The hypervisor of a scenario.

@@ -13,6 +13,7 @@ mod crates;
 mod demo;
 mod faults;
 mod input_rate;
+mod installer;
 mod life;
 mod login;
 mod params;
@@ -58,9 +59,9 @@ pub(crate) const REPLACE_DAEMON: &[&str] = &[
     "web",
 ];
 
-/// Scenarios that a whole run leaves out: one that tests stock Xen's UART, and one
-/// whose dom0 has a service that takes minutes to build.
-pub(crate) const BY_NAME_ALONE: &[&str] = &["conformance-stock", "web"];
+/// Scenarios that a whole run leaves out: one that tests stock Xen's UART, one whose
+/// dom0 has a service that takes minutes to build, and one whose guest is large.
+pub(crate) const BY_NAME_ALONE: &[&str] = &["conformance-stock", "installer", "web"];
 
 /// Scenarios that make a console complain, and parts of the complaints.
 pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[
@@ -433,6 +434,16 @@ pub(crate) const ALL: &[Scenario] = &[
         },
         limit: LIMIT,
         run: web::web,
+    },
+    Scenario {
+        name: "installer",
+        about: "Debian 13's installer, unmodified: its first questions, by xl console and by vconsole",
+        needs: Machine {
+            dom0: Dom0::Installer,
+            ..Machine::DEFAULT
+        },
+        limit: 2 * LIMIT,
+        run: installer::installer,
     },
     Scenario {
         name: "gicv2",

@@ -33,6 +33,7 @@ pub(crate) struct Packages {
     pub(crate) boot: OfRelease,
     pub(crate) agent: OfRelease,
     pub(crate) aavmf: OfRelease,
+    pub(crate) installer: OfRelease,
     /// Kernels, by version.
     pub(crate) linux: BTreeMap<String, Kernel>,
 }
@@ -135,6 +136,7 @@ impl Packages {
             ("boot", self.boot),
             ("agent", self.agent),
             ("aavmf", self.aavmf),
+            ("installer", self.installer),
         ] {
             sets.push(Set {
                 release: list.release,

@@ -262,6 +262,7 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Plain => &self.dom0,
             e2e::Dom0::Systemd => &Dom0::with_systemd(self.steps, &self.built, self.kernels)?,
             e2e::Dom0::Web => &self.dom0.with_web(self.steps, &self.built)?,
+            e2e::Dom0::Installer => &self.dom0.with_installer(self.steps, &self.built)?,
         };
         Ok((Machine::start(&spec, dom0, &log)?, log))
     }
@@ -327,6 +328,7 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Plain => "",
             e2e::Dom0::Systemd => " systemd",
             e2e::Dom0::Web => " web",
+            e2e::Dom0::Installer => " installer",
         };
         let which = self.which(needs.hypervisor);
         let label = which.step(&format!("boot GICv{}{system}", needs.gic));
@@ -358,8 +360,14 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_minutes_to_build_is_run_by_name_alone() {
-        for alone in ["web", "install", "install-stack", "install-grub"] {
+    fn what_takes_minutes_to_make_is_run_by_name_alone() {
+        for alone in [
+            "installer",
+            "web",
+            "install",
+            "install-stack",
+            "install-grub",
+        ] {
             let has = |chosen: &Chosen| chosen.list().any(|(name, _)| name == alone);
             assert!(!has(&Chosen::usual()) && !has(&Chosen::other_builds()));
             assert!(!has(&Chosen::named(&[]).unwrap()));
