@@ -9,7 +9,6 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use steps::{Key, Steps};
 
-use super::archive::{self, Archive};
 use super::dom0::Dom0;
 use crate::xen::{Built, Flavour};
 
@@ -128,27 +127,17 @@ impl Dom0 {
     pub(crate) fn with_own(&self, steps: &Steps, built: &Built, own: &OwnGuest) -> Result<Self> {
         let config = own.config(built.which.flavour);
         let daemon = own.daemon();
-        let initrd = self.initrd.with_extension("own.cpio");
         let key = Key::default()
-            .file(&self.initrd)?
             .file(&own.image)?
             .text(&config)
-            .text(daemon.as_deref().unwrap_or_default())
-            .text(archive::TEXT);
-        let step = built.which.step("dom0 image with a guest of your own");
-        steps.run(&step, key, &[&initrd], |_| {
-            let mut archive = Archive::default();
+            .text(daemon.as_deref().unwrap_or_default());
+        self.with_more(steps, built, "own-guest", key, |_, archive| {
             archive.file(IMAGE, &own.image)?;
             archive.text(CONFIG, &config);
             if let Some(daemon) = &daemon {
                 archive.text(DAEMON, daemon);
             }
-            let size = archive.write_after(&self.initrd, &initrd)?;
-            Ok(format!("made, {} KiB more", size >> 10))
-        })?;
-        Ok(Self {
-            initrd,
-            ..self.clone()
+            Ok(())
         })
     }
 }
