@@ -45,7 +45,7 @@ fn socat() {
 fn socat_over_tcp_in_both_roles() {
     let (host, guest) = host();
     let lines = blocks("socat.md", "sh");
-    let [.., listen, call] = &lines[..] else {
+    let [.., listen, call, _] = &lines[..] else {
         panic!("{lines:?}")
     };
     let start = |line: &str| Program::start(host.shell(&format!("exec {line}")));
@@ -77,6 +77,26 @@ fn socat_over_tcp_in_both_roles() {
     says(&mut called, "echo: three\r\n");
     drop(called);
     assert!(calling.child().wait().unwrap().success());
+    end(&host);
+    guest.join().unwrap();
+}
+
+/// The page's line for a debugger, which must not get packets of an earlier session.
+#[test]
+fn a_debugger_over_tcp_gets_only_new_output() {
+    let (host, guest) = host();
+    let lines = blocks("socat.md", "sh");
+    let line = lines.last().unwrap();
+    let port = free_port();
+    let line = format!("exec {}", line.replace("4001", &port.to_string()));
+    let mut server = Program::start(host.shell(&line));
+    let connect = || TcpStream::connect(("127.0.0.1", port)).ok();
+    let mut debugger = wait_for("a console that listens", connect);
+    debugger.write_all(b"new\r").unwrap();
+    says(&mut debugger, "echo: new\r\n");
+    drop(debugger);
+    assert!(server.child().wait().unwrap().success());
+    host.until_viewers("vuart0", 0);
     end(&host);
     guest.join().unwrap();
 }
