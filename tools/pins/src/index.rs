@@ -101,11 +101,28 @@ impl<'a> Index<'a> {
         Ok(first(&shown, |line| line.split('|').nth(1)))
     }
 
-    /// The newest version of a source package.
+    /// The newest version of a source package. A release can have older ones too, if
+    /// other packages were built from them.
     pub(super) fn newest_source(&self, name: &str) -> Result<Option<String>> {
         let show = ["showsrc", "--only-source", name];
         let shown = self.output(self.tool("apt-cache").args(show))?;
-        Ok(first(&shown, |line| line.strip_prefix("Version:")))
+        let mut newest: Option<&str> = None;
+        for version in shown
+            .lines()
+            .filter_map(|line| line.strip_prefix("Version:"))
+        {
+            let version = version.trim();
+            if newest.map_or(Ok(true), |other| self.is_newer(version, other))? {
+                newest = Some(version);
+            }
+        }
+        Ok(newest.map(str::to_owned))
+    }
+
+    fn is_newer(&self, version: &str, other: &str) -> Result<bool> {
+        let mut compare = Command::new("dpkg");
+        compare.args(["--compare-versions", version, "gt", other]);
+        Ok((self.run)(&mut compare)?.0)
     }
 
     /// The first package that a package depends on.
@@ -223,6 +240,24 @@ mod tests {
         let line = "usr-is-merged (35 Debian:12.1/stable [all])";
         assert_eq!(installed(line).unwrap(), "usr-is-merged=35");
         assert_eq!(installed("zlib1g 1:1.2-1"), None);
+    }
+
+    #[test]
+    fn the_newest_of_several_sources_is_taken() {
+        let run = |command: &mut Command| {
+            if command.get_program() == "dpkg" {
+                return Ok((command.status()?.success(), String::new()));
+            }
+            let shown = "Package: z\nVersion: 6.1.4-1\n\nPackage: z\nVersion: 6.1.176-1\n\n\
+                         Package: z\nVersion: 6.1.8-1\n";
+            Ok((true, shown.to_owned()))
+        };
+        let index = Index {
+            run: &run,
+            root: PathBuf::new(),
+            mirrors: Vec::new(),
+        };
+        assert_eq!(index.newest_source("z").unwrap().unwrap(), "6.1.176-1");
     }
 
     #[test]
