@@ -213,7 +213,7 @@ little_room() {
 
 # OpenRC of this machine's Debian release, as it would be with its services started.
 with_openrc() {
-    for deb in /run/others/*.deb; do
+    for deb in /run/others/*; do
         dpkg-deb --fsys-tarfile "$deb" | tar -C / --keep-directory-symlink -x
     done
     mkdir -p /etc/runlevels/default /etc/insserv.conf.d /run/openrc
