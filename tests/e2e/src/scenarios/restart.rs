@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::command;
@@ -152,14 +152,18 @@ fn plain(guest: &str) -> Result<Console> {
     Console::spawn("socat", &["-", &format!("UNIX-CONNECT:{socket}")])
 }
 
-/// Starts a viewer on a socket; a restart must not be visible in its bytes.
+/// Starts a viewer on a socket, and waits until it shows the last output; a restart must
+/// not be visible in its bytes.
 fn watch(guest: &str, seen: &str) -> Result<Child> {
-    Command::new("vconsole")
+    let viewer = Command::new("vconsole")
         .args(["attach", &format!("{guest}/vuart0")])
         .stdin(Stdio::piped())
         .stdout(File::create(seen)?)
         .spawn()
-        .context("starting vconsole")
+        .context("starting vconsole")?;
+    let shows = || fs::metadata(seen).is_ok_and(|file| file.len() > 0);
+    ensure!(command::poll(SHORT, shows), "vconsole shows nothing");
+    Ok(viewer)
 }
 
 fn restart(report: &mut Report, name: &str, signal: Signal) -> Result<()> {
