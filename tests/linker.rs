@@ -3,7 +3,6 @@
 //! PATH of substitutes.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -24,16 +23,7 @@ fn machine(programs: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     symlink("/usr/bin/flock", dir.path().join("flock")).unwrap();
     for (name, text) in programs {
-        // Written by another process: a file that this process has open for writing
-        // while it starts a child cannot be executed.
-        let mut install = Command::new("/usr/bin/install")
-            .args(["-m", "755", "/dev/stdin"])
-            .arg(dir.path().join(name))
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        write!(install.stdin.take().unwrap(), "#!/bin/sh\n{text}\n").unwrap();
-        assert!(install.wait().unwrap().success());
+        terminal::install(dir.path().join(name), format!("#!/bin/sh\n{text}\n"));
     }
     dir
 }

@@ -265,7 +265,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
     match name {
         "vpl011" | "conformance" | "console-proto" | "terminal" | "text-filter" | "pins"
         | "qemu" | "xen-hooks" => &[],
-        "tests" => &["conformance"],
+        "tests" => &["conformance", "terminal"],
         "hyp-shim" | "xen-io" | "bare-metal" => &["vpl011"],
         // The images for bare metal.
         "firmware" => &["bare-metal", "conformance"],
@@ -293,6 +293,7 @@ fn may_use(name: &str) -> &'static [&'static str] {
         // Crates below the daemon: the daemon's measurement runs here with viewers.
         "vconsole-web" => &[
             "console-proto",
+            "terminal",
             "text-filter",
             "vconsoled",
             "viewers",

@@ -3,11 +3,13 @@
 //! so far and how much of it was checked, and waiting.
 #![forbid(unsafe_code)]
 
+mod install;
 mod program;
 mod screen;
 
 use std::time::{Duration, Instant};
 
+pub use install::install;
 pub use program::{Program, Terminal, is_ready};
 pub use screen::Screen;
 

@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,8 +53,7 @@ impl Host {
     }
 
     fn program(&self, name: &str, text: &str) {
-        fs::write(self.at(name), text).unwrap();
-        fs::set_permissions(self.at(name), fs::Permissions::from_mode(0o755)).unwrap();
+        terminal::install(self.at(name), text);
     }
 
     /// Runs one of the package's scripts, and returns its calls.

@@ -95,7 +95,7 @@ fn without_root_the_packages_to_install_by_hand_are_named() {
     );
     // In a folder where another user may run it.
     let copy = place.path("xtask");
-    fs::copy(env!("CARGO_BIN_EXE_xtask"), &copy).unwrap();
+    terminal::install(&copy, fs::read(env!("CARGO_BIN_EXE_xtask")).unwrap());
     let output = if rustix::process::geteuid().is_root() {
         place
             .xtask("setpriv")

@@ -107,8 +107,7 @@ impl Nginx {
         fs::create_dir(&pam).unwrap();
         let service = SERVICE.replace("SCRIPT", script.to_str().unwrap());
         fs::write(pam.join("vconsole-web"), service).unwrap();
-        fs::write(&script, SCRIPT).unwrap();
-        fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+        terminal::install(&script, SCRIPT);
         fs::write(&passwords, "alice:{PLAIN}secret\n").unwrap();
         fs::set_permissions(&passwords, Permissions::from_mode(0o644)).unwrap();
         let mut location = block("location / {").replace(SOCKET, web_path);

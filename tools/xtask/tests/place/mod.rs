@@ -56,9 +56,10 @@ impl Place {
     }
 
     pub(crate) fn program(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        terminal::install(
+            self.path("bin").join(name),
+            format!("#!/bin/sh\n{script}\n"),
+        );
     }
 
     pub(crate) fn xtask(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
