@@ -371,7 +371,8 @@ supervised)
     kept=$DAEMON
     ours_serves
     [ "$DAEMON" = "$kept" ] || fail "a second start ends it"
-    # Xen's own script kills it while it ends the daemon.
+    # Xen's own script kills it right after TERM. Stopped, it cannot end before.
+    kill -STOP "$supervisor"
     kill "$supervisor"
     kill -KILL "$supervisor"
     /etc/init.d/xen start
