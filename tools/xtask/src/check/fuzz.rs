@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use steps::{Cx, Dirs, Steps, cargo, files, write};
 
-use crate::debian::host::rust_target;
+use crate::debian::host::{self, rust_target};
 
 /// Each target, and how many runs of it `cargo xtask test` has.
 const TARGETS: [(&str, u64); 9] = [
@@ -125,8 +125,11 @@ fn seeds(dirs: &Dirs) -> PathBuf {
 /// Builds the targets and has them make their seeds.
 fn build(steps: &Steps) -> Result<()> {
     steps.always("fuzz targets", |cx| {
+        let mut build = cargo::locked("build");
+        // libFuzzer is C++.
+        host::with_cache(&mut build, cx.dirs, &[])?;
         cx.run(
-            cargo::locked("build")
+            build
                 // With a named target, the flags do not apply to build scripts.
                 .args(["--release", "--bins", "--target", &rust_target()])
                 .env("CARGO_TARGET_DIR", folder(cx.dirs))

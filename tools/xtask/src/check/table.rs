@@ -237,7 +237,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "package",
-        about: "a Debian package that fails its own test, or lintian if it is installed; `package` makes that of the pages for the other architecture too",
+        about: "a Debian package that fails its own test, or lintian if it is installed: the daemon's for arm64 and that of the pages for this machine; `package` makes each for both",
         part_of: Part::Whole,
         lane: Lane::First,
         what: What::Count(|steps| maybe("package", package::packages(steps, false))),
@@ -311,6 +311,13 @@ pub(super) const ALL: &[Check] = &[
         part_of: Part::Whole,
         lane: Lane::First,
         what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::usual())),
+    },
+    Check {
+        name: "scenarios, dom0less",
+        about: "one with a guest that Xen itself starts, at the machine's console",
+        part_of: Part::Whole,
+        lane: Lane::Machines,
+        what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::at_machine())),
     },
     Check {
         name: "scenarios, other builds",

@@ -12,7 +12,7 @@ use steps::{Cx, Steps, files::list};
 
 use super::programs::Arch;
 use super::recipe::Recipe;
-use super::{Package, pack};
+use super::{Package, XZ, pack};
 
 /// Fails with the first error.
 pub(super) fn check(steps: &Steps, package: &Package, recipe: &Recipe, arch: &Arch) -> Result<()> {
@@ -29,7 +29,7 @@ pub(super) fn check(steps: &Steps, package: &Package, recipe: &Recipe, arch: &Ar
         scripts(cx, package, recipe)?;
         let lint = lint(cx, &package.file)?;
         let again = cx.dirs.target.join("package/again.deb");
-        pack(cx, recipe, &package.staged, &again)?;
+        pack(cx, recipe, XZ, &package.staged, &again)?;
         ensure!(
             fs::read(&again)? == fs::read(&package.file)?,
             "a second build from the same files differs"

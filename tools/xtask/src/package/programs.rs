@@ -3,37 +3,58 @@
 //! from the crate ring, is compiled by Debian's compiler for that architecture, without
 //! a C library's headers, which are not installed.
 
+use std::env;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
-use steps::{Dirs, Key, Steps, cargo};
+use steps::{Cx, Dirs, Key, Steps, cargo};
 
-/// The names of an architecture.
+use crate::debian::host;
+
+/// The names of an architecture, and how its programs are compiled.
 pub(crate) struct Arch {
     /// Debian's name.
     pub(crate) debian: &'static str,
-    /// The Rust target.
-    target: &'static str,
+    /// The name in steps and folders.
+    pub(super) label: &'static str,
+    /// The Rust target of what users get.
+    target: Option<&'static str>,
 }
 
 pub(crate) const ARM64: Arch = Arch {
     debian: "arm64",
-    target: "aarch64-unknown-linux-musl",
+    label: "arm64",
+    target: Some("aarch64-unknown-linux-musl"),
 };
 pub(crate) const AMD64: Arch = Arch {
     debian: "amd64",
-    target: "x86_64-unknown-linux-musl",
+    label: "amd64",
+    target: Some("x86_64-unknown-linux-musl"),
+};
+
+/// This machine's, whose programs are those that its tests have compiled: for packages
+/// whose scripts are tried here, which would otherwise be compiled for that alone.
+pub(crate) const TESTED: Arch = Arch {
+    debian: if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    },
+    label: "tested",
+    target: None,
 };
 
 impl Arch {
     /// The machine's name in compilers.
-    pub(super) fn machine(&self) -> &str {
-        self.target.split('-').next().unwrap_or_default()
+    pub(super) fn machine(&self) -> &'static str {
+        let target = self.target.unwrap_or(env::consts::ARCH);
+        target.split('-').next().unwrap_or_default()
     }
 
     /// Whether this machine runs its programs.
     pub(crate) fn is_this_machines(&self) -> bool {
-        self.target.starts_with(std::env::consts::ARCH)
+        self.machine() == env::consts::ARCH
     }
 }
 
@@ -45,23 +66,10 @@ pub(crate) fn build(steps: &Steps, arch: &Arch, programs: &[&str]) -> Result<Str
         })?;
         anyhow::Ok(key.finish())
     };
-    let name = format!("build {}, {}", programs.join(", "), arch.debian);
+    let name = format!("build {}, {}", programs.join(", "), arch.label);
     steps.value(&name, |cx| {
         let before = key().ok();
-        let mut build = cargo::portable(arch.target, &cx.dirs.target)?;
-        build.args(["--profile", "image"]);
-        for program in programs {
-            build.args(["--package", program]);
-        }
-        let tool = |name: &str| format!("{}-linux-gnu-{name}", arch.machine());
-        for (variable, value) in [
-            ("CC", tool("gcc")),
-            ("AR", tool("ar")),
-            ("CFLAGS", "-ffreestanding -DRING_CORE_NOSTDLIBINC=1".into()),
-        ] {
-            let target = arch.target.replace('-', "_");
-            build.env(format!("{variable}_{target}"), value);
-        }
+        let mut build = command(cx, arch, programs)?;
         cx.run(build.current_dir(&cx.dirs.root))?;
         let now = key()?;
         let said = if before.as_ref() == Some(&now) {
@@ -73,7 +81,38 @@ pub(crate) fn build(steps: &Steps, arch: &Arch, programs: &[&str]) -> Result<Str
     })
 }
 
+fn command(cx: &Cx, arch: &Arch, programs: &[&str]) -> Result<Command> {
+    let Some(target) = arch.target else {
+        let mut build = cargo::locked("build");
+        build.arg("--target-dir").arg(&cx.dirs.target);
+        build.args(cargo::WORKSPACE);
+        for program in programs {
+            build.args(["--bin", program]);
+        }
+        return Ok(build);
+    };
+    let mut build = cargo::portable(target, &cx.dirs.target)?;
+    host::with_cache(&mut build, cx.dirs, &[])?;
+    build.args(["--profile", "image"]);
+    for program in programs {
+        build.args(["--package", program]);
+    }
+    let tool = |name: &str| format!("{}-linux-gnu-{name}", arch.machine());
+    for (variable, value) in [
+        ("CC", tool("gcc")),
+        ("AR", tool("ar")),
+        ("CFLAGS", "-ffreestanding -DRING_CORE_NOSTDLIBINC=1".into()),
+    ] {
+        build.env(format!("{variable}_{}", target.replace('-', "_")), value);
+    }
+    Ok(build)
+}
+
 /// The path of a built program.
 pub(crate) fn path(dirs: &Dirs, arch: &Arch, program: &str) -> PathBuf {
-    dirs.target.join(arch.target).join("image").join(program)
+    let folder = match arch.target {
+        Some(target) => dirs.target.join(target).join("image"),
+        None => dirs.target.join("debug"),
+    };
+    folder.join(program)
 }

@@ -98,9 +98,21 @@ impl Chosen {
         }
     }
 
-    /// The scenarios of a whole run that need our usual build of the hypervisor.
+    /// The scenarios of a whole run, run by dom0's agent, that need our usual build of
+    /// the hypervisor.
     pub(crate) fn usual() -> Self {
-        Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours)
+        Self {
+            outside: Vec::new(),
+            ..Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours)
+        }
+    }
+
+    /// The scenarios at the machine's console that need it.
+    pub(crate) fn at_machine() -> Self {
+        Self {
+            inside: Vec::new(),
+            ..Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours)
+        }
     }
 
     /// The scenarios that need another build.
@@ -349,14 +361,18 @@ mod tests {
 
     #[test]
     fn a_whole_run_has_each_scenario_once() {
-        let (usual, other) = (Chosen::usual(), Chosen::other_builds());
-        assert!(usual.len() > 0 && other.len() > 0);
-        let mut both: Vec<_> = usual.list().chain(other.list()).collect();
+        let parts = [
+            Chosen::usual(),
+            Chosen::at_machine(),
+            Chosen::other_builds(),
+        ];
+        assert!(parts.iter().all(|part| part.len() > 0));
+        let mut run: Vec<_> = parts.iter().flat_map(Chosen::list).collect();
         let all = Chosen::whole_run();
         let mut all: Vec<_> = all.list().collect();
-        both.sort_unstable();
+        run.sort_unstable();
         all.sort_unstable();
-        assert_eq!(both, all);
+        assert_eq!(run, all);
     }
 
     #[test]
