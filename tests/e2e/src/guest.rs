@@ -60,6 +60,12 @@ impl Config {
         Self::new(name, &lines)
     }
 
+    /// EDK2's firmware, without any UART or disk.
+    pub(crate) fn efi(name: &str) -> Self {
+        let kernel = "kernel = \"/usr/lib/vpl011/efi.fd\"";
+        Self::new(name, &[kernel, "memory = 768"])
+    }
+
     fn new(name: &str, lines: &[&str]) -> Self {
         let config = Self {
             name: name.to_owned(),

@@ -14,7 +14,8 @@
 //! `/guest/guest.cpio.gz`. The one that systemd runs: `/guest/vconsoled.deb`,
 //! which is not installed, and socat. The one for pages in a browser: the plain one,
 //! `/usr/sbin/vconsole-web` and its user. The one for Debian's installer: the plain one,
-//! `/guest/installer-linux` and `/guest/installer-initrd.gz`.
+//! `/guest/installer-linux` and `/guest/installer-initrd.gz`. The one for UEFI: the
+//! plain one and the package vpl011-efi.
 //!
 //! The plain one, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
 //! --log=guest` running, `/guest/Image`, `/guest/guest.cpio.gz`,
@@ -123,6 +124,8 @@ pub enum Dom0 {
     Web,
     /// The plain one with Debian's installer, for a guest.
     Installer,
+    /// The plain one with the package vpl011-efi, a guest's firmware.
+    Efi,
 }
 
 /// The hypervisor of a scenario.

@@ -2,7 +2,7 @@
 //! This machine: the tools and the Rust targets that the other steps need.
 
 use std::iter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -36,23 +36,29 @@ pub(crate) fn rust_target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-/// make, with compilers that keep their results in the store (ccache): another variant,
-/// tree or clone compiles only what differs. Without ccache the compilers are called
-/// directly.
+/// make, with compilers that keep their results.
 pub(crate) fn make(dirs: &Dirs) -> Result<Command> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let compilers = iter::once(PathBuf::from("/usr/lib/ccache"));
     let mut make = Command::new("make");
-    make.env(
-        "PATH",
-        std::env::join_paths(compilers.chain(std::env::split_paths(&path)))?,
-    )
-    .env("CCACHE_DIR", Store::of_user()?.folder().join("ccache"))
-    .env("CCACHE_BASEDIR", &dirs.target)
-    .env("CCACHE_NOHASHDIR", "1")
-    .env("CCACHE_COMPILERCHECK", "content")
-    .env("CCACHE_MAXSIZE", "2G");
+    with_cache(&mut make, dirs, &[])?;
     Ok(make)
+}
+
+/// Lets the compilers that a command starts keep their results in the store (ccache):
+/// another variant, tree or clone compiles only what differs. Without ccache the
+/// compilers are called directly. Programs in `folders` come before all others.
+pub(crate) fn with_cache(command: &mut Command, dirs: &Dirs, folders: &[&Path]) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = folders.iter().map(|folder| folder.to_path_buf());
+    let compilers = iter::once(PathBuf::from("/usr/lib/ccache"));
+    let all = folders.chain(compilers).chain(std::env::split_paths(&path));
+    command
+        .env("PATH", std::env::join_paths(all)?)
+        .env("CCACHE_DIR", Store::of_user()?.folder().join("ccache"))
+        .env("CCACHE_BASEDIR", &dirs.target)
+        .env("CCACHE_NOHASHDIR", "1")
+        .env("CCACHE_COMPILERCHECK", "content")
+        .env("CCACHE_MAXSIZE", "2G");
+    Ok(())
 }
 
 /// Installs all missing tools and targets.

@@ -5,6 +5,7 @@ mod archive;
 mod disk;
 mod dom0;
 mod drive;
+mod edk2;
 mod efi;
 mod firmware;
 mod guest;

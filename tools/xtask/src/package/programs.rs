@@ -25,6 +25,12 @@ pub(crate) const AMD64: Arch = Arch {
     target: "x86_64-unknown-linux-musl",
 };
 
+/// For a package without programs.
+pub(crate) const ALL: Arch = Arch {
+    debian: "all",
+    target: "",
+};
+
 impl Arch {
     /// The machine's name in compilers.
     pub(super) fn machine(&self) -> &str {

@@ -263,6 +263,7 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Systemd => &Dom0::with_systemd(self.steps, &self.built, self.kernels)?,
             e2e::Dom0::Web => &self.dom0.with_web(self.steps, &self.built)?,
             e2e::Dom0::Installer => &self.dom0.with_installer(self.steps, &self.built)?,
+            e2e::Dom0::Efi => &self.dom0.with_efi(self.steps, &self.built)?,
         };
         Ok((Machine::start(&spec, dom0, &log)?, log))
     }
@@ -329,6 +330,7 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Systemd => " systemd",
             e2e::Dom0::Web => " web",
             e2e::Dom0::Installer => " installer",
+            e2e::Dom0::Efi => " efi",
         };
         let which = self.which(needs.hypervisor);
         let label = which.step(&format!("boot GICv{}{system}", needs.gic));
@@ -362,6 +364,7 @@ mod tests {
     #[test]
     fn what_takes_minutes_to_make_is_run_by_name_alone() {
         for alone in [
+            "edk2",
             "installer",
             "web",
             "install",
