@@ -17,6 +17,9 @@ use crate::xen::{fetch, jobs};
 const PLATFORM: &str = "ArmVirtPkg/ArmVirtXen.dsc";
 const IMAGE: &str = "Build/ArmVirtXen-AARCH64/RELEASE_GCCNOLTO/FV/XEN_EFI.fd";
 
+/// The files that our hooks change.
+const HOOKED: [&str; 2] = [PLATFORM, "BaseTools/Source/C/GenFw/GenFw.c"];
+
 /// EDK2's tools that this platform needs. Others need sources that Debian's package does
 /// not contain.
 const TOOLS: &str = "DevicePath GenCrc32 GenFfs GenFv GenFw GenSec LzmaCompress VfrCompile";
@@ -49,9 +52,11 @@ pub(crate) fn build(steps: &Steps) -> Result<String> {
     let key = steps.run("edk2 source", key, &[&source], |cx| {
         let said = fetch::unpack(cx, &pins, &download, &source)?;
         // The source has lines that end with a return too, which hooks do not match.
-        let platform = source.join(PLATFORM);
-        let lines = fs::read_to_string(&platform)?.replace("\r\n", "\n");
-        fs::write(&platform, lines)?;
+        for file in HOOKED {
+            let file = source.join(file);
+            let lines = fs::read_to_string(&file)?.replace("\r\n", "\n");
+            fs::write(&file, lines)?;
+        }
         HookSet::read(&[&hooks], pins.version().to_owned(), &hooks)?.apply(&source)?;
         Ok(said)
     })?;

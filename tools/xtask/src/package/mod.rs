@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask package`: the Debian packages, of the daemon with its client, of the
 //! pages for browsers and of guests' firmware. The same sources give the same package,
-//! byte by byte, but for the firmware's, which depends on the folder that it is built
-//! in. dom0's image is made from the daemon's for arm64. With `--stack` also Xen's, with
-//! `--rpm` the daemon's RPM.
+//! byte by byte; dom0's image is made from the daemon's for arm64. With `--stack` also
+//! Xen's, with `--rpm` the daemon's RPM.
 
 mod check;
 pub(crate) mod programs;

@@ -238,6 +238,7 @@ pub(crate) const VPL011_EFI: Recipe = Recipe {
     scripts: &[],
     triggers: None,
     cases: &[],
+    others: None,
     wanted: &[
         ("/usr/lib/vpl011/efi.fd", "-rw-r--r--"),
         ("/usr/share/doc/vpl011-efi/changelog.gz", "-rw-r--r--"),
