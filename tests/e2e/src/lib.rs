@@ -25,7 +25,8 @@
 //! The Linux guest: a shell on ttyAMA0 and on hvc0, or, with
 //! `logins=ttyAMA0` on its command line, a getty there that asks root for
 //! [`ROOT_PASSWORD`]; `stty`, `sha256sum`, `reboot` and the like of busybox;
-//! `/usr/bin/e2e`; and the modules named in [`GUEST_MODULES`], loaded.
+//! `/usr/bin/e2e`; and the modules named in [`GUEST_MODULES`], loaded. A 32-bit guest has
+//! a script for `/usr/bin/e2e`, with [`pattern`]s from files, and no other probe.
 
 #![forbid(unsafe_code)]
 
@@ -40,7 +41,7 @@ mod guest;
 mod keeper;
 mod monitor;
 mod page;
-mod pattern;
+pub mod pattern;
 pub mod probe;
 pub mod report;
 pub mod runner;

@@ -199,6 +199,7 @@ impl<'a> Bench<'a> {
 
     /// The same with versions of the kernels.
     fn with_kernels(steps: &'a Steps, version: Version, kernels: Kernels) -> Result<Self> {
+        kernels.check()?;
         host::prepare(steps)?;
         let flavour = Flavour::Ours;
         let built = xen::build(steps, Which { version, flavour })?;
