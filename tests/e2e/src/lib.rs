@@ -15,7 +15,8 @@
 //! which is not installed, and socat. The one for pages in a browser: the plain one,
 //! `/usr/sbin/vconsole-web` and its user. The one for Debian's installer: the plain one,
 //! `/guest/installer-linux` and `/guest/installer-initrd.gz`. The one for UEFI: the
-//! plain one and the package vpl011-efi.
+//! plain one and the package vpl011-efi. The one for a debugger: the plain one, gdb,
+//! `/guest/kgdb/Image` and, with its symbols, `/guest/kgdb/vmlinux`.
 //!
 //! The plain one, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
 //! --log=guest` running, `/guest/Image`, `/guest/guest.cpio.gz`,
@@ -43,6 +44,7 @@ mod monitor;
 mod page;
 pub mod pattern;
 pub mod probe;
+mod recipe;
 pub mod report;
 pub mod runner;
 mod scenarios;
@@ -127,6 +129,8 @@ pub enum Dom0 {
     Installer,
     /// The plain one with the package vpl011-efi, a guest's firmware.
     Efi,
+    /// The plain one with gdb and a kernel to debug.
+    Gdb,
 }
 
 /// The hypervisor of a scenario.

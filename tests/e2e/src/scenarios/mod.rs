@@ -15,6 +15,7 @@ mod edk2;
 mod faults;
 mod input_rate;
 mod installer;
+mod kgdb;
 mod life;
 mod login;
 mod params;
@@ -61,9 +62,10 @@ pub(crate) const REPLACE_DAEMON: &[&str] = &[
 ];
 
 /// Scenarios that a whole run leaves out: one that tests stock Xen's UART, one whose
-/// dom0 has a service that takes minutes to build, and two whose guests are large or
+/// dom0 has a service that takes minutes to build, and those whose guests are large or
 /// take minutes to build.
-pub(crate) const BY_NAME_ALONE: &[&str] = &["conformance-stock", "edk2", "installer", "web"];
+pub(crate) const BY_NAME_ALONE: &[&str] =
+    &["conformance-stock", "edk2", "installer", "kgdb", "web"];
 
 /// Scenarios that make a console complain, and parts of the complaints.
 pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[
@@ -456,6 +458,16 @@ pub(crate) const ALL: &[Scenario] = &[
         },
         limit: 2 * LIMIT,
         run: edk2::edk2,
+    },
+    Scenario {
+        name: "kgdb",
+        about: "gdb in dom0 on a guest's kernel over ttyAMA0: break in, step, continue, detach",
+        needs: Machine {
+            dom0: Dom0::Gdb,
+            ..Machine::DEFAULT
+        },
+        limit: LIMIT,
+        run: kgdb::kgdb,
     },
     Scenario {
         name: "gicv2",

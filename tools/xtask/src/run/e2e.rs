@@ -265,6 +265,7 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Web => &self.dom0.with_web(self.steps, &self.built)?,
             e2e::Dom0::Installer => &self.dom0.with_installer(self.steps, &self.built)?,
             e2e::Dom0::Efi => &self.dom0.with_efi(self.steps, &self.built)?,
+            e2e::Dom0::Gdb => &self.dom0.with_gdb(self.steps, &self.built)?,
         };
         Ok((Machine::start(&spec, dom0, &log)?, log))
     }
@@ -332,6 +333,7 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Web => " web",
             e2e::Dom0::Installer => " installer",
             e2e::Dom0::Efi => " efi",
+            e2e::Dom0::Gdb => " gdb",
         };
         let which = self.which(needs.hypervisor);
         let label = which.step(&format!("boot GICv{}{system}", needs.gic));
@@ -367,6 +369,7 @@ mod tests {
         for alone in [
             "edk2",
             "installer",
+            "kgdb",
             "web",
             "install",
             "install-stack",
