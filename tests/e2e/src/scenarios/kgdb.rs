@@ -102,7 +102,7 @@ fn breakpoints(report: &mut Report, gdb: &mut Gdb, other: &mut Shell) -> Result<
     let frames = gdb.run("bt")?;
     report.check(
         "its callers",
-        frames.contains("invoke_syscall") && frames.contains("el0t_64_sync"),
+        frames.contains("el0_svc"),
         frames.trim(),
     );
     let begin = gdb.number(&format!("(unsigned long) $pc - (unsigned long) &{CALL}"))?;
