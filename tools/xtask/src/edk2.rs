@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! EDK2 as a guest's firmware, from Debian's source: its platform ArmVirtXen with the
+//! EDK2 as a guest's firmware, from Debian's source: its platform `ArmVirtXen` with the
 //! changes of `tools/vpl011-efi`, for a release.
 
 use std::fs;
