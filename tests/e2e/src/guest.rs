@@ -28,11 +28,18 @@ impl Config {
 
     /// The same with another initramfs.
     pub(crate) fn linux_on(name: &str, ramdisk: &str) -> Self {
+        Self::linux_of(name, "/guest/Image", ramdisk)
+    }
+
+    /// The same with a kernel that has a debugger.
+    pub(crate) fn kgdb(name: &str) -> Self {
+        Self::linux_of(name, "/guest/kgdb/Image", "/guest/guest.cpio.gz")
+    }
+
+    fn linux_of(name: &str, kernel: &str, ramdisk: &str) -> Self {
+        let kernel = format!("kernel = \"{kernel}\"");
         let ramdisk = format!("ramdisk = \"{ramdisk}\"");
-        Self::new(
-            name,
-            &["kernel = \"/guest/Image\"", &ramdisk, "memory = 192"],
-        )
+        Self::new(name, &[&kernel, &ramdisk, "memory = 192"])
     }
 
     /// The bare-metal guest that runs commands from its UART.
@@ -58,6 +65,12 @@ impl Config {
             "memory = 640",
         ];
         Self::new(name, &lines)
+    }
+
+    /// EDK2's firmware, without any UART or disk.
+    pub(crate) fn efi(name: &str) -> Self {
+        let kernel = "kernel = \"/usr/lib/vpl011/efi.fd\"";
+        Self::new(name, &[kernel, "memory = 768"])
     }
 
     fn new(name: &str, lines: &[&str]) -> Self {

@@ -14,7 +14,9 @@
 //! `/guest/guest.cpio.gz`. The one that systemd runs: `/guest/vconsoled.deb`,
 //! which is not installed, and socat. The one for pages in a browser: the plain one,
 //! `/usr/sbin/vconsole-web` and its user. The one for Debian's installer: the plain one,
-//! `/guest/installer-linux` and `/guest/installer-initrd.gz`.
+//! `/guest/installer-linux` and `/guest/installer-initrd.gz`. The one for UEFI: the
+//! plain one and the package vpl011-efi. The one for a debugger: the plain one, gdb,
+//! `/guest/kgdb/Image` and, with its symbols, `/guest/kgdb/vmlinux`.
 //!
 //! The plain one, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
 //! --log=guest` running, `/guest/Image`, `/guest/guest.cpio.gz`,
@@ -24,7 +26,8 @@
 //! The Linux guest: a shell on ttyAMA0 and on hvc0, or, with
 //! `logins=ttyAMA0` on its command line, a getty there that asks root for
 //! [`ROOT_PASSWORD`]; `stty`, `sha256sum`, `reboot` and the like of busybox;
-//! `/usr/bin/e2e`; and the modules named in [`GUEST_MODULES`], loaded.
+//! `/usr/bin/e2e`; and the modules named in [`GUEST_MODULES`], loaded. A 32-bit guest has
+//! a script for `/usr/bin/e2e`, with [`pattern`]s from files, and no other probe.
 
 #![forbid(unsafe_code)]
 
@@ -39,8 +42,9 @@ mod guest;
 mod keeper;
 mod monitor;
 mod page;
-mod pattern;
+pub mod pattern;
 pub mod probe;
+mod recipe;
 pub mod report;
 pub mod runner;
 mod scenarios;
@@ -123,6 +127,10 @@ pub enum Dom0 {
     Web,
     /// The plain one with Debian's installer, for a guest.
     Installer,
+    /// The plain one with the package vpl011-efi, a guest's firmware.
+    Efi,
+    /// The plain one with gdb and a kernel to debug.
+    Gdb,
 }
 
 /// The hypervisor of a scenario.

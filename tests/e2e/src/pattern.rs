@@ -12,11 +12,11 @@ use crate::console::LEAVE;
 const LINE: usize = 80;
 
 /// The length of a transfer: 64 KiB.
-pub(crate) const LEN: usize = 64 * 1024;
+pub const LEN: usize = 64 * 1024;
 
 /// `len` bytes of a xorshift sequence, from `seed`.
 #[must_use]
-pub(crate) fn bytes(seed: u32, len: usize) -> Vec<u8> {
+pub fn bytes(seed: u32, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut next = || {
         state ^= state << 13;

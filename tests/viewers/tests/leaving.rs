@@ -4,7 +4,7 @@
 //! way to end the client.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -82,6 +82,26 @@ impl Reader {
             full.then_some(())
         });
     }
+}
+
+/// As gdb does with `target remote |`: its last byte and the end of the connection are
+/// seen at once.
+#[test]
+fn what_a_program_types_before_it_leaves_arrives() {
+    let host = Host::start();
+    let (_, _pv, mut vuart) = host.guest("guest");
+    let (mut program, client) = UnixStream::pair().unwrap();
+    let client = OwnedFd::from(client);
+    let mut command = host.vconsole("attach guest/vuart0");
+    command.stdin(client.try_clone().unwrap()).stdout(client);
+    let mut client = Program::start(command);
+    host.until_viewers("vuart0", 1);
+    client.signal(Signal::STOP);
+    program.write_all(b"+").unwrap();
+    drop(program);
+    client.signal(Signal::CONT);
+    assert_eq!(vuart.receive(1), b"+");
+    client.wait();
 }
 
 /// Runs one client until it ends; returns how long that took.

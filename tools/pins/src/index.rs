@@ -34,7 +34,7 @@ pub(super) struct Listed {
 }
 
 impl<'a> Index<'a> {
-    /// Loads a release's lists, for programs of arm64 and amd64 and sources, into a
+    /// Loads a release's lists, for programs of each architecture and sources, into a
     /// folder of its own.
     pub(super) fn load(run: Run<'a>, folder: &Path, release: &str) -> Result<Self> {
         let index = Self {
@@ -58,7 +58,7 @@ impl<'a> Index<'a> {
                  Dir::Etc::preferences \"-\";\n\
                  Dir::Etc::preferencesparts \"-\";\n\
                  APT::Architecture \"arm64\";\n\
-                 APT::Architectures {{ \"arm64\"; \"amd64\"; }};\n\
+                 APT::Architectures {{ \"arm64\"; \"amd64\"; \"armhf\"; }};\n\
                  APT::Sandbox::User \"root\";\n\
                  APT::Get::Assume-Yes \"true\";\n\
                  APT::Install-Recommends \"false\";\n\
@@ -106,17 +106,21 @@ impl<'a> Index<'a> {
     pub(super) fn newest_source(&self, name: &str) -> Result<Option<String>> {
         let show = ["showsrc", "--only-source", name];
         let shown = self.output(self.tool("apt-cache").args(show))?;
-        let mut newest: Option<&str> = None;
+        let mut newest: Option<String> = None;
         for version in shown
             .lines()
             .filter_map(|line| line.strip_prefix("Version:"))
         {
             let version = version.trim();
-            if newest.map_or(Ok(true), |other| self.is_newer(version, other))? {
-                newest = Some(version);
+            let is_newer = match &newest {
+                Some(other) => self.is_newer(version, other)?,
+                None => true,
+            };
+            if is_newer {
+                newest = Some(version.to_owned());
             }
         }
-        Ok(newest.map(str::to_owned))
+        Ok(newest)
     }
 
     fn is_newer(&self, version: &str, other: &str) -> Result<bool> {
@@ -125,11 +129,24 @@ impl<'a> Index<'a> {
         Ok((self.run)(&mut compare)?.0)
     }
 
-    /// The first package that a package depends on.
-    pub(super) fn followed(&self, name: &str) -> Result<String> {
+    /// The packages of an architecture that hold a kernel: the image on which a package
+    /// depends, and what it depends on of the same kernel, if Debian has divided it.
+    pub(super) fn kernel(&self, name: &str, architecture: &str) -> Result<Vec<String>> {
+        let of = |name: &str| format!("{name}:{architecture}");
+        let shown = self.depends(&of(name))?;
+        let image = shown.iter().find(|name| name.starts_with(IMAGE));
+        let image = image.with_context(|| format!("`{name}` depends on no {IMAGE}*"))?;
+        let kernel = image.strip_prefix(IMAGE).unwrap_or(image);
+        let mut parts = self.depends(&of(image))?;
+        parts.retain(|name| name.ends_with(&format!("-{kernel}")));
+        parts.push(image.clone());
+        Ok(parts.iter().map(|part| of(part)).collect())
+    }
+
+    /// The packages that a package depends on, without their architectures.
+    fn depends(&self, name: &str) -> Result<Vec<String>> {
         let shown = self.output(self.tool("apt-cache").args(["depends", name]))?;
-        first(&shown, |line| line.trim().strip_prefix("Depends:"))
-            .with_context(|| format!("`{name}` depends on no package"))
+        Ok(dependencies(&shown))
     }
 
     /// Packages, and all that they depend on, as `name:architecture=version`.
@@ -175,6 +192,19 @@ impl<'a> Index<'a> {
         command.arg(self.root.join("apt.conf"));
         command
     }
+}
+
+/// The beginning of the name of a kernel's package.
+const IMAGE: &str = "linux-image-";
+
+/// The dependencies in the output of `apt-cache depends`.
+fn dependencies(shown: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let line = line.trim().trim_start_matches('|');
+        let name = line.strip_prefix("Depends: ")?;
+        Some(name.split(':').next()?.to_owned())
+    };
+    shown.lines().filter_map(name).collect()
 }
 
 /// The result of `find` for the first line in which it finds something.
@@ -258,6 +288,20 @@ mod tests {
             mirrors: Vec::new(),
         };
         assert_eq!(index.newest_source("z").unwrap().unwrap(), "6.1.176-1");
+    }
+
+    #[test]
+    fn dependencies_are_names() {
+        let shown = "linux-image-lpae:armhf\n  Depends: linux-base\n |Depends: dracut\n  \
+                     Depends: <linux-initramfs-tool>\n  Depends: linux-modules-7:armhf\n  \
+                     Suggests: firmware\n";
+        let names = [
+            "linux-base",
+            "dracut",
+            "<linux-initramfs-tool>",
+            "linux-modules-7",
+        ];
+        assert_eq!(dependencies(shown), names);
     }
 
     #[test]

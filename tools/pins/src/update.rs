@@ -31,8 +31,8 @@ pub enum Wanted {
     Packages(Vec<String>, &'static [&'static str]),
     /// These packages of arm64, and all that they depend on.
     Closure(Vec<String>),
-    /// The first package of arm64 that this one depends on.
-    Followed(String),
+    /// The kernel of an architecture that this package depends on.
+    Kernel(String, String),
     /// A source package.
     Source(String),
     /// Only the upstream part of a source package.
@@ -96,7 +96,7 @@ fn listed(index: &Index, wanted: &Wanted) -> Result<Vec<Listed>> {
             index.packages(&with_architectures.collect::<Vec<_>>())
         }
         Wanted::Closure(names) => index.packages(&index.closure(names)?),
-        Wanted::Followed(name) => index.packages(&[format!("{}:arm64", index.followed(name)?)]),
+        Wanted::Kernel(name, architecture) => index.packages(&index.kernel(name, architecture)?),
         Wanted::Source(name) | Wanted::Upstream(name) | Wanted::Packaging(name) => {
             let version = index
                 .newest_source(name)?

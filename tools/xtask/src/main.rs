@@ -7,6 +7,7 @@ mod check;
 mod debian;
 mod docs;
 mod doctor;
+mod edk2;
 mod image;
 mod libvirt;
 mod package;

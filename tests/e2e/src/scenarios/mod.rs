@@ -11,9 +11,11 @@ mod config;
 mod conformance;
 mod crates;
 mod demo;
+mod edk2;
 mod faults;
 mod input_rate;
 mod installer;
+mod kgdb;
 mod life;
 mod login;
 mod params;
@@ -60,8 +62,10 @@ pub(crate) const REPLACE_DAEMON: &[&str] = &[
 ];
 
 /// Scenarios that a whole run leaves out: one that tests stock Xen's UART, one whose
-/// dom0 has a service that takes minutes to build, and one whose guest is large.
-pub(crate) const BY_NAME_ALONE: &[&str] = &["conformance-stock", "installer", "web"];
+/// dom0 has a service that takes minutes to build, and those whose guests are large or
+/// take minutes to build.
+pub(crate) const BY_NAME_ALONE: &[&str] =
+    &["conformance-stock", "edk2", "installer", "kgdb", "web"];
 
 /// Scenarios that make a console complain, and parts of the complaints.
 pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[
@@ -444,6 +448,26 @@ pub(crate) const ALL: &[Scenario] = &[
         },
         limit: 2 * LIMIT,
         run: installer::installer,
+    },
+    Scenario {
+        name: "edk2",
+        about: "EDK2's menu and its shell on the PL011, by keys, with a tree and with ACPI",
+        needs: Machine {
+            dom0: Dom0::Efi,
+            ..Machine::DEFAULT
+        },
+        limit: 2 * LIMIT,
+        run: edk2::edk2,
+    },
+    Scenario {
+        name: "kgdb",
+        about: "gdb in dom0 on a guest's kernel over ttyAMA0: break in, step, continue, detach",
+        needs: Machine {
+            dom0: Dom0::Gdb,
+            ..Machine::DEFAULT
+        },
+        limit: LIMIT,
+        run: kgdb::kgdb,
     },
     Scenario {
         name: "gicv2",

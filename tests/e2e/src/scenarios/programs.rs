@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::command;
 use crate::console::{Console, Line};
 use crate::guest::Config;
+use crate::recipe::block;
 use crate::report::Report;
 use crate::scenarios::boot::QUIET;
 use crate::shell::{BOOT, Shell};
@@ -133,15 +134,6 @@ fn typed(name: &str) -> String {
 
 fn shown(name: &str) -> String {
     format!("by {name}")
-}
-
-/// The n-th block of a kind in a page.
-fn block(page: &str, kind: &str, number: usize) -> Result<String> {
-    let start = format!("```{kind}\n");
-    let rest = page.split(&start).nth(1 + number);
-    let text = rest.and_then(|rest| rest.split("\n```").next());
-    text.map(str::to_owned)
-        .with_context(|| format!("a page has no block {number} of {kind}"))
 }
 
 /// Runs a shell line in a session of its own, as after a login.

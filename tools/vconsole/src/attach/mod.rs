@@ -196,15 +196,17 @@ impl<L: Link> Session<L> {
             if ready.signal && self.signals.handle()? {
                 return Ok(End::Left);
             }
+            // Before standard output, whose end ends the session: a program that has
+            // closed both may have typed something before.
+            if ready.input {
+                self.read_input()?;
+            }
             self.display
                 .serve(ready.output)
                 .context("standard output")?;
             // Output first: it may have come before the daemon ended.
             if !gone && !self.link.serve(&ready.link, &mut self.display)? {
                 gone = true;
-            }
-            if ready.input {
-                self.read_input()?;
             }
             self.display.flush().context("standard output")?;
             if let Input::Leaving(until) = self.input {

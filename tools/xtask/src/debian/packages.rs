@@ -25,6 +25,8 @@ pub(crate) struct Packages {
     pub(crate) policy: List,
     pub(crate) openrc: List,
     pub(crate) dom0: List,
+    pub(crate) gdb: List,
+    pub(crate) armhf: OfRelease,
     /// Source packages, by the names of their sets.
     pub(crate) source: BTreeMap<String, Source>,
     pub(crate) sysroot: List,
@@ -95,13 +97,20 @@ pub(crate) struct Source {
     pub(crate) packaging: bool,
 }
 
-/// The package whose first dependency is the kernel.
+/// The package that depends on the kernel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Kernel {
     pub(crate) follow: String,
     /// Its release, if not [`Debian::release`].
     pub(crate) release: Option<String>,
+    /// Debian's name of its architecture.
+    #[serde(default = "arm64")]
+    pub(crate) architecture: String,
+}
+
+fn arm64() -> String {
+    "arm64".to_owned()
 }
 
 impl Packages {
@@ -120,6 +129,7 @@ impl Packages {
         let mut sets = vec![
             set("sysroot", Wanted::Closure(self.sysroot.packages)),
             set("systemd", Wanted::Closure(self.systemd.packages)),
+            set("gdb", Wanted::Closure(self.gdb.packages)),
             set("dom0", Wanted::Packages(self.dom0.packages, &["arm64"])),
             set(
                 "programs",
@@ -143,12 +153,16 @@ impl Packages {
                 ..set(name, Wanted::Packages(list.packages, &["arm64"]))
             });
         }
+        sets.push(Set {
+            release: self.armhf.release,
+            ..set("armhf", Wanted::Packages(self.armhf.packages, &["armhf"]))
+        });
         for (version, kernel) in self.linux {
             let release = kernel.release.as_ref();
             sets.push(Set {
                 name: format!("linux-{version}"),
                 release: release.unwrap_or(&self.debian.release).clone(),
-                wanted: Wanted::Followed(kernel.follow),
+                wanted: Wanted::Kernel(kernel.follow, kernel.architecture),
             });
         }
         for (name, source) in self.source {
@@ -195,7 +209,7 @@ mod tests {
                 Wanted::Source(name) | Wanted::Upstream(name) | Wanted::Packaging(name) => {
                     vec![name]
                 }
-                Wanted::Followed(_) => Vec::new(),
+                Wanted::Kernel(..) => Vec::new(),
             };
             assert!(!pins.is_empty(), "{}", set.name);
             for name in wanted {

@@ -272,7 +272,7 @@ fn add_client(archive: &mut Archive) {
 
 /// The folders of the toolstack's libraries and, in these roots, of the libraries that
 /// they and other programs need.
-fn library_folders(built: &Built, roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(super) fn library_folders(built: &Built, roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut folders: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(built.tree.join("tools/libs"))? {
         folders.push(entry?.path());

@@ -20,10 +20,21 @@ const NEEDED: [&str; 3] = [
 ];
 
 /// Unpacks only the needed files of a package's hundreds of megabytes.
-const UNPACK: &str = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards \
-    './boot/*' '*/modules.builtin' '*/drivers/xen/*' '*/drivers/virtio/*' \
-    '*/drivers/char/*' '*/drivers/block/virtio_blk*' '*/fs/ext4/*' '*/fs/jbd2/*' \
-    '*/fs/mbcache*' '*/lib/crc16*' '*/crypto/crc32c_generic*'";
+const UNPACK: &str = "\
+    dpkg-deb --fsys-tarfile \"$1\" >\"$2.tar\"
+    tar --list --file \"$2.tar\" | grep -E \"$3\" | grep -v '/$' >\"$2.list\" || :
+    [ ! -s \"$2.list\" ] || tar --extract --file \"$2.tar\" -C \"$2\" -T \"$2.list\"
+    rm \"$2.tar\" \"$2.list\"";
+
+/// These files: the kernel, its configuration and some modules. Since 7.2 the first two
+/// are beside the modules.
+const FILES: &str = "^./boot/(vmlinuz|config)-|\
+    /lib/modules/[^/]+/(vmlinuz|config|modules.builtin)$|\
+    /drivers/(char|virtio|xen)/|/fs/(ext4|jbd2)/|\
+    /(virtio_blk|mbcache|crc16|crc32c_generic)[.]ko";
+
+/// The beginning of the name of a kernel's package; the rest is the kernel's own name.
+const PACKAGE: &str = "linux-image-";
 
 /// A version of Debian's kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -35,6 +46,11 @@ pub(crate) enum Linux {
     /// Debian 13's.
     #[value(name = "6.12")]
     V6_12,
+    /// Unstable's.
+    #[value(name = "7.2")]
+    V7_2,
+    /// Debian 13's for 32-bit machines (armmp-lpae), for guests only.
+    Armmp,
 }
 
 impl Linux {
@@ -42,6 +58,8 @@ impl Linux {
         match self {
             Self::V6_1 => "6.1",
             Self::V6_12 => "6.12",
+            Self::V7_2 => "7.2",
+            Self::Armmp => "armmp",
         }
     }
 
@@ -50,7 +68,7 @@ impl Linux {
     pub(super) fn suffix(self) -> String {
         match self {
             Self::V6_1 => String::new(),
-            Self::V6_12 => format!("-{}", self.number()),
+            _ => format!("-{}", self.number()),
         }
     }
 }
@@ -67,6 +85,16 @@ pub(crate) struct Kernels {
 }
 
 impl Kernels {
+    /// Fails if no dom0 can have these.
+    pub(crate) fn check(self) -> Result<()> {
+        ensure!(
+            self.dom0 != Linux::Armmp,
+            "--dom0-kernel armmp: this kernel is for 32-bit machines, and dom0 is a 64-bit \
+             system. Use it with --guest-kernel"
+        );
+        Ok(())
+    }
+
     /// The part of names that distinguishes images with these from the usual ones.
     pub(super) fn suffix(self) -> String {
         [("-dom0", self.dom0), ("-guest", self.guest)]
@@ -99,38 +127,52 @@ impl Kernel {
         let image = folder.join("Image");
         let pins = steps.pins(&format!("linux-{}", version.number()))?;
         let step = format!("linux kernel{suffix}");
-        let key = pins::key(&pins).text(UNPACK);
+        let name = pins.0.iter().find_map(|pin| pin.name.strip_prefix(PACKAGE));
+        let release = name.context("no kernel is pinned")?.to_owned();
+        let key = pins::key(&pins).text(UNPACK).text(FILES);
         let key = steps.run(&step, key, &[&image], |cx| {
-            let deb = &cx.fetch(&pins)?[0];
             let unpacked = folder.join("package");
             files::remove(&folder.join("modules"))?;
             files::empty(&unpacked)?;
-            cx.run(
-                Command::new("sh")
-                    .args(["-ec", UNPACK, "sh"])
-                    .arg(deb)
-                    .arg(&unpacked),
-            )?;
-            check_options(&unpacked)?;
-            fs::copy(only(&unpacked.join("boot"), "vmlinuz-")?, &image)?;
+            for deb in cx.fetch(&pins)? {
+                cx.run(
+                    Command::new("sh")
+                        .args(["-ec", UNPACK, "sh"])
+                        .args([&deb, &unpacked])
+                        .arg(FILES),
+                )?;
+            }
             // Debian 13 has its files only below usr.
             let modules = ["lib/modules", "usr/lib/modules"].map(|path| unpacked.join(path));
             let modules = modules.iter().find(|path| path.exists());
-            let modules = only(modules.context("no modules")?, "")?;
+            let modules = modules.context("no modules")?.join(&release);
             fs::rename(modules, folder.join("modules"))?;
+            let places = [
+                (folder.join("modules"), String::new()),
+                (unpacked.join("boot"), format!("-{release}")),
+            ];
+            let file = |name: &str| {
+                let mut paths = places
+                    .iter()
+                    .map(|(place, end)| place.join(format!("{name}{end}")));
+                let path = paths.find(|path| path.exists());
+                path.with_context(|| format!("no {name} in the packages of {release}"))
+            };
+            check_options(&file("config")?)?;
+            fs::copy(file("vmlinuz")?, &image)?;
             cx.run(
                 Command::new("find")
                     .arg(folder.join("modules"))
                     .args(["-name", "*.ko.xz", "-exec", "unxz", "{}", "+"]),
             )?;
             fs::remove_dir_all(&unpacked)?;
-            Ok(format!("{} {} unpacked", pins.0[0].name, pins.version()))
+            Ok(format!("{PACKAGE}{release} {} unpacked", pins.version()))
         })?;
         Ok(Self {
             version,
             image,
             modules: folder.join("modules"),
-            release: pins.0[0].name.replace("linux-image-", ""),
+            release,
             key,
         })
     }
@@ -169,8 +211,8 @@ fn has_module(paths: &str, file: &str) -> bool {
     paths.any(|path| path.ends_with(file))
 }
 
-fn check_options(unpacked: &Path) -> Result<()> {
-    let config = fs::read_to_string(only(&unpacked.join("boot"), "config-")?)?;
+fn check_options(config: &Path) -> Result<()> {
+    let config = fs::read_to_string(config)?;
     for option in NEEDED {
         ensure!(
             config
@@ -182,26 +224,17 @@ fn check_options(unpacked: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The one entry of `folder` whose name begins with `prefix`.
-fn only(folder: &Path, prefix: &str) -> Result<PathBuf> {
-    let mut found = None;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(prefix.as_bytes())
-        {
-            ensure!(found.is_none(), "two of {prefix}* in {}", folder.display());
-            found = Some(entry.path());
-        }
-    }
-    found.with_context(|| format!("no {prefix}* in {}", folder.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_32_bit_kernel_is_for_guests_only() {
+        let kernels = |dom0, guest| Kernels { dom0, guest };
+        kernels(Linux::V7_2, Linux::Armmp).check().unwrap();
+        let error = kernels(Linux::Armmp, Linux::V6_1).check().unwrap_err();
+        assert!(error.to_string().contains("--guest-kernel"), "{error}");
+    }
 
     #[test]
     fn a_module_is_found_by_its_whole_name() {

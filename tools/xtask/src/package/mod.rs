@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! `cargo xtask package`: the Debian packages, of the daemon with its client and of the
-//! pages for browsers. The same sources give the same package, byte by byte; dom0's
-//! image is made from the daemon's for arm64. With `--stack` also Xen's, with `--rpm`
-//! the daemon's RPM.
+//! `cargo xtask package`: the Debian packages, of the daemon with its client, of the
+//! pages for browsers and of guests' firmware. The same sources give the same package,
+//! byte by byte; dom0's image is made from the daemon's for arm64. With `--stack` also
+//! Xen's, with `--rpm` the daemon's RPM.
 
 mod check;
 pub(crate) mod programs;
@@ -23,12 +23,15 @@ use steps::{
 };
 
 use crate::debian::host;
+use crate::edk2;
 use crate::xterm;
-use programs::{AMD64, ARM64, Arch, TESTED};
-pub(crate) use recipe::VCONSOLED;
+pub(crate) use programs::ALL;
+use programs::{ARM64, Arch, TESTED};
 use recipe::{Recipe, VCONSOLE_WEB};
+pub(crate) use recipe::{VCONSOLED, VPL011_EFI};
 
-/// Make the Debian packages of vconsoled with vconsole, and of vconsole-web
+/// Make the Debian packages of vconsoled with vconsole, of vconsole-web, and of guests'
+/// firmware
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Instead, everything for a host of a Debian release, trixie or bookworm: Xen's
@@ -90,23 +93,28 @@ fn run(steps: &Steps) -> Result<()> {
 }
 
 /// Makes the packages, checks them, and prints their paths; unless for all, that of the
-/// daemon only for arm64, whose hosts have guests with this UART, and that of the pages
-/// only for this machine. Returns why that one was not made, if it cannot be made here.
+/// daemon only for arm64, whose hosts have guests with this UART, that of the pages only
+/// for this machine, and not that of the firmware. Returns why that of the pages was not
+/// made, if it cannot be made here.
 pub(crate) fn packages(steps: &Steps, for_all: bool) -> Result<Option<String>> {
     host::prepare(steps)?;
-    each(steps, |recipe| {
-        let is_wanted = |arch: &&Arch| {
+    let check = |recipe: &Recipe| {
+        let is_wanted = |arch: &&&Arch| {
             let is_of_daemon = recipe.name == VCONSOLED.name && arch.debian == ARM64.debian;
             let is_of_pages = recipe.name == VCONSOLE_WEB.name && arch.is_this_machines();
             for_all || is_of_daemon || is_of_pages
         };
-        for arch in [&ARM64, &AMD64].into_iter().filter(is_wanted) {
+        for arch in recipe.archs().iter().filter(is_wanted) {
             let package = make(steps, recipe, arch)?;
             check::check(steps, &package, recipe, arch)?;
             println!("{}", package.file.display());
         }
         Ok(())
-    })
+    };
+    if for_all {
+        check(&VPL011_EFI)?;
+    }
+    each(steps, check)
 }
 
 /// Runs the scripts of packages for this machine; or returns why they cannot run here.
@@ -124,8 +132,8 @@ pub(crate) fn scripts(steps: &Steps) -> Result<Option<String>> {
     Ok(why.map(str::to_owned).or(missing))
 }
 
-/// Handles each package in turn. Returns why the last is missing, if xterm.js is not
-/// available.
+/// Handles each package with programs in turn. Returns why the last is missing, if
+/// xterm.js is not available.
 fn each(steps: &Steps, mut what: impl FnMut(&Recipe) -> Result<()>) -> Result<Option<String>> {
     what(&VCONSOLED)?;
     if let Err(error) = xterm::fetch(steps) {
@@ -138,7 +146,10 @@ fn each(steps: &Steps, mut what: impl FnMut(&Recipe) -> Result<()>) -> Result<Op
 /// Makes a package for one architecture, unless it exists.
 pub(crate) fn make(steps: &Steps, recipe: &Recipe, arch: &Arch) -> Result<Package> {
     let names: Vec<&str> = recipe.programs.iter().map(|(name, _)| *name).collect();
-    let programs = programs::build(steps, arch, &names)?;
+    let built = match recipe.efi {
+        Some(_) => edk2::build(steps)?,
+        None => programs::build(steps, arch, &names)?,
+    };
     let sources = sources(&steps.dirs, recipe);
     let version = env!("CARGO_PKG_VERSION");
     let (name, packages) = (recipe.name, steps.dirs.target.join("package"));
@@ -147,7 +158,7 @@ pub(crate) fn make(steps: &Steps, recipe: &Recipe, arch: &Arch) -> Result<Packag
     let is_released = arch.label == arch.debian;
     let file = if is_released { &packages } else { &folder };
     let file = file.join(format!("{name}_{version}_{}.deb", arch.debian));
-    let mut key = Key::default().text(programs).text(version);
+    let mut key = Key::default().text(built).text(version);
     key = key.text(include_str!("recipe.rs"));
     let mut inputs = list(&sources)?;
     for program in &names {
@@ -230,13 +241,18 @@ fn stage(cx: &Cx, recipe: &Recipe, arch: &Arch, root: &Path) -> Result<()> {
             0o644,
         )?;
     }
+    let docs = root.join("usr/share/doc").join(recipe.name);
+    if let Some(to) = recipe.efi {
+        place(&edk2::image(cx.dirs), &root.join(to), 0o644)?;
+        let copyright = docs.join("copyright.edk2");
+        place(&edk2::copyright(cx.dirs), &copyright, 0o644)?;
+    }
     for (link, to) in recipe.links {
         let link = root.join(link);
         fs::create_dir_all(link.parent().context("a link at the root")?)?;
         symlink(to, link)?;
     }
     manual(cx, recipe, root)?;
-    let docs = root.join("usr/share/doc").join(recipe.name);
     place(
         &sources.join("debian/changelog"),
         &docs.join("changelog"),
@@ -318,7 +334,9 @@ fn control(cx: &Cx, recipe: &Recipe, arch: &Arch, root: &Path) -> Result<()> {
         .replace("@ARCHITECTURE@", arch.debian)
         .replace("@SIZE@", &bytes.div_ceil(1024).to_string());
     put(&folder.join("control"), &text, 0o644)?;
-    put(&folder.join("conffiles"), recipe.conffiles, 0o644)?;
+    if !recipe.conffiles.is_empty() {
+        put(&folder.join("conffiles"), recipe.conffiles, 0o644)?;
+    }
     put(&folder.join("md5sums"), &sums, 0o644)?;
     if let Some(file) = recipe.triggers {
         place(&sources.join(file), &folder.join(file), 0o644)?;
@@ -382,7 +400,7 @@ mod tests {
             target: root.join("target"),
             root,
         };
-        for recipe in [&VCONSOLED, &VCONSOLE_WEB] {
+        for recipe in [&VCONSOLED, &VCONSOLE_WEB, &VPL011_EFI] {
             let sources = sources(&dirs, recipe);
             let scripts = recipe.scripts.iter();
             let scripts = scripts.map(|script| format!("debian/{script}"));

@@ -45,6 +45,13 @@ pub(crate) const TESTED: Arch = Arch {
     target: None,
 };
 
+/// For a package without programs.
+pub(crate) const ALL: Arch = Arch {
+    debian: "all",
+    label: "all",
+    target: None,
+};
+
 impl Arch {
     /// The machine's name in compilers.
     pub(super) fn machine(&self) -> &'static str {

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
 //! The contents of each package. Its files are in `packaging` beside the sources.
 
+use super::programs::{ALL, AMD64, ARM64, Arch};
+
 /// A file that is installed unchanged: source, destination, and mode.
 type File = (&'static str, &'static str, u32);
 
 /// A package.
 pub(crate) struct Recipe {
-    /// Its name, which is also a crate's.
+    /// Its name, which is also that of a folder of `tools`.
     pub(super) name: &'static str,
     /// Programs, with the folder of each.
     pub(super) programs: &'static [(&'static str, &'static str)],
     pub(super) files: &'static [File],
     /// Files of xterm.js, as npm installs it.
     pub(super) xterm: &'static [&'static str],
+    /// The path of EDK2's image, if the package has one.
+    pub(super) efi: Option<&'static str>,
     /// Links, with the target of each.
     pub(super) links: &'static [(&'static str, &'static str)],
     /// Empty folders that only root may read.
@@ -30,6 +34,17 @@ pub(crate) struct Recipe {
     pub(super) wanted: &'static [(&'static str, &'static str)],
     /// Words that pages and shells' completions must contain.
     pub(super) told: &'static [(&'static str, &'static str)],
+}
+
+impl Recipe {
+    /// The architectures that it is made for.
+    pub(super) fn archs(&self) -> &'static [&'static Arch] {
+        if self.programs.is_empty() {
+            &[&ALL]
+        } else {
+            &[&ARM64, &AMD64]
+        }
+    }
 }
 
 /// Scripts that dpkg runs.
@@ -69,6 +84,7 @@ pub(crate) const VCONSOLED: Recipe = Recipe {
         ),
     ],
     xterm: &[],
+    efi: None,
     links: &[
         // As a login shell.
         ("usr/lib/vconsoled/vconsole-login", "../../bin/vconsole"),
@@ -168,6 +184,7 @@ pub(crate) const VCONSOLE_WEB: Recipe = Recipe {
         "@xterm/xterm/lib/xterm.js",
         "@xterm/addon-search/lib/addon-search.js",
     ],
+    efi: None,
     links: &[],
     private: &["etc/vconsole-web/tls"],
     conffiles: "/etc/default/vconsole-web\n/etc/vconsole-web/tenants\n",
@@ -206,4 +223,27 @@ pub(crate) const VCONSOLE_WEB: Recipe = Recipe {
         ("man8/vconsole-web.8.gz", "--proxy-socket"),
         ("man8/vconsole-web.8.gz", "/etc/vconsole-web/tenants"),
     ],
+};
+
+/// The firmware of guests.
+pub(crate) const VPL011_EFI: Recipe = Recipe {
+    name: "vpl011-efi",
+    programs: &[],
+    files: &[],
+    xterm: &[],
+    efi: Some("usr/lib/vpl011/efi.fd"),
+    links: &[],
+    private: &[],
+    conffiles: "",
+    scripts: &[],
+    triggers: None,
+    cases: &[],
+    others: None,
+    wanted: &[
+        ("/usr/lib/vpl011/efi.fd", "-rw-r--r--"),
+        ("/usr/share/doc/vpl011-efi/changelog.gz", "-rw-r--r--"),
+        ("/usr/share/doc/vpl011-efi/copyright", "-rw-r--r--"),
+        ("/usr/share/doc/vpl011-efi/copyright.edk2", "-rw-r--r--"),
+    ],
+    told: &[],
 };

@@ -211,6 +211,7 @@ impl<'a> Bench<'a> {
 
     /// The same with versions of the kernels.
     fn with_kernels(steps: &'a Steps, version: Version, kernels: Kernels) -> Result<Self> {
+        kernels.check()?;
         host::prepare(steps)?;
         let flavour = Flavour::Ours;
         let built = xen::build(steps, Which { version, flavour })?;
@@ -275,6 +276,8 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Systemd => &Dom0::with_systemd(self.steps, &self.built, self.kernels)?,
             e2e::Dom0::Web => &self.dom0.with_web(self.steps, &self.built)?,
             e2e::Dom0::Installer => &self.dom0.with_installer(self.steps, &self.built)?,
+            e2e::Dom0::Efi => &self.dom0.with_efi(self.steps, &self.built)?,
+            e2e::Dom0::Gdb => &self.dom0.with_gdb(self.steps, &self.built)?,
         };
         Ok((Machine::start(&spec, dom0, &log)?, log))
     }
@@ -341,6 +344,8 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Systemd => " systemd",
             e2e::Dom0::Web => " web",
             e2e::Dom0::Installer => " installer",
+            e2e::Dom0::Efi => " efi",
+            e2e::Dom0::Gdb => " gdb",
         };
         let which = self.which(needs.hypervisor);
         let label = which.step(&format!("boot GICv{}{system}", needs.gic));
@@ -378,7 +383,9 @@ mod tests {
     #[test]
     fn what_takes_minutes_to_make_is_run_by_name_alone() {
         for alone in [
+            "edk2",
             "installer",
+            "kgdb",
             "web",
             "install",
             "install-stack",
