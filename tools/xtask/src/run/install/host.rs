@@ -14,7 +14,7 @@ use crate::run::outside::Terminal;
 
 /// Timeouts on a busy machine: from power-on to a shell, and of a command.
 pub(super) const BOOT: Duration = Duration::from_secs(1200);
-const COMMAND: Duration = Duration::from_secs(900);
+const COMMAND: Duration = Duration::from_secs(1800);
 
 /// The end of bash's prompt, and of the guest's.
 const PROMPT: &str = "bash-5.2# ";

@@ -29,9 +29,13 @@ pub(super) const NAME: &str = "install-stack";
 pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/vpl011";
 const PREFERENCE: &[&str] = &["Package: *", "Pin: release o=vpl011", "Pin-Priority: 1001"];
 
-/// Debian's packages may be newer, and are then replaced by a lower version.
-const INSTALL: &str =
-    "apt-get -q install -y --allow-downgrades xen-system-arm64 xen-utils-common vconsoled";
+/// The daemon comes first: the scripts of Xen's packages stop xenconsoled before most of
+/// them are unpacked and start it at the end, and leave ours running. Debian's packages
+/// may be newer, and are then replaced by a lower version.
+const INSTALL: [&str; 2] = [
+    "apt-get -q install -y vconsoled",
+    "apt-get -q install -y --allow-downgrades xen-system-arm64 xen-utils-common",
+];
 
 /// Installed packages of Xen, with their versions.
 const PACKAGES: &str = "dpkg-query -W -f '${db:Status-Abbrev}${Package} ${Version}\\n' \
@@ -84,7 +88,9 @@ fn copy_out(steps: &Steps, disk: &Path, file: &str) -> Result<PathBuf> {
 pub(super) fn installed(host: &mut Host, checks: &mut Checks) -> Result<()> {
     write_file(host, PREFERENCES, PREFERENCE)?;
     add_repository(host, "/ours")?;
-    host.run(INSTALL)?;
+    for install in INSTALL {
+        host.run(install)?;
+    }
     let audit = host.run("dpkg --audit")?;
     checks.check("every package is configured", audit.is_empty(), audit);
     versions(host, checks, "all packages of Xen are ours", |version| {
