@@ -94,8 +94,6 @@ fn address(printed: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn an_address_is_one_number() {
         let address = |text: &str| super::address(&format!("     {text}\r\r\n"));
