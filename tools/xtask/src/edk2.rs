@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
-use steps::{Cx, Dirs, Key, Steps, files};
+use steps::{Cx, Dirs, Key, Steps, files, write};
 use xen_hooks::HookSet;
 
 use crate::debian::{host, pins};
@@ -15,7 +15,12 @@ use crate::xen::{fetch, jobs};
 
 /// The platform, and the name of its image.
 const PLATFORM: &str = "ArmVirtPkg/ArmVirtXen.dsc";
-const IMAGE: &str = "Build/ArmVirtXen-AARCH64/RELEASE_GCCNOLTO/FV/XEN_EFI.fd";
+const BUILT: &str = "Build/ArmVirtXen-AARCH64/RELEASE_GCCNOLTO";
+const IMAGE: &str = "FV/XEN_EFI.fd";
+
+/// The values that guard its functions' stacks, by their size in bits. EDK2 would make
+/// up new ones for each build; they are in a public image either way.
+const COOKIES: [(u8, &str); 2] = [(32, "[12779521]"), (64, "[54887648931647488]")];
 
 /// The files that our hooks change.
 const HOOKED: [&str; 2] = [PLATFORM, "BaseTools/Source/C/GenFw/GenFw.c"];
@@ -71,7 +76,7 @@ pub(crate) fn build(steps: &Steps) -> Result<String> {
     let key = steps.run("edk2", key, &[&image], |cx| {
         tools(cx, &source)?;
         platform(cx, &source, pins.version())?;
-        let size = fs::copy(source.join(IMAGE), &image)?;
+        let size = fs::copy(source.join(BUILT).join(IMAGE), &image)?;
         Ok(format!("built, {} KiB", size >> 10))
     })?;
     Ok(Key::default().text(key).text(packaging_key).finish())
@@ -92,6 +97,10 @@ fn tools(cx: &Cx, source: &Path) -> Result<()> {
 /// Builds the platform.
 fn platform(cx: &Cx, source: &Path, version: &str) -> Result<()> {
     files::remove(&source.join("Build"))?;
+    for (bits, values) in COOKIES {
+        let file = format!("{BUILT}/StackCookieValues{bits}.json");
+        write(&source.join(file), values)?;
+    }
     let tools = source.join("BaseTools");
     let programs = tools.join("BinWrappers/PosixLike");
     let mut build = Command::new(programs.join("build"));
