@@ -91,7 +91,9 @@ fn created(host: &mut Host, checks: &mut Checks) -> Result<()> {
     write_file(host, GUEST, &lines)?;
     host.run(&format!("virsh create {GUEST}"))?;
     let (_, models) = host.attempt("pgrep -l qemu")?;
-    checks.check("no device model runs", models.is_empty(), models);
+    // Messages of Xen may be among it.
+    let none = !models.contains("qemu");
+    checks.check("no device model runs", none, models);
     usable(host, checks, "after `virsh create`")
 }
 
@@ -123,7 +125,7 @@ fn destroyed(host: &mut Host, checks: &mut Checks) -> Result<()> {
 /// A shell on the console, and an answer through the channel.
 fn usable(host: &mut Host, checks: &mut Checks, when: &str) -> Result<()> {
     let tty = host.run("virsh ttyconsole guest")?;
-    let is_pty = tty.starts_with("/dev/pts/");
+    let is_pty = tty.contains("/dev/pts/");
     checks.check(
         &format!("{when} libvirt knows the console's pty"),
         is_pty,
@@ -132,7 +134,7 @@ fn usable(host: &mut Host, checks: &mut Checks, when: &str) -> Result<()> {
     let shown = host.in_guest(CONSOLE, AGENT, AGENT_RUNS);
     checks.ok(&format!("{when} `{CONSOLE}` gives a shell"), shown)?;
     let answer = host.run(&format!("timeout 300 perl -e '{CLIENT}' {SOCKET}"))?;
-    let right = answer == "agent has a line";
+    let right = answer.contains("agent has a line");
     let id = format!("{when} the guest's agent answers through the channel");
     checks.check(&id, right, answer);
     Ok(())
