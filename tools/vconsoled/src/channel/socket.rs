@@ -2,12 +2,13 @@
 //! The named socket of a channel: only its owner may connect to it, and no
 //! symbolic link in its path is followed.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -66,19 +67,40 @@ impl Drop for Socket {
 
 type Bound = (OwnedFd, (u64, u64), UnixListener, Lock);
 
+/// Opens a directory whose path has no symbolic link, one part after the other: openat2,
+/// which does so in one call, is blocked where systemd restricts setuid bits.
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let start = if path.is_absolute() { "/" } else { "." };
+    let named = |errno: Errno| {
+        let error = io::Error::from(errno);
+        io::Error::new(error.kind(), format!("its directory: {error}"))
+    };
+    let mut at = rustix::fs::openat(rustix::fs::CWD, start, flags, Mode::empty()).map_err(named)?;
+    for part in path.components() {
+        if matches!(part, Component::RootDir | Component::CurDir) {
+            continue;
+        }
+        let name = part.as_os_str();
+        at = match rustix::fs::openat(&at, name, flags, Mode::empty()) {
+            Ok(next) => next,
+            Err(Errno::NOTDIR | Errno::LOOP) if is_link(&at, name) => {
+                return Err(other("its path contains a symbolic link"));
+            }
+            Err(errno) => return Err(named(errno)),
+        };
+    }
+    Ok(at)
+}
+
+fn is_link(directory: &OwnedFd, name: &OsStr) -> bool {
+    rustix::fs::readlinkat(directory, name, Vec::new()).is_ok()
+}
+
 fn bind(path: &Path) -> io::Result<Bound> {
     let name = file_name(path)?;
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let directory = rustix::fs::openat2(rustix::fs::CWD, directory, flags, Mode::empty(), resolve)
-        .map_err(|errno| match errno {
-            Errno::LOOP => other("its path contains a symbolic link"),
-            errno => {
-                let error = io::Error::from(errno);
-                io::Error::new(error.kind(), format!("its directory: {error}"))
-            }
-        })?;
+    let directory = open_directory(directory)?;
     let lock = take_place(&directory, name)?;
 
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -73,9 +73,9 @@ pub(crate) enum System {
     Plain,
     /// With Debian's Xen, by firmware and GRUB.
     Grub,
-    /// With our packages of Xen, loaded likewise, the agent, and the daemon's package,
-    /// which is not installed.
-    Agent,
+    /// With our packages of Xen, loaded likewise, Debian's libvirt, the agent, and the
+    /// daemon's package, which is not installed.
+    Ours,
 }
 
 impl System {
@@ -84,7 +84,7 @@ impl System {
         match self {
             Self::Plain => "",
             Self::Grub => "-grub",
-            Self::Agent => "-agent",
+            Self::Ours => "-ours",
         }
     }
 
@@ -97,7 +97,7 @@ impl System {
                 pins.0.extend(steps.pins("boot")?.0);
                 pins.0.extend(steps.pins("linux-6.12")?.0);
             }
-            Self::Agent => {
+            Self::Ours => {
                 pins.0.retain(|pin| !is_xens(&pin.name));
                 pins.0.extend(steps.pins("agent")?.0);
             }
@@ -107,7 +107,7 @@ impl System {
 
     /// Our packages in it, in place of those of Debian's that are on the other disks.
     fn ours(self, steps: &Steps) -> Result<Vec<PathBuf>> {
-        if self != Self::Agent {
+        if self != Self::Ours {
             return Ok(Vec::new());
         }
         let replaced = steps.pins("install")?.0;
@@ -156,7 +156,7 @@ impl Disk {
         let guest_kernel = Kernel::fetch(steps, Linux::default())?;
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &guest_kernel, &sysroot)?;
-        let package = (system == System::Agent)
+        let package = (system == System::Ours)
             .then(|| package::make(steps, &VCONSOLED, &ARM64))
             .transpose()?;
         if system == System::Grub {

@@ -390,6 +390,7 @@ mod tests {
             "install",
             "install-stack",
             "install-grub",
+            "libvirt",
         ] {
             let has = |chosen: &Chosen| chosen.list().any(|(name, _)| name == alone);
             assert!(!has(&Chosen::usual()) && !has(&Chosen::other_builds()));

@@ -7,9 +7,9 @@ use e2e::Scenario;
 use e2e::report::Outcome;
 use steps::Steps;
 
-use super::common::copy;
+use super::common::copied;
 use super::host::{BOOT, START, spec};
-use crate::image::{Disk, Dom0, System};
+use crate::image::{Disk, System};
 use crate::rig::follow::{Task, follow};
 use crate::rig::machine::{Machine, Spec};
 
@@ -25,7 +25,7 @@ const NAMES: [&str; 5] = [
 /// Runs those with these names, or all, and prints a line for each.
 pub(crate) fn run(steps: &Steps, names: &[String]) -> Result<Vec<Outcome>> {
     let [mut served, mut own] = chosen(names)?;
-    let disk = Disk::make(steps, System::Agent)?;
+    let disk = Disk::make(steps, System::Ours)?;
     let mut outcomes = Vec::new();
     for left in [&mut served, &mut own] {
         // A machine that fails ends one scenario, not the rest.
@@ -70,10 +70,7 @@ fn on(steps: &Steps, disk: &Disk, names: &[&str]) -> Result<Vec<Outcome>> {
         task: format!("{START} {}", task.words()),
         ..spec(&disk.hypervisor)
     };
-    let dom0 = Dom0 {
-        disks: vec![copy(steps, disk)?],
-        ..disk.dom0.clone()
-    };
+    let dom0 = copied(steps, disk, None)?;
     let log = steps.dirs.log(&format!("machine-debian-{}", names[0]));
     let machine = Machine::start(&spec, &dom0, &log)?;
     Ok(follow(machine, &log, "boot Debian 13", &task))

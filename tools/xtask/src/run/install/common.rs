@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What all scenarios do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -25,10 +25,11 @@ pub(super) fn copy(steps: &Steps, disk: &Disk) -> Result<PathBuf> {
     Ok(image)
 }
 
-/// dom0 with a copy of the disk, and a second disk.
-pub(super) fn copied(steps: &Steps, disk: &Disk, media: &Path) -> Result<Dom0> {
+/// dom0 with a copy of the disk, and perhaps a second disk.
+pub(super) fn copied(steps: &Steps, disk: &Disk, media: Option<PathBuf>) -> Result<Dom0> {
+    let copy = copy(steps, disk)?;
     Ok(Dom0 {
-        disks: vec![copy(steps, disk)?, media.to_owned()],
+        disks: [copy].into_iter().chain(media).collect(),
         ..disk.dom0.clone()
     })
 }

@@ -18,7 +18,7 @@ pub(super) const NAME: &str = "install";
 pub(super) fn run(steps: &Steps) -> Result<Outcome> {
     let disk = Disk::make(steps, System::Plain)?;
     let media = media::make(steps)?;
-    let dom0 = copied(steps, &disk, &media)?;
+    let dom0 = copied(steps, &disk, Some(media))?;
     Ok(told(NAME, |checks, console| {
         let log = format!("machine-{NAME}");
         let mut host = Host::boot(steps, &disk.hypervisor, &dom0, &log)?;

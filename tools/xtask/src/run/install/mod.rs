@@ -8,6 +8,7 @@ mod common;
 mod daemon;
 mod grub;
 mod host;
+mod libvirt;
 mod media;
 mod stack;
 mod stages;
@@ -46,5 +47,11 @@ pub(crate) const ALL: &[Installation] = &[
         name: grub::NAME,
         about: "the same by firmware and GRUB from the disk's own partitions, and back to Debian's",
         run: grub::run,
+    },
+    Installation {
+        name: libvirt::NAME,
+        about: "one with our packages of Xen runs a guest by Debian's libvirt: virsh create, \
+                console, reboot, destroy, and a channel",
+        run: libvirt::run,
     },
 ];

@@ -48,7 +48,7 @@ pub(super) fn run(steps: &Steps) -> Result<Outcome> {
     let release = stack::release("trixie").map_err(Error::msg)?;
     let disk = Disk::make(steps, System::Plain)?;
     let media = media::of_stack(steps, release)?;
-    let dom0 = copied(steps, &disk, &media)?;
+    let dom0 = copied(steps, &disk, Some(media))?;
     Ok(told(NAME, |checks, console| {
         let log = format!("machine-{NAME}-debian");
         let mut host = Host::boot(steps, &disk.hypervisor, &dom0, &log)?;
