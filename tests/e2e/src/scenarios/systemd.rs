@@ -22,6 +22,8 @@ use crate::shell::{SHORT, Shell};
 
 const PACKAGE: &str = "/guest/vconsoled.deb";
 const GUEST: &str = "svc";
+/// Its channel, in the daemon's folder.
+const SOCKET: &str = "/run/vconsoled/channels/svc.sock";
 /// The guest's last line.
 const ALL: &str = "all counted";
 /// Lines that the guest prints for the journal.
@@ -50,7 +52,13 @@ pub(crate) fn systemd(report: &mut Report) -> Result<()> {
     let guest = Config::linux(GUEST)
         .pl011()
         .bootargs("console=ttyAMA0 nosoftlockup")
+        .with(&format!(
+            "channel = [ \"name=org.example.agent.0,connection=socket,path={SOCKET}\" ]"
+        ))
         .create()?;
+    // The unit's restrictions apply to what makes it.
+    let there = command::poll(SHORT, || Path::new(SOCKET).exists());
+    report.check("a channel has its socket", there, SOCKET);
     let mut shell = Shell::open(GUEST, Line::Vuart)?;
     shell.run("touch /tmp/on", SHORT)?;
     ends(report, guest.domid, &mut shell)?;

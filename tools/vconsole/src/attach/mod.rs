@@ -196,9 +196,11 @@ impl<L: Link> Session<L> {
             if ready.signal && self.signals.handle()? {
                 return Ok(End::Left);
             }
-            // Before standard output, whose end ends the session: a program that has
-            // closed both may have typed something before.
-            if ready.input {
+            // The end of standard output ends the session, and a program that has closed
+            // both may have typed something before. Else what the daemon sent is first: it
+            // may change whether input is passed on.
+            let ended = ready.output.intersects(PollFlags::HUP | PollFlags::ERR);
+            if ready.input && ended {
                 self.read_input()?;
             }
             self.display
@@ -207,6 +209,9 @@ impl<L: Link> Session<L> {
             // Output first: it may have come before the daemon ended.
             if !gone && !self.link.serve(&ready.link, &mut self.display)? {
                 gone = true;
+            }
+            if ready.input && !ended {
+                self.read_input()?;
             }
             self.display.flush().context("standard output")?;
             if let Input::Leaving(until) = self.input {
