@@ -313,11 +313,11 @@ pub(super) const ALL: &[Check] = &[
         what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::usual())),
     },
     Check {
-        name: "scenarios, dom0less",
-        about: "one with a guest that Xen itself starts, at the machine's console",
+        name: "scenarios, other machines",
+        about: "one in a dom0 with systemd, or with a guest that Xen itself starts",
         part_of: Part::Whole,
         lane: Lane::Machines,
-        what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::at_machine())),
+        what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::other_machines())),
     },
     Check {
         name: "scenarios, other builds",

@@ -41,7 +41,7 @@ impl Options {
         let chosen = ALL.iter().filter(|check| check.part_of.is_in(self.quick));
         if self.list {
             for check in chosen {
-                println!("{:<22}{}", check.name, check.about);
+                println!("{:<26}{}", check.name, check.about);
             }
             return Ok(true);
         }
@@ -60,7 +60,7 @@ impl Options {
         let mut total = Tally::default();
         for Done { name, tally, took } in done {
             println!(
-                "{name:<24}{:<34}{:>8.1} s",
+                "{name:<26}{:<32}{:>8.1} s",
                 tally.to_string(),
                 took.as_secs_f64()
             );

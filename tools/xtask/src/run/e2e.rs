@@ -98,21 +98,20 @@ impl Chosen {
         }
     }
 
-    /// The scenarios of a whole run, run by dom0's agent, that need our usual build of
-    /// the hypervisor.
+    /// The scenarios of a whole run that need our usual build of the hypervisor, in the
+    /// small dom0.
     pub(crate) fn usual() -> Self {
-        Self {
-            outside: Vec::new(),
-            ..Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours)
-        }
+        let mut chosen = Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours);
+        chosen.inside.retain(|s| s.needs.dom0 == e2e::Dom0::Plain);
+        chosen.outside.clear();
+        chosen
     }
 
-    /// The scenarios at the machine's console that need it.
-    pub(crate) fn at_machine() -> Self {
-        Self {
-            inside: Vec::new(),
-            ..Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours)
-        }
+    /// The others that need it: in another dom0, or at the machine's console.
+    pub(crate) fn other_machines() -> Self {
+        let mut chosen = Self::of_builds(|hypervisor| hypervisor == Hypervisor::Ours);
+        chosen.inside.retain(|s| s.needs.dom0 != e2e::Dom0::Plain);
+        chosen
     }
 
     /// The scenarios that need another build.
@@ -368,7 +367,7 @@ mod tests {
     fn a_whole_run_has_each_scenario_once() {
         let parts = [
             Chosen::usual(),
-            Chosen::at_machine(),
+            Chosen::other_machines(),
             Chosen::other_builds(),
         ];
         assert!(parts.iter().all(|part| part.len() > 0));
