@@ -117,7 +117,8 @@ fn destroyed(host: &mut Host, checks: &mut Checks) -> Result<()> {
         "timeout 300 sh -c 'while [ -e {SOCKET} ]; do sleep 0.1; done'"
     ));
     checks.ok("and so is the channel's socket", gone)?;
-    let failed = host.run("systemctl --failed --no-legend 'libvirt*' 'virt*' vconsoled")?;
+    let failed =
+        host.run("systemctl list-units --failed --no-legend 'libvirt*' 'virt*' vconsoled.service")?;
     checks.check("no service has failed", failed.is_empty(), failed);
     Ok(())
 }
