@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! For tests with consoles: a terminal, programs in it or between pipes, the output
-//! so far and how much of it was checked, and waiting.
+//! so far and how much of it was checked, programs that a test makes, and waiting.
 #![forbid(unsafe_code)]
 
 mod install;

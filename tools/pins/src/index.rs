@@ -106,21 +106,17 @@ impl<'a> Index<'a> {
     pub(super) fn newest_source(&self, name: &str) -> Result<Option<String>> {
         let show = ["showsrc", "--only-source", name];
         let shown = self.output(self.tool("apt-cache").args(show))?;
-        let mut newest: Option<String> = None;
+        let mut newest: Option<&str> = None;
         for version in shown
             .lines()
             .filter_map(|line| line.strip_prefix("Version:"))
         {
             let version = version.trim();
-            let is_newer = match &newest {
-                Some(other) => self.is_newer(version, other)?,
-                None => true,
-            };
-            if is_newer {
-                newest = Some(version.to_owned());
+            if newest.map_or(Ok(true), |other| self.is_newer(version, other))? {
+                newest = Some(version);
             }
         }
-        Ok(newest)
+        Ok(newest.map(str::to_owned))
     }
 
     fn is_newer(&self, version: &str, other: &str) -> Result<bool> {

@@ -91,12 +91,7 @@ fn breakpoints(report: &mut Report, gdb: &mut Gdb, other: &mut Shell) -> Result<
     gdb.run(&format!("break *{CALL}"))?;
     gdb.send("continue")?;
     other.console.send("sync; echo \"<\"synced\">\"\r")?;
-    let stop = gdb.prompt()?;
-    report.check(
-        "a breakpoint in a kernel's function",
-        stop.contains("reakpoint 1, ") && stop.contains(CALL),
-        stop.trim(),
-    );
+    stopped(report, gdb, "a breakpoint in a kernel's function")?;
     let frames = gdb.run("bt")?;
     report.check("its callers", frames.contains("el0_svc"), frames.trim());
     let begin = gdb.number(&format!("(unsigned long) $pc - (unsigned long) &{CALL}"))?;
@@ -129,23 +124,21 @@ fn breakpoints(report: &mut Report, gdb: &mut Gdb, other: &mut Shell) -> Result<
     let printed = other.console.expect("<synced>", SHORT);
     report.check_ok("the guest continues", printed);
     other.console.send("sync; echo \"<\"again\">\"\r")?;
-    let stop = gdb.prompt()?;
-    report.check(
-        "the breakpoint stays",
-        stop.contains("reakpoint 1, ") && stop.contains(CALL),
-        stop.trim(),
-    );
+    stopped(report, gdb, "the breakpoint stays")?;
     gdb.send("xcontinue")?;
     let printed = other.console.expect("<again>", SHORT);
     report.check_ok("the guest continues from it", printed);
     other.console.send("sync; echo \"<\"third\">\"\r")?;
-    let stop = gdb.prompt()?;
-    report.check(
-        "and it stays again",
-        stop.contains("reakpoint 1, ") && stop.contains(CALL),
-        stop.trim(),
-    );
+    stopped(report, gdb, "and it stays again")?;
     gdb.run("delete")?;
+    Ok(())
+}
+
+/// The guest has stopped at the breakpoint.
+fn stopped(report: &mut Report, gdb: &mut Gdb, id: &str) -> Result<()> {
+    let stop = gdb.prompt()?;
+    let is_there = stop.contains("reakpoint 1, ") && stop.contains(CALL);
+    report.check(id, is_there, stop.trim());
     Ok(())
 }
 

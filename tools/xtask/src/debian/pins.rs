@@ -99,8 +99,9 @@ fn print(found: &[Found]) {
     println!("{had} of {} pins are available", found.len());
 }
 
-/// Sets that only a scenario or an option by name needs: large files, and unstable's
-/// kernel, whose files leave the mirrors when there is a newer one.
+/// Sets that `doctor` leaves out, because only a scenario or an option by name needs
+/// them: large files, and unstable's kernel, whose files leave the mirrors when there is
+/// a newer one.
 const BY_NAME_ALONE: [&str; 5] = ["armhf", "gdb", "linux-7.2", "linux-armmp", "linux-source"];
 
 /// Whether a whole run needs a pin.

@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: MIT
-//! Configurations of Kconfig's, as Linux and U-Boot have them: it drops lines that it
-//! does not know, or whose conditions are unmet, silently.
+//! Sources that are configured by Kconfig, as Linux and U-Boot are: it drops lines that
+//! it does not know, or whose conditions are unmet, silently.
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
+use steps::Cx;
+
+use crate::debian::host;
+
+/// make for arm64, with what it makes in another folder than the source.
+pub(super) fn make(cx: &Cx, source: &Path, out: &Path) -> Result<Command> {
+    let mut make = host::make(cx.dirs)?;
+    make.arg("-C").arg(source);
+    make.arg(format!("O={}", out.display()));
+    make.arg("CROSS_COMPILE=aarch64-linux-gnu-");
+    Ok(make)
+}
 
 /// Checks that a configuration has every line of a fragment of ours.
 pub(super) fn check(fragment: &Path, made: &Path) -> Result<()> {

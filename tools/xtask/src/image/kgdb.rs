@@ -12,7 +12,7 @@ use steps::{Cx, Key, Steps, files};
 
 use super::dom0::{Dom0, library_folders};
 use super::{kconfig, libraries};
-use crate::debian::{host, pins, programs};
+use crate::debian::{pins, programs};
 use crate::xen::{Built, fetch, jobs};
 
 /// The debugger, below the root of its packages.
@@ -81,9 +81,7 @@ fn kernel(steps: &Steps) -> Result<(PathBuf, String)> {
 }
 
 fn make(cx: &Cx, source: &Path, out: &Path) -> Result<Command> {
-    let mut make = host::make(cx.dirs)?;
-    make.arg("-C").arg(source);
-    make.arg(format!("O={}", out.display()));
-    make.args(["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
+    let mut make = kconfig::make(cx, source, out)?;
+    make.arg("ARCH=arm64");
     Ok(make)
 }

@@ -11,7 +11,7 @@ use steps::{Cx, Key, Steps, files};
 use xen_hooks::HookSet;
 
 use super::kconfig;
-use crate::debian::{host, pins};
+use crate::debian::pins;
 use crate::xen::{fetch, jobs};
 
 /// The base of our configuration.
@@ -37,19 +37,15 @@ pub(crate) fn build(steps: &Steps) -> Result<(PathBuf, String)> {
     let key = steps.run("u-boot", key, &[&image], |cx| {
         let out = folder.join("build");
         configure(cx, &source, &config, &out)?;
-        cx.run(make(cx, &source, &out)?.arg(jobs()).arg("u-boot.bin"))?;
+        cx.run(
+            kconfig::make(cx, &source, &out)?
+                .arg(jobs())
+                .arg("u-boot.bin"),
+        )?;
         let size = fs::copy(out.join("u-boot.bin"), &image)?;
         Ok(format!("built, {} KiB", size >> 10))
     })?;
     Ok((image, key))
-}
-
-fn make(cx: &Cx, source: &Path, out: &Path) -> Result<Command> {
-    let mut make = host::make(cx.dirs)?;
-    make.arg("-C").arg(source);
-    make.arg(format!("O={}", out.display()));
-    make.arg("CROSS_COMPILE=aarch64-linux-gnu-");
-    Ok(make)
 }
 
 /// Makes the configuration, which must have every line of ours.
@@ -63,6 +59,6 @@ fn configure(cx: &Cx, source: &Path, config: &Path, out: &Path) -> Result<()> {
             .arg(config)
             .current_dir(source),
     )?;
-    cx.run(make(cx, source, out)?.arg("olddefconfig"))?;
+    cx.run(kconfig::make(cx, source, out)?.arg("olddefconfig"))?;
     kconfig::check(config, &out.join(".config"))
 }

@@ -392,7 +392,13 @@ mod tests {
             "libvirt",
         ] {
             let has = |chosen: &Chosen| chosen.list().any(|(name, _)| name == alone);
-            assert!(!has(&Chosen::usual()) && !has(&Chosen::other_builds()));
+            for part in [
+                Chosen::usual(),
+                Chosen::other_machines(),
+                Chosen::other_builds(),
+            ] {
+                assert!(!has(&part), "{alone}");
+            }
             assert!(!has(&Chosen::named(&[]).unwrap()));
             assert!(has(&Chosen::named(&[alone.to_owned()]).unwrap()));
         }
