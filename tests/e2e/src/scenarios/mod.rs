@@ -64,8 +64,7 @@ pub(crate) const REPLACE_DAEMON: &[&str] = &[
 /// Scenarios that a whole run leaves out: one that tests stock Xen's UART, one whose
 /// dom0 has a service that takes minutes to build, and those whose guests are large or
 /// take minutes to build.
-pub(crate) const BY_NAME_ALONE: &[&str] =
-    &["conformance-stock", "edk2", "installer", "kgdb", "web"];
+pub(crate) const BY_NAME_ALONE: &[&str] = &["conformance-stock", "installer", "kgdb", "web"];
 
 /// Scenarios that make a console complain, and parts of the complaints.
 pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[

@@ -314,7 +314,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         name: "scenarios, other machines",
-        about: "one in a dom0 with systemd, or with a guest that Xen itself starts",
+        about: "one in a dom0 with systemd or with EDK2, or with a guest that Xen itself starts",
         part_of: Part::Whole,
         lane: Lane::Machines,
         what: What::Count(|steps| scenarios(steps, Version::default(), &Chosen::other_machines())),

@@ -382,7 +382,6 @@ mod tests {
     #[test]
     fn what_takes_minutes_to_make_is_run_by_name_alone() {
         for alone in [
-            "edk2",
             "installer",
             "kgdb",
             "web",
