@@ -388,6 +388,7 @@ mod tests {
             "web",
             "install",
             "install-stack",
+            "install-bookworm",
             "install-grub",
             "libvirt",
         ] {
