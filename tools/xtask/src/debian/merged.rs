@@ -28,3 +28,42 @@ pub(crate) fn merge(cx: &Cx, root: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use steps::{Busy, Dirs, Steps, write};
+
+    use super::*;
+
+    #[test]
+    fn files_move_below_usr_and_are_still_found() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("root");
+        for file in ["bin/sh", "lib/a/ours", "usr/bin/env", "usr/lib/a/theirs"] {
+            write(&root.join(file), file).unwrap();
+        }
+        symlink("usr/sbin", root.join("sbin")).unwrap();
+        let steps = Steps {
+            dirs: Dirs {
+                root: place.path().to_owned(),
+                target: place.path().join("target"),
+            },
+            force: false,
+            lock: place.path().join("pins.lock"),
+            origins: pins::Origins::default(),
+            busy: Busy::default(),
+        };
+        // The second time nothing is left to move.
+        for _ in 0..2 {
+            let merged = steps.value("merge", |cx| Ok(("merged".into(), merge(cx, &root)?)));
+            merged.unwrap();
+            for name in ["bin", "lib", "sbin"] {
+                let to = fs::read_link(root.join(name)).unwrap();
+                assert_eq!(to, Path::new("usr").join(name));
+            }
+            for file in ["bin/sh", "bin/env", "usr/lib/a/ours", "lib/a/theirs"] {
+                assert!(root.join(file).exists(), "{file}");
+            }
+        }
+    }
+}
