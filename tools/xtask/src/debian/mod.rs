@@ -3,6 +3,7 @@
 
 pub(crate) mod apt;
 pub(crate) mod host;
+pub(crate) mod merged;
 pub(crate) mod packages;
 pub(crate) mod pins;
 pub(crate) mod programs;

@@ -32,6 +32,8 @@ pub(crate) struct Packages {
     pub(crate) sysroot: List,
     pub(crate) systemd: List,
     pub(crate) install: OfRelease,
+    #[serde(rename = "install-bookworm")]
+    pub(crate) install_bookworm: OfRelease,
     pub(crate) boot: OfRelease,
     pub(crate) agent: OfRelease,
     pub(crate) aavmf: OfRelease,
@@ -138,10 +140,15 @@ impl Packages {
             set("policy", Wanted::Packages(self.policy.packages, &BUILDERS)),
             set("openrc", Wanted::Packages(self.openrc.packages, &BUILDERS)),
         ];
-        sets.push(Set {
-            release: self.install.release,
-            ..set("install", Wanted::Closure(self.install.packages))
-        });
+        for (name, list) in [
+            ("install", self.install),
+            ("install-bookworm", self.install_bookworm),
+        ] {
+            sets.push(Set {
+                release: list.release,
+                ..set(name, Wanted::Closure(list.packages))
+            });
+        }
         for (name, list) in [
             ("boot", self.boot),
             ("agent", self.agent),

@@ -102,7 +102,14 @@ fn print(found: &[Found]) {
 /// Sets that `doctor` leaves out, because only a scenario or an option by name needs
 /// them: large files, and unstable's kernel, whose files leave the mirrors when there is
 /// a newer one.
-const BY_NAME_ALONE: [&str; 5] = ["armhf", "gdb", "linux-7.2", "linux-armmp", "linux-source"];
+const BY_NAME_ALONE: [&str; 6] = [
+    "armhf",
+    "gdb",
+    "install-bookworm",
+    "linux-7.2",
+    "linux-armmp",
+    "linux-source",
+];
 
 /// Whether a whole run needs a pin.
 fn is_usual(pin: &Pin) -> bool {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A dom0 of Debian 13 on a disk, with Debian's own Xen: pinned packages, which their
+//! A dom0 of Debian 13 or 12 on a disk, with Debian's own Xen: pinned packages, which their
 //! own dpkg configures in an emulated machine. Either QEMU loads hypervisor and kernel,
 //! with an initramfs of ours that mounts the disk, or the firmware starts the disk's
 //! GRUB, which loads the packages' own.
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ::pins::Pins;
-use anyhow::{Error, Result, ensure};
+use anyhow::{Result, ensure};
 use steps::{Cx, Key, Steps, files, write};
 
 use super::archive::{self, Archive};
@@ -18,9 +18,10 @@ use super::drive::drive;
 use super::efi::{self, EfiDisk};
 use super::kernel::{Kernel, Linux};
 use super::{Dom0, guest};
-use crate::debian::{pins, unpacked};
+use crate::debian::{merged, pins, unpacked};
 use crate::package::programs::{self, ARM64};
-use crate::package::{self, Package, VCONSOLED, stack};
+use crate::package::stack::{RELEASES, Release};
+use crate::package::{self, Package, VCONSOLED};
 use crate::xen::sysroot;
 
 /// The file system's size in MiB; its file is sparse.
@@ -71,6 +72,8 @@ pub(crate) enum System {
     /// With Debian's Xen. QEMU loads hypervisor, kernel and initramfs; the disk is
     /// dom0's root.
     Plain,
+    /// The same of Debian 12.
+    Bookworm,
     /// With Debian's Xen, by firmware and GRUB.
     Grub,
     /// With our packages of Xen, loaded likewise, Debian's libvirt, the agent, and the
@@ -83,16 +86,49 @@ impl System {
     fn suffix(self) -> &'static str {
         match self {
             Self::Plain => "",
+            Self::Bookworm => "-bookworm",
             Self::Grub => "-grub",
             Self::Ours => "-ours",
         }
     }
 
+    /// Its release.
+    pub(crate) fn release(self) -> &'static Release {
+        let [trixie, bookworm] = &RELEASES;
+        match self {
+            Self::Bookworm => bookworm,
+            Self::Plain | Self::Grub | Self::Ours => trixie,
+        }
+    }
+
+    /// dom0's kernel.
+    fn kernel(self) -> Linux {
+        match self {
+            Self::Bookworm => Linux::V6_1,
+            Self::Plain | Self::Grub | Self::Ours => Linux::V6_12,
+        }
+    }
+
+    /// The release's packages that each system with Debian's Xen has.
+    fn usual(self, steps: &Steps) -> Result<Pins> {
+        steps.pins(match self {
+            Self::Bookworm => "install-bookworm",
+            Self::Plain | Self::Grub | Self::Ours => "install",
+        })
+    }
+
+    /// Debian's packages of Xen, which ours replace.
+    pub(crate) fn xens(self, steps: &Steps) -> Result<Pins> {
+        let mut pins = self.usual(steps)?;
+        pins.0.retain(|pin| is_xens(&pin.name));
+        Ok(pins)
+    }
+
     /// Debian's packages in it.
     fn pins(self, steps: &Steps) -> Result<Pins> {
-        let mut pins = steps.pins("install")?;
+        let mut pins = self.usual(steps)?;
         match self {
-            Self::Plain => {}
+            Self::Plain | Self::Bookworm => {}
             Self::Grub => {
                 pins.0.extend(steps.pins("boot")?.0);
                 pins.0.extend(steps.pins("linux-6.12")?.0);
@@ -110,20 +146,19 @@ impl System {
         if self != Self::Ours {
             return Ok(Vec::new());
         }
-        let replaced = steps.pins("install")?.0;
-        let release = stack::release("trixie").map_err(Error::msg)?;
-        let mut debs = files::list(&release.repository(steps)?)?;
+        let replaced = self.xens(steps)?.0;
+        let mut debs = files::list(&self.release().repository(steps)?)?;
         debs.retain(|deb| {
             let file = deb.file_name().unwrap_or_default().to_string_lossy();
             let (name, _) = file.split_once('_').unwrap_or_default();
-            is_xens(name) && replaced.iter().any(|pin| pin.name == name)
+            replaced.iter().any(|pin| pin.name == name)
         });
         Ok(debs)
     }
 }
 
 /// Whether a package is made from Xen's source, by its name.
-pub(crate) fn is_xens(name: &str) -> bool {
+fn is_xens(name: &str) -> bool {
     name.starts_with("libxen") || name.starts_with("xen")
 }
 
@@ -152,7 +187,7 @@ impl Disk {
             unpacked::unpack(cx, &debs, &root)?;
             Ok(format!("{} packages unpacked", debs.len()))
         })?;
-        let kernel = Kernel::fetch(steps, Linux::V6_12)?;
+        let kernel = Kernel::fetch(steps, system.kernel())?;
         let guest_kernel = Kernel::fetch(steps, Linux::default())?;
         let sysroot = sysroot::make(steps)?;
         let (guest, guest_key) = guest::make(steps, &guest_kernel, &sysroot)?;
@@ -173,6 +208,7 @@ impl Disk {
         let own = match (&package, system) {
             (Some(package), _) => &package.key,
             (None, System::Grub) => include_str!("efi.rs"),
+            (None, System::Bookworm) => include_str!("../debian/merged.rs"),
             (None, _) => "",
         };
         let texts = [INIT, CONFIGURE, SHELL, AGENT, archive::TEXT, own];
@@ -183,6 +219,9 @@ impl Disk {
         let step = format!("debian dom0 disk{suffix}");
         steps.run(&step, key, &[&image, &dom0.initrd], |cx| {
             initramfs(&kernel, &sysroot_busybox(cx), &dom0.initrd)?;
+            if system == System::Bookworm {
+                merged::merge(cx, &root)?;
+            }
             furnish(&root, &dom0)?;
             if system == System::Grub {
                 add_grub(&root)?;
@@ -205,7 +244,7 @@ impl Disk {
         })?;
         Ok(Self {
             image,
-            hypervisor: root.join("boot/xen-4.20-arm64"),
+            hypervisor: root.join(system.release().hypervisor()),
             dom0,
         })
     }

@@ -20,7 +20,7 @@ mod systemd;
 mod u_boot;
 mod web;
 
-pub(crate) use self::disk::{Disk, System, is_xens, make_filesystem};
+pub(crate) use self::disk::{Disk, System, make_filesystem};
 pub(crate) use self::dom0::Dom0;
 pub(crate) use self::drive::{drive, value};
 pub(crate) use self::efi::Uefi;

@@ -387,6 +387,7 @@ mod tests {
             "web",
             "install",
             "install-stack",
+            "install-bookworm",
             "install-grub",
             "libvirt",
         ] {

@@ -43,7 +43,7 @@ pub(super) fn check(
         }
         let xen = release.hypervisor();
         let image = root.join(release.hypervisor_package());
-        let image = fs::metadata(image.join(xen.trim_start_matches('/')));
+        let image = fs::metadata(image.join(&xen));
         let image = image.with_context(|| format!("the hypervisor's package has no {xen}"))?;
         let tree = builder.source();
         has_entries(cx, &builder.path(&tree).join("xen/xen-syms"))?;

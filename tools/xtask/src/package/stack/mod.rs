@@ -21,7 +21,7 @@ use anyhow::{Result, ensure};
 use steps::Steps;
 
 use self::builder::Builder;
-pub(crate) use self::release::{Release, release};
+pub(crate) use self::release::{RELEASES, Release, release};
 use self::twice::Second;
 use crate::debian::host;
 use crate::debian::packages::Packages;

@@ -29,7 +29,7 @@ pub(crate) struct Release {
 pub(super) const EACH: &str = "each";
 
 /// All releases; the first is the default.
-pub(super) static RELEASES: [Release; 2] = [
+pub(crate) static RELEASES: [Release; 2] = [
     Release {
         name: "trixie",
         xen: Version::V4_20,
@@ -118,9 +118,9 @@ impl Release {
         Ok(folder)
     }
 
-    /// The hypervisor's file in its package.
+    /// The hypervisor's file in its package, below the root.
     pub(crate) fn hypervisor(&self) -> String {
-        format!("/boot/xen-{}-arm64", self.xen.number())
+        format!("boot/xen-{}-arm64", self.xen.number())
     }
 
     /// The name of the hypervisor's package.

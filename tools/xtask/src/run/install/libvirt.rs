@@ -10,7 +10,7 @@ use steps::Steps;
 
 use super::common::{copied, told};
 use super::host::Host;
-use super::stack::versions;
+use super::packages::versions;
 use super::stages::{serves, write_file};
 use crate::image::{Disk, System};
 use crate::run::outside::Checks;

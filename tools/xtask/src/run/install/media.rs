@@ -10,17 +10,16 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use steps::{Cx, Steps, files, write};
 
-use crate::image::{is_xens, make_filesystem};
+use crate::image::{System, make_filesystem};
 use crate::package::programs::ARM64;
-use crate::package::stack::Release;
 use crate::package::{self, VCONSOLED};
 
 /// The disk's size in MiB.
 const SIZE: u32 = 64;
 
-/// The heads of the indices: ours has the origin that a host prefers.
-const OURS: &str = "Origin: vpl011\nSuite: trixie\nCodename: trixie\n";
-const RELEASE: &str = "Origin: Debian\nSuite: stable\nCodename: trixie\n";
+/// The origins of the indices: a host prefers ours.
+const OURS: &str = "vpl011";
+const DEBIAN: &str = "Debian";
 
 /// Makes the disk of the daemon. Returns its file.
 pub(super) fn make(steps: &Steps) -> Result<PathBuf> {
@@ -38,7 +37,7 @@ pub(super) fn make(steps: &Steps) -> Result<PathBuf> {
         )?;
         let version = newer(cx, &package.file, &media.join("newer"))?;
         for folder in ["now", "newer"] {
-            index(cx, &media.join(folder), OURS)?;
+            index(cx, &media.join(folder), OURS, System::Plain)?;
         }
         make_filesystem(cx, &media, SIZE, &file)?;
         Ok(format!("made, with vconsoled {version}"))
@@ -48,10 +47,9 @@ pub(super) fn make(steps: &Steps) -> Result<PathBuf> {
 
 /// Makes the disk of the stack, with the folders `ours`, `newer` and `debian`. Returns
 /// its file.
-pub(super) fn of_stack(steps: &Steps, release: &Release) -> Result<PathBuf> {
-    let repository = release.repository(steps)?;
-    let mut stock = steps.pins("install")?;
-    stock.0.retain(|pin| is_xens(&pin.name));
+pub(super) fn of_stack(steps: &Steps, system: System) -> Result<PathBuf> {
+    let repository = system.release().repository(steps)?;
+    let stock = system.xens(steps)?;
     let folder = steps.dirs.target.join("install");
     let media = folder.join("media-stack");
     let file = folder.join("stack.img");
@@ -72,8 +70,8 @@ pub(super) fn of_stack(steps: &Steps, release: &Release) -> Result<PathBuf> {
         for (pin, deb) in stock.0.iter().zip(cx.fetch(&stock)?) {
             fs::copy(deb, debian.join(pin.file()))?;
         }
-        index(cx, &next, OURS)?;
-        index(cx, &debian, RELEASE)?;
+        index(cx, &next, OURS, system)?;
+        index(cx, &debian, DEBIAN, system)?;
         make_filesystem(cx, &media, SIZE, &file)?;
         Ok(format!(
             "made, {made} packages of ours and {} of Debian's",
@@ -103,8 +101,8 @@ fn newer(cx: &Cx, deb: &Path, folder: &Path) -> Result<String> {
     Ok(later)
 }
 
-/// Writes the index of a repository, which is not signed; `head` describes it.
-fn index(cx: &Cx, folder: &Path, head: &str) -> Result<()> {
+/// Writes the index of a repository for a system, which is not signed.
+fn index(cx: &Cx, folder: &Path, origin: &str, system: System) -> Result<()> {
     let mut scan = Command::new("dpkg-scanpackages");
     let listed = cx.output(scan.arg(".").current_dir(folder))?;
     let packages = folder.join("Packages");
@@ -112,8 +110,9 @@ fn index(cx: &Cx, folder: &Path, head: &str) -> Result<()> {
     let sum = cx.output(Command::new("sha256sum").arg(&packages))?;
     let (sum, _) = sum.split_once(' ').context("sha256sum gave no sum")?;
     let release = format!(
-        "{head}Architectures: arm64\nDate: Thu, 01 Jan 2026 00:00:00 UTC\n\
-         SHA256:\n {sum} {} Packages\n",
+        "Origin: {origin}\nSuite: {0}\nCodename: {0}\nArchitectures: arm64\n\
+         Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n {sum} {1} Packages\n",
+        system.release().name,
         listed.len()
     );
     write(&folder.join("Release"), release)

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
-//! Scenarios with a Debian 13 on a disk, which starts with Debian's own Xen and gets our
+//! Scenarios with a Debian 13 or 12 on a disk, which starts with Debian's own Xen and gets our
 //! packages by apt. They make a system of Debian's packages, so they are run by name
 //! alone.
 
 mod agent;
 mod common;
 mod daemon;
+mod debian;
 mod grub;
 mod host;
 mod libvirt;
 mod media;
+mod packages;
 mod stack;
 mod stages;
 
@@ -42,6 +44,11 @@ pub(crate) const ALL: &[Installation] = &[
         about: "one gets our packages of Xen by apt while a guest prints, and starts again with \
                 their hypervisor",
         run: stack::run,
+    },
+    Installation {
+        name: stack::BOOKWORM,
+        about: "the same with a Debian 12 and its packages, which are then removed",
+        run: stack::bookworm,
     },
     Installation {
         name: grub::NAME,

@@ -1,73 +1,137 @@
 // SPDX-License-Identifier: MIT
-//! The scenario `install-stack`: the packages that `cargo xtask package --stack` has
-//! made are installed as on the page docs/start/debian.md while a guest prints, and the
-//! machine starts again with the hypervisor that they put into /boot. A guest then has a
-//! PL011, and prints while newer packages replace these.
+//! The scenarios `install-stack` and `install-bookworm`: the packages that `cargo xtask
+//! package --stack` has made are installed as on the page docs/start/debian.md while a
+//! guest prints, and the machine starts again with the hypervisor that they put into
+//! /boot. A guest then has a PL011. In the first scenario it prints while newer packages
+//! replace these; in the second ours are removed and Debian's come back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
+use e2e::complaints::Complaints;
 use e2e::report::Outcome;
 use steps::Steps;
 
 use super::common::{copied, told};
 use super::host::Host;
-use super::media;
+use super::packages::{STORES, one_store, versions};
 use super::stages::{
     PV, PV_LOG, VUART, VUART_LOG, add_repository, begin_counting, end_counting, guest, mount_media,
-    move_repository, serves, stock, write_file,
+    move_repository, removed, serves, stock, write_file, write_sources,
 };
-use crate::image::{Disk, System};
-use crate::package::stack;
+use super::{debian, media};
+use crate::image::{Disk, Dom0, System};
 use crate::run::outside::Checks;
 
 pub(super) const NAME: &str = "install-stack";
+pub(super) const BOOKWORM: &str = "install-bookworm";
+
+/// When the machine is on, in the names of its logs: first with Debian's hypervisor, with
+/// ours, and with Debian's again.
+const FIRST: &str = "-debian";
+const OURS: &str = "";
+const AGAIN: &str = "-again";
 
 /// apt's preference for our packages.
-pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/vpl011";
 const PREFERENCE: &[&str] = &["Package: *", "Pin: release o=vpl011", "Pin-Priority: 1001"];
 
 /// The daemon comes first: the scripts of Xen's packages stop xenconsoled before most of
-/// them are unpacked and start it at the end, and leave ours running. Debian's packages
-/// may be newer, and are then replaced by a lower version.
-const INSTALL: [&str; 2] = [
-    "apt-get -q install -y vconsoled",
-    "apt-get -q install -y --allow-downgrades xen-system-arm64 xen-utils-common",
-];
+/// them are unpacked and start it at the end, and leave ours running.
+const DAEMON: &str = "apt-get -q install -y vconsoled";
 
-/// Installed packages of Xen, with their versions.
-const PACKAGES: &str = "dpkg-query -W -f '${db:Status-Abbrev}${Package} ${Version}\\n' \
-                        'xen*' 'libxen*' | grep ^ii";
+/// Debian's packages may be newer, and are then replaced by a lower version.
+const XEN: &str = "apt-get -q install -y --allow-downgrades xen-system-arm64 xen-utils-common";
 
-/// The stores that run, and the one that Debian's init script knows.
-const STORES: &str = "pgrep -lx 'oxenstored|xenstored'; cat /run/xenstore.pid";
-
+/// The scenario with Debian 13.
 pub(super) fn run(steps: &Steps) -> Result<Outcome> {
-    let release = stack::release("trixie").map_err(Error::msg)?;
-    let disk = Disk::make(steps, System::Plain)?;
-    let media = media::of_stack(steps, release)?;
-    let dom0 = copied(steps, &disk, Some(media))?;
+    let scene = Scene::make(steps, NAME, System::Plain)?;
     Ok(told(NAME, |checks, console| {
-        let log = format!("machine-{NAME}-debian");
-        let mut host = Host::boot(steps, &disk.hypervisor, &dom0, &log)?;
+        let mut host = scene.replaced(checks, console)?;
+        upgraded(&mut host, checks)?;
+        scene.end(console, OURS)
+    }))
+}
+
+/// The scenario with Debian 12.
+pub(super) fn bookworm(steps: &Steps) -> Result<Outcome> {
+    let scene = Scene::make(steps, BOOKWORM, System::Bookworm)?;
+    Ok(told(BOOKWORM, |checks, console| {
+        let mut host = scene.replaced(checks, console)?;
+        removed(&mut host, checks)?;
+        host.run("xl destroy guest")?;
+        mount_media(&mut host)?;
+        debian::back(&mut host, checks, scene.system)?;
+        host.restart()?;
+        scene.end(console, OURS)?;
+
+        let mut host = scene.boot(&scene.disk.hypervisor, AGAIN)?;
+        debian::runs(&mut host, checks, "in the end")?;
+        scene.end(console, AGAIN)
+    }))
+}
+
+/// A system and its disks.
+struct Scene<'a> {
+    steps: &'a Steps,
+    name: &'static str,
+    system: System,
+    disk: Disk,
+    dom0: Dom0,
+}
+
+impl<'a> Scene<'a> {
+    fn make(steps: &'a Steps, name: &'static str, system: System) -> Result<Self> {
+        let disk = Disk::make(steps, system)?;
+        let media = media::of_stack(steps, system)?;
+        let dom0 = copied(steps, &disk, Some(media))?;
+        Ok(Self {
+            steps,
+            name,
+            system,
+            disk,
+            dom0,
+        })
+    }
+
+    /// The log of the machine's console while it is on for the first time, or again.
+    fn log(&self, time: &str) -> String {
+        format!("machine-{}{time}", self.name)
+    }
+
+    /// Switches the machine on, with a hypervisor.
+    fn boot(&self, hypervisor: &Path, time: &str) -> Result<Host> {
+        Host::boot(self.steps, hypervisor, &self.dom0, &self.log(time))
+    }
+
+    /// Looks for complaints on the machine's console.
+    fn end(&self, console: &mut Complaints, time: &str) -> Result<()> {
+        console.take(&fs::read(self.steps.dirs.log(&self.log(time)))?);
+        Ok(())
+    }
+
+    /// Our packages replace Debian's, and the machine starts again with our hypervisor.
+    fn replaced(&self, checks: &mut Checks, console: &mut Complaints) -> Result<Host> {
+        let mut host = self.boot(&self.disk.hypervisor, FIRST)?;
         stock(&mut host, checks)?;
-        installed(&mut host, checks)?;
+        daemon(&mut host, checks)?;
+        let when = "while our daemon took over";
+        end_counting(&mut host, checks, PV, when, PV_LOG)?;
+        begin_counting(&mut host, PV)?;
+        xen(&mut host, checks)?;
         let when = "while our packages replaced Debian's";
         end_counting(&mut host, checks, PV, when, PV_LOG)?;
         host.run("xl destroy guest")?;
         host.restart()?;
-        console.take(&fs::read(steps.dirs.log(&log))?);
+        self.end(console, FIRST)?;
 
-        let hypervisor = copy_out(steps, &dom0.disks[0], &release.hypervisor())?;
-        let log = format!("machine-{NAME}");
-        let mut host = Host::boot(steps, &hypervisor, &dom0, &log)?;
+        let path = format!("/{}", self.system.release().hypervisor());
+        let hypervisor = copy_out(self.steps, &self.dom0.disks[0], &path)?;
+        let mut host = self.boot(&hypervisor, OURS)?;
         started(&mut host, checks)?;
-        upgraded(&mut host, checks)?;
-        console.take(&fs::read(steps.dirs.log(&log))?);
-        Ok(())
-    }))
+        Ok(host)
+    }
 }
 
 /// Copies a file out of the disk of a machine that is off. Returns the copy.
@@ -86,11 +150,22 @@ fn copy_out(steps: &Steps, disk: &Path, file: &str) -> Result<PathBuf> {
 
 /// Our packages, in place of Debian's.
 pub(super) fn installed(host: &mut Host, checks: &mut Checks) -> Result<()> {
-    write_file(host, PREFERENCES, PREFERENCE)?;
+    daemon(host, checks)?;
+    xen(host, checks)
+}
+
+/// Our daemon, in place of Debian's.
+fn daemon(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    write_file(host, debian::PREFERENCES, PREFERENCE)?;
+    write_sources(host, debian::SOURCES, "/debian")?;
     add_repository(host, "/ours")?;
-    for install in INSTALL {
-        host.run(install)?;
-    }
+    host.run(DAEMON)?;
+    serves(host, checks, "with our daemon's package", "vconsoled")
+}
+
+/// Our packages of Xen, in place of Debian's.
+fn xen(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    host.run(XEN)?;
     let audit = host.run("dpkg --audit")?;
     checks.check("every package is configured", audit.is_empty(), audit);
     versions(host, checks, "all packages of Xen are ours", |version| {
@@ -119,20 +194,6 @@ fn upgraded(host: &mut Host, checks: &mut Checks) -> Result<()> {
     end_counting(host, checks, VUART, "during the upgrade", VUART_LOG)
 }
 
-/// Checks the version of each installed package of Xen.
-pub(super) fn versions(
-    host: &mut Host,
-    checks: &mut Checks,
-    id: &str,
-    is_right: fn(&str) -> bool,
-) -> Result<()> {
-    let packages = host.run(PACKAGES)?;
-    let versions: Vec<&str> = packages.split_whitespace().skip(2).step_by(3).collect();
-    let right = versions.iter().filter(|version| is_right(version)).count();
-    checks.check(id, right > 10 && right == versions.len(), packages);
-    Ok(())
-}
-
 /// Our hypervisor, and a guest with the device.
 pub(super) fn started(host: &mut Host, checks: &mut Checks) -> Result<()> {
     let version = host.run("xl dmesg | grep 'Xen version'")?;
@@ -149,16 +210,5 @@ pub(super) fn started(host: &mut Host, checks: &mut Checks) -> Result<()> {
         let shown = host.in_guest(open, &[&line], &format!("/dev/ttyAMA0-{number}"));
         checks.ok(&format!("`{open}` gives a shell"), shown)?;
     }
-    Ok(())
-}
-
-/// Checks that one store runs, and that the init script's file names it.
-pub(super) fn one_store(host: &mut Host, checks: &mut Checks, program: &str) -> Result<()> {
-    let stores = host.run(STORES)?;
-    let alone = match *stores.split_whitespace().collect::<Vec<_>>() {
-        [id, name, known] => id == known && name == program,
-        _ => false,
-    };
-    checks.check(&format!("{program} is the only store"), alone, stores);
     Ok(())
 }
