@@ -33,6 +33,7 @@ pub(crate) struct Packages {
     pub(crate) systemd: List,
     pub(crate) install: OfRelease,
     pub(crate) boot: OfRelease,
+    pub(crate) sysvinit: OfRelease,
     pub(crate) agent: OfRelease,
     pub(crate) aavmf: OfRelease,
     pub(crate) installer: OfRelease,
@@ -144,6 +145,7 @@ impl Packages {
         });
         for (name, list) in [
             ("boot", self.boot),
+            ("sysvinit", self.sysvinit),
             ("agent", self.agent),
             ("aavmf", self.aavmf),
             ("installer", self.installer),

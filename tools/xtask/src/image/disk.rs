@@ -32,6 +32,7 @@ const SIZE_WITH_KERNEL: u64 = 2500;
 const INIT: &str = include_str!("disk-init.sh");
 const CONFIGURE: &str = include_str!("disk-configure.sh");
 const SHELL: &str = include_str!("disk-shell.service");
+const SHELL_SYSVINIT: &str = include_str!("disk-shell.sh");
 const AGENT: &str = include_str!("disk-e2e.service");
 /// The last line of [`CONFIGURE`], if nothing is amiss.
 const CONFIGURED: &str = "All packages are configured.";
@@ -65,6 +66,13 @@ const GRUB: [(&str, &str); 3] = [
     ),
 ];
 
+/// The packages that sysvinit's are in place of.
+const SYSTEMD: [&str; 2] = ["systemd", "systemd-sysv"];
+
+/// Debian's table for sysvinit, and the line for the console in place of its terminals.
+const INITTAB: [&str; 2] = ["usr/share/sysvinit/inittab", "etc/inittab"];
+const CONSOLE: &str = "sh:2:once:/bin/sh /shell";
+
 /// A system on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
@@ -73,6 +81,8 @@ pub(crate) enum System {
     Plain,
     /// With Debian's Xen, by firmware and GRUB.
     Grub,
+    /// As the plain one, with sysvinit in place of systemd.
+    Sysvinit,
     /// With our packages of Xen, loaded likewise, Debian's libvirt, the agent, and the
     /// daemon's package, which is not installed.
     Ours,
@@ -84,6 +94,7 @@ impl System {
         match self {
             Self::Plain => "",
             Self::Grub => "-grub",
+            Self::Sysvinit => "-sysvinit",
             Self::Ours => "-ours",
         }
     }
@@ -96,6 +107,10 @@ impl System {
             Self::Grub => {
                 pins.0.extend(steps.pins("boot")?.0);
                 pins.0.extend(steps.pins("linux-6.12")?.0);
+            }
+            Self::Sysvinit => {
+                pins.0.retain(|pin| !SYSTEMD.contains(&&*pin.name));
+                pins.0.extend(steps.pins("sysvinit")?.0);
             }
             Self::Ours => {
                 pins.0.retain(|pin| !is_xens(&pin.name));
@@ -173,6 +188,7 @@ impl Disk {
         let own = match (&package, system) {
             (Some(package), _) => &package.key,
             (None, System::Grub) => include_str!("efi.rs"),
+            (None, System::Sysvinit) => SHELL_SYSVINIT,
             (None, _) => "",
         };
         let texts = [INIT, CONFIGURE, SHELL, AGENT, archive::TEXT, own];
@@ -184,6 +200,11 @@ impl Disk {
         steps.run(&step, key, &[&image, &dom0.initrd], |cx| {
             initramfs(&kernel, &sysroot_busybox(cx), &dom0.initrd)?;
             furnish(&root, &dom0)?;
+            if system == System::Sysvinit {
+                add_inittab(&root)?;
+            } else {
+                add_unit(&root, "shell.service", SHELL)?;
+            }
             if system == System::Grub {
                 add_grub(&root)?;
                 let disk = EfiDisk {
@@ -232,7 +253,6 @@ fn furnish(root: &Path, dom0: &Dom0) -> Result<()> {
     ] {
         write(&root.join(path), text)?;
     }
-    add_unit(root, "shell.service", SHELL)?;
     let configure = root.join("configure");
     write(&configure, CONFIGURE)?;
     fs::set_permissions(&configure, fs::Permissions::from_mode(0o755))?;
@@ -251,6 +271,18 @@ fn add_unit(root: &Path, name: &str, text: &str) -> Result<()> {
     let wants = units.join("multi-user.target.wants");
     fs::create_dir_all(&wants)?;
     link(&format!("../{name}"), &wants.join(name))
+}
+
+/// Adds a shell that sysvinit starts after its scripts, and the line by which these find
+/// the root mounted as it is to be.
+fn add_inittab(root: &Path) -> Result<()> {
+    let [usual, own] = INITTAB.map(|path| root.join(path));
+    let table = fs::read_to_string(usual)?;
+    let lines = table.lines().filter(|line| !line.contains("getty"));
+    let lines: Vec<&str> = lines.chain([CONSOLE, ""]).collect();
+    write(&own, lines.join("\n"))?;
+    write(&root.join("shell"), SHELL_SYSVINIT)?;
+    write(&root.join("etc/fstab"), "/dev/vda / ext4 noatime 0 0\n")
 }
 
 /// Adds what GRUB and the kernel's package need.

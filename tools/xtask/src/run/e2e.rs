@@ -387,6 +387,7 @@ mod tests {
             "kgdb",
             "web",
             "install",
+            "install-sysvinit",
             "install-stack",
             "install-grub",
             "libvirt",
