@@ -40,6 +40,9 @@ pub(super) fn run(steps: &Steps) -> Result<Outcome> {
         let mut host = Host::boot(steps, &disk.hypervisor, &dom0, &log)?;
         serves(&mut host, checks, "after the restart", "vconsoled")?;
         guest(&mut host, &["extra=\"console=hvc0\""])?;
+        // Xen's messages about a guest that boots would stand among what is typed next.
+        let shown = host.in_guest(PV, &["echo again-$((6*7))"], "again-42");
+        checks.ok("a new guest's console gives a shell", shown)?;
         stages::removed(&mut host, checks)?;
         console.take(&fs::read(steps.dirs.log(&log))?);
         Ok(())
