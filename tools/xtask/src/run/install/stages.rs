@@ -132,13 +132,16 @@ pub(super) fn stock(host: &mut Host, checks: &mut Checks) -> Result<()> {
     ))?;
     serves(host, checks, "at first", "xenconsoled")?;
     guest(host, &["extra=\"console=hvc0\""])?;
+    // First, because Xen's messages about a guest that boots would stand among what is
+    // typed at dom0's shell.
+    begin_counting(host, PV)?;
     let domains = host.run("xl list")?;
     checks.check(
         "Debian's xl lists dom0 and the guest",
         domains.contains("Domain-0") && domains.contains("guest "),
         domains,
     );
-    begin_counting(host, PV)
+    Ok(())
 }
 
 /// Starts the guest, with lines of its own in its configuration.
