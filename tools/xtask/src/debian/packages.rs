@@ -35,6 +35,7 @@ pub(crate) struct Packages {
     #[serde(rename = "install-bookworm")]
     pub(crate) install_bookworm: OfRelease,
     pub(crate) boot: OfRelease,
+    pub(crate) sysvinit: OfRelease,
     pub(crate) agent: OfRelease,
     pub(crate) aavmf: OfRelease,
     pub(crate) installer: OfRelease,
@@ -151,6 +152,7 @@ impl Packages {
         }
         for (name, list) in [
             ("boot", self.boot),
+            ("sysvinit", self.sysvinit),
             ("agent", self.agent),
             ("aavmf", self.aavmf),
             ("installer", self.installer),

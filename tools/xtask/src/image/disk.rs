@@ -33,6 +33,7 @@ const SIZE_WITH_KERNEL: u64 = 2500;
 const INIT: &str = include_str!("disk-init.sh");
 const CONFIGURE: &str = include_str!("disk-configure.sh");
 const SHELL: &str = include_str!("disk-shell.service");
+const SHELL_SYSVINIT: &str = include_str!("disk-shell.sh");
 const AGENT: &str = include_str!("disk-e2e.service");
 /// The last line of [`CONFIGURE`], if nothing is amiss.
 const CONFIGURED: &str = "All packages are configured.";
@@ -66,6 +67,13 @@ const GRUB: [(&str, &str); 3] = [
     ),
 ];
 
+/// The packages that sysvinit's are in place of.
+const SYSTEMD: [&str; 2] = ["systemd", "systemd-sysv"];
+
+/// Debian's table for sysvinit, and the line for the console in place of its terminals.
+const INITTAB: [&str; 2] = ["usr/share/sysvinit/inittab", "etc/inittab"];
+const CONSOLE: &str = "sh:2:once:/bin/sh /shell";
+
 /// A system on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
@@ -76,6 +84,8 @@ pub(crate) enum System {
     Bookworm,
     /// With Debian's Xen, by firmware and GRUB.
     Grub,
+    /// As the plain one, with sysvinit in place of systemd.
+    Sysvinit,
     /// With our packages of Xen, loaded likewise, Debian's libvirt, the agent, and the
     /// daemon's package, which is not installed.
     Ours,
@@ -88,6 +98,7 @@ impl System {
             Self::Plain => "",
             Self::Bookworm => "-bookworm",
             Self::Grub => "-grub",
+            Self::Sysvinit => "-sysvinit",
             Self::Ours => "-ours",
         }
     }
@@ -97,7 +108,7 @@ impl System {
         let [trixie, bookworm] = &RELEASES;
         match self {
             Self::Bookworm => bookworm,
-            Self::Plain | Self::Grub | Self::Ours => trixie,
+            Self::Plain | Self::Grub | Self::Sysvinit | Self::Ours => trixie,
         }
     }
 
@@ -105,7 +116,7 @@ impl System {
     fn kernel(self) -> Linux {
         match self {
             Self::Bookworm => Linux::V6_1,
-            Self::Plain | Self::Grub | Self::Ours => Linux::V6_12,
+            Self::Plain | Self::Grub | Self::Sysvinit | Self::Ours => Linux::V6_12,
         }
     }
 
@@ -113,7 +124,7 @@ impl System {
     fn usual(self, steps: &Steps) -> Result<Pins> {
         steps.pins(match self {
             Self::Bookworm => "install-bookworm",
-            Self::Plain | Self::Grub | Self::Ours => "install",
+            Self::Plain | Self::Grub | Self::Sysvinit | Self::Ours => "install",
         })
     }
 
@@ -132,6 +143,10 @@ impl System {
             Self::Grub => {
                 pins.0.extend(steps.pins("boot")?.0);
                 pins.0.extend(steps.pins("linux-6.12")?.0);
+            }
+            Self::Sysvinit => {
+                pins.0.retain(|pin| !SYSTEMD.contains(&&*pin.name));
+                pins.0.extend(steps.pins("sysvinit")?.0);
             }
             Self::Ours => {
                 pins.0.retain(|pin| !is_xens(&pin.name));
@@ -209,6 +224,7 @@ impl Disk {
             (Some(package), _) => &package.key,
             (None, System::Grub) => include_str!("efi.rs"),
             (None, System::Bookworm) => include_str!("../debian/merged.rs"),
+            (None, System::Sysvinit) => SHELL_SYSVINIT,
             (None, _) => "",
         };
         let texts = [INIT, CONFIGURE, SHELL, AGENT, archive::TEXT, own];
@@ -223,6 +239,11 @@ impl Disk {
                 merged::merge(cx, &root)?;
             }
             furnish(&root, &dom0)?;
+            if system == System::Sysvinit {
+                add_inittab(&root)?;
+            } else {
+                add_unit(&root, "shell.service", SHELL)?;
+            }
             if system == System::Grub {
                 add_grub(&root)?;
                 let disk = EfiDisk {
@@ -271,7 +292,6 @@ fn furnish(root: &Path, dom0: &Dom0) -> Result<()> {
     ] {
         write(&root.join(path), text)?;
     }
-    add_unit(root, "shell.service", SHELL)?;
     let configure = root.join("configure");
     write(&configure, CONFIGURE)?;
     fs::set_permissions(&configure, fs::Permissions::from_mode(0o755))?;
@@ -290,6 +310,18 @@ fn add_unit(root: &Path, name: &str, text: &str) -> Result<()> {
     let wants = units.join("multi-user.target.wants");
     fs::create_dir_all(&wants)?;
     link(&format!("../{name}"), &wants.join(name))
+}
+
+/// Adds a shell that sysvinit starts after its scripts, and the line by which these find
+/// the root mounted as it is to be.
+fn add_inittab(root: &Path) -> Result<()> {
+    let [usual, own] = INITTAB.map(|path| root.join(path));
+    let table = fs::read_to_string(usual)?;
+    let lines = table.lines().filter(|line| !line.contains("getty"));
+    let lines: Vec<&str> = lines.chain([CONSOLE, ""]).collect();
+    write(&own, lines.join("\n"))?;
+    write(&root.join("shell"), SHELL_SYSVINIT)?;
+    write(&root.join("etc/fstab"), "/dev/vda / ext4 noatime 0 0\n")
 }
 
 /// Adds what GRUB and the kernel's package need.

@@ -88,11 +88,17 @@ impl Programs {
 }
 
 /// `e2e probe pattern SEED LEN` as a script, with files.
+const PATTERNS: &str = "\
+#!/bin/busybox sh
+if [ \"$1 $2\" = 'probe pattern' ]; then
+    exec head -c $4 /usr/share/patterns/$3
+fi
+echo \"$1 $2: a 32-bit guest has no agent, only patterns\" >&2
+exit 1
+";
+
 fn add_patterns(archive: &mut Archive) {
-    archive.script(
-        "/usr/bin/e2e",
-        "#!/bin/busybox sh\n[ \"$1 $2\" = 'probe pattern' ] && head -c $4 /usr/share/patterns/$3\n",
-    );
+    archive.script("/usr/bin/e2e", PATTERNS);
     for seed in SEEDS {
         let bytes = pattern::bytes(seed, pattern::LEN);
         archive.bytes(&format!("/usr/share/patterns/{seed}"), bytes);

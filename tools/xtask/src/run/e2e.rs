@@ -386,6 +386,7 @@ mod tests {
             "kgdb",
             "web",
             "install",
+            "install-sysvinit",
             "install-stack",
             "install-bookworm",
             "install-grub",

@@ -24,6 +24,8 @@ pub(super) fn run(steps: &Steps) -> Result<Outcome> {
         let mut host = Host::boot(steps, &disk.hypervisor, &dom0, &log)?;
         stages::stock(&mut host, checks)?;
         stages::taken_over(&mut host, checks)?;
+        let state = host.run("systemctl is-active vconsoled")?;
+        checks.check("the service is active", state == "active", state);
         stages::upgraded(&mut host, checks)?;
         stages::removed(&mut host, checks)?;
         console.take(&fs::read(steps.dirs.log(&log))?);

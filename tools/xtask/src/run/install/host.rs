@@ -25,7 +25,11 @@ const GUEST_PROMPT: &str = "guest:/# ";
 const PIECE: usize = 64;
 
 /// dom0's task if QEMU loads it: the disk's own init.
-pub(super) const START: &str = "start=/usr/lib/systemd/systemd";
+pub(super) const START: &str = "start=/sbin/init";
+
+/// systemd would wait for the shell, which does not end by a signal. Without systemd there
+/// is only the second command.
+const REBOOT: &str = "systemctl reboot --no-block || reboot; exit\r";
 
 /// What GRUB shows: its menu, and what the chosen entry loads first.
 const MENU: &str = "GNU GRUB";
@@ -100,8 +104,7 @@ impl Host {
     }
 
     fn go_down(&mut self) -> Result<()> {
-        // systemd would wait for the shell, which does not end by a signal.
-        self.terminal.send("systemctl reboot --no-block; exit\r")?;
+        self.terminal.send(REBOOT)?;
         self.terminal.expect("rebooting machine", COMMAND).map(drop)
     }
 

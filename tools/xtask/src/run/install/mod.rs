@@ -14,6 +14,7 @@ mod media;
 mod packages;
 mod stack;
 mod stages;
+mod sysvinit;
 
 pub(crate) use self::agent::run as inside;
 
@@ -38,6 +39,12 @@ pub(crate) const ALL: &[Installation] = &[
         about: "a Debian 13 with its own Xen gets our daemon by apt while a guest prints, \
                 a newer one, none",
         run: daemon::run,
+    },
+    Installation {
+        name: sysvinit::NAME,
+        about: "one with sysvinit gets our daemon while a guest prints; the daemon is killed, \
+                the machine starts again, the package goes",
+        run: sysvinit::run,
     },
     Installation {
         name: stack::NAME,
