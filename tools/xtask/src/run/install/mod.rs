@@ -12,6 +12,7 @@ mod libvirt;
 mod media;
 mod stack;
 mod stages;
+mod uefi_qemu;
 
 pub(crate) use self::agent::run as inside;
 
@@ -53,5 +54,10 @@ pub(crate) const ALL: &[Installation] = &[
         about: "one with our packages of Xen runs a guest by Debian's libvirt: virsh create, \
                 console, reboot, destroy, and a channel",
         run: libvirt::run,
+    },
+    Installation {
+        name: uefi_qemu::NAME,
+        about: "the disk of the scenario uefi, unchanged, in a machine of QEMU's without Xen",
+        run: uefi_qemu::run,
     },
 ];
