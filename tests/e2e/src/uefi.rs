@@ -194,7 +194,10 @@ fn check(seen: &str, by: Description) -> Result<()> {
         "ttyAMA0 is no console"
     );
     let has_table = seen.lines().any(|line| line == "SPCR");
-    let has_path = seen.lines().any(|line| line.contains("pl011@"));
+    // QEMU's node is /pl011@9000000, and libxl's /serial@22000000.
+    let has_path = seen
+        .lines()
+        .any(|line| line.starts_with('/') && line.contains('@'));
     let described = match by {
         Description::Acpi => has_table,
         Description::Tree => has_path && !has_table,
@@ -227,7 +230,7 @@ mod tests {
     #[test]
     fn the_description_is_the_one_asked_for() {
         check(SEEN, Description::Tree).unwrap_err();
-        let tree = SEEN.replace("SPCR", "/pl011@22000000");
+        let tree = SEEN.replace("SPCR", "/serial@22000000:115200n8");
         check(&tree, Description::Tree).unwrap();
         check(&tree, Description::Acpi).unwrap_err();
     }
