@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 
 use crate::command;
 use crate::console::Console;
-use crate::guest::Config;
+use crate::guest::{self, Config};
 use crate::report::Report;
 use crate::uefi::{self, Description};
 
-/// For `vconsole attach`, on a busy machine.
+/// For a new domain and for `vconsole attach`, on a busy machine.
 const SHORT: Duration = Duration::from_secs(180);
 
 /// The emulated machine's disk, and the device by which xen-blkback serves it.
@@ -30,6 +30,15 @@ pub(crate) fn uefi(report: &mut Report) -> Result<()> {
     up(report, &mut console, Description::Tree)?;
     let restarted = uefi::restart(&mut console);
     must(report, "it restarts from inside", restarted)?;
+    let again = command::poll(SHORT, || {
+        guest::domid(&guest.name).is_ok_and(|id| id != guest.domid)
+    });
+    report.check(
+        "it is a new domain",
+        again,
+        format_args!("{:?}", guest::domid(&guest.name)),
+    );
+    let mut console = attach()?;
     up(report, &mut console, Description::Acpi)?;
     guest.destroy()
 }
