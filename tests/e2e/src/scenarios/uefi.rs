@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::command;
-use crate::console::Console;
+use crate::console::{Console, Line};
 use crate::guest::{self, Config};
 use crate::report::Report;
 use crate::uefi::{self, Description};
@@ -43,7 +43,9 @@ pub(crate) fn uefi(report: &mut Report) -> Result<()> {
     guest.destroy()
 }
 
+/// Attaches to the console as soon as it is served.
 fn attach() -> Result<Console> {
+    Line::Vuart.pty(guest::domid("uefi")?)?;
     let mut console = Console::spawn("vconsole", &["attach", "uefi/vuart0"])?;
     Console::expect(&mut console, "^T ? helps]", SHORT)?;
     Ok(console)
