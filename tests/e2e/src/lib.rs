@@ -15,7 +15,8 @@
 //! which is not installed, and socat. The one for pages in a browser: the plain one,
 //! `/usr/sbin/vconsole-web` and its user. The one for Debian's installer: the plain one,
 //! `/guest/installer-linux` and `/guest/installer-initrd.gz`. The one for UEFI: the
-//! plain one and the package vpl011-efi. The one for a debugger: the plain one, gdb,
+//! plain one and the package vpl011-efi. The same with a disk
+//! at `/dev/vda`, which UEFI boots. The one for a debugger: the plain one, gdb,
 //! `/guest/kgdb/Image` and, with its symbols, `/guest/kgdb/vmlinux`.
 //!
 //! The plain one, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled
@@ -51,6 +52,7 @@ mod scenarios;
 mod shell;
 mod spare;
 pub mod suite;
+pub mod uefi;
 mod websocket;
 
 use std::time::Duration;
@@ -129,6 +131,8 @@ pub enum Dom0 {
     Installer,
     /// The plain one with the package vpl011-efi, a guest's firmware.
     Efi,
+    /// That one with a guest's disk, which UEFI boots.
+    Cloud,
     /// The plain one with gdb and a kernel to debug.
     Gdb,
 }

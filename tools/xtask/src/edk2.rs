@@ -23,7 +23,11 @@ const IMAGE: &str = "FV/XEN_EFI.fd";
 const COOKIES: [(u8, &str); 2] = [(32, "[12779521]"), (64, "[54887648931647488]")];
 
 /// The files that our hooks change.
-const HOOKED: [&str; 2] = [PLATFORM, "BaseTools/Source/C/GenFw/GenFw.c"];
+const HOOKED: [&str; 3] = [
+    PLATFORM,
+    "BaseTools/Source/C/GenFw/GenFw.c",
+    "OvmfPkg/XenBusDxe/XenBusDxe.c",
+];
 
 /// EDK2's tools that this platform needs. Others need sources that Debian's package does
 /// not contain.

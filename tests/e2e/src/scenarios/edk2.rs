@@ -3,18 +3,17 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::console::Console;
 use crate::guest::{Config, Guest};
 use crate::report::Report;
+use crate::uefi;
 
-/// Limits on a busy machine: of a start, and of an answer.
-const BOOT: Duration = Duration::from_secs(600);
-const SHORT: Duration = Duration::from_secs(180);
+/// The limit of a start and of an answer, on a busy machine: both take seconds on an
+/// idle one.
+const LIMIT: Duration = Duration::from_secs(180);
 
-/// Keys in the firmware's menu.
-const DOWN: &str = "\x1b[B";
 const ENTER: &str = "\r";
 
 /// The shell's prompt.
@@ -34,8 +33,8 @@ pub(crate) fn edk2(report: &mut Report) -> Result<()> {
         let prompt = shell(&mut console);
         must(report, &format!("{name}: the shell's prompt"), prompt)?;
         console.send("dmem\r")?;
-        console.expect("ACPI 2.0 Table", SHORT)?;
-        let at = console.expect("MPS Table", SHORT)?;
+        console.expect("ACPI 2.0 Table", LIMIT)?;
+        let at = console.expect("MPS Table", LIMIT)?;
         let at = address(&String::from_utf8_lossy(&at));
         report.check(
             format_args!("{name}: whether dmem lists tables of ACPI's"),
@@ -52,7 +51,7 @@ fn start(config: &Config) -> Result<(Guest, Console)> {
     let guest = config.create()?;
     let target = format!("{}/vuart0", guest.name);
     let mut console = Console::spawn("vconsole", &["attach", &target])?;
-    console.expect("^T ? helps]", SHORT)?;
+    console.expect("^T ? helps]", LIMIT)?;
     Ok((guest, console))
 }
 
@@ -65,26 +64,21 @@ fn must<T>(report: &mut Report, id: &str, result: Result<T>) -> Result<T> {
 /// From the firmware's first line to the menu, and there to the page of what can be
 /// started.
 fn menu(console: &mut Console) -> Result<()> {
-    console.expect("UEFI firmware (version", BOOT)?;
-    console.expect("Press ESCAPE for boot options", BOOT)?;
-    console.expect("Boot Maintenance Manager", SHORT)?;
-    // The last text of the page.
-    console.expect("current system", SHORT)?;
-    for key in [DOWN, DOWN, ENTER] {
-        console.send(key)?;
-    }
-    console.expect("UEFI Shell", SHORT)?;
-    console.expect("Device Path", SHORT).map(drop)
+    console.expect("UEFI firmware (version", LIMIT)?;
+    console.expect("Press ESCAPE for boot options", LIMIT)?;
+    let page = uefi::boot_manager(console)?;
+    ensure!(page.contains("UEFI Shell"), "no shell in {page:?}");
+    Ok(())
 }
 
 /// From that page to the shell's prompt.
 fn shell(console: &mut Console) -> Result<()> {
     console.send(ENTER)?;
-    console.expect("UEFI Interactive Shell", SHORT)?;
+    console.expect("UEFI Interactive Shell", LIMIT)?;
     // The words before have another colour.
-    console.expect("seconds to skip", SHORT)?;
+    console.expect("seconds to skip", LIMIT)?;
     console.send(ENTER)?;
-    console.expect(PROMPT, SHORT).map(drop)
+    console.expect(PROMPT, LIMIT).map(drop)
 }
 
 /// The address in what dmem prints after a table's name; 0 for none.

@@ -29,6 +29,7 @@ mod systemd;
 mod trace;
 mod transfer;
 mod u_boot;
+mod uefi;
 mod upkeep;
 mod web;
 
@@ -64,7 +65,8 @@ pub(crate) const REPLACE_DAEMON: &[&str] = &[
 /// Scenarios that a whole run leaves out: one that tests stock Xen's UART, one whose
 /// dom0 has a service that takes minutes to build, and those whose guests are large or
 /// take minutes to build.
-pub(crate) const BY_NAME_ALONE: &[&str] = &["conformance-stock", "installer", "kgdb", "web"];
+pub(crate) const BY_NAME_ALONE: &[&str] =
+    &["conformance-stock", "installer", "kgdb", "uefi", "web"];
 
 /// Scenarios that make a console complain, and parts of the complaints.
 pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[
@@ -457,6 +459,16 @@ pub(crate) const ALL: &[Scenario] = &[
         },
         limit: 2 * LIMIT,
         run: edk2::edk2,
+    },
+    Scenario {
+        name: "uefi",
+        about: "Debian 13 by EDK2 and GRUB from a disk, on the PL011, with a tree and with ACPI",
+        needs: Machine {
+            dom0: Dom0::Cloud,
+            ..Machine::DEFAULT
+        },
+        limit: 3 * LIMIT,
+        run: uefi::uefi,
     },
     Scenario {
         name: "kgdb",

@@ -30,7 +30,7 @@ const SIZE: u32 = 1500;
 /// The same with the kernel's whole package.
 const SIZE_WITH_KERNEL: u64 = 2500;
 
-const INIT: &str = include_str!("disk-init.sh");
+pub(super) const INIT: &str = include_str!("disk-init.sh");
 const CONFIGURE: &str = include_str!("disk-configure.sh");
 const SHELL: &str = include_str!("disk-shell.service");
 const SHELL_SYSVINIT: &str = include_str!("disk-shell.sh");
@@ -173,7 +173,7 @@ impl System {
 }
 
 /// Whether a package is made from Xen's source, by its name.
-fn is_xens(name: &str) -> bool {
+pub(super) fn is_xens(name: &str) -> bool {
     name.starts_with("libxen") || name.starts_with("xen")
 }
 
@@ -252,14 +252,14 @@ impl Disk {
                     size: SIZE_WITH_KERNEL,
                 };
                 disk.make(cx, &image)?;
-                configure(cx, &dom0, &image, "/dev/vda2")?;
+                configure(cx, &dom0.kernel, &dom0.initrd, &image, "/dev/vda2")?;
             } else {
                 kernel.copy_modules(cx, &root)?;
                 if let Some(package) = &package {
                     add_agent(cx, &root, package)?;
                 }
                 make_filesystem(cx, &root, SIZE, &image)?;
-                configure(cx, &dom0, &image, "/dev/vda")?;
+                configure(cx, &dom0.kernel, &dom0.initrd, &image, "/dev/vda")?;
             }
             Ok("configured by its own dpkg".into())
         })?;
@@ -271,11 +271,12 @@ impl Disk {
     }
 }
 
-fn sysroot_busybox(cx: &Cx) -> PathBuf {
+pub(super) fn sysroot_busybox(cx: &Cx) -> PathBuf {
     cx.dirs.target.join("sysroot/bin/busybox")
 }
 
-fn initramfs(kernel: &Kernel, busybox: &Path, to: &Path) -> Result<()> {
+/// Makes the initramfs that starts a program of the disk's.
+pub(super) fn initramfs(kernel: &Kernel, busybox: &Path, to: &Path) -> Result<()> {
     let mut archive = Archive::new();
     archive.script("/init", INIT);
     archive.file("/bin/busybox", busybox)?;
@@ -364,15 +365,22 @@ pub(crate) fn make_filesystem(cx: &Cx, from: &Path, size: u32, to: &Path) -> Res
     cx.run(make.arg(from).arg(to).arg(format!("{size}M")))
 }
 
-/// Lets dpkg configure all packages, without Xen, in the file system on a device.
-fn configure(cx: &Cx, dom0: &Dom0, image: &Path, device: &str) -> Result<()> {
+/// Lets dpkg configure all packages, without Xen, in the file system on a device. A
+/// script `/configure` there does it, which an initramfs of [`initramfs`] starts.
+pub(super) fn configure(
+    cx: &Cx,
+    kernel: &Path,
+    initrd: &Path,
+    image: &Path,
+    device: &str,
+) -> Result<()> {
     let mut run = Command::new("qemu-system-aarch64");
     run.args(["-machine", "virt,gic-version=3", "-cpu", "cortex-a57"]);
     run.args(["-smp", "2", "-m", "1024", "-display", "none"]);
     run.args(["-nic", "none", "-no-reboot", "-monitor", "none"]);
     run.args(["-serial", "stdio"]);
-    run.arg("-kernel").arg(&dom0.kernel);
-    run.arg("-initrd").arg(&dom0.initrd);
+    run.arg("-kernel").arg(kernel);
+    run.arg("-initrd").arg(initrd);
     run.arg("-append").arg(format!(
         "console=ttyAMA0 rdinit=/init quiet root={device} start=/configure"
     ));

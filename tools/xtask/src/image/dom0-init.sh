@@ -20,8 +20,9 @@ ln -sfn /run/lock /var/lock
 mkdir -p /run/xen /run/xenstored /run/lock /var/lib/xen /var/lib/xenstored /var/log/xen/console
 hostname -F /etc/hostname
 ifconfig lo 127.0.0.1
-for module in xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs virtio_mmio virtio_console; do
-    # Some kernels have it built in.
+for module in xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs virtio_mmio virtio_console \
+    loop virtio_blk xen-blkback; do
+    # Some kernels have it built in, and few images have the last three.
     [ ! -e /lib/modules/$module.ko ] || insmod /lib/modules/$module.ko
 done
 mount -t xenfs xenfs /proc/xen
@@ -47,8 +48,9 @@ shell() {
 }
 
 if [ -n "$scenarios" ]; then
-    # Events have their own port, where no other output is mixed with them.
-    e2e run ${soak:+--soak} $(echo "$scenarios" | tr , ' ') >/dev/vport0p1 2>/dev/console
+    # Events have their own port, where no other output is mixed with them. Its number
+    # depends on the machine's disks.
+    e2e run ${soak:+--soak} $(echo "$scenarios" | tr , ' ') >"$(echo /dev/vport*p1)" 2>/dev/console
 elif [ -n "$attach" ]; then
     type=
     if [ "$attach" = vuart ]; then

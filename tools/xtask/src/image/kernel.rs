@@ -31,7 +31,7 @@ const UNPACK: &str = "\
 const FILES: &str = "^./boot/(vmlinuz|config)-|\
     /lib/modules/[^/]+/(vmlinuz|config|modules.builtin)$|\
     /drivers/(char|virtio|xen)/|/fs/(ext4|jbd2)/|\
-    /(virtio_blk|mbcache|crc16|crc32c_generic)[.]ko";
+    /(loop|virtio_blk|xen-blkback|mbcache|crc16|crc32c_generic)[.]ko";
 
 /// The beginning of the name of a kernel's package; the rest is the kernel's own name.
 const PACKAGE: &str = "linux-image-";

@@ -2,6 +2,7 @@
 //! Boot images: dom0's initramfs, which contains the guest's.
 
 mod archive;
+pub(crate) mod cloud;
 mod disk;
 mod dom0;
 mod drive;
@@ -18,6 +19,7 @@ mod overlay;
 mod own;
 mod systemd;
 mod u_boot;
+mod uefi;
 mod web;
 
 pub(crate) use self::disk::{Disk, System, make_filesystem};

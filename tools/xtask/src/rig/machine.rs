@@ -230,7 +230,13 @@ pub(crate) struct Machine {
 impl Machine {
     /// Starts it. All output of its console also goes to `log`.
     pub(crate) fn start(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
-        Self::run(spec, spec.command(dom0, log)?, log)
+        Self::run(spec.hypervisor.clone(), spec.command(dom0, log)?, log)
+    }
+
+    /// Starts another machine of QEMU's, whose console is the program's standard input
+    /// and output.
+    pub(crate) fn start_without_xen(command: Command, log: &Path) -> Result<Self> {
+        Self::run(PathBuf::new(), command, log)
     }
 
     /// Starts one that its firmware boots from a disk, and starts again when it is
@@ -242,7 +248,8 @@ impl Machine {
         disks: &[PathBuf],
         log: &Path,
     ) -> Result<Self> {
-        Self::run(spec, spec.command_with(uefi, disks, log)?, log)
+        let command = spec.command_with(uefi, disks, log)?;
+        Self::run(spec.hypervisor.clone(), command, log)
     }
 
     /// The same as [`Self::start`], but stopped before its first instruction until a
@@ -250,10 +257,10 @@ impl Machine {
     pub(crate) fn start_halted(spec: &Spec, dom0: &Dom0, log: &Path) -> Result<Self> {
         let mut command = spec.command(dom0, log)?;
         command.arg("-S");
-        Self::run(spec, command, log)
+        Self::run(spec.hypervisor.clone(), command, log)
     }
 
-    fn run(spec: &Spec, mut command: Command, log: &Path) -> Result<Self> {
+    fn run(hypervisor: PathBuf, mut command: Command, log: &Path) -> Result<Self> {
         let (monitor, its_monitor) = socket(&mut command, "monitor")?;
         command.args(["-mon", "chardev=monitor,mode=control"]);
         let (debugger, its_debugger) = socket(&mut command, "debugger")?;
@@ -278,7 +285,7 @@ impl Machine {
             input,
             monitor,
             debugger,
-            hypervisor: spec.hypervisor.clone(),
+            hypervisor,
         })
     }
 

@@ -276,6 +276,11 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Web => &self.dom0.with_web(self.steps, &self.built)?,
             e2e::Dom0::Installer => &self.dom0.with_installer(self.steps, &self.built)?,
             e2e::Dom0::Efi => &self.dom0.with_efi(self.steps, &self.built)?,
+            e2e::Dom0::Cloud => &self.dom0.with_efi(self.steps, &self.built)?.with_cloud(
+                self.steps,
+                &self.built,
+                self.kernels,
+            )?,
             e2e::Dom0::Gdb => &self.dom0.with_gdb(self.steps, &self.built)?,
         };
         Ok((Machine::start(&spec, dom0, &log)?, log))
@@ -344,6 +349,7 @@ impl<'a> Bench<'a> {
             e2e::Dom0::Web => " web",
             e2e::Dom0::Installer => " installer",
             e2e::Dom0::Efi => " efi",
+            e2e::Dom0::Cloud => " cloud",
             e2e::Dom0::Gdb => " gdb",
         };
         let which = self.which(needs.hypervisor);
@@ -384,6 +390,8 @@ mod tests {
         for alone in [
             "installer",
             "kgdb",
+            "uefi",
+            "uefi-qemu",
             "web",
             "install",
             "install-sysvinit",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Scenarios with a Debian 13 or 12 on a disk, which starts with Debian's own Xen and gets our
-//! packages by apt. They make a system of Debian's packages, so they are run by name
-//! alone.
+//! Scenarios with a Debian 13 or 12 on a disk. In all but one it is dom0's, which starts
+//! with Debian's own Xen and gets our packages by apt. They make a system of Debian's
+//! packages, so they are run by name alone.
 
 mod agent;
 mod common;
@@ -15,6 +15,7 @@ mod packages;
 mod stack;
 mod stages;
 mod sysvinit;
+mod uefi_qemu;
 
 pub(crate) use self::agent::run as inside;
 
@@ -67,5 +68,10 @@ pub(crate) const ALL: &[Installation] = &[
         about: "one with our packages of Xen runs a guest by Debian's libvirt: virsh create, \
                 console, reboot, destroy, and a channel",
         run: libvirt::run,
+    },
+    Installation {
+        name: uefi_qemu::NAME,
+        about: "the disk of the scenario uefi, unchanged, in a machine of QEMU's without Xen",
+        run: uefi_qemu::run,
     },
 ];
