@@ -14,6 +14,7 @@ mod stack;
 mod stages;
 
 pub(crate) use self::agent::run as inside;
+pub(crate) use self::libvirt::with_driver as with_libvirt_driver;
 
 use anyhow::Result;
 use e2e::report::Outcome;

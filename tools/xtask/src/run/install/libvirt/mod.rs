@@ -2,23 +2,27 @@
 //! The scenario `libvirt`: Debian's own libvirt, in a Debian 13 with our packages of Xen,
 //! starts the guest of the page docs/use/integrations/libvirt.md.
 
+mod pl011;
+
+pub(crate) use self::pl011::run as with_driver;
+
 use std::fs;
 
 use anyhow::{Context, Result};
 use e2e::report::Outcome;
 use steps::Steps;
 
-use super::common::{copied, told};
-use super::host::Host;
-use super::stack::versions;
-use super::stages::{serves, write_file};
 use crate::image::{Disk, System};
+use crate::run::install::common::{copied, told};
+use crate::run::install::host::Host;
+use crate::run::install::stack::versions;
+use crate::run::install::stages::{serves, write_file};
 use crate::run::outside::Checks;
 
 pub(super) const NAME: &str = "libvirt";
 
 /// The page with the guest.
-const PAGE: &str = include_str!("../../../../../docs/use/integrations/libvirt.md");
+const PAGE: &str = include_str!("../../../../../../docs/use/integrations/libvirt.md");
 
 /// The guest's file.
 const GUEST: &str = "/root/guest.xml";
@@ -99,13 +103,19 @@ fn created(host: &mut Host, checks: &mut Checks) -> Result<()> {
 
 /// `virsh reboot`, by which libvirt makes the domain anew.
 fn rebooted(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    remade(host)?;
+    usable(host, checks, "after `virsh reboot`")
+}
+
+/// Restarts the guest, and waits for its new domain.
+fn remade(host: &mut Host) -> Result<()> {
     let old: u32 = host.run("virsh domid guest")?.parse()?;
     host.run("virsh reboot guest")?;
     let new = old + 1;
     host.run(&format!(
         "timeout 800 sh -c 'until virsh domid guest | grep -qx {new}; do sleep 1; done'"
     ))?;
-    usable(host, checks, "after `virsh reboot`")
+    Ok(())
 }
 
 fn destroyed(host: &mut Host, checks: &mut Checks) -> Result<()> {
