@@ -10,6 +10,7 @@ use steps::{Steps, files};
 use xen_hooks::HookSet;
 
 use crate::debian::{host, pins};
+use crate::run::install;
 use crate::xen::fetch;
 
 /// What to do with a libvirt tree.
@@ -24,11 +25,18 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
     },
+    /// Start guests with a PL011 by a driver for Xen that was built with the changes, in
+    /// the dom0 of `cargo xtask e2e libvirt`
+    Try {
+        /// The driver, `libvirt_driver_libxl.so` of that dom0's version, for arm64
+        #[arg(value_name = "FILE")]
+        driver: PathBuf,
+    },
 }
 
 impl Command {
-    /// Runs the command.
-    pub(crate) fn run(&self, steps: &Steps) -> Result<()> {
+    /// Runs the command. Returns whether it succeeded.
+    pub(crate) fn run(&self, steps: &Steps) -> Result<bool> {
         match self {
             Self::ExportPatches { into, tree } => {
                 let source = match tree {
@@ -38,9 +46,13 @@ impl Command {
                 for patch in patches(steps, &source, into)? {
                     println!("{}", patch.display());
                 }
+                Ok(true)
+            }
+            Self::Try { driver } => {
+                host::prepare(steps)?;
+                Ok(install::with_libvirt_driver(steps, driver)?.pass)
             }
         }
-        Ok(())
     }
 }
 

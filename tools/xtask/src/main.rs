@@ -67,7 +67,7 @@ enum Command {
     /// Fetch, build or change a Xen tree
     #[command(subcommand)]
     Xen(xen::Command),
-    /// Change a libvirt tree
+    /// Change a libvirt tree, or try what was built of one
     #[command(subcommand)]
     Libvirt(libvirt::Command),
 }
@@ -123,6 +123,6 @@ fn run(options: &Options) -> Result<bool> {
             .run(&steps, &[table::document, bench::document])
             .map(|()| true),
         Command::Xen(command) => command.run(&steps).map(|()| true),
-        Command::Libvirt(command) => command.run(&steps).map(|()| true),
+        Command::Libvirt(command) => command.run(&steps),
     }
 }

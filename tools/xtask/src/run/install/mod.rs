@@ -18,6 +18,7 @@ mod sysvinit;
 mod uefi_qemu;
 
 pub(crate) use self::agent::run as inside;
+pub(crate) use self::libvirt::with_driver as with_libvirt_driver;
 
 use anyhow::Result;
 use e2e::report::Outcome;

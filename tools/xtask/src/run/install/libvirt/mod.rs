@@ -2,23 +2,27 @@
 //! The scenario `libvirt`: Debian's own libvirt, in a Debian 13 with our packages of Xen,
 //! starts the guest of the page docs/use/integrations/libvirt.md.
 
+mod pl011;
+
+pub(crate) use self::pl011::run as with_driver;
+
 use std::fs;
 
 use anyhow::{Context, Result};
 use e2e::report::Outcome;
 use steps::Steps;
 
-use super::common::{copied, told};
-use super::host::Host;
-use super::packages::versions;
-use super::stages::{serves, write_file};
 use crate::image::{Disk, System};
+use crate::run::install::common::{copied, told};
+use crate::run::install::host::Host;
+use crate::run::install::packages::versions;
+use crate::run::install::stages::{serves, write_file};
 use crate::run::outside::Checks;
 
 pub(super) const NAME: &str = "libvirt";
 
 /// The page with the guest.
-const PAGE: &str = include_str!("../../../../../docs/use/integrations/libvirt.md");
+const PAGE: &str = include_str!("../../../../../../docs/use/integrations/libvirt.md");
 
 /// The guest's file.
 const GUEST: &str = "/root/guest.xml";
@@ -90,22 +94,29 @@ fn created(host: &mut Host, checks: &mut Checks) -> Result<()> {
     let lines: Vec<&str> = domain()?.lines().collect();
     write_file(host, GUEST, &lines)?;
     host.run(&format!("virsh create {GUEST}"))?;
+    usable(host, checks, "after `virsh create`")?;
     let (_, models) = host.attempt("pgrep -l qemu")?;
     // Messages of Xen may be among it.
     let none = !models.contains("qemu");
     checks.check("no device model runs", none, models);
-    usable(host, checks, "after `virsh create`")
+    Ok(())
 }
 
 /// `virsh reboot`, by which libvirt makes the domain anew.
 fn rebooted(host: &mut Host, checks: &mut Checks) -> Result<()> {
+    remade(host)?;
+    usable(host, checks, "after `virsh reboot`")
+}
+
+/// Restarts the guest, and waits for its new domain.
+fn remade(host: &mut Host) -> Result<()> {
     let old: u32 = host.run("virsh domid guest")?.parse()?;
-    host.run("virsh reboot guest")?;
     let new = old + 1;
     host.run(&format!(
-        "timeout 800 sh -c 'until virsh domid guest | grep -qx {new}; do sleep 1; done'"
+        "virsh reboot guest && \
+         timeout 800 sh -c 'until virsh domid guest | grep -qx {new}; do sleep 1; done'"
     ))?;
-    usable(host, checks, "after `virsh reboot`")
+    Ok(())
 }
 
 fn destroyed(host: &mut Host, checks: &mut Checks) -> Result<()> {
@@ -123,8 +134,11 @@ fn destroyed(host: &mut Host, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
-/// A shell on the console, and an answer through the channel.
+/// A shell on the console, and an answer through the channel. The shell is first: until
+/// the guest has started, Xen's messages may be among what is typed.
 fn usable(host: &mut Host, checks: &mut Checks, when: &str) -> Result<()> {
+    let shown = host.in_guest(CONSOLE, AGENT, AGENT_RUNS);
+    checks.ok(&format!("{when} `{CONSOLE}` gives a shell"), shown)?;
     let tty = host.run("virsh ttyconsole guest")?;
     let is_pty = tty.contains("/dev/pts/");
     checks.check(
@@ -132,8 +146,6 @@ fn usable(host: &mut Host, checks: &mut Checks, when: &str) -> Result<()> {
         is_pty,
         tty,
     );
-    let shown = host.in_guest(CONSOLE, AGENT, AGENT_RUNS);
-    checks.ok(&format!("{when} `{CONSOLE}` gives a shell"), shown)?;
     let answer = host.run(&format!("timeout 300 perl -e '{CLIENT}' {SOCKET}"))?;
     let right = answer.contains("agent has a line");
     let id = format!("{when} the guest's agent answers through the channel");
