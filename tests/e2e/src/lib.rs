@@ -15,8 +15,8 @@
 //! which is not installed, and socat. The one for pages in a browser: the plain one,
 //! `/usr/sbin/vconsole-web` and its user. The one for Debian's installer: the plain one,
 //! `/guest/installer-linux` and `/guest/installer-initrd.gz`. The one for UEFI: the
-//! plain one and the package vpl011-efi. The same with a disk
-//! at `/dev/vda`, which UEFI boots. The one for a debugger: the plain one, gdb,
+//! plain one and the package vpl011-efi. The one for a disk that UEFI boots: that one,
+//! with the disk at `/dev/vda`. The one for a debugger: the plain one, gdb,
 //! `/guest/kgdb/Image` and, with its symbols, `/guest/kgdb/vmlinux`.
 //!
 //! The plain one, with either hypervisor: `/usr/bin/e2e`, our `xl`, `vconsoled

@@ -9,6 +9,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -187,6 +188,12 @@ impl<W: Write> Report<W> {
                 None
             }
         }
+    }
+
+    /// Checks that an action succeeds on which all others depend; returns its value.
+    pub(crate) fn must<T>(&mut self, id: &str, result: anyhow::Result<T>) -> anyhow::Result<T> {
+        let result = self.check_ok(id, result);
+        result.with_context(|| format!("after `{id}` nothing is left to do"))
     }
 
     /// Adds a figure or a transcript.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::console::Console;
 use crate::guest::{Config, Guest};
@@ -29,9 +29,9 @@ pub(crate) fn edk2(report: &mut Report) -> Result<()> {
     ] {
         let (guest, mut console) = start(&config)?;
         let menu = menu(&mut console);
-        must(report, &format!("{name}: the menu, by keys"), menu)?;
+        report.must(&format!("{name}: the menu, by keys"), menu)?;
         let prompt = shell(&mut console);
-        must(report, &format!("{name}: the shell's prompt"), prompt)?;
+        report.must(&format!("{name}: the shell's prompt"), prompt)?;
         console.send("dmem\r")?;
         console.expect("ACPI 2.0 Table", LIMIT)?;
         let at = console.expect("MPS Table", LIMIT)?;
@@ -53,12 +53,6 @@ fn start(config: &Config) -> Result<(Guest, Console)> {
     let mut console = Console::spawn("vconsole", &["attach", &target])?;
     console.expect("^T ? helps]", LIMIT)?;
     Ok((guest, console))
-}
-
-/// Reports an action that all others depend on.
-fn must<T>(report: &mut Report, id: &str, result: Result<T>) -> Result<T> {
-    let result = report.check_ok(id, result);
-    result.with_context(|| format!("after `{id}` nothing is left to do"))
 }
 
 /// From the firmware's first line to the menu, and there to the page of what can be

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::command;
 use crate::console::{Console, Line};
@@ -29,7 +29,7 @@ pub(crate) fn uefi(report: &mut Report) -> Result<()> {
     let mut console = attach()?;
     up(report, &mut console, Description::Tree)?;
     let restarted = uefi::restart(&mut console);
-    must(report, "it restarts from inside", restarted)?;
+    report.must("it restarts from inside", restarted)?;
     let again = command::poll(SHORT, || {
         guest::domid(&guest.name).is_ok_and(|id| id != guest.domid)
     });
@@ -51,16 +51,10 @@ fn attach() -> Result<Console> {
     Ok(console)
 }
 
-/// Reports an action that all others depend on.
-fn must<T>(report: &mut Report, id: &str, result: Result<T>) -> Result<T> {
-    let result = report.check_ok(id, result);
-    result.with_context(|| format!("after `{id}` nothing is left to do"))
-}
-
 /// From power-on to a shell, with a kernel that has found its console.
 fn up(report: &mut Report, console: &mut Console, by: Description) -> Result<()> {
     for (id, result) in uefi::up(console, by) {
-        must(report, &id, result)?;
+        report.must(&id, result)?;
     }
     Ok(())
 }

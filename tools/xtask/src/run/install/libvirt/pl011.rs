@@ -126,7 +126,11 @@ fn replaced(host: &mut Host, checks: &mut Checks) -> Result<()> {
     let version = host.run("virsh version --daemon")?;
     println!("    {}", version.replace('\n', "; "));
     let connects = version.contains("Xen");
-    checks.check("the driver with the changes is loaded", connects, version);
+    checks.check(
+        "libvirt connects to Xen with the other driver",
+        connects,
+        version,
+    );
     Ok(())
 }
 
