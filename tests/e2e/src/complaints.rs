@@ -69,6 +69,9 @@ impl Complaints {
     }
 }
 
+/// Bytes of a guest's output that explain a failure.
+const END: usize = 4096;
+
 /// The guests' logs, and how far they have been searched.
 #[derive(Debug)]
 pub(crate) struct Logs {
@@ -84,28 +87,59 @@ impl Logs {
             seen: BTreeMap::new(),
         };
         // A log that cannot be read now is searched from its beginning.
-        let _ = logs.complaints();
+        let _ = logs.grown();
         logs
     }
 
-    /// The complaints logged since the last call.
-    pub(crate) fn complaints(&mut self) -> io::Result<Vec<String>> {
-        let mut all = Vec::new();
+    /// What was logged since the last call, by file name.
+    pub(crate) fn grown(&mut self) -> io::Result<Grown> {
+        let mut grown = Grown::default();
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if !name.starts_with("guest-") {
                 continue;
             }
-            let text = fs::read(&path)?;
-            let mut complaints = Complaints::default();
+            let mut text = fs::read(&path)?;
             let seen = self.seen.insert(path.clone(), text.len()).unwrap_or(0);
             // A log that has become shorter is a new one.
-            complaints.take(text.get(seen..).unwrap_or(&text));
-            let found = complaints.found().into_iter();
-            all.extend(found.map(|line| format!("{name}: {line}")));
+            if seen <= text.len() {
+                text.drain(..seen);
+            }
+            if !text.is_empty() {
+                grown.0.insert(name.into_owned(), text);
+            }
         }
-        Ok(all)
+        Ok(grown)
+    }
+}
+
+/// Output of guests, by the file names of their logs.
+#[derive(Debug, Default)]
+pub(crate) struct Grown(BTreeMap<String, Vec<u8>>);
+
+impl Grown {
+    /// The complaints in it.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let of = |(name, text): (&String, &Vec<u8>)| {
+            let mut complaints = Complaints::default();
+            complaints.take(text);
+            let found = complaints.found().into_iter();
+            found
+                .map(|line| format!("{name}: {line}"))
+                .collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of).collect()
+    }
+
+    /// The end of each guest's output, to be read by a person: without control characters.
+    pub(crate) fn ends(&self) -> String {
+        let end = |(name, text): (&String, &Vec<u8>)| {
+            let end = String::from_utf8_lossy(&text[text.len().saturating_sub(END)..]);
+            let end = end.replace(|c: char| c.is_control() && c != '\n', "");
+            format!("\n--- the end of {name}:\n{end}")
+        };
+        self.0.iter().map(end).collect()
     }
 }
 
@@ -161,10 +195,25 @@ mod tests {
         fs::write(&file, "Kernel panic of before\n").unwrap();
         fs::write(dir.path().join("hypervisor.log"), "Xen BUG\n").unwrap();
         let mut logs = Logs::new(dir.path().to_str().unwrap());
-        fs::write(&file, "Kernel panic of before\nOops of now\n").unwrap();
-        assert_eq!(logs.complaints().unwrap(), ["guest-a.log: Oops of now"]);
-        assert_eq!(logs.complaints().unwrap(), [""; 0]);
+        fs::write(&file, "Kernel panic of before\nOops of now\r\n").unwrap();
+        let grown = logs.grown().unwrap();
+        assert_eq!(grown.complaints(), ["guest-a.log: Oops of now"]);
+        assert_eq!(grown.ends(), "\n--- the end of guest-a.log:\nOops of now\n");
+        let grown = logs.grown().unwrap();
+        assert_eq!((grown.complaints(), grown.ends()), (vec![], String::new()));
         fs::write(&file, "BUG: of another\n").unwrap();
-        assert_eq!(logs.complaints().unwrap(), ["guest-a.log: BUG: of another"]);
+        let grown = logs.grown().unwrap();
+        assert_eq!(grown.complaints(), ["guest-a.log: BUG: of another"]);
+    }
+
+    #[test]
+    fn a_long_output_is_shown_by_its_end() {
+        let text = [vec![b'a'; END], vec![b'z'; END]].concat();
+        let grown = Grown([("guest-a.log".to_owned(), text)].into());
+        assert_eq!(grown.ends().matches('z').count(), END);
+        assert_eq!(
+            grown.ends().matches('a').count(),
+            "guest-a".matches('a').count()
+        );
     }
 }

@@ -9,11 +9,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Map;
 
-use crate::complaints::Logs;
+use crate::complaints::{Grown, Logs};
 use crate::daemon::{self, Daemon};
 use crate::report::{Check, Event, Message, Outcome, Report};
 use crate::{Scenario, command, declared, guest, scenario};
@@ -85,17 +85,28 @@ fn run_apart(scenario: &Scenario, soak: bool, logs: &mut Logs) -> Outcome {
     if let Err(error) = run {
         checks.push(failed("runs to its end", &error));
     }
+    let domains = leave_no_domain();
+    let daemon = leave_daemon(before.as_ref(), scenario);
+    // The output of guests that have ended is whole.
+    let grown = match logs.grown() {
+        // A dom0 without logs.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Grown::default()),
+        other => other.context("reading the guests' logs"),
+    };
     for (id, held) in [
-        ("leaves no domain", leave_no_domain()),
+        ("leaves no domain", domains),
+        ("the daemon is unchanged", daemon),
         (
-            "the daemon is unchanged",
-            leave_daemon(before.as_ref(), scenario),
+            "no complaint on any guest's console",
+            quiet(&grown, scenario),
         ),
-        ("no complaint on any guest's console", quiet(logs, scenario)),
     ] {
         if let Err(error) = held {
             checks.push(failed(id, &error));
         }
+    }
+    if let (Some(first), Ok(grown)) = (checks.iter_mut().find(|check| !check.pass), grown) {
+        first.detail += &grown.ends();
     }
     Outcome::new(scenario.name, start.elapsed().as_secs_f64(), checks, data)
 }
@@ -131,12 +142,9 @@ fn leave_daemon(before: Option<&Daemon>, scenario: &Scenario) -> Result<()> {
 }
 
 /// Whether the guests' consoles had only the declared complaints.
-fn quiet(logs: &mut Logs, scenario: &Scenario) -> Result<()> {
-    let mut complaints = match logs.complaints() {
-        // A dom0 without logs.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other.context("reading the guests' logs")?,
-    };
+fn quiet(grown: &Result<Grown>, scenario: &Scenario) -> Result<()> {
+    let grown = grown.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+    let mut complaints = grown.complaints();
     let declared = declared(scenario.name).complaints;
     complaints.retain(|line| !declared.iter().any(|part| line.contains(part)));
     if !complaints.is_empty() {
@@ -181,9 +189,9 @@ fn follow(mut process: Command, end: Instant, mut tell: impl FnMut(Message)) -> 
         match receive.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(Message::End) => break Ok(()),
             Ok(message) => tell(message),
-            Err(RecvTimeoutError::Timeout) => break Err(anyhow::anyhow!("it took too long")),
+            Err(RecvTimeoutError::Timeout) => break Err(anyhow!("it took too long")),
             Err(RecvTimeoutError::Disconnected) => {
-                break Err(anyhow::anyhow!("its process ended early"));
+                break Err(anyhow!("its process ended early"));
             }
         }
     };
