@@ -53,11 +53,10 @@ const GRUB: &str = "grub> ";
 const PROMPT: &str = "guest:~# ";
 
 /// GRUB's commands for Debian's kernel with ACPI, of a machine that has a tree too.
-const ACPI: [&str; 4] = [
+const ACPI: [&str; 3] = [
     "probe --set=uuid --fs-uuid $root",
     "linux /vmlinuz root=UUID=$uuid ro acpi=on",
     "initrd /initrd.img",
-    "boot",
 ];
 
 /// Prints, between marks that their echo does not match: the kernel's command line, its
@@ -153,11 +152,13 @@ fn start<T: Typist>(console: &mut T, by: Description) -> Result<()> {
         return console.send(ENTER);
     }
     console.send("c")?;
+    console.expect(GRUB, SHORT)?;
     for command in ACPI {
-        console.expect(GRUB, SHORT)?;
         console.send(&format!("{command}\r"))?;
+        let said = console.expect(GRUB, SHORT)?;
+        ensure!(!said.contains("error:"), "GRUB, of {command}: {said:?}");
     }
-    Ok(())
+    console.send("boot\r")
 }
 
 /// From the kernel to a shell of root's.

@@ -80,6 +80,8 @@ pub(crate) const COMPLAIN: &[(&str, &[&str])] = &[
         "standstill",
         &["Kernel panic - not syncing: sysrq triggered crash"],
     ),
+    // Linux 6.12, in topology_sysfs_init, of Xen's ACPI tables.
+    ("uefi", &["at fs/sysfs/group.c"]),
 ];
 
 /// In the order of a run.

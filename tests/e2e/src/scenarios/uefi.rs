@@ -40,7 +40,7 @@ pub(crate) fn uefi(report: &mut Report) -> Result<()> {
     );
     let mut console = attach()?;
     up(report, &mut console, Description::Acpi)?;
-    guest.destroy()
+    config.created()?.destroy()
 }
 
 /// Attaches to the console as soon as it is served.

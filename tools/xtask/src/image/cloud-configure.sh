@@ -27,8 +27,11 @@ done >/etc/fstab
 # package with the users.
 export INITRD=No
 dpkg --force-unsafe-io --configure -a || dpkg --force-unsafe-io --configure -a
+unset INITRD
 if [ -z "$(dpkg --audit)" ] &&
     update-initramfs -c -k all &&
+    kernel=$(linux-version list) &&
+    linux-update-symlinks install "$kernel" "/boot/vmlinuz-$kernel" &&
     modprobe vfat &&
     mount /boot/efi &&
     grub-install --target=arm64-efi --removable --no-nvram &&
