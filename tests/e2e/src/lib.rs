@@ -28,7 +28,7 @@
 //! `logins=ttyAMA0` on its command line, a getty there that asks root for
 //! [`ROOT_PASSWORD`]; `stty`, `sha256sum`, `reboot` and the like of busybox;
 //! `/usr/bin/e2e`; and the modules named in [`GUEST_MODULES`], loaded. A 32-bit guest has
-//! a script for `/usr/bin/e2e`, with [`pattern`]s from files, and no other probe.
+//! a script for `/usr/bin/e2e`, with [`pattern`]s and the probe of the loopback.
 
 #![forbid(unsafe_code)]
 

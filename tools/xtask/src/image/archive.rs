@@ -96,11 +96,6 @@ impl Archive {
         self.put(path, 0o644, contents.into());
     }
 
-    /// Adds a file that is not executable.
-    pub(crate) fn bytes(&mut self, path: &str, contents: Vec<u8>) {
-        self.put(path, 0o644, contents);
-    }
-
     /// Adds an executable text file.
     pub(crate) fn script(&mut self, path: &str, contents: &str) {
         self.put(path, 0o755, contents.into());

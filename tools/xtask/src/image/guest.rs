@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
-use e2e::pattern;
 use steps::{Key, Steps, files};
 
 use super::Kernel;
@@ -21,8 +20,19 @@ const INIT: &str = include_str!("guest-init.sh");
 /// Root's password is "primecell", where a login is required.
 const PASSWD: &str = "root:$6$vpl011$8VpWPXBiRu91d2EY8ynkB563NoRl6Eu7fMk0wFkcfQxZIUr7koBp3VtCYqDuEshrkW8BNNkQxMgS.rVUhrDqI.:0:0:root:/root:/bin/sh\n";
 
-/// The seeds of the patterns that a 32-bit guest has as files.
-const SEEDS: std::ops::Range<u32> = 0..64;
+/// The agent of a 32-bit guest: no other part of the project needs a Rust target for it.
+const AGENT: &str = include_str!("guest-armhf.pl");
+
+/// What that needs of its packages' files, by their names in a folder of libraries.
+const PERL: &str = "/usr/bin/perl";
+const LIBRARIES: &str = "usr/lib/arm-linux-gnueabihf";
+const NEEDS: [&str; 4] = [
+    "ld-linux-armhf.so.3",
+    "libc.so.6",
+    "libcrypt.so.1",
+    "libm.so.6",
+];
+const MODULES: [&str; 4] = ["strict", "warnings", "warnings/register", "constant"];
 
 /// Makes the guest's initramfs. Returns its path and the step's key.
 pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(PathBuf, String)> {
@@ -46,8 +56,19 @@ pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(Pat
         archive.text("/etc/passwd", PASSWD);
         archive.file("/bin/busybox", &programs.busybox)?;
         match &programs.agent {
-            Some(agent) => archive.file("/usr/bin/e2e", agent)?,
-            None => add_patterns(&mut archive),
+            Agent::Program(path) => archive.file("/usr/bin/e2e", path)?,
+            Agent::Script(root) => {
+                archive.script("/usr/bin/e2e", AGENT);
+                archive.file(PERL, &root.join(&PERL[1..]))?;
+                for name in NEEDS {
+                    let from = root.join(LIBRARIES).join(name);
+                    archive.file(&format!("/lib/{name}"), &from)?;
+                }
+                for name in MODULES {
+                    let path = format!("{LIBRARIES}/perl-base/{name}.pm");
+                    archive.file(&format!("/{path}"), &root.join(&path))?;
+                }
+            }
         }
         kernel.add_modules(&mut archive, e2e::GUEST_MODULES)?;
         let size = archive.write(&path)?;
@@ -59,10 +80,16 @@ pub(crate) fn make(steps: &Steps, kernel: &Kernel, sysroot: &str) -> Result<(Pat
 /// A guest's programs.
 struct Programs {
     busybox: PathBuf,
-    /// The test agent; a 32-bit guest has none, because no other part of the project
-    /// needs a Rust target for it.
-    agent: Option<PathBuf>,
+    agent: Agent,
     key: String,
+}
+
+/// The test agent.
+enum Agent {
+    /// Its path.
+    Program(PathBuf),
+    /// A script, for which Perl is in the packages of this folder.
+    Script(PathBuf),
 }
 
 impl Programs {
@@ -70,7 +97,7 @@ impl Programs {
         let agent = programs::build(steps, &ARM64, &["e2e"])?;
         Ok(Self {
             busybox: steps.dirs.target.join("sysroot/bin/busybox"),
-            agent: Some(programs::path(&steps.dirs, &ARM64, "e2e")),
+            agent: Agent::Program(programs::path(&steps.dirs, &ARM64, "e2e")),
             key: Key::default().text(sysroot).text(agent).finish(),
         })
     }
@@ -78,30 +105,12 @@ impl Programs {
     fn armhf(steps: &Steps) -> Result<Self> {
         let root = steps.dirs.target.join("armhf");
         let packages = unpack(steps, "armhf packages", &steps.pins("armhf")?, &root)?;
-        let text = include_str!("guest.rs");
+        let key = Key::default().text(packages).text(AGENT);
         Ok(Self {
             busybox: root.join("usr/bin/busybox"),
-            agent: None,
-            key: Key::default().text(packages).text(text).finish(),
+            agent: Agent::Script(root),
+            key: key.text(include_str!("guest.rs")).finish(),
         })
-    }
-}
-
-/// `e2e probe pattern SEED LEN` as a script, with files.
-const PATTERNS: &str = "\
-#!/bin/busybox sh
-if [ \"$1 $2\" = 'probe pattern' ]; then
-    exec head -c $4 /usr/share/patterns/$3
-fi
-echo \"$1 $2: a 32-bit guest has no agent, only patterns\" >&2
-exit 1
-";
-
-fn add_patterns(archive: &mut Archive) {
-    archive.script("/usr/bin/e2e", PATTERNS);
-    for seed in SEEDS {
-        let bytes = pattern::bytes(seed, pattern::LEN);
-        archive.bytes(&format!("/usr/share/patterns/{seed}"), bytes);
     }
 }
 
