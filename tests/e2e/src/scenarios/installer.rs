@@ -11,23 +11,27 @@ use crate::guest::Config;
 use crate::report::Report;
 use crate::shell::SHORT;
 
-/// The limit of a step: loading what it needs, on a busy machine.
-const STEP: Duration = Duration::from_secs(600);
+/// The limits of its start and of an answer, on a busy machine: half a minute and
+/// seconds on an idle one.
+const START: Duration = Duration::from_secs(600);
+const ANSWER: Duration = Duration::from_secs(180);
 
 const ENTER: &str = "\r";
 const DOWN: &str = "\x1b[B";
 
-/// Each question by `xl console`, then by `vconsole`, with an answer.
+/// Each question by `xl console`, then by `vconsole`, with an answer. The background of
+/// the selected line is red (41).
 pub(crate) fn installer(report: &mut Report) -> Result<()> {
     let config = Config::installer("installer").pl011();
     let guest = config.bootargs("console=ttyAMA0").create()?;
     let mut console = Console::open(&guest.name, Line::Vuart)?;
-    let asked = console.expect("Select a language", STEP);
-    report.check_ok("xl console: it asks for the language", asked);
-    console.expect("English", STEP)?;
+    let asked = console.expect("Select a language", START);
+    report.must("xl console: it asks for the language", asked)?;
+    console.expect("\x1b[41mEnglish", ANSWER)?;
     console.send(ENTER)?;
-    let asked = console.expect("Select your location", STEP);
-    report.check_ok("xl console: it asks for the country", asked);
+    let asked = console.expect("Select your location", ANSWER);
+    report.must("xl console: Enter, and it asks for the country", asked)?;
+    console.expect("\x1b[41mUnited States", ANSWER)?;
     report.data("by xl console", console.transcript());
     report.check("xl console: ^] leaves", console.leave()?, "within 10 s");
 
@@ -35,9 +39,11 @@ pub(crate) fn installer(report: &mut Report) -> Result<()> {
     let mut console = Console::spawn("vconsole", &["attach", &target])?;
     console.expect("^T ? helps]", SHORT)?;
     console.send(DOWN)?;
+    let selected = console.expect("\x1b[41mZambia", ANSWER);
+    report.check_ok("vconsole: Down selects the next country", selected);
     console.send(ENTER)?;
-    let asked = console.expect("Configure the keyboard", STEP);
-    report.check_ok("vconsole: it asks for the keyboard", asked);
+    let asked = console.expect("Configure the keyboard", ANSWER);
+    report.check_ok("vconsole: Enter, and it asks for the keyboard", asked);
     report.data("by vconsole", console.transcript());
     Ok(())
 }
