@@ -13,7 +13,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Instant;
@@ -25,6 +27,7 @@ use steps::process::{Running, stop_if_interrupted};
 
 use crate::image::{Dom0, Uefi, drive, value};
 use crate::rig::domu::DomU;
+use crate::rig::typing::Input;
 use qemu::Debugger;
 use qemu::Monitor;
 
@@ -221,7 +224,7 @@ pub(crate) struct Machine {
     running: Running,
     output: Receiver<Output>,
     /// The console's input.
-    input: Option<std::process::ChildStdin>,
+    input: Option<Input<ChildStdin>>,
     monitor: UnixStream,
     debugger: UnixStream,
     hypervisor: PathBuf,
@@ -272,12 +275,14 @@ impl Machine {
         let mut running = Running::start(&mut command)?;
         drop((its_monitor, its_debugger));
         let child = running.pipes();
+        let printed = Arc::new(AtomicUsize::new(0));
         let input = child.stdin.take();
+        let input = input.map(|input| Input::new(input, Arc::clone(&printed)));
         let console = child.stdout.take().context("QEMU has no output")?;
         let events = child.stderr.take().context("QEMU has no output")?;
         let (sender, output) = mpsc::channel();
         let to = sender.clone();
-        thread::spawn(move || read_console(console, log, &to));
+        thread::spawn(move || read_console(console, log, &printed, &to));
         thread::spawn(move || read_events(events, &sender));
         Ok(Self {
             running,
@@ -306,7 +311,7 @@ impl Machine {
     }
 
     /// The console's input.
-    pub(crate) fn take_input(&mut self) -> Option<std::process::ChildStdin> {
+    pub(crate) fn take_input(&mut self) -> Option<Input<ChildStdin>> {
         self.input.take()
     }
 
@@ -338,11 +343,13 @@ fn socket(command: &mut Command, id: &str) -> Result<(UnixStream, UnixStream)> {
     Ok((ours, its))
 }
 
-/// Copies the console to the log and to `to`. Both readers end with QEMU.
-fn read_console(mut console: impl Read, mut log: File, to: &Sender<Output>) {
+/// Copies the console to the log and to `to`, and counts it in `printed`. Both readers
+/// end with QEMU.
+fn read_console(mut console: impl Read, mut log: File, printed: &AtomicUsize, to: &Sender<Output>) {
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = console.read(&mut buffer) {
         let bytes = &buffer[..length];
+        printed.fetch_add(length, Ordering::Relaxed);
         if log.write_all(bytes).is_err() || to.send(Output::Console(bytes.to_vec())).is_err() {
             return;
         }

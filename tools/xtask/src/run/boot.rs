@@ -3,6 +3,7 @@
 //! uses it too.
 
 use std::io::{IsTerminal, Read, Write};
+use std::process::ChildStdin;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use steps::Steps;
 use crate::debian::host;
 use crate::image::{Dom0, Kernels, OwnGuest};
 use crate::rig::machine::{Emulator, Machine, Output, Spec};
-use crate::rig::typing::type_in;
+use crate::rig::typing::Input;
 use crate::xen::{self, Choice, Flavour, Which};
 
 /// A user may be silent for a long time.
@@ -89,10 +90,10 @@ pub(crate) fn hand_over(mut machine: Machine) -> Result<()> {
 }
 
 /// Passes input on until it ends or the machine no longer reads it.
-fn type_into(mut input: impl Write) {
+fn type_into(mut input: Input<ChildStdin>) {
     let mut buffer = [0; 64];
     while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
-        if type_in(&mut input, &buffer[..length]).is_err() {
+        if input.type_in(&buffer[..length]).is_err() {
             // The machine is off; the other thread notices.
             loop {
                 thread::park();

@@ -13,7 +13,7 @@ use terminal::Screen;
 
 use crate::rig::evidence::StandsStill;
 use crate::rig::machine::{Machine, Output};
-use crate::rig::typing::type_in;
+use crate::rig::typing::Input;
 
 /// Xen's prefix for its own lines. As each CPU counts lines for itself, it also appears
 /// wherever a guest's vCPU has moved: it is left out here.
@@ -40,7 +40,7 @@ impl Unmarked {
 /// A running machine with a user at its console.
 pub(crate) struct Terminal {
     machine: Machine,
-    input: ChildStdin,
+    input: Input<ChildStdin>,
     log: PathBuf,
     unmarked: Unmarked,
     screen: Screen,
@@ -64,7 +64,8 @@ impl Terminal {
 
     /// Types text, as fast as it is read.
     pub(crate) fn send(&mut self, text: &str) -> Result<()> {
-        type_in(&mut self.input, text.as_bytes()).context("typing at the console")
+        let typed = self.input.type_in(text.as_bytes());
+        typed.context("typing at the console")
     }
 
     /// Types text at once, even if it does not fit.
