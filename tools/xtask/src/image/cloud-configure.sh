@@ -14,9 +14,7 @@ if [ "$0" != /run/configure ]; then
 fi
 ln -s /proc/self/fd /dev/fd
 mkdir -p /boot/efi /dev/disk/by-uuid
-# On a busy machine a device takes longer than systemd's limit.
-for entry in 'vda2 / ext4 rw' \
-    'vda1 /boot/efi vfat umask=0077,x-systemd.device-timeout=600'; do
+for entry in 'vda2 / ext4 rw' 'vda1 /boot/efi vfat umask=0077'; do
     set -- $entry
     uuid=$(blkid -s UUID -o value "/dev/$1")
     # The boot loader's configuration uses the UUID only if this link exists.

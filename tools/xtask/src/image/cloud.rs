@@ -30,17 +30,22 @@ const CONFIGURE: &str = include_str!("cloud-configure.sh");
 const MODULES: &str = "xen-blkfront\nvirtio_blk\nvirtio_mmio\nvirtio_pci\next4\n";
 
 /// What the configuration files contain that Debian's images have too.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("etc/hostname", "guest\n"),
     ("etc/hosts", "127.0.0.1 localhost\n"),
     ("etc/initramfs-tools/conf.d/modules", "MODULES=list\n"),
     ("etc/initramfs-tools/modules", MODULES),
     ("etc/default/grub.d/console.cfg", GRUB),
+    ("etc/systemd/system.conf.d/devices.conf", DEVICES),
     ("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n"),
 ];
 
 /// GRUB uses the firmware's console. It waits long, for a busy machine.
 const GRUB: &str = "GRUB_TERMINAL=console\nGRUB_TIMEOUT=60\nGRUB_CMDLINE_LINUX_DEFAULT=\n";
+
+/// On a busy machine a device takes longer than systemd's limit of 90 s, after which it
+/// starts no getty on a console.
+const DEVICES: &str = "[Manager]\nDefaultDeviceTimeoutSec=600\n";
 
 /// The finished disk. Not to be written to.
 pub(crate) fn image(steps: &Steps) -> PathBuf {
