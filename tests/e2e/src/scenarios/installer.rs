@@ -11,8 +11,8 @@ use crate::guest::Config;
 use crate::report::Report;
 use crate::shell::SHORT;
 
-/// The limits of its start and of an answer, on a busy machine: half a minute and
-/// seconds on an idle one.
+/// The limits of its start and of each answer, on a busy machine. On an idle one the
+/// start takes half a minute, and an answer some seconds.
 const START: Duration = Duration::from_secs(600);
 const ANSWER: Duration = Duration::from_secs(180);
 

@@ -29,7 +29,7 @@ const CONFIGURE: &str = include_str!("cloud-configure.sh");
 /// have all that there are, and making those takes long in an emulated machine.
 const MODULES: &str = "xen-blkfront\nvirtio_blk\nvirtio_mmio\nvirtio_pci\next4\n";
 
-/// What the configuration files contain that Debian's images have too.
+/// The system's configuration files, and what they contain.
 const FILES: [(&str, &str); 7] = [
     ("etc/hostname", "guest\n"),
     ("etc/hosts", "127.0.0.1 localhost\n"),

@@ -63,7 +63,7 @@ sub send_around {
         my $ready = '';
         vec( $ready, fileno $port, 1 ) = 1;
         select( $ready, undef, undef, length $came < length $pattern ? 10 : 1 ) or last;
-        sysread $port, $came, 4096, length $came;
+        sysread( $port, $came, 4096, length $came ) or die "no more input: $!\n";
     }
     kill 'KILL', $sender;
     waitpid $sender, 0;
